@@ -1,0 +1,7 @@
+"""bgpdrift watches the Internet's routing (BGP) for anomalies and keeps its detectors fit by itself.
+
+This package is what the system knows; it starts no process. Who starts them is `supervisor`, who trains models is
+`retrainers`. Importing it costs nothing: every part is imported where it is used.
+"""
+
+__version__ = "0.1.0"

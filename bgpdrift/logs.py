@@ -1,0 +1,53 @@
+"""How a log line looks: one event a decision, ``noun.verb`` with fields, UTC.
+
+JSON lines for machines, a console form for people. The level says who acts: ``info`` nobody, ``warning`` someone
+tomorrow, ``error`` someone now. Lines go to standard output; who captures and rotates them is the supervisor's affair.
+"""
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger, Processor
+
+
+def configure(level: str = "info", form: str = "json", service: str | None = None) -> None:
+    """Set up structlog for this process.
+
+    Parameters
+    ----------
+    level : str
+        Lowest level written: ``debug``, ``info``, ``warning`` or ``error``.
+    form : str
+        ``json`` for one object a line, ``console`` for people.
+    service : str, optional
+        Bound to every line as ``service``.
+    """
+    processors: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        structlog.processors.format_exc_info,
+    ]
+    if form == "json":
+        processors.append(structlog.processors.JSONRenderer())
+    else:
+        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), timestamp_key="at"))
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.clear_contextvars()
+    if service:
+        structlog.contextvars.bind_contextvars(service=service)
+
+
+def get_logger() -> "FilteringBoundLogger":
+    """Give a logger; configuration may come later."""
+    logger: FilteringBoundLogger = structlog.get_logger()
+    return logger

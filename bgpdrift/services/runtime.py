@@ -1,0 +1,143 @@
+"""The shell every service runs in: parentage, signals, settings, logs, readiness, the loop.
+
+A service hands over a `Worker`; this file calls its ``step`` until told to stop. What a step does, and when there is
+more to do, the worker decides. A `TransientError` of a step is waited out, with the reason in the status line; any
+other exception ends the process, for the supervisor's restart budget to count.
+"""
+
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Protocol
+
+from bgpdrift import logs, settings
+from bgpdrift.clock import Clock, SystemClock
+from bgpdrift.errors import BgpdriftError, SettingsError, TransientError
+from bgpdrift.services.notify import Notifier
+
+EXIT_OK, EXIT_INTERNAL, EXIT_USAGE = 0, 1, 2
+STATUS_EVERY_S = 1.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Worker(Protocol):
+    """What a polling service does; the collector, which waits on a socket, has a loop of its own."""
+
+    def step(self) -> bool:
+        """Do one bounded piece of work; True if more is waiting."""
+        ...
+
+    def status(self) -> str:
+        """One line for a person: what is being done, what is missing."""
+        ...
+
+    def close(self) -> None:
+        """Finish cleanly; called once, also after a failed step."""
+        ...
+
+
+def follow_parent() -> None:
+    """Die with the supervisor that started us, however it ends.
+
+    The signal follows the death of the thread that spawned us, and is lost if that happened before this call: hence
+    the comparison afterwards with the parent named in the environment. Without ``BGPDRIFT_PARENT_PID`` (systemd, PM2,
+    a person) nothing is done.
+    """
+    named = os.environ.get("BGPDRIFT_PARENT_PID")
+    if not named:
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != int(named):
+        os._exit(EXIT_INTERNAL)
+
+
+class StopSignal:
+    """TERM and INT ask for a clean stop; a second one stops at once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        signal.signal(signal.SIGTERM, self._handle)
+        signal.signal(signal.SIGINT, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signal module's signature
+        if self._event.is_set():
+            os._exit(128 + number)
+        self._event.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, or return at once when asked to stop; True when stopping."""
+        return self._event.wait(seconds)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._event.is_set()
+
+
+def prepare(name: str) -> settings.Settings:
+    """Do what every service does first: follow the parent, arm the hang dump, read settings, set up logs."""
+    follow_parent()
+    faulthandler.enable()  # SIGABRT from a supervisor that finds us hung leaves our stacks in the log
+    loaded = settings.load()
+    logs.configure(loaded.logs.level, loaded.logs.form, service=name)
+    return loaded
+
+
+def run(
+    name: str, build: Callable[[settings.Settings, Clock], Worker], poll_s: Callable[[settings.Settings], float]
+) -> None:
+    """Run a polling service until TERM or INT, then exit the process.
+
+    Parameters
+    ----------
+    name : str
+        The service, as in `status`.
+    build : callable
+        Makes the worker; may raise `BgpdriftError`.
+    poll_s : callable
+        Seconds to wait when a step found nothing to do.
+    """
+    try:
+        loaded = prepare(name)
+    except SettingsError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+    log, clock, stop, notifier = logs.get_logger(), SystemClock(), StopSignal(), Notifier()
+    try:
+        worker = build(loaded, clock)
+    except BgpdriftError as error:
+        log.error("service.failed", error=str(error), kind=type(error).__name__)
+        sys.exit(EXIT_INTERNAL)
+    notifier.ready(worker.status())
+    log.info("service.ready", pid=os.getpid(), status=worker.status())
+    try:
+        _loop(worker, clock, stop, notifier, poll_s(loaded))
+    finally:
+        notifier.stopping()
+        worker.close()
+    log.info("service.stopped")
+    sys.exit(EXIT_OK)
+
+
+def _loop(worker: Worker, clock: Clock, stop: StopSignal, notifier: Notifier, poll_s: float) -> None:
+    log = logs.get_logger()
+    next_status = clock.monotonic()
+    while not stop.is_set:
+        try:
+            busy, wait_s = worker.step(), poll_s
+        except TransientError as error:
+            log.warning("service.waits", error=str(error), retry_in_s=error.retry_in_s)
+            notifier.status(f"waiting: {error}")
+            busy, wait_s = False, min(error.retry_in_s, 10.0)
+            next_status = clock.monotonic() + wait_s
+        notifier.alive()
+        if clock.monotonic() >= next_status:
+            notifier.status(worker.status())
+            next_status = clock.monotonic() + STATUS_EVERY_S
+        if not busy:
+            stop.wait(wait_s)
