@@ -1,0 +1,36 @@
+"""Fixtures every test may ask for."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bgpdrift.clock import FakeClock
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real BGP captures beside the checkout; a user's checkout has none, CI must have them."""
+    if not SHARED.is_dir():
+        reason = f"no real BGP data beside the checkout ({SHARED})"
+        if os.environ.get("CI"):
+            pytest.fail(reason + ", and this is CI")
+        pytest.skip(reason)
+    return SHARED
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Time that moves only when told."""
+    return FakeClock()
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep a developer's own settings and files out of the tests."""
+    for variable in list(os.environ):
+        if variable.startswith("BGPDRIFT_") or variable == "NOTIFY_SOCKET":
+            monkeypatch.delenv(variable)
+    monkeypatch.chdir(tmp_path)
