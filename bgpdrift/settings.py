@@ -373,7 +373,7 @@ def load(
 
 
 # Handed from the supervisor to its children, and the file's own name: not settings.
-RESERVED_ENV = frozenset({"BGPDRIFT_CONFIG", "BGPDRIFT_PARENT_PID", "BGPDRIFT_SERVICE"})
+RESERVED_ENV = frozenset({"BGPDRIFT_CONFIG", "BGPDRIFT_PARENT_PID", "BGPDRIFT_RUN", "BGPDRIFT_SERVICE"})
 
 
 def fields(section: type[msgspec.Struct] = Settings, prefix: str = "") -> Iterator[Field]:

@@ -1,0 +1,110 @@
+"""Which programs run, and in which order. Decides no more than that: when one may start is asked here, acted on elsewhere.
+
+The order follows the data: who produces starts before who consumes, so that no frame waits for a reader, and stops after
+it. It is an order, not a condition: every service works from the spool or the store and survives without its neighbours,
+so one that fails to become ready holds nobody back for longer than its first attempt.
+"""
+
+import sys
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Service:
+    """One program to keep running.
+
+    Attributes
+    ----------
+    name : str
+        As in ``status``, in log files and in ``restart NAME``.
+    command : tuple of str
+        Program and arguments.
+    after : tuple of str
+        Services that are given the chance to become ready first.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class System:
+    """Everything one supervisor runs.
+
+    Attributes
+    ----------
+    services : tuple of Service
+        In an order in which each comes after those it names.
+    prepare : tuple of str
+        Program and arguments run to its end before any service starts; empty means nothing.
+    """
+
+    services: tuple[Service, ...]
+    prepare: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for service in self.services:
+            missing = [name for name in service.after if name not in seen]
+            if missing or service.name in seen:
+                raise ValueError(f"service {service.name}: listed twice, or before {', '.join(missing) or 'itself'}")
+            seen.add(service.name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names, in starting order."""
+        return tuple(service.name for service in self.services)
+
+
+def _module(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", f"bgpdrift.services.{name}")
+
+
+DETECTORS = ("heuristic_detector", "lstm_detector", "isolation_forest_detector")
+
+BGPDRIFT = System(
+    services=(
+        Service("ris_live_collector", _module("ris_live_collector")),
+        Service("feature_aggregator", _module("feature_aggregator"), after=("ris_live_collector",)),
+        *(Service(name, _module(name), after=("feature_aggregator",)) for name in DETECTORS),
+        Service("ensemble_coordinator", _module("ensemble_coordinator"), after=DETECTORS),
+        Service("correlation_engine", _module("correlation_engine"), after=("ensemble_coordinator",)),
+        Service("drift_monitor", _module("drift_monitor"), after=DETECTORS),
+    ),
+    prepare=_module("prepare_store"),
+)
+"""The eight services of bgpdrift; the store's schema is brought up to date before them."""
+
+
+def may_start(service: Service, settled: Collection[str]) -> bool:
+    """Whether those before it are ready, or had their chance.
+
+    Parameters
+    ----------
+    service : Service
+        The one that waits.
+    settled : collection of str
+        Services that were ready once since the last start, or failed once.
+
+    Examples
+    --------
+    >>> may_start(Service("b", ("b",), after=("a",)), settled=set())
+    False
+    >>> may_start(Service("b", ("b",), after=("a",)), settled={"a"})
+    True
+    """
+    return all(name in settled for name in service.after)
+
+
+def may_stop(service: Service, services: Iterable[Service], still_up: Collection[str]) -> bool:
+    """Whether everything that comes after it has gone.
+
+    Examples
+    --------
+    >>> pair = (Service("a", ("a",)), Service("b", ("b",), after=("a",)))
+    >>> may_stop(pair[0], pair, still_up={"a", "b"}), may_stop(pair[1], pair, still_up={"a", "b"})
+    (False, True)
+    """
+    return not any(service.name in other.after and other.name in still_up for other in services)
