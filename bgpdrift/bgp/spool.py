@@ -102,6 +102,32 @@ def record_line(kind: str, data: dict[str, Any]) -> bytes:
     return msgspec.json.encode({"type": kind, "data": data})
 
 
+class _TimedData(msgspec.Struct, gc=False):
+    timestamp: float
+
+
+class _TimedFrame(msgspec.Struct, gc=False):
+    data: _TimedData
+
+
+_timed_decoder = msgspec.json.Decoder(_TimedFrame)
+
+
+def event_time(line: bytes) -> float | None:
+    """Read when a frame happened (epoch s); None for a record of ours, and for what is no whole frame.
+
+    Examples
+    --------
+    >>> event_time(b'{"type":"ris_message","data":{"timestamp":1558620047.08,"peer":"196.60.9.165"}}')
+    1558620047.08
+    >>> event_time(b'{"type":"ris_message","data":{"timestamp":15586')
+    """
+    try:
+        return _timed_decoder.decode(line).data.timestamp
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
 class SegmentReading(Iterator[bytes]):
     r"""The lines of one segment, and what was wrong with it.
 

@@ -1,0 +1,122 @@
+"""Frames between the socket and the disk: bounded, and honest about what did not fit.
+
+Decides what is dropped (the newest, since the older are on their way to the disk), counts it, and leaves a ``dropped``
+record with the event time concerned in front of the next frames that fit. Not thread-safe; `spool_writer` holds the lock.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bgpdrift.bgp.spool import control_line
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Lines on their way to a segment.
+
+    Attributes
+    ----------
+    text : bytes
+        Whole lines, each with its newline.
+    frames : int
+        How many of them came from the feed; the rest are our own records.
+    earliest, latest : float or None
+        Event time (epoch s) they cover, as far as it is known.
+    """
+
+    text: bytes
+    frames: int
+    earliest: float | None = None
+    latest: float | None = None
+
+
+def as_text(frames: Sequence[bytes]) -> bytes:
+    r"""Join frames to lines; a newline inside a frame becomes a space, which JSON cannot tell from it.
+
+    Examples
+    --------
+    >>> as_text([b'{"a":1}', b'{"a":\n2}'])
+    b'{"a":1}\n{"a": 2}\n'
+    """
+    text = b"\n".join(frames) + b"\n"
+    if text.count(b"\n") != len(frames):
+        text = b"\n".join(frame.replace(b"\n", b" ") for frame in frames) + b"\n"
+    return text
+
+
+def widest(*ranges: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+    """Cover several spans of event time by one.
+
+    Examples
+    --------
+    >>> widest((3.0, 5.0), (None, None), (4.0, 9.0))
+    (3.0, 9.0)
+    """
+    starts = [start for start, _ in ranges if start is not None]
+    ends = [end for _, end in ranges if end is not None]
+    return min(starts, default=None), max(ends, default=None)
+
+
+class FrameBuffer:
+    """A queue of batches with a limit in bytes.
+
+    Examples
+    --------
+    >>> buffer = FrameBuffer(limit_bytes=10)
+    >>> buffer.add(Batch(b"123456789", 1)), buffer.add(Batch(b"abc", 1, 7.0, 8.0)), buffer.dropped_frames
+    (True, False, 1)
+    >>> [batch.text[:50] for batch in buffer.take(100)]
+    [b'123456789', b'{"type":"bgpdrift_feed","data":{"event":"dropped",']
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._batches: deque[Batch] = deque()
+        self._lost: Batch | None = None
+        self.bytes = 0
+        self.dropped_frames = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything waits, a record of what was dropped included."""
+        return bool(self._batches) or self._lost is not None
+
+    def add(self, batch: Batch, *, always: bool = False) -> bool:
+        """Queue a batch; False if it did not fit and was counted as dropped.
+
+        ``always`` is for our own few records, which must not be lost when frames are.
+        """
+        if not always and self.bytes + len(batch.text) > self._limit_bytes:
+            lost = self._lost or Batch(b"", 0)
+            span = widest((lost.earliest, lost.latest), (batch.earliest, batch.latest))
+            self._lost = Batch(b"", lost.frames + batch.frames, *span)
+            self.dropped_frames += batch.frames
+            return False
+        self._tell_of_drops()
+        self._append(batch)
+        return True
+
+    def take(self, limit_bytes: int) -> list[Batch]:
+        """Remove batches from the front until ``limit_bytes`` are reached; at least one if there is any."""
+        taken: list[Batch] = []
+        size = 0
+        while self._batches and (not taken or size + len(self._batches[0].text) <= limit_bytes):
+            taken.append(self._batches.popleft())
+            size += len(taken[-1].text)
+        self.bytes -= size
+        if not self._batches and self._lost is not None:
+            self._tell_of_drops()
+            taken += self._batches
+            self._batches.clear()
+            self.bytes = 0
+        return taken
+
+    def _append(self, batch: Batch) -> None:
+        self._batches.append(batch)
+        self.bytes += len(batch.text)
+
+    def _tell_of_drops(self) -> None:
+        if self._lost is not None:
+            lost, self._lost = self._lost, None
+            line = control_line("dropped", lost.earliest, lost.latest, lost.frames, "the spool could not keep up")
+            self._append(Batch(line + b"\n", 0, lost.earliest, lost.latest))
