@@ -3,6 +3,9 @@
 Times are integer epoch seconds, UTC (``*_s`` floats where a fraction matters): they sort, index and compare alike on
 SQLite and PostgreSQL, and event time comes as seconds. JSON columns hold what only people read or what has no fixed
 shape; nothing joins on them.
+
+An id is never used again (``sqlite_autoincrement``): readers remember the last id they saw, and once retention emptied
+a table SQLite would otherwise start over at 1, where no reader looks.
 """
 
 from sqlalchemy import (
@@ -50,6 +53,7 @@ feature_windows = Table(
     Column("written_at", Float, nullable=False),  # wall clock
     Index("uq_feature_windows_key", "collector", "peer", "window_start", unique=True),
     Index("ix_feature_windows_window_start", "window_start"),
+    sqlite_autoincrement=True,
 )
 
 scores = Table(
@@ -68,8 +72,8 @@ scores = Table(
     Column("rules_fired", JSON, nullable=False, default=list),  # [{"rule", "value", "threshold"}…]
     Column("top_features", JSON, nullable=False, default=list),  # [{"feature", "usual", "present", "weight"}…]
     Column("scored_at", Float, nullable=False),
-    Index("uq_scores_key", "model", "collector", "peer", "window_start", unique=True),
-    Index("ix_scores_window_start", "window_start"),
+    Index("uq_scores_key", "window_start", "collector", "peer", "model", unique=True),
+    sqlite_autoincrement=True,
 )
 
 hourly_histograms = Table(
@@ -86,6 +90,7 @@ hourly_histograms = Table(
     Column("value_sum_squares", Float, nullable=False),
     Column("bins", LargeBinary, nullable=False),  # sparse exact counts, see bgpdrift.drift.histogram
     Index("uq_hourly_histograms_key", "series", "model_version", "collector", "hour_start", unique=True),
+    sqlite_autoincrement=True,
 )
 
 verdicts = Table(
@@ -106,8 +111,8 @@ verdicts = Table(
     Column("explained_by", String(64), nullable=False, default=""),  # e.g. "peer_reset": unusual, but no alarm
     Column("evidence", JSON, nullable=False, default=dict),  # rules fired, top features, origins, prefixes, peers
     Column("decided_at", Float, nullable=False),
-    Index("uq_verdicts_key", "collector", "peer", "window_start", unique=True),
-    Index("ix_verdicts_window_start", "window_start"),
+    Index("uq_verdicts_key", "window_start", "collector", "peer", unique=True),
+    sqlite_autoincrement=True,
 )
 
 incidents = Table(
@@ -127,30 +132,32 @@ incidents = Table(
     Column("prefixes", JSON, nullable=False, default=list),
     Column("explanation", JSON, nullable=False, default=dict),
     Column("summary", Text, nullable=False, default=""),
-    Column("merged_into", Id, ForeignKey("incidents.id"), nullable=True),
+    Column("merged_into", Id, ForeignKey("incidents.id", ondelete="SET NULL"), nullable=True),
     Column("acknowledged_by", String(64), nullable=True),
     Column("acknowledged_at", BigInteger, nullable=True),
     Index("ix_incidents_state", "state"),
     Index("ix_incidents_started_at", "started_at"),
+    Index("ix_incidents_merged_into", "merged_into"),
+    sqlite_autoincrement=True,
 )
 
 incident_events = Table(
     "incident_events",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
-    Column("incident_id", Id, ForeignKey("incidents.id"), nullable=False),
+    Column("incident_id", Id, ForeignKey("incidents.id", ondelete="CASCADE"), nullable=False),
     Column("at", BigInteger, nullable=False),  # event time
     Column("kind", String(16), nullable=False),  # opened, updated, closed, reopened, merged, labelled, acknowledged
     Column("details", JSON, nullable=False, default=dict),
-    Index("ix_incident_events_incident_id", "incident_id"),
     Index("uq_incident_events_key", "incident_id", "at", "kind", unique=True),
+    sqlite_autoincrement=True,
 )
 
 outcomes = Table(
     "outcomes",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
-    Column("incident_id", Id, ForeignKey("incidents.id"), nullable=True),
+    Column("incident_id", Id, ForeignKey("incidents.id", ondelete="SET NULL"), nullable=True),
     Column("starts_at", BigInteger, nullable=False),
     Column("ends_at", BigInteger, nullable=False),
     Column("collector", String(64), nullable=False, default=""),
@@ -159,6 +166,8 @@ outcomes = Table(
     Column("labelled_at", Float, nullable=False),
     Column("notes", Text, nullable=False, default=""),
     Index("ix_outcomes_starts_at", "starts_at"),
+    Index("ix_outcomes_incident_id", "incident_id"),
+    sqlite_autoincrement=True,
 )
 
 performance_metrics = Table(
@@ -178,6 +187,7 @@ performance_metrics = Table(
     Column("f1", Float, nullable=True),
     Column("labels", Integer, nullable=False),
     Index("uq_performance_metrics_key", "model", "model_version", "day_start", unique=True),
+    sqlite_autoincrement=True,
 )
 
 drift_metrics = Table(
@@ -202,19 +212,21 @@ drift_metrics = Table(
     Column("report_path", Text, nullable=False, default=""),
     Column("details", JSON, nullable=False, default=dict),
     Index("uq_drift_metrics_key", "model", "window", "timestamp", unique=True),
+    sqlite_autoincrement=True,
 )
 
 drift_signals = Table(
     "drift_signals",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
-    Column("check_id", Id, ForeignKey("drift_metrics.id"), nullable=False),
+    Column("check_id", Id, ForeignKey("drift_metrics.id", ondelete="CASCADE"), nullable=False),
     Column("signal", String(96), nullable=False),
     Column("value", Float, nullable=True),
     Column("threshold", Float, nullable=True),
     Column("p_value", Float, nullable=True),
     Column("severity", String(16), nullable=False),
     Index("ix_drift_signals_check_id", "check_id"),
+    sqlite_autoincrement=True,
 )
 
 retrain_triggers = Table(
@@ -228,6 +240,7 @@ retrain_triggers = Table(
     Column("state", String(24), nullable=False),  # waiting_approval, flagged, claimed, done, refused
     Column("refused_because", Text, nullable=False, default=""),
     Index("ix_retrain_triggers_model", "model"),
+    sqlite_autoincrement=True,
 )
 
 model_retrain_events = Table(
@@ -249,6 +262,7 @@ model_retrain_events = Table(
     Column("exit_code", Integer, nullable=True),
     Column("notes", Text, nullable=False, default=""),
     Index("ix_model_retrain_events_model", "model"),
+    sqlite_autoincrement=True,
 )
 
 model_versions = Table(
@@ -265,6 +279,7 @@ model_versions = Table(
     Column("activated_at", BigInteger, nullable=True),
     Column("details", JSON, nullable=False, default=dict),
     Index("uq_model_versions_key", "model", "version", unique=True),
+    sqlite_autoincrement=True,
 )
 
 approvals = Table(
@@ -279,6 +294,7 @@ approvals = Table(
     Column("answered_by", String(64), nullable=True),
     Column("details", JSON, nullable=False, default=dict),
     Index("ix_approvals_state", "state"),
+    sqlite_autoincrement=True,
 )
 
 notifications = Table(
@@ -293,6 +309,7 @@ notifications = Table(
     Column("state", String(16), nullable=False),  # pending, sent, failed, suppressed
     Column("attempts", Integer, nullable=False, default=0),
     Index("ix_notifications_key", "key"),
+    sqlite_autoincrement=True,
 )
 
 service_events = Table(
@@ -304,6 +321,7 @@ service_events = Table(
     Column("event", String(48), nullable=False),
     Column("details", JSON, nullable=False, default=dict),
     Index("ix_service_events_service_at", "service", "at"),
+    sqlite_autoincrement=True,
 )
 
 cursors = Table(

@@ -1,0 +1,143 @@
+"""The ground under every query: short transactions with translated errors, upserts by key, cursors.
+
+Decides how rows are written: checked first, then in one transaction, by key, so that doing it twice changes nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Executable, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Engine
+
+from bgpdrift.clock import Clock, SystemClock
+from bgpdrift.errors import StoreError
+from bgpdrift.store import schema
+from bgpdrift.store.engine import DURABLE, WRITE
+from bgpdrift.store.errors_map import translated
+from bgpdrift.store.rows import Row, prepared
+from bgpdrift.store.wal import keep_wal_small
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far a reader or writer has come; committed together with what it wrote.
+
+    Examples
+    --------
+    >>> Cursor("feature_aggregator", position=17, details={"segment": 4}).position
+    17
+    """
+
+    name: str
+    """``<service>`` or ``<service>:<what>``."""
+    position: int
+    """What the owner counts by: a row id, a segment's sequence number."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Anything else the owner needs to go on, as JSON."""
+
+
+class Database:
+    """Connections, transactions and upserts; `Store` adds the queries."""
+
+    def __init__(self, engine: Engine, clock: Clock | None = None) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(**{WRITE: True})
+        self._durable = engine.execution_options(**{WRITE: True, DURABLE: True})
+        self._clock = clock or SystemClock()
+        self.name = engine.url.render_as_string(hide_password=True)
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self._engine.dialect.name
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent view of all tables, for as long as the block lasts: keep it short."""
+        with translated(self.name), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self, durable: bool = False) -> Iterator[Connection]:
+        """One transaction, committed at the end of the block or not at all.
+
+        Parameters
+        ----------
+        durable : bool
+            Return only once a power loss cannot take it back; SQLite flushes the log, PostgreSQL always does.
+        """
+        engine = self._durable if durable else self._writer
+        with translated(self.name), engine.connect() as connection:
+            with connection.begin():
+                yield connection
+            keep_wal_small(connection)
+
+    def rows(self, statement: Executable) -> list[Row]:
+        """Read all rows of a query, as dicts by column name."""
+        with self.reading() as connection:
+            result = connection.execute(statement)
+            names = tuple(result.keys())
+            return [dict(zip(names, row, strict=True)) for row in result]
+
+    def upsert(
+        self,
+        connection: Connection,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        key: tuple[str, ...],
+        keep: tuple[str, ...] = (),
+    ) -> None:
+        """Insert rows, or overwrite those with the same key; their ids stay.
+
+        One statement, run for each row by the driver, rather than one statement with all rows: it meets no limit on
+        the number of values, and a key that comes twice in ``rows`` is written twice instead of refused.
+
+        Parameters
+        ----------
+        connection : Connection
+            Of `writing`.
+        table : Table
+            Where to.
+        rows : sequence of mapping
+            See `bgpdrift.store.rows.prepared`.
+        key : tuple of str
+            Columns of a unique index.
+        keep : tuple of str
+            Columns that an existing row keeps.
+        """
+        if rows:
+            ready = prepared(table, rows, self._clock.now())
+            if "id" in key:
+                for row, given in zip(ready, rows, strict=True):
+                    row["id"] = given["id"]
+            connection.execute(_upsert_statement(self.dialect, table, key, keep), ready)
+
+    def write_cursor(self, connection: Connection, cursor: Cursor | None) -> None:
+        """Move a cursor inside a transaction; nothing for None."""
+        if cursor is not None:
+            row = {"name": cursor.name, "position": cursor.position, "details": dict(cursor.details)}
+            self.upsert(connection, schema.cursors, [row], key=("name",))
+
+    def read_cursor(self, name: str) -> Cursor | None:
+        """Read how far ``name`` has come; None if it never wrote."""
+        table = schema.cursors
+        found = self.rows(select(table.c.position, table.c.details).where(table.c.name == name))
+        return Cursor(name, found[0]["position"], found[0]["details"]) if found else None
+
+    def close(self) -> None:
+        """Give the connections back; the store can be used again, and opens new ones."""
+        self._engine.dispose()
+
+
+@cache
+def _upsert_statement(dialect: str, table: Table, key: tuple[str, ...], keep: tuple[str, ...]) -> Executable:
+    if dialect not in {"sqlite", "postgresql"}:
+        raise StoreError(f"expected SQLite or PostgreSQL, found {dialect}")
+    insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    names = [column.name for column in table.columns if column.name not in (*key, *keep, "id")]
+    overwritten = {name: insert.excluded[name] for name in names}
+    return insert.on_conflict_do_update(index_elements=list(key), set_=overwritten)

@@ -1,0 +1,109 @@
+"""How this process talks to the database: pragmas, transactions, one connection.
+
+Decides the settings of a connection and where a transaction begins; what is read and written is decided elsewhere.
+
+SQLite, for several processes on one file:
+
+- WAL: readers never wait for the writer, nor it for them.
+- A write begins with ``BEGIN IMMEDIATE``. A transaction that reads first and writes later would meet "database is
+  locked" at once, without the busy timeout, whenever another process wrote in between. Python's driver begins
+  transactions by its own rules (before INSERT, not before SELECT), so it is told to begin none: we do.
+- ``synchronous=NORMAL``: after a power loss the newest transactions may be gone, but only the newest, and all tables go
+  back together, cursors with rows: the work is done again. `DURABLE` transactions are flushed (``FULL``) before they
+  return: for whoever deletes something outside the database once its rows are in (docs/decisions/0006-store.md).
+"""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError
+
+from bgpdrift.errors import StoreError
+
+WRITE, DURABLE = "bgpdrift_write", "bgpdrift_durable"
+"""Execution options of an engine or connection: its transactions write; they survive a power loss."""
+
+JOURNAL_LIMIT_BYTES = 64_000_000
+"""A WAL that has been emptied is cut to this; a longer one is checkpointed with patience (`bgpdrift.store.wal`)."""
+
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
+def parse_url(url: str) -> URL:
+    """Read a database URL.
+
+    Raises
+    ------
+    StoreError
+        It is no URL, of another database, or in memory, where eight processes cannot meet.
+
+    Examples
+    --------
+    >>> parse_url("sqlite:///:memory:")
+    Traceback (most recent call last):
+    bgpdrift.errors.StoreError: sqlite:///:memory:: expected a file, found a database in memory, which processes cannot share
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(f"{url!r}: expected sqlite:///PATH or postgresql+psycopg://…, found no URL") from error
+    name = parsed.render_as_string(hide_password=True)
+    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise StoreError(f"{name}: expected sqlite:///PATH or postgresql+psycopg://…")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}:
+        raise StoreError(f"{name}: expected a file, found a database in memory, which processes cannot share")
+    return parsed
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """The file of a SQLite database; None for another one."""
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def make_engine(url: URL, busy_timeout_s: float) -> Engine:
+    """Build an engine; nothing is opened yet.
+
+    Parameters
+    ----------
+    url : URL
+        From `parse_url`.
+    busy_timeout_s : float
+        How long a writer waits for another, seconds.
+    """
+    # One connection serves a process; a few more are for the threads of the web service.
+    shared: dict[str, Any] = {
+        "json_serializer": _encode,
+        "pool_size": 1,
+        "max_overflow": 7,
+        "pool_timeout": busy_timeout_s,
+    }
+    if sqlite_path(url) is not None:
+        engine = create_engine(url, connect_args={"timeout": busy_timeout_s}, **shared)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    wait_ms = int(busy_timeout_s * 1000)
+    arguments = {"connect_timeout": 10, "options": f"-c lock_timeout={wait_ms} -c timezone=UTC"}
+    return create_engine(url, connect_args=arguments, pool_pre_ping=True, **shared)
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
+    connection.isolation_level = None  # the driver begins nothing by itself
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute(f"PRAGMA journal_size_limit={JOURNAL_LIMIT_BYTES}")
+    connection.execute("PRAGMA temp_store=MEMORY")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get(WRITE):
+        # Outside a transaction only: inside one, SQLite ignores it.
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get(DURABLE) else 'NORMAL'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql("BEGIN")

@@ -1,0 +1,94 @@
+"""Incidents and their history: written by the correlation engine, annotated by operators.
+
+The engine chooses the ids (it is the only writer of new incidents): so the same changes written twice are the same
+incidents. What operators wrote (``acknowledged_by``, ``acknowledged_at``) is never overwritten by it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, or_, select, update
+
+from bgpdrift.errors import StoreError
+from bgpdrift.store.database import Cursor, Database
+from bgpdrift.store.rows import partial
+from bgpdrift.store.schema import incident_events, incidents
+
+IncidentRow = dict[str, Any]
+"""A row of ``incidents`` by column name, JSON parsed."""
+
+OPERATORS_COLUMNS = ("acknowledged_by", "acknowledged_at")
+
+
+@dataclass(frozen=True)
+class IncidentChanges:
+    """What one step of the correlation engine decided.
+
+    Examples
+    --------
+    >>> IncidentChanges(updates=[{"id": 3, "state": "closed", "closed_at": 1_700_000_000}]).is_empty
+    False
+    """
+
+    inserts: Sequence[Mapping[str, Any]] = ()
+    """New incidents, each with the ``id`` its writer chose: see `IncidentQueries.next_incident_id`."""
+    updates: Sequence[Mapping[str, Any]] = ()
+    """``id`` and the columns that changed."""
+    events: Sequence[Mapping[str, Any]] = ()
+    """Rows of ``incident_events``; (incident_id, at, kind) is their key."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.inserts or self.updates or self.events)
+
+
+class IncidentQueries(Database):
+    """Queries on ``incidents`` and ``incident_events``."""
+
+    def next_incident_id(self) -> int:
+        """Give the id for the next new incident; the newest incident is never deleted, so ids are never re-used."""
+        found = self.rows(select(func.max(incidents.c.id).label("newest")))
+        return int(found[0]["newest"] or 0) + 1
+
+    def open_incidents(self) -> list[IncidentRow]:
+        """Read incidents that are not closed, by id."""
+        return self.rows(select(incidents).where(incidents.c.state != "closed").order_by(incidents.c.id))
+
+    def incidents_between(self, start: int, end: int) -> list[IncidentRow]:
+        """Read incidents that touch ``[start, end)``, event time, by start; open ones touch all that follows."""
+        query = select(incidents).where(
+            incidents.c.started_at < end, or_(incidents.c.state != "closed", incidents.c.last_seen_at >= start)
+        )
+        return self.rows(query.order_by(incidents.c.started_at, incidents.c.id))
+
+    def incident(self, incident_id: int) -> IncidentRow | None:
+        """Read one incident; None if there is none."""
+        found = self.rows(select(incidents).where(incidents.c.id == incident_id))
+        return found[0] if found else None
+
+    def incident_events(self, incident_id: int) -> list[dict[str, Any]]:
+        """Read the history of one incident, oldest first."""
+        query = select(incident_events).where(incident_events.c.incident_id == incident_id)
+        return self.rows(query.order_by(incident_events.c.at, incident_events.c.id))
+
+    def apply_incidents(self, changes: IncidentChanges, cursor: Cursor | None) -> None:
+        """Write all changes and the engine's position in one transaction; doing it twice changes nothing.
+
+        Raises
+        ------
+        StoreError
+            An insert without id, or an update or event of an incident that does not exist; nothing is written.
+        """
+        if any("id" not in row for row in (*changes.inserts, *changes.updates)):
+            raise StoreError("incidents: a row without id; `next_incident_id()` gives one")
+        with self.writing() as connection:
+            self.upsert(connection, incidents, changes.inserts, ("id",), keep=OPERATORS_COLUMNS)
+            for row in changes.updates:
+                values = partial(incidents, row)
+                statement = update(incidents).where(incidents.c.id == row["id"]).values(values)
+                if values and connection.execute(statement).rowcount != 1:
+                    raise StoreError(f"incidents: no incident {row['id']} to update")
+            self.upsert(connection, incident_events, changes.events, ("incident_id", "at", "kind"))
+            self.write_cursor(connection, cursor)

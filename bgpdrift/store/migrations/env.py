@@ -1,0 +1,10 @@
+"""What Alembic runs to migrate: on the connection and inside the transaction that `bgpdrift.store.migrate` opened."""
+
+from alembic import context
+
+from bgpdrift.store.schema import metadata
+
+connection = context.config.attributes["connection"]
+# Batch mode: SQLite changes a table by copying it. The transaction is ours, so no step is committed by itself.
+context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, transactional_ddl=True)
+context.run_migrations()

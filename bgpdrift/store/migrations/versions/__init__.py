@@ -1,0 +1,1 @@
+"""One file a step, named by its revision; never edited once released."""

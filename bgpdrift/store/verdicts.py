@@ -1,0 +1,33 @@
+"""Verdicts: what the ensemble believes of one window."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from bgpdrift.store.database import Cursor, Database
+from bgpdrift.store.schema import verdicts
+
+VerdictRow = dict[str, Any]
+"""A row of ``verdicts`` by column name, JSON parsed."""
+
+KEY = ("window_start", "collector", "peer")
+
+
+class VerdictQueries(Database):
+    """Queries on ``verdicts``."""
+
+    def write_verdicts(self, rows: Sequence[Mapping[str, Any]], cursor: Cursor | None) -> None:
+        """Write verdicts and the coordinator's position in one transaction; one written before is overwritten."""
+        with self.writing() as connection:
+            self.upsert(connection, verdicts, rows, KEY)
+            self.write_cursor(connection, cursor)
+
+    def verdicts_after(self, row_id: int, limit: int) -> list[VerdictRow]:
+        """Read the next verdicts by id, at most ``limit``."""
+        return self.rows(select(verdicts).where(verdicts.c.id > row_id).order_by(verdicts.c.id).limit(limit))
+
+    def verdicts_between(self, start: int, end: int) -> list[VerdictRow]:
+        """Read verdicts of windows that start in ``[start, end)``, epoch seconds, in order of time."""
+        query = select(verdicts).where(verdicts.c.window_start >= start, verdicts.c.window_start < end)
+        return self.rows(query.order_by(verdicts.c.window_start, verdicts.c.collector, verdicts.c.peer))

@@ -1,0 +1,42 @@
+"""Keep SQLite's write-ahead log short, also when readers never pause.
+
+SQLite moves the log into the database by itself every 1,000 pages, but starts it anew only at a moment when no reader
+looks at it. When readers overlap for long the log grows; beyond a limit we wait a moment for such a gap. The wait is
+short: writers of other processes stand still meanwhile.
+"""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from bgpdrift.store.engine import JOURNAL_LIMIT_BYTES, sqlite_path
+
+PATIENCE_MS = 200
+"""Longest wait for readers to pause, milliseconds."""
+
+
+def wal_bytes(database: Path) -> int:
+    """Size of a database's write-ahead log; 0 if it has none."""
+    try:
+        return database.with_name(database.name + "-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def keep_wal_small(connection: Connection, limit_bytes: int = JOURNAL_LIMIT_BYTES) -> bool:
+    """Empty the log if it is longer than ``limit_bytes``; True if that was tried. Outside a transaction only."""
+    path = sqlite_path(connection.engine.url)
+    if path is None or wal_bytes(path) <= limit_bytes:
+        return False
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    (usual_ms,) = driver.execute("PRAGMA busy_timeout").fetchone()
+    try:
+        driver.execute(f"PRAGMA busy_timeout={PATIENCE_MS}")
+        with contextlib.suppress(sqlite3.OperationalError):  # readers all the time: the next write tries again
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={usual_ms}")
+    return True

@@ -1,0 +1,90 @@
+"""Feature windows: written by the aggregator, read by detectors in the order of their ids or of time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from bgpdrift.store.database import Cursor, Database
+from bgpdrift.store.schema import feature_windows
+
+WindowRow = dict[str, Any]
+"""A row of ``feature_windows`` by column name, ``evidence`` parsed."""
+
+KEY = ("collector", "peer", "window_start")
+
+
+class WindowQueries(Database):
+    """Queries on ``feature_windows``."""
+
+    def write_windows(self, rows: Sequence[Mapping[str, Any]], cursor: Cursor | None) -> None:
+        """Write windows and the writer's position in one transaction that survives a power loss.
+
+        Durable, since the aggregator deletes the spool segments the windows came from as soon as this returns.
+
+        Parameters
+        ----------
+        rows : sequence of mapping
+            Columns of ``feature_windows``; those left out are 0. A window written before is overwritten and keeps
+            its id, so that a reader past it does not meet it again.
+        cursor : Cursor or None
+            Where to go on after a restart.
+
+        Raises
+        ------
+        StoreError
+            A row that cannot be stored, named; nothing is written.
+        StoreBusyError
+            Locked, full or away; nothing is written.
+        """
+        with self.writing(durable=cursor is not None) as connection:
+            self.upsert(connection, feature_windows, rows, KEY)
+            self.write_cursor(connection, cursor)
+
+    def windows_after(self, row_id: int, limit: int) -> list[WindowRow]:
+        """Read the next windows by id, at most ``limit``.
+
+        On PostgreSQL, ids become visible out of order when several writers insert at once, and a reader could step
+        over one. Here each collector is written by one aggregator and read by readers of its shard.
+        """
+        table = feature_windows
+        return self.rows(select(table).where(table.c.id > row_id).order_by(table.c.id).limit(limit))
+
+    def windows_between(
+        self, start: int, end: int, collector: str | None = None, peer: str | None = None
+    ) -> list[WindowRow]:
+        """Read windows that start in ``[start, end)``, epoch seconds, in order of time.
+
+        Parameters
+        ----------
+        start, end : int
+            Event time.
+        collector : str, optional
+            Only this one.
+        peer : str, optional
+            Only this one; ``""`` is the whole collector. Default: collectors and peers.
+        """
+        table = feature_windows
+        query = select(table).where(table.c.window_start >= start, table.c.window_start < end)
+        if collector is not None:
+            query = query.where(table.c.collector == collector)
+        if peer is not None:
+            query = query.where(table.c.peer == peer)
+        return self.rows(query.order_by(table.c.window_start, table.c.collector, table.c.peer))
+
+    def recent_windows(self, collector: str, peer: str, before_start: int, limit: int) -> list[WindowRow]:
+        """Read the last ``limit`` windows of one collector or peer before ``before_start``, oldest first."""
+        table = feature_windows
+        query = (
+            select(table)
+            .where(table.c.collector == collector, table.c.peer == peer, table.c.window_start < before_start)
+            .order_by(table.c.window_start.desc())
+            .limit(limit)
+        )
+        return self.rows(query)[::-1]
+
+    def newest_window_start(self) -> int | None:
+        """Event time of the newest window, epoch seconds: what "now" is for data; None without windows."""
+        table = feature_windows
+        found = self.rows(select(table.c.window_start).order_by(table.c.window_start.desc()).limit(1))
+        return int(found[0]["window_start"]) if found else None
