@@ -1,0 +1,130 @@
+"""A frame as the replay server sends it, and how messages of other sources become one.
+
+Frames made from MRT or a simulation take RIS Live's present form; frames that were recorded pass as they are. Decides the
+shape and the ``id``; order and pace are `replay_timeline`'s.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from bgpdrift.bgp.messages import STATE, Message, collector_name
+from bgpdrift.bgp.spool import event_time
+
+_RIS_HOST = re.compile(r"rrc\d\d$")
+
+
+class _RisMessage(msgspec.Struct, gc=False):
+    type: str
+    data: Message
+
+
+_decoder = msgspec.json.Decoder(_RisMessage)
+
+
+class Frame:
+    """One WebSocket message of the server.
+
+    Parameters
+    ----------
+    timestamp : float
+        Event time, epoch seconds: decides when it is due.
+    text : bytes
+        The JSON text as sent.
+    message : Message, optional
+        What subscriptions are matched against. Left out, it is decoded from the text when a filter first asks.
+    """
+
+    __slots__ = ("_message", "text", "timestamp")
+
+    def __init__(self, timestamp: float, text: bytes, message: Message | None = None) -> None:
+        self.timestamp, self.text, self._message = timestamp, text, message
+
+    @property
+    def message(self) -> Message | None:
+        """The message inside; None if the text is none, which only a subscription without filters gets."""
+        if self._message is None:
+            try:
+                decoded = _decoder.decode(self.text)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                return None
+            self._message = decoded.data
+        return self._message
+
+    def __repr__(self) -> str:
+        return f"Frame({self.timestamp}, {self.text[:60]!r}…)"
+
+
+def frame_of_line(line: bytes, default_time: float) -> Frame:
+    """Wrap a recorded line as it is; without a readable timestamp it goes out at ``default_time``."""
+    timestamp = event_time(line)
+    return Frame(default_time if timestamp is None else timestamp, line)
+
+
+class FrameIds:
+    """Gives frames today's ``id``: ``<peer>-<12 hex ms epoch><4 hex counter>``, unique and growing for each peer.
+
+    Examples
+    --------
+    >>> ids = FrameIds()
+    >>> ids.next("192.0.2.1", 1700000000.5), ids.next("192.0.2.1", 1700000000.5)
+    ('192.0.2.1-018bcfe569f40000', '192.0.2.1-018bcfe569f40001')
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+
+    def next(self, peer: str, timestamp: float) -> str:
+        """Name the next message of a peer (timestamp in epoch s); time that goes back only counts on."""
+        number = max(round(timestamp * 1000) << 16, self._last.get(peer, -1) + 1)
+        self._last[peer] = number
+        return f"{peer}-{number:016x}"
+
+
+def frame_of_message(message: Message, ids: FrameIds) -> Frame:
+    """Encode a message as RIS Live does today, so that it decodes to the same routes, path, origin and state."""
+    return Frame(
+        message.timestamp, msgspec.json.encode({"type": "ris_message", "data": _fields(message, ids)}), message
+    )
+
+
+def _fields(message: Message, ids: FrameIds) -> dict[str, Any]:
+    host = collector_name(message.host)
+    fields: dict[str, Any] = {
+        "timestamp": message.timestamp,
+        "peer": message.peer,
+        "peer_asn": message.peer_asn,
+        "id": ids.next(message.peer, message.timestamp),
+        "host": f"{host}.ripe.net" if _RIS_HOST.match(host) else message.host,
+        "type": message.type,
+    }
+    if message.type == STATE:
+        fields["state"] = message.state
+    elif message.type == "UPDATE":
+        fields |= {
+            "path": message.path,
+            "community": [],
+            "origin": message.origin.upper(),
+            "announcements": message.announcements,
+            "withdrawals": message.withdrawals,
+        }
+    return fields
+
+
+def shifted(frame: Frame, seconds: float, ids: FrameIds | None = None) -> Frame:
+    """Move a frame in time, with a new ``id`` if ``ids`` is given; what is no message keeps its text.
+
+    Examples
+    --------
+    >>> shifted(Frame(5.0, b'{"type":"ris_message","data":{"timestamp":5.0,"peer":"::1","id":"a"}}'), 2.0).text
+    b'{"type":"ris_message","data":{"timestamp":7.0,"peer":"::1","id":"a"}}'
+    """
+    if frame.message is None:
+        return Frame(frame.timestamp + seconds, frame.text)
+    whole = msgspec.json.decode(frame.text)
+    data = whole["data"]
+    data["timestamp"] = round(data["timestamp"] + seconds, 6)
+    if ids is not None:
+        data["id"] = ids.next(str(data.get("peer", "")), data["timestamp"])
+    return Frame(data["timestamp"], msgspec.json.encode(whole))
