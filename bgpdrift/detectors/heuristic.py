@@ -1,0 +1,314 @@
+"""The heuristic detector: every rule compares a minute with what is usual for this very collector.
+
+A rule's exceedance is the smallest of three numbers, each 1 at its threshold: how many spreads from usual against the
+learned number of spreads; by what factor, against the factor that matters; how much in all, against the size that
+matters. So nothing fires that is merely rare, or merely large. The score of a minute is the largest exceedance over
+rules and time scales: continuous, monotone, defined below the thresholds too. Because everything is relative to the
+collector's own history, one learned artifact serves any collector.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bgpdrift.detectors.interface import (
+    FEED_GAP,
+    INCOMPLETE,
+    PEER_RESET,
+    WARMING,
+    FloatArray,
+    ModelContent,
+    Scores,
+    WindowFrame,
+)
+from bgpdrift.detectors.preparation import SCALES_MIN, MinuteGrid, smooth, span_minutes, split_at_gaps, usual
+from bgpdrift.detectors.rules import BY_NAME, RULES, Rule
+from bgpdrift.detectors.tail import fit_tail
+from bgpdrift.errors import ArtifactError
+
+NAME = "heuristic"
+LEAST_HISTORY_MIN = 60
+"""Clean minutes before a rule has an opinion."""
+LEAST_SPREADS, MOST_SPREADS = 3.0, 60.0
+"""Bounds of a learned threshold: below 3 spreads nothing is unusual, and no calm sample may switch a rule off."""
+LOWEST_EXCEEDANCE = -10.0
+TOP_FEATURES = 5
+_ABSTAIN = {INCOMPLETE: INCOMPLETE, FEED_GAP: FEED_GAP, "dropped": INCOMPLETE, WARMING: WARMING}
+_BLIND = -np.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Every rule at every time scale for the rows to be scored; all arrays have shape (n_rules, n_scales, n_rows).
+
+    ``present`` and ``usual`` are on the rule's own scale (log), ``spreads`` is signed so that positive is a finding.
+    """
+
+    present: FloatArray
+    usual: FloatArray
+    spreads: FloatArray
+    factor: FloatArray
+    size: FloatArray
+    known: npt.NDArray[np.bool_]
+
+
+class Heuristic:
+    """Rules with learned thresholds.
+
+    Parameters
+    ----------
+    thresholds : ndarray, shape (n_rules, n_scales)
+        Spreads from usual at which each rule fires at each time scale.
+    rules : sequence of Rule
+        In the order of the thresholds.
+    history_minutes : int
+        Windows that make up the usual.
+    """
+
+    def __init__(self, thresholds: FloatArray, rules: Iterable[Rule] = RULES, history_minutes: int = 360) -> None:
+        self.rules = tuple(rules)
+        self.thresholds = np.asarray(thresholds, np.float64)
+        self.usual_minutes = history_minutes
+        if self.thresholds.shape != (len(self.rules), len(SCALES_MIN)):
+            raise ArtifactError(
+                f"heuristic: thresholds of shape {self.thresholds.shape}, ({len(self.rules)}, {len(SCALES_MIN)}) expected"
+            )
+        if not (np.isfinite(self.thresholds).all() and (self.thresholds > 0).all()):
+            raise ArtifactError("heuristic: thresholds must be finite and above 0")
+
+    @classmethod
+    def from_content(cls, content: ModelContent, history_minutes: int = 360) -> "Heuristic":
+        """Build the detector from what was learned; raises `ArtifactError` for rules this program does not know."""
+        names = content.hyper_parameters.get("rules", [])
+        unknown = [name for name in names if name not in BY_NAME]
+        if unknown:
+            raise ArtifactError(f"heuristic: unknown rules {', '.join(map(str, unknown))}")
+        if tuple(content.hyper_parameters.get("scales_min", ())) != SCALES_MIN:
+            raise ArtifactError(f"heuristic: time scales {SCALES_MIN} expected")
+        if "thresholds" not in content.arrays:
+            raise ArtifactError("heuristic: no array `thresholds`")
+        return cls(content.arrays["thresholds"], (BY_NAME[name] for name in names), history_minutes)
+
+    @property
+    def name(self) -> str:
+        """``heuristic``."""
+        return NAME
+
+    @property
+    def history_minutes(self) -> int:
+        """Minutes before a window that its score depends on."""
+        return span_minutes(self.usual_minutes)
+
+    def score(self, windows: WindowFrame) -> Scores:
+        """Score every window from ``windows.first`` on."""
+        parts = [self._score_part(part) for part in split_at_gaps(windows, self.usual_minutes)]
+        return Scores(
+            np.concatenate([part.window_start for part in parts]) if parts else np.zeros(0, np.int64),
+            np.concatenate([part.score for part in parts]) if parts else np.zeros(0),
+            tuple(reason for part in parts for reason in part.abstained),
+            tuple(fired for part in parts for fired in part.rules_fired),
+            tuple(top for part in parts for top in part.top_features),
+        )
+
+    def _score_part(self, frame: WindowFrame) -> Scores:
+        evidence = measure(frame, self.rules, self.usual_minutes)
+        exceedance = np.minimum(evidence.spreads / self.thresholds[:, :, None], evidence.factor)
+        exceedance = np.minimum(exceedance, evidence.size)
+        exceedance = np.where(evidence.known, np.maximum(exceedance, LOWEST_EXCEEDANCE), _BLIND)
+        reset = frame.mark(PEER_RESET)[frame.first :]
+        explained = np.array([rule.reset_explains for rule in self.rules])[:, None] & reset
+        scale = exceedance.argmax(axis=1)
+        best = np.take_along_axis(exceedance, scale[:, None, :], axis=1)[:, 0, :]
+        counted = np.where(explained, _BLIND, best)
+        score = counted.max(axis=0, initial=_BLIND)
+        abstained = _reasons(frame, score)
+        score = np.where([bool(reason) for reason in abstained], 0.0, score)
+        fired: list[list[dict[str, Any]]] = []
+        top: list[list[dict[str, Any]]] = []
+        for row in range(len(frame) - frame.first):
+            order = np.argsort(-best[:, row])
+            fired.append(
+                []
+                if abstained[row] in (INCOMPLETE, FEED_GAP)
+                else [
+                    self._fired(int(rule), int(scale[rule, row]), row, evidence, bool(explained[rule, row]))
+                    for rule in order
+                    if best[rule, row] >= 1.0
+                ]
+            )
+            top.append(
+                [
+                    self._feature(int(rule), int(scale[rule, row]), row, evidence, float(best[rule, row]))
+                    for rule in order[:TOP_FEATURES]
+                    if best[rule, row] > 0.0
+                ]
+            )
+        return Scores(frame.to_score, score, abstained, tuple(fired), tuple(top))
+
+    def _fired(self, index: int, scale: int, row: int, evidence: Evidence, explained: bool) -> dict[str, Any]:
+        rule, at = self.rules[index], (index, scale, row)
+        fired: dict[str, Any] = {
+            "rule": rule.name,
+            "value": _readable(rule, evidence.present[at]),
+            "threshold": _readable(rule, self._threshold(index, scale, row, evidence)),
+            "usual": _readable(rule, evidence.usual[at]),
+            "minutes": SCALES_MIN[scale],
+            "unit": rule.unit,
+            "sufficient": rule.sufficient,
+            "meaning": rule.meaning,
+        }
+        if explained:
+            fired["explained_by"] = PEER_RESET
+        return fired
+
+    def _threshold(self, index: int, scale: int, row: int, evidence: Evidence) -> float:
+        """Value, on the rule's own scale, from which on it would have fired here."""
+        rule, at = self.rules[index], (index, scale, row)
+        away = evidence.present[at] - evidence.usual[at]
+        spread = abs(away / evidence.spreads[at]) if evidence.spreads[at] else 0.0
+        distance = max(self.thresholds[index, scale] * spread, float(np.log(rule.factor)))
+        usual_value = float(evidence.usual[at])
+        if rule.direction < 0:
+            return float(usual_value - distance)
+        return float(max(usual_value + distance, _scaled(rule, rule.minimum)))
+
+    def _feature(self, index: int, scale: int, row: int, evidence: Evidence, weight: float) -> dict[str, Any]:
+        rule, at = self.rules[index], (index, scale, row)
+        return {
+            "feature": rule.name,
+            "usual": _readable(rule, evidence.usual[at]),
+            "present": _readable(rule, evidence.present[at]),
+            "weight": round(weight, 3),
+        }
+
+
+def measure(frame: WindowFrame, rules: Iterable[Rule] = RULES, history_minutes: int = 360) -> Evidence:
+    """Compare every rule with its usual, for the rows to be scored; no threshold is applied.
+
+    Minutes that are warming, incomplete or without a feed are holes in the history. A table transfer is one for the
+    rules it explains, and is measured itself as a bare minute, for the record.
+    """
+    table = tuple(rules)
+    grid = MinuteGrid.of(frame.window_start)
+    rows = grid.row_of[frame.first :]
+    raw = np.full((len(table), grid.length), np.nan)
+    bad = frame.mark(INCOMPLETE) | frame.mark(FEED_GAP) | frame.mark("dropped")
+    warming, reset = frame.mark(WARMING), frame.mark(PEER_RESET)
+    as_it_is = np.full((len(table), len(rows)), np.nan)
+    for index, rule in enumerate(table):
+        if any(name not in frame.features for name in rule.needs):
+            continue
+        values = _on_scale(rule, rule.value(frame.features))
+        as_it_is[index] = values[frame.first :]
+        hole = bad | (reset & rule.reset_explains) | (warming & (rule.form == "events"))
+        raw[index] = grid.spread(np.where(hole, np.nan, values))
+    events = np.array([rule.form == "events" for rule in table])
+    shape = (len(table), len(SCALES_MIN), len(rows))
+    present, median, away, spread = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape), np.ones(shape)
+    known = np.zeros(shape, bool)
+    for scale, minutes in enumerate(SCALES_MIN):
+        smoothed = np.empty_like(raw)
+        smoothed[~events] = smooth(raw[~events], minutes)
+        smoothed[events] = np.log1p(smooth(raw[events], minutes, total=True))
+        now = smoothed[:, rows]
+        if minutes == 1:
+            as_it_is[events] = np.log1p(as_it_is[events])
+            now = np.where(np.isfinite(now), now, as_it_is)
+        level = usual(smoothed, rows, grid.first_minute, history_minutes)
+        direction = np.array([rule.direction for rule in table])[:, None]
+        floor = np.stack([_least_spread(rule, level.median[i], minutes) for i, rule in enumerate(table)])
+        present[:, scale], median[:, scale] = now, level.median
+        away[:, scale] = direction * (now - level.median)
+        spread[:, scale] = np.maximum(np.where(direction > 0, level.above, level.below), floor)
+        known[:, scale] = np.isfinite(now) & (level.count >= LEAST_HISTORY_MIN)
+    factor = np.array([np.log(rule.factor) for rule in table])[:, None, None]
+    minimum = np.array([_scaled(rule, rule.minimum) for rule in table])[:, None, None]
+    upward = np.array([rule.direction > 0 for rule in table])[:, None, None]
+    level_rule = np.array([rule.form == "level" for rule in table])[:, None, None]
+    # A level's minimum lies at any place of the log scale, so that it is a difference there; a count's is a share.
+    reached = np.where(upward, present, median)
+    size = np.where(level_rule, 1.0 + reached - minimum, reached / np.where(level_rule, 1.0, minimum))
+    with np.errstate(invalid="ignore"):
+        return Evidence(present, median, away / spread, away / factor, size, known)
+
+
+def learn(
+    frames: Iterable[WindowFrame], history_minutes: int = 360, false_alarms_per_day: float = 0.02
+) -> ModelContent:
+    """Learn thresholds from calm windows.
+
+    Parameters
+    ----------
+    frames : iterable of WindowFrame
+        Windows without incidents, one frame a (collector, peer).
+    history_minutes : int
+        What the usual rests on, as later in scoring.
+    false_alarms_per_day : float
+        Budget of one rule at one time scale. Far below a detector's budget, since some fifty of them share it.
+    """
+    evidence = [
+        measure(part, RULES, history_minutes) for frame in frames for part in split_at_gaps(frame, history_minutes)
+    ]
+    thresholds = np.full((len(RULES), len(SCALES_MIN)), LEAST_SPREADS)
+    for index in range(len(RULES)):
+        for scale in range(len(SCALES_MIN)):
+            spreads = np.concatenate(
+                [part.spreads[index, scale][part.known[index, scale]] for part in evidence] or [np.zeros(0)]
+            )
+            if len(spreads) >= 1_000:
+                limit = fit_tail(spreads, 0.01).quantile(false_alarms_per_day / 1440.0)
+                thresholds[index, scale] = np.clip(limit, LEAST_SPREADS, MOST_SPREADS)
+    columns = dict.fromkeys(name for rule in RULES for name in rule.needs)
+    return ModelContent(
+        model=NAME,
+        feature_names=tuple(columns),
+        arrays={"thresholds": thresholds},
+        hyper_parameters={
+            "rules": [rule.name for rule in RULES],
+            "scales_min": list(SCALES_MIN),
+            "history_minutes": history_minutes,
+            "false_alarms_per_day_of_a_rule": false_alarms_per_day,
+        },
+    )
+
+
+def _on_scale(rule: Rule, values: FloatArray) -> FloatArray:
+    """Values as a rule compares them before smoothing: events stay counts until they are totalled."""
+    if rule.form == "events":
+        return values
+    if rule.form == "volume":
+        return np.log1p(values)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(values > 0, np.log(values), np.nan)
+
+
+def _scaled(rule: Rule, value: float) -> float:
+    return float(np.log(value) if rule.form == "level" else np.log1p(value))
+
+
+def _readable(rule: Rule, scaled: float) -> float:
+    value = np.exp(scaled) if rule.form == "level" else np.expm1(scaled)
+    return float(f"{max(value, 0.0):.4g}")
+
+
+def _least_spread(rule: Rule, median: FloatArray, minutes: int) -> FloatArray:
+    """Spread that counting alone causes: a collector with no scatter at all is just too quiet to show it."""
+    if rule.form == "level":
+        return np.full_like(median, 0.03)
+    if rule.form == "events":
+        return 0.5 / np.sqrt(1.0 + np.expm1(np.nan_to_num(median)))
+    independent = 1.0 if minutes == 1 else 2.0 * minutes
+    return np.maximum(0.05, np.sqrt(1.0 / ((1.0 + np.expm1(np.nan_to_num(median))) * independent)))
+
+
+def _reasons(frame: WindowFrame, score: FloatArray) -> tuple[str, ...]:
+    """Why each row has no opinion; a quality mark names itself, and no rule with enough history is `warming`."""
+    reasons = np.where(np.isfinite(score), "", WARMING).astype(object)
+    reset = frame.mark(PEER_RESET)[frame.first :]
+    reasons[reset & ~np.isfinite(score)] = PEER_RESET
+    for mark, reason in reversed(_ABSTAIN.items()):
+        reasons[frame.mark(mark)[frame.first :]] = reason
+    return tuple(reasons.tolist())

@@ -1,0 +1,187 @@
+"""What a detector sees of a column: values on a minute grid, smoothed at several causal time scales, beside the usual.
+
+Shared by all detectors. Every value at minute t depends only on the `span_minutes` before it, in finite filters, so that
+a score does not depend on the batch its window came in. Missing minutes are holes, never zeros: a filter takes the
+weighted mean of what is there. What to smooth and what a deviation means is decided by the callers.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from bgpdrift.detectors.interface import MINUTE_S, FloatArray, IntArray, WindowFrame
+
+BoolArray = npt.NDArray[np.bool_]
+
+SCALES_MIN = (1, 5, 15)
+"""Time constants of the exponential smoothing, minutes; 1 is the bare minute. Smoothing is not decoration: on labelled
+worms a forest on 15-minute features ranks far better than on raw minutes."""
+FILTER_LENGTHS = 4
+"""A filter ends after this many time constants (98 % of its weight), which makes scores independent of older history."""
+LEAST_WEIGHT = 0.3
+"""A smoothed value needs this share of its filter's weight on minutes that exist."""
+GUARD_MIN = 15
+"""The usual ends this long before the present, so that a slow onset does not become its own yardstick."""
+RENEW_MIN = 5
+"""The usual is renewed on these minutes of the epoch: it moves slowly, and a batch is scored five times as fast."""
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteGrid:
+    """A frame without missing minutes: row i is minute ``first_minute + i``.
+
+    Attributes
+    ----------
+    first_minute : int
+        Minutes since the epoch of row 0.
+    row_of : ndarray of int, shape (n frame rows,)
+        Grid row of each frame row.
+    length : int
+        Rows of the grid.
+    """
+
+    first_minute: int
+    row_of: IntArray
+    length: int
+
+    @classmethod
+    def of(cls, window_start: IntArray) -> "MinuteGrid":
+        """Lay out windows on a grid."""
+        minutes = window_start // MINUTE_S
+        return cls(int(minutes[0]), minutes - minutes[0], int(minutes[-1] - minutes[0]) + 1)
+
+    def spread(self, values: FloatArray) -> FloatArray:
+        """Values by grid row, NaN where there is no window."""
+        grid = np.full(self.length, np.nan)
+        grid[self.row_of] = values
+        return grid
+
+
+def span_minutes(history_minutes: int) -> int:
+    """Minutes before a window that its prepared values depend on: the usual, and the filters before it.
+
+    Examples
+    --------
+    >>> span_minutes(360)
+    440
+    """
+    return history_minutes + RENEW_MIN + GUARD_MIN + SCALES_MIN[-1] * FILTER_LENGTHS
+
+
+def split_at_gaps(frame: WindowFrame, history_minutes: int) -> list[WindowFrame]:
+    """Cut a frame where so many minutes are missing that nothing before them matters.
+
+    Parts that hold no row to be scored are left out; a replay of two separate years must not build a grid between them.
+    """
+    if not len(frame):
+        return []
+    gaps = np.flatnonzero(np.diff(frame.window_start) > span_minutes(history_minutes) * MINUTE_S) + 1
+    edges = [0, *gaps.tolist(), len(frame)]
+    return [
+        frame.rows(begin, end, max(frame.first - begin, 0))
+        for begin, end in itertools.pairwise(edges)
+        if end > frame.first
+    ]
+
+
+def smooth(values: FloatArray, scale_min: int, total: bool = False) -> FloatArray:
+    """Smooth rows of values exponentially over the minutes before and including each.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_series, n_minutes)
+        NaN where unknown.
+    scale_min : int
+        Time constant, minutes; 1 returns the values themselves.
+    total : bool
+        Give the weighted total over about ``scale_min`` minutes instead of the mean: for events one counts.
+
+    Examples
+    --------
+    >>> smooth(np.array([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 8.0]]), 5, total=True).round(2)[0, -1]
+    np.float64(8.0)
+    """
+    if scale_min == 1 or values.shape[1] == 0:
+        return values
+    length = scale_min * FILTER_LENGTHS
+    weights = np.exp(-np.arange(length) / scale_min)
+    known = np.isfinite(values)
+    series = np.concatenate([np.where(known, values, 0.0), known.astype(np.float64)])
+    padded = np.concatenate([np.zeros((len(series), length - 1)), series], axis=1)
+    filtered = sliding_window_view(padded, length, axis=1) @ weights[::-1].copy()
+    sums, weight = filtered[: len(values)], filtered[len(values) :]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = sums / weight
+    mean[(weight < LEAST_WEIGHT * weights.sum()) | ~known] = np.nan
+    if total:
+        # Weighted so that an event of this very minute counts in full and fades with the time constant.
+        mean = mean * weights.sum()
+    return np.asarray(mean)
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What is usual for each series at each row asked for.
+
+    Attributes
+    ----------
+    median : ndarray, shape (n_series, n_rows)
+        NaN where too little is known.
+    above, below : ndarray, shape (n_series, n_rows)
+        Robust spread on each side of the median in units of a standard deviation: traffic is skewed, and one
+        symmetric MAD would either miss silences or take every burst for an anomaly.
+    count : ndarray of int, shape (n_series, n_rows)
+        Minutes it rests on.
+    """
+
+    median: FloatArray
+    above: FloatArray
+    below: FloatArray
+    count: IntArray
+
+
+def usual(values: FloatArray, rows: IntArray, first_minute: int, history_minutes: int) -> Usual:
+    """Robust level and spread of each series over the history before each row.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_series, n_minutes)
+        On the grid; NaN where unknown or not to be learned from.
+    rows : ndarray of int
+        Grid rows, increasing.
+    first_minute : int
+        Of the grid, minutes since the epoch.
+    history_minutes : int
+        How far back.
+    """
+    shape = (len(values), len(rows))
+    median, above, below = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
+    count = np.zeros(shape, np.int64)
+    renewed_at = (rows + first_minute) // RENEW_MIN * RENEW_MIN - first_minute
+    for at in np.unique(renewed_at):
+        end = int(at) - GUARD_MIN + 1
+        begin = max(0, end - history_minutes)
+        columns = slice(*np.searchsorted(renewed_at, [at, at + 1]))
+        if end <= begin:
+            continue
+        ordered = np.sort(values[:, begin:end], axis=1)  # NaN last
+        known = ordered.shape[1] - np.isnan(ordered).sum(axis=1)
+        q10, q25, q50, q75, q90 = (_quantile(ordered, known, q) for q in (0.10, 0.25, 0.50, 0.75, 0.90))
+        median[:, columns] = q50[:, None]
+        above[:, columns] = np.maximum((q75 - q50) / 0.6745, (q90 - q50) / 1.2816)[:, None]
+        below[:, columns] = np.maximum((q50 - q25) / 0.6745, (q50 - q10) / 1.2816)[:, None]
+        count[:, columns] = known[:, None]
+    return Usual(median, above, below, count)
+
+
+def _quantile(ordered: FloatArray, known: IntArray, q: float) -> FloatArray:
+    """Quantile of the first ``known`` values of each sorted row, linear between them; NaN where there are none."""
+    position = q * np.maximum(known - 1, 0)
+    low = position.astype(np.int64)
+    high = np.minimum(low + 1, np.maximum(known - 1, 0))
+    series = np.arange(len(ordered))
+    part = position - low
+    return np.asarray(ordered[series, low] * (1 - part) + ordered[series, high] * part)

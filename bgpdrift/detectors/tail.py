@@ -1,0 +1,94 @@
+"""How the largest values of a calm sample go on beyond it: a generalised Pareto tail.
+
+Used to place a rule's threshold and a score's p-value further out than the sample reaches. Knows nothing of either.
+
+References
+----------
+.. [1] J. Pickands, "Statistical inference using extreme order statistics", Annals of Statistics 3, 1975.
+.. [2] J. Hosking, J. Wallis, "Parameter and quantile estimation for the generalized Pareto distribution",
+   Technometrics 29, 1987: probability-weighted moments.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bgpdrift.detectors.interface import FloatArray
+
+SHAPE_LIMITS = (0.0, 0.5)
+"""A negative shape would end the tail and call a larger score impossible; above 0.5 the estimator has no variance."""
+SMALLEST_SCALE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class ParetoTail:
+    """``P(X > x) = share · (1 + shape · (x − start) / scale) ^ (−1 / shape)`` for x above start."""
+
+    start: float
+    share: float
+    scale: float
+    shape: float
+
+    def survival(self, x: FloatArray) -> FloatArray:
+        """Probability of more than x; only meant for x ≥ start.
+
+        Examples
+        --------
+        >>> ParetoTail(start=1.0, share=0.1, scale=1.0, shape=0.0).survival(np.array([1.0, 2.0])).round(4)
+        array([0.1   , 0.0368])
+        """
+        beyond = np.maximum(np.asarray(x, np.float64) - self.start, 0.0) / self.scale
+        if self.shape < 1e-9:
+            return np.asarray(self.share * np.exp(-beyond))
+        return np.asarray(self.share * np.power(1.0 + self.shape * beyond, -1.0 / self.shape))
+
+    def quantile(self, p: float) -> float:
+        """Value exceeded with probability p, for p at most `share`.
+
+        Examples
+        --------
+        >>> tail = ParetoTail(start=1.0, share=0.1, scale=2.0, shape=0.2)
+        >>> round(float(tail.survival(np.array([tail.quantile(1e-4)]))[0]), 9)
+        0.0001
+        """
+        ratio = self.share / max(p, 1e-300)
+        if self.shape < 1e-9:
+            return self.start + self.scale * float(np.log(ratio))
+        return self.start + self.scale * float(np.expm1(self.shape * np.log(ratio))) / self.shape
+
+
+def fit_tail(values: FloatArray, share: float = 0.05) -> ParetoTail:
+    """Fit the largest ``share`` of a sample by probability-weighted moments [2]_.
+
+    Parameters
+    ----------
+    values : ndarray of float
+        At least 20 finite values.
+    share : float
+        Part of the sample that is its tail.
+
+    Raises
+    ------
+    ValueError
+        Too few values to have a tail.
+
+    Examples
+    --------
+    >>> sample = np.random.default_rng(1).exponential(2.0, 20_000)
+    >>> tail = fit_tail(sample)
+    >>> bool(abs(tail.quantile(1e-4) - 2.0 * np.log(1e4)) < 2.0)
+    True
+    """
+    ordered = np.sort(values[np.isfinite(values)])
+    if len(ordered) < 20:
+        raise ValueError(f"a tail needs at least 20 finite values, not {len(ordered)}")
+    count = max(10, round(share * len(ordered)))
+    start = float(ordered[-count - 1])
+    excess = ordered[-count:] - start
+    weight = 1.0 - (np.arange(1, count + 1) - 0.35) / count
+    mean, weighted = float(excess.mean()), float((weight * excess).mean())
+    shape = 2.0 - mean / (mean - 2.0 * weighted) if mean > 2.0 * weighted else SHAPE_LIMITS[1]
+    shape = float(np.clip(shape, *SHAPE_LIMITS))
+    # With the shape held within its limits the scale follows from the mean alone, so that the tail keeps its mass.
+    scale = max(mean * (1.0 - shape), SMALLEST_SCALE)
+    return ParetoTail(start=start, share=count / len(ordered), scale=scale, shape=shape)
