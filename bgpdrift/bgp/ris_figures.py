@@ -1,0 +1,130 @@
+"""What is known about the feed at the moment, for a status line, `doctor` and the demo.
+
+Decides which collector counts as silent (a finding, no reason to reconnect) and how the state reads to a person.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+COLLECTOR_SILENT_S: Final = 300.0
+"""A collector that was heard before and has sent nothing for this long is named."""
+
+
+@dataclass
+class FeedFigures:
+    """Counts since the process started, and the last of everything.
+
+    Attributes
+    ----------
+    url : str
+        The feed.
+    connected : bool
+        Whether the WebSocket is open.
+    frames, bytes, dropped : int
+        Handed on, their size, and those the spool had no room for.
+    unreadable : int
+        Frames that are no JSON object with a type; spooled all the same.
+    others : Counter
+        Frames of types we do not know, by type.
+    connections : int
+        WebSockets opened.
+    rate : float
+        Frames a second, over the last second or so.
+    last_event_time : float or None
+        Timestamp (epoch s) of the newest message.
+    last_error : str
+        Why the last connection ended, or what the server said.
+    collectors : dict
+        Monotonic time each collector was last heard, by name.
+    """
+
+    url: str
+    connected: bool = False
+    frames: int = 0
+    bytes: int = 0
+    dropped: int = 0
+    unreadable: int = 0
+    others: Counter[str] = field(default_factory=Counter)
+    connections: int = 0
+    rate: float = 0.0
+    last_event_time: float | None = None
+    last_error: str = ""
+    collectors: dict[str, float] = field(default_factory=dict)
+    _ticked: tuple[float, int] | None = None
+
+    def tick(self, now: float) -> None:
+        """Work out the rate, at most once a second (monotonic ``now``)."""
+        since, frames = self._ticked or (now, self.frames)
+        if self._ticked is None or now - since >= 1.0:
+            self.rate = (self.frames - frames) / (now - since) if now > since else 0.0
+            self._ticked = now, self.frames
+
+    def has_overdue(self, now: float, after_s: float) -> bool:
+        """Whether some collector has not been seen for a while, so that a closer look is worth its price."""
+        return bool(self.collectors) and now - min(self.collectors.values()) > after_s
+
+    def silent_collectors(self, now: float) -> list[str]:
+        """Name the collectors not heard for `COLLECTOR_SILENT_S` although the feed itself is alive.
+
+        Examples
+        --------
+        >>> FeedFigures("ws://x", connected=True, collectors={"rrc00": 390.0, "rrc05": 80.0}).silent_collectors(now=400.0)
+        ['rrc05']
+        """
+        heard = self.connected and any(now - seen < COLLECTOR_SILENT_S for seen in self.collectors.values())
+        return sorted(name for name, seen in self.collectors.items() if heard and now - seen >= COLLECTOR_SILENT_S)
+
+    def line(self, state: str, wall: float, now: float, next_try_s: float, replay_lag_s: float) -> str:
+        """Say how the feed is doing.
+
+        Examples
+        --------
+        >>> FeedFigures("ws://x", last_error="connection refused").line("waiting", 0.0, 0.0, 12.3, 86_400.0)
+        'cannot reach ws://x: connection refused; next try in 12 s'
+        """
+        if state == "waiting":
+            reason = f": {self.last_error}" if self.last_error else ""
+            return f"cannot reach {self.url}{reason}; next try in {next_try_s:.0f} s"
+        if not self.connected:
+            return f"connecting to {self.url}"
+        parts = [f"connected to {self.url}", f"{self.rate:,.0f} frames/s"]
+        lag_s = None if self.last_event_time is None else wall - self.last_event_time
+        if lag_s is None or state == "subscribing":
+            parts.append("no frame yet")
+        elif lag_s > replay_lag_s or lag_s < -replay_lag_s:
+            at = datetime.fromtimestamp(self.last_event_time or 0.0, UTC)
+            parts.append(f"replaying {at:%Y-%m-%d %H:%M:%S}")
+        else:
+            parts.append(f"lag {lag_s:.1f} s")
+        if state == "silent":
+            parts.append("quiet")
+        silent = self.silent_collectors(now)
+        if silent:
+            parts.append(f"silent: {' '.join(silent)}")
+        if self.dropped:
+            parts.append(f"{self.dropped:,} dropped")
+        return ", ".join(parts)
+
+    def as_fields(self, wall: float, now: float) -> dict[str, Any]:
+        """Give everything as plain values; ``last_seen`` is wall time (epoch s)."""
+        lag_s = None if self.last_event_time is None else round(wall - self.last_event_time, 3)
+        return {
+            "at": wall,
+            "url": self.url,
+            "connected": self.connected,
+            "frames": self.frames,
+            "bytes": self.bytes,
+            "rate": round(self.rate, 1),
+            "lag_s": lag_s,
+            "last_event_time": self.last_event_time,
+            "dropped": self.dropped,
+            "unreadable": self.unreadable,
+            "others": dict(self.others),
+            "connections": self.connections,
+            "reconnects": max(0, self.connections - 1),
+            "last_error": self.last_error,
+            "collectors": {name: round(wall - (now - seen), 1) for name, seen in sorted(self.collectors.items())},
+            "silent_collectors": self.silent_collectors(now),
+        }
