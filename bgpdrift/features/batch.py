@@ -1,0 +1,135 @@
+"""Messages to arrays: the one place where windows look at a message in Python, once, as briefly as possible.
+
+Decides what counts as one announced or withdrawn prefix: a prefix that stands twice in the announcements of a message
+(IPv6 link-local group) is announced once; withdrawals of a message take effect before its announcements (RFC 4271,
+section 4.3). Everything after this file works on arrays.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bgpdrift.bgp.messages import Message
+from bgpdrift.bgp.prefixes import NO_KEY, PrefixKeys
+from bgpdrift.features.hashing import U64, BoolArray
+from bgpdrift.features.paths import PathTable
+
+IGP, EGP, INCOMPLETE, OTHER = 0, 1, 2, 3
+_ORIGINS = {"IGP": IGP, "igp": IGP, "EGP": EGP, "egp": EGP, "INCOMPLETE": INCOMPLETE, "incomplete": INCOMPLETE}
+
+
+class Batch(NamedTuple):
+    """UPDATE messages of one collector, in order of arrival.
+
+    Per message, shape (m,): ``timestamp`` (epoch seconds), ``peer``, ``attribute`` (origin attribute code), ``late``.
+    Per element, shape (n,): ``message`` (index of its message), ``key`` (prefix key), ``announced``, ``path`` (row, -1
+    for withdrawals).
+    """
+
+    timestamp: NDArray[np.float64]
+    peer: NDArray[np.int64]
+    attribute: NDArray[np.int8]
+    late: BoolArray
+    message: NDArray[np.int64]
+    key: U64
+    announced: BoolArray
+    path: NDArray[np.int32]
+    unreadable: int  # prefixes that are none
+
+
+class Peers:
+    """Peer addresses of one collector by number, with their AS."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        self.asns: list[str] = []
+
+    @property
+    def addresses(self) -> list[str]:
+        """Addresses in the order of their numbers."""
+        return list(self.numbers)
+
+    def number(self, message: Message) -> int:
+        """Give the number of the peer that sent a message."""
+        known = self.numbers.get(message.peer)
+        if known is None:
+            known = self.numbers[message.peer] = len(self.asns)
+            self.asns.append(message.peer_asn)
+        return known
+
+
+def flatten(
+    messages: Sequence[Message], late: Sequence[bool], peers: Peers, paths: PathTable, prefixes: PrefixKeys
+) -> Batch:
+    """Turn UPDATE messages of one collector into arrays.
+
+    Parameters
+    ----------
+    messages : sequence of Message
+        Of type UPDATE.
+    late : sequence of bool
+        Whether the window of each message had closed when it came.
+    peers, paths, prefixes
+        Where peers, AS paths and prefix texts get their numbers.
+    """
+    timestamps: list[float] = []
+    peer_numbers: list[int] = []
+    attributes: list[int] = []
+    path_rows: list[int] = []
+    withdrawn: list[int] = []
+    announced: list[int] = []
+    keys: list[int] = []
+    known_key, lookup = prefixes.recent.get, prefixes.lookup
+    known_path, intern = paths.cache.get, paths.intern
+    known_peer = peers.numbers.get
+    unreadable = 0
+    for message in messages:
+        timestamps.append(message.timestamp)
+        peer = known_peer(message.peer)
+        peer_numbers.append(peers.number(message) if peer is None else peer)
+        before = len(keys)
+        keys.extend([known_key(text) or lookup(text) for text in message.withdrawals])
+        between = len(keys)
+        withdrawn.append(between - before)
+        groups = message.announcements
+        if groups:
+            path = message.path
+            row = known_path(path)
+            path_rows.append(intern(path) if row is None else row)
+            attributes.append(_ORIGINS.get(message.origin, OTHER))
+            if len(groups) == 1 and len(groups[0].prefixes) == 1:
+                text = groups[0].prefixes[0]
+                keys.append(known_key(text) or lookup(text))
+            else:
+                keys.extend(
+                    dict.fromkeys([known_key(text) or lookup(text) for group in groups for text in group.prefixes])
+                )
+            announced.append(len(keys) - between)
+        else:
+            path_rows.append(-1)
+            attributes.append(OTHER)
+            announced.append(0)
+    n_withdrawn, n_announced = np.array(withdrawn, dtype=np.int64), np.array(announced, dtype=np.int64)
+    total = n_withdrawn + n_announced
+    message_of = np.repeat(np.arange(total.size), total)
+    rank = np.arange(message_of.size) - np.repeat(np.cumsum(total) - total, total)
+    is_announced = rank >= n_withdrawn[message_of]
+    path_of = np.where(is_announced, np.array(path_rows, dtype=np.int32)[message_of], -1).astype(np.int32)
+    key = np.array(keys, dtype=np.uint64)
+    if NO_KEY in keys:
+        good = key != NO_KEY
+        unreadable = int(key.size - np.count_nonzero(good))
+        message_of, key, is_announced, path_of = message_of[good], key[good], is_announced[good], path_of[good]
+    return Batch(
+        np.array(timestamps, dtype=np.float64),
+        np.array(peer_numbers, dtype=np.int64),
+        np.array(attributes, dtype=np.int8),
+        np.array(late, dtype=np.bool_),
+        message_of,
+        key,
+        is_announced,
+        path_of,
+        unreadable,
+    )

@@ -1,0 +1,264 @@
+"""AS paths, each stored once: what a path says by itself (length, origin, flags) is worked out when it is first seen.
+
+Hops lie in one pool of 32-bit numbers, about 50 B a path in all; a dict of tuples would take 300 B. An AS_SET is the
+pool's hop 0 (AS 0 is reserved, RFC 7607), its members kept aside, since one path in a thousand has one.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bgpdrift.bgp.messages import AsPath
+from bgpdrift.features.hashing import SlotTable
+
+AS_SET, PREPENDED, LOOP, BOGON_ASN = 1, 2, 4, 8
+UNKNOWN = -1
+_CACHE = 16_384
+_MASK = (1 << 64) - 1
+
+# AS numbers that no route of the public Internet may carry: RFC 7607 (0), RFC 6793 (23456), RFC 5398 (documentation),
+# RFC 6996 (private use), RFC 7300 (last ones), and IANA's reserved block.
+_BOGON_RANGES = ((0, 0), (23456, 23456), (64496, 131071), (4200000000, 4294967295))
+
+
+def is_bogon_asn(asn: int) -> bool:
+    """Whether an AS number is reserved, private or for documentation.
+
+    Examples
+    --------
+    >>> is_bogon_asn(64512), is_bogon_asn(3333), is_bogon_asn(23456)
+    (True, False, True)
+    """
+    return any(low <= asn <= high for low, high in _BOGON_RANGES)
+
+
+def describe(path: AsPath) -> tuple[int, int, int, int]:
+    """Work out hops, hops without consecutive repeats, origin AS and flags of a path.
+
+    The origin of a path that ends in an AS_SET is its smallest member; of an empty path, 0.
+
+    Examples
+    --------
+    >>> describe((3333, 1103, 1103, 12654)) == (4, 3, 12654, PREPENDED)
+    True
+    >>> describe((2497, 6453, (13340,))) == (3, 3, 13340, AS_SET)
+    True
+    """
+    flags = 0
+    unique = 0
+    previous: int | tuple[int, ...] | None = None
+    seen: set[int | tuple[int, ...]] = set()
+    for hop in path:
+        if hop == previous:
+            flags |= PREPENDED
+            continue
+        unique += 1
+        if hop in seen:
+            flags |= LOOP
+        seen.add(hop)
+        previous = hop
+        if isinstance(hop, tuple):
+            flags |= AS_SET
+            if any(is_bogon_asn(member) for member in hop):
+                flags |= BOGON_ASN
+        elif (hop > 64495 and is_bogon_asn(hop)) or hop in (0, 23456):
+            flags |= BOGON_ASN
+    last = path[-1] if path else 0
+    origin = min(last, default=0) if isinstance(last, tuple) else last
+    return len(path), unique, origin, flags
+
+
+class PathTable:
+    """Paths by number; rows are handed out in order of first sight.
+
+    Examples
+    --------
+    >>> paths = PathTable()
+    >>> row = paths.intern((3333, 12654))
+    >>> paths.intern((3333, 12654)) == row, paths.hops(row), int(paths.origin[row])
+    (True, (3333, 12654), 12654)
+    """
+
+    # name: (dtype, bytes)
+    _COLUMNS: dict[str, Any] = {  # noqa: RUF012 - never written
+        "key": np.uint64,
+        "offset": np.uint32,
+        "length": np.uint16,
+        "unique": np.uint16,
+        "origin": np.uint32,
+        "flags": np.uint8,
+        "edge_day": np.uint16,
+    }
+
+    def __init__(self) -> None:
+        self._index = SlotTable({"row": np.int32}, capacity=1024)
+        self._rows: dict[str, NDArray[Any]] = {
+            name: np.zeros(256, dtype=dtype) for name, dtype in self._COLUMNS.items()
+        }
+        self._pool: NDArray[np.uint32] = np.zeros(2048, dtype=np.uint32)
+        self._pool_used = 0
+        self.count = 0
+        self._with_sets: dict[int, AsPath] = {}
+        self._young: dict[AsPath, int] = {}
+        self._old: dict[AsPath, int] = {}
+
+    @property
+    def length(self) -> NDArray[np.uint16]:
+        """Hops with prepends, by row."""
+        return self._rows["length"]
+
+    @property
+    def unique(self) -> NDArray[np.uint16]:
+        """Hops with consecutive repeats counted once, by row."""
+        return self._rows["unique"]
+
+    @property
+    def origin(self) -> NDArray[np.uint32]:
+        """Origin AS, by row."""
+        return self._rows["origin"]
+
+    @property
+    def flags(self) -> NDArray[np.uint8]:
+        """`AS_SET` | `PREPENDED` | `LOOP` | `BOGON_ASN`, by row."""
+        return self._rows["flags"]
+
+    @property
+    def edge_day(self) -> NDArray[np.uint16]:
+        """Day (plus one) on which the path's edges were last noted, by row."""
+        return self._rows["edge_day"]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tables; the bounded cache of recent paths is not counted."""
+        return self._index.nbytes + self._pool.nbytes + sum(column.nbytes for column in self._rows.values())
+
+    @property
+    def cache(self) -> dict[AsPath, int]:
+        """Rows of paths seen lately, for the caller's fast look-up; `intern` on a miss."""
+        return self._young
+
+    def intern(self, path: AsPath) -> int:
+        """Give the row of a path, storing it if it is new."""
+        row = self._young.get(path)
+        if row is None:
+            row = self._old.get(path)
+            if row is None:
+                row = self._find_or_add(path)
+            if len(self._young) >= _CACHE:
+                # Two generations: what is in use survives, memory stays bounded. The dict object stays the same,
+                # since callers hold it.
+                self._old = dict(self._young)
+                self._young.clear()
+            self._young[path] = row
+        return row
+
+    def _find_or_add(self, path: AsPath) -> int:
+        # Python's hash of a tuple of numbers is the same in every process and spreads over 64 bits; among ten million
+        # paths two share one with probability 3e-6.
+        key = hash(path) & _MASK or 1
+        keys = np.array([key], dtype=np.uint64)
+        slots, is_new = self._index.find_or_add(keys)
+        slot = int(slots[0])
+        if not is_new[0]:
+            return int(self._index.columns["row"][slot])
+        row = self.count
+        self._index.columns["row"][slot] = row
+        self._append(row, key, path)
+        self.count += 1
+        return row
+
+    def _append(self, row: int, key: int, path: AsPath) -> None:
+        if row == self._rows["key"].size:
+            for name, column in self._rows.items():
+                self._rows[name] = np.resize(column, int(row * 1.3) + 16)
+        hops, unique, origin, flags = describe(path)
+        end = self._pool_used + hops
+        if end > self._pool.size:
+            self._pool = np.resize(self._pool, int(end * 1.3) + 64)
+        if flags & AS_SET:
+            self._with_sets[row] = path
+            self._pool[self._pool_used : end] = [0 if isinstance(hop, tuple) else hop for hop in path]
+        else:
+            self._pool[self._pool_used : end] = path
+        for name, value in (
+            ("key", key),
+            ("offset", self._pool_used),
+            ("length", min(hops, 65_535)),
+            ("unique", min(unique, 65_535)),
+            ("origin", origin),
+            ("flags", flags),
+            ("edge_day", 0),
+        ):
+            self._rows[name][row] = value
+        self._pool_used = end
+
+    def hops(self, row: int) -> AsPath:
+        """Give a path back."""
+        if row in self._with_sets:
+            return self._with_sets[row]
+        offset = int(self._rows["offset"][row])
+        return tuple(self._pool[offset : offset + int(self.length[row])].tolist())
+
+    def keep(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Forget all paths but some, and number those anew in their old order.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, sorted, distinct
+
+        Returns
+        -------
+        ndarray of int32, shape (old count,)
+            New row by old row, -1 for forgotten ones.
+        """
+        renumbered = np.full(self.count, -1, dtype=np.int32)
+        renumbered[rows] = np.arange(rows.size, dtype=np.int32)
+        lengths = self.length[rows].astype(np.int64)
+        starts = self._rows["offset"][rows].astype(np.int64)
+        ends = np.cumsum(lengths)
+        total = int(ends[-1]) if rows.size else 0
+        take = np.repeat(starts - (ends - lengths), lengths) + np.arange(total)
+        self._pool = self._pool[take] if total else np.zeros(64, dtype=np.uint32)
+        self._pool_used = total
+        self._rows = {name: column[rows] if rows.size else column[:1] for name, column in self._rows.items()}
+        self._rows["offset"][: rows.size] = (ends - lengths).astype(np.uint32)
+        self._with_sets = {int(renumbered[row]): path for row, path in self._with_sets.items() if renumbered[row] >= 0}
+        self.count = rows.size
+        self._young.clear()
+        self._old = {}
+        self._reindex()
+        return renumbered
+
+    def _reindex(self) -> None:
+        self._index = SlotTable({"row": np.int32}, capacity=int(self.count / 0.6) + 1024)
+        slots, _ = self._index.find_or_add(self._rows["key"][: self.count])
+        self._index.columns["row"][slots] = np.arange(self.count, dtype=np.int32)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything worth saving, as arrays."""
+        saved: dict[str, NDArray[Any]] = {name: column[: self.count] for name, column in self._rows.items()}
+        saved["pool"] = self._pool[: self._pool_used]
+        return saved
+
+    def sets(self) -> list[tuple[int, list[Any]]]:
+        """Paths that hold an AS_SET, by row, for saving."""
+        return [
+            (row, [list(hop) if isinstance(hop, tuple) else hop for hop in path])
+            for row, path in self._with_sets.items()
+        ]
+
+    @classmethod
+    def restore(cls, arrays: dict[str, NDArray[Any]], sets: list[tuple[int, list[Any]]]) -> "PathTable":
+        """Rebuild a table from `arrays` and `sets`."""
+        table = cls()
+        table.count = int(arrays["key"].size)
+        table._pool = arrays["pool"].copy() if arrays["pool"].size else table._pool
+        table._pool_used = int(arrays["pool"].size)
+        if table.count:
+            table._rows = {name: arrays[name].copy() for name in cls._COLUMNS}
+        table._with_sets = {
+            int(row): tuple(tuple(hop) if isinstance(hop, list) else hop for hop in path) for row, path in sets
+        }
+        table._reindex()
+        return table
