@@ -28,6 +28,7 @@ from typing import Any, Final
 import msgspec
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
+from bgpdrift.bgp.messages import collector_name
 from bgpdrift.bgp.replay_filter import Subscription, parse_subscription
 from bgpdrift.bgp.replay_frame import Frame
 from bgpdrift.bgp.replay_timeline import RING_BYTES, Timeline
@@ -51,7 +52,7 @@ class ReplayServer:
     speed : float or None
         Seconds of event time a second; None sends as fast as the client reads.
     collectors : sequence of str
-        What ``request_rrc_list`` answers; left empty, the collectors met so far.
+        What ``request_rrc_list`` answers; left empty, those of the frames sent lately.
     rewind_s : float
         How far back a client that comes back is set, in seconds of wall time.
     settle_s : float
@@ -204,6 +205,10 @@ class _Tape:
                 self.server.forget_stranger(connection.name)
             self.changed.set()
 
+    def collectors(self) -> list[str]:
+        recent = self.timeline.kept(self.timeline.head - 1000, 1000)
+        return sorted({collector_name(frame.message.host) for frame in recent if frame.message is not None})
+
     def cancel(self) -> None:
         self._task.cancel()
 
@@ -333,7 +338,7 @@ class _Connection(WSListener):
         if kind == "ping":
             self._say("pong", None)
         elif kind == "request_rrc_list":
-            self._say("ris_rrc_list", self._server.collectors)
+            self._say("ris_rrc_list", self._server.collectors or self._tape.collectors())
         elif kind == "ris_subscribe":
             self._subscribe(data)
         elif kind == "ris_unsubscribe":

@@ -84,9 +84,8 @@ class FeedFigures:
         >>> FeedFigures("ws://x", last_error="connection refused").line("waiting", 0.0, 0.0, 12.3, 86_400.0)
         'cannot reach ws://x: connection refused; next try in 12 s'
         """
-        if state == "waiting":
-            reason = f": {self.last_error}" if self.last_error else ""
-            return f"cannot reach {self.url}{reason}; next try in {next_try_s:.0f} s"
+        if state == "waiting" and self.last_error:
+            return f"cannot reach {self.url}: {self.last_error}; next try in {next_try_s:.0f} s"
         if not self.connected:
             return f"connecting to {self.url}"
         parts = [f"connected to {self.url}", f"{self.rate:,.0f} frames/s"]

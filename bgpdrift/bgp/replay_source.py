@@ -1,0 +1,161 @@
+"""Files as frames in time order: RIS Live JSON lines and spool segments as they were recorded, MRT in today's form.
+
+Decides the order between files (each is opened when its turn comes, so that a thousand spool segments are not open at
+once), and what a loop and ``from now`` do to time. Reading MRT is `sources`'.
+"""
+
+import bz2
+import gzip
+import heapq
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Final, cast
+
+import zstandard
+
+from bgpdrift.bgp.replay_frame import Frame, FrameIds, frame_of_line, frame_of_message, shifted
+from bgpdrift.bgp.spool import SUFFIX, SegmentReading, list_segments
+from bgpdrift.errors import InputError
+
+_OURS: Final = b'{"type":"bgpdrift_'
+_ANSWERS: Final = (b'{"type":"pong"', b'{"type":"ris_subscribe_ok"', b'{"type":"ris_rrc_list"')
+
+
+class ReplaySource:
+    """Frames of files, again from the beginning for each iteration.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        RIS Live JSON lines or MRT; plain, gzip, bzip2 or zstd; a directory stands for the spool segments in it.
+    collector : str
+        Host of the messages of MRT files, which do not name one; empty leaves it to the file's name.
+    loop : bool
+        Begin again at the end, for ever, with later timestamps and new ids.
+    from_now : bool
+        Move all timestamps so that the first is now.
+    clock : callable
+        Epoch seconds.
+
+    Raises
+    ------
+    InputError
+        A file is missing or holds nothing to replay.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        collector: str = "",
+        *,
+        loop: bool = False,
+        from_now: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._paths = [file for path in paths for file in _files(path)]
+        self._collector, self._loop, self._from_now, self._clock = collector, loop, from_now, clock
+        self._starts = self._first_times()
+        if not self._starts:
+            raise InputError(f"nothing to replay in {', '.join(map(str, paths))}: no file holds a message")
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Read from the beginning."""
+        ids = FrameIds()
+        first = self._starts[0][0]
+        shift = self._clock() - first if self._from_now else 0.0
+        last = first
+        for frame in self._once(ids):
+            last = max(last, frame.timestamp)
+            yield shifted(frame, shift) if shift else frame
+        period = last - first + 1.0
+        while self._loop:
+            shift += period
+            for frame in self._once(ids):
+                yield shifted(frame, shift, ids)
+
+    def _first_times(self) -> list[tuple[float, int]]:
+        found = []
+        for index, path in enumerate(self._paths):
+            frame = next(self._read(path, FrameIds()), None)
+            if frame is not None:
+                found.append((frame.timestamp, index))
+        return sorted(found)
+
+    def _once(self, ids: FrameIds) -> Iterator[Frame]:
+        """Merge the files by time, opening each when the others have come to its first frame."""
+        waiting = self._starts[::-1]
+        heap: list[tuple[float, int, Frame, Iterator[Frame]]] = []
+        while waiting or heap:
+            while waiting and (not heap or waiting[-1][0] <= heap[0][0]):
+                _, index = waiting.pop()
+                frames = self._read(self._paths[index], ids)
+                _push(heap, 0.0, index, frames)
+            if heap:
+                due, index, frame, frames = heapq.heappop(heap)
+                yield frame
+                _push(heap, due, index, frames)
+
+    def _read(self, path: Path, ids: FrameIds) -> Iterator[Frame]:
+        if path.name.endswith(SUFFIX):
+            return _frames_of_lines(SegmentReading(path))
+        if _is_json(path):
+            return _frames_of_lines(_lines(path))
+        return self._frames_of_mrt(path, ids)
+
+    def _frames_of_mrt(self, path: Path, ids: FrameIds) -> Iterator[Frame]:
+        from bgpdrift.bgp.sources import open_source
+
+        for message in open_source(path):
+            if self._collector:
+                message.host = self._collector
+            yield frame_of_message(message, ids)
+
+
+def _push(
+    heap: list[tuple[float, int, Frame, Iterator[Frame]]], at_least: float, index: int, frames: Iterator[Frame]
+) -> None:
+    frame = next(frames, None)
+    if frame is not None:
+        # A recording is not quite in order; within a file the order of arrival is kept.
+        heapq.heappush(heap, (max(frame.timestamp, at_least), index, frame, frames))
+
+
+def _frames_of_lines(lines: Iterator[bytes]) -> Iterator[Frame]:
+    last = 0.0
+    for line in lines:
+        if line and not line.startswith(_OURS) and not line.startswith(_ANSWERS):
+            frame = frame_of_line(line, last)
+            last = frame.timestamp
+            yield frame
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return [segment.path for segment in list_segments(path)]
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    return [path]
+
+
+def _is_json(path: Path) -> bool:
+    with _opened(path) as file:
+        return file.read(64).lstrip().startswith(b"{")
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with _opened(path) as file:
+        for line in file:
+            yield line.rstrip(b"\r\n")
+
+
+def _opened(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic.startswith(b"\x1f\x8b"):
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    if magic.startswith(b"BZh"):
+        return bz2.open(path, "rb")
+    if magic == b"\x28\xb5\x2f\xfd":
+        return cast("IO[bytes]", zstandard.open(path, "rb"))
+    return path.open("rb")

@@ -1,0 +1,45 @@
+"""`bgpdrift replay`: files as a RIS Live server."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("replay")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--listen", default="127.0.0.1:0", show_default=True, help="Address and port; port 0 takes a free one.")
+@click.option("--speed", default="1", show_default=True, help="Seconds of event time a second, or `max`.")
+@click.option("--loop", is_flag=True, help="Begin again at the end, with later timestamps and new ids.")
+@click.option("--from-now", is_flag=True, help="Move the timestamps so that the first message is now.")
+@click.option("--collector", default="", help="Collector of MRT files, e.g. rrc00.")
+@click.option("--drop-slow", is_flag=True, help="Close a client that reads nothing for 2 s, as RIS Live does.")
+@click.option("--exit-when-done", is_flag=True, help="End after the last frame instead of staying open and silent.")
+def command(
+    files: tuple[Path, ...],
+    listen: str,
+    speed: str,
+    loop: bool,
+    from_now: bool,
+    collector: str,
+    drop_slow: bool,
+    exit_when_done: bool,
+) -> None:
+    """Serve FILES (RIS Live JSON lines, spool segments or their directory, MRT) as a RIS Live server.
+
+    A client that names itself (`?client=NAME`) and was lost goes on where it was, a few seconds earlier; the replay waits
+    for it meanwhile.
+    """
+    from bgpdrift.bgp.replay_run import parse_address, parse_speed, serve
+    from bgpdrift.bgp.replay_server import ReplayServer
+    from bgpdrift.bgp.replay_source import ReplaySource
+
+    source = ReplaySource(files, collector, loop=loop, from_now=from_now)
+    server = ReplayServer(
+        source,
+        speed=parse_speed(speed),
+        collectors=[collector] if collector else [],
+        drop_slow_s=2.0 if drop_slow else None,
+        exit_when_done=exit_when_done,
+        on_done=lambda frames: click.echo(f"done: {frames} frames"),
+    )
+    serve(server, *parse_address(listen), announce=lambda url: click.echo(f"listening on {url}"))
