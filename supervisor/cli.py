@@ -1,0 +1,176 @@
+"""The commands of ``run_all_services.py``: parse, ask or become the supervisor, print, exit code.
+
+Imports stay light, and what only a running supervisor needs is imported when one starts: ``status`` answers at once.
+Exit codes: docs/operator-guide.md.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bgpdrift import settings as bgpdrift_settings
+from bgpdrift.errors import AlreadyRunningError, BgpdriftError, SettingsError
+from bgpdrift.settings import FILE_NAME, Settings
+from supervisor.services import BGPDRIFT, System
+from supervisor.status import (
+    EXIT_ALREADY_RUNNING,
+    EXIT_NOT_READY,
+    EXIT_NOT_RUNNING,
+    EXIT_OK,
+    EXIT_USAGE,
+    Status,
+    as_lines,
+    exit_code,
+    not_running,
+)
+
+SUPERVISOR = "supervisor"
+
+
+def main(argv: Sequence[str], system: System = BGPDRIFT) -> int:
+    """Run one command; gives the exit code."""
+    options = _parser(system).parse_args(argv)
+    if options.config:
+        os.environ["BGPDRIFT_CONFIG"] = str(Path(options.config).absolute())
+    elif not os.environ.get("BGPDRIFT_CONFIG") and Path(FILE_NAME).is_file():
+        os.environ["BGPDRIFT_CONFIG"] = str(Path(FILE_NAME).absolute())
+    from supervisor.client import NotRunningError
+
+    try:
+        result: int = options.run(options, bgpdrift_settings.load(), system)
+        return result
+    except SettingsError as error:
+        return _complain(error, EXIT_USAGE)
+    except NotRunningError as error:
+        return _complain(error, EXIT_NOT_RUNNING)
+    except AlreadyRunningError as error:
+        return _complain(error, EXIT_ALREADY_RUNNING)
+    except BgpdriftError as error:
+        return _complain(error, EXIT_NOT_READY)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser(system: System) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="run_all_services.py", description="Run every service of bgpdrift.")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", metavar="FILE", help=f"settings file; default $BGPDRIFT_CONFIG, then {FILE_NAME}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, parents=[common])
+        command.set_defaults(run=run)
+        return command
+
+    start = add("start", _start, "start all services; returns when all are ready")
+    start.add_argument("--foreground", action="store_true", help="stay, log to standard output (systemd, containers)")
+    add("stop", _stop, "stop all services and the supervisor")
+    restart = add("restart", _restart, "new processes for all services, or for one")
+    restart.add_argument("name", nargs="?", metavar="NAME", choices=system.names, help=", ".join(system.names))
+    status = add("status", _status, "how everything is")
+    status.add_argument("--json", action="store_true", help="one JSON object")
+    logs = add("logs", _logs, "the last log lines of all services, or of one")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on as lines arrive")
+    logs.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="how many lines; default 20")
+    logs.add_argument("name", nargs="?", metavar="NAME", choices=(*system.names, SUPERVISOR))
+    return parser
+
+
+def _start(options: argparse.Namespace, settings: Settings, system: System) -> int:
+    from supervisor.starting import start_background, start_foreground
+
+    if options.foreground:
+        return start_foreground(settings, system)
+    reply = start_background(settings, system)
+    return _report(reply, settings)
+
+
+def _stop(options: argparse.Namespace, settings: Settings, system: System) -> int:  # noqa: ARG001 - one form for all
+    from supervisor.client import ControlClient
+
+    with ControlClient(settings.data_path / "run") as client:
+        client.ask("stop")
+        limit_s = 3 * settings.supervisor.stop_grace_s + 30.0
+        if not client.wait_gone(limit_s):
+            raise BgpdriftError(f"supervisor pid {client.pid} has not ended after {limit_s:.0f} s")
+    print(f"stopped: supervisor pid {client.pid} and all services")
+    return EXIT_OK
+
+
+def _restart(options: argparse.Namespace, settings: Settings, system: System) -> int:  # noqa: ARG001
+    from supervisor.client import ControlClient
+    from supervisor.starting import patience_s
+
+    with ControlClient(settings.data_path / "run") as client:
+        client.ask("restart", name=options.name)
+        wait_s = patience_s(settings)
+        return _report(client.ask("wait", wait_s=wait_s, timeout_s=wait_s, name=options.name), settings)
+
+
+def _status(options: argparse.Namespace, settings: Settings, system: System) -> int:
+    from supervisor.client import ControlClient, NotRunningError
+
+    try:
+        with ControlClient(settings.data_path / "run") as client:
+            status = msgspec.convert(client.ask("status")["status"], Status)
+    except NotRunningError as error:
+        if not options.json:
+            return _complain(error, EXIT_NOT_RUNNING)
+        status = not_running(system.names)
+    if options.json:
+        print(msgspec.json.encode(status).decode())
+    elif sys.stdout.isatty():
+        from supervisor.status_table import draw
+
+        draw(status)
+    else:
+        print("\n".join(as_lines(status)))
+    return exit_code(status)
+
+
+def _logs(options: argparse.Namespace, settings: Settings, system: System) -> int:
+    from supervisor.log_reading import follow, interleave, last_lines
+
+    names = (options.name,) if options.name else (*system.names, SUPERVISOR)
+    paths = [(name, settings.logs_path / f"{name}.log") for name in names]
+    width = max(len(name) for name in names)
+
+    def show(name: str, line: str) -> None:
+        print(line if options.name else f"{name:<{width}} | {line}", flush=options.follow)
+
+    if options.follow:
+        lines = follow(paths)  # opened first: what arrives while we print is not missed
+    for name, line in interleave([(name, last_lines(path, options.lines)) for name, path in paths], options.lines):
+        show(name, line)
+    if options.follow:
+        for name, line in lines:
+            show(name, line)
+    return EXIT_OK
+
+
+def _report(reply: dict[str, Any], settings: Settings) -> int:
+    """Say how a start or restart ended: one line, or what is not ready and why."""
+    status = msgspec.convert(reply["status"], Status)
+    ready = sum(service.state == "ready" for service in status.services)
+    print(
+        f"{ready} of {len(status.services)} services ready; supervisor pid {status.supervisor.pid}, "
+        f"up {status.supervisor.uptime_s:.1f} s; logs in {settings.logs_path}"
+    )
+    for problem in reply["problems"]:
+        print(f"\n{problem['name']} is not ready: {problem['state']}: {problem['message']}", file=sys.stderr)
+        for line in problem["log"]:
+            print(f"    {line}", file=sys.stderr)
+    return EXIT_OK if reply["ready"] else EXIT_NOT_READY
+
+
+def _complain(error: BgpdriftError, code: int) -> int:
+    print(f"run_all_services.py: {error}", file=sys.stderr)
+    return code

@@ -1,0 +1,77 @@
+"""Where a service's sd_notify words arrive: one datagram socket each, and proof of who sent them.
+
+The kernel attaches the sender's pid; words count only from the service's own process group, so that nobody else on the
+machine can call a service ready. Decides nothing about what the words mean.
+"""
+
+import contextlib
+import os
+import socket
+import struct
+from pathlib import Path
+
+_CREDENTIALS = struct.Struct("3i")
+_LONGEST_PATH = 100  # sun_path holds 108 bytes
+_LONGEST_DATAGRAM = 4096
+_MOST_AT_ONCE = 64
+
+
+class NotifySocket:
+    """The receiving end of one service's ``$NOTIFY_SOCKET``."""
+
+    def __init__(self, directory: Path, service: str, run: str) -> None:
+        """Bind in ``directory``, or as an abstract name where that path is too long for a Unix socket."""
+        path = directory / f"{service}.notify"
+        self._path: Path | None = None
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        if len(os.fsencode(path)) <= _LONGEST_PATH:
+            path.unlink(missing_ok=True)
+            self._socket.bind(str(path))
+            self._path, self.address = path, str(path)
+        else:
+            self.address = f"@bgpdrift-{run}-{service}"
+            self._socket.bind("\0" + self.address[1:])
+
+    def fileno(self) -> int:
+        """Give the descriptor, for the event loop."""
+        return self._socket.fileno()
+
+    def receive(self, group: int | None) -> list[dict[str, str]]:
+        """Take what has arrived from process group ``group``; the rest is dropped. Never blocks."""
+        messages: list[dict[str, str]] = []
+        for _ in range(_MOST_AT_ONCE):
+            try:
+                data, ancillary, _, _ = self._socket.recvmsg(_LONGEST_DATAGRAM, socket.CMSG_SPACE(_CREDENTIALS.size))
+            except OSError:  # nothing more
+                break
+            if group is not None and _sender_group(ancillary) == group:
+                messages.append(parse(data))
+        return messages
+
+    def close(self) -> None:
+        """Close and remove."""
+        self._socket.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+def parse(data: bytes) -> dict[str, str]:
+    r"""Read the ``KEY=value`` lines of one datagram; anything else in it is skipped.
+
+    Examples
+    --------
+    >>> parse(b"READY=1\nSTATUS=all = well\ngarbage")
+    {'READY': '1', 'STATUS': 'all = well'}
+    """
+    pairs = (line.partition("=") for line in data.decode("utf-8", "replace").split("\n"))
+    return {key: value for key, separator, value in pairs if separator and key}
+
+
+def _sender_group(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            pid, _, _ = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])
+            with contextlib.suppress(OSError):
+                return os.getpgid(pid) if pid > 0 else None
+    return None
