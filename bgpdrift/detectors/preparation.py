@@ -101,8 +101,8 @@ def smooth(values: FloatArray, scale_min: int, total: bool = False) -> FloatArra
 
     Examples
     --------
-    >>> smooth(np.array([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 8.0]]), 5, total=True).round(2)[0, -1]
-    np.float64(8.0)
+    >>> float(smooth(np.append(np.zeros(30), 8.0)[None, :], 5, total=True)[0, -1].round(2))
+    8.0
     """
     if scale_min == 1 or values.shape[1] == 0:
         return values

@@ -1,0 +1,141 @@
+"""How the detectors' opinions on one window become one verdict.
+
+Decision table (first line that applies; "alarm" is a detector's p-value within its own budget, "combined" the weighted
+mean of −log10 p over those who vote, "limit" −log10 of the ensemble's budget):
+
+===========================  ====================================  =========
+who votes                    what they say                         exceeds
+===========================  ====================================  =========
+nobody                       –                                     no
+somebody                     an alarm with a sufficient rule       yes
+two or more                  combined ≥ limit and two alarms       yes
+one                          alarm and combined ≥ limit + 1        yes
+anything else                                                      no
+===========================  ====================================  =========
+
+A lone voice without a sufficient rule must be ten times surer (one decade of p), since nobody can contradict it. A rule
+that a table transfer explains is never sufficient; a window whose alarm rests on such rules only is `explained_by`
+it. A detector without an opinion is named with its reason and is never a zero. Debounce: k of the last n minutes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bgpdrift.verdicts.calibration import P_FLOOR, alarm_p
+
+ABSENT, WAITING, STALE = "absent", "waiting for a model", "stale"
+"""Reasons the ensemble itself finds for a detector's silence; others come from the detector."""
+LONE_VOICE_DECADES = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one detector says of one window; with ``abstained`` set, only that counts."""
+
+    p_value: float = 1.0
+    is_alarm: bool = False
+    abstained: str = ""
+    rules_fired: Sequence[Mapping[str, Any]] = ()
+    top_features: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EnsemblePolicy:
+    """Weights by detector, budget, debounce."""
+
+    weights: Mapping[str, float]
+    false_alarms_per_day: float = 1.0
+    debounce_k: int = 2
+    debounce_n: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One minute's verdict, before debounce; fields as in the table ``verdicts``."""
+
+    combined: float
+    p_values: Mapping[str, float]
+    votes: Mapping[str, bool]
+    abstaining: Mapping[str, str]
+    majority: bool
+    maximum: float
+    exceeds: bool
+    explained_by: str
+
+
+def decide(opinions: Mapping[str, Opinion], policy: EnsemblePolicy, peer_reset: bool = False) -> Verdict:
+    """Combine opinions on one window.
+
+    Parameters
+    ----------
+    opinions : mapping of detector to Opinion
+        Also of those that abstain; all of ``policy.weights`` should be there.
+    peer_reset : bool
+        A table transfer falls into this minute.
+
+    Examples
+    --------
+    >>> policy = EnsemblePolicy({"lstm": 0.4, "isolation_forest": 0.3, "heuristic": 0.3})
+    >>> calm = {"lstm": Opinion(abstained=WAITING), "isolation_forest": Opinion(abstained=WAITING)}
+    >>> alone = Opinion(p_value=1e-4, is_alarm=True)
+    >>> decide({**calm, "heuristic": alone}, policy).exceeds  # 4.0 < 3.16 + 1
+    False
+    >>> decide({**calm, "heuristic": alone, "lstm": alone}, policy).exceeds
+    True
+    """
+    voting = {name: opinion for name, opinion in opinions.items() if not opinion.abstained}
+    surprise = {name: float(-np.log10(max(opinion.p_value, P_FLOOR))) for name, opinion in voting.items()}
+    weight = sum(policy.weights.get(name, 0.0) for name in voting)
+    combined = sum(policy.weights.get(name, 0.0) * surprise[name] for name in voting) / weight if weight > 0 else 0.0
+    alarms = sum(opinion.is_alarm for opinion in voting.values())
+    limit = float(-np.log10(alarm_p(policy.false_alarms_per_day)))
+    fired = [rule for opinion in opinions.values() for rule in opinion.rules_fired]
+    sufficient = any(
+        opinion.is_alarm
+        and any(rule.get("sufficient") and not rule.get("explained_by") for rule in opinion.rules_fired)
+        for opinion in voting.values()
+    )
+    agreed = alarms >= 2 and combined >= limit
+    lone = len(voting) == 1 and alarms == 1 and combined >= limit + LONE_VOICE_DECADES
+    # Detectors without rules cannot know that a table transfer is what they see.
+    unexplained = not peer_reset or any(not rule.get("explained_by") for rule in fired)
+    exceeds = sufficient or ((agreed or lone) and unexplained)
+    reasons = [str(rule["explained_by"]) for rule in fired if rule.get("explained_by")]
+    if (agreed or lone) and not unexplained:
+        reasons.append("peer_reset")
+    return Verdict(
+        combined=combined,
+        p_values={name: opinion.p_value for name, opinion in voting.items()},
+        votes={name: opinion.is_alarm for name, opinion in voting.items()},
+        abstaining={name: opinion.abstained for name, opinion in opinions.items() if opinion.abstained},
+        majority=bool(voting) and 2 * alarms > len(voting),
+        maximum=max(surprise.values(), default=0.0),
+        exceeds=exceeds,
+        explained_by=reasons[0] if reasons and not exceeds else "",
+    )
+
+
+def debounced(recent: Sequence[tuple[int, bool]], now: int, policy: EnsemblePolicy) -> bool:
+    """Whether k of the last n minutes exceeded, counting by event time, so that a missing minute is a calm one.
+
+    Parameters
+    ----------
+    recent : sequence of (window_start, exceeds)
+        Of one group, the present window included.
+    now : int
+        Start of the present window.
+
+    Examples
+    --------
+    >>> policy = EnsemblePolicy({}, debounce_k=2, debounce_n=3)
+    >>> debounced([(0, True), (60, False), (120, True)], 120, policy)
+    True
+    >>> debounced([(0, True), (60, True), (120, False)], 120, policy)  # only a minute that exceeds is an anomaly
+    False
+    """
+    begin = now - 60 * (policy.debounce_n - 1)
+    exceeding = [start for start, exceeds in recent if exceeds and begin <= start <= now]
+    return now in exceeding and len(exceeding) >= policy.debounce_k
