@@ -1,0 +1,266 @@
+"""How verdicts become incidents: one cause, one incident, from its first anomalous minute to its last.
+
+Pure: the engine is handed verdicts in order and gives the rows to write. Time is event time of the collectors
+concerned, which calm verdicts move on too, so that an incident closes although nothing happens any more. Its state is
+what the store holds of recent incidents plus `Correlator.clock_fields`; both are committed together.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bgpdrift.store.incidents import IncidentChanges
+from bgpdrift.verdicts.explanation import guess_kind, severity, summary
+from bgpdrift.verdicts.lifecycle import RECORDED, after
+from bgpdrift.verdicts.linking import Footprint, groups, linked, union
+
+MOST_ITEMS = 200
+"""Peers, origins or prefixes kept with an incident; a leak concerns thousands, and people read the first few."""
+LOST_COLLECTOR_MIN = 60
+"""A collector whose verdicts stay away this long while others go on no longer keeps an incident open."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorrelationPolicy:
+    """Minutes: how close verdicts link, how long quiet closes, how long after closing it may reopen."""
+
+    link_minutes: int = 10
+    quiet_minutes: int = 15
+    reopen_minutes: int = 60
+
+
+class Correlator:
+    """Open and recently closed incidents, and how far each collector's time has come.
+
+    Parameters
+    ----------
+    recent : sequence of mapping
+        Incident rows that may still change: open ones, and those closed within the reopening time.
+    clocks : mapping of collector to epoch seconds
+        As `clock_fields` gave them.
+    next_id : int
+        For the next new incident.
+    """
+
+    def __init__(
+        self,
+        policy: CorrelationPolicy,
+        recent: Sequence[Mapping[str, Any]] = (),
+        clocks: Mapping[str, int] | None = None,
+        next_id: int = 1,
+    ) -> None:
+        self._policy = policy
+        self._incidents = {int(row["id"]): dict(row) for row in recent if row.get("merged_into") is None}
+        self._clocks = dict(clocks or {})
+        self._next_id = next_id
+        self._inserts: dict[int, dict[str, Any]] = {}
+        self._updates: dict[int, dict[str, Any]] = {}
+        self._events: list[dict[str, Any]] = []
+
+    @property
+    def clock_fields(self) -> dict[str, int]:
+        """Newest window seen of each collector: to be kept with the cursor."""
+        return dict(self._clocks)
+
+    @property
+    def open_count(self) -> int:
+        """Incidents that are not closed."""
+        return sum(row["state"] != "closed" for row in self._incidents.values())
+
+    def take(self, verdicts: Sequence[Mapping[str, Any]]) -> IncidentChanges:
+        """Work through verdicts; give all that changed since the last call.
+
+        Verdicts of one minute are looked at together, in order of event time, so that an anomaly which several collectors see is one
+        incident from the start.
+        """
+        by_minute: dict[int, list[Mapping[str, Any]]] = {}
+        for verdict in verdicts:
+            by_minute.setdefault(int(verdict["window_start"]), []).append(verdict)
+        for minute in sorted(by_minute):
+            anomalies = [verdict for verdict in by_minute[minute] if verdict["is_anomaly"]]
+            for verdict in by_minute[minute]:
+                collector = str(verdict["collector"])
+                self._clocks[collector] = max(self._clocks.get(collector, minute), minute)
+            self._close_quiet()
+            footprints = [_footprint(verdict) for verdict in anomalies]
+            for members in groups(footprints):
+                self._place(minute, [anomalies[i] for i in members], union(footprints[i] for i in members))
+        self._forget()
+        changes = IncidentChanges(list(self._inserts.values()), list(self._updates.values()), list(self._events))
+        self._inserts, self._updates, self._events = {}, {}, []
+        return changes
+
+    def _place(self, minute: int, verdicts: Sequence[Mapping[str, Any]], footprint: Footprint) -> None:
+        """Put linked anomalies of one minute into the incident they belong to, merging those that prove to be one."""
+        rules = _rules(verdicts)
+        found = sorted(
+            (row for row in self._incidents.values() if self._belongs(row, minute, footprint, rules)),
+            key=lambda row: (row["state"] == "closed", row["started_at"], row["id"]),
+        )
+        if not found:
+            self._open(minute, verdicts, footprint)
+            return
+        survivor = found[0]
+        for other in found[1:]:
+            if other["state"] != "closed":
+                self._merge(other, survivor, minute)
+        self._grow(survivor, minute, verdicts, footprint)
+
+    def _belongs(self, row: Mapping[str, Any], minute: int, footprint: Footprint, rules: Mapping[str, float]) -> bool:
+        policy, own = self._policy, _incident_footprint(row)
+        if row["state"] != "closed":
+            # Late or overtaking verdicts may lie on either side of what the incident spans.
+            near = row["started_at"] - 60 * policy.link_minutes <= minute
+            near = near and minute - row["last_seen_at"] <= 60 * max(policy.link_minutes, policy.quiet_minutes)
+            return near and linked(own, footprint)
+        since_closed = minute - int(row["closed_at"] or row["last_seen_at"])
+        if since_closed > 60 * policy.reopen_minutes or minute < row["started_at"]:
+            return False
+        if linked(own, footprint, by_collector=False):
+            return True
+        # A collector alone is too weak a tie over an hour: the same kind of thing must be going on there again.
+        return bool(own.collectors & footprint.collectors) and guess_kind(rules) == row["kind"]
+
+    def _open(self, minute: int, verdicts: Sequence[Mapping[str, Any]], footprint: Footprint) -> None:
+        row: dict[str, Any] = {
+            "id": self._next_id,
+            "state": "",
+            "started_at": minute,
+            "last_seen_at": minute,
+            "closed_at": None,
+            "peak": 0.0,
+            "collectors": [],
+            "peers": [],
+            "origins": [],
+            "prefixes": [],
+            "explanation": {},
+            "merged_into": None,
+        }
+        self._next_id += 1
+        self._incidents[row["id"]] = row
+        self._inserts[row["id"]] = row
+        self._grow(row, minute, verdicts, footprint)
+
+    def _grow(
+        self, row: dict[str, Any], minute: int, verdicts: Sequence[Mapping[str, Any]], footprint: Footprint
+    ) -> None:
+        row["state"] = after(row["state"], "anomaly")
+        row["closed_at"] = None
+        row["started_at"] = min(row["started_at"], minute)
+        row["last_seen_at"] = max(row["last_seen_at"], minute)
+        _extend(row, "collectors", sorted(footprint.collectors))
+        _extend(row, "origins", sorted(footprint.origins))
+        _extend(row, "prefixes", sorted(footprint.prefixes))
+        _extend(row, "peers", [peer for verdict in verdicts for peer in verdict["evidence"].get("peers", [])])
+        row["explanation"] = _explain(row["explanation"], row["peak"], verdicts)
+        row["peak"] = max([row["peak"], *(float(verdict["combined"]) for verdict in verdicts)])
+        self._finish(row)
+        self._record(row, minute, RECORDED[row["state"]])
+
+    def _merge(self, row: dict[str, Any], survivor: dict[str, Any], minute: int) -> None:
+        row["state"] = after(row["state"], "merged")
+        row["closed_at"], row["merged_into"] = minute, survivor["id"]
+        for name in ("collectors", "origins", "prefixes", "peers"):
+            _extend(survivor, name, row[name])
+        survivor["started_at"] = min(survivor["started_at"], row["started_at"])
+        survivor["last_seen_at"] = max(survivor["last_seen_at"], row["last_seen_at"])
+        minutes = dict(survivor["explanation"].get("rule_minutes", {}))
+        for name, count in row["explanation"].get("rule_minutes", {}).items():
+            minutes[name] = minutes.get(name, 0) + count
+        strongest = row if row["peak"] > survivor["peak"] else survivor
+        survivor["explanation"] = {**strongest["explanation"], "rule_minutes": minutes}
+        survivor["peak"] = strongest["peak"]
+        self._changed(row)
+        self._record(row, minute, "merged", {"into": survivor["id"]})
+        del self._incidents[row["id"]]
+
+    def _close_quiet(self) -> None:
+        newest = max(self._clocks.values(), default=0)
+        for row in self._incidents.values():
+            if row["state"] == "closed":
+                continue
+            quiet_at = row["last_seen_at"] + 60 * self._policy.quiet_minutes
+            clocks = [self._clocks.get(collector, newest) for collector in row["collectors"]]
+            if min(clocks, default=newest) >= quiet_at or newest >= quiet_at + 60 * LOST_COLLECTOR_MIN:
+                row["state"] = after(row["state"], "quiet")
+                row["closed_at"] = quiet_at
+                self._changed(row)
+                self._record(row, quiet_at, RECORDED["closed"])
+
+    def _forget(self) -> None:
+        """Drop incidents that can no longer reopen for any collector that is still catching up."""
+        slowest = min(self._clocks.values(), default=0)
+        newest = max(self._clocks.values(), default=0)
+        horizon = max(slowest, newest - 86_400) - 60 * (self._policy.reopen_minutes + self._policy.link_minutes)
+        for row in list(self._incidents.values()):
+            if row["state"] == "closed" and int(row["closed_at"] or 0) < horizon:
+                del self._incidents[row["id"]]
+
+    def _finish(self, row: dict[str, Any]) -> None:
+        explanation = row["explanation"]
+        row["kind"] = guess_kind(explanation.get("rule_minutes", {}))
+        row["severity"] = severity(len(row["peers"]), len(row["collectors"]), len(row["prefixes"]), row["peak"])
+        row["summary"] = summary(row["kind"], row, explanation.get("rules_fired", []))
+        self._changed(row)
+
+    def _changed(self, row: dict[str, Any]) -> None:
+        if row["id"] not in self._inserts:
+            self._updates[row["id"]] = {
+                name: value for name, value in row.items() if name not in ("acknowledged_by", "acknowledged_at")
+            }
+
+    def _record(self, row: Mapping[str, Any], at: int, kind: str, details: Mapping[str, Any] | None = None) -> None:
+        if kind == "updated" and row["last_seen_at"] != at:
+            return
+        figures = {"peak": row["peak"], "severity": row["severity"], "kind": row["kind"]}
+        self._events.append(
+            {"incident_id": row["id"], "at": at, "kind": kind, "details": {**figures, **(details or {})}}
+        )
+
+
+def _footprint(verdict: Mapping[str, Any]) -> Footprint:
+    evidence = verdict["evidence"]
+    return Footprint(
+        frozenset({str(verdict["collector"])}),
+        frozenset(int(origin) for origin in evidence.get("origins", ())),
+        frozenset(map(str, evidence.get("prefixes", ()))),
+    )
+
+
+def _incident_footprint(row: Mapping[str, Any]) -> Footprint:
+    return Footprint(frozenset(row["collectors"]), frozenset(row["origins"]), frozenset(row["prefixes"]))
+
+
+def _rules(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Rules that count in some verdicts, each once a minute."""
+    names = {
+        str(rule["rule"])
+        for verdict in verdicts
+        for rule in verdict["evidence"].get("rules_fired", [])
+        if not rule.get("explained_by")
+    }
+    return dict.fromkeys(sorted(names), 1.0)
+
+
+def _explain(known: Mapping[str, Any], peak: float, verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Evidence of the strongest minute so far, and in how many minutes each rule fired."""
+    minutes = dict(known.get("rule_minutes", {}))
+    for name in _rules(verdicts):
+        minutes[name] = minutes.get(name, 0) + 1
+    strongest = max(verdicts, key=lambda verdict: float(verdict["combined"]))
+    if known and float(strongest["combined"]) <= peak:
+        return {**known, "rule_minutes": minutes}
+    evidence = strongest["evidence"]
+    return {
+        "window_start": strongest["window_start"],
+        "collector": strongest["collector"],
+        "rules_fired": evidence.get("rules_fired", []),
+        "top_features": evidence.get("top_features", []),
+        "p_values": strongest["p_values"],
+        "abstaining": strongest["abstaining"],
+        "rule_minutes": minutes,
+    }
+
+
+def _extend(row: dict[str, Any], name: str, items: Sequence[Any]) -> None:
+    row[name] = list(dict.fromkeys([*row[name], *items]))[:MOST_ITEMS]
