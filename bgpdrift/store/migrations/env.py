@@ -4,7 +4,12 @@ from alembic import context
 
 from bgpdrift.store.schema import metadata
 
-connection = context.config.attributes["connection"]
-# Batch mode: SQLite changes a table by copying it. The transaction is ours, so no step is committed by itself.
-context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, transactional_ddl=True)
-context.run_migrations()
+if hasattr(context, "config"):  # Alembic is at work; a tool that only imports modules is not
+    # Batch mode: SQLite changes a table by copying it. The transaction is ours, so no step is committed by itself.
+    context.configure(
+        connection=context.config.attributes["connection"],
+        target_metadata=metadata,
+        render_as_batch=True,
+        transactional_ddl=True,
+    )
+    context.run_migrations()

@@ -1,0 +1,317 @@
+"""Every setting of bgpdrift: its type, unit, default, reason and what is allowed.
+
+A table of ``bgpdrift.toml`` is a class here, a key a field. Reading and refusing are `bgpdrift.settings`; how a field is
+shown to a person is `bgpdrift.settings_fields`. Decides nothing about what the settings are used for. msgspec
+validates: pydantic would cost each of nine processes 60 ms and 15 MB (docs/decisions/0002-dependencies.md).
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+ExpiringTable = Literal[
+    "feature_windows",
+    "scores",
+    "hourly_histograms",
+    "verdicts",
+    "incidents",
+    "outcomes",
+    "performance_metrics",
+    "drift_metrics",
+    "retrain_triggers",
+    "model_retrain_events",
+    "approvals",
+    "notifications",
+    "service_events",
+]
+"""Tables of the store whose rows expire; see `bgpdrift.store.retention` for how long they are kept by default."""
+
+EXPIRING_TABLES: tuple[str, ...] = get_args(ExpiringTable)
+
+
+def _f(description: str, unit: str = "", **limits: Any) -> Meta:
+    return Meta(description=description, extra={"unit": unit} if unit else None, **limits)
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of ``bgpdrift.toml``."""
+
+
+class FeedSettings(Section, frozen=True, kw_only=True):
+    """Where BGP messages come from."""
+
+    url: Annotated[
+        str, _f("RIS Live WebSocket; `bgpdrift replay` and `bgpdrift simulate` serve one too", pattern="^wss?://.+")
+    ] = "wss://ris-live.ripe.net/v1/ws/"
+    client: Annotated[
+        str, _f("how we name ourselves to the server; RIPE NCC asks for a contact", pattern="^[A-Za-z0-9._@+-]{1,64}$")
+    ] = "bgpdrift"
+    collectors: Annotated[
+        list[Annotated[str, Meta(pattern="^[A-Za-z0-9._-]+$")]],
+        _f("route collectors to subscribe to, one subscription each; empty means all of them"),
+    ] = []
+    types: Annotated[
+        list[Literal["UPDATE", "OPEN", "NOTIFICATION", "KEEPALIVE", "RIS_PEER_STATE", "STATE"]],
+        _f("message types to ask for; empty means all, sorted on arrival: a server may know a type by another name"),
+    ] = []
+    prefixes: Annotated[
+        list[str], _f("only messages with one of these prefixes or a more specific one; empty means all")
+    ] = []
+    paths: Annotated[
+        list[str],
+        _f("only messages whose AS path matches, e.g. `3356`, `^174,3356`, `12654$`, `!64496`; empty means all"),
+    ] = []
+    peers: Annotated[list[str], _f("only messages of these peer addresses; empty means all")] = []
+    silence_s: Annotated[
+        float, _f("no frame of any collector for this long: the socket is half open, reconnect", "s", gt=0)
+    ] = 30.0
+    max_lag_s: Annotated[
+        float, _f("newest message older than this: the backend lags until one reconnects; 0 switches it off", "s", ge=0)
+    ] = 180.0
+    replay_lag_s: Annotated[
+        float, _f("lag beyond this is not a slow backend but a replay of history: nothing to reconnect for", "s", gt=0)
+    ] = 86_400.0
+    backoff_max_s: Annotated[float, _f("longest wait between two attempts, full jitter below it", "s", gt=0)] = 60.0
+    connect_timeout_s: Annotated[float, _f("limit for TCP, TLS and WebSocket handshake together", "s", gt=0)] = 10.0
+    subscribe_spacing_s: Annotated[float, _f("pause between subscriptions, which the server asks for", "s", ge=0)] = 0.2
+    buffer_bytes: Annotated[
+        int,
+        _f(
+            "frames held in memory while the disk is slow; beyond it frames are dropped, counted and marked",
+            "B",
+            ge=1_000_000,
+        ),
+    ] = 64_000_000
+
+
+class SpoolSettings(Section, frozen=True, kw_only=True):
+    """The queue of files between collector and aggregator."""
+
+    segment_s: Annotated[
+        float, _f("a segment is finished after this long: what a crash of the machine can cost", "s", ge=0.05)
+    ] = 1.0
+    segment_bytes: Annotated[int, _f("or when this many raw bytes are in it", "B", ge=10_000)] = 8_000_000
+    max_bytes: Annotated[
+        int,
+        _f(
+            "cap of the whole spool; beyond it the oldest segment goes, counted, and its windows are marked incomplete",
+            "B",
+            ge=1_000_000,
+        ),
+    ] = 4_000_000_000
+    compression_level: Annotated[int, _f("zstd level; 1 is fastest, RIS frames shrink about 8 times", ge=1, le=19)] = 1
+
+
+class WindowSettings(Section, frozen=True, kw_only=True):
+    """Event-time windows and the routing state behind them."""
+
+    lateness_s: Annotated[
+        float,
+        _f("a window closes this long after its end in event time; later messages count as `late`", "s", ge=0, le=3600),
+    ] = 30.0
+    idle_close_s: Annotated[
+        float,
+        _f(
+            "feed quiet for this long in wall time: windows that have ended close without waiting for lateness",
+            "s",
+            gt=0,
+        ),
+    ] = 45.0
+    max_jump_s: Annotated[
+        float,
+        _f(
+            "a timestamp further ahead than this is held until others confirm it: one bad clock must not close windows",
+            "s",
+            ge=60,
+        ),
+    ] = 600.0
+    per_peer: Annotated[int, _f("also keep windows of the N busiest peers of each collector", ge=0, le=64)] = 0
+    warming_minutes: Annotated[
+        int,
+        _f(
+            "windows of a collector that was unknown are marked `warming` this long: everything looks new to an empty table",
+            "min",
+            ge=0,
+        ),
+    ] = 60
+    max_state_bytes: Annotated[
+        int,
+        _f(
+            "cap of the routing state over all collectors; beyond it the routes longest unheard of go, counted as `evicted`",
+            "B",
+            ge=8_000_000,
+        ),
+    ] = 2_000_000_000
+    checkpoint_s: Annotated[
+        float,
+        _f(
+            "how often the routing state is saved; the spool keeps what came since, so a crash costs a re-read, not data",
+            "s",
+            gt=0,
+        ),
+    ] = 60.0
+    warm_up_rib: Annotated[str, _f("an MRT TABLE_DUMP_V2 file read into an empty state at start; empty means none")] = (
+        ""
+    )
+
+
+class DetectorSettings(Section, frozen=True, kw_only=True):
+    """What the three detectors share."""
+
+    poll_s: Annotated[float, _f("how often a detector looks for new windows", "s", gt=0)] = 0.5
+    batch_windows: Annotated[int, _f("most windows scored at once after an outage", ge=1, le=100_000)] = 2_000
+    history_minutes: Annotated[
+        int, _f("windows a detector looks back on to know what is usual for a collector", "min", ge=30, le=10_080)
+    ] = 360
+    false_alarms_per_day: Annotated[
+        float, _f("alarm budget of one detector and collector: the threshold follows from it", "1/d", gt=0, le=1440)
+    ] = 2.0
+
+
+class EnsembleSettings(Section, frozen=True, kw_only=True):
+    """How three opinions become one verdict."""
+
+    weight_lstm: Annotated[float, _f("weight of −log10 p of the LSTM", ge=0, le=1)] = 0.40
+    weight_isolation_forest: Annotated[float, _f("weight of −log10 p of the isolation forest", ge=0, le=1)] = 0.30
+    weight_heuristic: Annotated[float, _f("weight of −log10 p of the rules", ge=0, le=1)] = 0.30
+    false_alarms_per_day: Annotated[
+        float, _f("alarm budget of the combined score, a collector", "1/d", gt=0, le=1440)
+    ] = 1.0
+    debounce_k: Annotated[int, _f("a verdict is an anomaly when k of the last n minutes were", ge=1, le=60)] = 2
+    debounce_n: Annotated[int, _f("see debounce_k", "min", ge=1, le=60)] = 3
+    stale_s: Annotated[
+        float,
+        _f(
+            "wall time a window waits for a detector that is up but has not scored it, before that one abstains",
+            "s",
+            gt=0,
+        ),
+    ] = 20.0
+
+
+class CorrelationSettings(Section, frozen=True, kw_only=True):
+    """How verdicts become incidents."""
+
+    link_minutes: Annotated[
+        int, _f("verdicts this close that share AS, prefix or collector are one incident", "min", ge=1)
+    ] = 10
+    quiet_minutes: Annotated[int, _f("an incident closes after this long without an anomaly", "min", ge=1)] = 15
+    reopen_minutes: Annotated[
+        int, _f("within this long after closing it opens again instead of a new one", "min", ge=0)
+    ] = 60
+
+
+class DriftSettings(Section, frozen=True, kw_only=True):
+    """The drift monitor."""
+
+    enabled: Annotated[bool, _f("master switch")] = True
+    poll_s: Annotated[float, _f("how often new scores are folded into the hourly histograms", "s", gt=0)] = 5.0
+
+
+class SupervisorSettings(Section, frozen=True, kw_only=True):
+    """The process manager."""
+
+    ready_timeout_s: Annotated[float, _f("a service that is not ready after this long is started anew", "s", gt=0)] = (
+        30.0
+    )
+    stop_grace_s: Annotated[float, _f("between TERM and KILL", "s", gt=0)] = 2.5
+    restart_limit: Annotated[
+        int, _f("restarts, counted from READY, within restart_period_s before a service is in `crashloop`", ge=1)
+    ] = 5
+    restart_period_s: Annotated[float, _f("see restart_limit", "s", gt=0)] = 60.0
+    backoff_max_s: Annotated[float, _f("longest wait before a restart inside the budget", "s", gt=0)] = 10.0
+    crashloop_retry_s: Annotated[
+        float, _f("a service in `crashloop` is tried again this often, for ever", "s", gt=0)
+    ] = 60.0
+    watchdog_s: Annotated[
+        float, _f("a service that reports no progress for this long hangs: dumped, killed, restarted", "s", gt=0)
+    ] = 30.0
+    log_max_bytes: Annotated[int, _f("a service's log file is rotated at this size", "B", ge=10_000)] = 20_000_000
+    log_keep: Annotated[int, _f("rotated log files kept a service", ge=1, le=100)] = 5
+
+
+class WebSettings(Section, frozen=True, kw_only=True):
+    """API and dashboard."""
+
+    host: Annotated[str, _f("address to bind; loopback unless you mean it")] = "127.0.0.1"
+    port: Annotated[int, _f("TCP port", ge=1, le=65_535)] = 8004
+
+
+class StoreSettings(Section, frozen=True, kw_only=True):
+    """The database."""
+
+    url: Annotated[
+        str,
+        _f(
+            "SQLAlchemy URL; empty means SQLite, `bgpdrift.sqlite3` in the data directory",
+            pattern="^$|^sqlite:///.+|^postgresql\\+psycopg://.+",
+        ),
+    ] = ""
+    busy_timeout_s: Annotated[float, _f("how long a writer waits for another", "s", gt=0)] = 15.0
+    retention_days: Annotated[
+        dict[ExpiringTable, Annotated[int, Meta(ge=1, le=36_500)]],
+        _f("days a table's rows are kept, by table name; tables that are not named keep their default", "d"),
+    ] = {}
+
+
+class LogSettings(Section, frozen=True, kw_only=True):
+    """Log lines."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], _f("lowest level written")] = "info"
+    form: Annotated[Literal["json", "console"], _f("json for machines, console for people")] = "json"
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """The whole of ``bgpdrift.toml``."""
+
+    data_dir: Annotated[str, _f("where database, spool, logs, state and control socket live", min_length=1)] = "data"
+    artifacts_dir: Annotated[
+        str, _f("where models, flags and drift reports live; empty means `model_artifacts` in the data directory")
+    ] = ""
+    feed: FeedSettings = FeedSettings()
+    spool: SpoolSettings = SpoolSettings()
+    windows: WindowSettings = WindowSettings()
+    detectors: DetectorSettings = DetectorSettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
+    correlation: CorrelationSettings = CorrelationSettings()
+    drift: DriftSettings = DriftSettings()
+    supervisor: SupervisorSettings = SupervisorSettings()
+    store: StoreSettings = StoreSettings()
+    web: WebSettings = WebSettings()
+    logs: LogSettings = LogSettings()
+
+    @property
+    def data_path(self) -> Path:
+        """The data directory, absolute."""
+        return Path(self.data_dir).expanduser().absolute()
+
+    @property
+    def artifacts_path(self) -> Path:
+        """The artifact directory, absolute."""
+        return (
+            Path(self.artifacts_dir).expanduser().absolute()
+            if self.artifacts_dir
+            else self.data_path / "model_artifacts"
+        )
+
+    @property
+    def spool_path(self) -> Path:
+        """Finished and unfinished segments."""
+        return self.data_path / "spool"
+
+    @property
+    def state_path(self) -> Path:
+        """Checkpoints of services."""
+        return self.data_path / "state"
+
+    @property
+    def logs_path(self) -> Path:
+        """Captured output of services."""
+        return self.data_path / "logs"
+
+    @property
+    def store_url(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.store.url or f"sqlite:///{self.data_path / 'bgpdrift.sqlite3'}"

@@ -1,0 +1,106 @@
+"""How long rows are kept, and the sweeper that deletes older ones in short batches.
+
+Decides which rows are old enough: tables of data age in event time, so that a replay of 2013 is not deleted at once as
+thirteen years old; tables about ourselves age in wall time. A clock that runs ahead must not delete everything: event
+"now" is never later than the wall clock.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from bgpdrift.clock import Clock
+
+DAY_S = 86_400.0
+
+DEFAULT_DAYS: dict[str, int] = {
+    "feature_windows": 90,  # drift compares last week with 30 to 60 days ago, and training wants some more
+    "scores": 90,
+    "hourly_histograms": 400,  # a year and a month: the same season last year
+    "verdicts": 180,
+    "incidents": 730,
+    "outcomes": 1825,  # labels by people are the dearest rows there are
+    "performance_metrics": 730,
+    "drift_metrics": 400,
+    "retrain_triggers": 400,
+    "model_retrain_events": 1825,
+    "approvals": 730,
+    "notifications": 90,
+    "service_events": 30,
+}
+"""Days by table; `store.retention_days` overrides. Why: docs/store.md. Only closed incidents and answered approvals
+expire; an incident takes its events with it, a drift check its signals. Model versions and cursors are kept for ever."""
+
+WALL_TIME_TABLES = frozenset(
+    {"retrain_triggers", "model_retrain_events", "approvals", "notifications", "service_events"}
+)
+"""Tables whose times are of the wall clock; the others hold event time."""
+
+BATCH_ROWS = 2_000
+"""Rows deleted in one transaction: tens of milliseconds for which other writers wait."""
+
+SWEEP_EVERY_S = 3600.0
+
+
+class Deletable(Protocol):
+    """What the sweeper needs of a `bgpdrift.store.Store`."""
+
+    def newest_window_start(self) -> int | None:
+        """Event time now."""
+        ...
+
+    def delete_expired(self, table: str, before: float, batch: int) -> int:
+        """Delete a batch; how many rows went."""
+        ...
+
+
+def horizons(days: Mapping[str, int], newest_event: float | None, wall_now: float) -> dict[str, float]:
+    """Say which rows go: those older than this, by table.
+
+    Parameters
+    ----------
+    days : mapping
+        ``store.retention_days``; tables that are not named keep `DEFAULT_DAYS`.
+    newest_event : float or None
+        Start of the newest window, epoch seconds; None keeps all tables of event time.
+    wall_now : float
+        Epoch seconds.
+
+    Examples
+    --------
+    >>> limits = horizons({"scores": 1}, newest_event=1_000_000, wall_now=9_000_000_000)
+    >>> limits["scores"], limits["service_events"]
+    (913600.0, 8997408000.0)
+    """
+    limits = {}
+    for table, default in DEFAULT_DAYS.items():
+        kept_s = days.get(table, default) * DAY_S
+        if table in WALL_TIME_TABLES:
+            limits[table] = wall_now - kept_s
+        elif newest_event is not None:
+            limits[table] = min(newest_event, wall_now) - kept_s
+    return limits
+
+
+class Sweeper:
+    """Deletes expired rows a batch a step, then rests for an hour; one service of the system runs one."""
+
+    def __init__(self, store: Deletable, days: Mapping[str, int], clock: Clock, batch: int = BATCH_ROWS) -> None:
+        self._store, self._days, self._clock, self._batch = store, dict(days), clock, batch
+        self._pending: dict[str, float] = {}
+        self._next_at = clock.monotonic()
+
+    def step(self) -> int:
+        """Delete at most one batch of one table; how many rows went, 0 also while resting."""
+        if not self._pending:
+            if self._clock.monotonic() < self._next_at:
+                return 0
+            self._next_at = self._clock.monotonic() + SWEEP_EVERY_S
+            self._pending = horizons(self._days, self._store.newest_window_start(), self._clock.now())
+        while self._pending:
+            table, before = next(iter(self._pending.items()))
+            deleted = self._store.delete_expired(table, before, self._batch)
+            if deleted < self._batch:
+                del self._pending[table]
+            if deleted:
+                return deleted
+        return 0
