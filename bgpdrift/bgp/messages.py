@@ -4,9 +4,17 @@ The shape is RIS Live's own, so that a frame becomes a `Message` in one decoding
 to the windows. Decides only names and types; how each source gets here is `ris_frames` and `mrt`.
 """
 
+from typing import Annotated
+
 import msgspec
 
-AsPath = tuple[int | tuple[int, ...], ...]
+Asn = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
+"""AS number; the limits are checked where a frame is decoded, so that everything behind may rely on 32 bits."""
+
+Timestamp = Annotated[float, msgspec.Meta(ge=0, lt=2**33)]
+"""Epoch seconds, UTC, up to the year 2242: MRT's own range and as much again."""
+
+AsPath = tuple[Asn | tuple[Asn, ...], ...]
 """Hops from the peer to the origin; an AS_SET is one hop, a tuple inside the tuple."""
 
 UPDATE = "UPDATE"
@@ -51,7 +59,7 @@ class Message(msgspec.Struct, gc=False):
         For ``STATE``: ``connected``, ``up`` or ``down``.
     """
 
-    timestamp: float
+    timestamp: Timestamp
     peer: str = ""
     host: str = ""
     type: str = ""
@@ -71,5 +79,7 @@ def collector_name(host: str) -> str:
     --------
     >>> collector_name("rrc25.ripe.net")
     'rrc25'
+    >>> collector_name("route-views.jinx")
+    'route-views.jinx'
     """
-    return host.partition(".")[0]
+    return host.removesuffix(".ripe.net")
