@@ -13,18 +13,20 @@ from bgpdrift.bgp.simulation.actions import Agenda
 from bgpdrift.bgp.simulation.world import Peer, Weighted, World
 
 KINDS = ("reroute", "flap", "duplicate")
-KIND_WEIGHTS = (0.52, 0.13, 0.35)
+KIND_WEIGHTS = (0.46, 0.19, 0.45)
 """How often each kind of event happens."""
 
 BURST_SHARE = 0.30
 """Share of all messages that come in bursts."""
 
-_BURST_ALPHA, _BURST_LEAST, _BURST_MOST = 1.2, 0.35, 12.0
+_BURST_ALPHA, _BURST_LEAST, _BURST_MOST = 1.2, 0.35, 9.0
 """Pareto sizes of bursts, in calm minutes of the whole feed."""
 
 _KEEPALIVE_SHARE = 0.006
-_IPV6_BIAS = 1.9
+_IPV6_BIAS = 1.5
 _PILOT_EVENTS = 1_500
+_SENT_SHARE = 0.88
+"""Measured: what is left of planned messages, as a route that is already where it should go sends nothing."""
 
 
 class Churn:
@@ -47,7 +49,7 @@ class Churn:
         pilot, rng = Agenda(), random.Random(f"{self._seed}/pilot")
         for _ in range(_PILOT_EVENTS):
             self._event(rng, 0, pilot)
-        self._per_event = pilot.planned / _PILOT_EVENTS
+        self._per_event = _SENT_SHARE * pilot.planned / _PILOT_EVENTS
         if first:
             self._whole = sum(weights)
         self._scale = sum(weights) / self._whole
@@ -126,17 +128,19 @@ class Churn:
         for peer in group:
             moment = at + int(rng.expovariate(1 / 6_000))
             agenda.add(moment, do.CHANGE, peer.index, atom, int(rng.random() * 1_000))
+            what = do.CHANGE
             while rng.random() < 0.35:
                 moment += 1_000 + int(rng.random() * 28_000)
-                agenda.add(moment, do.CHANGE, peer.index, atom, int(rng.random() * 1_000))
-            if returns:
+                what = do.EXPLORE if rng.random() < 0.4 else do.CHANGE
+                agenda.add(moment, what, peer.index, atom, int(rng.random() * 1_000_000))
+            if returns or what == do.EXPLORE:
                 agenda.add(later + int(rng.expovariate(1 / 6_000)), do.BEST, peer.index, atom)
 
     def _flap(self, rng: random.Random, at: int, group: list[Peer], atom: int, agenda: Agenda) -> None:
         down_ms = 1_000 + int(rng.lognormvariate(3.6, 1.3) * 1_000)
         for peer in group:
             moment = at + int(rng.expovariate(1 / 6_000))
-            while rng.random() < 0.35:
+            while rng.random() < 0.62:
                 agenda.add(moment, do.CHANGE, peer.index, atom, int(rng.random() * 1_000))
                 moment += 500 + int(rng.random() * 20_000)
             agenda.add(moment, do.WITHDRAW, peer.index, atom)
@@ -161,9 +165,18 @@ class Churn:
         assert self._pools is not None
         peer = self._peer(rng)
         mates = self._pools[1][peer.family]
-        group = [peer] if rng.random() < 0.7 else rng.sample(mates, min(len(mates), rng.randrange(2, 6)))
+        group = [peer] if rng.random() < 0.55 else rng.sample(mates, min(len(mates), rng.randrange(2, 6)))
         at, spread = start_ms + int(rng.random() * 60_000), 1_000 * rng.uniform(3.0, 45.0)
-        again, returns, pick = rng.random() < 0.35, rng.random() < 0.4, int(rng.random() * 1_000)
+        kind, pick = rng.random(), int(rng.random() * 1_000)
+        # Half of what happens is a link away for a while; attributes change without the path; routes are lost.
+        first, second = (
+            (do.DUPLICATE, do.DUPLICATE)
+            if kind < 0.38
+            else (do.WITHDRAW, do.BACK)
+            if kind < 0.5
+            else (do.CHANGE, do.BEST)
+        )
+        returns = first == do.WITHDRAW or rng.random() < 0.4
         per_route = len(group) * (1 + returns)
         later = int(30_000 + rng.lognormvariate(4.6, 1.0) * 1_000)
         for _ in range(max(1, round(messages / per_route))):
@@ -171,9 +184,9 @@ class Churn:
             assert isinstance(atom, int)
             for member in group:
                 moment = at + int(rng.expovariate(1 / spread))
-                agenda.add(moment, do.DUPLICATE if again else do.CHANGE, member.index, atom, pick)
+                agenda.add(moment, first, member.index, atom, pick)
                 if returns:
-                    agenda.add(moment + later, do.DUPLICATE if again else do.BEST, member.index, atom)
+                    agenda.add(moment + later, second, member.index, atom)
 
 
 def poisson(rng: random.Random, mean: float) -> int:

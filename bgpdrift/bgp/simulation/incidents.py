@@ -59,13 +59,7 @@ class Incidents:
                 plan(rng, minute, factor, active, agenda)
 
     def _worm(
-        self,
-        rng: random.Random,
-        incident: Incident,
-        start: int,
-        end: int,
-        seers: list[Peer],
-        truth: IncidentTruth,  # noqa: ARG002
+        self, _: random.Random, incident: Incident, start: int, end: int, seers: list[Peer], truth: IncidentTruth
     ) -> _Minute:
         level, share = incident.level or 10.0, incident.share or 0.6
         truth.level = level

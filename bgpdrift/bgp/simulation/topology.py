@@ -88,14 +88,14 @@ class Topology:
         for position, left in enumerate(tier1):
             for right in tier1[position + 1 :]:
                 self._link(rng, left, right, _FLAT)
-        for members, chance in ((tier2, 0.10), (tier3, 0.015)):
+        for members, chance in ((tier2, 0.16), (tier3, 0.015)):
             for position, left in enumerate(members):
                 for right in members[position + 1 :]:
                     if rng.random() < chance:
                         self._link(rng, left, right, _FLAT)
 
     def _link(self, rng: random.Random, left: int, right: int, kind: int) -> None:
-        costs = (1.0 + 0.2 * rng.random(), *(1.0 + 1.6 * rng.random() ** 2 for _ in range(VARIANTS - 1)))
+        costs = (1.0 + 0.2 * rng.random(), *(1.0 + 3.0 * rng.random() ** 2 for _ in range(VARIANTS - 1)))
         self._links[left].append((right, kind, costs))
         self._links[right].append((left, _DOWN if kind == _UP else kind, costs))
 

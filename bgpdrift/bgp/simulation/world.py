@@ -211,8 +211,8 @@ class World:
                 for _ in range(min(1 + int(rng.paretovariate(1.4) - 1), 12)):
                     size = 1 if rng.random() < 0.68 else 2 + min(int(rng.expovariate(1 / 5.5)), 58)
                     names = tuple(block() for _ in range(size))
-                    prepend = 1 + min(int(rng.expovariate(1 / 1.3)), 12) if rng.random() < 0.20 else 0
-                    attribute = rng.choices(("IGP", "INCOMPLETE", "EGP"), (875, 120, 5))[0]
+                    prepend = min(int(rng.paretovariate(1.05)), 15) if rng.random() < 0.22 else 0
+                    attribute = rng.choices(("IGP", "INCOMPLETE", "EGP"), (845, 150, 5))[0]
                     second = (self.topology.new_asn(), rng.choice(pools[2])) if rng.random() < 0.02 else ()
                     order = tuple(rng.sample(providers, len(providers)))
                     self.atoms.append(Atom(len(self.atoms), asn, family, names, order, attribute, prepend, second))
