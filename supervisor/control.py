@@ -94,6 +94,8 @@ class ControlServer:
             writer.write(msgspec.json.encode({"ok": False, "error": str(error)}) + b"\n")
         except (TimeoutError, ConnectionError):
             writer.transport.abort()
+        except asyncio.CancelledError:  # the supervisor ends; asyncio would report a task that says so
+            return
         finally:
             self._clients.discard(writer)
             writer.close()

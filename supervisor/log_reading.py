@@ -110,13 +110,17 @@ class Follower:
 
 
 def follow(paths: Sequence[tuple[str, Path]]) -> Iterator[tuple[str, str]]:
-    """Give (name, line) for ever, as lines arrive."""
+    """Give (name, line) for ever, as lines arrive after this call."""
     followers = [(name, Follower(path)) for name, path in paths]
-    while True:
-        for name, follower in followers:
-            for line in follower.new_lines():
-                yield name, line
-        time.sleep(_POLL_S)
+
+    def lines() -> Iterator[tuple[str, str]]:
+        while True:
+            for name, follower in followers:
+                for line in follower.new_lines():
+                    yield name, line
+            time.sleep(_POLL_S)
+
+    return lines()
 
 
 def _tail(path: Path, count: int) -> list[str]:

@@ -244,10 +244,11 @@ class Supervisor:
         running = {name for name, unit in self._units.items() if name not in self._told or unit.state in WITH_PROCESS}
         patience_over = now >= self._tell_at + self._stagger_s
         blocking = (running - self._told) if patience_over else running
-        told_now = []
-        for name in self._units:
-            if name not in self._told and may_stop(self._units[name].service, self._system.services, blocking):
-                told_now.append(name)
+        told_now = [
+            name
+            for name, unit in self._units.items()
+            if name not in self._told and may_stop(unit.service, self._system.services, blocking)
+        ]
         for name in told_now:
             self._told.add(name)
             self._tell_at = now

@@ -8,9 +8,9 @@ other exception ends the process, for the supervisor's restart budget to count.
 import ctypes
 import faulthandler
 import os
+import select
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Protocol
@@ -22,6 +22,7 @@ from bgpdrift.services.notify import Notifier
 
 EXIT_OK, EXIT_INTERNAL, EXIT_USAGE = 0, 1, 2
 STATUS_EVERY_S = 1.0
+LONGEST_WAIT_S = 10.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -60,23 +61,29 @@ class StopSignal:
     """TERM and INT ask for a clean stop; a second one stops at once."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        # A pipe and no threading.Event: its lock may be held by the very line that the signal interrupts.
+        self._asked = False
+        self._reading, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._poll = select.poll()
+        self._poll.register(self._reading, select.POLLIN)
         signal.signal(signal.SIGTERM, self._handle)
         signal.signal(signal.SIGINT, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signal module's signature
-        if self._event.is_set():
+        if self._asked:
             os._exit(128 + number)
-        self._event.set()
+        self._asked = True
+        os.write(self._writing, b"1")
 
     def wait(self, seconds: float) -> bool:
         """Wait, or return at once when asked to stop; True when stopping."""
-        return self._event.wait(seconds)
+        self._poll.poll(max(0.0, seconds) * 1000.0)
+        return self._asked
 
     @property
     def is_set(self) -> bool:
         """Whether a stop was asked for."""
-        return self._event.is_set()
+        return self._asked
 
 
 def prepare(name: str) -> settings.Settings:
@@ -108,36 +115,71 @@ def run(
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
     log, clock, stop, notifier = logs.get_logger(), SystemClock(), StopSignal(), Notifier()
+    worker = None
     try:
-        worker = build(loaded, clock)
-    except BgpdriftError as error:
-        log.error("service.failed", error=str(error), kind=type(error).__name__)
+        worker = _build(build, loaded, clock, stop, notifier)
+        if worker is not None:
+            notifier.ready(worker.status())
+            log.info("service.ready", pid=os.getpid(), status=worker.status())
+            _loop(worker, clock, stop, notifier, poll_s(loaded))
+    except Exception as error:
+        # The supervisor shows the last line of a service that ended: one line must tell.
+        log.error("service.failed", error=str(error), kind=type(error).__name__, exc_info=_is_bug(error))
+        notifier.status(f"failed: {error}")
         sys.exit(EXIT_INTERNAL)
-    notifier.ready(worker.status())
-    log.info("service.ready", pid=os.getpid(), status=worker.status())
-    try:
-        _loop(worker, clock, stop, notifier, poll_s(loaded))
     finally:
         notifier.stopping()
-        worker.close()
+        if worker is not None:
+            worker.close()
     log.info("service.stopped")
     sys.exit(EXIT_OK)
 
 
+def _is_bug(error: Exception) -> bool:
+    return not isinstance(error, BgpdriftError)
+
+
+def _build(
+    build: Callable[[settings.Settings, Clock], Worker],
+    loaded: settings.Settings,
+    clock: Clock,
+    stop: StopSignal,
+    notifier: Notifier,
+) -> Worker | None:
+    """Make the worker, as often as what it needs is away for a moment; None when told to stop meanwhile."""
+    while not stop.is_set:
+        try:
+            return build(loaded, clock)
+        except TransientError as error:
+            _wait_out(error, stop, notifier)
+    return None
+
+
 def _loop(worker: Worker, clock: Clock, stop: StopSignal, notifier: Notifier, poll_s: float) -> None:
-    log = logs.get_logger()
     next_status = clock.monotonic()
     while not stop.is_set:
         try:
-            busy, wait_s = worker.step(), poll_s
+            busy = worker.step()
         except TransientError as error:
-            log.warning("service.waits", error=str(error), retry_in_s=error.retry_in_s)
-            notifier.status(f"waiting: {error}")
-            busy, wait_s = False, min(error.retry_in_s, 10.0)
-            next_status = clock.monotonic() + wait_s
+            _wait_out(error, stop, notifier)
+            continue
         notifier.alive()
         if clock.monotonic() >= next_status:
             notifier.status(worker.status())
             next_status = clock.monotonic() + STATUS_EVERY_S
         if not busy:
-            stop.wait(wait_s)
+            _wait(poll_s, stop, notifier)
+
+
+def _wait_out(error: TransientError, stop: StopSignal, notifier: Notifier) -> None:
+    wait_s = min(error.retry_in_s, LONGEST_WAIT_S)
+    logs.get_logger().warning("service.waits", error=str(error), retry_in_s=round(wait_s, 1))
+    notifier.status(f"waiting: {error}")
+    _wait(wait_s, stop, notifier)
+
+
+def _wait(seconds: float, stop: StopSignal, notifier: Notifier) -> None:
+    """Wait for more work; the loop that waits is alive, and says so as often as it must."""
+    while seconds > 0.0 and not stop.wait(min(seconds, notifier.pulse_s)):
+        notifier.alive()
+        seconds -= notifier.pulse_s
