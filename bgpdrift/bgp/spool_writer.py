@@ -185,7 +185,8 @@ class SpoolWriter:
 
     def _round(self) -> bool:
         """Take what is there, write it, finish the segment if it is due; False when closed."""
-        self._wait()
+        if not self._problem:  # otherwise `_pause` has waited
+            self._wait()
         with self._changed:
             asked, closing = self._finish_asked, self._closing
             batches = self._buffer.take(self._room()) if self._room() > 0 else []

@@ -1,0 +1,363 @@
+"""The RIS Live client against a server of another make that misbehaves in every way known."""
+
+import asyncio
+import contextlib
+import json
+import random
+import socket as sockets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from bgpdrift.bgp.ris_client import RisClient
+from bgpdrift.bgp.ris_connection import MOVES, Event, Health, IllegalMoveError, State, backoff_s, judge, move
+from bgpdrift.clock import SystemClock
+from bgpdrift.settings import FeedSettings
+
+LIMIT_S = 15.0
+Handler = Callable[[ServerConnection], Awaitable[None]]
+
+
+class Kept:
+    """A sink that keeps everything, or refuses everything."""
+
+    def __init__(self, full: bool = False) -> None:
+        self.full = full
+        self.frames: list[bytes] = []
+        self.records: list[tuple[str, float | None, float | None, str]] = []
+
+    def put(self, frames: Sequence[bytes], earliest: float | None = None, latest: float | None = None) -> bool:
+        if not self.full:
+            self.frames += frames
+        return not self.full
+
+    def put_control(self, event: str, earliest: float | None, latest: float | None, reason: str = "") -> None:
+        self.records.append((event, earliest, latest, reason))
+
+    def reasons(self) -> list[str]:
+        return [reason for event, *_, reason in self.records if event == "disconnected"]
+
+
+def frame(number: int, timestamp: float = 1_558_620_047.0, host: str = "rrc00") -> bytes:
+    data = {"timestamp": timestamp + number, "peer": "192.0.2.1", "id": str(number), "host": host, "type": "UPDATE"}
+    return json.dumps({"type": "ris_message", "data": data}, separators=(",", ":")).encode()
+
+
+async def send(connection: ServerConnection, *frames: bytes) -> None:
+    for one in frames:
+        await connection.send(one, text=True)
+
+
+async def hold(connection: ServerConnection) -> None:
+    """Stay until the client goes."""
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            await connection.recv()
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < end, f"still not: {what}"
+        await asyncio.sleep(0.01)
+
+
+def feed(url: str, **changes: Any) -> FeedSettings:
+    quick = {"silence_s": 20.0, "backoff_max_s": 0.05, "connect_timeout_s": 5.0, "subscribe_spacing_s": 0.0}
+    return FeedSettings(url=url, client="test", **(quick | changes))
+
+
+@contextlib.asynccontextmanager
+async def client_of(settings: FeedSettings, sink: Kept, **options: Any) -> AsyncIterator[RisClient]:
+    stop = asyncio.Event()
+    client = RisClient(settings, sink, SystemClock(), random.Random(1), **options)
+    task = asyncio.create_task(client.run(stop))
+    try:
+        yield client
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, LIMIT_S)
+    assert client.state is State.STOPPED
+
+
+@contextlib.asynccontextmanager
+async def serving(*handlers: Handler) -> AsyncIterator[tuple[str, list[ServerConnection]]]:
+    """A server whose n-th connection meets the n-th handler; the last one serves all that follow."""
+    connections: list[ServerConnection] = []
+
+    async def handler(connection: ServerConnection) -> None:
+        connections.append(connection)
+        await handlers[min(len(connections), len(handlers)) - 1](connection)
+
+    async with serve(handler, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"ws://127.0.0.1:{port}/v1/ws/", connections
+
+
+def run(test: Awaitable[None]) -> None:
+    async def limited() -> None:
+        await asyncio.wait_for(test, 60.0)
+
+    asyncio.run(limited())
+
+
+async def good(connection: ServerConnection) -> None:
+    await connection.recv()
+    await send(connection, frame(100), frame(101))
+    await hold(connection)
+
+
+def test_it_names_itself_subscribes_for_each_collector_and_hands_every_frame_on_as_it_came() -> None:
+    asked: list[Any] = []
+    frames = [frame(number, host="rrc07") for number in range(500)]
+
+    async def handler(connection: ServerConnection) -> None:
+        for _ in range(2):
+            asked.append(json.loads(await connection.recv()))
+            answer = {"type": "ris_subscribe_ok", "data": {"subscription": asked[-1]["data"]}}
+            await connection.send(json.dumps(answer))
+        await send(connection, *frames)
+        await hold(connection)
+
+    async def test() -> None:
+        sink = Kept()
+        async with serving(handler) as (url, connections):
+            settings = feed(url, collectors=["rrc00", "rrc07"], prefixes=["10.0.0.0/8"])
+            async with client_of(settings, sink, last_event_time=7.0) as client:
+                await until(lambda: len(sink.frames) == 500, "all frames have come")
+                await until(lambda: client.state is State.STREAMING, "it streams")
+                assert client.status().startswith(f"connected to {url}")
+                assert "replaying 2019-05-23" in client.status()
+            assert connections[0].request is not None
+            assert connections[0].request.path == "/v1/ws/?client=test"
+
+        assert sink.frames == frames
+        assert [one["data"]["host"] for one in asked] == ["rrc00", "rrc07"]
+        assert all(one["data"]["socketOptions"] == {"acknowledge": True} for one in asked)
+        assert sink.records == [
+            ("connected", 7.0, 1_558_620_047.0, ""),
+            ("disconnected", 1_558_620_546.0, None, "asked to stop"),
+        ]
+
+    run(test())
+
+
+def test_garbage_a_cut_frame_and_an_unknown_type_go_to_the_spool_and_are_counted() -> None:
+    odd = [frame(1)[:60], b"garbage", b'{"type":"ris_novelty","data":{}}', b"[1]", b"\x01\x02", b""]
+
+    async def handler(connection: ServerConnection) -> None:
+        await connection.recv()
+        await send(connection, frame(0), *odd, b'{"type":"pong","data":null}', frame(2))
+        await connection.send([frame(3)[:20].decode(), frame(3)[20:].decode()])  # one message in two WebSocket frames
+        await hold(connection)
+
+    async def test() -> None:
+        sink = Kept()
+        async with serving(handler) as (url, _), client_of(feed(url), sink) as client:
+            await until(lambda: frame(3) in sink.frames, "the last frame has come")
+            assert client.figures.unreadable == 5
+            assert client.figures.others == {"ris_novelty": 1}
+
+        assert sink.frames == [frame(0), *odd, frame(2), frame(3)]
+
+    run(test())
+
+
+def test_a_lost_connection_is_opened_again_and_the_time_between_is_recorded() -> None:
+    async def aborts(connection: ServerConnection) -> None:
+        await connection.recv()
+        await send(connection, frame(1))
+        connection.transport.abort()
+
+    async def test() -> None:
+        sink = Kept()
+        async with serving(aborts, good) as (url, _), client_of(feed(url), sink):
+            await until(lambda: len(sink.records) == 3, "it is connected again")
+
+        assert [record[:3] for record in sink.records[1:3]] == [
+            ("disconnected", 1_558_620_048.0, None),
+            ("connected", 1_558_620_048.0, 1_558_620_147.0),
+        ]
+        assert "1006" in sink.reasons()[0]
+
+    run(test())
+
+
+def test_what_the_server_says_before_it_closes_is_kept() -> None:
+    async def refuses(connection: ServerConnection) -> None:
+        await connection.recv()
+        await send(connection, b'{"type":"ris_error","data":{"message":"client is too slow"}}')
+        await connection.close(1008)
+
+    async def test() -> None:
+        sink = Kept()
+        async with serving(refuses, good) as (url, _), client_of(feed(url), sink) as client:
+            await until(lambda: frame(101) in sink.frames, "it is connected again")
+            assert "client is too slow" in client.figures.last_error
+        assert sink.reasons()[0] == "closed by the server with code 1008: client is too slow"
+
+    run(test())
+
+
+def test_a_socket_that_is_open_and_silent_is_pinged_and_then_given_up() -> None:
+    heard: list[Any] = []
+
+    async def silent(connection: ServerConnection) -> None:
+        await connection.recv()
+        await send(connection, frame(1))
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                heard.append(json.loads(await connection.recv()))
+                await connection.send('{"type":"pong","data":null}')  # alive, but no frame: that does not count
+
+    async def test() -> None:
+        sink = Kept()
+        async with serving(silent, good) as (url, _), client_of(feed(url, silence_s=0.8), sink):
+            await until(lambda: frame(101) in sink.frames, "it is connected again")
+
+        assert heard[0] == {"type": "ping", "data": None}
+        assert sink.reasons()[0].startswith("no frame of any collector for")
+
+    run(test())
+
+
+def test_a_feed_that_lags_is_given_up_but_a_replay_of_history_is_not() -> None:
+    def lagging(lag_s: float) -> Handler:
+        async def handler(connection: ServerConnection) -> None:
+            await connection.recv()
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    await send(connection, frame(0, time.time() - lag_s))
+                    await asyncio.sleep(0.02)
+
+        return handler
+
+    async def test() -> None:
+        sink = Kept()
+        async with serving(lagging(1200.0), lagging(1.0)) as (url, connections):
+            async with client_of(feed(url, silence_s=0.4), sink) as client:
+                await until(lambda: len(connections) == 2, "it has left the server that lags")
+                await until(lambda: client.state is State.STREAMING, "it streams")
+        assert "s old" in sink.reasons()[0]
+
+        sink = Kept()
+        async with serving(lagging(1e8)) as (url, connections), client_of(feed(url, silence_s=0.2), sink) as client:
+            await until(lambda: len(sink.frames) > 50, "more frames than a second brings")
+            assert len(connections) == 1
+
+    run(test())
+
+
+def test_a_server_that_cannot_be_reached_is_tried_again_and_the_status_says_why() -> None:
+    async def test() -> None:
+        with sockets.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            url = f"ws://127.0.0.1:{free.getsockname()[1]}/v1/ws/"
+            async with client_of(feed(url, backoff_max_s=5.0), Kept()) as client:
+                await until(lambda: client.figures.last_error != "", "it was refused")
+                await until(lambda: client.state is State.WAITING, "it waits")
+                assert client.status().startswith(f"cannot reach {url}: connection refused; next try in ")
+        async with client_of(feed("ws://name.invalid/v1/ws/"), Kept()) as client:
+            await until(lambda: client.figures.last_error != "", "the name was looked up")
+            assert client.figures.last_error == "name resolution failed"
+
+    run(test())
+
+
+def test_a_server_that_answers_but_refuses_the_upgrade_is_named_as_such() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def test() -> None:
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        async with server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            async with client_of(feed(url), Kept()) as client:
+                await until(lambda: "503" in client.figures.last_error, "the refusal is known")
+
+    run(test())
+
+
+def test_a_server_that_accepts_and_says_nothing_does_not_hold_up_a_stop() -> None:
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async def test() -> None:
+        server = await asyncio.start_server(mute, "127.0.0.1", 0)
+        async with server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            async with client_of(feed(url, connect_timeout_s=60.0), Kept()) as client:
+                await until(lambda: client.state is State.CONNECTING, "it tries")
+                begun = time.monotonic()
+            assert time.monotonic() - begun < 2.0
+
+    run(test())
+
+
+def test_a_server_that_does_not_acknowledge_is_noted_and_its_frames_are_taken() -> None:
+    async def test() -> None:
+        sink = Kept()
+        async with serving(good) as (url, connections):
+            async with client_of(feed(url, silence_s=4.0), sink, acknowledge_s=0.1) as client:
+                await until(lambda: "acknowledged" in client.figures.last_error, "it is noted")
+            assert len(connections) == 1
+        assert len(sink.frames) == 2
+
+    run(test())
+
+
+def test_a_sink_that_is_full_costs_frames_not_the_connection() -> None:
+    async def test() -> None:
+        async with serving(good) as (url, connections), client_of(feed(url), Kept(full=True)) as client:
+            await until(lambda: client.figures.dropped == 2, "both frames are counted as dropped")
+            assert len(connections) == 1
+
+    run(test())
+
+
+def test_a_sink_that_fails_ends_the_client() -> None:
+    class Broken(Kept):
+        def put(self, frames: Sequence[bytes], earliest: float | None = None, latest: float | None = None) -> bool:
+            raise RuntimeError("the spool's thread has ended")
+
+    async def test() -> None:
+        async with serving(good) as (url, _):
+            client = RisClient(feed(url), Broken(), SystemClock(), random.Random(1))
+            with pytest.raises(RuntimeError, match="thread has ended"):
+                await asyncio.wait_for(client.run(asyncio.Event()), LIMIT_S)
+
+    run(test())
+
+
+def test_moves_that_are_not_in_the_table_are_refused() -> None:
+    for state in State:
+        for event in Event:
+            if (state, event) not in MOVES:
+                with pytest.raises(IllegalMoveError):
+                    move(state, event)
+    assert all(move(state, Event.STOP) is State.STOPPED for state in State if state is not State.STOPPED)
+
+
+def test_each_reconnect_for_lag_makes_the_next_one_more_patient() -> None:
+    settings = FeedSettings(silence_s=30.0, max_lag_s=180.0)
+    assert judge(0.0, 29.0, 600.0, settings) is Health.FINE
+    assert judge(0.0, 30.0, 600.0, settings) is Health.LAGGING
+    assert judge(0.0, 30.0, 600.0, settings, lag_reconnects=1) is Health.FINE
+    assert judge(0.0, 60.0, 600.0, settings, lag_reconnects=1) is Health.LAGGING
+    assert judge(0.0, 999.0, 600.0, FeedSettings(max_lag_s=0.0)) is Health.FINE
+
+
+def test_the_back_off_has_full_jitter_below_a_limit_that_doubles() -> None:
+    rng = random.Random(7)
+    for failures, limit in ((1, 1.0), (2, 2.0), (4, 8.0), (7, 60.0), (500, 60.0)):
+        waits = [backoff_s(failures, 60.0, rng) for _ in range(2000)]
+        assert max(waits) <= limit
+        assert max(waits) > 0.95 * limit
+        assert min(waits) < 0.05 * limit

@@ -1,0 +1,351 @@
+"""The spool gives back what was put, whatever happened to it on the way."""
+
+import errno
+import os
+import random
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bgpdrift.bgp.spool import SpoolReader, missing_after, segment_name
+from bgpdrift.bgp.spool_recovery import next_sequence
+from bgpdrift.bgp.spool_segment import SegmentFile, open_new
+from bgpdrift.bgp.spool_writer import SpoolWriter
+from bgpdrift.clock import FakeClock, SystemClock
+from bgpdrift.errors import AlreadyRunningError
+from bgpdrift.settings import SpoolSettings
+
+CALM = SpoolSettings(segment_s=3600.0)
+LIMIT_S = 20.0
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < end, f"still not: {what}"
+        time.sleep(0.005)
+
+
+def frame(number: int, padding: int = 100) -> bytes:
+    return b'{"type":"ris_message","data":{"timestamp":%d.5,"id":"%d","pad":"%s"}}' % (
+        number,
+        number,
+        os.urandom(padding // 2).hex().encode(),
+    )
+
+
+def everything(path: Path) -> list[bytes]:
+    reader = SpoolReader(path)
+    return [line for segment in reader.segments_after(0) for line in reader.read_segment(segment)]
+
+
+def frames_in(path: Path) -> list[bytes]:
+    return [line for line in everything(path) if not line.startswith(b'{"type":"bgpdrift_')]
+
+
+def records_in(path: Path, event: str) -> list[dict[str, object]]:
+    decoded = [msgspec.json.decode(line) for line in everything(path) if line.startswith(b'{"type":"bgpdrift_feed"')]
+    return [record["data"] for record in decoded if record["data"]["event"] == event]
+
+
+class BrokenDisk:
+    """Opens files that refuse while the disk is full."""
+
+    def __init__(self, full: bool, room: int = 0) -> None:
+        self.full, self.room, self.refusals = full, room, 0
+
+    def __call__(self, path: Path) -> SegmentFile:
+        return _File(self, open_new(path))
+
+
+class _File:
+    def __init__(self, disk: BrokenDisk, file: SegmentFile) -> None:
+        self._disk, self._file = disk, file
+
+    def write(self, data: memoryview) -> int | None:
+        if self._disk.full:
+            if self._disk.room <= 0:
+                self._disk.refusals += 1
+                raise OSError(errno.ENOSPC, "No space left on device")
+            data = data[: self._disk.room]
+            self._disk.room -= len(data)
+        return self._file.write(data)
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def test_frames_come_back_in_order_between_the_records_of_their_segments(tmp_path: Path, clock: FakeClock) -> None:
+    frames = [frame(number) for number in range(500)]
+    writer = SpoolWriter(CALM, tmp_path, clock)
+    for start in range(0, 500, 50):
+        assert writer.put(frames[start : start + 50], start, start + 49)
+    writer.put_control("disconnected", 499.5, None, "test")
+    writer.close()
+
+    lines = everything(tmp_path)
+
+    assert frames_in(tmp_path) == frames
+    head, end = msgspec.json.decode(lines[0]), msgspec.json.decode(lines[-1])
+    assert (head["type"], head["data"]["sequence"]) == ("bgpdrift_segment", 1)
+    assert end == {"type": "bgpdrift_segment_end", "data": {"closed_at": clock.now(), "frames": 500}}
+    assert msgspec.json.decode(lines[-2])["data"]["reason"] == "test"
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_newline_inside_a_frame_does_not_make_two_lines(tmp_path: Path, clock: FakeClock) -> None:
+    writer = SpoolWriter(CALM, tmp_path, clock)
+    writer.put([b'{"a":\n1}', b"gar\n\nbage", b"\xff\xfe"])
+    writer.close()
+
+    assert frames_in(tmp_path) == [b'{"a": 1}', b"gar  bage", b"\xff\xfe"]
+
+
+def test_a_segment_ends_by_age_and_by_size(tmp_path: Path) -> None:
+    writer = SpoolWriter(SpoolSettings(segment_s=0.05), tmp_path / "age", SystemClock())
+    for number in (1, 2):
+        writer.put([frame(number)])
+        until(lambda: writer.figures().segments == number, f"segment {number} is finished by age")  # noqa: B023
+    writer.close()
+    writer = SpoolWriter(SpoolSettings(segment_s=3600.0, segment_bytes=10_000), tmp_path / "size", FakeClock())
+    for number in range(40):
+        writer.put([frame(number, 1000)])
+    until(lambda: writer.figures().segments >= 3, "three segments are finished by size")
+    writer.close()
+
+    assert len(frames_in(tmp_path / "age")) == 2
+    assert len(frames_in(tmp_path / "size")) == 40
+
+
+def test_a_number_is_never_given_twice_even_when_the_reader_took_everything(tmp_path: Path, clock: FakeClock) -> None:
+    for expected in (1, 2, 3):
+        writer = SpoolWriter(CALM, tmp_path, clock)
+        writer.put([frame(expected)])
+        writer.close()
+        reader = SpoolReader(tmp_path)
+        assert [segment.sequence for segment in reader.segments_after(0)] == [expected]
+        assert reader.remove_through(expected) == 1
+
+
+def test_no_frames_make_no_segment(tmp_path: Path) -> None:
+    writer = SpoolWriter(SpoolSettings(segment_s=0.05), tmp_path, SystemClock())
+    assert writer.finish_segment(LIMIT_S)
+    writer.close()
+
+    assert SpoolReader(tmp_path).segments_after(0) == []
+
+
+def test_only_one_writer_may_have_the_directory(tmp_path: Path, clock: FakeClock) -> None:
+    writer = SpoolWriter(CALM, tmp_path, clock)
+    with pytest.raises(AlreadyRunningError, match=f"process {os.getpid()}"):
+        SpoolWriter(CALM, tmp_path, clock)
+    writer.close()
+    SpoolWriter(CALM, tmp_path, clock).close()
+
+
+def part_of(tmp_path: Path, clock: FakeClock, frames: list[bytes]) -> bytes:
+    """The bytes of a segment that was being written when its process was killed."""
+    source = tmp_path / "source"
+    writer = SpoolWriter(CALM, source, clock)
+    part = source / (segment_name(1) + ".part")
+    size = 0
+    for one in frames:
+        writer.put([one])
+        until(lambda: part.exists() and part.stat().st_size > size, "the frame reached the disk")  # noqa: B023
+        size = part.stat().st_size
+    data = part.read_bytes()
+    writer.close()
+    return data
+
+
+def test_whole_lines_of_a_part_are_salvaged_wherever_it_was_cut(tmp_path: Path, clock: FakeClock) -> None:
+    frames = [frame(number) for number in range(12)]
+    data = part_of(tmp_path, clock, frames)
+    cuts = [*range(40), *random.Random(1).sample(range(len(data)), 60), len(data) - 1, len(data)]
+    most = 0
+    for cut in sorted(set(cuts)):
+        spool = tmp_path / f"cut{cut}"
+        spool.mkdir(exist_ok=True)
+        (spool / (segment_name(7) + ".part")).write_bytes(data[:cut])
+
+        writer = SpoolWriter(CALM, spool, clock)
+        writer.put([b'{"after":1}'])
+        writer.close()
+
+        *kept, last = frames_in(spool)
+        assert last == b'{"after":1}'
+        assert kept == frames[: len(kept)], f"cut at {cut}"
+        reader = SpoolReader(spool)
+        readings = [reader.read_segment(segment) for segment in reader.segments_after(0)]
+        assert [list(reading) and reading.problem for reading in readings] == [None] * len(readings)
+        if kept:
+            assert [segment.sequence for segment in reader.segments_after(0)] == [7, 8]
+        assert not list(spool.glob("*.part"))
+        most = max(most, len(kept))
+    assert most == len(frames), "everything that reached the disk is there"
+
+
+def test_a_salvage_that_is_killed_itself_is_repeated_without_a_second_copy(tmp_path: Path, clock: FakeClock) -> None:
+    data = part_of(tmp_path, clock, [frame(number) for number in range(3)])
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    part = spool / (segment_name(4) + ".part")
+    part.write_bytes(data)
+    (spool / (part.name + ".new")).write_bytes(data[:5])  # killed while it wrote
+
+    SpoolWriter(CALM, spool, clock).close()
+
+    assert len(frames_in(spool)) == 3
+    assert next_sequence(spool) == 5
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "garbage"])
+def test_a_damaged_segment_is_read_as_far_as_it_goes_and_says_so(tmp_path: Path, clock: FakeClock, damage: str) -> None:
+    writer = SpoolWriter(CALM, tmp_path, clock)
+    frames = [frame(number, 400) for number in range(2000)]
+    writer.put(frames)
+    writer.close()
+    path = SpoolReader(tmp_path).segments_after(0)[0].path
+    data = bytearray(path.read_bytes())
+    if damage == "flipped":
+        data[len(data) * 3 // 4] ^= 0x40
+    path.write_bytes({"cut": data[: len(data) // 2], "flipped": data, "empty": b"", "garbage": b"no zstd"}[damage])
+
+    reading = SpoolReader(tmp_path).read_segment(path)
+    lines = list(reading)
+
+    assert reading.problem
+    if damage == "cut":
+        assert 100 < len(lines) < 1500
+        assert lines[1:] == frames[: len(lines) - 1]
+
+
+def test_a_missing_number_is_a_gap(tmp_path: Path, clock: FakeClock) -> None:
+    writer = SpoolWriter(CALM, tmp_path, clock)
+    for number in range(5):
+        writer.put([frame(number)])
+        assert writer.finish_segment(LIMIT_S)
+    writer.close()
+    (tmp_path / segment_name(3)).unlink()
+
+    assert missing_after(0, SpoolReader(tmp_path).segments_after(0)) == [range(3, 4)]
+
+
+def test_beyond_the_cap_the_oldest_segment_goes_and_the_next_one_says_which_time_it_held(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    settings = SpoolSettings(segment_s=3600.0, max_bytes=1_000_000)
+    writer = SpoolWriter(settings, tmp_path, clock)
+    for number in range(6):
+        writer.put([frame(number, 500_000)], number, number + 0.5)
+        assert writer.finish_segment(LIMIT_S)
+    figures = writer.figures()
+    writer.close()
+
+    segments = SpoolReader(tmp_path).segments_after(0)
+    lost = records_in(tmp_path, "segment_lost")
+    assert figures.lost_segments >= 2
+    assert sum(segment.bytes for segment in segments) <= 1_000_000
+    assert segments[-1].sequence == 6
+    assert {"from": 1.0, "to": 1.5}.items() <= lost[-1].items() or lost[-1]["from"] > 1.0
+
+
+def test_a_full_disk_loses_nothing_that_fits_into_memory(tmp_path: Path, clock: FakeClock) -> None:
+    disk = BrokenDisk(full=True, room=50)
+    writer = SpoolWriter(CALM, tmp_path, clock, opener=disk, retry_s=0.01)
+    frames = [frame(number) for number in range(50)]
+    for one in frames:
+        assert writer.put([one])
+    until(lambda: disk.refusals >= 3, "the disk has refused three times")
+    assert "No space left" in writer.figures().problem
+
+    disk.full = False
+    assert writer.finish_segment(LIMIT_S)
+    problem = writer.figures().problem
+    writer.close()
+
+    assert problem == ""
+    assert frames_in(tmp_path) == frames
+
+
+def test_beyond_its_memory_it_drops_counts_and_says_which_time_is_missing(tmp_path: Path, clock: FakeClock) -> None:
+    disk = BrokenDisk(full=True)
+    settings = SpoolSettings(segment_s=3600.0, segment_bytes=10_000)
+    writer = SpoolWriter(settings, tmp_path, clock, opener=disk, retry_s=0.01, buffer_bytes=20_000)
+    fitted = [writer.put([frame(number, 1000)], number, number) for number in range(100)]
+    until(lambda: disk.refusals >= 1, "the disk has refused")
+
+    disk.full = False
+    assert writer.finish_segment(LIMIT_S)
+    writer.put([frame(100)], 100, 100)
+    writer.close()
+
+    dropped = records_in(tmp_path, "dropped")
+    assert 0 < fitted.count(False) < 100
+    assert (
+        sum(int(str(record["frames"])) for record in dropped) == fitted.count(False) == writer.figures().dropped_frames
+    )
+    assert dropped[0]["from"] == fitted.index(False)
+    assert len(frames_in(tmp_path)) == fitted.count(True) + 1
+
+
+def test_an_error_of_fsync_starts_the_segment_over_in_a_new_file(tmp_path: Path, clock: FakeClock) -> None:
+    opened: list[Path] = []
+
+    class FailsOnce(_File):
+        def fileno(self) -> int:
+            if len(opened) == 1:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().fileno()
+
+    def opener(path: Path) -> SegmentFile:
+        opened.append(path)
+        return FailsOnce(BrokenDisk(full=False), open_new(path))
+
+    writer = SpoolWriter(CALM, tmp_path, clock, opener=opener, retry_s=0.01)
+    writer.put([frame(1), frame(2)])
+    assert writer.finish_segment(LIMIT_S)
+    writer.close()
+
+    assert len(opened) == 2
+    assert len(frames_in(tmp_path)) == 2
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of one megabyte."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    mount = tmp_path / "small"
+    mount.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)], capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"cannot mount a tmpfs here: {done.stderr.strip()}")
+    yield mount
+    subprocess.run(["umount", str(mount)], check=True)
+
+
+def test_a_really_full_disk_is_survived(small_disk: Path, clock: FakeClock) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(900_000))
+    spool = small_disk / "spool"
+    writer = SpoolWriter(CALM, spool, clock, retry_s=0.01)
+    frames = [frame(number, 10_000) for number in range(60)]  # 300 kB compressed, and 124 kB of room
+    for one in frames:
+        assert writer.put([one])
+    until(lambda: writer.figures().problem != "", "the disk is full")
+
+    ballast.unlink()
+    assert writer.finish_segment(LIMIT_S)
+    writer.close()
+
+    assert frames_in(spool) == frames
