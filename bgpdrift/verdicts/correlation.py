@@ -70,8 +70,8 @@ class Correlator:
     def take(self, verdicts: Sequence[Mapping[str, Any]]) -> IncidentChanges:
         """Work through verdicts; give all that changed since the last call.
 
-        Verdicts of one minute are looked at together, in order of event time, so that an anomaly which several collectors see is one
-        incident from the start.
+        Verdicts of one minute are looked at together, in order of event time, so that an anomaly which several
+        collectors see is one incident from the start.
         """
         by_minute: dict[int, list[Mapping[str, Any]]] = {}
         for verdict in verdicts:

@@ -1,0 +1,90 @@
+"""The maintainers' command that makes the packaged default: ``python -m bgpdrift.models.learn_default WINDOWS… --out FILE``.
+
+WINDOWS are `bgpdrift features` lines of calm simulated worlds; docs/detectors.md names the commands that made them. The
+first two thirds of each world teach the thresholds, the rest the calibration, so that no minute calibrates a threshold
+it set.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import numpy as np
+
+from bgpdrift.detectors.heuristic import NAME, Heuristic, learn
+from bgpdrift.detectors.interface import WindowFrame, frame_from_rows
+from bgpdrift.errors import InputError
+from bgpdrift.models.artifact import Artifact, to_bytes, with_self_test
+from bgpdrift.models.publication import write_whole
+from bgpdrift.verdicts.calibration import Calibration
+
+VERSION = "default-1"
+CREATED_AT = 1_795_219_200
+"""2026-11-21: fixed, so that the same windows give the same bytes."""
+TEACHING_SHARE = 2 / 3
+SELF_TEST_MINUTES = 460
+
+
+def frames_of(path: Path) -> Iterator[WindowFrame]:
+    """Read the windows of a file, one frame a (collector, peer)."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    with path.open("rb") as file:
+        for line in file:
+            row = msgspec.json.decode(line)
+            groups.setdefault((row["collector"], row.get("peer", "")), []).append(row)
+    for key in sorted(groups):
+        yield frame_from_rows(groups[key])
+
+
+def learn_artifact(frames: Sequence[WindowFrame], history_minutes: int = 360) -> Artifact:
+    """Learn thresholds, calibration and self-test from calm windows; pure."""
+    cuts = [round(TEACHING_SHARE * len(frame)) for frame in frames]
+    content = learn([frame.rows(0, cut, 0) for frame, cut in zip(frames, cuts, strict=True)], history_minutes)
+    detector = Heuristic.from_content(content, history_minutes)
+    clean: list[float] = []
+    for frame, cut in zip(frames, cuts, strict=True):
+        scores = detector.score(
+            frame.rows(max(0, cut - detector.history_minutes), len(frame), min(cut, detector.history_minutes))
+        )
+        clean += [float(score) for score, reason in zip(scores.score, scores.abstained, strict=True) if not reason]
+    if not frames or len(clean) < 1_440:
+        raise InputError(f"learn_default: {len(clean)} calm minutes to calibrate on, at least 1440 expected")
+    longest = max(frames, key=len)
+    artifact = Artifact(
+        content,
+        VERSION,
+        CREATED_AT,
+        calibration=Calibration.fit(np.array(clean)).as_fields(),
+        training={
+            "source": "simulated calm worlds",
+            "rows": sum(cuts),
+            "calibration_rows": len(clean),
+            "from": int(min(frame.window_start[0] for frame in frames)),
+            "to": int(max(frame.window_start[-1] for frame in frames)) + 60,
+        },
+        metrics={"alarm_share_on_calibration_rows": float(np.mean(np.array(clean) >= 1.0))},
+    )
+    end = len(longest)
+    return with_self_test(
+        artifact, detector, longest.rows(max(0, end - SELF_TEST_MINUTES), end, SELF_TEST_MINUTES - 20)
+    )
+
+
+@click.command()
+@click.argument("windows", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help=f"e.g. bgpdrift/detectors/defaults/{NAME}.safetensors"
+)
+def main(windows: Iterable[Path], out: Path) -> None:
+    """Learn the default heuristic from WINDOWS, lines of `bgpdrift features` of calm worlds."""
+    frames = [frame for path in windows for frame in frames_of(path)]
+    artifact = learn_artifact(frames)
+    raw = to_bytes(artifact)
+    write_whole(out, raw)
+    click.echo(f"{out}: {len(raw):,} bytes, {artifact.training}")
+
+
+if __name__ == "__main__":
+    main()
