@@ -18,7 +18,7 @@ from bgpdrift.features.event_time import EventTime
 from bgpdrift.features.window import LENGTH_S
 from bgpdrift.settings import WindowSettings
 
-_CHUNK = 4096  # messages handed on at once: enough for array speed, few enough to bound memory
+_CHUNK = 16_384  # messages handed on at once: enough for array speed, few enough to bound memory
 _MIN_STATE_BYTES = 4_000_000
 _MOST_COLLECTORS = 256  # ten times what RIS has: frames cannot make us keep state without bound
 
@@ -65,6 +65,11 @@ class Aggregator:
         return self._time.now
 
     @property
+    def closed_before_s(self) -> int:
+        """Epoch seconds: windows that start before are closed."""
+        return self._closed_before * LENGTH_S
+
+    @property
     def state_bytes(self) -> int:
         """Bytes of all routing state."""
         return sum(collector.state.nbytes for collector in self._collectors.values())
@@ -73,6 +78,24 @@ class Aggregator:
     def routes(self) -> int:
         """Routes held, over all collectors."""
         return sum(collector.state.routes for collector in self._collectors.values())
+
+    def warm_up(self, messages: Iterable[Message]) -> int:
+        """Fill the routing state from a table dump, without counting anything; give the number of routes.
+
+        Windows are not ``warming`` then: what is new to the state is new.
+        """
+        work: dict[CollectorWindows, list[Message]] = {}
+        for message in messages:
+            if message.type == UPDATE:
+                collector = self._hosts.get(message.host) or self._collector(message.host)
+                waiting = work.setdefault(collector, [])
+                waiting.append(message)
+                if len(waiting) >= _CHUNK:
+                    collector.learn(waiting)
+                    work[collector] = []
+        for collector, waiting in work.items():
+            collector.learn(waiting)
+        return self.routes
 
     def add(self, messages: Iterable[Message], arrived_at: float | None = None) -> list[dict[str, Any]]:
         """Take messages in order of arrival and give the rows of windows that closed.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bgpdrift.bgp.messages import Message
+from bgpdrift.bgp.messages import AsPath, Message
 from bgpdrift.bgp.prefixes import NO_KEY, PrefixKeys
 from bgpdrift.features.hashing import U64, BoolArray
 from bgpdrift.features.paths import PathTable
@@ -82,7 +82,8 @@ def flatten(
     announced: list[int] = []
     keys: list[int] = []
     known_key, lookup = prefixes.recent.get, prefixes.lookup
-    known_path, intern = paths.cache.get, paths.intern
+    known_path = paths.cache.get
+    unknown_paths: dict[AsPath, int] = {}
     known_peer = peers.numbers.get
     unreadable = 0
     for message in messages:
@@ -97,7 +98,8 @@ def flatten(
         if groups:
             path = message.path
             row = known_path(path)
-            path_rows.append(intern(path) if row is None else row)
+            # Paths not seen lately are looked up together afterwards; until then they go by -2, -3, …
+            path_rows.append(-2 - unknown_paths.setdefault(path, len(unknown_paths)) if row is None else row)
             attributes.append(_ORIGINS.get(message.origin, OTHER))
             if len(groups) == 1 and len(groups[0].prefixes) == 1:
                 text = groups[0].prefixes[0]
@@ -116,7 +118,11 @@ def flatten(
     message_of = np.repeat(np.arange(total.size), total)
     rank = np.arange(message_of.size) - np.repeat(np.cumsum(total) - total, total)
     is_announced = rank >= n_withdrawn[message_of]
-    path_of = np.where(is_announced, np.array(path_rows, dtype=np.int32)[message_of], -1).astype(np.int32)
+    path_row = np.array(path_rows, dtype=np.int32)
+    if unknown_paths:
+        found = np.array(paths.intern_many(list(unknown_paths)), dtype=np.int32)
+        path_row = np.where(path_row < -1, found[np.clip(-2 - path_row, 0, found.size - 1)], path_row)
+    path_of = np.where(is_announced, path_row[message_of], -1).astype(np.int32)
     key = np.array(keys, dtype=np.uint64)
     if NO_KEY in keys:
         good = key != NO_KEY

@@ -88,6 +88,12 @@ class CollectorWindows:
                 self._session(message, is_late)
         self._updates(updates, lateness, arrived_at)
 
+    def learn(self, messages: Sequence[Message]) -> None:
+        """Take routes of a table dump into the state; no window counts them, and none is warming any more."""
+        self._updates(list(messages), [False] * len(messages), None)
+        self.windows.clear()
+        self.first_tick, self._warming_minutes, self._tick = -1, 0, -1
+
     def window(self, tick: int, peer: int = WHOLE) -> Window:
         """Give the window of a minute, opening it if need be."""
         window = self.windows.get((tick, peer))
@@ -380,6 +386,7 @@ class CollectorWindows:
             "state": self.state.numbers(),
             "peers": [list(pair) for pair in zip(self.peers.addresses, self.peers.asns, strict=True)],
             "first_tick": self.first_tick,
+            "warming_minutes": self._warming_minutes,
             "tick": self._tick,
             "windows": [[tick, peer, window.save()] for (tick, peer), window in self.windows.items()],
             "origins": self._origins.save(),
@@ -402,6 +409,7 @@ class CollectorWindows:
             self.peers.numbers[address] = len(self.peers.asns)
             self.peers.asns.append(asn)
         self.first_tick, self._tick = int(values["first_tick"]), int(values["tick"])
+        self._warming_minutes = int(values["warming_minutes"])
         self.windows = {(tick, peer): Window.restore(saved) for tick, peer, saved in values["windows"]}
         self._origins, self._covers = Origins.restore(values["origins"]), Covers.restore(values["covers"])
         self._established = {peer: (up, since) for peer, up, since in values["established"]}

@@ -5,7 +5,8 @@ life. Decides when a timestamp far ahead is believed: one router or collector wi
 window, but after an hour without a feed the whole stream jumps ahead, and that is true.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -43,21 +44,21 @@ class EventTime:
 
         ``refused`` counts held messages that the stream then contradicted.
         """
+        messages = list(messages)
+        if self.now == 0.0:
+            self.now = _beginning(messages, self._max_jump_s)
         believed: list[Message] = []
         now, held, limit = self.now, self._held, self._max_jump_s
         for message in messages:
             time = message.timestamp
-            if time <= now + limit:
+            if 0 < time <= now + limit:
                 if held:
                     self.refused += len(held)
                     held.clear()
                 if time > now:
                     now = time
                 believed.append(message)
-            elif now == 0.0 and not held:
-                now = time
-                believed.append(message)
-            else:
+            elif time > 0 and time < math.inf:
                 held.append(message)
                 times = [waiting.timestamp for waiting in held]
                 if len(held) >= CONFIRMATIONS and max(times) - min(times) <= limit:
@@ -67,6 +68,8 @@ class EventTime:
                 elif len(held) >= CONFIRMATIONS:
                     held.pop(0)
                     self.refused += 1
+            else:  # NaN, infinite or before 1970
+                self.refused += 1
         self.now = now
         return believed
 
@@ -77,3 +80,15 @@ class EventTime:
     def restore(self, held: list[Any]) -> None:
         """Take over what `save` gave."""
         self._held = msgspec.convert(held, list[Message])
+
+
+def _beginning(messages: Sequence[Message], limit_s: float) -> float:
+    """Time of the earliest of the first messages that lies close to their median; 0 without any.
+
+    The very first message may be the one with the wrong clock.
+    """
+    times = sorted(message.timestamp for message in messages[:CONFIRMATIONS] if 0 < message.timestamp < math.inf)
+    if not times:
+        return 0.0
+    median = times[len(times) // 2]
+    return next(time for time in times if time >= median - limit_s)

@@ -135,63 +135,65 @@ class PathTable:
 
     @property
     def cache(self) -> dict[AsPath, int]:
-        """Rows of paths seen lately, for the caller's fast look-up; `intern` on a miss."""
+        """Rows of paths seen lately, for the caller's fast look-up; `intern_many` on a miss."""
         return self._young
 
     def intern(self, path: AsPath) -> int:
         """Give the row of a path, storing it if it is new."""
-        row = self._young.get(path)
-        if row is None:
-            row = self._old.get(path)
-            if row is None:
-                row = self._find_or_add(path)
-            if len(self._young) >= _CACHE:
-                # Two generations: what is in use survives, memory stays bounded. The dict object stays the same,
-                # since callers hold it.
-                self._old = dict(self._young)
-                self._young.clear()
-            self._young[path] = row
-        return row
+        return self.intern_many([path])[0]
 
-    def _find_or_add(self, path: AsPath) -> int:
+    def intern_many(self, paths: list[AsPath]) -> list[int]:
+        """Give the rows of some distinct paths, storing those that are new."""
+        rows = [self._old.get(path, UNKNOWN) for path in paths]
+        asked = [at for at, row in enumerate(rows) if row < 0]
+        if asked:
+            for at, row in zip(asked, self._find_or_add([paths[at] for at in asked]), strict=True):
+                rows[at] = row
+        if len(self._young) + len(paths) > _CACHE:
+            # Two generations: what is in use survives, memory stays bounded. The dict object stays the same, since
+            # callers hold it.
+            self._old = dict(self._young)
+            self._young.clear()
+        self._young.update(zip(paths, rows, strict=True))
+        return rows
+
+    def _find_or_add(self, paths: list[AsPath]) -> list[int]:
         # Python's hash of a tuple of numbers is the same in every process and spreads over 64 bits; among ten million
         # paths two share one with probability 3e-6.
-        key = hash(path) & _MASK or 1
-        keys = np.array([key], dtype=np.uint64)
-        slots, is_new = self._index.find_or_add(keys)
-        slot = int(slots[0])
-        if not is_new[0]:
-            return int(self._index.columns["row"][slot])
-        row = self.count
-        self._index.columns["row"][slot] = row
-        self._append(row, key, path)
-        self.count += 1
-        return row
+        keys = np.array([hash(path) & _MASK or 1 for path in paths], dtype=np.uint64)
+        distinct, first, back = np.unique(keys, return_index=True, return_inverse=True)
+        slots, is_new = self._index.find_or_add(distinct)
+        added = first[is_new]
+        self._index.columns["row"][slots[is_new]] = np.arange(self.count, self.count + added.size)
+        self._append(keys[added], [paths[at] for at in added.tolist()])
+        rows: list[int] = self._index.columns["row"][slots][back].tolist()
+        return rows
 
-    def _append(self, row: int, key: int, path: AsPath) -> None:
-        if row == self._rows["key"].size:
+    def _append(self, keys: NDArray[np.uint64], paths: list[AsPath]) -> None:
+        begin, end = self.count, self.count + len(paths)
+        if end > self._rows["key"].size:
             for name, column in self._rows.items():
-                self._rows[name] = np.resize(column, int(row * 1.3) + 16)
-        hops, unique, origin, flags = describe(path)
-        end = self._pool_used + hops
-        if end > self._pool.size:
-            self._pool = np.resize(self._pool, int(end * 1.3) + 64)
-        if flags & AS_SET:
-            self._with_sets[row] = path
-            self._pool[self._pool_used : end] = [0 if isinstance(hop, tuple) else hop for hop in path]
-        else:
-            self._pool[self._pool_used : end] = path
-        for name, value in (
-            ("key", key),
-            ("offset", self._pool_used),
-            ("length", min(hops, 65_535)),
-            ("unique", min(unique, 65_535)),
-            ("origin", origin),
-            ("flags", flags),
-            ("edge_day", 0),
-        ):
-            self._rows[name][row] = value
-        self._pool_used = end
+                self._rows[name] = np.resize(column, int(end * 1.3) + 16)
+        hops: list[int] = []
+        described = [describe(path) for path in paths]
+        for row, (path, (_, _, _, flags)) in enumerate(zip(paths, described, strict=True), start=begin):
+            if flags & AS_SET:
+                self._with_sets[row] = path
+                hops += [0 if isinstance(hop, tuple) else hop for hop in path]
+            else:
+                hops += path  # type: ignore[arg-type]  # without AS_SET every hop is a number
+        pool_end = self._pool_used + len(hops)
+        if pool_end > self._pool.size:
+            self._pool = np.resize(self._pool, int(pool_end * 1.3) + 64)
+        self._pool[self._pool_used : pool_end] = hops
+        figures = np.array(described, dtype=np.int64).reshape(-1, 4)
+        lengths = figures[:, 0]
+        offsets = self._pool_used + np.cumsum(lengths) - lengths
+        columns = {"offset": offsets, "origin": figures[:, 2], "flags": figures[:, 3], "edge_day": 0, "key": keys}
+        columns |= {"length": np.minimum(lengths, 65_535), "unique": np.minimum(figures[:, 1], 65_535)}
+        for name, values in columns.items():
+            self._rows[name][begin:end] = values
+        self._pool_used, self.count = pool_end, end
 
     def hops(self, row: int) -> AsPath:
         """Give a path back."""

@@ -1,0 +1,43 @@
+"""`bgpdrift features`: the feature windows of files, one JSON object a line, as features.md names the columns."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("features")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--per-peer", default=0, show_default=True, help="Also print windows of the N busiest peers.")
+@click.option("--warm-up", type=click.Path(path_type=Path), help="MRT table dump (RIB) read into the state first.")
+def command(files: tuple[Path, ...], per_peer: int, warm_up: Path | None) -> None:
+    """Print the feature windows of RIS Live recordings, spool segments or MRT FILES, in time order.
+
+    One line a window: window_start (epoch seconds, UTC), collector and the columns. The last window of a file may be
+    one that had not ended.
+    """
+    import msgspec
+
+    from bgpdrift.bgp.sources import in_time_order, open_source
+    from bgpdrift.features.aggregator import Aggregator
+    from bgpdrift.settings import load
+    from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES
+
+    settings = msgspec.structs.replace(load().windows, per_peer=per_peer)
+    aggregator = Aggregator(settings)
+    if warm_up is not None:
+        aggregator.warm_up(open_source(warm_up))
+    names = ("window_start", "collector", "peer", *FEATURE_NAMES, *QUALITY_NAMES)
+    encode = msgspec.json.Encoder().encode
+
+    def show(rows: list[dict[str, object]]) -> None:
+        for row in rows:
+            click.echo(encode({name: row[name] for name in names if name != "peer" or row[name]}))
+
+    chunk = []
+    for message in in_time_order(files):
+        chunk.append(message)
+        if len(chunk) == 4096:
+            show(aggregator.add(chunk))
+            chunk = []
+    show(aggregator.add(chunk))
+    show(aggregator.flush())
