@@ -76,7 +76,7 @@ class Incidents:
             low, high = max(start, minute * 60_000), min(end, minute * 60_000 + 60_000)
             peers = [p for p in active if p.index in names]
             if high > low and peers:
-                self._churn.surge(rng, low, high, messages * (high - low) / 60_000, share, peers, agenda)
+                self._churn.surge(rng, low, high - low, messages * (high - low) / 60_000, share, peers, agenda)
 
         return plan
 
