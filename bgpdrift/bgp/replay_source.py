@@ -7,6 +7,7 @@ once), and what a loop and ``from now`` do to time. Reading MRT is `sources`'.
 import bz2
 import gzip
 import heapq
+import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -157,5 +158,6 @@ def _opened(path: Path) -> IO[bytes]:
     if magic.startswith(b"BZh"):
         return bz2.open(path, "rb")
     if magic == b"\x28\xb5\x2f\xfd":
-        return cast("IO[bytes]", zstandard.open(path, "rb"))
+        reader = zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True)
+        return io.BufferedReader(cast("io.RawIOBase", reader))
     return path.open("rb")

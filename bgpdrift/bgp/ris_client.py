@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
-from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSParsedURL, WSTransport, ws_connect
 
 from bgpdrift import logs
 from bgpdrift.bgp.messages import collector_name
@@ -98,6 +98,7 @@ class RisClient:
         self._url = connection_url(settings)
         self._failures = self._lag_reconnects = 0
         self._next_try_at = clock.monotonic()
+        self._socket: socket.socket | None = None
         self.state = State.WAITING
         self.figures = FeedFigures(url=settings.url, last_event_time=last_event_time)
 
@@ -134,8 +135,14 @@ class RisClient:
     async def _attempt(self, stop: asyncio.Event) -> str:
         """Hold one connection as long as it is good; return why it ended."""
         listener = _Listener(self._sink, self.figures, self._clock, self._settings.collectors)
+        self._socket = None
         opening = asyncio.create_task(self._open(listener))
         if not await _done_before(opening, stop):
+            if self._socket is None:
+                opening.cancel()
+            else:
+                self._socket.shutdown(socket.SHUT_RDWR)  # ends the handshake, and picows closes the rest
+            await asyncio.wait([opening])
             return "asked to stop"
         try:
             transport = opening.result()
@@ -159,16 +166,43 @@ class RisClient:
         return reason
 
     async def _open(self, listener: "_Listener") -> WSTransport:
-        async with asyncio.timeout(self._settings.connect_timeout_s):
-            transport, _ = await ws_connect(
-                lambda: listener,
-                self._url,
-                websocket_handshake_timeout=self._settings.connect_timeout_s,
-                max_frame_size=_MOST_FRAME_BYTES,
-                read_buffer_init_size=262_144,
-                enable_auto_pong=False,  # ours, so that the end of each read is seen
-            )
+        # Each phase has a limit of its own: cancelling the whole from outside would leave the socket open.
+        limit_s = self._settings.connect_timeout_s
+        secure: dict[str, Any] = {"ssl_handshake_timeout": limit_s} if self._url.startswith("wss:") else {}
+        transport, _ = await ws_connect(
+            lambda: listener,
+            self._url,
+            socket_factory=self._connect_tcp,
+            websocket_handshake_timeout=limit_s,
+            max_frame_size=_MOST_FRAME_BYTES,
+            read_buffer_init_size=262_144,
+            enable_auto_pong=False,  # ours, so that the end of each read is seen
+            **secure,
+        )
         return transport
+
+    async def _connect_tcp(self, url: WSParsedURL) -> socket.socket:
+        """Try each address of the server in turn; all share the time allowed, so that a dead one cannot take it all."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self._settings.connect_timeout_s):
+            found = await loop.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+        failure: OSError = ConnectionError(f"no address for {url.host}")
+        for family, kind, protocol, _, address in found:
+            connection = socket.socket(family, kind, protocol)
+            connection.setblocking(False)
+            try:
+                async with asyncio.timeout(self._settings.connect_timeout_s / len(found)):
+                    await loop.sock_connect(connection, address)
+            except OSError as error:
+                connection.close()
+                failure = error
+            except asyncio.CancelledError:
+                connection.close()
+                raise
+            else:
+                self._socket = connection
+                return connection
+        raise failure
 
     async def _hold(self, listener: "_Listener", transport: WSTransport, stop: asyncio.Event) -> str:
         opened = self._clock.monotonic()
@@ -371,15 +405,11 @@ async def _first(*events: asyncio.Event) -> None:
 
 
 async def _done_before(task: "asyncio.Task[WSTransport]", stop: asyncio.Event) -> bool:
-    """Wait for a task, but cancel it when asked to stop."""
+    """Wait for a task; False if asked to stop first."""
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    if task.done():
-        return True
-    task.cancel()
-    await asyncio.wait([task])
-    return False
+    return task.done()
 
 
 async def _done_within(task: "asyncio.Task[None]", seconds: float) -> bool:

@@ -238,10 +238,10 @@ def test_a_feed_that_lags_is_given_up_but_a_replay_of_history_is_not() -> None:
 
     async def test() -> None:
         sink = Kept()
-        async with serving(lagging(1200.0), lagging(1.0)) as (url, connections):
-            async with client_of(feed(url, silence_s=0.4), sink) as client:
-                await until(lambda: len(connections) == 2, "it has left the server that lags")
-                await until(lambda: client.state is State.STREAMING, "it streams")
+        servers = serving(lagging(1200.0), lagging(1.0))
+        async with servers as (url, connections), client_of(feed(url, silence_s=0.4), sink) as client:
+            await until(lambda: len(connections) == 2, "it has left the server that lags")
+            await until(lambda: client.state is State.STREAMING, "it streams")
         assert "s old" in sink.reasons()[0]
 
         sink = Kept()
