@@ -15,6 +15,7 @@ from bgpdrift.errors import BgpdriftError, InputError, SettingsError
 COMMANDS = {
     "config": "show, check or write the settings",
     "decode": "print every BGP message of files, one JSON object a line",
+    "demo": "run everything on a simulated Internet and judge what was found",
     "doctor": "check settings, store, directories, disk, feed and clock; say how to mend what is wrong",
     "features": "print the feature windows of files, one JSON object a line",
     "incidents": "list incidents, or explain one",
@@ -64,3 +65,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader (head, less) has enough
         sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

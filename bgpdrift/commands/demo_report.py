@@ -1,0 +1,68 @@
+"""How the report of a demo reads to a person: one table of the incidents, one of the figures, one sentence at the end."""
+
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from bgpdrift.commands.demo_run import Report
+
+
+def show(report: Report, console: Console | None = None) -> None:
+    """Print a report."""
+    console = console or Console()
+    console.print(_incidents(report))
+    for summary in report.false_incidents:
+        console.print(f"  false: {summary}", markup=False)
+    console.print(_figures(report))
+    for problem in report.problems:
+        console.print(f"problem: {problem}", markup=False)
+    found = sum(1 for finding in report.findings if finding.found)
+    verdict = "passed" if report.passed else "FAILED"
+    console.print(
+        f"demo {verdict}: {found} of {len(report.findings)} incidents found, {len(report.false_incidents)} false, "
+        f"{report.missing} windows missing",
+        markup=False,
+    )
+
+
+def _incidents(report: Report) -> Table:
+    table = Table(title="What happened in the simulated Internet, and what was found", title_justify="left")
+    for column in ("incident", "began (UTC)", "lasted", "found as", "after"):
+        table.add_column(column)
+    for finding in report.findings:
+        began = datetime.fromtimestamp(finding.start, UTC).strftime("%Y-%m-%d %H:%M")
+        lasted = f"{(finding.end - finding.start) / 60:.0f} min"
+        after = "-" if finding.delay_s is None else f"{finding.delay_s / 60:.0f} min"
+        table.add_row(finding.kind, began, lasted, finding.found_as if finding.found else "NOT FOUND", after)
+    return table
+
+
+def _figures(report: Report) -> Table:
+    table = Table(title="What the services did", title_justify="left", show_header=False)
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    memory = sum(report.memory.values()) / 2**20
+    rows = (
+        ("simulated time", f"{report.simulated_hours:.1f} h in {report.seconds:.0f} s"),
+        ("frames received", f"{report.frames:,} ({report.frames / report.seconds:,.0f} a second)"),
+        ("frames dropped", f"{report.dropped:,}"),
+        ("repetitions left out", f"{report.duplicates:,}"),
+        ("windows", f"{report.windows:,} of {report.expected:,}"),
+        ("windows missing", f"{report.missing:,}"),
+        ("windows twice", f"{report.doubled:,}"),
+        ("session resets explained", f"{report.explained_resets} (of {report.session_resets})"),
+        ("false incidents", f"{len(report.false_incidents)}"),
+        ("memory of all services", f"{memory:.0f} MiB"),
+        ("largest", _largest(report)),
+    )
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def _largest(report: Report) -> str:
+    if not report.memory:
+        return "-"
+    name = max(report.memory, key=lambda service: report.memory[service])
+    return f"{name} {report.memory[name] / 2**20:.0f} MiB"
