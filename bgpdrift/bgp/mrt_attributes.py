@@ -1,0 +1,290 @@
+"""What BGP path attributes and prefix lists say (RFC 4271, 4760, 6793, 7911), as raw bytes.
+
+Decides what of an attribute block becomes part of a message. Values repeat: a block of attributes and a prefix seen a
+moment ago are looked up, not parsed, in tables that are emptied when they have grown large.
+"""
+
+import struct
+from collections import Counter
+from socket import AF_INET, AF_INET6, inet_ntop
+
+import msgspec
+
+from bgpdrift.bgp.messages import Announcement, AsPath
+
+IPV4, IPV6 = 1, 2
+# Unicast, multicast, both (RFC 4760; 3 is its predecessor's). Multicast prefixes are read like unicast ones, as bgpdump
+# and other readers count them: the few peers that send them announce the same networks.
+_SAFIS = (1, 2, 3)
+_ORIGINS = {0: "IGP", 1: "EGP", 2: "INCOMPLETE"}
+_AS_SET, _AS_SEQUENCE, _CONFED_SEQUENCE, _CONFED_SET = 1, 2, 3, 4
+_AS_TRANS = 23_456
+(_ORIGIN, _AS_PATH, _NEXT_HOP, _MED, _AGGREGATOR, _COMMUNITY) = (1, 2, 3, 4, 7, 8)
+(_MP_REACH, _MP_UNREACH, _AS4_PATH, _AS4_AGGREGATOR) = (14, 15, 17, 18)
+
+_KEPT_PREFIXES = 400_000
+_KEPT_BLOCK_BYTES = 16_000_000
+
+
+class MalformedError(Exception):
+    """A record that does not hold what its lengths promise; the text is one of few, to be counted."""
+
+
+class Attributes(msgspec.Struct, gc=False):
+    """The attributes of one update. Shared between messages: nobody may change them."""
+
+    path: AsPath = ()
+    origin: str = ""
+    next_hop: str = ""
+    med: int | None = None
+    aggregator: str | None = None
+    communities: tuple[str, ...] = ()
+    announced: tuple[Announcement, ...] = ()
+    withdrawn: tuple[str, ...] = ()
+    aggregator_asn: int | None = None
+
+
+class AttributeReader:
+    """Reads attribute blocks and prefix lists of one file, remembering both.
+
+    Attributes
+    ----------
+    skipped : Counter
+        Routes of address families that are not read, by ``AFI/SAFI``.
+    """
+
+    def __init__(self, skipped: Counter[str] | None = None) -> None:
+        self.skipped: Counter[str] = Counter() if skipped is None else skipped
+        self._prefixes: tuple[dict[bytes, str], dict[bytes, str]] = ({}, {})
+        self._blocks: dict[tuple[bytes, bool, bool], Attributes] = {}
+        self._block_bytes = 0
+
+    def prefixes(self, data: bytes, at: int, end: int, ipv6: bool, add_path: bool) -> list[str]:
+        """Read a list of prefixes; path identifiers (RFC 7911) are passed over."""
+        known = self._prefixes[ipv6]
+        found = []
+        while at < end:
+            if add_path:
+                at += 4
+                if at >= end:
+                    raise MalformedError("prefix cut short")
+            after = at + 1 + ((data[at] + 7) >> 3)
+            if after > end:
+                raise MalformedError("prefix cut short")
+            raw = data[at:after]
+            text = known.get(raw)
+            if text is None:
+                text = self._new_prefix(raw, ipv6)
+            found.append(text)
+            at = after
+        return found
+
+    def _new_prefix(self, raw: bytes, ipv6: bool) -> str:
+        length, width = raw[0], 128 if ipv6 else 32
+        if length > width:
+            raise MalformedError("prefix longer than its family")
+        # Bits behind the length have no meaning (RFC 4271, 4.3) and differ between routers.
+        network = int.from_bytes(raw[1:].ljust(width // 8, b"\0")) >> (width - length) << (width - length)
+        text = f"{inet_ntop(AF_INET6 if ipv6 else AF_INET, network.to_bytes(width // 8))}/{length}"
+        known = self._prefixes[ipv6]
+        if len(known) >= _KEPT_PREFIXES:
+            known.clear()
+        known[raw] = text
+        return text
+
+    def attributes(self, block: bytes, as4: bool, add_path: bool = False) -> Attributes:
+        """Read the attributes of an update.
+
+        Parameters
+        ----------
+        block : bytes
+            Attributes one after the other, without their total length.
+        as4 : bool
+            AS numbers have four bytes.
+        add_path : bool
+            Prefixes carry path identifiers.
+
+        Raises
+        ------
+        MalformedError
+            Lengths do not fit.
+        """
+        key = (block, as4, add_path)
+        known = self._blocks.get(key)
+        if known is None:
+            known = self._parse(block, as4, add_path)
+            self._block_bytes += len(block) + 400
+            if self._block_bytes > _KEPT_BLOCK_BYTES:
+                self._blocks.clear()
+                self._block_bytes = len(block)
+            self._blocks[key] = known
+        return known
+
+    def _parse(self, block: bytes, as4: bool, add_path: bool) -> Attributes:
+        result = Attributes()
+        path: list[tuple[int, tuple[int, ...]]] = []
+        path4: list[tuple[int, tuple[int, ...]]] | None = None
+        aggregator4 = b""
+        at, end = 0, len(block)
+        while at < end:
+            if at + 3 > end:
+                raise MalformedError("attribute cut short")
+            flags, kind, length = block[at], block[at + 1], block[at + 2]
+            at += 3
+            if flags & 0x10:
+                if at >= end:
+                    raise MalformedError("attribute cut short")
+                length = length << 8 | block[at]
+                at += 1
+            after = at + length
+            if after > end:
+                raise MalformedError("attribute cut short")
+            if kind == _AS_PATH:
+                path = segments(block[at:after], as4)
+            elif kind == _ORIGIN:
+                result.origin = _ORIGINS.get(block[at], "") if length else ""
+            elif kind == _NEXT_HOP:
+                result.next_hop = address(block[at:after])
+            elif kind == _MED and length == 4:
+                result.med = int.from_bytes(block[at:after])
+            elif kind == _COMMUNITY and length % 4 == 0:
+                numbers = struct.unpack_from(f">{length // 2}H", block, at)
+                result.communities = tuple(f"{a}:{v}" for a, v in zip(numbers[::2], numbers[1::2], strict=True))
+            elif kind == _MP_REACH:
+                self._reach(result, block[at:after], add_path)
+            elif kind == _MP_UNREACH:
+                self._unreach(result, block[at:after], add_path)
+            elif kind == _AGGREGATOR:
+                _aggregator(result, block[at:after])
+            elif kind == _AS4_PATH and not as4:
+                path4 = segments(block[at:after], True)
+            elif kind == _AS4_AGGREGATOR and not as4:
+                aggregator4 = block[at:after]
+            at = after
+        if path4 is not None or aggregator4:
+            if result.aggregator_asn not in (None, _AS_TRANS):
+                path4 = (
+                    None  # a two-byte speaker aggregated after it was set: neither is true any more (RFC 6793, 4.2.3)
+                )
+            elif aggregator4 and result.aggregator_asn is not None:
+                _aggregator(result, aggregator4)
+            if path4 is not None:
+                path = merge(path, path4)
+        result.path = hops(path)
+        return result
+
+    def _reach(self, result: Attributes, value: bytes, add_path: bool) -> None:
+        # TABLE_DUMP_V2 abbreviates: next hop and its length only (RFC 6396, 4.3.4). Some writers do not.
+        if value and value[0]:
+            result.next_hop = address(value[1 : 1 + value[0]])
+            return
+        if len(value) < 5:
+            raise MalformedError("MP_REACH_NLRI cut short")
+        afi, safi, at = value[1], value[2], 4 + value[3]
+        if at >= len(value):
+            raise MalformedError("MP_REACH_NLRI cut short")
+        if safi not in _SAFIS or afi not in (IPV4, IPV6):
+            self.skipped[f"AFI/SAFI {afi}/{safi}"] += 1
+            return
+        next_hop = address(value[4:at])
+        routes = self.prefixes(value, at + 1, len(value), afi == IPV6, add_path)
+        if routes:
+            result.announced += (Announcement(next_hop, routes),)
+        elif not result.next_hop:
+            result.next_hop = next_hop  # a table dump that does not abbreviate
+
+    def _unreach(self, result: Attributes, value: bytes, add_path: bool) -> None:
+        if len(value) < 3:
+            raise MalformedError("MP_UNREACH_NLRI cut short")
+        afi, safi = value[0] << 8 | value[1], value[2]
+        if safi not in _SAFIS or afi not in (IPV4, IPV6):
+            self.skipped[f"AFI/SAFI {afi}/{safi}"] += 1
+            return
+        result.withdrawn += tuple(self.prefixes(value, 3, len(value), afi == IPV6, add_path))
+
+
+def address(raw: bytes) -> str:
+    """Spell an address; of a global and link-local pair the global one, nothing if it is none.
+
+    Examples
+    --------
+    >>> address(bytes([192, 0, 2, 1]))
+    '192.0.2.1'
+    """
+    if len(raw) == 4:
+        return inet_ntop(AF_INET, raw)
+    if len(raw) in (16, 32):
+        return inet_ntop(AF_INET6, raw[:16])
+    return ""
+
+
+def segments(value: bytes, as4: bool) -> list[tuple[int, tuple[int, ...]]]:
+    """Read the segments of an AS path: kind and AS numbers."""
+    found = []
+    at, end, width, letter = 0, len(value), 4 if as4 else 2, "I" if as4 else "H"
+    while at < end:
+        if at + 2 > end:
+            raise MalformedError("AS path cut short")
+        kind, count = value[at], value[at + 1]
+        at += 2
+        if at + count * width > end or not _AS_SET <= kind <= _CONFED_SET:
+            raise MalformedError("AS path cut short")
+        found.append((kind, struct.unpack_from(f">{count}{letter}", value, at)))
+        at += count * width
+    return found
+
+
+def hops(path: list[tuple[int, tuple[int, ...]]]) -> AsPath:
+    """Turn segments into hops: a sequence as its members, a set as one hop.
+
+    Examples
+    --------
+    >>> hops([(2, (174, 3356)), (1, (64496, 64497))])
+    (174, 3356, (64496, 64497))
+    """
+    if len(path) == 1 and path[0][0] == _AS_SEQUENCE:
+        return path[0][1]
+    flat: list[int | tuple[int, ...]] = []
+    for kind, numbers in path:
+        if kind in (_AS_SEQUENCE, _CONFED_SEQUENCE):
+            flat.extend(numbers)
+        elif numbers:
+            flat.append(numbers)
+    return tuple(flat)
+
+
+def merge(
+    path: list[tuple[int, tuple[int, ...]]], path4: list[tuple[int, tuple[int, ...]]]
+) -> list[tuple[int, tuple[int, ...]]]:
+    """Put AS4_PATH behind what two-byte speakers prepended since (RFC 6793, 4.2.3).
+
+    Examples
+    --------
+    >>> merge([(2, (3257, 23456, 23456))], [(2, (196_615, 196_608))])
+    [(2, (3257,)), (2, (196615, 196608))]
+    """
+    path4 = [segment for segment in path4 if segment[0] in (_AS_SET, _AS_SEQUENCE)]
+    keep = _count(path) - _count(path4)
+    if keep < 0:
+        return path
+    merged: list[tuple[int, tuple[int, ...]]] = []
+    for kind, numbers in path:
+        if kind in (_CONFED_SEQUENCE, _CONFED_SET):
+            if keep > 0 or not merged:
+                merged.append((kind, numbers))
+        elif keep > 0:
+            taken = numbers[:keep] if kind == _AS_SEQUENCE else numbers
+            keep -= len(taken) if kind == _AS_SEQUENCE else 1
+            merged.append((kind, taken))
+    return merged + path4
+
+
+def _count(path: list[tuple[int, tuple[int, ...]]]) -> int:
+    """Length of a path as RFC 4271, 9.1.2.2 and RFC 5065 count it: a set is one, confederations are none."""
+    return sum(len(numbers) if kind == _AS_SEQUENCE else kind == _AS_SET for kind, numbers in path)
+
+
+def _aggregator(result: Attributes, value: bytes) -> None:
+    if len(value) in (6, 8):
+        result.aggregator_asn = int.from_bytes(value[:-4])
+        result.aggregator = f"{result.aggregator_asn}:{address(value[-4:])}"

@@ -1,0 +1,118 @@
+"""Table dumps: each route of each peer as an announcement (TABLE_DUMP_V2, RFC 6396 4.3 and RFC 8050; TABLE_DUMP, 4.2).
+
+Decides how a routing table reads as messages, for warm-up: one message a route, at the time of the dump.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from bgpdrift.bgp.messages import UPDATE, Announcement, Message
+from bgpdrift.bgp.mrt_attributes import AttributeReader, Attributes, MalformedError, address
+
+PEER_INDEX_TABLE = 1
+_UNICAST = {2: (False, False), 4: (True, False), 8: (False, True), 10: (True, True)}
+"""Subtype: whether IPv6, whether with path identifiers."""
+
+_ENTRY = struct.Struct(">HIH")
+_ENTRY_ADD_PATH = struct.Struct(">HIIH")
+
+
+class Peer(NamedTuple):
+    """One row of the peer index table."""
+
+    address: str
+    asn: str
+
+
+class RibReader:
+    """Reads the records of a table dump; the index of peers, which comes first, is kept."""
+
+    def __init__(self, attributes: AttributeReader, collector: str) -> None:
+        self._attributes, self._collector = attributes, collector
+        self._peers: list[Peer] = []
+
+    def table_dump_v2(self, timestamp: float, subtype: int, body: bytes) -> Iterator[tuple[Message, Attributes]]:
+        """Read one record; the index of peers and tables other than unicast give nothing.
+
+        Raises
+        ------
+        MalformedError
+            The record does not hold what it promises; what came before that was given.
+        """
+        if subtype == PEER_INDEX_TABLE:
+            self._peers = list(_peers(body))
+            return
+        if subtype not in _UNICAST:
+            self._attributes.skipped[f"TABLE_DUMP_V2 subtype {subtype}"] += 1
+            return
+        ipv6, add_path = _UNICAST[subtype]
+        if len(body) < 5:
+            raise MalformedError("RIB entry cut short")
+        at = 5 + ((body[4] + 7) >> 3)
+        if at + 2 > len(body):
+            raise MalformedError("RIB entry cut short")
+        prefix = self._attributes.prefixes(body, 4, at, ipv6, add_path=False)
+        entry = _ENTRY_ADD_PATH if add_path else _ENTRY
+        entries = body[at] << 8 | body[at + 1]
+        at += 2
+        for _ in range(entries):
+            if at + entry.size > len(body):
+                raise MalformedError("RIB entry cut short")
+            row = entry.unpack_from(body, at)
+            index, length = row[0], row[-1]
+            at += entry.size
+            if at + length > len(body):
+                raise MalformedError("RIB entry cut short")
+            if index >= len(self._peers):
+                raise MalformedError("RIB entry of a peer that is not in the index")
+            found = self._attributes.attributes(body[at : at + length], as4=True)
+            yield self._route(timestamp, self._peers[index], prefix, found), found
+            at += length
+
+    def table_dump(self, timestamp: float, subtype: int, body: bytes) -> Iterator[tuple[Message, Attributes]]:
+        """Read one record of the old form, which holds one route of one peer."""
+        if subtype not in (1, 2):
+            self._attributes.skipped[f"TABLE_DUMP subtype {subtype}"] += 1
+            return
+        width = 4 if subtype == 1 else 16
+        fixed = 4 + width + 2 + 4 + width + 4
+        if len(body) < fixed:
+            raise MalformedError("RIB entry cut short")
+        prefix_length = body[4 + width]
+        raw = bytes((prefix_length,)) + body[4 : 4 + ((prefix_length + 7) >> 3)]
+        prefix = self._attributes.prefixes(raw, 0, len(raw), subtype == 2, add_path=False)
+        at = 4 + width + 2 + 4
+        asn, length = struct.unpack_from(">HH", body, at + width)
+        if fixed + length > len(body):
+            raise MalformedError("RIB entry cut short")
+        found = self._attributes.attributes(body[fixed : fixed + length], as4=False)
+        yield self._route(timestamp, Peer(address(body[at : at + width]), str(asn)), prefix, found), found
+
+    def _route(self, timestamp: float, peer: Peer, prefix: list[str], found: Attributes) -> Message:
+        next_hop = found.next_hop or (found.announced[0].next_hop if found.announced else "")
+        return Message(
+            timestamp, peer.address, self._collector, UPDATE, "", peer.asn, found.path, found.origin,
+            [Announcement(next_hop, prefix)],
+        )  # fmt: skip
+
+
+def _peers(body: bytes) -> Iterator[Peer]:
+    if len(body) < 8:
+        raise MalformedError("peer index cut short")
+    at = 6 + (body[4] << 8 | body[5])
+    if at + 2 > len(body):
+        raise MalformedError("peer index cut short")
+    count = body[at] << 8 | body[at + 1]
+    at += 2
+    for _ in range(count):
+        if at >= len(body):
+            raise MalformedError("peer index cut short")
+        kind = body[at]
+        at += 5  # type and BGP identifier
+        width, digits = 16 if kind & 1 else 4, 4 if kind & 2 else 2
+        after = at + width + digits
+        if after > len(body):
+            raise MalformedError("peer index cut short")
+        yield Peer(address(body[at : at + width]), str(int.from_bytes(body[at + width : after])))
+        at = after
