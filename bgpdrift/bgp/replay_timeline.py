@@ -83,16 +83,15 @@ class Timeline:
         taken: list[Frame] = []
         size = 0
         while len(taken) < most_frames and size < most_bytes:
-            wait_s = self.due_in(now)
-            if wait_s is None or wait_s > 0:
+            frame = self._pending or self._peek()
+            if frame is None or (self._speed is not None and (self.due_in(now) or 0.0) > 0.0):
                 break
-            frame, self._pending = self._pending, None
-            assert frame is not None
+            self._pending = None
             taken.append(frame)
             size += len(frame.text)
-            self._ring.append((frame, now))
         self.head += len(taken)
         self._kept_bytes += size
+        self._ring.extend([(frame, now) for frame in taken])
         self._forget(now)
         return taken
 
