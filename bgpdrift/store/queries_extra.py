@@ -1,8 +1,11 @@
 """Queries other parts asked for; add yours as a method at the END of the class, with a contract test."""
 
+from typing import Any
+
 from sqlalchemy import Table, func, select
 
 from bgpdrift.store.database import Database
+from bgpdrift.store.schema import feature_windows, incidents
 
 
 class ExtraQueries(Database):
@@ -17,3 +20,13 @@ class ExtraQueries(Database):
         """Give the largest row number of a table; None if it is empty."""
         value = self.rows(select(func.max(table.c.id).label("value")))[0]["value"]
         return None if value is None else int(value)
+
+    def newest_window_id(self) -> int:
+        """Give the id of the window written last; 0 without windows."""
+        found = self.rows(select(func.max(feature_windows.c.id).label("newest")))
+        return int(found[0]["newest"] or 0)
+
+    def incidents_closed_since(self, closed_at: int) -> list[dict[str, Any]]:
+        """Read incidents that closed at or after ``closed_at`` (event time) and were not merged away, by id."""
+        query = select(incidents).where(incidents.c.state == "closed", incidents.c.closed_at >= closed_at)
+        return self.rows(query.where(incidents.c.merged_into.is_(None)).order_by(incidents.c.id))

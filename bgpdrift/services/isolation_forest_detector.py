@@ -1,0 +1,10 @@
+"""The service of the isolation forest: waits for a model and abstains until one was trained. All of its work is `scoring`."""
+
+from bgpdrift.services import runtime
+from bgpdrift.services.scoring import build_for
+
+NAME = "isolation_forest_detector"
+MODEL = "isolation_forest"
+
+if __name__ == "__main__":
+    runtime.run(NAME, build_for(MODEL, NAME), lambda settings: settings.detectors.poll_s)
