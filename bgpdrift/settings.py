@@ -236,7 +236,7 @@ def _refuse_endless(settings: Settings, origins: Mapping[str, str], default: str
         value = _value_at(values, field.key)
         if isinstance(value, float) and not math.isfinite(value):
             raise SettingsError(
-                f"{_origin(field.key, origins, default)}: {field.key} = {value!r}: expected {field.allowed}"
+                f"{_origin(field.key, origins, default)}: {field.key} = {value!r}: expected a finite number, {field.allowed}"
             )
 
 

@@ -65,7 +65,9 @@ def check_store(loaded: Settings) -> Finding:
 
 def check_directories(loaded: Settings) -> Finding:
     """See that the directories can be written and are nobody else's business."""
-    missing, closed, open_ = [], [], []
+    missing: list[Path] = []
+    closed: list[Path] = []
+    open_: list[Path] = []
     for path in (loaded.data_path, loaded.artifacts_path, loaded.spool_path, loaded.state_path, loaded.logs_path):
         if not path.exists():
             nearest = next(parent for parent in path.parents if parent.exists())

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Engine
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import StoreError
 from bgpdrift.store import schema
-from bgpdrift.store.engine import DURABLE, WRITE
+from bgpdrift.store.engine import DURABLE, WRITE, shown
 from bgpdrift.store.errors_map import translated
 from bgpdrift.store.rows import Row, prepared
 from bgpdrift.store.wal import keep_wal_small
@@ -48,7 +48,7 @@ class Database:
         self._writer = engine.execution_options(**{WRITE: True})
         self._durable = engine.execution_options(**{WRITE: True, DURABLE: True})
         self._clock = clock or SystemClock()
-        self.name = engine.url.render_as_string(hide_password=True)
+        self.name = shown(engine.url)
 
     @property
     def dialect(self) -> str:
@@ -114,7 +114,10 @@ class Database:
             if "id" in key:
                 for row, given in zip(ready, rows, strict=True):
                     row["id"] = given["id"]
-            connection.execute(_upsert_statement(self.dialect, table, key, keep), ready)
+            try:
+                connection.execute(_upsert_statement(self.dialect, table, key, keep), ready)
+            except (TypeError, ValueError) as error:  # raised in psycopg's JSON encoding
+                raise StoreError(f"{table.name}: a value that is not JSON: {error}") from error
 
     def write_cursor(self, connection: Connection, cursor: Cursor | None) -> None:
         """Move a cursor inside a transaction; nothing for None."""

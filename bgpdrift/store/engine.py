@@ -51,12 +51,25 @@ def parse_url(url: str) -> URL:
         parsed = make_url(url)
     except ArgumentError as error:
         raise StoreError(f"{url!r}: expected sqlite:///PATH or postgresql+psycopg://…, found no URL") from error
-    name = parsed.render_as_string(hide_password=True)
+    name = shown(parsed)
     if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
         raise StoreError(f"{name}: expected sqlite:///PATH or postgresql+psycopg://…")
     if parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}:
         raise StoreError(f"{name}: expected a file, found a database in memory, which processes cannot share")
     return parsed
+
+
+def shown(url: URL) -> str:
+    """A URL for messages: no password, and a path as it is on disk.
+
+    Examples
+    --------
+    >>> shown(make_url("postgresql+psycopg://bgp:secret@db/bgp"))
+    'postgresql+psycopg://bgp:***@db/bgp'
+    """
+    if url.get_backend_name() == "sqlite":
+        return f"sqlite:///{url.database or ''}"
+    return url.render_as_string(hide_password=True)
 
 
 def sqlite_path(url: URL) -> Path | None:

@@ -27,7 +27,7 @@ def translated(name: str) -> Iterator[None]:
         yield
     except exc.TimeoutError as error:
         raise StoreBusyError(f"{name}: all connections of this process are in use", LOCKED_RETRY_S) from error
-    except exc.DBAPIError as error:
+    except exc.StatementError as error:  # the driver's errors, and values it could not take
         raise explained(name, error.orig if error.orig is not None else error) from error
     except (sqlite3.Error, OverflowError) as error:
         raise explained(name, error) from error

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import URL, Engine
 
 from bgpdrift.errors import StoreBusyError, StoreError
-from bgpdrift.store.engine import WRITE, make_engine, parse_url, sqlite_path
+from bgpdrift.store.engine import WRITE, make_engine, parse_url, shown, sqlite_path
 from bgpdrift.store.errors_map import translated
 from bgpdrift.store.revisions import REVISIONS, explain_revision
 
@@ -53,7 +53,7 @@ def migrate(url: str, *, timeout_s: float = 60.0) -> str:
         Another process did not finish in time.
     """
     parsed = parse_url(url)
-    name = parsed.render_as_string(hide_password=True)
+    name = shown(parsed)
     with translated(name), _file_lock(parsed, timeout_s):
         engine = make_engine(parsed, timeout_s)
         try:

@@ -8,7 +8,7 @@ from sqlalchemy import inspect, text
 
 from bgpdrift.clock import Clock
 from bgpdrift.errors import StoreError
-from bgpdrift.store.engine import make_engine, parse_url, sqlite_path
+from bgpdrift.store.engine import make_engine, parse_url, shown, sqlite_path
 from bgpdrift.store.errors_map import translated
 from bgpdrift.store.histograms import HistogramQueries
 from bgpdrift.store.incidents import IncidentQueries
@@ -84,5 +84,5 @@ def connect(url: str, *, busy_timeout_s: float = 15.0, clock: Clock | None = Non
     path = sqlite_path(parsed)
     if path is not None and not path.is_file():
         raise StoreError(f"{path}: no database here; `bgpdrift doctor --migrate` creates it")
-    with translated(parsed.render_as_string(hide_password=True)):
+    with translated(shown(parsed)):
         return Store(make_engine(parsed, busy_timeout_s), clock)

@@ -1,0 +1,44 @@
+"""The databases every contract test runs on: SQLite always, PostgreSQL when a server is named."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from bgpdrift.clock import FakeClock
+from bgpdrift.store import Store, migrate, open_store
+
+# Read before the fixture that removes BGPDRIFT_ variables.
+POSTGRESQL = os.environ.get("BGPDRIFT_TEST_POSTGRESQL_URL", "")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind, removed afterwards."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'store.sqlite3'}"
+        return
+    if not POSTGRESQL:
+        pytest.skip("BGPDRIFT_TEST_POSTGRESQL_URL names no server")
+    name = f"bgpdrift_{uuid.uuid4().hex[:12]}"
+    server = create_engine(POSTGRESQL, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        yield make_url(POSTGRESQL).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with server.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        server.dispose()
+
+
+@pytest.fixture
+def store(url: str, clock: FakeClock) -> Iterator[Store]:
+    """An open store with our schema."""
+    migrate(url)
+    with open_store(url, clock=clock) as opened:
+        yield opened

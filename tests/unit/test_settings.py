@@ -1,0 +1,152 @@
+"""Settings: what beats what, and every kind of mistake is one line that names source, key, value and what is allowed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bgpdrift import settings
+from bgpdrift.errors import SettingsError
+from bgpdrift.store.retention import DEFAULT_DAYS
+
+
+def written(tmp_path, text):
+    path = tmp_path / "my.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_environment_beats_the_file_and_the_file_the_default(tmp_path):
+    file = written(tmp_path, "[web]\nport = 8100\nhost = '127.0.0.2'\n")
+
+    loaded, sources = settings.load_with_sources(file, env={"BGPDRIFT_WEB__PORT": "8200"})
+
+    assert (loaded.web.port, loaded.web.host, loaded.feed.silence_s) == (8200, "127.0.0.2", 30.0)
+    assert sources["web.port"] == "environment BGPDRIFT_WEB__PORT"
+    assert sources["web.host"] == str(file)
+    assert "feed.silence_s" not in sources
+
+
+def test_the_command_line_beats_all(tmp_path):
+    loaded = settings.load(env={"BGPDRIFT_WEB__PORT": "8200"}, overrides={"web.port": 8300})
+    assert loaded.web.port == 8300
+
+
+def test_the_file_here_is_read_unless_another_is_named(tmp_path):
+    Path("bgpdrift.toml").write_text("[web]\nport = 1\n")
+    other = written(tmp_path, "[web]\nport = 2\n")
+
+    assert settings.load(env={}).web.port == 1
+    assert settings.load(env={"BGPDRIFT_CONFIG": str(other)}).web.port == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("rrc00, rrc01", ["rrc00", "rrc01"]), ("", []), ('["rrc03"]', ["rrc03"])]
+)
+def test_a_list_in_the_environment_is_separated_by_commas(text, expected):
+    assert settings.load(env={"BGPDRIFT_FEED__COLLECTORS": text}).feed.collectors == expected
+
+
+def test_one_table_can_be_kept_longer(tmp_path):
+    file = written(tmp_path, "[store.retention_days]\nscores = 5\n")
+    assert settings.load(file, env={}).store.retention_days == {"scores": 5}
+    env = {"BGPDRIFT_STORE__RETENTION_DAYS__SCORES": "7"}
+    assert settings.load(file, env=env).store.retention_days == {"scores": 7}
+
+
+def test_a_tilde_is_the_home_directory(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    loaded = settings.load(env={"BGPDRIFT_DATA_DIR": "~/bgp"})
+    assert loaded.data_path == tmp_path / "bgp"
+    assert loaded.store_url == f"sqlite:///{tmp_path / 'bgp' / 'bgpdrift.sqlite3'}"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value", "allowed"),
+    [
+        ("feed = 3", "feed", "3", "a table [feed]"),
+        ("[feed]\nsilence_s = '30s'", "feed.silence_s", "'30s'", "a number above 0, in seconds"),
+        ("[feed]\nsilence_s = inf", "feed.silence_s", "inf", "finite"),
+        ("[feed]\nsilence_s = nan", "feed.silence_s", "nan", "finite|a number above 0"),
+        ("[feed]\nsilence_s = true", "feed.silence_s", "True", "a number above 0"),
+        ("[web]\nport = true", "web.port", "True", "an integer from 1 to 65535"),
+        ("[web]\nport = 65536", "web.port", "65536", "an integer from 1 to 65535"),
+        ("[web]\nport = 80.5", "web.port", "80.5", "an integer"),
+        ("[web]\nprot = 1", "web.prot", "1", "did you mean web.port?"),
+        ("[feed.x]\ny = 1", "feed.x", "{'y': 1}", "unknown setting"),
+        (
+            "[store.retention_days]\nscore = 3",
+            "store.retention_days",
+            "{'score': 3}",
+            "by name: feature_windows, scores",
+        ),
+        ("[store.retention_days]\nscores = 0", "store.retention_days", "{'scores': 0}", "an integer from 1"),
+        ("[feed]\ncollectors = ['rrc 00']", "feed.collectors", "['rrc 00']", "a list, each a string matching"),
+        ("[feed]\ntypes = ['UPDAT']", "feed.types", "['UPDAT']", "one of UPDATE"),
+        ("data_dir = ''", "data_dir", "''", "a string that is not empty"),
+        ("[ensemble]\ndebounce_k = 9", "ensemble.debounce_k", "9", "at most ensemble.debounce_n (3)"),
+    ],
+)
+def test_a_mistake_in_the_file_is_one_line_that_says_all(tmp_path, text, key, value, allowed):
+    file = written(tmp_path, text)
+
+    with pytest.raises(SettingsError) as refused:
+        settings.load(file, env={})
+
+    message = str(refused.value)
+    assert message.startswith(f"{file}: {key} = {value}: ")
+    assert any(part in message for part in allowed.split("|"))
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "key"),
+    [
+        ("BGPDRIFT_FEED__SILENCE_S", "30s", "feed.silence_s"),
+        ("BGPDRIFT_FEED__SILENCE_S", "inf", "feed.silence_s"),
+        ("BGPDRIFT_FED__URL", "ws://x", "fed.url"),
+        ("BGPDRIFT_DRIFT__ENABLED", "yes", "drift.enabled"),
+        ("BGPDRIFT_FEED", "x", "feed"),
+    ],
+)
+def test_a_mistake_in_the_environment_names_the_variable(variable, text, key):
+    with pytest.raises(SettingsError, match=f"^environment {variable}: {re.escape(key)} = "):
+        settings.load(env={variable: text})
+
+
+def test_bad_toml_names_the_file(tmp_path):
+    file = written(tmp_path, "[feed")
+    with pytest.raises(SettingsError, match=f"^{re.escape(str(file))}: not TOML: "):
+        settings.load(file, env={})
+
+
+def test_a_file_that_was_named_must_exist(tmp_path):
+    with pytest.raises(SettingsError, match="config init"):
+        settings.load(tmp_path / "none.toml", env={})
+
+
+def test_what_is_written_as_toml_is_read_back_the_same(tmp_path):
+    changed = settings.load(
+        env={"BGPDRIFT_FEED__PATHS": '["^174", "a\\"b"]', "BGPDRIFT_STORE__RETENTION_DAYS__SCORES": "3"}
+    )
+    assert settings.load(written(tmp_path, settings.as_toml(changed)), env={}) == changed
+
+
+def test_every_setting_says_what_it_is():
+    for field in settings.fields():
+        assert len(field.description) > 5, field.key
+
+
+def test_every_table_that_may_be_named_has_a_default():
+    from bgpdrift.settings_sections import EXPIRING_TABLES
+    from bgpdrift.store.upkeep import AGE_COLUMNS
+
+    assert set(EXPIRING_TABLES) == set(DEFAULT_DAYS) == set(AGE_COLUMNS)
+
+
+def test_the_configuration_reference_is_what_the_program_says():
+    from bgpdrift.commands.config import reference
+
+    written_down = Path(__file__).parents[2] / "docs" / "configuration.md"
+    hint = "run `bgpdrift config show --markdown > docs/configuration.md`"
+    assert written_down.read_text() == reference(), hint
