@@ -17,7 +17,7 @@ _BODY_MOST: Final = 4096 - 19
 """Longest body of a BGP message (RFC 4271, section 4.1)."""
 
 _ORIGINS: Final = {"IGP": 0, "EGP": 1, "INCOMPLETE": 2}
-_STATES: Final = {"down": (6, 1), "connected": (1, 3), "up": (5, 6)}
+_STATES: Final = {"down": (6, 1), "connected": (3, 4), "up": (5, 6)}
 """What RIS Live calls a state, as the move (old, new) of RFC 4271's state machine."""
 
 

@@ -1,10 +1,8 @@
 """The thin shell of the simulation: frames to a file or a server, ground truth beside them."""
 
-import asyncio
 import contextlib
 import gzip
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,39 +13,6 @@ from bgpdrift.bgp.simulation.mrt_records import mrt_records
 from bgpdrift.bgp.simulation.scenario import Scenario
 from bgpdrift.bgp.simulation.truth import encode_truth, truth_of
 from bgpdrift.errors import InputError
-
-
-def parse_listen(text: str) -> tuple[str, int]:
-    """Read ``HOST:PORT``.
-
-    Examples
-    --------
-    >>> parse_listen("127.0.0.1:0")
-    ('127.0.0.1', 0)
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65_535:
-        raise InputError(f"--listen {text!r}: expected HOST:PORT, as in 127.0.0.1:8005")
-    return host.strip("[]"), int(port)
-
-
-def parse_speed(text: str) -> float | None:
-    """Read a speed; None is as fast as the reader reads.
-
-    Examples
-    --------
-    >>> parse_speed("60"), parse_speed("max")
-    (60.0, None)
-    """
-    if text == "max":
-        return None
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = 0.0
-    if not 0 < speed < float("inf"):
-        raise InputError(f"--speed {text!r}: expected a number above 0, or max")
-    return speed
 
 
 def write(scenario: Scenario, out: str, form: str = "json", truth: str | None = None) -> None:
@@ -69,28 +34,22 @@ def write(scenario: Scenario, out: str, form: str = "json", truth: str | None = 
 
 def serve(scenario: Scenario, listen: str, speed: str, truth: str | None = None, exit_when_done: bool = False) -> None:
     """Serve a scenario as RIS Live does until interrupted; the first line on standard output says where."""
+    from bgpdrift.bgp.replay_run import parse_address, parse_speed
+    from bgpdrift.bgp.replay_run import serve as serve_frames
     from bgpdrift.bgp.replay_server import ReplayServer
 
-    (host, port), pace = parse_listen(listen), parse_speed(speed)
+    (host, port), pace = parse_address(listen), parse_speed(speed)
     simulation = Simulation(scenario)
     if truth:
         write_truth(simulation, truth)
-
-    async def run() -> None:
-        server = ReplayServer(
-            simulation.frames(),
-            speed=pace,
-            collectors=[f"{name}.ripe.net" for name in scenario.collectors],
-            exit_when_done=exit_when_done,
-            on_done=lambda _: write_truth(simulation, truth) if truth else None,
-        )
-        print(f"listening on {await server.start(host, port)}", flush=True)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, server.stop)
-        await server.serve()
-
-    asyncio.run(run())
+    server = ReplayServer(
+        simulation.frames(),
+        speed=pace,
+        collectors=[f"{name}.ripe.net" for name in scenario.collectors],
+        exit_when_done=exit_when_done,
+        on_done=lambda _: write_truth(simulation, truth) if truth else None,
+    )
+    serve_frames(server, host, port, lambda url: print(f"listening on {url}", flush=True))
     if truth:
         write_truth(simulation, truth)
 

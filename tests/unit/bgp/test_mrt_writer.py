@@ -91,5 +91,5 @@ def test_a_simulation_in_mrt_says_what_its_records_say(tmp_path):
     assert times == sorted(times)
     assert announced == [(r[3].address, r[4], p) for r in records if r[2] == ANNOUNCED for p in r[5][0].prefixes]
     assert withdrawn == [(r[3].address, p) for r in records if r[2] == WITHDREW for a in r[5] for p in a.prefixes]
-    assert states == ["Idle", "Active", "Established"]
+    assert states == ["Idle", "OpenSent", "Established"]
     assert sum(r[2] == SESSION for r in records) > 3
