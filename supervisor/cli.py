@@ -165,7 +165,9 @@ def _report(reply: dict[str, Any], settings: Settings) -> int:
         f"up {status.supervisor.uptime_s:.1f} s; logs in {settings.logs_path}"
     )
     for problem in reply["problems"]:
-        print(f"\n{problem['name']} is not ready: {problem['state']}: {problem['message']}", file=sys.stderr)
+        state, message = problem["state"], problem["message"]
+        why = message if message.startswith(state) else f"{state}: {message}"
+        print(f"\n{problem['name']} is not ready: {why}", file=sys.stderr)
         for line in problem["log"]:
             print(f"    {line}", file=sys.stderr)
     return EXIT_OK if reply["ready"] else EXIT_NOT_READY

@@ -3,6 +3,7 @@
 Works on the files alone, so that it answers also when nothing runs. Writes nothing.
 """
 
+import itertools
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -71,7 +72,9 @@ class Follower:
         data = self._read()
         if self._moved():
             data += self._read()  # written between our read and the rotation
+            older = self._newer_parts()
             self.close()
+            data += b"".join(older)
             if self._open():
                 data += self._read()
         lines = (self.rest + data).split(b"\n")
@@ -83,6 +86,23 @@ class Follower:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+
+    def _newer_parts(self) -> list[bytes]:
+        """Give the rotated files that came between the one we hold and the present one, oldest first."""
+        if self.descriptor < 0:
+            return []
+        ours = os.fstat(self.descriptor)
+        parts: list[bytes] = []
+        for number in itertools.count(1):
+            try:
+                with self.path.with_name(f"{self.path.name}.{number}").open("rb") as file:
+                    there = os.fstat(file.fileno())
+                    if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+                        return parts[::-1]
+                    parts.append(file.read())
+            except OSError:
+                return []  # ours is no longer kept, or was removed: go on with the present file
+        return []
 
     def _open(self) -> bool:
         try:

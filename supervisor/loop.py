@@ -10,6 +10,7 @@ import os
 import random
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -127,9 +128,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._loop.add_signal_handler(number, self._asked_to_stop, number)
         self._loop.add_signal_handler(signal.SIGCHLD, self._strangers)
-        self._captures = {
-            name: LogCapture(lambda lines, name=name: self._put(f"{name}.log", lines)) for name in self._units
-        }  # type: ignore[misc]
+        self._captures = {name: LogCapture(partial(self._put, f"{name}.log")) for name in self._units}
         self._notify = {name: NotifySocket(self._run_dir, name, self._run) for name in self._units}
         for name in self._units:
             self._loop.add_reader(self._captures[name].fileno(), self._captures[name].read_some)

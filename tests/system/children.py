@@ -49,7 +49,7 @@ def behave(behaviour: str) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if behaviour == "parent":
         # A daemon of its own session, whose parent is gone at once: nobody's child but the subreaper's.
-        script = "import os,time; os.setsid(); os.fork() and os._exit(0); print('child', os.getpid(), flush=True); time.sleep(600)"
+        script = "import os, time; os.setsid(); os.fork() and os._exit(0); time.sleep(600)"
         subprocess.run([sys.executable, "-c", script], check=True)
     if behaviour == "chatty":
         say("READY=1")
