@@ -24,7 +24,7 @@ from bgpdrift.bgp.mrt_framing import (
 )
 from bgpdrift.bgp.mrt_rib import RibReader
 
-__all__ = ["Problem", "Problems", "read_mrt", "read_mrt_in_full"]
+__all__ = ["Problem", "Problems", "read_mrt", "read_mrt_in_full", "read_stream"]
 
 _TYPES = {1: "OPEN", 2: UPDATE, 3: "NOTIFICATION", 4: "KEEPALIVE", 5: "ROUTE-REFRESH"}
 # 0, 7 and 8 are what routing daemons call stages of taking a session down.
@@ -88,12 +88,13 @@ def read_mrt_in_full(
     problems = Problems() if problems is None else problems
     if isinstance(source, (str, Path)):
         with Path(source).open("rb") as raw:
-            yield from _read(Decompressed(raw), collector, problems)
+            yield from read_stream(Decompressed(raw), collector, problems)
     else:
-        yield from _read(Decompressed(source), collector, problems)
+        yield from read_stream(Decompressed(source), collector, problems)
 
 
-def _read(stream: Readable, collector: str, problems: Problems) -> Iterator[tuple[Message, Attributes]]:
+def read_stream(stream: Readable, collector: str, problems: Problems) -> Iterator[tuple[Message, Attributes]]:
+    """Read messages and their attributes from a stream that is plain already."""
     attributes = AttributeReader(problems.skipped)
     bgp4mp, rib = Bgp4mpReader(attributes, collector), RibReader(attributes, collector)
     records = RecordReader(stream, problems)

@@ -68,7 +68,10 @@ class Problems:
 class Readable(Protocol):
     """A stream of bytes that knows why it ended."""
 
-    problem: str | None
+    @property
+    def problem(self) -> str | None:
+        """Why it ended before its end; None while nothing is known to be wrong."""
+        ...
 
     def read(self, size: int) -> bytes:
         """Give 1 to ``size`` bytes; none at the end."""
@@ -83,6 +86,14 @@ class Record(NamedTuple):
     type: int
     subtype: int
     body: bytes
+
+
+def looks_like_mrt(head: bytes) -> bool:
+    """Whether the first bytes of a file hold a record header, at their start or after damage."""
+    for match in _CANDIDATE.finditer(head):
+        if match.start() + 12 <= len(head) and believable(*HEADER.unpack_from(head, match.start())[1:]):
+            return True
+    return False
 
 
 def believable(kind: int, subtype: int, length: int) -> bool:

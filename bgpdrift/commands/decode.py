@@ -1,0 +1,90 @@
+"""``bgpdrift decode``: every BGP message of files, one JSON object a line."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from bgpdrift.bgp.mrt_framing import Problems
+    from bgpdrift.bgp.sources import Peeked
+
+
+@click.command(name="decode")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--collector", help="Name of the collector of MRT files, which do not say it. [default: by the file name]"
+)
+def command(files: tuple[str, ...], collector: str | None) -> None:
+    """Print every message of RIS Live recordings, spool segments or MRT FILES as a JSON object a line.
+
+    Files may be plain, gzip, bzip2 or zstd; - is standard input. What cannot be read is printed as kind "corrupt" and
+    summed up on standard error.
+    """
+    import msgspec
+
+    from bgpdrift.bgp.sources import STDIN
+    from bgpdrift.errors import InputError
+
+    for name in files:
+        if name != STDIN and not Path(name).exists():
+            raise InputError(f"{name}: no such file")
+    encoder = msgspec.json.Encoder()
+    out = sys.stdout.buffer
+    for name in files:
+        corrupt = 0
+        for row in rows(name, collector):
+            corrupt += row["kind"] == "corrupt"
+            out.write(encoder.encode(row) + b"\n")
+        if corrupt:
+            click.echo(f"bgpdrift: {name}: {corrupt} lines or records could not be read", err=True)
+    out.flush()
+
+
+def rows(name: str, collector: str | None) -> Iterator[dict[str, Any]]:
+    """Read one file as the objects to print."""
+    from bgpdrift.bgp.sources import collector_of, kind_of, opened, unknown_format
+
+    with opened(name) as stream:
+        kind = kind_of(stream.head)
+        if kind == "mrt":
+            yield from _mrt_rows(stream, collector or collector_of(name))
+        elif kind in ("json", "text"):
+            yield from _json_rows(stream)
+        elif kind is None:
+            raise unknown_format(name)
+
+
+def _json_rows(stream: "Peeked") -> Iterator[dict[str, Any]]:
+    from bgpdrift.bgp.decoded import decoded
+    from bgpdrift.bgp.ris_frames import FrameDecoder
+    from bgpdrift.bgp.sources import lines_of
+
+    decoder = FrameDecoder()
+    for line in lines_of(stream):
+        if line.strip():
+            yield decoded(*decoder.decode_full(line))
+    if stream.problem:
+        yield {"kind": "corrupt", "reason": stream.problem}
+
+
+def _mrt_rows(stream: "Peeked", collector: str) -> Iterator[dict[str, Any]]:
+    from bgpdrift.bgp.decoded import decoded
+    from bgpdrift.bgp.mrt import read_stream
+    from bgpdrift.bgp.mrt_framing import Problems
+    from bgpdrift.bgp.ris_salvage import Details
+
+    problems = Problems()
+    for message, found in read_stream(stream, collector, problems):
+        yield from _corrupt(problems)
+        yield decoded(message, Details(found.med, found.aggregator, list(found.communities)))
+    yield from _corrupt(problems)
+
+
+def _corrupt(problems: "Problems") -> Iterator[dict[str, Any]]:
+    """Print what was met since the last message; taken out of the list, so that it stays short."""
+    for offset, reason in problems.first:
+        yield {"kind": "corrupt", "offset": offset, "reason": reason}
+    problems.first.clear()
