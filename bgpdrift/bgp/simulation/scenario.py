@@ -133,7 +133,7 @@ class Scenario:
     weekend : float
         Traffic of a weekend day relative to a working day.
     growth_per_year : float
-        Relative growth of the rate in a year, and of the table.
+        Relative growth of the rate in a year.
     resets_per_peer_day : float
         Ordinary session resets a peer and day.
     table_at_start : bool
