@@ -156,6 +156,7 @@ class Supervisor:
             await asyncio.sleep(0.01)
         self._journal.log("info", "supervisor.stopped", uptime_s=round(self._uptime_s(), 1))
         self._control.close()
+        self._outward.close()
         for name in self._units:
             self._loop.remove_reader(self._captures[name].fileno())
             self._loop.remove_reader(self._notify[name].fileno())

@@ -74,3 +74,9 @@ class Notifier:
     def stopping(self) -> None:
         """Say that the service ends because it was asked to."""
         self.send(STOPPING="1")
+
+    def close(self) -> None:
+        """Let go of the socket; what is sent afterwards goes nowhere."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None

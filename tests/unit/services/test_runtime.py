@@ -118,6 +118,7 @@ def test_a_word_the_manager_had_no_room_for_is_sent_with_the_next(tmp_path):
         notifier.ready("at work")
         assert b"READY=1" not in drained(receiver)
         notifier.send(STATUS="later")
+        notifier.close()
         text = receiver.recv(65536).decode()
     assert "READY=1" in text
     assert "STATUS=later" in text

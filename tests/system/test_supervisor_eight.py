@@ -1,0 +1,47 @@
+"""The eight services of bgpdrift under the supervisor, with a feed that cannot be reached."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).parents[2] / "run_all_services.py"
+pytestmark = pytest.mark.system
+
+
+def test_all_eight_become_ready_one_that_is_killed_comes_back_and_stop_leaves_none(tmp_path):
+    env = os.environ | {"BGPDRIFT_DATA_DIR": str(tmp_path / "data"), "BGPDRIFT_FEED__URL": "ws://127.0.0.1:9/"}
+
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        call = [sys.executable, str(PROGRAM), *arguments]
+        return subprocess.run(call, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    def services() -> dict[str, dict]:
+        return {service["name"]: service for service in json.loads(command("status", "--json").stdout)["services"]}
+
+    try:
+        started = command("start")
+        assert started.returncode == 0, started.stdout + started.stderr
+        before = services()
+        assert len(before) == 8
+        assert {service["state"] for service in before.values()} == {"ready"}
+        assert sum(service["rss_bytes"] for service in before.values()) < 600 * 2**20
+        assert "cannot reach" in before["ris_live_collector"]["message"]
+        assert "waiting for a model" in before["lstm_detector"]["message"]
+
+        victim = before["feature_aggregator"]["pid"]
+        os.kill(victim, signal.SIGKILL)
+        give_up_at = time.monotonic() + 15
+        while (now := services()["feature_aggregator"])["state"] != "ready" or now["pid"] == victim:
+            assert time.monotonic() < give_up_at, now
+            time.sleep(0.05)
+        pids = [service["pid"] for service in services().values()]
+    finally:
+        stopped = command("stop")
+    assert stopped.returncode == 0, stopped.stderr
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
