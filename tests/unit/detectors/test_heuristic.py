@@ -1,0 +1,137 @@
+"""The rules, with the default thresholds, on a collector they have never seen."""
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from bgpdrift.detectors.heuristic import Heuristic, learn
+from bgpdrift.detectors.interface import ModelContent
+from bgpdrift.detectors.preparation import SCALES_MIN
+from bgpdrift.detectors.rules import RULES
+from bgpdrift.errors import ArtifactError
+from bgpdrift.models.loading import ModelSource, builder
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory) -> Heuristic:
+    look = ModelSource(Path(tmp_path_factory.mktemp("none")), "heuristic", builder("heuristic", 360)).look()
+    assert look.loaded is not None
+    return look.loaded.detector
+
+
+def _rules(scores, row: int) -> dict[str, dict]:
+    return {rule["rule"]: rule for rule in scores.rules_fired[row]}
+
+
+@pytest.mark.parametrize("level", [20.0, 200.0, 20_000.0])
+def test_a_calm_collector_of_any_size_stays_below_every_threshold(detector, windows: ModuleType, level: float) -> None:
+    """Scale-free: one artifact for a collector of 20 and one of 20,000 announcements a minute."""
+    assert detector.score(windows.calm(1_500, level=level, first=600)).score.max() < 1.0
+
+
+@pytest.mark.parametrize("level", [40.0, 4_000.0])
+def test_an_update_storm_fires_its_rule_and_says_how_far_from_usual_it_is(detector, windows, level) -> None:
+    frame = windows.calm(700, level=level, first=600)
+    frame.features["announced"][650:] *= 20
+    frame.features["path_length_sum"][650:] *= 20
+    scores = detector.score(frame)
+    storm = _rules(scores, 60)["update_storm"]
+    assert scores.score[:50].max() < 1.0 <= scores.score[60]
+    assert storm["sufficient"]
+    assert storm["value"] > storm["threshold"] > storm["usual"]
+    assert 0.5 * level < storm["usual"] < 1.5 * level
+
+
+@pytest.mark.parametrize("rule", ["moas_new", "subprefix_new"])
+def test_a_few_hijacked_prefixes_fire_for_several_minutes_but_one_does_not(detector, windows, rule) -> None:
+    frame = windows.calm(700, first=600)
+    frame.features[rule][620] = 1
+    frame.features[rule][660] = 12
+    scores = detector.score(frame)
+    assert scores.score[:59].max() < 1.0
+    assert sum(rule in _rules(scores, row) for row in range(60, 70)) >= 3
+
+
+def test_a_silent_collector_with_the_feed_up_is_a_finding(detector, windows) -> None:
+    frame = windows.calm(700, first=600)
+    for values in frame.features.values():
+        values[660:] = 0.0
+    assert "silence" in _rules(detector.score(frame), 70)
+
+
+def test_a_gap_of_the_feed_is_no_silence(detector, windows) -> None:
+    frame = windows.calm(700, first=600)
+    for values in frame.features.values():
+        values[660:680] = 0.0
+    frame.quality["feed_gap"][660:680] = 1
+    scores = detector.score(frame)
+    assert set(scores.abstained[60:80]) == {"feed_gap"}
+    assert scores.score[80:].max() < 1.0
+
+
+def test_a_table_transfer_is_reported_as_explained_and_counts_for_nothing(detector, windows) -> None:
+    frame = windows.calm(700, first=600)
+    frame.features["announced"][660:663] *= 200
+    frame.features["path_length_sum"][660:663] *= 200
+    frame.quality["peer_reset"][660:663] = 1
+    scores = detector.score(frame)
+    assert scores.score.max() < 1.0
+    assert _rules(scores, 60)["update_storm"]["explained_by"] == "peer_reset"
+
+
+def test_a_hijack_during_a_table_transfer_still_counts(detector, windows) -> None:
+    frame = windows.calm(700, first=600)
+    frame.quality["peer_reset"][660:670] = 1
+    frame.features["moas_new"][661:670] = 20
+    assert detector.score(frame).score[60:70].max() >= 1.0
+
+
+def test_a_larger_storm_never_scores_lower(detector, windows) -> None:
+    found = []
+    for times in (1, 2, 4, 8, 16, 32, 64):
+        frame = windows.calm(620, first=600)
+        frame.features["announced"][610:] *= times
+        frame.features["path_length_sum"][610:] *= times
+        found.append(detector.score(frame).score[-1])
+    assert found == sorted(found)
+
+
+def test_rules_without_their_columns_abstain_and_the_others_go_on(detector, windows) -> None:
+    frame = windows.calm(700, first=600)
+    for name in ("moas_new", "edge_new", "path_length_sum", "visibility_loss"):
+        del frame.features[name]
+    frame.features["announced"][660:] *= 20
+    scores = detector.score(frame)
+    assert set(scores.abstained) == {""}
+    assert {"update_storm"} <= set(_rules(scores, 70)) <= {r.name for r in RULES} - {"moas_new", "path_length"}
+
+
+def test_learning_needs_enough_minutes_and_gives_a_threshold_for_every_rule_and_scale(windows) -> None:
+    content = learn([windows.calm(2_500)])
+    assert content.arrays["thresholds"].shape == (len(RULES), len(SCALES_MIN))
+    again = Heuristic.from_content(content)
+    assert again.score(windows.calm(2_500, first=500)).score.max() <= 1.0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"rules": ["no_such_rule"]},
+        {"scales_min": [1, 2]},
+    ],
+)
+def test_content_of_another_program_is_refused(windows, damage) -> None:
+    content = learn([windows.calm(200)])
+    with pytest.raises(ArtifactError, match="heuristic"):
+        Heuristic.from_content(
+            ModelContent("heuristic", content.feature_names, content.arrays, {**content.hyper_parameters, **damage})
+        )
+
+
+def test_thresholds_that_are_no_thresholds_are_refused() -> None:
+    with pytest.raises(ArtifactError, match="above 0"):
+        Heuristic(np.zeros((len(RULES), len(SCALES_MIN))))
+    with pytest.raises(ArtifactError, match="shape"):
+        Heuristic(np.ones((2, 2)))
