@@ -245,12 +245,11 @@ class CollectorWindows:
         if at.size:
             pairs = old_path[at].astype(np.int64) << 32 | path[at]
             distinct, back = np.unique(pairs, return_inverse=True)
-            distance[at] = np.array([self._distance(pair >> 32, pair & 0xFFFFFFFF) for pair in distinct.tolist()])[back]
+            old, new = distinct >> 32, distinct & 0xFFFFFFFF
+            hops = self.state.paths.hops_of(np.unique(np.concatenate([old, new])))
+            pairs_of = zip(old.tolist(), new.tolist(), strict=True)
+            distance[at] = np.array([Levenshtein.distance(hops[a], hops[b]) for a, b in pairs_of])[back]
         return distance
-
-    def _distance(self, old: int, new: int) -> int:
-        paths = self.state.paths
-        return int(Levenshtein.distance(paths.hops(old), paths.hops(new)))
 
     def _new_edges(self, path: NDArray[np.int32], announced: BoolArray) -> I64:
         """Count, at the first element of each path, the neighbouring pairs on it that are new."""
@@ -262,22 +261,17 @@ class CollectorWindows:
             return counts
         elements = np.flatnonzero(announced)[first[stale]]
         order = np.argsort(elements)  # of two paths that share a new pair, the one that came first brought it
-        rows = distinct[stale][order].tolist()
-        self.state.paths.edge_day[distinct[stale]] = (day + 1) & 0xFFFF
-        owner: dict[int, int] = {}
-        for element, row in zip(elements[order].tolist(), rows, strict=True):
-            hops = self.state.paths.hops(row)
-            for left, right in pairwise(hops):
-                if left != right and isinstance(left, int) and isinstance(right, int):
-                    owner.setdefault(left << 32 | right, element)
-        if owner:
-            pairs = np.fromiter(owner, dtype=np.uint64, count=len(owner))
+        elements, rows = elements[order], distinct[stale][order].astype(np.int64)
+        self.state.paths.edge_day[rows] = (day + 1) & 0xFFFF
+        edges, owner = self.state.paths.edges_of(rows)
+        pairs, brought = np.unique(edges, return_index=True)
+        if pairs.size:
             new = self._edges.note(pairs, day)
-            np.add.at(counts, np.fromiter(owner.values(), dtype=np.int64)[new], 1)
-            if not self.is_warming(self._tick):
+            np.add.at(counts, elements[owner[brought[new]]], 1)
+            if new.any() and not self.is_warming(self._tick):
                 window = self.window(self._tick)
-                for pair in pairs[new][:10].tolist():
-                    window.note("edges", (pair >> 32, pair & 0xFFFFFFFF))
+                for place in np.sort(brought[new])[:10].tolist():
+                    window.note("edges", (int(edges[place]) >> 32, int(edges[place]) & 0xFFFFFFFF))
         return counts
 
     def _visibility(self, rows: I64, change: NDArray[np.int8], keys: NDArray[np.uint64]) -> BoolArray:

@@ -202,6 +202,36 @@ class PathTable:
         offset = int(self._rows["offset"][row])
         return tuple(self._pool[offset : offset + int(self.length[row])].tolist())
 
+    def hops_of(self, rows: NDArray[np.int64]) -> dict[int, AsPath]:
+        """Give several distinct paths back, by row."""
+        starts = self._rows["offset"][rows].astype(np.int64)
+        ends = starts + self.length[rows]
+        pool = self._pool
+        spans = zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True)
+        found: dict[int, AsPath] = {row: tuple(pool[start:end].tolist()) for row, start, end in spans}
+        if self._with_sets:
+            found.update((row, path) for row, path in self._with_sets.items() if row in found)
+        return found
+
+    def edges_of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Give the neighbouring AS pairs of some paths, without repeats of one AS and without AS_SETs.
+
+        Returns
+        -------
+        pairs : ndarray of uint64
+            ``left << 32 | right``, path after path.
+        owner : ndarray of int64
+            For each, the index into ``rows`` of its path.
+        """
+        lengths = self.length[rows].astype(np.int64)
+        ends = np.cumsum(lengths)
+        shift = self._rows["offset"][rows].astype(np.int64) - (ends - lengths)
+        owner = np.repeat(np.arange(rows.size), lengths)
+        hops = self._pool[np.arange(owner.size) + shift[owner]].astype(np.uint64)
+        left, right = hops[:-1], hops[1:]
+        good = (owner[:-1] == owner[1:]) & (left != right) & (left != 0) & (right != 0)
+        return (left << np.uint64(32) | right)[good], owner[:-1][good]
+
     def keep(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Forget all paths but some, and number those anew in their old order.
 
