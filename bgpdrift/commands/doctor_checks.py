@@ -3,6 +3,7 @@
 A check decides only about its own subject and changes nothing. The feed is checked in `doctor_feed`.
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -132,14 +133,11 @@ def check_collector(loaded: Settings) -> Finding:
 
 def check_supervisor(loaded: Settings) -> Finding:
     """Look for the supervisor's control socket and knock."""
-    sockets = sorted(loaded.data_path.glob("*.sock")) if loaded.data_path.is_dir() else []
-    for path in sockets:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(2.0)
-            try:
-                connection.connect(str(path))
-            except OSError:
-                continue
+    path = loaded.data_path / "control.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(2.0)
+        with contextlib.suppress(OSError):  # not there, nobody behind it, or a path too long for a socket
+            connection.connect(str(path))
             return Finding("supervisor", "ok", f"runs, answers on {path.name}")
     return Finding("supervisor", "warn", "does not run", "python run_all_services.py start")
 

@@ -10,7 +10,7 @@ SQLite, for several processes on one file:
   transactions by its own rules (before INSERT, not before SELECT), so it is told to begin none: we do.
 - ``synchronous=NORMAL``: after a power loss the newest transactions may be gone, but only the newest, and all tables go
   back together, cursors with rows: the work is done again. `DURABLE` transactions are flushed (``FULL``) before they
-  return: for whoever deletes something outside the database once its rows are in (docs/decisions/0006-store.md).
+  return: for whoever deletes something outside the database once its rows are in (docs/decisions/0007-store.md).
 """
 
 import json
