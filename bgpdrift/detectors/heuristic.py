@@ -34,6 +34,8 @@ LEAST_HISTORY_MIN = 60
 """Clean minutes before a rule has an opinion."""
 LEAST_SPREADS, MOST_SPREADS = 3.0, 60.0
 """Bounds of a learned threshold: below 3 spreads nothing is unusual, and no calm sample may switch a rule off."""
+FURTHEST_BEYOND = 1.3
+"""A learned threshold is at most this many times the largest calm value."""
 LOWEST_EXCEEDANCE = -10.0
 TOP_FEATURES = 5
 _ABSTAIN = {INCOMPLETE: INCOMPLETE, FEED_GAP: FEED_GAP, "dropped": INCOMPLETE, WARMING: WARMING}
@@ -222,7 +224,9 @@ def measure(frame: WindowFrame, rules: Iterable[Rule] = RULES, history_minutes: 
         floor = np.stack([_least_spread(rule, level.median[i], minutes) for i, rule in enumerate(table)])
         present[:, scale], median[:, scale] = now, level.median
         away[:, scale] = direction * (now - level.median)
-        spread[:, scale] = np.maximum(np.where(direction > 0, level.above, level.below), floor)
+        # A short history does not yet know how far calm minutes stray: twice as far after an hour, a sixth after six.
+        young = 1.0 + LEAST_HISTORY_MIN / np.maximum(level.count, 1)
+        spread[:, scale] = np.maximum(np.where(direction > 0, level.above, level.below), floor) * young
         known[:, scale] = np.isfinite(now) & (level.count >= LEAST_HISTORY_MIN)
     factor = np.array([np.log(rule.factor) for rule in table])[:, None, None]
     minimum = np.array([_scaled(rule, rule.minimum) for rule in table])[:, None, None]
@@ -260,6 +264,10 @@ def learn(
             )
             if len(spreads) >= 1_000:
                 limit = fit_tail(spreads, 0.01).quantile(false_alarms_per_day / 1440.0)
+                # Smoothed minutes come in clusters, which mislead the tail: never below what a calm minute reached,
+                # never far beyond it.
+                most = float(spreads.max())
+                limit = float(np.clip(limit, most, FURTHEST_BEYOND * most))
                 thresholds[index, scale] = np.clip(limit, LEAST_SPREADS, MOST_SPREADS)
     columns = dict.fromkeys(name for rule in RULES for name in rule.needs)
     return ModelContent(

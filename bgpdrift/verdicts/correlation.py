@@ -116,7 +116,7 @@ class Correlator:
         since_closed = minute - int(row["closed_at"] or row["last_seen_at"])
         if since_closed > 60 * policy.reopen_minutes or minute < row["started_at"]:
             return False
-        if linked(own, footprint, by_collector=False):
+        if linked(own, footprint, at_once=False):
             return True
         # A collector alone is too weak a tie over an hour: the same kind of thing must be going on there again.
         return bool(own.collectors & footprint.collectors) and guess_kind(rules) == row["kind"]
@@ -224,11 +224,15 @@ def _footprint(verdict: Mapping[str, Any]) -> Footprint:
         frozenset({str(verdict["collector"])}),
         frozenset(int(origin) for origin in evidence.get("origins", ())),
         frozenset(map(str, evidence.get("prefixes", ()))),
+        frozenset(_rules([verdict])),
     )
 
 
 def _incident_footprint(row: Mapping[str, Any]) -> Footprint:
-    return Footprint(frozenset(row["collectors"]), frozenset(row["origins"]), frozenset(row["prefixes"]))
+    rules = row["explanation"].get("rule_minutes", {})
+    return Footprint(
+        frozenset(row["collectors"]), frozenset(row["origins"]), frozenset(row["prefixes"]), frozenset(rules)
+    )
 
 
 def _rules(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, float]:

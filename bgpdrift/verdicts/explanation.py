@@ -13,17 +13,15 @@ SIGNATURES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("origin hijack", ("moas_new",), "prefixes are announced by a network that is not their owner"),
     ("silence", ("silence", "peers_silent"), "far less is heard than usual though the feed is up"),
     ("session storm", ("session_storm",), "peers lost their sessions with the collector"),
-    ("leak", ("new_edges",), "many routes took new and longer ways: someone leaks"),
     ("outage", ("visibility_loss", "withdrawal_storm", "withdrawal_ratio"), "networks vanish from the Internet"),
-    ("flapping", ("prefix_instability",), "prefixes go and come back again and again"),
-    ("update storm", ("update_storm", "path_exploration"), "far more route changes than usual"),
-    ("path change", ("path_length", "path_change"), "routes moved to other or longer ways"),
+    ("update storm", ("update_storm", "path_exploration", "new_edges"), "far more route changes than usual"),
+    ("flapping", ("prefix_instability", "prefix_flapping"), "prefixes go and come back again and again"),
+    ("leak", ("path_length", "path_change"), "routes take longer ways: someone leaks them, or a main way is cut"),
     ("bogons", ("bogon", "too_specific"), "routes that should never leave a network are announced"),
 )
 """Kind, the rules that speak for it (each adds its strength), what it means; ties go to the earlier line."""
-FIRST_GUESS = 2.0
-"""A rule that names its cause outright (hijacks, leak) outweighs the churn that any incident causes."""
-_NAMES_CAUSE = {"subprefix_new": 4.0, "moas_new": 4.0, "new_edges": FIRST_GUESS, "prefix_instability": 1.2}
+_NAMES_CAUSE = {"subprefix_new": 4.0, "moas_new": 4.0}
+"""A rule that names its cause outright outweighs the churn that any incident brings along."""
 
 
 def guess_kind(rules: Mapping[str, float]) -> str:
@@ -43,7 +41,7 @@ def guess_kind(rules: Mapping[str, float]) -> str:
     """
     best, most = "unusual", 0.0
     for kind, names, _ in SIGNATURES:
-        strength = sum(_NAMES_CAUSE.get(name, 1.0) * rules.get(name, 0.0) for name in names) / len(names) ** 0.5
+        strength = sum(_NAMES_CAUSE.get(name, 1.0) * rules.get(name, 0.0) for name in names)
         if strength > most + 1e-9:
             best, most = kind, strength
     return best

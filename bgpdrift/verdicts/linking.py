@@ -1,4 +1,6 @@
-"""What belongs together: things that share an AS, an overlapping prefix or a collector, by union-find.
+"""What belongs together: things that share an AS, an overlapping prefix, a collector or a rule, by union-find.
+
+A shared rule ties what two collectors see of a cause that names no AS and no prefix, as a worm or a leak.
 
 Knows nothing of time or of incidents' lives; `bgpdrift.verdicts.correlation` asks.
 """
@@ -18,6 +20,7 @@ class Footprint:
     collectors: frozenset[str] = frozenset()
     origins: frozenset[int] = frozenset()
     prefixes: frozenset[str] = frozenset()
+    rules: frozenset[str] = frozenset()
 
 
 class UnionFind:
@@ -47,8 +50,8 @@ class UnionFind:
         self._parent[high] = low
 
 
-def linked(one: Footprint, other: Footprint, by_collector: bool = True) -> bool:
-    """Whether two footprints share an AS, an overlapping prefix or (if asked) a collector.
+def linked(one: Footprint, other: Footprint, at_once: bool = True) -> bool:
+    """Whether two footprints share an AS, an overlapping prefix or, if they are of one time, a collector or a rule.
 
     Examples
     --------
@@ -56,7 +59,7 @@ def linked(one: Footprint, other: Footprint, by_collector: bool = True) -> bool:
     >>> linked(half, Footprint(frozenset({"rrc01"}), prefixes=frozenset({"192.0.2.0/24"})))
     True
     """
-    if one.origins & other.origins or (by_collector and one.collectors & other.collectors):
+    if one.origins & other.origins or (at_once and (one.collectors & other.collectors or one.rules & other.rules)):
         return True
     if one.prefixes & other.prefixes:
         return True
@@ -85,6 +88,7 @@ def union(footprints: Iterable[Footprint]) -> Footprint:
         frozenset().union(*(part.collectors for part in parts)),
         frozenset().union(*(part.origins for part in parts)),
         frozenset().union(*(part.prefixes for part in parts)),
+        frozenset().union(*(part.rules for part in parts)),
     )
 
 
