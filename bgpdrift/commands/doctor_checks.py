@@ -133,12 +133,15 @@ def check_collector(loaded: Settings) -> Finding:
 
 def check_supervisor(loaded: Settings) -> Finding:
     """Look for the supervisor's control socket and knock."""
-    path = loaded.data_path / "control.sock"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+    run = loaded.data_path / "run"
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(2.0)
-        with contextlib.suppress(OSError):  # not there, nobody behind it, or a path too long for a socket
-            connection.connect(str(path))
-            return Finding("supervisor", "ok", f"runs, answers on {path.name}")
+        directory = os.open(run, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:  # by descriptor: a socket's address holds 107 bytes, a path may be longer
+            connection.connect(f"/proc/self/fd/{directory}/control.sock")
+        finally:
+            os.close(directory)
+        return Finding("supervisor", "ok", f"runs, answers on {run / 'control.sock'}")
     return Finding("supervisor", "warn", "does not run", "python run_all_services.py start")
 
 

@@ -151,3 +151,16 @@ def test_settings_that_cannot_be_read_are_the_only_finding():
     done = CliRunner().invoke(command, ["--json"])
     assert done.exit_code == 1
     assert [row["check"] for row in json.loads(done.output)] == ["settings"]
+
+
+def test_a_supervisor_is_found_behind_a_long_path_and_missed_when_it_went(tmp_path, monkeypatch):
+    loaded = at(tmp_path / ("long" * 30))
+    run = loaded.data_path / "run"
+    run.mkdir(parents=True)
+    monkeypatch.chdir(run)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind("control.sock")
+        server.listen(1)
+        assert checks.check_supervisor(loaded).level == "ok"
+    finding = checks.check_supervisor(loaded)
+    assert (finding.level, "start" in finding.mend) == ("warn", True)
