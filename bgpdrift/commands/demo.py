@@ -19,8 +19,8 @@ def command(folder: Path, scenario: str, limit: float) -> None:
     """Run all services on a simulated Internet and judge what they found."""
     import sys
 
-    from bgpdrift.commands.demo_run import run_demo
     from bgpdrift.commands.demo_report import show
+    from bgpdrift.commands.demo_run import run_demo
 
     report = run_demo(folder.absolute(), scenario, limit)
     show(report)

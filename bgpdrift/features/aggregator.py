@@ -206,9 +206,15 @@ class Aggregator:
                 collector.window(tick).quality["parse_errors"] += frames
                 return  # a frame that cannot be read names no collector: it is counted once, with the first of them
 
-    def idle(self) -> list[dict[str, Any]]:
-        """Close the windows that have ended although lateness has not passed: the feed is quiet, nobody is late."""
-        return self._close_through(int(self._time.now // LENGTH_S)) if self._time.now else []
+    def idle(self, quiet_s: float) -> list[dict[str, Any]]:
+        """Close the windows that have ended although lateness has not passed: the feed is quiet, nobody is late.
+
+        Parameters
+        ----------
+        quiet_s : float
+            Seconds of wall time without a frame. While nothing comes, event time is taken to pass no faster than that.
+        """
+        return self._close_through(int((self._time.now + quiet_s) // LENGTH_S)) if self._time.now else []
 
     def flush(self) -> list[dict[str, Any]]:
         """Close all windows, also the one that has not ended: a file is at its end."""

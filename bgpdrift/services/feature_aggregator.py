@@ -54,6 +54,7 @@ class FeatureAggregator:
                 self._begin_without_state(cursor, "there is no checkpoint")
             else:
                 self._warm_up()
+                self._save()  # so that a crash before the next one begins again here, not without state
             return
         except InputError as error:
             self._begin_without_state(cursor, str(error))
@@ -80,6 +81,7 @@ class FeatureAggregator:
         """Read a few segments, store the windows they closed, save the state when it is time."""
         segments = self._reader.segments_after(self._position)
         rows: list[dict[str, Any]] = []
+        before = self._aggregator.messages
         for segment in segments[:_SEGMENTS_A_STEP]:
             if self._position and segment.sequence != self._position + 1:
                 self._log.warning("spool.gap", expected=self._position + 1, found=segment.sequence)
@@ -87,10 +89,10 @@ class FeatureAggregator:
             rows += self._read(segment)
             self._position = segment.sequence
         now = self._clock.monotonic()
-        if segments:
+        if self._aggregator.messages > before:
             self._quiet_since, self._idle_closed = now, False
-        elif not self._idle_closed and now - self._quiet_since >= self._settings.windows.idle_close_s:
-            rows += self._aggregator.idle()
+        elif not segments and not self._idle_closed and now - self._quiet_since >= self._settings.windows.idle_close_s:
+            rows += self._aggregator.idle(now - self._quiet_since)
             self._idle_closed = True
         if segments or rows:
             self._write(rows)
@@ -132,7 +134,7 @@ class FeatureAggregator:
         written_at = self._clock.now()
         for row in rows:
             row["written_at"] = written_at
-        details = {"closed_before_s": self._aggregator.closed_before_s, "messages": self._aggregator.messages}
+        details: dict[str, Any] = {"closed_before_s": self._aggregator.closed_before_s, "messages": self._aggregator.messages}
         details |= {"duplicates": self._aggregator.duplicates, "event_time": self._aggregator.now}
         self._store.write_windows(rows, Cursor(NAME, self._position, details))
         self._windows += len(rows)

@@ -1,0 +1,95 @@
+"""Real BGP through the running system: replayed archives, killed services, the same windows as from the files."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bgpdrift.store import open_store
+from bgpdrift.store.window_columns import FEATURE_NAMES
+
+pytestmark = [pytest.mark.system, pytest.mark.shared_data, pytest.mark.timeout(240)]
+
+FIRST, LAST = 1356999240, 1357001940  # 2013-01-01 00:14 and 00:59 UTC
+
+
+def wait_for(condition: Callable[[], bool], what: str, limit_s: float = 120.0) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def replay(files: list[Path], speed: str) -> Iterator[str]:
+    command = [sys.executable, "-m", "bgpdrift.cli", "replay", *map(str, files), "--listen", "127.0.0.1:0", "--speed", speed]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert server.stdout is not None
+        yield server.stdout.readline().removeprefix("listening on ").strip()
+    finally:
+        server.terminate()
+        server.wait(10)
+        assert server.stdout is not None
+        server.stdout.close()
+
+
+@contextlib.contextmanager
+def system(data: Path, url: str) -> Iterator[Callable[[], dict[str, Any]]]:
+    environment = {**os.environ, "BGPDRIFT_DATA_DIR": str(data), "BGPDRIFT_FEED__URL": url}
+    # Longer than a restart takes on a busy machine: a pause is no end.
+    environment["BGPDRIFT_WINDOWS__IDLE_CLOSE_S"] = "12"
+
+    def manage(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "run_all_services", *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+    started = manage("start")
+    try:
+        assert started.returncode == 0, started.stdout + started.stderr
+
+        def status() -> dict[str, Any]:
+            services = json.loads(manage("status", "--json").stdout)["services"]
+            return {service["name"]: service for service in services}
+
+        yield status
+    finally:
+        manage("stop")
+
+
+def test_services_killed_in_the_middle_of_a_replay_lose_and_double_nothing(shared_data: Path, tmp_path: Path) -> None:
+    """Windows of the running system equal those of `bgpdrift features`, with kill -9 of collector and aggregator."""
+    files = sorted((shared_data / "mrt").glob("gobgpdump-20130101-arch*.mrt.gz"))
+    lines = subprocess.run(
+        [sys.executable, "-m", "bgpdrift.cli", "features", *map(str, files)], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    expected = {row["window_start"]: row for row in map(json.loads, lines)}
+
+    with replay(files, "120") as url, system(tmp_path / "data", url) as status:
+        store = open_store(f"sqlite:///{tmp_path / 'data' / 'bgpdrift.sqlite3'}")
+
+        def newest() -> int:
+            return max((row["window_start"] for row in store.windows_between(FIRST - 60, LAST + 600)), default=0)
+
+        for service, minute in (("ris_live_collector", 8), ("feature_aggregator", 16), ("ris_live_collector", 24)):
+            wait_for(lambda minute=minute: newest() >= FIRST + minute * 60, f"minute {minute}")  # type: ignore[misc]
+            pid = status()[service]["pid"]
+            os.kill(pid, signal.SIGKILL)
+            wait_for(lambda pid=pid, name=service: status()[name]["pid"] not in (pid, None), f"{service} again")  # type: ignore[misc]
+        wait_for(lambda: newest() >= LAST, "the last minute")
+        rows = store.windows_between(FIRST, LAST + 60)
+        store.close()
+
+    assert [row["window_start"] for row in rows] == list(range(FIRST, LAST + 60, 60))
+    for row in rows:
+        for name in FEATURE_NAMES:
+            assert row[name] == pytest.approx(expected[row["window_start"]][name]), (row["window_start"], name)
+    assert not any(row["feed_gap"] or row["dropped"] or row["incomplete"] for row in rows)
