@@ -161,15 +161,12 @@ class AttributeReader:
             elif kind == _AS4_AGGREGATOR and not as4:
                 aggregator4 = block[at:after]
             at = after
-        if path4 is not None or aggregator4:
-            if result.aggregator_asn not in (None, _AS_TRANS):
-                path4 = (
-                    None  # a two-byte speaker aggregated after it was set: neither is true any more (RFC 6793, 4.2.3)
-                )
-            elif aggregator4 and result.aggregator_asn is not None:
-                _aggregator(result, aggregator4)
-            if path4 is not None:
-                path = merge(path, path4)
+        if aggregator4 and result.aggregator_asn == _AS_TRANS:
+            _aggregator(result, aggregator4)
+        elif aggregator4 and result.aggregator_asn is not None:
+            path4 = None  # a two-byte speaker aggregated since: neither is true any more (RFC 6793, 4.2.3)
+        if path4 is not None:
+            path = merge(path, path4)
         result.path = hops(path)
         return result
 
