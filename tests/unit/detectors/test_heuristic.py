@@ -45,10 +45,12 @@ def test_an_update_storm_fires_its_rule_and_says_how_far_from_usual_it_is(detect
 
 
 @pytest.mark.parametrize("rule", ["moas_new", "subprefix_new"])
-def test_a_few_hijacked_prefixes_fire_for_several_minutes_but_one_does_not(detector, windows, rule) -> None:
+def test_a_burst_of_hijacked_prefixes_fires_for_several_minutes_but_one_prefix_does_not(
+    detector, windows, rule
+) -> None:
     frame = windows.calm(700, first=600)
     frame.features[rule][620] = 1
-    frame.features[rule][660] = 12
+    frame.features[rule][660] = 60
     scores = detector.score(frame)
     assert scores.score[:59].max() < 1.0
     assert sum(rule in _rules(scores, row) for row in range(60, 70)) >= 3

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bgpdrift.detectors.interface import FloatArray, WindowFrame
-from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES
+from bgpdrift.store.window_columns import FEATURE_NAMES, FEATURES, QUALITY, QUALITY_NAMES
 
 START = 1_788_220_800
 
@@ -19,6 +19,7 @@ def calm(minutes: int = 1_500, level: float = 200.0, seed: int = 1, first: int =
     features["announced"] = announced
     features["messages"] = announced * 0.5 + 1.0
     features["withdrawn"] = rng.poisson(0.1 * announced).astype(float)
+    features["withdrawn_prefixes"] = np.ceil(0.6 * features["withdrawn"])
     features["peers"] = rng.binomial(20, 0.9, minutes).astype(float)
     features["path_length_sum"] = np.round(announced * rng.normal(4.5, 0.1, minutes))
     features["edit_distance_sum"] = features["implicit_withdrawal"] * 2.0
@@ -34,8 +35,8 @@ def rows_of(frame: WindowFrame) -> list[dict[str, object]]:
             "collector": frame.collector,
             "peer": frame.peer,
             "evidence": {},
-            **{name: float(values[i]) for name, values in frame.features.items()},
-            **{name: float(values[i]) for name, values in frame.quality.items()},
+            **{c.name: c.kind(frame.features[c.name][i]) for c in FEATURES},
+            **{c.name: c.kind(frame.quality[c.name][i]) for c in QUALITY},
         }
         for i, start in enumerate(frame.window_start)
     ]

@@ -1,0 +1,51 @@
+"""Hourly histograms: exact, additive, compact."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bgpdrift.drift.histogram import SMALLEST, Histogram, bin_of, middle_of
+
+VALUES = st.floats(-1e12, 1e12)
+
+
+@given(VALUES)
+def test_a_bin_is_within_one_per_cent_of_all_it_holds(value: float) -> None:
+    if abs(value) >= SMALLEST:
+        assert middle_of(bin_of(value)) == pytest.approx(value, rel=0.0101)
+    else:
+        assert bin_of(value) == 0
+
+
+@given(st.lists(VALUES), st.lists(VALUES))
+def test_merging_is_folding_all_of_it(one: list[float], other: list[float]) -> None:
+    merged, whole = Histogram.of(one) + Histogram.of(other), Histogram.of(one + other)
+    assert merged.counts == whole.counts
+    assert math.isclose(merged.total, whole.total, rel_tol=1e-9, abs_tol=1e-3)
+
+
+@given(st.lists(VALUES))
+def test_bytes_hold_all_of_it(values: list[float]) -> None:
+    histogram = Histogram.of(values)
+    assert Histogram.from_bytes(histogram.to_bytes(), histogram.total, histogram.squares) == histogram
+    assert len(histogram.to_bytes()) <= 1 + 5 * max(1, len(values))
+
+
+@given(st.tuples(VALUES, VALUES))
+def test_bins_keep_the_order_of_values(pair: tuple[float, float]) -> None:
+    low, high = sorted(pair)
+    assert bin_of(low) <= bin_of(high)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="no finite value"):
+        Histogram.of([value])
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x07", b"\x01\x80", b"\x01\x02"])
+def test_damaged_bytes_are_refused(raw: bytes) -> None:
+    with pytest.raises(ValueError, match="histogram"):
+        Histogram.from_bytes(raw, 0.0, 0.0)

@@ -1,0 +1,74 @@
+"""The decision table of the ensemble, line by line."""
+
+import pytest
+
+from bgpdrift.verdicts.ensemble import WAITING, EnsemblePolicy, Opinion, debounced, decide
+
+POLICY = EnsemblePolicy({"lstm": 0.4, "isolation_forest": 0.3, "heuristic": 0.3})
+CALM = Opinion(p_value=0.5)
+SURE = Opinion(p_value=1e-8, is_alarm=True)
+SILENT = Opinion(abstained=WAITING)
+STORM = {"rule": "update_storm", "sufficient": True}
+WEAK = {"rule": "path_length", "sufficient": False}
+EXPLAINED = {**STORM, "explained_by": "peer_reset"}
+
+
+def _decide(lstm: Opinion, forest: Opinion, heuristic: Opinion, reset: bool = False):
+    return decide({"lstm": lstm, "isolation_forest": forest, "heuristic": heuristic}, POLICY, reset)
+
+
+@pytest.mark.parametrize(
+    ("opinions", "exceeds"),
+    [
+        ((SILENT, SILENT, SILENT), False),
+        ((SILENT, SILENT, Opinion(1e-3, True, rules_fired=[STORM])), True),
+        ((CALM, CALM, Opinion(1e-3, True, rules_fired=[STORM])), True),
+        ((SILENT, SILENT, Opinion(1e-3, False, rules_fired=[STORM])), False),
+        ((SILENT, SILENT, Opinion(1e-3, True, rules_fired=[WEAK])), False),
+        ((SILENT, SILENT, Opinion(1e-5, True, rules_fired=[WEAK])), True),
+        ((CALM, CALM, Opinion(1e-12, True, rules_fired=[WEAK])), False),
+        ((SURE, SURE, CALM), True),
+        ((SURE, CALM, CALM), False),
+        ((Opinion(1e-3, True), Opinion(1e-3, True), CALM), False),
+        ((Opinion(1e-12, False), Opinion(1e-12, False), CALM), False),
+    ],
+)
+def test_each_line_of_the_table(opinions, exceeds: bool) -> None:
+    assert _decide(*opinions).exceeds is exceeds
+
+
+def test_a_silent_detector_is_named_and_pulls_nothing_down() -> None:
+    """The weights are shared out among those who vote: an absent detector is no zero."""
+    verdict = _decide(SILENT, SILENT, Opinion(1e-6, True, rules_fired=[WEAK]))
+    assert verdict.combined == pytest.approx(6.0)
+    assert verdict.abstaining == {"lstm": WAITING, "isolation_forest": WAITING}
+    assert set(verdict.votes) == set(verdict.p_values) == {"heuristic"}
+
+
+def test_weights_decide_how_much_each_says() -> None:
+    verdict = _decide(Opinion(1e-10), Opinion(1.0), Opinion(1.0))
+    assert verdict.combined == pytest.approx(4.0)
+    assert verdict.maximum == pytest.approx(10.0)
+    assert not verdict.majority
+
+
+def test_a_table_transfer_explains_what_looks_like_a_storm() -> None:
+    verdict = _decide(SURE, SURE, Opinion(0.5, rules_fired=[EXPLAINED]), reset=True)
+    assert not verdict.exceeds
+    assert verdict.explained_by == "peer_reset"
+
+
+def test_a_hijack_during_a_table_transfer_is_an_alarm() -> None:
+    hijack = {"rule": "moas_new", "sufficient": True}
+    verdict = _decide(SILENT, SILENT, Opinion(1e-6, True, rules_fired=[EXPLAINED, hijack]), reset=True)
+    assert verdict.exceeds
+    assert verdict.explained_by == ""
+
+
+@pytest.mark.parametrize(
+    ("exceeding", "anomaly"),
+    [([120], False), ([60, 120], True), ([0, 120], True), ([0, 60], False), ([-60, 120], False), ([120, 180], False)],
+)
+def test_two_of_three_minutes_of_event_time(exceeding: list[int], anomaly: bool) -> None:
+    """Verdicts of the future and gaps count for nothing; only a minute that exceeds itself is an anomaly."""
+    assert debounced([(start, True) for start in exceeding], 120, POLICY) is anomaly
