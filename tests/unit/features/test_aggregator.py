@@ -1,0 +1,258 @@
+"""Event time, lateness, gaps, repetitions, sessions and caps, as an operator would tell them."""
+
+from typing import Any
+
+import pytest
+
+from bgpdrift.bgp.messages import Announcement, Message
+from bgpdrift.features.aggregator import Aggregator
+from bgpdrift.settings import WindowSettings
+
+T0 = 1_700_000_040
+
+
+def announce(
+    time: float, prefix: str = "193.0.0.0/21", path: Any = (3333, 12654), peer: str = "p", **more: Any
+) -> Message:
+    groups = [Announcement("n", [prefix])]
+    return Message(time, peer=peer, host="rrc00", type="UPDATE", path=path, origin="IGP", announcements=groups, **more)
+
+
+def withdraw(time: float, prefix: str = "193.0.0.0/21", peer: str = "p") -> Message:
+    return Message(time, peer=peer, host="rrc00", type="UPDATE", withdrawals=[prefix])
+
+
+def state(time: float, word: str, peer: str = "p") -> Message:
+    return Message(time, peer=peer, host="rrc00", type="STATE", state=word)
+
+
+def windows(*messages: Message, **settings: Any) -> list[dict[str, Any]]:
+    aggregator = Aggregator(WindowSettings(**settings))
+    return aggregator.add(messages) + aggregator.flush()
+
+
+def test_a_window_closes_thirty_seconds_after_its_end_in_event_time() -> None:
+    aggregator = Aggregator(WindowSettings())
+
+    assert aggregator.add([announce(T0), announce(T0 + 89.9)]) == []
+    (row,) = aggregator.add([announce(T0 + 90)])
+
+    assert (row["window_start"], row["messages"]) == (T0, 1)
+
+
+def test_a_message_after_its_window_closed_counts_as_late_and_still_moves_the_state() -> None:
+    rows = windows(
+        announce(T0), announce(T0 + 100), announce(T0 + 1, "193.0.8.0/21"), announce(T0 + 101, "193.0.8.0/21")
+    )
+
+    assert [row["late"] for row in rows] == [0, 1]
+    assert rows[0]["announced"] == 1
+    assert rows[1]["duplicate"] == 2  # both prefixes were known, one from the late message
+
+
+def test_minutes_without_a_message_have_a_window_of_zeros() -> None:
+    rows = windows(announce(T0), announce(T0 + 240))
+
+    assert [(row["window_start"] - T0, row["messages"]) for row in rows] == [
+        (0, 1),
+        (60, 0),
+        (120, 0),
+        (180, 0),
+        (240, 1),
+    ]
+
+
+def test_a_collector_that_falls_silent_still_has_windows() -> None:
+    other = announce(T0 + 1)
+    other.host = "rrc01.ripe.net"
+    rows = windows(other, announce(T0), announce(T0 + 120))
+
+    assert [row["messages"] for row in rows if row["collector"] == "rrc01"] == [1, 0, 0]
+
+
+def test_a_router_with_a_clock_a_day_ahead_closes_no_window() -> None:
+    aggregator = Aggregator(WindowSettings())
+
+    rows = aggregator.add([announce(T0), announce(T0 + 86_400), announce(T0 + 1), announce(T0 + 95)])
+
+    assert [row["window_start"] for row in rows] == [T0]
+    assert aggregator.refused_times == 1
+
+
+def test_a_first_message_with_a_wrong_clock_does_not_set_the_time() -> None:
+    aggregator = Aggregator(WindowSettings())
+
+    aggregator.add([announce(T0 + 10 * 86_400), *(announce(T0 + n) for n in range(5))])
+
+    assert aggregator.now == T0 + 4
+
+
+def test_a_stream_that_really_jumps_ahead_is_believed_once_others_confirm_it() -> None:
+    rows = windows(announce(T0), *(announce(T0 + 7200 + n / 10) for n in range(60)))
+
+    assert rows[-1]["window_start"] == T0 + 7200
+    assert rows[-1]["messages"] == 60
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), -5.0, 0.0])
+def test_a_time_that_is_none_is_refused(time: float) -> None:
+    aggregator = Aggregator(WindowSettings())
+
+    aggregator.add([announce(T0), announce(time), announce(T0 + 1)])
+
+    assert (aggregator.messages, aggregator.refused_times) == (2, 1)
+
+
+def test_a_message_sent_again_after_a_reconnect_counts_once_and_proves_that_nothing_is_missing() -> None:
+    aggregator = Aggregator(WindowSettings())
+    first, second = announce(T0, id="p-018c0000000a0001"), announce(T0 + 1, id="p-018c0000000b0001")
+    aggregator.add([first, second])
+    aggregator.connected()
+
+    aggregator.add([second, announce(T0 + 2, id="p-018c0000000c0001")])
+    (row,) = aggregator.flush()
+
+    assert (row["messages"], row["feed_gap"], aggregator.duplicates) == (3, 0, 1)
+
+
+def test_the_time_between_two_connections_that_do_not_overlap_is_a_gap() -> None:
+    aggregator = Aggregator(WindowSettings())
+    aggregator.add([announce(T0 + 5)])
+    aggregator.connected()
+    rows = aggregator.add([announce(T0 + 130)]) + aggregator.flush()
+
+    assert [row["feed_gap"] for row in rows] == [1, 1, 1]
+
+
+def test_frames_the_collector_dropped_are_counted_and_mark_their_windows() -> None:
+    aggregator = Aggregator(WindowSettings())
+    aggregator.add([announce(T0), announce(T0 + 70)])
+    aggregator.lost(T0 + 61, T0 + 65, "dropped", 7)
+
+    rows = aggregator.flush()
+
+    assert [(row["dropped"], row["incomplete"]) for row in rows] == [(0, 1), (7, 1)]  # the first began unseen
+
+
+def test_a_session_that_leaves_established_forgets_its_routes_and_is_no_loss_of_visibility() -> None:
+    stream = [announce(T0, peer=peer) for peer in "abc"]
+    stream += [state(T0 + 61, "down", "a"), state(T0 + 62, "down", "b"), announce(T0 + 63, peer="a")]
+
+    last = windows(*stream)[-1]
+
+    assert (last["session_down"], last["new"], last["visibility_loss"]) == (2, 1, 0)
+
+
+def test_withdrawals_by_most_peers_are_a_loss_of_visibility() -> None:
+    stream = [announce(T0, peer=peer) for peer in "abcdef"]
+    stream += [withdraw(T0 + 7200 + n, peer=peer) for n, peer in enumerate("abcd")]
+    aggregator = Aggregator(WindowSettings(max_jump_s=86_400))
+
+    rows = aggregator.add(stream) + aggregator.flush()
+
+    assert rows[-1]["visibility_loss"] == 1
+    assert rows[-1]["evidence"]["visibility"][0][:2] == ["193.0.0.0/21", 12654]
+
+
+def test_a_table_transfer_after_a_reset_is_marked_until_it_is_over() -> None:
+    routes = [f"20.0.{n}.0/24" for n in range(60)]
+    stream = [announce(T0, prefix) for prefix in routes] + [state(T0 + 70, "down"), state(T0 + 100, "up")]
+    stream += [announce(T0 + 110 + n, prefix) for n, prefix in enumerate(routes)]
+    stream += [announce(T0 + 400, routes[0])]
+
+    rows = windows(*stream)
+
+    assert [row["peer_reset"] for row in rows] == [0, 1, 1, 0, 0, 0, 0]
+
+
+def test_a_second_origin_is_new_once_a_day() -> None:
+    day = 86_400
+    stream = [
+        announce(T0),
+        announce(T0 + 1, path=(1, 666), peer="q"),
+        announce(T0 + 2),
+        announce(T0 + 3, path=(1, 666), peer="q"),
+    ]
+    aggregator = Aggregator(WindowSettings(max_jump_s=10 * day))
+
+    again = [announce(T0 + 2 * day), announce(T0 + 2 * day + 1, path=(1, 666), peer="q")]
+
+    rows = aggregator.add([*stream, *again]) + aggregator.flush()
+
+    assert [sum(row["moas_new"] for row in part) for part in (rows[:1], rows[1:])] == [1, 1]
+    assert rows[0]["evidence"]["moas"] == [["193.0.0.0/21", 12654, 666]]
+
+
+def test_a_more_specific_prefix_of_another_origin_is_told_with_what_covers_it() -> None:
+    rows = windows(announce(T0), announce(T0 + 1, "193.0.1.0/24", path=(1, 666)), announce(T0 + 2, "193.0.2.0/24"))
+
+    assert rows[0]["subprefix_new"] == 1
+    assert rows[0]["evidence"]["subprefix"] == [["193.0.1.0/24", 666, "193.0.0.0/21", 12654]]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "column"),
+    [
+        ("10.1.0.0/16", (1, 2), "bogon"),
+        ("8.8.8.0/24", (1, 64512, 2), "bogon"),
+        ("8.8.8.0/24", (1, 2, 1), "path_loop"),
+        ("8.8.8.128/25", (1, 2), "too_specific"),
+        ("2a00:1450::/49", (1, 2), "too_specific"),
+        ("8.8.8.0/24", (1, 2, 2), "prepended"),
+        ("8.8.8.0/24", (1, (2, 3)), "as_set"),
+    ],
+)
+def test_each_oddity_of_an_announcement_is_counted_in_its_column(prefix: str, path: Any, column: str) -> None:
+    odd = ("bogon", "path_loop", "too_specific", "prepended", "as_set")
+    (row,) = windows(announce(T0, prefix, path))
+
+    assert {name: row[name] for name in odd} == {name: int(name == column) for name in odd}
+
+
+def test_a_pair_of_neighbours_is_new_until_it_is_known_and_again_after_seven_days() -> None:
+    aggregator = Aggregator(WindowSettings(max_jump_s=1e9))
+
+    rows = aggregator.add([announce(T0), announce(T0 + 61), announce(T0 + 9 * 86_400)]) + aggregator.flush()
+
+    assert [rows[0]["edge_new"], rows[1]["edge_new"], rows[-1]["edge_new"]] == [1, 0, 1]
+
+
+def test_the_state_stays_within_its_cap_and_says_what_it_forgot() -> None:
+    cap = 8_000_000
+    aggregator = Aggregator(WindowSettings(max_state_bytes=cap), deduplicate=False)
+    rows: list[dict[str, Any]] = []
+    for part in range(40):
+        texts = [
+            f"{20 + n // 65_536}.{n // 256 % 256}.{n % 256}.0/24" for n in range(part * 10_000, (part + 1) * 10_000)
+        ]
+        groups = [Announcement("n", texts)]
+        message = Message(
+            T0 + part, peer="p", host="rrc00", type="UPDATE", path=(1, part), origin="IGP", announcements=groups
+        )
+        rows += aggregator.add([message])
+    rows += aggregator.flush()
+
+    assert aggregator.state_bytes <= cap * 1.1
+    assert rows[0]["evicted"] > 0
+    assert rows[0]["announced"] == 400_000
+    assert rows[0]["new"] == 400_000
+
+
+def test_the_busiest_peers_have_windows_of_their_own_that_add_up() -> None:
+    stream = [announce(T0 + n / 10, f"20.0.{n}.0/24", peer="a" if n % 4 else "b") for n in range(40)]
+
+    rows = windows(*stream, per_peer=2)
+
+    whole, *own = rows
+    assert sorted(row["peer"] for row in own) == ["a", "b"]
+    for name in ("messages", "announced", "new", "path_length_sum", "edge_new"):
+        assert sum(row[name] for row in own) == whole[name], name
+
+
+def test_a_table_dump_warms_the_state_without_a_window() -> None:
+    aggregator = Aggregator(WindowSettings())
+
+    assert aggregator.warm_up([announce(T0 - 3600)]) == 1
+    rows = aggregator.add([announce(T0)]) + aggregator.flush()
+
+    assert [(row["duplicate"], row["new"], row["warming"]) for row in rows] == [(1, 0, 0)]
