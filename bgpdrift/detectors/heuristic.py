@@ -37,6 +37,8 @@ LEAST_SPREADS, MOST_SPREADS = 3.0, 60.0
 FURTHEST_BEYOND = 1.3
 """A learned threshold is at most this many times the largest calm value."""
 LOWEST_EXCEEDANCE = -10.0
+LEAST_SPREAD_LEVEL, LEAST_SPREAD_VOLUME, LEAST_SPREAD_EVENTS = 0.03, 0.05, 0.5
+"""Smallest spreads on the log scale: 3 % of a path length, 5 % of a volume, half an event over none."""
 TOP_FEATURES = 5
 _ABSTAIN = {INCOMPLETE: INCOMPLETE, FEED_GAP: FEED_GAP, "dropped": INCOMPLETE, WARMING: WARMING}
 _BLIND = -np.inf
@@ -208,6 +210,7 @@ def measure(frame: WindowFrame, rules: Iterable[Rule] = RULES, history_minutes: 
         hole = bad | (reset & rule.reset_explains) | (warming & (rule.form == "events"))
         raw[index] = grid.spread(np.where(hole, np.nan, values))
     events = np.array([rule.form == "events" for rule in table])
+    levels = np.array([rule.form == "level" for rule in table])
     shape = (len(table), len(SCALES_MIN), len(rows))
     present, median, away, spread = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape), np.ones(shape)
     known = np.zeros(shape, bool)
@@ -221,7 +224,7 @@ def measure(frame: WindowFrame, rules: Iterable[Rule] = RULES, history_minutes: 
             now = np.where(np.isfinite(now), now, as_it_is)
         level = usual(smoothed, rows, grid.first_minute, history_minutes)
         direction = np.array([rule.direction for rule in table])[:, None]
-        floor = np.stack([_least_spread(rule, level.median[i], minutes) for i, rule in enumerate(table)])
+        floor = _least_spread(levels, events, level.median, minutes)
         present[:, scale], median[:, scale] = now, level.median
         away[:, scale] = direction * (now - level.median)
         # A short history does not yet know how far calm minutes stray: twice as far after an hour, a sixth after six.
@@ -231,7 +234,7 @@ def measure(frame: WindowFrame, rules: Iterable[Rule] = RULES, history_minutes: 
     factor = np.array([np.log(rule.factor) for rule in table])[:, None, None]
     minimum = np.array([_scaled(rule, rule.minimum) for rule in table])[:, None, None]
     upward = np.array([rule.direction > 0 for rule in table])[:, None, None]
-    level_rule = np.array([rule.form == "level" for rule in table])[:, None, None]
+    level_rule = levels[:, None, None]
     # A level's minimum lies at any place of the log scale, so that it is a difference there; a count's is a share.
     reached = np.where(upward, present, median)
     size = np.where(level_rule, 1.0 + reached - minimum, reached / np.where(level_rule, 1.0, minimum))
@@ -302,14 +305,15 @@ def _readable(rule: Rule, scaled: float) -> float:
     return float(f"{max(value, 0.0):.4g}")
 
 
-def _least_spread(rule: Rule, median: FloatArray, minutes: int) -> FloatArray:
+def _least_spread(
+    levels: npt.NDArray[np.bool_], events: npt.NDArray[np.bool_], median: FloatArray, minutes: int
+) -> FloatArray:
     """Spread that counting alone causes: a collector with no scatter at all is just too quiet to show it."""
-    if rule.form == "level":
-        return np.full_like(median, 0.03)
-    if rule.form == "events":
-        return 0.5 / np.sqrt(1.0 + np.expm1(np.nan_to_num(median)))
+    count = np.exp(np.where(levels[:, None] | np.isnan(median), 0.0, median))  # usual + 1
     independent = 1.0 if minutes == 1 else 2.0 * minutes
-    return np.maximum(0.05, np.sqrt(1.0 / ((1.0 + np.expm1(np.nan_to_num(median))) * independent)))
+    volume = np.maximum(LEAST_SPREAD_VOLUME, 1.0 / np.sqrt(count * independent))
+    rare = LEAST_SPREAD_EVENTS / np.sqrt(count)
+    return np.where(levels[:, None], LEAST_SPREAD_LEVEL, np.where(events[:, None], rare, volume))
 
 
 def _reasons(frame: WindowFrame, score: FloatArray) -> tuple[str, ...]:

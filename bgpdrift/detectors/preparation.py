@@ -109,10 +109,15 @@ def smooth(values: FloatArray, scale_min: int, total: bool = False) -> FloatArra
     length = scale_min * FILTER_LENGTHS
     weights = np.exp(-np.arange(length) / scale_min)
     known = np.isfinite(values)
-    series = np.concatenate([np.where(known, values, 0.0), known.astype(np.float64)])
+    holed = np.flatnonzero(~known.all(axis=1))
+    # Filtering the mask tells each value's share of weight; series without a hole share the ramp of their beginning.
+    series = np.concatenate([np.where(known, values, 0.0), known[holed].astype(np.float64)])
     padded = np.concatenate([np.zeros((len(series), length - 1)), series], axis=1)
     filtered = sliding_window_view(padded, length, axis=1) @ weights[::-1].copy()
-    sums, weight = filtered[: len(values)], filtered[len(values) :]
+    sums = filtered[: len(values)]
+    ramp = np.cumsum(weights)[np.minimum(np.arange(values.shape[1]), length - 1)]
+    weight = np.repeat(ramp[None, :], len(values), axis=0)
+    weight[holed] = filtered[len(values) :]
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = sums / weight
     mean[(weight < LEAST_WEIGHT * weights.sum()) | ~known] = np.nan
