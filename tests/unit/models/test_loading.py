@@ -97,3 +97,12 @@ def test_the_default_says_what_it_was_learned_from() -> None:
     assert artifact.training["rows"] >= 10_000
     assert artifact.training["calibration_rows"] >= 5_000
     assert artifact.metrics["alarm_share_on_calibration_rows"] * 1_440 < 2.0
+
+
+def test_the_default_holds_exactly_the_rules_of_this_program(tmp_path: Path) -> None:
+    """A rule added without learning the default anew would silently never fire."""
+    from bgpdrift.detectors.rules import RULES
+
+    loaded = _source(tmp_path).look().loaded
+    assert loaded is not None
+    assert tuple(loaded.artifact.content.hyper_parameters["rules"]) == tuple(rule.name for rule in RULES)
