@@ -36,16 +36,18 @@ def run() -> list[dict[str, Any]]:
         rows.append(_row(f"windows, 41 columns: {name}", len(messages) / ours, "messages/s", "dict", dicts / ours))
         rows.append(_row(f"windows, elements: {name}", elements / ours, "elements/s"))
         rows.append(_row(f"dict, 5 transitions only: {name}", len(messages) / dicts, "messages/s"))
-    table = list(_table_transfer())
-    aggregator = Aggregator(WindowSettings(), deduplicate=False)
-    aggregator.add(table)
-    ours_bytes = aggregator.state_bytes / aggregator.routes
-    dict_bytes = _traced(lambda: _dict_transitions(table)) / (ROUTES_PEERS * ROUTES_PREFIXES)
+    ours_bytes, dict_bytes = _bytes_a_route(list(_table_transfer()))
     rows.append(_row("memory a route, 10 peers x 100,000", ours_bytes, "B", "dict", ours_bytes / dict_bytes))
     rows.append(_row("memory a route, dict keyed by (peer, prefix)", dict_bytes, "B"))
-    del table, aggregator
     rows.append(_row("resident memory, spread over an hour at the cap", 100 * _spread_at_cap(), "%"))
     return rows
+
+
+def _bytes_a_route(messages: list[Message]) -> tuple[float, float]:
+    aggregator = Aggregator(WindowSettings(), deduplicate=False)
+    aggregator.add(messages)
+    dict_bytes = _traced(lambda: _dict_transitions(messages))
+    return aggregator.state_bytes / aggregator.routes, dict_bytes / (ROUTES_PEERS * ROUTES_PREFIXES)
 
 
 def _streams() -> Iterator[tuple[str, list[Message]]]:

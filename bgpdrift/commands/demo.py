@@ -15,7 +15,8 @@ import click
 )
 @click.option("--scenario", default="demo", show_default=True, help="As in `bgpdrift simulate`.")
 @click.option("--limit", default=235.0, show_default=True, help="Seconds after which the demo gives up.")
-def command(folder: Path, scenario: str, limit: float) -> None:
+@click.option("--svg", type=click.Path(path_type=Path), help="Also save the report as a picture.")
+def command(folder: Path, scenario: str, limit: float, svg: Path | None) -> None:
     """Run all services on a simulated Internet and judge what they found."""
     import sys
 
@@ -23,5 +24,5 @@ def command(folder: Path, scenario: str, limit: float) -> None:
     from bgpdrift.commands.demo_run import run_demo
 
     report = run_demo(folder.absolute(), scenario, limit)
-    show(report)
+    show(report, svg)
     sys.exit(0 if report.passed else 1)

@@ -1,6 +1,7 @@
 """How the report of a demo reads to a person: one table of the incidents, one of the figures, one sentence at the end."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -8,9 +9,9 @@ from rich.table import Table
 from bgpdrift.commands.demo_run import Report
 
 
-def show(report: Report, console: Console | None = None) -> None:
-    """Print a report."""
-    console = console or Console()
+def show(report: Report, svg: Path | None = None) -> None:
+    """Print a report, and save it as a picture where asked."""
+    console = Console(record=svg is not None, width=78 if svg else None)
     console.print(_incidents(report))
     for summary in report.false_incidents:
         console.print(f"  false: {summary}", markup=False)
@@ -24,6 +25,8 @@ def show(report: Report, console: Console | None = None) -> None:
         f"{report.missing} windows missing",
         markup=False,
     )
+    if svg is not None:
+        console.save_svg(str(svg), title="make demo")
 
 
 def _incidents(report: Report) -> Table:

@@ -125,34 +125,35 @@ class Covers:
         origin_before_batch : ndarray of uint32
             Origin by row before the batch; rows of the batch's own new prefixes are 0.
         """
-        pending = new[origins[new] > 0]
-        found: list[SubPrefix] = []
+        at = new[origins[new] > 0]
+        tried = [length for length in sorted(self._lengths, reverse=True) if length >= _SHORTEST_COVER]
+        if not at.size or not tried:
+            return []
+        own = lengths(keys[at])
+        # One row a length, longest first, so that the first cover known is the longest; one look-up for all of them.
+        cover = np.stack([np.where(own > length, covering(keys[at], length), np.uint64(0)) for length in tried])
+        asked = np.flatnonzero(cover)
+        cover_row = np.full(cover.size, -1, dtype=np.int64)
+        cover_row[asked] = table.find(cover.ravel()[asked])
+        element = np.broadcast_to(at, cover.shape).ravel()
+        cover_row = np.where(cover_row < rows[element], cover_row, -1)  # a smaller row was seen before
+        known = np.flatnonzero(cover_row >= 0)
         # Origin of a row at a moment of the batch: that of its latest announcement before the moment, else from before.
         by_row = np.lexsort((np.arange(rows.size), rows))
         moments = rows[by_row] * rows.size + by_row
-        for length in sorted(self._lengths, reverse=True):
-            if length < _SHORTEST_COVER or not pending.size:
-                continue
-            longer = lengths(keys[pending]) > length
-            cover = np.where(longer, covering(keys[pending], length), np.uint64(0))
-            candidates = np.flatnonzero(cover)
-            if not candidates.size:
-                continue
-            at = pending[candidates]
-            cover_row = table.find(cover[candidates])
-            known = (cover_row >= 0) & (cover_row < rows[at])  # a smaller row was seen before
-            at, cover_row = at[known], cover_row[known]
-            place = np.searchsorted(moments, cover_row * rows.size + at) - 1
-            latest = by_row[np.maximum(place, 0)]
-            in_batch = (place >= 0) & (rows[latest] == cover_row)
-            origin = np.where(in_batch, origins[latest], origin_before_batch[cover_row])
-            decided = origin > 0
-            hits = decided & (origin != origins[at])
-            found += [
-                SubPrefix(int(element), int(table["key"][row]), int(owner))
-                for element, row, owner in zip(at[hits], cover_row[hits], origin[hits], strict=True)
-            ]
-            pending = np.setdiff1d(pending, at[decided], assume_unique=True)
+        place = np.searchsorted(moments, cover_row[known] * rows.size + element[known]) - 1
+        latest = by_row[np.maximum(place, 0)]
+        in_batch = (place >= 0) & (rows[latest] == cover_row[known])
+        owner = np.zeros(cover.size, dtype=np.uint32)
+        owner[known] = np.where(in_batch, origins[latest], origin_before_batch[cover_row[known]])
+        owners = owner.reshape(cover.shape)
+        longest = (owners > 0).argmax(axis=0)
+        columns = np.arange(at.size)
+        covering_origin = owners[longest, columns]
+        hits = np.flatnonzero((covering_origin > 0) & (covering_origin != origins[at]))
+        found = [
+            SubPrefix(int(at[hit]), int(cover[longest[hit], hit]), int(covering_origin[hit])) for hit in hits.tolist()
+        ]
         return found
 
     def save(self) -> list[int]:

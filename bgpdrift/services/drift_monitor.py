@@ -2,7 +2,7 @@
 
 Two cursors, one for scores and one for windows; histograms and cursor are written in one transaction, and what is
 added is computed from the row as it was read: this service is its only writer, so a kill counts nothing twice. Windows
-with a quality mark stay out of the baselines. Whether anything drifts comes with the drift decision.
+with a quality mark stay out of the baselines. It also keeps the tables within their retention. Whether anything drifts comes with the drift decision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from bgpdrift.drift.histogram import Histogram
 from bgpdrift.services import runtime
 from bgpdrift.settings import Settings
 from bgpdrift.store import Cursor, Store, open_store
+from bgpdrift.store.retention import Sweeper
 from bgpdrift.store.window_columns import FEATURE_NAMES
 
 NAME = "drift_monitor"
@@ -26,8 +27,8 @@ Key = tuple[str, str, str, int]
 class DriftMonitor:
     """Worker."""
 
-    def __init__(self, store: Store, enabled: bool) -> None:
-        self._store, self._enabled = store, enabled
+    def __init__(self, store: Store, enabled: bool, sweeper: Sweeper | None = None) -> None:
+        self._store, self._enabled, self._sweeper = store, enabled, sweeper
         self._positions = {}
         for what in ("scores", "windows"):
             cursor = store.read_cursor(f"{NAME}:{what}")
@@ -36,7 +37,9 @@ class DriftMonitor:
         self._hours: set[int] = set()
 
     def step(self) -> bool:
-        """Fold the next scores and windows; True if more are waiting."""
+        """Fold the next scores and windows, delete a batch of what has expired; True if more is waiting."""
+        if self._sweeper is not None:
+            self._sweeper.step()
         if not self._enabled:
             return False
         scores = self._store.scores_after(self._positions["scores"], ROWS_A_STEP)
@@ -112,10 +115,10 @@ def _hour(row: Mapping[str, Any]) -> int:
     return int(row["window_start"]) // HOUR_S * HOUR_S
 
 
-def build(settings: Settings, clock: Clock) -> DriftMonitor:  # noqa: ARG001 - it lives in event time only
+def build(settings: Settings, clock: Clock) -> DriftMonitor:
     """Make the worker."""
     store = open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s)
-    return DriftMonitor(store, settings.drift.enabled)
+    return DriftMonitor(store, settings.drift.enabled, Sweeper(store, settings.store.retention_days, clock))
 
 
 if __name__ == "__main__":
