@@ -119,14 +119,24 @@ def read_stream(stream: Readable, collector: str, problems: Problems) -> Iterato
         except MalformedError as error:
             problems.add(offset, str(error))
             records.reject()
+        if bgp4mp.left_over:
+            bgp4mp.left_over = False
+            records.doubt("record longer than its BGP message")
 
 
 class Bgp4mpReader:
-    """Reads BGP4MP records of one file."""
+    """Reads BGP4MP records of one file.
+
+    Attributes
+    ----------
+    left_over : bool
+        A record had bytes behind its message: padding of some writer, or a length that swallowed the next records.
+    """
 
     def __init__(self, attributes: AttributeReader, collector: str) -> None:
         self._attributes, self._collector = attributes, collector
         self._peers: dict[tuple[bytes, bytes], tuple[str, str]] = {}
+        self.left_over = False
 
     def read(self, timestamp: float, subtype: int, body: bytes, at: int) -> tuple[Message, Attributes] | None:
         """Read the record whose content starts at ``at``; None if it is of a kind that holds no message.
@@ -162,6 +172,8 @@ class Bgp4mpReader:
         end = content + (body[content + _MARKER_BYTES] << 8 | body[content + _MARKER_BYTES + 1])
         if end > len(body) or end < start:
             raise MalformedError("BGP message length does not fit the record")
+        if end != len(body):
+            self.left_over = True
         kind = body[start - 1]
         if kind != 2:
             name = _TYPES.get(kind)

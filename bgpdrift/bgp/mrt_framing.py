@@ -121,10 +121,15 @@ class RecordReader:
         self._base = 0  # offset of _data[0] in the stream
         self._ended = False
         self._rejected = False
+        self._doubt = ""
 
     def reject(self) -> None:
         """Say that the last record made no sense: if the next header makes none either, its length was wrong too."""
         self._rejected = True
+
+    def doubt(self, reason: str) -> None:
+        """Say that the last record was readable but longer than what it held; ``reason`` is counted if that was damage."""
+        self._rejected, self._doubt = True, reason
 
     def __iter__(self) -> Iterator[Record]:
         at = 0
@@ -151,10 +156,12 @@ class RecordReader:
                     self._problems.add(self._base + at, "record cut short")
                     at = self._resynchronise(at + 1)  # or its length was wrong, and there is more
                     continue
-            self._rejected = False
+            self._rejected, self._doubt = False, ""
             yield Record(self._base + at, timestamp, kind, subtype, data[end : end + length])
             following = end + length
             wrong_length = self._rejected and not self._header_at(following)
+            if wrong_length and self._doubt:
+                self._problems.add(self._base + at, self._doubt)
             at = self._resynchronise(at + 1) if wrong_length else following
         if self._stream.problem:
             self._problems.add(self._base + len(self._data), self._stream.problem)

@@ -2,7 +2,8 @@
 
 Two cursors, one for scores and one for windows; histograms and cursor are written in one transaction, and what is
 added is computed from the row as it was read: this service is its only writer, so a kill counts nothing twice. Windows
-with a quality mark stay out of the baselines. It also keeps the tables within their retention. Whether anything drifts comes with the drift decision.
+with a quality mark stay out of the baselines. It also keeps all tables within their retention. Whether anything drifts
+comes with the drift decision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -118,7 +119,8 @@ def _hour(row: Mapping[str, Any]) -> int:
 def build(settings: Settings, clock: Clock) -> DriftMonitor:
     """Make the worker."""
     store = open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s)
-    return DriftMonitor(store, settings.drift.enabled, Sweeper(store, settings.store.retention_days, clock))
+    days = {str(table): kept for table, kept in settings.store.retention_days.items()}
+    return DriftMonitor(store, settings.drift.enabled, Sweeper(store, days, clock))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,17 @@ def wait_for(condition: Callable[[], bool], what: str, limit_s: float = 120.0) -
 
 @contextlib.contextmanager
 def replay(files: list[Path], speed: str) -> Iterator[str]:
-    command = [sys.executable, "-m", "bgpdrift.cli", "replay", *map(str, files), "--listen", "127.0.0.1:0", "--speed", speed]
+    command = [
+        sys.executable,
+        "-m",
+        "bgpdrift.cli",
+        "replay",
+        *map(str, files),
+        "--listen",
+        "127.0.0.1:0",
+        "--speed",
+        speed,
+    ]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert server.stdout is not None
