@@ -1,0 +1,151 @@
+"""A damaged MRT file: what is lost is counted with its place, and everything else is read."""
+
+import bz2
+import gzip
+import io
+import struct
+import tracemalloc
+
+import pytest
+import zstandard
+
+from bgpdrift.bgp.mrt import Problems, read_mrt
+from bgpdrift.bgp.mrt_framing import MAX_RECORD_BYTES
+
+
+def read(data):
+    problems = Problems()
+    messages = list(read_mrt(io.BytesIO(data), "x", problems))
+    return [m.announcements[0].prefixes[0] if m.announcements else m.type for m in messages], problems
+
+
+@pytest.fixture
+def records(mrt):
+    return [mrt.announce(f"10.{number}.0.0/16", timestamp=1_000_000_000 + number) for number in range(20)]
+
+
+def names(*numbers):
+    return [f"10.{number}.0.0/16" for number in numbers]
+
+
+def changed(record, offset, new):
+    return record[:offset] + new + record[offset + len(new) :]
+
+
+# Offsets inside a record of the builder: header 12, AS numbers 8, interface and family 4, addresses 8, marker 16.
+LENGTH, BGP_LENGTH, BGP_TYPE, FAMILY, ATTRIBUTES_LENGTH, FIRST_ATTRIBUTE_LENGTH = 8, 48, 50, 22, 53, 57
+
+
+@pytest.mark.parametrize(
+    ("offset", "new", "reason"),
+    [
+        (BGP_LENGTH, b"\xff\xff", "BGP message length does not fit the record"),
+        (BGP_LENGTH, b"\x00\x00", "BGP message length does not fit the record"),
+        (BGP_TYPE, b"\x63", "BGP message of an unknown type"),
+        (FAMILY, b"\x00\x09", "peer address of an unknown family"),
+        (FAMILY, b"\x00\x02", "BGP message length does not fit the record"),
+        (ATTRIBUTES_LENGTH, b"\xff\xff", "UPDATE cut short"),
+        (FIRST_ATTRIBUTE_LENGTH, b"\xff", "attribute cut short"),
+        (-3, b"\xff", "prefix cut short"),
+        (-3, b"\x21", "prefix cut short"),
+    ],
+)
+def test_a_record_that_makes_no_sense_is_counted_with_its_offset(records, offset, new, reason):
+    at = offset % len(records[7])
+    damaged = changed(records[7], at, new)
+    found, problems = read(b"".join([*records[:7], damaged, *records[8:]]))
+    assert found == names(*range(7), *range(8, 20))
+    assert [problem.offset for problem in problems.first] == [sum(map(len, records[:7]))]
+    assert problems.by_reason == {reason: 1}
+
+
+def test_a_prefix_longer_than_its_family_spoils_only_its_record(mrt, records):
+    bad = mrt.bgp4mp(mrt.update(b"\x21" + bytes(5)))
+    found, problems = read(records[0] + bad + records[1])
+    assert found == names(0, 1)
+    assert problems.by_reason == {"prefix longer than its family": 1}
+
+
+@pytest.mark.parametrize("length", [0xFFFF_FFFF, 0x7FFF_FFFF, 1_000_000, 60_000, 0, 5, 100, 200])
+def test_after_a_wrong_length_reading_goes_on_at_the_next_record(records, length):
+    """One record is lost at most; where the length swallows others, the scan starts behind the header and finds them."""
+    damaged = changed(records[7], LENGTH, struct.pack(">I", length))
+    found, problems = read(b"".join([*records[:7], damaged, *records[8:]]))
+    assert found[:7] == names(*range(7))
+    assert set(names(*range(8, 20))) <= set(found)
+    assert found == sorted(found, key=lambda name: int(name.split(".")[1]))
+    assert len(found) == len(set(found))
+    assert problems.total >= 1
+    assert problems.first[0].offset in (sum(map(len, records[:7])), sum(map(len, records[:7])) + 12 + length)
+
+
+@pytest.mark.parametrize("garbage", [b"\x00" * 1000, b"\xff" * 1000, b"not MRT " * 40_000, b"\x00\x10\x00\x04" * 999])
+@pytest.mark.parametrize("where", [0, 7, 20])
+def test_garbage_between_records_costs_only_itself(records, garbage, where):
+    found, problems = read(b"".join([*records[:where], garbage, *records[where:]]))
+    assert found == names(*range(20))
+    assert problems.total >= 1
+    assert problems.first[0].offset == sum(map(len, records[:where]))
+
+
+def test_a_file_cut_anywhere_gives_all_whole_records(records):
+    whole = b"".join(records[:4])
+    for end in range(len(whole)):
+        found, problems = read(whole[:end])
+        assert found == names(*range(end // len(records[0])))
+        assert problems.total == (end % len(records[0]) > 0)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, zstandard.compress])
+def test_a_compressed_file_cut_or_damaged_never_raises(records, compress):
+    packed = compress(b"".join(records) * 50)
+    for end in range(5, len(packed), 7):
+        found, _ = read(packed[:end])
+        assert set(found) <= set(names(*range(20)))
+        read(packed[:end] + b"\xa5" + packed[end + 1 :])
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+def test_a_compressed_file_that_is_cut_says_so(records, compress):
+    _, problems = read(compress(b"".join(records))[:-9])
+    assert any("cut short" in reason for reason in problems.by_reason)
+
+
+def test_a_rib_entry_of_an_unknown_peer_is_counted(mrt, records):
+    found, problems = read(mrt.peer_index(("192.0.2.1", 1)) + mrt.rib("10.9.0.0/16", [(5, mrt.path(1))]) + records[0])
+    assert found == names(0)
+    assert problems.by_reason == {"RIB entry of a peer that is not in the index": 1}
+
+
+@pytest.mark.parametrize("subtype", [1, 2, 4, 8, 10])
+@pytest.mark.parametrize("size", [0, 1, 4, 5, 6, 9])
+def test_table_records_that_are_too_short_are_counted(mrt, subtype, size):
+    _, problems = read(mrt.record(bytes(size), 13, subtype) + mrt.announce("10.0.0.0/16"))
+    assert problems.total <= 1
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        lambda size: gzip.compress(bytes(size)),
+        lambda size: bz2.compress(bytes(size)),
+        lambda size: zstandard.compress(bytes(size)),
+        lambda size: struct.pack(">IHHI", 1, 13, 2, MAX_RECORD_BYTES) + bytes(100),
+        lambda size: struct.pack(">IHHI", 1, 13, 2, 0xFFFF_FFFF) + bytes(1_000_000),
+    ],
+)
+def test_memory_is_bounded_whatever_a_file_claims(bomb):
+    packed = bomb(60_000_000)
+    tracemalloc.start()
+    try:
+        read(packed)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.5 * MAX_RECORD_BYTES
+
+
+def test_only_the_first_problems_are_kept_and_all_are_counted(mrt):
+    bad = mrt.bgp4mp(mrt.update(b"\x21" + bytes(5)))
+    _, problems = read(bad * 3_000)
+    assert (problems.total, len(problems.first)) == (3_000, 1_000)
