@@ -34,8 +34,8 @@ LEAST_HISTORY_MIN = 60
 """Clean minutes before a rule has an opinion."""
 LEAST_SPREADS, MOST_SPREADS = 3.0, 60.0
 """Bounds of a learned threshold: below 3 spreads nothing is unusual, and no calm sample may switch a rule off."""
-FURTHEST_BEYOND = 1.3
-"""A learned threshold is at most this many times the largest calm value."""
+LEAST_BEYOND, FURTHEST_BEYOND = 1.2, 1.5
+"""A learned threshold lies between these multiples of the largest calm value."""
 LOWEST_EXCEEDANCE = -10.0
 LEAST_SPREAD_LEVEL, LEAST_SPREAD_VOLUME, LEAST_SPREAD_EVENTS = 0.03, 0.05, 0.5
 """Smallest spreads on the log scale: 3 % of a path length, 5 % of a volume, half an event over none."""
@@ -214,23 +214,25 @@ def measure(frame: WindowFrame, rules: Iterable[Rule] = RULES, history_minutes: 
     shape = (len(table), len(SCALES_MIN), len(rows))
     present, median, away, spread = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape), np.ones(shape)
     known = np.zeros(shape, bool)
+    as_it_is[events] = np.log1p(as_it_is[events])
+    direction = np.array([rule.direction for rule in table])[:, None]
+    every = np.concatenate([smooth(raw, minutes, total=events) for minutes in SCALES_MIN])
+    of_events = np.tile(events, len(SCALES_MIN))
+    every[of_events] = np.log1p(every[of_events])
+    level = usual(every, rows, grid.first_minute, history_minutes)
+    # A short history does not yet know how far calm minutes stray: twice as far after an hour, a sixth after six.
+    young = 1.0 + LEAST_HISTORY_MIN / np.maximum(level.count, 1)
     for scale, minutes in enumerate(SCALES_MIN):
-        smoothed = np.empty_like(raw)
-        smoothed[~events] = smooth(raw[~events], minutes)
-        smoothed[events] = np.log1p(smooth(raw[events], minutes, total=True))
-        now = smoothed[:, rows]
+        of_scale = slice(scale * len(table), (scale + 1) * len(table))
+        now, middle = every[of_scale][:, rows], level.median[of_scale]
         if minutes == 1:
-            as_it_is[events] = np.log1p(as_it_is[events])
             now = np.where(np.isfinite(now), now, as_it_is)
-        level = usual(smoothed, rows, grid.first_minute, history_minutes)
-        direction = np.array([rule.direction for rule in table])[:, None]
-        floor = _least_spread(levels, events, level.median, minutes)
-        present[:, scale], median[:, scale] = now, level.median
-        away[:, scale] = direction * (now - level.median)
-        # A short history does not yet know how far calm minutes stray: twice as far after an hour, a sixth after six.
-        young = 1.0 + LEAST_HISTORY_MIN / np.maximum(level.count, 1)
-        spread[:, scale] = np.maximum(np.where(direction > 0, level.above, level.below), floor) * young
-        known[:, scale] = np.isfinite(now) & (level.count >= LEAST_HISTORY_MIN)
+        floor = _least_spread(levels, events, middle, minutes)
+        present[:, scale], median[:, scale] = now, middle
+        away[:, scale] = direction * (now - middle)
+        beside = np.where(direction > 0, level.above[of_scale], level.below[of_scale])
+        spread[:, scale] = np.maximum(beside, floor) * young[of_scale]
+        known[:, scale] = np.isfinite(now) & (level.count[of_scale] >= LEAST_HISTORY_MIN)
     factor = np.array([np.log(rule.factor) for rule in table])[:, None, None]
     minimum = np.array([_scaled(rule, rule.minimum) for rule in table])[:, None, None]
     upward = np.array([rule.direction > 0 for rule in table])[:, None, None]
@@ -267,10 +269,10 @@ def learn(
             )
             if len(spreads) >= 1_000:
                 limit = fit_tail(spreads, 0.01).quantile(false_alarms_per_day / 1440.0)
-                # Smoothed minutes come in clusters, which mislead the tail: never below what a calm minute reached,
-                # never far beyond it.
+                # Smoothed minutes come in clusters, which mislead the tail: always some way beyond what a calm minute
+                # reached, since other calm worlds reach further, and never far beyond it.
                 most = float(spreads.max())
-                limit = float(np.clip(limit, most, FURTHEST_BEYOND * most))
+                limit = float(np.clip(limit, LEAST_BEYOND * most, FURTHEST_BEYOND * most))
                 thresholds[index, scale] = np.clip(limit, LEAST_SPREADS, MOST_SPREADS)
     columns = dict.fromkeys(name for rule in RULES for name in rule.needs)
     return ModelContent(

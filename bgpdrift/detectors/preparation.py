@@ -87,7 +87,7 @@ def split_at_gaps(frame: WindowFrame, history_minutes: int) -> list[WindowFrame]
     ]
 
 
-def smooth(values: FloatArray, scale_min: int, total: bool = False) -> FloatArray:
+def smooth(values: FloatArray, scale_min: int, total: bool | BoolArray = False) -> FloatArray:
     """Smooth rows of values exponentially over the minutes before and including each.
 
     Parameters
@@ -96,7 +96,7 @@ def smooth(values: FloatArray, scale_min: int, total: bool = False) -> FloatArra
         NaN where unknown.
     scale_min : int
         Time constant, minutes; 1 returns the values themselves.
-    total : bool
+    total : bool or ndarray of bool, shape (n_series,)
         Give the weighted total over about ``scale_min`` minutes instead of the mean: for events one counts.
 
     Examples
@@ -121,9 +121,10 @@ def smooth(values: FloatArray, scale_min: int, total: bool = False) -> FloatArra
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = sums / weight
     mean[(weight < LEAST_WEIGHT * weights.sum()) | ~known] = np.nan
-    if total:
+    wanted = np.broadcast_to(total, len(values))
+    if wanted.any():
         # Weighted so that an event of this very minute counts in full and fades with the time constant.
-        mean = mean * weights.sum()
+        mean[wanted] *= weights.sum()
     return np.asarray(mean)
 
 
@@ -174,7 +175,7 @@ def usual(values: FloatArray, rows: IntArray, first_minute: int, history_minutes
             continue
         ordered = np.sort(values[:, begin:end], axis=1)  # NaN last
         known = ordered.shape[1] - np.isnan(ordered).sum(axis=1)
-        q10, q25, q50, q75, q90 = (_quantile(ordered, known, q) for q in (0.10, 0.25, 0.50, 0.75, 0.90))
+        q10, q25, q50, q75, q90 = _quantiles(ordered, known, _QUANTILES)
         median[:, columns] = q50[:, None]
         above[:, columns] = np.maximum((q75 - q50) / 0.6745, (q90 - q50) / 1.2816)[:, None]
         below[:, columns] = np.maximum((q50 - q25) / 0.6745, (q50 - q10) / 1.2816)[:, None]
@@ -182,11 +183,14 @@ def usual(values: FloatArray, rows: IntArray, first_minute: int, history_minutes
     return Usual(median, above, below, count)
 
 
-def _quantile(ordered: FloatArray, known: IntArray, q: float) -> FloatArray:
-    """Quantile of the first ``known`` values of each sorted row, linear between them; NaN where there are none."""
-    position = q * np.maximum(known - 1, 0)
+_QUANTILES = np.array([0.10, 0.25, 0.50, 0.75, 0.90])
+
+
+def _quantiles(ordered: FloatArray, known: IntArray, q: FloatArray) -> FloatArray:
+    """Quantiles, one row each, of the first ``known`` values of each sorted series; NaN where there are none."""
+    last = np.maximum(known - 1, 0)
+    position = q[:, None] * last
     low = position.astype(np.int64)
-    high = np.minimum(low + 1, np.maximum(known - 1, 0))
     series = np.arange(len(ordered))
     part = position - low
-    return np.asarray(ordered[series, low] * (1 - part) + ordered[series, high] * part)
+    return np.asarray(ordered[series, low] * (1 - part) + ordered[series, np.minimum(low + 1, last)] * part)
