@@ -149,3 +149,21 @@ def test_only_the_first_problems_are_kept_and_all_are_counted(mrt):
     bad = mrt.bgp4mp(mrt.update(b"\x21" + bytes(5)))
     _, problems = read(bad * 3_000)
     assert (problems.total, len(problems.first)) == (3_000, 1_000)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "content",
+    [
+        # Headers everywhere, each claiming almost the largest record, which ends where no header is.
+        struct.pack(">IHHI", 0x000D0002, 13, 2, MAX_RECORD_BYTES - 5) * 300_000 + b"\xff" * 20_000_000,
+        struct.pack(">HH", 16, 4) * 1_000_000,
+        struct.pack(">HHI", 16, 4, 60_000) * 1_000_000,
+        struct.pack(">IHHI", 1, 16, 4, 0) * 500_000,
+    ],
+    ids=["largest records", "headers without end", "headers that swallow each other", "empty records"],
+)
+def test_hostile_framing_costs_time_in_proportion_to_its_size(records, content):
+    found, problems = read(content + records[0])
+    assert problems.total > 0
+    assert len(found) <= 1
