@@ -1,0 +1,48 @@
+"""README and docs name only what is there: commands, files, settings."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bgpdrift.cli import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_and_every_file_a_page_names_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text) if "://" not in link]
+    named = re.findall(r"`((?:tests|benchmarks|bgpdrift|supervisor|docs)/[\w/.-]+\.(?:py|md|toml))`", text)
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_a_page_names_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```(?:sh|text)?\n(.*?)```", text, flags=re.DOTALL) + re.findall(r"`([^`\n]+)`", text))
+    used = set(re.findall(r"(?:^|[\s/])bgpdrift ([a-z][a-z-]+)(?=\s|$)", code, flags=re.MULTILINE))
+
+    assert sorted(used - set(COMMANDS)) == []
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_explains_itself(command: str) -> None:
+    shown = subprocess.run([sys.executable, "-m", "bgpdrift.cli", command, "--help"], capture_output=True, text=True)
+
+    assert shown.returncode == 0, shown.stderr
+    assert "Usage:" in shown.stdout
+
+
+def test_every_make_target_a_page_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    named = set(re.findall(r"(?:`|^)make ([a-z]+)", text, flags=re.MULTILINE))
+
+    assert sorted(named - targets) == []
