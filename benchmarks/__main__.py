@@ -15,15 +15,17 @@ FOLDER = Path(__file__).parent
 
 
 def main() -> None:
-    """Run those named on the command line, or all."""
+    """Run those named on the command line, or all; ``--markdown`` first prints a table for docs/benchmarks.md."""
     if sys.argv[1:2] == ["--one"]:
         print(json.dumps(importlib.import_module(f"benchmarks.{sys.argv[2]}").run()))
         return
-    names = sys.argv[1:] or sorted(path.stem for path in FOLDER.glob("bench_*.py"))
+    markdown = sys.argv[1:2] == ["--markdown"]
+    names = sys.argv[1 + markdown :] or sorted(path.stem for path in FOLDER.glob("bench_*.py"))
     table = Table(title=f"bgpdrift, {platform.python_implementation()} {platform.python_version()}, {_processor()}")
     for column in ("what", "value", "unit", "ratio", "to"):
         table.add_column(column, justify="right" if column in ("value", "ratio") else "left")
     failed = False
+    cells: list[tuple[str, str, str, str, str]] = []
     for name in names:
         print(f"{name} …", file=sys.stderr, flush=True)
         command = [sys.executable, "-m", "benchmarks", "--one", name]
@@ -34,7 +36,12 @@ def main() -> None:
             continue
         table.add_section()
         for row in json.loads(done.stdout.splitlines()[-1]):
-            table.add_row(*_cells(row))
+            cells.append(_cells(row))
+            table.add_row(*cells[-1])
+    if markdown:
+        print("| what | value | unit | ratio | to |\n|---|---:|---|---:|---|")
+        print("\n".join(f"| {' | '.join(line)} |" for line in cells))
+        sys.exit(1 if failed else 0)
     Console(width=None if sys.stdout.isatty() else 110).print(table)
     sys.exit(1 if failed else 0)
 

@@ -1,5 +1,6 @@
 """How the report of a demo reads to a person: one table of the incidents, one of the figures, one sentence at the end."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +27,9 @@ def show(report: Report, svg: Path | None = None) -> None:
         markup=False,
     )
     if svg is not None:
-        console.save_svg(str(svg), title="make demo")
+        picture = console.export_svg(title="make demo")
+        # Rich asks a web server for its font; a picture in a README should ask nobody.
+        svg.write_text(re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL), encoding="utf-8")
 
 
 def _incidents(report: Report) -> Table:

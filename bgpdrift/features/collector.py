@@ -325,14 +325,16 @@ class CollectorWindows:
                 return  # said twice; a peer that announced since was up, whether we were told or not
             self._established[peer] = (False, message.timestamp)
             window.sessions["session_down"].add(peer)
-        else:
-            # "connected" and "up" of one session come within seconds; a second "up" later means we missed the "down".
+        elif message.state == "up":
+            # Said twice within a minute it is one session; a second "up" later means that we missed the "down".
             if was_up and message.timestamp - since < LENGTH_S:
                 return
             self._established[peer] = (True, message.timestamp)
             window.sessions["session_up"].add(peer)
             self._recovering[peer] = self._tick
             self.state.forget_peer(peer)
+        else:
+            return  # on its way there (idle, connect, active, connected): neither in Established nor out of it
         window.note("sessions", (message.peer, message.peer_asn, message.state))
 
     def is_warming(self, tick: int) -> bool:

@@ -134,7 +134,10 @@ class FeatureAggregator:
         written_at = self._clock.now()
         for row in rows:
             row["written_at"] = written_at
-        details: dict[str, Any] = {"closed_before_s": self._aggregator.closed_before_s, "messages": self._aggregator.messages}
+        details: dict[str, Any] = {
+            "closed_before_s": self._aggregator.closed_before_s,
+            "messages": self._aggregator.messages,
+        }
         details |= {"duplicates": self._aggregator.duplicates, "event_time": self._aggregator.now}
         self._store.write_windows(rows, Cursor(NAME, self._position, details))
         self._windows += len(rows)

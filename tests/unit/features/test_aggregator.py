@@ -143,6 +143,13 @@ def test_a_session_that_leaves_established_forgets_its_routes_and_is_no_loss_of_
     assert (last["session_down"], last["new"], last["visibility_loss"]) == (2, 1, 0)
 
 
+@pytest.mark.parametrize("word", ["connected", "idle", "active", "connect"])
+def test_a_session_on_its_way_to_established_is_neither_up_nor_down(word: str) -> None:
+    (row,) = windows(announce(T0), state(T0 + 1, word), announce(T0 + 2))
+
+    assert (row["session_up"], row["session_down"], row["duplicate"]) == (0, 0, 1)
+
+
 def test_withdrawals_by_most_peers_are_a_loss_of_visibility() -> None:
     stream = [announce(T0, peer=peer) for peer in "abcdef"]
     stream += [withdraw(T0 + 7200 + n, peer=peer) for n, peer in enumerate("abcd")]
