@@ -51,6 +51,14 @@ class Peers:
         """Addresses in the order of their numbers."""
         return list(self.numbers)
 
+    def numbers_of(self, messages: Sequence[Message]) -> list[int]:
+        """Give the number of the peer of each message."""
+        known = self.numbers
+        try:
+            return [known[message.peer] for message in messages]
+        except KeyError:
+            return [self.number(message) for message in messages]
+
     def number(self, message: Message) -> int:
         """Give the number of the peer that sent a message."""
         known = self.numbers.get(message.peer)
@@ -74,8 +82,6 @@ def flatten(
     peers, paths, prefixes
         Where peers, AS paths and prefix texts get their numbers.
     """
-    timestamps: list[float] = []
-    peer_numbers: list[int] = []
     attributes: list[int] = []
     path_rows: list[int] = []
     withdrawn: list[int] = []
@@ -84,35 +90,33 @@ def flatten(
     known_key, lookup = prefixes.recent.get, prefixes.lookup
     known_path = paths.cache.get
     unknown_paths: dict[AsPath, int] = {}
-    known_peer = peers.numbers.get
     unreadable = 0
     for message in messages:
-        timestamps.append(message.timestamp)
-        peer = known_peer(message.peer)
-        peer_numbers.append(peers.number(message) if peer is None else peer)
-        before = len(keys)
-        keys.extend([known_key(text) or lookup(text) for text in message.withdrawals])
-        between = len(keys)
-        withdrawn.append(between - before)
+        gone = message.withdrawals
+        if gone:
+            keys += [known_key(text) or lookup(text) for text in gone]
+        withdrawn.append(len(gone))
         groups = message.announcements
-        if groups:
-            path = message.path
-            row = known_path(path)
-            # Paths not seen lately are looked up together afterwards; until then they go by -2, -3, …
-            path_rows.append(-2 - unknown_paths.setdefault(path, len(unknown_paths)) if row is None else row)
-            attributes.append(_ORIGINS.get(message.origin, OTHER))
-            if len(groups) == 1 and len(groups[0].prefixes) == 1:
-                text = groups[0].prefixes[0]
-                keys.append(known_key(text) or lookup(text))
-            else:
-                keys.extend(
-                    dict.fromkeys([known_key(text) or lookup(text) for group in groups for text in group.prefixes])
-                )
-            announced.append(len(keys) - between)
-        else:
+        if not groups:
             path_rows.append(-1)
             attributes.append(OTHER)
             announced.append(0)
+            continue
+        path = message.path
+        row = known_path(path)
+        # Paths not seen lately are looked up together afterwards; until then they go by -2, -3, …
+        path_rows.append(-2 - unknown_paths.setdefault(path, len(unknown_paths)) if row is None else row)
+        attributes.append(_ORIGINS.get(message.origin, OTHER))
+        texts = groups[0].prefixes if len(groups) == 1 else [text for group in groups for text in group.prefixes]
+        if len(texts) == 1:
+            keys.append(known_key(texts[0]) or lookup(texts[0]))
+            announced.append(1)
+        else:
+            distinct = dict.fromkeys([known_key(text) or lookup(text) for text in texts])
+            keys += distinct
+            announced.append(len(distinct))
+    timestamps = [message.timestamp for message in messages]
+    peer_numbers = peers.numbers_of(messages)
     n_withdrawn, n_announced = np.array(withdrawn, dtype=np.int64), np.array(announced, dtype=np.int64)
     total = n_withdrawn + n_announced
     message_of = np.repeat(np.arange(total.size), total)

@@ -76,6 +76,9 @@ class CollectorWindows:
             Wall time of arrival, for lag.
         """
         self.make_room()
+        if all(message.type == UPDATE for message in messages):  # nearly always
+            self._updates(messages, late, arrived_at)
+            return
         updates: list[Message] = []
         lateness: list[bool] = []
         for message, is_late in zip(messages, late, strict=True):
@@ -90,7 +93,7 @@ class CollectorWindows:
 
     def learn(self, messages: Sequence[Message]) -> None:
         """Take routes of a table dump into the state; no window counts them, and none is warming any more."""
-        self._updates(list(messages), [False] * len(messages), None)
+        self._updates(messages, [False] * len(messages), None)
         self.windows.clear()
         self.first_tick, self._warming_minutes, self._tick = -1, 0, -1
 
@@ -110,7 +113,7 @@ class CollectorWindows:
             self.window(self._tick).quality["evicted"] += self.state.evicted
             self.state.evicted = 0
 
-    def _updates(self, messages: list[Message], late: list[bool], arrived_at: float | None) -> None:
+    def _updates(self, messages: Sequence[Message], late: Sequence[bool], arrived_at: float | None) -> None:
         if not messages:
             return
         batch = flatten(messages, late, self.peers, self.state.paths, self._prefixes)

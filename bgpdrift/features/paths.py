@@ -69,6 +69,41 @@ def describe(path: AsPath) -> tuple[int, int, int, int]:
     return len(path), unique, origin, flags
 
 
+def describe_many(hops: NDArray[np.uint32], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Do what `describe` does for many paths without AS_SETs, laid end to end.
+
+    Returns
+    -------
+    ndarray of int64, shape (n, 4)
+        Hops, hops without consecutive repeats, origin AS, flags.
+
+    Examples
+    --------
+    >>> paths = [(1, 2, 2, 3), (7, 8, 7), (), (64512,)]
+    >>> hops, lengths = np.concatenate(paths).astype(np.uint32), np.array([4, 3, 0, 1])
+    >>> describe_many(hops, lengths).tolist() == [list(describe(path)) for path in paths]
+    True
+    """
+    count = lengths.size
+    owner = np.repeat(np.arange(count), lengths)
+    repeat = np.zeros(hops.size, dtype=np.bool_)
+    repeat[1:] = (hops[1:] == hops[:-1]) & (owner[1:] == owner[:-1])
+    single = owner[~repeat]
+    unique = np.bincount(single, minlength=count)
+    distinct = np.unique(single << 32 | hops[~repeat])
+    bogon = np.zeros(hops.size, dtype=np.bool_)
+    for low, high in _BOGON_RANGES:
+        bogon |= (hops >= low) & (hops <= high)
+    figures = np.zeros((count, 4), dtype=np.int64)
+    figures[:, 0], figures[:, 1] = lengths, unique
+    ends = np.cumsum(lengths)[lengths > 0] - 1
+    figures[lengths > 0, 2] = hops[ends]
+    figures[:, 3] = np.where(lengths > unique, PREPENDED, 0)
+    figures[:, 3] |= np.where(np.bincount(distinct >> 32, minlength=count) < unique, LOOP, 0)
+    figures[:, 3] |= np.where(np.bincount(owner[bogon], minlength=count) > 0, BOGON_ASN, 0)
+    return figures
+
+
 class PathTable:
     """Paths by number; rows are handed out in order of first sight.
 
@@ -175,10 +210,11 @@ class PathTable:
             for name, column in self._rows.items():
                 self._rows[name] = np.resize(column, int(end * 1.3) + 16)
         hops: list[int] = []
-        described = [describe(path) for path in paths]
-        for row, (path, (_, _, _, flags)) in enumerate(zip(paths, described, strict=True), start=begin):
-            if flags & AS_SET:
-                self._with_sets[row] = path
+        with_sets: list[int] = []
+        for at, path in enumerate(paths):
+            if tuple in map(type, path):
+                with_sets.append(at)
+                self._with_sets[begin + at] = path
                 hops += [0 if isinstance(hop, tuple) else hop for hop in path]
             else:
                 hops += path  # type: ignore[arg-type]  # without AS_SET every hop is a number
@@ -186,8 +222,10 @@ class PathTable:
         if pool_end > self._pool.size:
             self._pool = np.resize(self._pool, int(pool_end * 1.3) + 64)
         self._pool[self._pool_used : pool_end] = hops
-        figures = np.array(described, dtype=np.int64).reshape(-1, 4)
-        lengths = figures[:, 0]
+        lengths = np.fromiter(map(len, paths), dtype=np.int64, count=len(paths))
+        figures = describe_many(self._pool[self._pool_used : pool_end], lengths)
+        for at in with_sets:
+            figures[at] = describe(paths[at])
         offsets = self._pool_used + np.cumsum(lengths) - lengths
         columns = {"offset": offsets, "origin": figures[:, 2], "flags": figures[:, 3], "edge_day": 0, "key": keys}
         columns |= {"length": np.minimum(lengths, 65_535), "unique": np.minimum(figures[:, 1], 65_535)}
