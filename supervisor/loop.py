@@ -26,6 +26,7 @@ from supervisor.lifecycle import WITH_PROCESS, State
 from supervisor.log_capture import LineWriter, LogCapture
 from supervisor.notify_socket import NotifySocket
 from supervisor.orphans import RUN_VARIABLE, SERVICE_VARIABLE, Adopted, ChildRecord
+from supervisor.output import become_output, essence, to_stdout
 from supervisor.restart_budget import RestartPolicy
 from supervisor.rotating_file import RotatingFile
 from supervisor.services import Service, System, may_start, may_stop
@@ -100,7 +101,7 @@ class Supervisor:
         self._adopted = Adopted(self._run)
         self._record = ChildRecord(self._run_dir / "children.json", self._run)
         files: dict[str, RotatingFile] = {}
-        own = (lambda _: None) if self._foreground else _become_output
+        own = (lambda _: None) if self._foreground else become_output
 
         def to_file(name: str, lines: bytes) -> int:
             if name not in files:
@@ -110,7 +111,7 @@ class Supervisor:
             return files[name].write(lines)
 
         self._files = LineWriter(to_file)
-        self._stdout = LineWriter(_to_stdout) if self._foreground else None
+        self._stdout = LineWriter(to_stdout) if self._foreground else None
         self._journal = Journal(self._put, self._clock, self._settings.logs.level, self._settings.logs.form)
         try:
             asyncio.run(self._main())
@@ -289,7 +290,7 @@ class Supervisor:
         self._strangers()
         capture.finish()
         last = capture.last_lines(1)
-        unit.ended(f"{how}: {_essence(last[0])}" if last else how)
+        unit.ended(f"{how}: {essence(last[0])}" if last else how)
         self._write_record()
         self._advance()
 
@@ -433,39 +434,3 @@ class Supervisor:
             if unit.state is not State.READY
         ]
         return {"ready": not problems, "problems": problems, "status": msgspec.to_builtins(self.status())}
-
-
-def _essence(line: str, longest: int = 300) -> str:
-    """Give the telling part of a last log line: of a JSON line its event and error, else the line.
-
-    Examples
-    --------
-    >>> _essence('{"event": "service.failed", "error": "store: no such file", "at": "2026-01-01T00:00:00Z"}')
-    'service.failed: store: no such file'
-    >>> _essence("ValueError: 7")
-    'ValueError: 7'
-    """
-    try:
-        row = msgspec.json.decode(line.encode(), type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return line[:longest]
-    error = row.get("error")
-    return f"{row.get('event', '')}{f': {error}' if error else ''}"[:longest]
-
-
-def _become_output(descriptor: int) -> None:
-    """Let what Python itself writes (a crash, faulthandler) follow the rotation of our own log."""
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-
-
-def _to_stdout(name: str, lines: bytes) -> int:
-    prefix = b"" if name == OWN_LOG or lines.startswith(b"{") else name.removesuffix(".log").encode() + b" | "
-    text = b"".join(prefix + line for line in lines.splitlines(keepends=True)) if prefix else lines
-    try:
-        view = memoryview(text)
-        while view:
-            view = view[os.write(1, view) :]
-    except OSError:  # nobody reads any more: the files have it all
-        return 0
-    return 0

@@ -47,7 +47,10 @@ def _list(rows: list[dict[str, Any]]) -> None:
     if not rows:
         click.echo("no incidents")
         return
-    table = Table("id", "state", "severity", "kind", "from (UTC)", "to (UTC)", "collectors", "peak")
+    table = Table("id", "state", "severity", "kind", box=None)
+    table.add_column("began (UTC)", no_wrap=True)
+    table.add_column("lasted", justify="right", no_wrap=True)
+    table.add_column("where")
     for row in rows:
         table.add_row(
             str(row["id"]),
@@ -55,11 +58,11 @@ def _list(rows: list[dict[str, Any]]) -> None:
             str(row["severity"]),
             str(row["kind"]),
             _utc(row["started_at"]),
-            _utc(row["last_seen_at"] + 60),
-            ", ".join(row["collectors"]),
-            f"{row['peak']:.1f}",
+            f"{(row['last_seen_at'] + 60 - row['started_at']) // 60} min",
+            ", ".join(sorted(row["collectors"])),
         )
     Console().print(table)
+    click.echo("`bgpdrift incidents ID` explains one.")
 
 
 def _explain(row: dict[str, Any], events: list[dict[str, Any]]) -> None:

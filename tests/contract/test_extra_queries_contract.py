@@ -1,0 +1,45 @@
+"""What services ask the store beside its tables' own queries; the same on every database."""
+
+import pytest
+
+from bgpdrift.store import IncidentChanges, Store
+from bgpdrift.store.schema import feature_windows, scores
+
+T = 1_700_000_040
+
+
+def window(minute: int) -> dict[str, object]:
+    return {"window_start": T + 60 * minute, "collector": "rrc00", "peer": ""}
+
+
+def test_an_empty_store_has_nothing_newest(store: Store) -> None:
+    assert (store.newest(feature_windows), store.newest_id(feature_windows), store.newest_window_id()) == (
+        None,
+        None,
+        0,
+    )
+
+
+def test_the_newest_minute_and_the_last_row_are_told_apart(store: Store) -> None:
+    store.write_windows([window(3)], None)
+    store.write_windows([window(1)], None)
+    first, second = store.windows_after(0, 10)
+
+    assert store.newest(feature_windows) == T + 180
+    assert store.newest_id(feature_windows) == store.newest_window_id() == second["id"] > first["id"]
+    assert store.newest(scores) is None
+
+
+@pytest.mark.parametrize(("since", "found"), [(T + 500, [2]), (T + 100, [1, 2]), (T + 1000, [])])
+def test_incidents_closed_lately_leave_out_those_open_or_merged_away(
+    store: Store, since: int, found: list[int]
+) -> None:
+    def incident(number: int, closed_at: int | None, merged_into: int | None = None) -> dict[str, object]:
+        state = "open" if closed_at is None else "closed"
+        row = {"id": number, "state": state, "severity": "low", "started_at": T, "last_seen_at": T, "peak": 2.0}
+        return {**row, "closed_at": closed_at, "merged_into": merged_into}
+
+    rows = [incident(1, T + 100), incident(2, T + 500), incident(3, None), incident(4, T + 900, merged_into=2)]
+    store.apply_incidents(IncidentChanges(inserts=tuple(rows), updates=(), events=()), None)
+
+    assert [row["id"] for row in store.incidents_closed_since(since)] == found
