@@ -5,6 +5,8 @@ saved every ``checkpoint_s``, and only segments that lie before the saved state 
 loaded, the segments since are read again, and the rows they give are the same rows.
 """
 
+import fcntl
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from bgpdrift.bgp.messages import Message
 from bgpdrift.bgp.ris_frames import FeedEvent, FrameDecoder, SegmentEnd
 from bgpdrift.bgp.spool import Segment, SpoolReader
 from bgpdrift.clock import Clock
-from bgpdrift.errors import InputError, TransientError
+from bgpdrift.errors import BgpdriftError, InputError, TransientError
 from bgpdrift.features import checkpoint
 from bgpdrift.features.aggregator import Aggregator
 from bgpdrift.services import runtime
@@ -22,6 +24,7 @@ from bgpdrift.store import Cursor, Store, open_store
 
 NAME = "feature_aggregator"
 CHECKPOINT = "aggregator.checkpoint"
+LOCK = "aggregator.lock"
 _SEGMENTS_A_STEP = 8  # bounds a step, so that the watchdog hears from us
 _SEGMENTS_A_CHECKPOINT = 200  # bounds the spool at replay speed
 
@@ -34,6 +37,7 @@ class FeatureAggregator:
         self._log = logs.get_logger()
         self._reader = SpoolReader(settings.spool_path)
         self._file = settings.state_path / CHECKPOINT
+        self._lock = _only_one(settings.state_path)
         self._aggregator = Aggregator(settings.windows)
         self._decoder = FrameDecoder()
         self._position = 0  # number of the last segment in the state
@@ -173,6 +177,22 @@ class FeatureAggregator:
                 self._save()
         finally:
             self._store.close()
+            os.close(self._lock)
+
+
+def _only_one(folder: Path) -> int:
+    """Hold the state for this process: two aggregators would delete each other's segments. The kernel lets go at death."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOCK
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise BgpdriftError(
+            f"{path}: another {NAME} works on this data directory; expected to be the only one"
+        ) from None
+    return descriptor
 
 
 def build(settings: Settings, clock: Clock) -> FeatureAggregator:

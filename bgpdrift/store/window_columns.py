@@ -75,3 +75,18 @@ QUALITY: tuple[Column, ...] = (
 
 FEATURE_NAMES: tuple[str, ...] = tuple(column.name for column in FEATURES)
 QUALITY_NAMES: tuple[str, ...] = tuple(column.name for column in QUALITY)
+
+
+def as_markdown() -> str:
+    """Write the columns as two tables, for docs/features.md.
+
+    Examples
+    --------
+    >>> "| `moas_new` | prefixes first seen with a second origin (absent for 24 h) |" in as_markdown()
+    True
+    """
+    parts = []
+    for title, columns in (("Features", FEATURES), ("Quality marks, never features", QUALITY)):
+        rows = "\n".join(f"| `{column.name}` | {column.meaning} |" for column in columns)
+        parts.append(f"## {title}\n\n| column | meaning |\n|---|---|\n{rows}\n")
+    return "\n".join(parts)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bgpdrift.cli import COMMANDS
+from bgpdrift.store.window_columns import as_markdown
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -38,6 +39,10 @@ def test_every_command_explains_itself(command: str) -> None:
 
     assert shown.returncode == 0, shown.stderr
     assert "Usage:" in shown.stdout
+
+
+def test_the_page_on_features_lists_the_columns_there_are() -> None:
+    assert (ROOT / "docs" / "features.md").read_text(encoding="utf-8").endswith(as_markdown())
 
 
 def test_every_make_target_a_page_names_exists() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bgpdrift.bgp.messages import Announcement, Message
+from bgpdrift.bgp.sources import open_source
 from bgpdrift.features.aggregator import Aggregator
 from bgpdrift.settings import WindowSettings
 
@@ -92,3 +93,27 @@ def test_a_restart_from_a_checkpoint_changes_nothing(messages: list[Message], cu
     rows += after.flush()
 
     assert rows == run(messages, [])
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["updates.20020722.2238.gz", "updates.20100227.1610.gz", "updates.20160811.1600.gz"])
+def test_real_archives_give_what_the_definition_says(shared_data: Path, name: str) -> None:
+    messages = [message for message in open_source(shared_data / "mrt" / name) if message.type in ("UPDATE", "STATE")]
+
+    rows = run(messages, [])
+
+    expected = naive.windows(messages)
+    for row in rows:
+        for column, value in expected.get(row["window_start"], {}).items():
+            assert row[column] == pytest.approx(value), (row["window_start"], column)
+    assert sum(row["announced"] + row["withdrawn"] for row in rows) > 3_000
+
+
+@pytest.mark.shared_data
+def test_the_thousand_frames_announce_787_and_withdraw_2394_routes(shared_data: Path) -> None:
+    messages = list(open_source(shared_data / "ris_live" / "ris-live-20190523-1000.jsonl.gz"))
+
+    rows = run(messages, [])
+
+    assert sum(row["announced"] for row in rows) == 787
+    assert sum(row["withdrawn"] for row in rows) == 2394

@@ -1,0 +1,203 @@
+"""The aggregator between spool and store: crashes, damage, gaps and a second one of it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bgpdrift.bgp.spool import SpoolReader, control_line, record_line, segment_name
+from bgpdrift.clock import FakeClock
+from bgpdrift.errors import BgpdriftError
+from bgpdrift.services.feature_aggregator import CHECKPOINT, FeatureAggregator
+from bgpdrift.settings import Settings
+from bgpdrift.store import Store, migrate, open_store
+
+T0 = 1_700_000_040
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    made = Settings(data_dir=str(tmp_path / "data"))
+    made.spool_path.mkdir(parents=True)
+    migrate(made.store_url)
+    return made
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    with open_store(settings.store_url) as opened:
+        yield opened
+
+
+def frame(time: float, prefix: str = "193.0.0.0/21") -> bytes:
+    update = {
+        "timestamp": time,
+        "peer": "p",
+        "host": "rrc00.ripe.net",
+        "type": "UPDATE",
+        "path": [3333, 12654],
+        "origin": "IGP",
+    }
+    update["id"] = f"p-{int(time * 1000):012x}0001"
+    update["announcements"] = [{"next_hop": "n", "prefixes": [prefix]}]
+    return json.dumps({"type": "ris_message", "data": update}).encode()
+
+
+def segment(settings: Settings, sequence: int, *lines: bytes) -> Path:
+    import zstandard
+
+    end = record_line("bgpdrift_segment_end", {"closed_at": T0 + 9000.0, "frames": len(lines)})
+    path = settings.spool_path / segment_name(sequence)
+    path.write_bytes(zstandard.compress(b"".join(line + b"\n" for line in (*lines, end))))
+    return path
+
+
+def aggregator(settings: Settings, clock: FakeClock) -> FeatureAggregator:
+    return FeatureAggregator(settings, open_store(settings.store_url), clock)
+
+
+def windows(store: Store) -> list[dict[str, Any]]:
+    return [dict(row) for row in store.windows_between(T0 - 600, T0 + 6000)]
+
+
+def crash(worker: FeatureAggregator) -> None:
+    """End without the courtesy of saving anything, as kill -9 does."""
+    import os
+
+    os.close(worker._lock)
+    worker._store.close()
+
+
+def test_windows_are_stored_with_their_place_in_the_spool(settings: Settings, store: Store, clock: FakeClock) -> None:
+    segment(settings, 1, frame(T0), frame(T0 + 200))
+    worker = aggregator(settings, clock)
+
+    assert worker.step() is False
+
+    assert [row["announced"] for row in windows(store)] == [1, 0]
+    cursor = store.read_cursor("feature_aggregator")
+    assert cursor is not None
+    assert cursor.position == 1
+    worker.close()
+
+
+def test_a_crash_at_any_segment_gives_the_same_windows(settings: Settings, store: Store, clock: FakeClock) -> None:
+    for number in range(1, 7):
+        segment(settings, number, *(frame(T0 + number * 50 + n, f"193.0.{8 * (n % 3)}.0/21") for n in range(5)))
+    worker = aggregator(settings, clock)
+    worker.step()
+    expected = [msgspec.json.encode({**row, "written_at": 0}) for row in windows(store)]
+    crash(worker)
+
+    for _ in range(3):
+        worker = aggregator(settings, clock)  # no checkpoint but the first: everything is read again
+        worker.step()
+        crash(worker)
+
+    assert [msgspec.json.encode({**row, "written_at": 0}) for row in windows(store)] == expected
+
+
+def test_segments_are_deleted_only_once_the_state_is_saved(settings: Settings, clock: FakeClock) -> None:
+    segment(settings, 1, frame(T0))
+    reader = SpoolReader(settings.spool_path)
+    worker = aggregator(settings, clock)
+    worker.step()
+    assert [s.sequence for s in reader.segments_after(0)] == [1]
+
+    clock.advance(seconds=settings.windows.checkpoint_s)
+    worker.step()
+
+    assert reader.segments_after(0) == []
+    worker.close()
+
+
+def test_a_damaged_checkpoint_never_replaces_windows_that_are_stored(
+    settings: Settings, store: Store, clock: FakeClock
+) -> None:
+    segment(settings, 1, *(frame(T0 + n) for n in range(5)), frame(T0 + 100))
+    worker = aggregator(settings, clock)
+    worker.step()
+    worker.close()
+    (settings.state_path / CHECKPOINT).write_bytes(b"damaged")
+    segment(settings, 2, frame(T0 + 30), frame(T0 + 300))
+
+    worker = aggregator(settings, clock)
+    worker.step()
+    worker.close()
+
+    assert windows(store)[0]["messages"] == 5
+
+
+def test_a_lost_segment_marks_the_minutes_between_as_incomplete(
+    settings: Settings, store: Store, clock: FakeClock
+) -> None:
+    segment(settings, 1, frame(T0), frame(T0 + 61))
+    worker = aggregator(settings, clock)
+    worker.step()
+    segment(settings, 3, frame(T0 + 185), frame(T0 + 400))
+    worker.step()
+
+    assert [row["incomplete"] for row in windows(store)] == [1, 1, 1, 1, 0, 0]  # the first minute began unseen
+    worker.close()
+
+
+def test_a_cut_segment_marks_the_minutes_up_to_the_next_frame(
+    settings: Settings, store: Store, clock: FakeClock
+) -> None:
+    segment(settings, 1, frame(T0))
+    path = segment(settings, 2, frame(T0 + 70), frame(T0 + 80))
+    path.write_bytes(path.read_bytes()[:-40])
+    segment(settings, 3, frame(T0 + 185), frame(T0 + 400))
+    worker = aggregator(settings, clock)
+    worker.step()
+
+    assert [row["incomplete"] for row in windows(store)] == [1, 1, 1, 1, 0, 0]
+    worker.close()
+
+
+def test_garbage_between_frames_is_counted_and_costs_nothing_else(
+    settings: Settings, store: Store, clock: FakeClock
+) -> None:
+    segment(settings, 1, frame(T0), b'{"type":"ris_message","da', b"garbage", frame(T0 + 1), frame(T0 + 100))
+    worker = aggregator(settings, clock)
+    worker.step()
+
+    worker._write(worker._aggregator.flush())
+    assert [(row["messages"], row["parse_errors"]) for row in windows(store)] == [(2, 0), (1, 2)]
+    worker.close()
+
+
+def test_frames_the_collector_dropped_are_in_their_window(settings: Settings, store: Store, clock: FakeClock) -> None:
+    segment(settings, 1, frame(T0), control_line("dropped", T0 + 5.0, T0 + 8.0, frames=7), frame(T0 + 100))
+    worker = aggregator(settings, clock)
+    worker.step()
+
+    assert windows(store)[0]["dropped"] == 7
+    worker.close()
+
+
+def test_a_quiet_feed_closes_the_minutes_that_have_ended(settings: Settings, store: Store, clock: FakeClock) -> None:
+    segment(settings, 1, frame(T0), frame(T0 + 58))
+    worker = aggregator(settings, clock)
+    worker.step()
+    assert windows(store) == []
+
+    clock.advance(seconds=settings.windows.idle_close_s)
+    worker.step()
+
+    assert [row["messages"] for row in windows(store)] == [2]
+    worker.close()
+
+
+def test_a_second_aggregator_on_the_same_data_is_refused(settings: Settings, clock: FakeClock) -> None:
+    worker = aggregator(settings, clock)
+    store = open_store(settings.store_url)
+
+    with pytest.raises(BgpdriftError, match="another feature_aggregator works on this data directory"):
+        FeatureAggregator(settings, store, clock)
+
+    store.close()
+    worker.close()
