@@ -141,7 +141,8 @@ class RisClient:
             if self._socket is None:
                 opening.cancel()
             else:
-                self._socket.shutdown(socket.SHUT_RDWR)  # ends the handshake, and picows closes the rest
+                with contextlib.suppress(OSError):  # the server, or picows, may have closed it at this very moment
+                    self._socket.shutdown(socket.SHUT_RDWR)  # ends the handshake, and picows closes the rest
             await asyncio.wait([opening])
             return "asked to stop"
         try:
