@@ -4,8 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bgpdrift.clock import FakeClock
+
+# No example may fail for being slow on a busy machine; in CI the same examples run every time.
+settings.register_profile(
+    "bgpdrift", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("CI"))
+)
+settings.load_profile("bgpdrift")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
