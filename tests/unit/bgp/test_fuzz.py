@@ -20,7 +20,7 @@ from bgpdrift.bgp.mrt import Problems, read_mrt_in_full
 from bgpdrift.bgp.ris_frames import Corrupt, FrameDecoder
 from bgpdrift.bgp.ris_salvage import Details
 
-THOROUGH = settings(max_examples=400, deadline=2_000, suppress_health_check=list(HealthCheck))
+THOROUGH = settings(max_examples=400, deadline=20_000, suppress_health_check=list(HealthCheck))
 
 
 @st.composite
