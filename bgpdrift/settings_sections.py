@@ -2,7 +2,7 @@
 
 A table of ``bgpdrift.toml`` is a class here, a key a field. Reading and refusing are `bgpdrift.settings`; how a field is
 shown to a person is `bgpdrift.settings_fields`. Decides nothing about what the settings are used for. msgspec
-validates: pydantic would cost each of nine processes 60 ms and 15 MB (docs/decisions/0002-dependencies.md).
+validates: it is there for the frames anyway, and every process imports this (docs/decisions/0002-dependencies.md).
 """
 
 from pathlib import Path

@@ -179,7 +179,7 @@ class CollectorWindows:
         rows, is_new = state.prefixes.rows(keys, tick)
         if is_new.any():
             self._covers.learn(keys[is_new])
-        elements = transitions.Elements(rows, is_new, peer, announced, path)
+        elements = transitions.Elements(rows, peer, announced, path)
         change = transitions.apply(elements, state)
 
         at = np.where(announced, path, change.old_path)
@@ -350,7 +350,6 @@ class CollectorWindows:
         window = self.window(tick)
         window.quality["warming"] = int(self.is_warming(tick))
         window.quality["peer_reset"] = self._transfers(window, tick)
-        window.sums["messages"] += 0
         addresses = self.peers.addresses
         rows.append(window.row(self.name, "", addresses, self.peers.asns))
         for key in sorted(key for key in self.windows if key[0] == tick and key[1] != WHOLE):

@@ -21,7 +21,6 @@ class Elements(NamedTuple):
     """Announced and withdrawn prefixes of a batch, in order of arrival; all arrays of shape (n,)."""
 
     row: I64  # of the prefix
-    is_new_prefix: BoolArray  # first sight of the prefix, ever
     peer: NDArray[np.int64]
     announced: BoolArray  # else withdrawn
     path: NDArray[np.int32]  # row of the AS path; -1 for a withdrawal
