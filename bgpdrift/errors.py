@@ -25,6 +25,10 @@ class InputError(BgpdriftError):
     """What the user handed over (a file, an argument) cannot be used; the message says what was expected."""
 
 
+class NotEnoughDataError(InputError):
+    """Too few clean windows to learn from: nothing is wrong, come back when there are more."""
+
+
 class StoreError(BgpdriftError):
     """The database cannot do what was asked; its schema or its file needs a person."""
 

@@ -21,6 +21,13 @@ WARMING, INCOMPLETE, FEED_GAP = "warming", "incomplete", "feed_gap"
 """Reasons a detector may give for having no opinion on a window; "" means it has one."""
 PEER_RESET = "peer_reset"
 """A table transfer: what it explains is reported with the rules, and is no alarm."""
+UNKNOWN_COLLECTOR = "unknown_collector"
+"""The model was not trained on this collector or peer and cannot know what is usual there."""
+DROPPED = "dropped"
+EXCLUDED = "excluded"
+"""Mark that a trainer sets on windows inside incidents and labelled anomalies; never a column of the store."""
+CLEAN_MARKS = (INCOMPLETE, FEED_GAP, DROPPED, PEER_RESET, WARMING, EXCLUDED)
+"""Marks that keep a window out of training and out of calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,8 @@ class WindowFrame:
     window_start : ndarray of int, shape (n,)
         Epoch seconds, strictly increasing, multiples of 60. Minutes may be missing.
     features : mapping of str to ndarray of float, shape (n,)
-        By column name. A data source may know only some of the columns: rules that need another abstain.
+        By column name. A data source may know only some of the columns: rules that need another abstain, and a model
+        that was trained on another refuses.
     quality : mapping of str to ndarray of float, shape (n,)
         Quality marks; one that is absent counts as 0.
     first : int
@@ -60,6 +68,11 @@ class WindowFrame:
         """Where a quality mark is set."""
         values = self.quality.get(name)
         return np.zeros(len(self), bool) if values is None else values > 0
+
+    @property
+    def clean(self) -> npt.NDArray[np.bool_]:
+        """Where no mark keeps the window out of training."""
+        return ~np.logical_or.reduce([self.mark(name) for name in CLEAN_MARKS])
 
     def rows(self, begin: int, end: int, first: int) -> "WindowFrame":
         """Cut out rows; ``first`` counts within the cut."""
@@ -90,6 +103,8 @@ class Scores:
         ``"explained_by"`` on those that count for nothing because a quality mark explains them.
     top_features : tuple of list of dict
         ``{"feature", "usual", "present", "weight"}``: what spoke most for "unusual", also below an alarm.
+    embedding : ndarray of float, shape (n, k), or None
+        The model's own short description of each window, of detectors that have one; 0 where it abstains.
     """
 
     window_start: IntArray
@@ -97,6 +112,7 @@ class Scores:
     abstained: tuple[str, ...]
     rules_fired: tuple[list[dict[str, Any]], ...]
     top_features: tuple[list[dict[str, Any]], ...]
+    embedding: FloatArray | None = None
 
 
 class Detector(Protocol):

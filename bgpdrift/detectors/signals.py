@@ -1,0 +1,108 @@
+"""What the trained detectors look at: a table of signals made of a window's columns, on the scale they are compared on.
+
+A count becomes its ``log1p``, a mean or a ratio its logarithm, an entropy stays: a step of 0.7 is then a factor of two
+whatever the size of a collector. Means and ratios come from stored sums, so that windows merge. A source that lacks a
+column lacks the signals made of it, and a model trained without them runs without them. Smoothing and scaling are
+`bgpdrift.detectors.prepared`'s.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from bgpdrift.detectors.interface import FloatArray
+
+Columns = Mapping[str, FloatArray]
+Form = Literal["count", "mean", "odds", "plain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One line of the table.
+
+    Attributes
+    ----------
+    name : str
+        As in ``top_features`` and in artifacts.
+    needs : tuple of str
+        Columns: of a count itself; of a mean the sum and the number; of odds what is compared with what.
+    form : Form
+        count: ``log1p``. mean: log of sum / number, unknown where the number is 0. odds: log of (a + 1) / (b + 1).
+        plain: as stored.
+    least_spread : float
+        A spread below this, on the signal's own scale, is counting noise and no yardstick.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    form: Form = "count"
+    least_spread: float = 0.10
+
+    def values(self, columns: Columns) -> FloatArray:
+        """Make the signal, NaN where it is undefined.
+
+        Examples
+        --------
+        >>> path = Signal("path_length", ("path_length_sum", "announced"), "mean")
+        >>> path.values({"path_length_sum": np.array([8.0, 0.0]), "announced": np.array([2.0, 0.0])}).round(3)
+        array([1.386,   nan])
+        """
+        first = columns[self.needs[0]]
+        if self.form == "count":
+            return np.asarray(np.log1p(first))
+        if self.form == "plain":
+            return np.asarray(first, np.float64)
+        second = columns[self.needs[1]]
+        if self.form == "odds":
+            return np.asarray(np.log((first + 1.0) / (second + 1.0)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where((second > 0) & (first > 0), np.log(first / second), np.nan)
+
+    def readable(self, value: float) -> float:
+        """Give a value of the signal's scale in the unit a person knows, four digits."""
+        if self.form == "count":
+            value = max(float(np.expm1(min(value, 50.0))), 0.0)
+        elif self.form in ("mean", "odds"):
+            value = float(np.exp(min(value, 50.0)))
+        return float(f"{value:.4g}")
+
+
+def _counts(*names: str, least_spread: float = 0.10) -> tuple[Signal, ...]:
+    return tuple(Signal(name, (name,), "count", least_spread) for name in names)
+
+
+SIGNALS: tuple[Signal, ...] = (
+    *_counts("messages", "announced", "withdrawn", "announced_prefixes", "withdrawn_prefixes", "origins", "peers"),
+    *_counts("new", "duplicate", "implicit_withdrawal", "readvertised_same", "readvertised_different"),
+    *_counts("duplicate_withdrawal", "unknown_withdrawal", "longer", "shorter", "prepended", "ipv6", "max_per_second"),
+    *_counts("origin_change", "edge_new", "origin_incomplete", least_spread=0.20),
+    *_counts(
+        "moas_new", "subprefix_new", "visibility_loss", "session_down", "bogon", "too_specific", least_spread=0.30
+    ),
+    Signal("withdrawal_ratio", ("withdrawn", "announced"), "odds"),
+    Signal("duplicate_ratio", ("duplicate", "announced"), "odds"),
+    Signal("path_change_ratio", ("implicit_withdrawal", "announced"), "odds"),
+    Signal("path_length", ("path_length_sum", "announced"), "mean", 0.03),
+    Signal("unique_path_length", ("unique_path_length_sum", "announced"), "mean", 0.03),
+    Signal("path_length_max", ("path_length_max",), "count", 0.10),
+    Signal("edit_distance", ("edit_distance_sum", "implicit_withdrawal"), "mean", 0.05),
+    Signal("edit_distance_max", ("edit_distance_max",), "count", 0.10),
+    Signal("origin_entropy", ("origin_entropy",), "plain", 0.10),
+    Signal("peer_entropy", ("peer_entropy",), "plain", 0.05),
+    Signal("top_origin_share", ("top_origin_share",), "plain", 0.02),
+)
+SIGNAL_BY_NAME: Mapping[str, Signal] = {signal.name: signal for signal in SIGNALS}
+
+
+def available(columns: Iterable[str]) -> tuple[Signal, ...]:
+    """Signals that can be made of some columns, in the order of the table.
+
+    Examples
+    --------
+    >>> [signal.name for signal in available(["announced", "withdrawn"])]
+    ['announced', 'withdrawn', 'withdrawal_ratio']
+    """
+    known = set(columns)
+    return tuple(signal for signal in SIGNALS if known.issuperset(signal.needs))
