@@ -72,7 +72,7 @@ class WindowFrame:
     @property
     def clean(self) -> npt.NDArray[np.bool_]:
         """Where no mark keeps the window out of training."""
-        return ~np.logical_or.reduce([self.mark(name) for name in CLEAN_MARKS])
+        return np.asarray(~np.logical_or.reduce([self.mark(name) for name in CLEAN_MARKS]))
 
     def rows(self, begin: int, end: int, first: int) -> "WindowFrame":
         """Cut out rows; ``first`` counts within the cut."""
