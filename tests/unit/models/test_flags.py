@@ -1,0 +1,206 @@
+"""Requests to retrain: none is lost, none runs twice, whatever lies in the file and whoever dies."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from bgpdrift.models import flags
+from bgpdrift.models.flags import UNREADABLE, Flag
+from bgpdrift.models.owner import Owner, boot_id, is_alive, this_process
+
+GONE = Owner(pid=2**22 + 1, start_time=5, boot_id="another boot")
+
+
+def recycled() -> Owner:
+    """A living pid with the start time of an earlier process: what pid reuse looks like."""
+    return Owner(os.getpid(), this_process().start_time - 100, boot_id())
+
+
+def test_a_dropped_flag_is_claimed_with_its_reason_and_released(tmp_path):
+    flags.drop(tmp_path, "lstm", Flag(reason="drift", requested_by="monitor", requested_at=7.0))
+
+    claim = flags.claim(tmp_path, "lstm", this_process())
+
+    assert claim is not None
+    assert (claim.flag.reason, claim.flag.requested_by) == ("drift", "monitor")
+    assert not flags.flag_path(tmp_path, "lstm").exists()
+    assert flags.release(tmp_path, claim)
+    assert flags.claim(tmp_path, "lstm", this_process()) is None
+
+
+def test_touch_is_a_request(tmp_path):
+    flags.flag_path(tmp_path, "heuristic").touch()
+    claim = flags.claim(tmp_path, "heuristic", this_process())
+    assert claim is not None
+    assert claim.flag.reason == ""
+    assert claim.flag.requested_at > 0
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x00\xff", b"retrain please", b"[1]", b'{"reason": 7}', b"{" * 5_000, b"[" * 70_000]
+)
+def test_garbage_in_a_flag_is_a_request_that_nobody_can_read(tmp_path, content):
+    flags.flag_path(tmp_path, "lstm").write_bytes(content)
+    claim = flags.claim(tmp_path, "lstm", this_process())
+    assert claim is not None
+    assert claim.flag.reason == UNREADABLE
+    assert not claim.flag.force
+
+
+def test_a_symlink_is_a_request_and_what_it_points_to_is_left_alone(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("keep me")
+    flags.flag_path(tmp_path, "lstm").symlink_to(secret)
+
+    claim = flags.claim(tmp_path, "lstm", this_process())
+
+    assert claim is not None
+    assert claim.flag.reason == UNREADABLE
+    assert secret.read_text() == "keep me"
+
+
+def test_a_directory_with_the_name_of_a_flag_is_none(tmp_path):
+    flags.flag_path(tmp_path, "lstm").mkdir()
+    assert flags.claim(tmp_path, "lstm", this_process()) is None
+
+
+def test_no_folder_is_no_flag(tmp_path):
+    assert flags.claim(tmp_path / "none", "lstm", this_process()) is None
+    assert flags.requeue_dead(tmp_path / "none") == []
+
+
+def test_a_thousand_flags_are_one_run_and_a_forced_one_stays_forced(tmp_path):
+    for number in range(1_000):
+        flags.drop(tmp_path, "lstm", Flag(reason=str(number), force=number == 500))
+
+    claim = flags.claim(tmp_path, "lstm", this_process())
+
+    assert claim is not None
+    assert (claim.flag.reason, claim.flag.force) == ("999", True)
+    flags.release(tmp_path, claim)
+    assert flags.waiting(tmp_path) == []
+
+
+def test_a_flag_that_comes_during_a_run_starts_exactly_one_more(tmp_path):
+    flags.drop(tmp_path, "lstm", Flag(reason="first"))
+    first = flags.claim(tmp_path, "lstm", this_process())
+    for reason in ("second", "third"):
+        flags.drop(tmp_path, "lstm", Flag(reason=reason))
+
+    assert first is not None
+    assert flags.claim(tmp_path, "lstm", this_process()) is None  # one run at a time
+    flags.release(tmp_path, first)
+    again = flags.claim(tmp_path, "lstm", this_process())
+    assert again is not None
+    assert again.flag.reason == "third"
+    flags.release(tmp_path, again)
+    assert flags.claim(tmp_path, "lstm", this_process()) is None
+
+
+@pytest.mark.parametrize("owner", [GONE, recycled(), Owner()], ids=["another boot", "pid reused", "nobody"])
+def test_a_claim_of_the_dead_is_a_request_again_and_counts_the_attempt(tmp_path, owner):
+    flags.drop(tmp_path, "lstm", Flag(reason="drift", force=True))
+    dead = flags.claim(tmp_path, "lstm", owner)
+
+    assert flags.requeue_dead(tmp_path) == ["lstm"]
+    assert flags.requeue_dead(tmp_path) == []
+    again = flags.claim(tmp_path, "lstm", this_process())
+
+    assert again is not None
+    assert (again.flag.reason, again.flag.force, again.flag.attempts) == ("drift", True, 1)
+    assert dead is not None
+    assert not flags.is_held(tmp_path, dead)
+    assert not flags.release(tmp_path, dead), "the dead must not take away what the living work on"
+    assert flags.is_held(tmp_path, again)
+
+
+def test_a_claim_of_the_living_is_left_alone(tmp_path):
+    flags.drop(tmp_path, "lstm", Flag())
+    claim = flags.claim(tmp_path, "lstm", this_process())
+    assert claim is not None
+    assert flags.requeue_dead(tmp_path) == []
+    assert flags.is_held(tmp_path, claim)
+
+
+def test_a_claim_whose_owner_was_never_written_is_a_request_again(tmp_path):
+    """Killed between the rename and writing its name."""
+    flags.drop(tmp_path, "lstm", Flag(reason="drift"))
+    flags.flag_path(tmp_path, "lstm").rename(flags.claim_path(tmp_path, "lstm"))
+
+    assert flags.requeue_dead(tmp_path) == ["lstm"]
+    found = flags.peek(tmp_path, "lstm")
+    assert found is not None
+    assert found.reason == "drift"
+
+
+def test_of_a_dead_claim_and_a_newer_flag_one_request_is_left_and_it_stays_forced(tmp_path):
+    flags.drop(tmp_path, "lstm", Flag(reason="old", force=True))
+    flags.claim(tmp_path, "lstm", GONE)
+    flags.drop(tmp_path, "lstm", Flag(reason="new"))
+
+    claim = flags.claim(tmp_path, "lstm", this_process())
+
+    assert claim is not None
+    assert (claim.flag.reason, claim.flag.force) == ("new", True)
+    assert flags.waiting(tmp_path) == []
+
+
+def test_a_claim_given_back_is_the_same_request(tmp_path):
+    flags.drop(tmp_path, "lstm", Flag(reason="drift", requested_at=9.0))
+    claim = flags.claim(tmp_path, "lstm", this_process())
+    assert claim is not None
+    assert flags.give_back(tmp_path, claim)
+    assert flags.peek(tmp_path, "lstm") == Flag(reason="drift", requested_at=9.0)
+    assert not flags.claim_path(tmp_path, "lstm").exists()
+
+
+def test_a_flag_of_another_model_is_not_mine(tmp_path):
+    flags.drop(tmp_path, "lstm", Flag())
+    assert flags.claim(tmp_path, "heuristic", this_process()) is None
+    assert flags.waiting(tmp_path) == ["lstm"]
+
+
+def test_what_is_written_can_be_read_by_people(tmp_path):
+    flags.drop(tmp_path, "lstm", Flag(reason="drift", details={"psi": 0.4}))
+    raw = flags.flag_path(tmp_path, "lstm").read_bytes()
+    assert msgspec.json.decode(raw) == {"reason": "drift", "details": {"psi": 0.4}}
+
+
+def _claim_and_answer(folder, gate, answers):
+    gate.wait()
+    answers.put(flags.claim(folder, "lstm", this_process()) is not None)
+    gate.wait()  # alive until everybody tried
+
+
+def test_of_many_processes_at_once_one_takes_the_flag(tmp_path):
+    context = multiprocessing.get_context("fork")
+    gate, answers = context.Barrier(6), context.SimpleQueue()
+    flags.drop(tmp_path, "lstm", Flag())
+    processes = [context.Process(target=_claim_and_answer, args=(tmp_path, gate, answers)) for _ in range(6)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(30)
+    assert sorted(answers.get() for _ in processes) == [False] * 5 + [True]
+
+
+def test_a_process_is_alive_until_it_ends_also_before_it_is_reaped():
+    code = f"import sys; sys.path[:] = {sys.path!r}; from bgpdrift.models.owner import *; import msgspec, os\n"
+    code += "os.write(1, msgspec.json.encode(this_process())); os.close(1); input()"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdin is not None
+    owner = msgspec.json.decode(child.stdout.read(), type=Owner)
+    assert is_alive(owner)
+    child.send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # a zombie now
+    assert not is_alive(owner)
+    child.stdin.close()
+    child.stdout.close()
+    child.wait(30)
+    assert not is_alive(owner)
