@@ -1,0 +1,34 @@
+"""The shape of labelled windows: what any reader of them gives and what a judge of detectors needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledWindows:
+    """Minutes of one (collector, peer) in time order, each with the truth about it.
+
+    Attributes
+    ----------
+    collector, peer : str
+        The group; peer "" is the whole collector.
+    window_start : ndarray of int, shape (n,)
+        Epoch seconds, strictly increasing, multiples of 60. Minutes may be missing.
+    features, quality : mapping of str to ndarray of float, shape (n,)
+        Columns of a window, those the source has.
+    truth : ndarray of bool, shape (n,)
+        Labelled anomalous.
+    """
+
+    collector: str
+    peer: str
+    window_start: npt.NDArray[np.int64]
+    features: Mapping[str, npt.NDArray[np.float64]]
+    quality: Mapping[str, npt.NDArray[np.float64]]
+    truth: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.window_start)
