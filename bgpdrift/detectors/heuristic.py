@@ -3,11 +3,14 @@
 A rule's exceedance is the smallest of three numbers, each 1 at its threshold: how many spreads from usual against the
 learned number of spreads; by what factor, against the factor that matters; how much in all, against the size that
 matters. So nothing fires that is merely rare, or merely large. The score of a minute is the largest exceedance over
-rules and time scales: continuous, monotone, defined below the thresholds too. Because everything is relative to the
-collector's own history, one learned artifact serves any collector.
+rules and time scales: continuous, monotone, defined below the thresholds too.
+
+What is usual was learned with the thresholds, for collectors of the training span (`Yardstick`); for any other it is the
+last hours of that collector, so that the packaged default serves a collector nobody has trained on. The learned yardstick
+is the better one: a rolling one calls a worm usual after three hours, and its end a silence.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +27,16 @@ from bgpdrift.detectors.interface import (
     Scores,
     WindowFrame,
 )
-from bgpdrift.detectors.preparation import SCALES_MIN, MinuteGrid, smooth, span_minutes, split_at_gaps, usual
+from bgpdrift.detectors.preparation import (
+    SCALES_MIN,
+    MinuteGrid,
+    Usual,
+    smooth,
+    span_minutes,
+    split_at_gaps,
+    usual,
+)
+from bgpdrift.detectors.prepared import group_key
 from bgpdrift.detectors.rules import BY_NAME, RULES, Rule
 from bgpdrift.detectors.tail import fit_tail
 from bgpdrift.errors import ArtifactError
@@ -36,6 +48,10 @@ LEAST_SPREADS, MOST_SPREADS = 3.0, 60.0
 """Bounds of a learned threshold: below 3 spreads nothing is unusual, and no calm sample may switch a rule off."""
 LEAST_BEYOND, FURTHEST_BEYOND = 1.2, 1.5
 """A learned threshold lies between these multiples of the largest calm value."""
+LEAST_PINNED_MIN = 360
+"""Clean minutes of a collector from which its usual is learned."""
+SMALLEST_PINNED = 1e-9
+"""Spread of a rule that never moved; the counting noise of `_least_spread` takes its place."""
 LOWEST_EXCEEDANCE = -10.0
 LEAST_SPREAD_LEVEL, LEAST_SPREAD_VOLUME, LEAST_SPREAD_EVENTS = 0.03, 0.05, 0.5
 """Smallest spreads on the log scale: 3 % of a path length, 5 % of a volume, half an event over none."""
@@ -59,29 +75,64 @@ class Evidence:
     known: npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What was usual for the collectors of the training span.
+
+    Attributes
+    ----------
+    groups : tuple of str
+        See `bgpdrift.detectors.prepared.group_key`.
+    levels : ndarray, shape (n_groups, 3, n_rules, n_scales)
+        Median, spread above and spread below on each rule's own scale; spread 0 where the group never showed it.
+    thresholds : ndarray, shape (n_rules, n_scales)
+        Spreads from this usual at which each rule fires.
+    """
+
+    groups: tuple[str, ...]
+    levels: FloatArray
+    thresholds: FloatArray
+
+    def of(self, frame: WindowFrame) -> FloatArray | None:
+        """Levels of a frame's group, shape (3, n_rules, n_scales); None if it was not trained on."""
+        key = group_key(frame)
+        return self.levels[self.groups.index(key)] if key in self.groups else None
+
+
 class Heuristic:
     """Rules with learned thresholds.
 
     Parameters
     ----------
     thresholds : ndarray, shape (n_rules, n_scales)
-        Spreads from usual at which each rule fires at each time scale.
+        Spreads from the rolling usual at which each rule fires at each time scale.
     rules : sequence of Rule
         In the order of the thresholds.
     history_minutes : int
-        Windows that make up the usual.
+        Windows that make up the rolling usual.
+    yardstick : Yardstick, optional
+        What is usual for the collectors it was trained on.
     """
 
-    def __init__(self, thresholds: FloatArray, rules: Iterable[Rule] = RULES, history_minutes: int = 360) -> None:
+    def __init__(
+        self,
+        thresholds: FloatArray,
+        rules: Iterable[Rule] = RULES,
+        history_minutes: int = 360,
+        yardstick: Yardstick | None = None,
+    ) -> None:
         self.rules = tuple(rules)
         self.thresholds = np.asarray(thresholds, np.float64)
         self.usual_minutes = history_minutes
+        self.yardstick = yardstick
         if self.thresholds.shape != (len(self.rules), len(SCALES_MIN)):
             raise ArtifactError(
                 f"heuristic: thresholds of shape {self.thresholds.shape}, ({len(self.rules)}, {len(SCALES_MIN)}) expected"
             )
         if not (np.isfinite(self.thresholds).all() and (self.thresholds > 0).all()):
             raise ArtifactError("heuristic: thresholds must be finite and above 0")
+        if yardstick is not None:
+            _check_yardstick(yardstick, self.thresholds.shape)
 
     @classmethod
     def from_content(cls, content: ModelContent, history_minutes: int = 360) -> "Heuristic":
@@ -94,7 +145,13 @@ class Heuristic:
             raise ArtifactError(f"heuristic: time scales {SCALES_MIN} expected")
         if "thresholds" not in content.arrays:
             raise ArtifactError("heuristic: no array `thresholds`")
-        return cls(content.arrays["thresholds"], (BY_NAME[name] for name in names), history_minutes)
+        yardstick, groups = None, tuple(map(str, content.hyper_parameters.get("groups", ())))
+        if groups:
+            found = [content.arrays.get(name) for name in ("usual", "usual_thresholds")]
+            if any(array is None for array in found):
+                raise ArtifactError("heuristic: groups without arrays `usual` and `usual_thresholds`")
+            yardstick = Yardstick(groups, *(np.asarray(array, np.float64) for array in found))
+        return cls(content.arrays["thresholds"], (BY_NAME[name] for name in names), history_minutes, yardstick)
 
     @property
     def name(self) -> str:
@@ -118,8 +175,10 @@ class Heuristic:
         )
 
     def _score_part(self, frame: WindowFrame) -> Scores:
-        evidence = measure(frame, self.rules, self.usual_minutes)
-        exceedance = np.minimum(evidence.spreads / self.thresholds[:, :, None], evidence.factor)
+        levels = self.yardstick.of(frame) if self.yardstick else None
+        thresholds = self.yardstick.thresholds if self.yardstick and levels is not None else self.thresholds
+        evidence = measure(frame, self.rules, self.usual_minutes, levels)
+        exceedance = np.minimum(evidence.spreads / thresholds[:, :, None], evidence.factor)
         exceedance = np.minimum(exceedance, evidence.size)
         exceedance = np.where(evidence.known, np.maximum(exceedance, LOWEST_EXCEEDANCE), _BLIND)
         reset = frame.mark(PEER_RESET)[frame.first :]
@@ -138,7 +197,7 @@ class Heuristic:
                 []
                 if abstained[row] in (INCOMPLETE, FEED_GAP)
                 else [
-                    self._fired(int(rule), int(scale[rule, row]), row, evidence, bool(explained[rule, row]))
+                    self._fired(int(rule), int(scale[rule, row]), row, evidence, thresholds, bool(explained[rule, row]))
                     for rule in order
                     if best[rule, row] >= 1.0
                 ]
@@ -152,12 +211,14 @@ class Heuristic:
             )
         return Scores(frame.to_score, score, abstained, tuple(fired), tuple(top))
 
-    def _fired(self, index: int, scale: int, row: int, evidence: Evidence, explained: bool) -> dict[str, Any]:
+    def _fired(
+        self, index: int, scale: int, row: int, evidence: Evidence, thresholds: FloatArray, explained: bool
+    ) -> dict[str, Any]:
         rule, at = self.rules[index], (index, scale, row)
         fired: dict[str, Any] = {
             "rule": rule.name,
             "value": _readable(rule, evidence.present[at]),
-            "threshold": _readable(rule, self._threshold(index, scale, row, evidence)),
+            "threshold": _readable(rule, self._threshold(index, scale, row, evidence, thresholds)),
             "usual": _readable(rule, evidence.usual[at]),
             "minutes": SCALES_MIN[scale],
             "unit": rule.unit,
@@ -168,12 +229,12 @@ class Heuristic:
             fired["explained_by"] = PEER_RESET
         return fired
 
-    def _threshold(self, index: int, scale: int, row: int, evidence: Evidence) -> float:
+    def _threshold(self, index: int, scale: int, row: int, evidence: Evidence, thresholds: FloatArray) -> float:
         """Value, on the rule's own scale, from which on it would have fired here."""
         rule, at = self.rules[index], (index, scale, row)
         away = evidence.present[at] - evidence.usual[at]
         spread = abs(away / evidence.spreads[at]) if evidence.spreads[at] else 0.0
-        distance = max(self.thresholds[index, scale] * spread, float(np.log(rule.factor)))
+        distance = max(thresholds[index, scale] * spread, float(np.log(rule.factor)))
         usual_value = float(evidence.usual[at])
         if rule.direction < 0:
             return float(usual_value - distance)
@@ -189,8 +250,15 @@ class Heuristic:
         }
 
 
-def measure(frame: WindowFrame, rules: Iterable[Rule] = RULES, history_minutes: int = 360) -> Evidence:
+def measure(
+    frame: WindowFrame,
+    rules: Iterable[Rule] = RULES,
+    history_minutes: int = 360,
+    pinned: FloatArray | None = None,
+) -> Evidence:
     """Compare every rule with its usual, for the rows to be scored; no threshold is applied.
+
+    The usual is ``pinned`` of shape (3, n_rules, n_scales) where it is known, else the history before each row.
 
     Minutes that are warming, incomplete or without a feed are holes in the history. A table transfer is one for the
     rules it explains, and is measured itself as a bare minute, for the record.
@@ -216,12 +284,14 @@ def measure(frame: WindowFrame, rules: Iterable[Rule] = RULES, history_minutes: 
     known = np.zeros(shape, bool)
     as_it_is[events] = np.log1p(as_it_is[events])
     direction = np.array([rule.direction for rule in table])[:, None]
-    every = np.concatenate([smooth(raw, minutes, total=events) for minutes in SCALES_MIN])
-    of_events = np.tile(events, len(SCALES_MIN))
-    every[of_events] = np.log1p(every[of_events])
-    level = usual(every, rows, grid.first_minute, history_minutes)
-    # A short history does not yet know how far calm minutes stray: twice as far after an hour, a sixth after six.
-    young = 1.0 + LEAST_HISTORY_MIN / np.maximum(level.count, 1)
+    every = _at_scales(raw, events)
+    if pinned is None:
+        level = usual(every, rows, grid.first_minute, history_minutes)
+        # A short history does not yet know how far calm minutes stray: twice as far after an hour, a sixth after six.
+        young = 1.0 + LEAST_HISTORY_MIN / np.maximum(level.count, 1)
+    else:
+        level = _pinned(pinned, len(rows))
+        young = np.ones(level.median.shape)
     for scale, minutes in enumerate(SCALES_MIN):
         of_scale = slice(scale * len(table), (scale + 1) * len(table))
         now, middle = every[of_scale][:, rows], level.median[of_scale]
@@ -244,10 +314,28 @@ def measure(frame: WindowFrame, rules: Iterable[Rule] = RULES, history_minutes: 
         return Evidence(present, median, away / spread, away / factor, size, known)
 
 
+def _at_scales(raw: FloatArray, events: npt.NDArray[np.bool_]) -> FloatArray:
+    """Smooth rules at every time scale, shape (n_scales · n_rules, n_minutes), events on their log scale."""
+    every = np.concatenate([smooth(raw, minutes, total=events) for minutes in SCALES_MIN])
+    of_events = np.tile(events, len(SCALES_MIN))
+    every[of_events] = np.log1p(every[of_events])
+    return every
+
+
+def _pinned(levels: FloatArray, rows: int) -> Usual:
+    median, above, below = (np.repeat(part.T.reshape(-1, 1), rows, axis=1) for part in levels)
+    known = (above > 0) | (below > 0)
+    count = np.where(known, LEAST_HISTORY_MIN, 0)
+    return Usual(np.where(known, median, np.nan), above, below, count)
+
+
 def learn(
-    frames: Iterable[WindowFrame], history_minutes: int = 360, false_alarms_per_day: float = 0.02
+    frames: Iterable[WindowFrame],
+    history_minutes: int = 360,
+    false_alarms_per_day: float = 0.02,
+    pin: bool = False,
 ) -> ModelContent:
-    """Learn thresholds from calm windows.
+    """Learn thresholds from calm windows, and with ``pin`` what is usual for each collector among them.
 
     Parameters
     ----------
@@ -258,9 +346,70 @@ def learn(
     false_alarms_per_day : float
         Budget of one rule at one time scale. Far below a detector's budget, since some fifty of them share it.
     """
+    given = list(frames)
     evidence = [
-        measure(part, RULES, history_minutes) for frame in frames for part in split_at_gaps(frame, history_minutes)
+        measure(part, RULES, history_minutes) for frame in given for part in split_at_gaps(frame, history_minutes)
     ]
+    arrays = {"thresholds": _thresholds(evidence, false_alarms_per_day)}
+    groups: tuple[str, ...] = ()
+    if pin:
+        groups, levels = _levels(given)
+        if groups:
+            pinned = [
+                measure(part, RULES, history_minutes, levels[groups.index(group_key(frame))])
+                for frame in given
+                if group_key(frame) in groups
+                for part in split_at_gaps(frame, history_minutes)
+            ]
+            arrays |= {"usual": levels, "usual_thresholds": _thresholds(pinned, false_alarms_per_day)}
+    columns = dict.fromkeys(name for rule in RULES for name in rule.needs)
+    return ModelContent(
+        model=NAME,
+        feature_names=tuple(columns),
+        arrays=arrays,
+        hyper_parameters={
+            "rules": [rule.name for rule in RULES],
+            "scales_min": list(SCALES_MIN),
+            "groups": list(groups),
+            "history_minutes": history_minutes,
+            "false_alarms_per_day_of_a_rule": false_alarms_per_day,
+        },
+    )
+
+
+def _levels(frames: Iterable[WindowFrame]) -> tuple[tuple[str, ...], FloatArray]:
+    """Median and both spreads of every rule at every scale, for each group with enough clean windows."""
+    events = np.array([rule.form == "events" for rule in RULES])
+    series: dict[str, list[FloatArray]] = {}
+    for frame in frames:
+        if not frame.clean.any():
+            continue
+        grid = MinuteGrid.of(frame.window_start)
+        raw = np.full((len(RULES), grid.length), np.nan)
+        for index, rule in enumerate(RULES):
+            if all(name in frame.features for name in rule.needs):
+                values = _on_scale(rule, rule.value(frame.features))
+                raw[index] = grid.spread(np.where(frame.clean, values, np.nan))
+        series.setdefault(group_key(frame), []).append(_at_scales(raw, events))
+    groups, levels = [], []
+    for key, parts in sorted(series.items()):
+        values = np.concatenate(parts, axis=1)
+        if np.isfinite(values).any(axis=0).sum() < LEAST_PINNED_MIN:
+            continue
+        found = np.zeros((3, len(SCALES_MIN) * len(RULES)))
+        for at, row in enumerate(values):
+            known = row[np.isfinite(row)]
+            if len(known) >= LEAST_PINNED_MIN // 2:
+                q = np.quantile(known, [0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95])
+                above = max((q[4] - q[3]) / 0.6745, (q[5] - q[3]) / 1.2816, (q[6] - q[3]) / 1.6449)
+                below = max((q[3] - q[2]) / 0.6745, (q[3] - q[1]) / 1.2816, (q[3] - q[0]) / 1.6449)
+                found[:, at] = q[3], max(above, SMALLEST_PINNED), max(below, SMALLEST_PINNED)
+        groups.append(key)
+        levels.append(found.reshape(3, len(SCALES_MIN), len(RULES)).transpose(0, 2, 1))
+    return tuple(groups), np.stack(levels) if levels else np.zeros((0, 3, len(RULES), len(SCALES_MIN)))
+
+
+def _thresholds(evidence: Sequence[Evidence], false_alarms_per_day: float) -> FloatArray:
     thresholds = np.full((len(RULES), len(SCALES_MIN)), LEAST_SPREADS)
     for index in range(len(RULES)):
         for scale in range(len(SCALES_MIN)):
@@ -274,18 +423,7 @@ def learn(
                 most = float(spreads.max())
                 limit = float(np.clip(limit, LEAST_BEYOND * most, FURTHEST_BEYOND * most))
                 thresholds[index, scale] = np.clip(limit, LEAST_SPREADS, MOST_SPREADS)
-    columns = dict.fromkeys(name for rule in RULES for name in rule.needs)
-    return ModelContent(
-        model=NAME,
-        feature_names=tuple(columns),
-        arrays={"thresholds": thresholds},
-        hyper_parameters={
-            "rules": [rule.name for rule in RULES],
-            "scales_min": list(SCALES_MIN),
-            "history_minutes": history_minutes,
-            "false_alarms_per_day_of_a_rule": false_alarms_per_day,
-        },
-    )
+    return thresholds
 
 
 def _on_scale(rule: Rule, values: FloatArray) -> FloatArray:
@@ -326,3 +464,13 @@ def _reasons(frame: WindowFrame, score: FloatArray) -> tuple[str, ...]:
     for mark, reason in reversed(_ABSTAIN.items()):
         reasons[frame.mark(mark)[frame.first :]] = reason
     return tuple(reasons.tolist())
+
+
+def _check_yardstick(yardstick: Yardstick, shape: tuple[int, ...]) -> None:
+    expected = (len(yardstick.groups), 3, *shape)
+    if yardstick.levels.shape != expected or yardstick.thresholds.shape != shape:
+        raise ArtifactError(f"heuristic: usual of shape {yardstick.levels.shape}, {expected} expected")
+    if not (np.isfinite(yardstick.levels).all() and (yardstick.levels[:, 1:] >= 0).all()):
+        raise ArtifactError("heuristic: usual must be finite and its spreads not below 0")
+    if not (np.isfinite(yardstick.thresholds).all() and (yardstick.thresholds > 0).all()):
+        raise ArtifactError("heuristic: thresholds must be finite and above 0")

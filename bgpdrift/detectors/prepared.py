@@ -17,13 +17,14 @@ from bgpdrift.detectors.interface import (
     DROPPED,
     FEED_GAP,
     INCOMPLETE,
+    MINUTE_S,
     PEER_RESET,
     UNKNOWN_COLLECTOR,
     WARMING,
     FloatArray,
     WindowFrame,
 )
-from bgpdrift.detectors.preparation import BoolArray, MinuteGrid, smooth
+from bgpdrift.detectors.preparation import LEAST_WEIGHT, BoolArray, MinuteGrid
 from bgpdrift.detectors.signals import SIGNAL_BY_NAME, Signal, available
 from bgpdrift.errors import ArtifactError, InputError, NotEnoughDataError
 
@@ -166,10 +167,10 @@ class Preparation:
         if key not in self.groups:
             return None
         group = self.groups.index(key)
-        smoothed, grid = _smoothed(frame, self.signals, training)
-        begin = int(grid.row_of[frame.first]) - lead
+        begin = int((frame.window_start[frame.first] - frame.window_start[0]) // MINUTE_S) - lead
         pad = max(0, -begin)
-        values = (smoothed[:, :, max(begin, 0) :] - self.centre[group][:, :, None]) / self.spread[group][:, :, None]
+        smoothed, grid = _smoothed(frame, self.signals, training, max(begin, 0))
+        values = (smoothed - self.centre[group][:, :, None]) / self.spread[group][:, :, None]
         z = values.reshape(self.channels, -1).T
         if pad:
             z = np.concatenate([np.full((pad, self.channels), np.nan), z])
@@ -178,14 +179,14 @@ class Preparation:
 
     def usual(self, frame: WindowFrame, channel: int) -> float:
         """Centre of a channel for a group, in the unit a person knows."""
-        signal, _ = self.channel(channel)
         scale, index = divmod(channel, len(self.signals))
+        signal = self.signals[index]
         return signal.readable(float(self.centre[self.groups.index(group_key(frame)), scale, index]))
 
     def present(self, frame: WindowFrame, channel: int, z: float) -> float:
         """Value behind a channel's number, in the unit a person knows."""
-        signal, _ = self.channel(channel)
         scale, index = divmod(channel, len(self.signals))
+        signal = self.signals[index]
         group = self.groups.index(group_key(frame))
         return signal.readable(float(self.centre[group, scale, index] + z * self.spread[group, scale, index]))
 
@@ -239,20 +240,73 @@ def reasons(frame: WindowFrame, prepared: Prepared | None) -> tuple[str, ...]:
     return tuple(found.tolist())
 
 
-def _smoothed(frame: WindowFrame, signals: Sequence[Signal], training: bool) -> tuple[FloatArray, MinuteGrid]:
-    """Signals at every time scale on the grid: shape (n_scales, n_signals, n_minutes)."""
+def _smoothed(
+    frame: WindowFrame, signals: Sequence[Signal], training: bool, begin: int = 0
+) -> tuple[FloatArray, MinuteGrid]:
+    """Signals at every time scale, from grid row ``begin`` on: shape (n_scales, n_signals, n_minutes − begin)."""
     grid = MinuteGrid.of(frame.window_start)
     hole = np.logical_or.reduce([frame.mark(name) for name in _HOLES]) if not training else ~frame.clean
     raw = np.full((len(signals), grid.length), np.nan)
     for index, signal in enumerate(signals):
-        raw[index] = grid.spread(np.where(hole, np.nan, signal.values(frame.features)))
-    return np.stack([smooth(raw, minutes) for minutes in SCALES_MIN]), grid
+        raw[index, grid.row_of] = np.where(hole, np.nan, signal.values(frame.features))
+    return _filtered(raw, begin), grid
+
+
+def _filtered(raw: FloatArray, begin: int) -> FloatArray:
+    """Exponential means over the minutes before and including each, from column ``begin`` on, at every time scale.
+
+    Written as a product with a band matrix, chunk by chunk: one window costs one small product, a week a few hundred.
+    A series without holes needs no second product for the weight of what is known.
+    """
+    count, length = raw.shape
+    found = np.full((len(SCALES_MIN), count, length - begin), np.nan)
+    found[0] = raw[:, begin:]
+    known = np.isfinite(raw)
+    holed = ~known.all(axis=1)
+    stacked = np.concatenate([np.where(known, raw, 0.0), known[holed].astype(np.float64)])
+    for scale, (band, whole) in enumerate(_BANDS, start=1):
+        taps = len(band) - _CHUNK + 1
+        for first in range(begin, length, _CHUNK):
+            rows = min(_CHUNK, length - first)
+            start = first - taps + 1
+            part = stacked[:, max(start, 0) : first + rows]
+            product = part @ band[max(-start, 0) : max(-start, 0) + part.shape[1], :rows]
+            weight = np.broadcast_to(whole[np.minimum(np.arange(first, first + rows), taps - 1)], (count, rows)).copy()
+            weight[holed] = product[count:]
+            enough = (weight >= LEAST_WEIGHT * whole[-1]) & known[:, first : first + rows]
+            values = found[scale, :, first - begin : first - begin + rows]
+            np.divide(product[:count], weight, out=values, where=enough)
+    return found
+
+
+_CHUNK = 128
+
+
+def _band(scale_min: int) -> tuple[FloatArray, FloatArray]:
+    """Band matrix of a chunk, shape (taps − 1 + chunk, chunk), and the weight reached after each number of minutes."""
+    taps = scale_min * FILTER_LENGTH
+    weights = np.exp(-np.arange(taps) / scale_min)
+    band = np.zeros((taps - 1 + _CHUNK, _CHUNK))
+    for column in range(_CHUNK):
+        band[column : column + taps, column] = weights[::-1]
+    return band, np.cumsum(weights)
+
+
+_BANDS = tuple(_band(scale) for scale in SCALES_MIN[1:])
 
 
 def _yardstick(values: FloatArray, least: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Median and spread over the last axis; the widest of three robust estimates, since bursts are usual too."""
-    with np.errstate(invalid="ignore"):
-        q = np.nanquantile(values, [0.01, 0.05, 0.25, 0.50, 0.75, 0.95, 0.99], axis=2) if values.shape[2] else None
-    assert q is not None
-    spread = np.maximum.reduce([(q[4] - q[2]) / 1.349, (q[5] - q[1]) / 3.290, (q[6] - q[0]) / 4.653])
-    return q[3], np.maximum(spread, least)
+    """Median and spread over the last axis; the widest of three robust estimates, since bursts are usual too.
+
+    A channel that a group never showed (no IPv6 there) is NaN.
+    """
+    shape = values.shape[:2]
+    centre, spread = np.full(shape, np.nan), np.full(shape, np.nan)
+    for at in np.ndindex(shape):
+        series = values[at]
+        series = series[np.isfinite(series)]
+        if len(series) >= LEAST_MINUTES // 2:
+            q = np.quantile(series, [0.01, 0.05, 0.25, 0.50, 0.75, 0.95, 0.99])
+            widest = max((q[4] - q[2]) / 1.349, (q[5] - q[1]) / 3.290, (q[6] - q[0]) / 4.653)
+            centre[at], spread[at] = q[3], max(widest, least[at[1]])
+    return centre, spread
