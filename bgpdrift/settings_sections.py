@@ -210,6 +210,46 @@ class DriftSettings(Section, frozen=True, kw_only=True):
     poll_s: Annotated[float, _f("how often new scores are folded into the hourly histograms", "s", gt=0)] = 5.0
 
 
+class RetrainSettings(Section, frozen=True, kw_only=True):
+    """Training of new models, and when one may replace the active model."""
+
+    days: Annotated[int, _f("training span back from the newest window, event time", "d", ge=1, le=365)] = 7
+    min_windows: Annotated[
+        int, _f("clean windows without which nothing is trained; a day, so that every hour was seen", ge=200)
+    ] = 1_440
+    max_windows: Annotated[
+        int, _f("windows read at most: peers are left out first, then the span is shortened; bounds memory", ge=1_000)
+    ] = 100_000
+    held_out_share: Annotated[
+        float, _f("newest share of the span, which only judges: candidate and active model alike", ge=0.05, le=0.5)
+    ] = 0.2
+    incident_margin_s: Annotated[
+        float, _f("also left out before and after an incident or a labelled anomaly: its onset and its echo", "s", ge=0)
+    ] = 900.0
+    time_limit_s: Annotated[float, _f("a retrainer that runs longer is ended, exit code 6", "s", gt=0)] = 1_800.0
+    memory_limit_bytes: Annotated[
+        int, _f("a retrainer whose processes together hold more is ended", "B", ge=100_000_000)
+    ] = 2_000_000_000
+    tolerance: Annotated[
+        float, _f("accuracy, F1 or a class may be worse than the active model's by this, as a share", ge=0, le=1)
+    ] = 0.01
+    detection_tolerance: Annotated[
+        float, _f("share of injected anomalies that may be missed beyond what the active model misses", ge=0, le=1)
+    ] = 0.05
+    kind_tolerance: Annotated[
+        float, _f("the same for each kind of injected anomaly; wider, since there are few of each", ge=0, le=1)
+    ] = 0.25
+    max_alarm_factor: Annotated[
+        float, _f("alarms on clean held-out windows may be this many times detectors.false_alarms_per_day", ge=1)
+    ] = 3.0
+    max_drift: Annotated[
+        float, _f("largest PSI between the candidate's scores in training and on held-out windows", gt=0)
+    ] = 0.5
+    min_labelled_windows: Annotated[
+        int, _f("labelled windows from which on labels judge; below, injected anomalies stand in for them", ge=1)
+    ] = 60
+
+
 class SupervisorSettings(Section, frozen=True, kw_only=True):
     """The process manager."""
 
@@ -277,6 +317,7 @@ class Settings(Section, frozen=True, kw_only=True):
     ensemble: EnsembleSettings = EnsembleSettings()
     correlation: CorrelationSettings = CorrelationSettings()
     drift: DriftSettings = DriftSettings()
+    retrain: RetrainSettings = RetrainSettings()
     supervisor: SupervisorSettings = SupervisorSettings()
     store: StoreSettings = StoreSettings()
     web: WebSettings = WebSettings()
