@@ -41,6 +41,10 @@ class FeedError(TransientError):
     """The feed was lost, refused or fell silent: reconnect after a back-off."""
 
 
+class LockHeldError(TransientError):
+    """Another process is at work on the same thing; its lock goes with it."""
+
+
 class ArtifactError(BgpdriftError):
     """These bytes will never be a good model: quarantine them and keep the active one."""
 
@@ -51,6 +55,10 @@ class DigestMismatchError(ArtifactError):
     def __init__(self, name: str, expected: str, actual: str) -> None:
         super().__init__(f"{name}: digest {actual[:16]}… found, {expected[:16]}… expected; the file is damaged")
         self.name, self.expected, self.actual = name, expected, actual
+
+
+class PublishRefusedError(BgpdriftError):
+    """What was true when a publication began is true no longer; nothing was changed: look again and decide anew."""
 
 
 class AlreadyRunningError(BgpdriftError):

@@ -71,6 +71,7 @@ scores = Table(
     Column("abstained", String(64), nullable=False, default=""),  # why this window has no opinion; "" if it has one
     Column("rules_fired", JSON, nullable=False, default=list),  # [{"rule", "value", "threshold"}…]
     Column("top_features", JSON, nullable=False, default=list),  # [{"feature", "usual", "present", "weight"}…]
+    Column("embedding", JSON(none_as_null=True), nullable=True),  # latent vector of the window, where there is one
     Column("scored_at", Float, nullable=False),
     Index("uq_scores_key", "window_start", "collector", "peer", "model", unique=True),
     sqlite_autoincrement=True,
@@ -248,6 +249,8 @@ model_retrain_events = Table(
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("model", String(64), nullable=False),
+    Column("version", String(64), nullable=False, default=""),  # the one that came of it; "" for none
+    Column("kind", String(24), nullable=False, default="retrain"),  # see bgpdrift.store.models.EVENT_KINDS
     Column("started_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger, nullable=True),
     Column("reason_json", JSON, nullable=False, default=dict),
@@ -277,6 +280,7 @@ model_versions = Table(
     Column("artifact_path", Text, nullable=False, default=""),
     Column("created_at", BigInteger, nullable=False),
     Column("activated_at", BigInteger, nullable=True),
+    Column("state_at", BigInteger, nullable=True),  # wall clock, when the state was reached
     Column("details", JSON, nullable=False, default=dict),
     Index("uq_model_versions_key", "model", "version", unique=True),
     sqlite_autoincrement=True,

@@ -1,0 +1,102 @@
+"""What is put right at a start: whatever a process that died in the middle of its work left in the artifact directory.
+
+Unfinished writes of the dead are removed. A current file that is missing or damaged is replaced by the newest backup that
+verifies, and set aside. A whole file that this program merely cannot run is left in place: on a shared directory another
+host may be newer than we are, and readers fall back by themselves (`bgpdrift.models.loading`). Flags and claims are
+`bgpdrift.models.flags`' affair.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from bgpdrift.errors import ArtifactError, DigestMismatchError, LockHeldError, TransientError
+from bgpdrift.models import artifact as artifacts
+from bgpdrift.models.durable import sweep_stages, write_whole
+from bgpdrift.models.locking import exclusive, publish_lock
+from bgpdrift.models.places import CANDIDATES, MODELS, REJECTED, backup_paths, current_path
+from bgpdrift.models.rejection import set_aside
+from bgpdrift.models.verification import verify_file
+
+
+def recover(folder: Path, now: float) -> list[str]:
+    """Put the artifact directory right; safe at any time and in several processes at once.
+
+    Parameters
+    ----------
+    folder : Path
+        The artifact directory; nothing is done if it is not there.
+    now : float
+        Wall clock, epoch seconds, for the notes.
+
+    Returns
+    -------
+    list of str
+        What was done or could not be, a line each; empty where all was well.
+
+    Raises
+    ------
+    TransientError
+        The disk is full, read-only or fails.
+    """
+    if not folder.is_dir():
+        return []
+    said = []
+    for place in (folder, folder / CANDIDATES, folder / REJECTED):
+        said += [f"{stage.name}: unfinished, its writer is gone; removed" for stage in sweep_stages(place)]
+    for model in MODELS:
+        if current_path(folder, model).exists() or backup_paths(folder, model):
+            try:
+                with exclusive(publish_lock(folder, model), f"{model}: another process is publishing it"):
+                    said += _restore(folder, model, now)
+            except LockHeldError:
+                continue  # it will leave a good file or none of its own
+    return said
+
+
+def _restore(folder: Path, model: str, now: float) -> list[str]:
+    path = current_path(folder, model)
+    wrong = _what_is_wrong(path, model)
+    if not wrong:
+        return []
+    said = []
+    for backup in backup_paths(folder, model):
+        try:
+            verify_file(backup, model)
+            raw = backup.read_bytes()
+            version = artifacts.from_bytes(raw, backup.name, model).version
+        except (ArtifactError, TransientError, OSError) as error:
+            said.append(f"{backup.name}: no help: {error}")
+            continue
+        if path.exists():
+            try:
+                set_aside(folder, path, model, "", wrong, now)
+            except OSError as error:
+                raise TransientError(f"{path}: cannot be set aside: {error.strerror}", 10.0) from error
+        write_whole(path, raw)
+        return [*said, f"{wrong}; version {version} of {backup.name} put in its place"]
+    return [*said, f"{wrong}; no backup to put in its place"]
+
+
+def _what_is_wrong(path: Path, model: str) -> str:
+    """Why a current file must be replaced; empty if it must not."""
+    if not path.exists():
+        return f"{path.name}: missing"
+    try:
+        artifacts.read(path, model)
+    except DigestMismatchError as error:
+        return str(error)
+    except ArtifactError as error:
+        # A disk that cannot be read now may be readable later; a whole file of another program is not ours to judge.
+        return "" if isinstance(error.__cause__, OSError) or _names_its_maker(path) else str(error)
+    return ""
+
+
+def _names_its_maker(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = msgspec.json.decode(file.read(min(length, artifacts.MAX_HEADER_BYTES)))
+        return "bgpdrift" in header["__metadata__"]
+    except (OSError, msgspec.MsgspecError, KeyError, TypeError):
+        return False

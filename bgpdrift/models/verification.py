@@ -1,0 +1,59 @@
+"""Whether this program can run a model file, found out by a child process with limits.
+
+A bad file may be more than wrong: it may ask for all memory or never end. The child (`bgpdrift.models.verify`) reads and
+runs it with the readers' own code; what it does to itself stops there.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from bgpdrift.errors import ArtifactError, DigestMismatchError, TransientError
+
+CPU_LIMIT_S = 30
+WALL_LIMIT_S = 120.0
+MEMORY_LIMIT_BYTES = 2_000_000_000
+EXIT_GOOD, EXIT_BAD, EXIT_DAMAGED, EXIT_DISK = 0, 3, 4, 5
+DEFAULT_HISTORY_MINUTES = 360
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def verify_file(path: Path, model: str, history_minutes: int = DEFAULT_HISTORY_MINUTES) -> None:
+    """Let a child read a file, build its detector and run its self-test.
+
+    Raises
+    ------
+    ArtifactError
+        It will never do, with the child's reason; `DigestMismatchError` for bytes that are not those written.
+    TransientError
+        The child could not be run to its end; nothing is known of the file.
+    """
+    command = [sys.executable, "-m", "bgpdrift.models.verify", str(path), model, str(history_minutes)]
+    try:
+        child = subprocess.run(  # noqa: S603 - our own program
+            command,
+            env=os.environ | _ONE_THREAD,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=WALL_LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TransientError(f"{path.name}: not verified within {WALL_LIMIT_S:.0f} s") from error
+    except OSError as error:
+        raise TransientError(f"{path.name}: cannot start a process to verify it: {error.strerror}") from error
+    said = (child.stdout.strip() or child.stderr.strip()).splitlines()
+    reason = said[-1] if said else f"exit {child.returncode}"
+    if child.returncode == EXIT_GOOD:
+        return
+    if child.returncode == EXIT_DAMAGED:
+        raise DigestMismatchError(path.name, *reason.split()[-2:])
+    if child.returncode == EXIT_BAD:
+        raise ArtifactError(reason)
+    if child.returncode == EXIT_DISK or child.returncode == -9:
+        # Killed from outside, by a person or for want of memory: no word on the file.
+        raise TransientError(f"{path.name}: not verified: {reason}")
+    raise ArtifactError(f"{path.name}: the process that tried it ended with {child.returncode}: {reason}")

@@ -1,0 +1,63 @@
+"""The child that tries a model file: ``python -m bgpdrift.models.verify FILE MODEL [HISTORY_MINUTES]``.
+
+Decides nothing that the readers do not: digest, schema, bounds, then the detector they would build and its self-test.
+Exit 0 is good; the last line says what is wrong otherwise. Limits come first, before anything large is imported.
+"""
+
+import resource
+import sys
+
+from bgpdrift.models.verification import (
+    CPU_LIMIT_S,
+    DEFAULT_HISTORY_MINUTES,
+    EXIT_BAD,
+    EXIT_DAMAGED,
+    EXIT_DISK,
+    EXIT_GOOD,
+    MEMORY_LIMIT_BYTES,
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Try a file; the exit code."""
+    for limit, most in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CPU, CPU_LIMIT_S),
+        (resource.RLIMIT_AS, MEMORY_LIMIT_BYTES),
+    ):
+        hard = resource.getrlimit(limit)[1]
+        lowest = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(limit, (lowest, lowest))
+    from pathlib import Path
+
+    from bgpdrift.errors import ArtifactError, DigestMismatchError
+    from bgpdrift.models import artifact
+    from bgpdrift.models.loading import builder
+
+    path, model = Path(arguments[0]), arguments[1]
+    history_minutes = int(arguments[2]) if len(arguments) > 2 else DEFAULT_HISTORY_MINUTES
+    try:
+        with path.open("rb") as file:
+            raw = file.read(artifact.MAX_BYTES + 1)
+    except OSError as error:
+        print(f"{path}: cannot be read: {error.strerror}")
+        return EXIT_DISK
+    try:
+        build = builder(model, history_minutes)
+        if build is None:
+            raise ArtifactError(f"{model}: this version of the program cannot run one")
+        artifact.run_self_test(artifact.from_bytes(raw, path.name, model), build)
+    except DigestMismatchError as error:
+        print("expected and found:", error.expected or "-", error.actual or "-")
+        return EXIT_DAMAGED
+    except ArtifactError as error:
+        print(" ".join(str(error).split()))
+        return EXIT_BAD
+    except MemoryError:
+        print(f"{path.name}: needs more than {MEMORY_LIMIT_BYTES:,} bytes of memory")
+        return EXIT_BAD
+    return EXIT_GOOD
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
