@@ -1,5 +1,6 @@
 """Queries other parts asked for; add yours as a method at the END of the class, with a contract test."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Table, func, select
@@ -30,3 +31,29 @@ class ExtraQueries(Database):
         """Read incidents that closed at or after ``closed_at`` (event time) and were not merged away, by id."""
         query = select(incidents).where(incidents.c.state == "closed", incidents.c.closed_at >= closed_at)
         return self.rows(query.where(incidents.c.merged_into.is_(None)).order_by(incidents.c.id))
+
+    def window_groups(self, start: int, end: int) -> list[tuple[str, str, int]]:
+        """Count windows that start in ``[start, end)`` by (collector, peer), in that order; peer "" is the collector."""
+        table = feature_windows
+        query = select(table.c.collector, table.c.peer, func.count()).group_by(table.c.collector, table.c.peer)
+        query = query.where(table.c.window_start >= start, table.c.window_start < end)
+        with self.reading() as connection:
+            found = connection.execute(query.order_by(table.c.collector, table.c.peer)).fetchall()
+        return [(str(collector), str(peer), int(count)) for collector, peer, count in found]
+
+    def window_columns(
+        self, names: Sequence[str], collector: str, peer: str, start: int, end: int
+    ) -> list[tuple[Any, ...]]:
+        """Read some columns of one group's windows that start in ``[start, end)``, in order of time.
+
+        As plain tuples: a training span is millions of values, and a dict a row takes ten times as long.
+        """
+        table = feature_windows
+        query = select(*(table.c[name] for name in names)).where(
+            table.c.collector == collector,
+            table.c.peer == peer,
+            table.c.window_start >= start,
+            table.c.window_start < end,
+        )
+        with self.reading() as connection:
+            return [tuple(row) for row in connection.execute(query.order_by(table.c.window_start))]

@@ -43,3 +43,19 @@ def test_incidents_closed_lately_leave_out_those_open_or_merged_away(
     store.apply_incidents(IncidentChanges(inserts=tuple(rows), updates=(), events=()), None)
 
     assert [row["id"] for row in store.incidents_closed_since(since)] == found
+
+
+def test_groups_are_counted_and_some_of_their_columns_read_in_order_of_time(store: Store) -> None:
+    rows = [{**window(minute), "announced": minute} for minute in (2, 0, 1)]
+    rows += [{**window(1), "peer": "192.0.2.1", "announced": 7}, {**window(1), "collector": "rrc01"}]
+    store.write_windows(rows, None)
+
+    assert store.window_groups(T, T + 120) == [("rrc00", "", 2), ("rrc00", "192.0.2.1", 1), ("rrc01", "", 1)]
+    assert store.window_groups(T + 600, T + 900) == []
+    names = ("window_start", "announced", "origin_entropy")
+    assert store.window_columns(names, "rrc00", "", T, T + 180) == [
+        (T, 0, 0.0),
+        (T + 60, 1, 0.0),
+        (T + 120, 2, 0.0),
+    ]
+    assert store.window_columns(names, "rrc00", "192.0.2.1", T, T + 180) == [(T + 60, 7, 0.0)]
