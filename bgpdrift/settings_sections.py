@@ -165,6 +165,10 @@ class DetectorSettings(Section, frozen=True, kw_only=True):
     history_minutes: Annotated[
         int, _f("windows a detector looks back on to know what is usual for a collector", "min", ge=30, le=10_080)
     ] = 360
+    model_poll_s: Annotated[
+        float,
+        _f("how often a detector looks at its model file, beside the events that tell at once but may be lost", "s", gt=0),
+    ] = 1.0
     false_alarms_per_day: Annotated[
         float, _f("alarm budget of one detector and collector: the threshold follows from it", "1/d", gt=0, le=1440)
     ] = 2.0
@@ -239,6 +243,9 @@ class RetrainSettings(Section, frozen=True, kw_only=True):
     kind_tolerance: Annotated[
         float, _f("the same for each kind of injected anomaly; wider, since there are few of each", ge=0, le=1)
     ] = 0.25
+    min_detection: Annotated[
+        float, _f("share of injected anomalies a model must find, also where none is in force yet", ge=0, le=1)
+    ] = 0.2
     max_alarm_factor: Annotated[
         float, _f("alarms on clean held-out windows may be this many times detectors.false_alarms_per_day", ge=1)
     ] = 3.0
@@ -248,6 +255,18 @@ class RetrainSettings(Section, frozen=True, kw_only=True):
     min_labelled_windows: Annotated[
         int, _f("labelled windows from which on labels judge; below, injected anomalies stand in for them", ge=1)
     ] = 60
+
+
+class ModelSettings(Section, frozen=True, kw_only=True):
+    """Files of models that are kept. The model in force, its parent and versions that settled stay in any case."""
+
+    keep_backups: Annotated[
+        int, _f("backups kept a model: versions to go back to, each as large as the model", ge=1, le=1000)
+    ] = 5
+    keep_candidates: Annotated[int, _f("candidates kept a model that wait for `bgpdrift promote`", ge=1, le=1000)] = 3
+    keep_rejected: Annotated[
+        int, _f("refused or rolled back files kept a model, with the reason beside them", ge=0, le=1000)
+    ] = 5
 
 
 class SupervisorSettings(Section, frozen=True, kw_only=True):
@@ -318,6 +337,7 @@ class Settings(Section, frozen=True, kw_only=True):
     correlation: CorrelationSettings = CorrelationSettings()
     drift: DriftSettings = DriftSettings()
     retrain: RetrainSettings = RetrainSettings()
+    models: ModelSettings = ModelSettings()
     supervisor: SupervisorSettings = SupervisorSettings()
     store: StoreSettings = StoreSettings()
     web: WebSettings = WebSettings()

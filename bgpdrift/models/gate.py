@@ -13,6 +13,7 @@ accuracy, f1         quality     not below the active model's by more than ``tol
 class:<name>         quality     no class of outcomes is recognised less often, by more than ``tolerance``
 injected             quality     injected anomalies are found at least as often, within ``detection_tolerance``
 injected:<kind>      quality     the same for each kind, within ``kind_tolerance`` (few episodes each)
+injected_least       quality     injected anomalies are found at least with ``min_detection``, active model or not
 alarm_rate           quality     false alarms a day on clean held-out windows are within ``max_alarms_per_day``
 drift                quality     the candidate's scores on held-out windows drifted by at most ``max_drift`` (PSI)
 ===================  ==========  ==========================================================================
@@ -92,6 +93,7 @@ class GatePolicy:
     tolerance: float = 0.01
     detection_tolerance: float = 0.05
     kind_tolerance: float = 0.25
+    min_detection: float = 0.2
     max_alarms_per_day: float = 6.0
     max_drift: float = 0.5
     force: bool = False
@@ -180,6 +182,10 @@ def _checks(evidence: Evidence, policy: GatePolicy) -> Iterator[Check]:
     said = f"fitting took {seconds:.1f} s, at most {policy.max_seconds:g} s allowed"
     yield Check("run_time", "quality", seconds, policy.max_seconds, seconds <= policy.max_seconds, said)
     yield from _comparisons(evidence.candidate, evidence.active, policy)
+    found, least = evidence.candidate.injected_mean, policy.min_detection
+    if found is not None:
+        said = f"finds {_percent(found)} of the injected anomalies, at least {_percent(least)} expected"
+        yield Check("injected_least", "quality", found, least, found >= least, said)
     rate = evidence.candidate.alarms_per_day
     said = f"{rate:.1f} false alarms a day on clean windows, at most {policy.max_alarms_per_day:g} allowed"
     yield Check("alarm_rate", "quality", rate, policy.max_alarms_per_day, rate <= policy.max_alarms_per_day, said)

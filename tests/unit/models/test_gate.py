@@ -43,6 +43,7 @@ def test_an_equal_model_is_accepted_and_every_check_has_number_threshold_and_sen
         (worse(classes={"true_positive": 0.88, "false_positive": 1.0}), ["class:true_positive"]),
         (worse(injected={"burst": 0.9, "silence": 0.69}), ["injected"]),
         (worse(injected={"burst": 1.0, "silence": 0.5}), ["injected", "injected:silence"]),
+        (replace(worse(injected={"burst": 0.3, "silence": 0.0}), active=None), ["injected_least"]),
         (worse(alarms_per_day=6.1), ["alarm_rate"]),
         (worse(alarms_per_day=float("nan")), ["alarm_rate"]),
         (replace(EVIDENCE, drift_psi=0.51), ["drift"]),
