@@ -1,12 +1,13 @@
 """How a log line looks: one event a decision, ``noun.verb`` with fields, UTC.
 
 JSON lines for machines, a console form for people. The level says who acts: ``info`` nobody, ``warning`` someone
-tomorrow, ``error`` someone now. Lines go to standard output; who captures and rotates them is the supervisor's affair.
+tomorrow, ``error`` someone now. Lines go to standard output unless told otherwise; who
+captures and rotates them is the supervisor's affair.
 """
 
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if "rich" in sys.modules:
     import structlog
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
 
 
-def configure(level: str = "info", form: str = "json", service: str | None = None) -> None:
+def configure(
+    level: str = "info", form: str = "json", service: str | None = None, stream: TextIO | None = None
+) -> None:
     """Set up structlog for this process.
 
     Parameters
@@ -34,6 +37,8 @@ def configure(level: str = "info", form: str = "json", service: str | None = Non
         ``json`` for one object a line, ``console`` for people.
     service : str, optional
         Bound to every line as ``service``.
+    stream : text file, optional
+        Where lines go; standard output, unless that is for a command's answer.
     """
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -44,11 +49,11 @@ def configure(level: str = "info", form: str = "json", service: str | None = Non
     if form == "json":
         processors.append(structlog.processors.JSONRenderer())
     else:
-        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), timestamp_key="at"))
+        processors.append(structlog.dev.ConsoleRenderer(colors=(stream or sys.stdout).isatty(), timestamp_key="at"))
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(stream or sys.stdout),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.clear_contextvars()

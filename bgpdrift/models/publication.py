@@ -36,7 +36,7 @@ from bgpdrift.models.places import (
 )
 from bgpdrift.models.recovery import recover
 from bgpdrift.models.rejection import reject, second_name, set_aside
-from bgpdrift.models.verification import DEFAULT_HISTORY_MINUTES, verify_file
+from bgpdrift.models.verification import DEFAULT_HISTORY_MINUTES, Verify, verify_file
 
 __all__ = [
     "STAGE_STEPS",
@@ -115,6 +115,7 @@ def stage(
     *,
     history_minutes: int = DEFAULT_HISTORY_MINUTES,
     at_step: Callable[[str], None] = _no_step,
+    verify: Verify = verify_file,
 ) -> Path:
     """Write a model into ``candidates/``, durably, and let a child process try it before anybody sees it.
 
@@ -128,6 +129,10 @@ def stage(
         A whole artifact.
     history_minutes : int
         Setting ``detectors.history_minutes``, with which detectors will run it.
+    at_step : callable
+        Called with the name of each step before it.
+    verify : callable
+        How the file is tried.
 
     Returns
     -------
@@ -152,7 +157,7 @@ def stage(
         try:
             at_step("room")
             _require_room(folder, len(raw))
-            _stage_once(path, model, raw, history_minutes, at_step)
+            _stage_once(path, raw, lambda file: verify(file, model, history_minutes), at_step)
             return path
         except FileExistsError as error:
             raise PublishRefusedError(f"{path}: there already; a version is made once") from error
@@ -246,11 +251,11 @@ def publish(
     return Publication(new.version, parent, path, backup, new.digest, clock.monotonic() - begun, new)
 
 
-def _stage_once(path: Path, model: str, raw: bytes, history_minutes: int, at_step: Callable[[str], None]) -> None:
+def _stage_once(path: Path, raw: bytes, verify: Callable[[Path], None], at_step: Callable[[str], None]) -> None:
     at_step("write")
     with staged(path, raw) as file:
         at_step("verify")
-        verify_file(file, model, history_minutes)
+        verify(file)
         at_step("keep")
         os.link(file, path)  # unlike a rename, refuses to replace a candidate of the same version
     at_step("sync_candidates")

@@ -6,6 +6,8 @@ host may be newer than we are, and readers fall back by themselves (`bgpdrift.mo
 `bgpdrift.models.flags`' affair.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,10 +18,12 @@ from bgpdrift.models.durable import sweep_stages, write_whole
 from bgpdrift.models.locking import exclusive, publish_lock
 from bgpdrift.models.places import CANDIDATES, MODELS, REJECTED, backup_paths, current_path
 from bgpdrift.models.rejection import set_aside
-from bgpdrift.models.verification import verify_file
+from bgpdrift.models.verification import DEFAULT_HISTORY_MINUTES, Verify, verify_file
 
 
-def recover(folder: Path, now: float) -> list[str]:
+def recover(
+    folder: Path, now: float, *, history_minutes: int = DEFAULT_HISTORY_MINUTES, verify: Verify = verify_file
+) -> list[str]:
     """Put the artifact directory right; safe at any time and in several processes at once.
 
     Parameters
@@ -28,6 +32,10 @@ def recover(folder: Path, now: float) -> list[str]:
         The artifact directory; nothing is done if it is not there.
     now : float
         Wall clock, epoch seconds, for the notes.
+    history_minutes : int
+        Setting ``detectors.history_minutes``.
+    verify : callable
+        How a backup is tried.
 
     Returns
     -------
@@ -48,13 +56,17 @@ def recover(folder: Path, now: float) -> list[str]:
         if current_path(folder, model).exists() or backup_paths(folder, model):
             try:
                 with exclusive(publish_lock(folder, model), f"{model}: another process is publishing it"):
-                    said += _restore(folder, model, now)
+                    said += _restore(folder, model, now, partial(_tried, verify, model, history_minutes))
             except LockHeldError:
                 continue  # it will leave a good file or none of its own
     return said
 
 
-def _restore(folder: Path, model: str, now: float) -> list[str]:
+def _tried(verify: Verify, model: str, history_minutes: int, file: Path) -> None:
+    verify(file, model, history_minutes)
+
+
+def _restore(folder: Path, model: str, now: float, verify: Callable[[Path], None]) -> list[str]:
     path = current_path(folder, model)
     wrong = _what_is_wrong(path, model)
     if not wrong:
@@ -62,7 +74,7 @@ def _restore(folder: Path, model: str, now: float) -> list[str]:
     said = []
     for backup in backup_paths(folder, model):
         try:
-            verify_file(backup, model)
+            verify(backup)
             raw = backup.read_bytes()
             version = artifacts.from_bytes(raw, backup.name, model).version
         except (ArtifactError, TransientError, OSError) as error:

@@ -7,10 +7,13 @@ runs it with the readers' own code; what it does to itself stops there.
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from bgpdrift.errors import ArtifactError, DigestMismatchError, TransientError
 
+Verify = Callable[[Path, str, int], None]
+"""How a file is tried: file, model, history minutes; as `verify_file` does it."""
 CPU_LIMIT_S = 30
 WALL_LIMIT_S = 120.0
 MEMORY_LIMIT_BYTES = 2_000_000_000

@@ -1,0 +1,48 @@
+"""`bgpdrift promote`: the best candidate that drifts little enough comes into force; the others are skipped, with why."""
+
+import sys
+
+import click
+
+EXIT_NONE_GOOD = 3
+
+
+@click.command("promote", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("model", required=False)
+@click.option(
+    "--max-drift",
+    type=click.FloatRange(min=0.0),
+    help="Largest `drift_…` figure of a candidate's evaluation; by default the setting retrain.max_drift.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a model.")
+def command(model: str | None, max_drift: float | None, as_json: bool) -> None:
+    """Publish the best candidate of MODEL, or of every model. Exit 3 if candidates wait and none is good enough."""
+    import msgspec
+
+    from bgpdrift.commands.model_moves import open_moves
+    from bgpdrift.models.places import MODELS, candidate_paths, checked
+    from bgpdrift.settings import load
+
+    settings = load()
+    limit = settings.retrain.max_drift if max_drift is None else max_drift
+    if model:
+        checked(model)
+    waiting = [name for name in ([model] if model else MODELS) if candidate_paths(settings.artifacts_path, name)]
+    published = 0
+    with open_moves(settings) as moves:
+        for name in waiting:
+            done, chosen = moves.promote(name, limit)
+            published += done is not None
+            skipped = {skipped.version: skipped.reason for skipped in chosen.skipped}
+            if as_json:
+                version = done.version if done else None
+                click.echo(msgspec.json.encode({"model": name, "published": version, "skipped": skipped}))
+                continue
+            for version, reason in skipped.items():
+                click.echo(f"{name}: version {version} skipped: {reason}")
+            if done:
+                place = done.parent_version or "none"
+                click.echo(f"{name}: version {done.version} is in force, in place of {place}")
+    if not waiting and not as_json:
+        click.echo(f"{model or 'no model'}: no candidates in {settings.artifacts_path / 'candidates'}")
+    sys.exit(EXIT_NONE_GOOD if waiting and not published else 0)
