@@ -17,9 +17,13 @@ COMMANDS = {
     "decode": "print every BGP message of files, one JSON object a line",
     "demo": "run everything on a simulated Internet and judge what was found",
     "doctor": "check settings, store, directories, disk, feed and clock; say how to mend what is wrong",
+    "evaluate": "judge the detectors on labelled minutes they were not trained on",
     "features": "print the feature windows of files, one JSON object a line",
     "incidents": "list incidents, or explain one",
+    "models": "which model versions there are, which one is in force, and how good they are",
+    "promote": "publish the best candidate that drifts little enough",
     "replay": "serve files as a RIS Live server",
+    "rollback": "put an earlier version of a model back in force",
     "simulate": "a simulated Internet with incidents and drift, as a RIS Live server or to a file",
 }
 """Name and one line of help; here, so that `--help` loads no command."""

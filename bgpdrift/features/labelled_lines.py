@@ -119,6 +119,14 @@ def read_lines(lines: Iterable[bytes], name: str, truth: Sequence[TrueIncident] 
     return [_windows(key, rows, columns, truth) for key, rows in sorted(groups.items())]
 
 
+def read_windows(rows: Iterable[Mapping[str, Any]], truth: Sequence[TrueIncident]) -> list[LabelledWindows]:
+    """Label windows as the aggregator gives them, one result a (collector, peer), in the order of their names."""
+    groups: dict[tuple[str, str], dict[int, Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["collector"], row["peer"]), {})[row["window_start"]] = row
+    return [_windows(key, found, (*FEATURE_NAMES, *QUALITY_NAMES), truth) for key, found in sorted(groups.items())]
+
+
 def _row(line: bytes, place: str) -> dict[str, Any]:
     try:
         row = msgspec.json.decode(line)

@@ -7,7 +7,9 @@ to column 5, to more where messages also announce IPv6. Means (9, 11, 17) are ro
 
 - ``announced`` is column 7, ``withdrawn`` 8, ``messages`` 5 + 6 (a message that does both counts twice);
 - sums are mean times number: of paths over ``announced``, of edit distances over ``implicit_withdrawal``;
-- origin attributes keep their shares and are scaled to ``announced``.
+- origin attributes keep their shares and are scaled to ``announced``;
+- column 5 itself goes along as `ANNOUNCEMENTS`, which our windows do not have: the plain counter every report holds its
+  detectors against counts it.
 
 Left out: 16 (corrupt), 18 to 37 (one-hot copies of the maxima), 41 (packet size; we do not keep it). The files name the
 time of day and no date: minutes lie on a grid that begins on 2000-01-01 UTC, a step back of half a day or more is the next
@@ -24,6 +26,8 @@ from bgpdrift.errors import InputError
 from bgpdrift.features.labelled_windows import LabelledWindows
 
 FIELDS = 42
+ANNOUNCEMENTS = "announcements"
+"""UPDATE messages that announce something; no detector reads it."""
 COLLECTOR = "labelled"
 """The files do not name theirs."""
 _FIRST_DAY = 946_684_800  # 2000-01-01
@@ -123,6 +127,7 @@ def _our_columns(table: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.flo
     of_origin = theirs(38) + theirs(39) + theirs(40)
     prefixes_a_message = np.where(of_origin > 0, announced / np.maximum(of_origin, 1.0), 0.0)
     return {
+        ANNOUNCEMENTS: theirs(5),
         "messages": theirs(5) + theirs(6),
         "announced": announced,
         "withdrawn": theirs(8),

@@ -1,0 +1,179 @@
+"""What a detector, and the ensemble of three, says of every minute: as the services would, without store and clock.
+
+Alarms are those of the services: a p-value within the alarm budget (of the heuristic also a rule that fired), then k of
+the last n minutes. The ensemble's are `bgpdrift.verdicts.ensemble.decide`'s. A detector that has no opinion on a minute
+scores ``-inf`` and raises no alarm there (`bgpdrift.verdicts.quality` says why). Several groups (collectors) are judged as
+the operator sees them: a minute is as unusual as at the collector where it is most unusual.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bgpdrift.detectors.heuristic import NAME as HEURISTIC
+from bgpdrift.detectors.interface import PEER_RESET, Detector, FloatArray, IntArray, Scores, WindowFrame
+from bgpdrift.detectors.preparation import BoolArray
+from bgpdrift.settings import Settings
+from bgpdrift.verdicts.calibration import P_FLOOR, Calibration, alarm_p
+from bgpdrift.verdicts.ensemble import EnsemblePolicy, Opinion, debounced, decide
+
+ENSEMBLE = "ensemble"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Minute by minute what was said; arrays of shape (n,).
+
+    Attributes
+    ----------
+    window_start : ndarray of int
+        Epoch seconds.
+    score : ndarray of float
+        Larger is more unusual, ``-inf`` without an opinion: the ranking.
+    surprise : ndarray of float
+        −log10 p, of the ensemble the weighted mean; 0 without an opinion.
+    alarms : ndarray of bool
+        After debounce.
+    """
+
+    window_start: IntArray
+    score: FloatArray
+    surprise: FloatArray
+    alarms: BoolArray
+
+    @property
+    def abstained(self) -> int:
+        """Minutes without an opinion."""
+        return int(np.isneginf(self.score).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A detector's opinions on the windows of one group, aligned with them."""
+
+    scores: Scores
+    p_values: FloatArray
+    is_alarm: BoolArray
+
+    @classmethod
+    def of(cls, detector: Detector, calibration: Calibration, frame: WindowFrame, settings: Settings) -> "Voice":
+        """Let a detector speak on the windows to be scored, as its service does."""
+        scores = detector.score(frame)
+        silent = np.array([bool(reason) for reason in scores.abstained], bool)
+        p_values = np.where(silent, 1.0, calibration.p_value(scores.score))
+        limit = alarm_p(settings.detectors.false_alarms_per_day)
+        is_alarm = ~silent & (p_values <= limit)
+        if detector.name == HEURISTIC:  # an alarm that no rule explains would be nothing to act on
+            fired = [any(not rule.get("explained_by") for rule in rules) for rules in scores.rules_fired]
+            is_alarm &= np.array(fired, bool)
+        return cls(scores, p_values, is_alarm)
+
+    def opinion(self, row: int) -> Opinion:
+        """What the ensemble hears."""
+        scores = self.scores
+        return Opinion(
+            float(self.p_values[row]),
+            bool(self.is_alarm[row]),
+            scores.abstained[row],
+            scores.rules_fired[row],
+            scores.top_features[row],
+        )
+
+
+def policy_of(settings: Settings) -> EnsemblePolicy:
+    """Weights, budget and debounce as set."""
+    ensemble = settings.ensemble
+    return EnsemblePolicy(
+        {
+            "lstm": ensemble.weight_lstm,
+            "isolation_forest": ensemble.weight_isolation_forest,
+            "heuristic": ensemble.weight_heuristic,
+        },
+        ensemble.false_alarms_per_day,
+        ensemble.debounce_k,
+        ensemble.debounce_n,
+    )
+
+
+def judge_alone(voice: Voice, policy: EnsemblePolicy) -> Judged:
+    """A detector as if nobody else were there."""
+    starts = voice.scores.window_start
+    silent = np.array([bool(reason) for reason in voice.scores.abstained], bool)
+    return Judged(
+        starts,
+        np.where(silent, -np.inf, voice.scores.score),
+        -np.log10(np.maximum(voice.p_values, P_FLOOR)),
+        k_of_n(starts, voice.is_alarm, policy),
+    )
+
+
+def judge_together(
+    voices: Mapping[str, Voice], absent: Mapping[str, str], frame: WindowFrame, policy: EnsemblePolicy
+) -> Judged:
+    """The ensemble's verdicts on the windows to be scored of one group.
+
+    Parameters
+    ----------
+    voices : mapping of detector to Voice
+        Those that could be trained.
+    absent : mapping of detector to str
+        The others, and why: they abstain.
+    frame : WindowFrame
+        For the minutes with a table transfer.
+    policy : EnsemblePolicy
+        As the service has it.
+    """
+    silent = {name: Opinion(abstained=reason) for name, reason in absent.items()}
+    reset = frame.mark(PEER_RESET)[frame.first :]
+    verdicts = [
+        decide({**{name: voice.opinion(row) for name, voice in voices.items()}, **silent}, policy, bool(reset[row]))
+        for row in range(len(reset))
+    ]
+    exceeds = np.array([verdict.exceeds for verdict in verdicts], bool)
+    heard = np.array([bool(verdict.p_values) for verdict in verdicts], bool)
+    combined = np.array([verdict.combined for verdict in verdicts], np.float64)
+    return Judged(
+        frame.to_score,
+        np.where(heard, combined, -np.inf),
+        combined,
+        k_of_n(frame.to_score, exceeds, policy),
+    )
+
+
+def k_of_n(window_start: IntArray, exceeds: BoolArray, policy: EnsemblePolicy) -> BoolArray:
+    """Debounce every minute as the ensemble's service does.
+
+    Examples
+    --------
+    >>> k_of_n(60 * np.arange(4), np.array([True, False, True, True]), EnsemblePolicy({})).tolist()
+    [False, False, True, True]
+    """
+    minutes = list(zip(np.asarray(window_start).tolist(), np.asarray(exceeds).tolist(), strict=True))
+    found = [
+        debounced(minutes[max(0, row + 1 - policy.debounce_n) : row + 1], start, policy)
+        for row, (start, _) in enumerate(minutes)
+    ]
+    return np.array(found, bool)
+
+
+def joined(groups: Sequence[Judged]) -> Judged:
+    """Several groups as one, minute by minute: an alarm at one of them is an alarm.
+
+    Examples
+    --------
+    >>> one = Judged(np.array([0, 60]), np.array([1.0, 2.0]), np.zeros(2), np.array([False, True]))
+    >>> other = Judged(np.array([60, 120]), np.array([5.0, -np.inf]), np.zeros(2), np.array([False, False]))
+    >>> both = joined([one, other])
+    >>> both.score.tolist(), both.alarms.tolist()
+    ([1.0, 5.0, -inf], [False, True, False])
+    """
+    starts = np.unique(np.concatenate([group.window_start for group in groups]))
+    score, surprise = np.full(len(starts), -np.inf), np.zeros(len(starts))
+    alarms = np.zeros(len(starts), bool)
+    for group in groups:
+        at = np.searchsorted(starts, group.window_start)
+        score[at] = np.maximum(score[at], group.score)
+        surprise[at] = np.maximum(surprise[at], group.surprise)
+        alarms[at] |= group.alarms
+    return Judged(starts, score, surprise, alarms)
