@@ -15,7 +15,7 @@ from bgpdrift.detectors.heuristic import NAME as HEURISTIC
 from bgpdrift.detectors.interface import PEER_RESET, Detector, FloatArray, IntArray, Scores, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.settings import Settings
-from bgpdrift.verdicts.calibration import P_FLOOR, Calibration, alarm_p
+from bgpdrift.verdicts.calibration import P_FLOOR, Calibration
 from bgpdrift.verdicts.ensemble import EnsemblePolicy, Opinion, debounced, decide
 
 ENSEMBLE = "ensemble"
@@ -55,6 +55,8 @@ class Voice:
     scores: Scores
     p_values: FloatArray
     is_alarm: BoolArray
+    alarm_p: float
+    """P-value up to which it alarms."""
 
     @classmethod
     def of(cls, detector: Detector, calibration: Calibration, frame: WindowFrame, settings: Settings) -> "Voice":
@@ -62,12 +64,12 @@ class Voice:
         scores = detector.score(frame)
         silent = np.array([bool(reason) for reason in scores.abstained], bool)
         p_values = np.where(silent, 1.0, calibration.p_value(scores.score))
-        limit = alarm_p(settings.detectors.false_alarms_per_day)
+        limit = calibration.alarm_p(settings.detectors.false_alarms_per_day)
         is_alarm = ~silent & (p_values <= limit)
         if detector.name == HEURISTIC:  # an alarm that no rule explains would be nothing to act on
             fired = [any(not rule.get("explained_by") for rule in rules) for rules in scores.rules_fired]
             is_alarm &= np.array(fired, bool)
-        return cls(scores, p_values, is_alarm)
+        return cls(scores, p_values, is_alarm, limit)
 
     def opinion(self, row: int) -> Opinion:
         """What the ensemble hears."""
@@ -76,8 +78,9 @@ class Voice:
             float(self.p_values[row]),
             bool(self.is_alarm[row]),
             scores.abstained[row],
-            scores.rules_fired[row],
-            scores.top_features[row],
+            rules_fired=scores.rules_fired[row],
+            top_features=scores.top_features[row],
+            alarm_p=self.alarm_p,
         )
 
 
@@ -91,6 +94,7 @@ def policy_of(settings: Settings) -> EnsemblePolicy:
             "heuristic": ensemble.weight_heuristic,
         },
         ensemble.false_alarms_per_day,
+        settings.detectors.false_alarms_per_day,
         ensemble.debounce_k,
         ensemble.debounce_n,
     )

@@ -55,6 +55,8 @@ SMALLEST_PINNED = 1e-9
 LOWEST_EXCEEDANCE = -10.0
 LEAST_SPREAD_LEVEL, LEAST_SPREAD_VOLUME, LEAST_SPREAD_EVENTS = 0.03, 0.05, 0.5
 """Smallest spreads on the log scale: 3 % of a path length, 5 % of a volume, half an event over none."""
+WHISPER = 4
+"""Power to which rules other than the storms are raised below their threshold."""
 TOP_FEATURES = 5
 _ABSTAIN = {INCOMPLETE: INCOMPLETE, FEED_GAP: FEED_GAP, "dropped": INCOMPLETE, WARMING: WARMING}
 _BLIND = -np.inf
@@ -182,6 +184,7 @@ class Heuristic:
         exceedance = np.minimum(exceedance, evidence.size)
         exceedance = np.where(evidence.known, np.maximum(exceedance, LOWEST_EXCEEDANCE), _BLIND)
         reset = frame.mark(PEER_RESET)[frame.first :]
+        exceedance = self._whispered(exceedance)
         explained = np.array([rule.reset_explains for rule in self.rules])[:, None] & reset
         scale = exceedance.argmax(axis=1)
         best = np.take_along_axis(exceedance, scale[:, None, :], axis=1)[:, 0, :]
@@ -210,6 +213,16 @@ class Heuristic:
                 ]
             )
         return Scores(frame.to_score, score, abstained, tuple(fired), tuple(top))
+
+    def _whispered(self, exceedance: FloatArray) -> FloatArray:
+        """Let rules other than the storms speak up only near their threshold.
+
+        A slight excess that lasts is how a storm begins and fades, and ranks minutes; a slight lull, or a path a little
+        longer, is every night's. Without this the calm swings of a dozen rules drown the slight excess of one.
+        """
+        loud = np.array([rule.form == "volume" and rule.direction > 0 for rule in self.rules])[:, None, None]
+        quiet = np.sign(exceedance) * np.abs(exceedance) ** WHISPER
+        return np.where(loud | (exceedance >= 1.0) | ~np.isfinite(exceedance), exceedance, quiet)
 
     def _fired(
         self, index: int, scale: int, row: int, evidence: Evidence, thresholds: FloatArray, explained: bool

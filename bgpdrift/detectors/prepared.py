@@ -24,15 +24,10 @@ from bgpdrift.detectors.interface import (
     FloatArray,
     WindowFrame,
 )
-from bgpdrift.detectors.preparation import LEAST_WEIGHT, BoolArray, MinuteGrid
+from bgpdrift.detectors.preparation import FILTER_LENGTHS, LEAST_WEIGHT, SCALES_MIN, BoolArray, MinuteGrid
 from bgpdrift.detectors.signals import SIGNAL_BY_NAME, Signal, available
 from bgpdrift.errors import ArtifactError, InputError, NotEnoughDataError
 
-SCALES_MIN = (1, 5, 15, 60)
-"""Time constants of the exponential smoothing, minutes; 1 is the bare minute. On labelled worms a forest on 15-minute
-features ranks far better than on raw minutes; an hour shows what grows slowly."""
-FILTER_LENGTH = 4
-"""A filter ends after this many time constants."""
 LEAST_MINUTES = 180
 """Clean minutes of a group from which a yardstick can be made."""
 LEAST_KNOWN = 0.5
@@ -105,7 +100,7 @@ class Preparation:
     @property
     def history_minutes(self) -> int:
         """Minutes before a window that its numbers depend on."""
-        return SCALES_MIN[-1] * FILTER_LENGTH
+        return SCALES_MIN[-1] * FILTER_LENGTHS
 
     def channel(self, index: int) -> tuple[Signal, int]:
         """Signal and time scale, minutes, of a channel."""
@@ -284,7 +279,7 @@ _CHUNK = 128
 
 def _band(scale_min: int) -> tuple[FloatArray, FloatArray]:
     """Band matrix of a chunk, shape (taps − 1 + chunk, chunk), and the weight reached after each number of minutes."""
-    taps = scale_min * FILTER_LENGTH
+    taps = scale_min * FILTER_LENGTHS
     weights = np.exp(-np.arange(taps) / scale_min)
     band = np.zeros((taps - 1 + _CHUNK, _CHUNK))
     for column in range(_CHUNK):

@@ -18,13 +18,13 @@ from bgpdrift.detectors.interface import WindowFrame, frame_from_rows
 from bgpdrift.errors import InputError
 from bgpdrift.models.artifact import Artifact, to_bytes, with_self_test
 from bgpdrift.models.publication import write_whole
-from bgpdrift.verdicts.calibration import Calibration
+from bgpdrift.verdicts.calibration import Calibration, extremal_index
 
 VERSION = "default-1"
 CREATED_AT = 1_795_219_200
 """2026-11-21: fixed, so that the same windows give the same bytes."""
 TEACHING_SHARE = 2 / 3
-SELF_TEST_MINUTES = 460
+SELF_TEST_MINUTES = 640
 
 
 def frames_of(path: Path) -> Iterator[WindowFrame]:
@@ -43,28 +43,29 @@ def learn_artifact(frames: Sequence[WindowFrame], history_minutes: int = 360) ->
     cuts = [round(TEACHING_SHARE * len(frame)) for frame in frames]
     content = learn([frame.rows(0, cut, 0) for frame, cut in zip(frames, cuts, strict=True)], history_minutes)
     detector = Heuristic.from_content(content, history_minutes)
-    clean: list[float] = []
+    clean: list[np.ndarray[Any, np.dtype[np.float64]]] = []
     for frame, cut in zip(frames, cuts, strict=True):
         scores = detector.score(
             frame.rows(max(0, cut - detector.history_minutes), len(frame), min(cut, detector.history_minutes))
         )
-        clean += [float(score) for score, reason in zip(scores.score, scores.abstained, strict=True) if not reason]
-    if not frames or len(clean) < 1_440:
-        raise InputError(f"learn_default: {len(clean)} calm minutes to calibrate on, at least 1440 expected")
+        clean.append(scores.score[np.array([not reason for reason in scores.abstained], bool)])
+    pooled = np.concatenate(clean) if clean else np.zeros(0)
+    if len(pooled) < 1_440:
+        raise InputError(f"learn_default: {len(pooled)} calm minutes to calibrate on, at least 1440 expected")
     longest = max(frames, key=len)
     artifact = Artifact(
         content,
         VERSION,
         CREATED_AT,
-        calibration=Calibration.fit(np.array(clean)).as_fields(),
+        calibration=Calibration.fit(pooled, extremal_index(clean)).as_fields(),
         training={
             "source": "simulated calm worlds",
             "rows": sum(cuts),
-            "calibration_rows": len(clean),
+            "calibration_rows": len(pooled),
             "from": int(min(frame.window_start[0] for frame in frames)),
             "to": int(max(frame.window_start[-1] for frame in frames)) + 60,
         },
-        metrics={"alarm_share_on_calibration_rows": float(np.mean(np.array(clean) >= 1.0))},
+        metrics={"alarm_share_on_calibration_rows": float(np.mean(pooled >= 1.0))},
     )
     end = len(longest)
     return with_self_test(

@@ -39,6 +39,7 @@ class EnsembleCoordinator:
                 "heuristic": ensemble.weight_heuristic,
             },
             ensemble.false_alarms_per_day,
+            settings.detectors.false_alarms_per_day,
             ensemble.debounce_k,
             ensemble.debounce_n,
         )
@@ -157,8 +158,9 @@ def _opinion(score: ScoreRow | None, otherwise: str) -> Opinion:
         float(score["p_value"]),
         bool(score["is_alarm"]),
         str(score["abstained"]),
-        score["rules_fired"],
-        score["top_features"],
+        alarm_p=float(score["alarm_p"] or 0.0),
+        rules_fired=score["rules_fired"],
+        top_features=score["top_features"],
     )
 
 

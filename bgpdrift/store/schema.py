@@ -72,6 +72,7 @@ scores = Table(
     Column("rules_fired", JSON, nullable=False, default=list),  # [{"rule", "value", "threshold"}…]
     Column("top_features", JSON, nullable=False, default=list),  # [{"feature", "usual", "present", "weight"}…]
     Column("embedding", JSON(none_as_null=True), nullable=True),  # latent vector of the window, where there is one
+    Column("alarm_p", Float, nullable=True),  # p-value up to which this version alarmed, within its budget
     Column("scored_at", Float, nullable=False),
     Index("uq_scores_key", "window_start", "collector", "peer", "model", unique=True),
     sqlite_autoincrement=True,

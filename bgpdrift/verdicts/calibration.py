@@ -1,15 +1,22 @@
 """What a raw score is worth: the probability that a calm minute scores as high.
 
 The bulk is the empirical distribution of clean training scores on a grid of its quantiles; beyond its 95 % point a
-generalised Pareto tail goes on (`bgpdrift.detectors.tail`). Decides no alarm: `alarm_p` turns a budget of false alarms
-into the p-value a caller compares with.
+generalised Pareto tail goes on (`bgpdrift.detectors.tail`). Decides no alarm: `Calibration.alarm_p` turns a budget of
+false alarms into the p-value a caller compares with. People are woken by episodes, and smoothed minutes come in clusters,
+so that a budget of two alarms a day leaves room for more than two alarmed minutes: by the extremal index, learned too.
+
+References
+----------
+.. [1] M. R. Leadbetter, "Extremes and local dependence in stationary sequences", Z. Wahrscheinlichkeitstheorie 65, 1983.
+.. [2] R. L. Smith, I. Weissman, "Estimating the extremal index", J. Royal Statistical Society B 56, 1994: runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bgpdrift.detectors.interface import FloatArray
 from bgpdrift.detectors.tail import ParetoTail, fit_tail
@@ -18,6 +25,12 @@ from bgpdrift.errors import ArtifactError
 P_FLOOR = 1e-12
 """Smallest p-value given: no training sample supports more, and −log10 p stays at most 12."""
 MINUTES_A_DAY = 1440.0
+MOST_ALARM_P = 0.01
+"""However clustered calm minutes are, at most one in a hundred may be an alarm."""
+CLUSTER_LEVELS = (0.005, 0.01, 0.02, 0.03)
+"""Shares of the calm minutes at whose scores clusters are counted; the mean is used, since each count is small."""
+QUIET_MIN, DEBOUNCE_K, DEBOUNCE_N = 15, 2, 3
+"""What makes one episode of alarmed minutes, as in the ensemble and the correlation engine by default."""
 _BULK_POINTS = 200
 
 
@@ -35,15 +48,18 @@ class Calibration:
         Beyond the last of them.
     n : int
         Clean scores it was learned from.
+    cluster : float
+        Extremal index: debounced episodes for each minute beyond a high score, in (0, 1]; 1 is no clustering.
     """
 
     scores: FloatArray
     survival: FloatArray
     tail: ParetoTail
     n: int
+    cluster: float = 1.0
 
     @classmethod
-    def fit(cls, clean_scores: FloatArray) -> "Calibration":
+    def fit(cls, clean_scores: FloatArray, cluster: float = 1.0) -> "Calibration":
         """Learn from scores of calm windows; at least 200 of them.
 
         Examples
@@ -63,7 +79,18 @@ class Calibration:
         if scores[-1] < tail.start:
             scores, survival = np.append(scores, tail.start), np.append(survival, tail.share)
         survival[-1] = tail.share  # bulk and tail meet
-        return cls(scores, np.minimum.accumulate(survival), tail, len(clean))
+        return cls(scores, np.minimum.accumulate(survival), tail, len(clean), cluster)
+
+    def alarm_p(self, false_alarms_per_day: float) -> float:
+        """P-value at or below which a minute is an alarm, so that a calm day has that many episodes.
+
+        Examples
+        --------
+        >>> calibration = Calibration.fit(np.random.default_rng(3).exponential(1.0, 10_000), cluster=0.25)
+        >>> round(calibration.alarm_p(2.0) * 1440 * 0.25, 9)
+        2.0
+        """
+        return min(alarm_p(false_alarms_per_day) / self.cluster, MOST_ALARM_P)
 
     def p_value(self, scores: FloatArray) -> FloatArray:
         """Probability of a calm minute scoring as high: monotone, in [P_FLOOR, 1]."""
@@ -79,6 +106,7 @@ class Calibration:
             "survival": self.survival.tolist(),
             "tail": {"start": tail.start, "share": tail.share, "scale": tail.scale, "shape": tail.shape},
             "n": self.n,
+            "cluster": self.cluster,
         }
 
     @classmethod
@@ -87,19 +115,58 @@ class Calibration:
         try:
             scores, survival = (np.asarray(fields[name], np.float64) for name in ("scores", "survival"))
             tail = ParetoTail(**{name: float(fields["tail"][name]) for name in ("start", "share", "scale", "shape")})
-            n = int(fields["n"])
+            n, cluster = int(fields["n"]), float(fields["cluster"])
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"calibration: unreadable: {error}") from error
         numbers = np.concatenate([scores.ravel(), survival.ravel(), [tail.start, tail.share, tail.scale, tail.shape]])
+        if not 0.0 < cluster <= 1.0:
+            raise ArtifactError(f"calibration: cluster {cluster:g}, above 0 and at most 1 expected")
         if scores.ndim != 1 or scores.shape != survival.shape or not len(scores) or not np.isfinite(numbers).all():
             raise ArtifactError("calibration: two finite series of one length expected")
         if (np.diff(scores) <= 0).any() or (np.diff(survival) > 0).any() or tail.scale <= 0 or tail.shape < 0:
             raise ArtifactError("calibration: not monotone")
-        return cls(scores, survival, tail, n)
+        return cls(scores, survival, tail, n, cluster)
+
+
+def extremal_index(series: Sequence[FloatArray]) -> float:
+    """Debounced episodes for each minute beyond a high score, by the runs estimator [2]_.
+
+    Parameters
+    ----------
+    series : sequence of ndarray
+        Clean scores minute by minute, one array a stretch of time and group.
+
+    Returns
+    -------
+    float
+        In (0, 1]. At least one episode is counted at each level, so that a short sample errs towards fewer alarms.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(2).normal(size=20_000)
+    >>> smooth = np.convolve(noise, np.ones(30) / 30, "valid")
+    >>> bool(extremal_index([smooth]) < 0.2)
+    True
+    """
+    pooled = np.concatenate([np.asarray(part, np.float64) for part in series])
+    found = []
+    for level in CLUSTER_LEVELS:
+        limit = np.quantile(pooled, 1.0 - level)
+        minutes = int((pooled > limit).sum())
+        count = sum(_episodes(np.asarray(part) > limit) for part in series)
+        if minutes:
+            found.append(max(count, 1) / minutes)
+    return float(np.clip(np.mean(found), 1e-3, 1.0)) if found else 1.0
+
+
+def _episodes(beyond: npt.NDArray[np.bool_]) -> int:
+    recent = np.convolve(beyond.astype(np.int64), np.ones(DEBOUNCE_N, np.int64))[: len(beyond)]
+    rows = np.flatnonzero(beyond & (recent >= DEBOUNCE_K))
+    return 1 + int((np.diff(rows) > QUIET_MIN).sum()) if len(rows) else 0
 
 
 def alarm_p(false_alarms_per_day: float) -> float:
-    """P-value at or below which a minute is an alarm, so that a calm day has that many.
+    """P-value at or below which a minute is an alarm, so that a calm day has that many, were minutes independent.
 
     Examples
     --------

@@ -1,7 +1,8 @@
 """How the detectors' opinions on one window become one verdict.
 
 Decision table (first line that applies; "alarm" is a detector's p-value within its own budget, "combined" the weighted
-mean of −log10 p over those who vote, "limit" −log10 of the ensemble's budget):
+mean of −log10 p over those who vote, "limit" the same mean over their alarm p-values, moved by the ratio of a detector's
+budget to the ensemble's):
 
 ===========================  ====================================  =========
 who votes                    what they say                         exceeds
@@ -40,14 +41,17 @@ class Opinion:
     abstained: str = ""
     rules_fired: Sequence[Mapping[str, Any]] = ()
     top_features: Sequence[Mapping[str, Any]] = ()
+    alarm_p: float = 0.0
+    """P-value up to which this detector alarms; 0 where it is not known: then minutes count as independent."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnsemblePolicy:
-    """Weights by detector, budget, debounce."""
+    """Weights by detector, budgets of the ensemble and of a detector, debounce."""
 
     weights: Mapping[str, float]
     false_alarms_per_day: float = 1.0
+    detector_false_alarms_per_day: float = 2.0
     debounce_k: int = 2
     debounce_n: int = 3
 
@@ -91,7 +95,7 @@ def decide(opinions: Mapping[str, Opinion], policy: EnsemblePolicy, peer_reset: 
     weight = sum(policy.weights.get(name, 0.0) for name in voting)
     combined = sum(policy.weights.get(name, 0.0) * surprise[name] for name in voting) / weight if weight > 0 else 0.0
     alarms = sum(opinion.is_alarm for opinion in voting.values())
-    limit = float(-np.log10(alarm_p(policy.false_alarms_per_day)))
+    limit = _limit(voting, policy)
     fired = [rule for opinion in opinions.values() for rule in opinion.rules_fired]
     sufficient = any(
         opinion.is_alarm
@@ -116,6 +120,18 @@ def decide(opinions: Mapping[str, Opinion], policy: EnsemblePolicy, peer_reset: 
         exceeds=exceeds,
         explained_by=reasons[0] if reasons and not exceeds else "",
     )
+
+
+def _limit(voting: Mapping[str, Opinion], policy: EnsemblePolicy) -> float:
+    """Combined score that the ensemble's budget allows: what the detectors' own limits combine to, made stricter."""
+    independent = alarm_p(policy.detector_false_alarms_per_day)
+    stricter = float(np.log10(policy.detector_false_alarms_per_day / policy.false_alarms_per_day))
+    weights = {name: policy.weights.get(name, 0.0) for name in voting}
+    total = sum(weights.values())
+    if total <= 0.0:
+        return float(-np.log10(alarm_p(policy.false_alarms_per_day)))
+    own = sum(-w * float(np.log10(voting[name].alarm_p or independent)) for name, w in weights.items()) / total
+    return own + stricter
 
 
 def debounced(recent: Sequence[tuple[int, bool]], now: int, policy: EnsemblePolicy) -> bool:

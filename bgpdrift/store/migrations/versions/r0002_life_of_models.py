@@ -12,6 +12,7 @@ depends_on = None
 def upgrade() -> None:
     with op.batch_alter_table("scores", table_kwargs={"sqlite_autoincrement": True}) as table:
         table.add_column(sa.Column("embedding", sa.JSON(), nullable=True))
+        table.add_column(sa.Column("alarm_p", sa.Float(), nullable=True))
     with op.batch_alter_table("model_retrain_events", table_kwargs={"sqlite_autoincrement": True}) as table:
         table.add_column(sa.Column("version", sa.String(length=64), nullable=False, server_default=""))
         table.add_column(sa.Column("kind", sa.String(length=24), nullable=False, server_default="retrain"))
@@ -26,4 +27,5 @@ def downgrade() -> None:
         table.drop_column("kind")
         table.drop_column("version")
     with op.batch_alter_table("scores", table_kwargs={"sqlite_autoincrement": True}) as table:
+        table.drop_column("alarm_p")
         table.drop_column("embedding")

@@ -1,0 +1,204 @@
+"""Training of any of the three models: fit on clean windows, and calibrate on scores of minutes the fit had not seen.
+
+Calibration is cross-fitted: the span is cut into contiguous blocks, and each block is scored by a model fitted on the
+others. A model's scores of its own training minutes are flattering, and would make an alarm budget a wish. How a model is
+fitted the ``fit_<model>`` files decide; what a span holds, what the figures are held against and what is published,
+others.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bgpdrift.detectors.interface import EXCLUDED, Detector, FloatArray, ModelContent, WindowFrame
+from bgpdrift.drift.histogram import Histogram
+from bgpdrift.errors import InputError, NotEnoughDataError
+from bgpdrift.models.artifact import Artifact, with_self_test
+from bgpdrift.models.loading import builder
+from bgpdrift.verdicts.calibration import Calibration, extremal_index
+
+Progress = Callable[[str, float], None]
+FOLDS: Mapping[str, int] = {"heuristic": 4, "isolation_forest": 4, "lstm": 2}
+"""Blocks of the cross-fitting. The LSTM takes long to fit; two halves are the least that sees nothing twice."""
+LEAST_CALIBRATION = 500
+SELF_TEST_ROWS = 4
+"""Windows of the self-test, after the history they need."""
+USUAL_MINUTES = 360
+"""Rolling usual of the heuristic where a collector is new; as `detectors.history_minutes`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model that was fitted and calibrated, before anybody judged it.
+
+    Attributes
+    ----------
+    content : ModelContent
+        What was learned.
+    detector : Detector
+        Built from it.
+    calibration : Calibration
+        From out-of-sample scores.
+    clean_scores : ndarray of float
+        Those scores, in the order of blocks and frames.
+    train_rows, calibration_rows : int
+        Clean windows fitted on; clean windows with an opinion that calibrated.
+    """
+
+    content: ModelContent
+    detector: Detector
+    calibration: Calibration
+    clean_scores: FloatArray
+    train_rows: int
+    calibration_rows: int
+
+
+def train(
+    model: str,
+    frames: Sequence[WindowFrame],
+    *,
+    seed: int = 0,
+    progress: Progress = lambda *_: None,
+    history_minutes: int = USUAL_MINUTES,
+) -> Trained:
+    """Fit and calibrate a model on the clean windows of some frames.
+
+    Parameters
+    ----------
+    model : str
+        ``heuristic``, ``isolation_forest`` or ``lstm``.
+    frames : sequence of WindowFrame
+        One a (collector, peer); marks of `CLEAN_MARKS` keep a window out.
+    seed : int
+        Equal seeds give equal models.
+    progress : callable
+        Told the phase and the share of it that is done.
+    history_minutes : int
+        Of the heuristic's rolling usual.
+
+    Raises
+    ------
+    NotEnoughDataError
+        Too few clean windows.
+    InputError
+        No such model.
+    """
+    if model not in FOLDS:
+        raise InputError(f"no model {model!r}; there are {', '.join(FOLDS)}")
+    fit = importlib.import_module(f"retrainers.fit_{model}").fit
+    build = builder(model, history_minutes)
+    given = [frame for frame in frames if frame.clean.any()]
+    if not given:
+        raise NotEnoughDataError(f"{model}: no clean window to learn from")
+    content = fit(given, seed=seed, progress=lambda phase, share: progress(phase, share))
+    found: list[FloatArray] = []
+    folds = FOLDS[model]
+    for fold in range(folds):
+        progress("calibrate", fold / folds)
+        try:
+            partial = build(fit([_without(frame, fold, folds) for frame in given], seed=seed))
+        except NotEnoughDataError:
+            continue
+        found += [clean_scores(partial, _only(frame, fold, folds)) for frame in given]
+    scores = np.concatenate(found) if found else np.zeros(0)
+    progress("calibrate", 1.0)
+    if len(scores) < LEAST_CALIBRATION:
+        raise NotEnoughDataError(f"{model}: {len(scores)} clean windows to calibrate on, {LEAST_CALIBRATION} expected")
+    return Trained(
+        content=content,
+        detector=build(content),
+        calibration=Calibration.fit(scores, extremal_index([part for part in found if len(part)])),
+        clean_scores=scores,
+        train_rows=sum(int(frame.clean.sum()) for frame in given),
+        calibration_rows=len(scores),
+    )
+
+
+def to_artifact(
+    trained: Trained,
+    frames: Sequence[WindowFrame],
+    *,
+    version: str,
+    created_at: int,
+    parent_version: str = "",
+    metrics: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    drift_cause: Mapping[str, Any] | None = None,
+) -> Artifact:
+    """Give a trained model its papers: span, calibration, reference profile and a self-test cut from its own span."""
+    given = [frame for frame in frames if frame.clean.any()]
+    profile = Histogram.of(trained.clean_scores.tolist())
+    artifact = Artifact(
+        content=trained.content,
+        version=version,
+        created_at=created_at,
+        calibration=trained.calibration.as_fields(),
+        reference_profile={
+            "n": profile.n,
+            "total": profile.total,
+            "squares": profile.squares,
+            "bins": profile.to_bytes().hex(),
+        },
+        metrics=dict(metrics or {}),
+        training={
+            "rows": trained.train_rows,
+            "calibration_rows": trained.calibration_rows,
+            "from": int(min(frame.window_start[0] for frame in given)),
+            "to": int(max(frame.window_start[-1] for frame in given)) + 60,
+            "groups": len(given),
+            **(training or {}),
+        },
+        drift_cause=dict(drift_cause or {}),
+        parent_version=parent_version,
+    )
+    return with_self_test(artifact, trained.detector, self_test_frame(trained.detector, given))
+
+
+def self_test_frame(detector: Detector, frames: Sequence[WindowFrame]) -> WindowFrame:
+    """Cut a few clean windows with their history, of a group on which the detector has an opinion."""
+    for frame in sorted(frames, key=len, reverse=True):
+        scores = detector.score(replace(frame, first=0))
+        spoken = np.array([not reason for reason in scores.abstained]) & frame.clean
+        rows = np.flatnonzero(spoken)
+        if len(rows) >= SELF_TEST_ROWS:
+            # As far back in the past as it needs, and no further: the frame travels with every file.
+            end = int(rows[-1]) + 1
+            first = max(end - SELF_TEST_ROWS, 0)
+            horizon = frame.window_start[first] - detector.history_minutes * 60
+            begin = int(np.searchsorted(frame.window_start, horizon))
+            cut = frame.rows(begin, end, first - begin)
+            # Quality marks do not travel; windows that carry one must not either.
+            keep = cut.clean
+            keep[cut.first :] = True
+            columns = {name: values[keep] for name, values in cut.features.items()}
+            return WindowFrame(
+                frame.collector, frame.peer, cut.window_start[keep], columns, {}, int(keep[: cut.first].sum())
+            )
+    raise NotEnoughDataError(f"{detector.name}: no group with {SELF_TEST_ROWS} clean windows for a self-test")
+
+
+def clean_scores(detector: Detector, frame: WindowFrame) -> FloatArray:
+    """Scores of the clean windows on which the detector has an opinion."""
+    scores = detector.score(frame)
+    spoken = np.array([not reason for reason in scores.abstained], bool)
+    return scores.score[spoken & frame.clean[frame.first :]]
+
+
+def _block(frame: WindowFrame, fold: int, folds: int) -> tuple[int, int]:
+    return round(len(frame) * fold / folds), round(len(frame) * (fold + 1) / folds)
+
+
+def _without(frame: WindowFrame, fold: int, folds: int) -> WindowFrame:
+    begin, end = _block(frame, fold, folds)
+    excluded = frame.mark(EXCLUDED).astype(np.float64)
+    excluded[begin:end] = 1.0
+    return replace(frame, quality={**frame.quality, EXCLUDED: excluded})
+
+
+def _only(frame: WindowFrame, fold: int, folds: int) -> WindowFrame:
+    """A block to score, with what lies before it as history."""
+    begin, end = _block(frame, fold, folds)
+    return frame.rows(0, end, begin)
