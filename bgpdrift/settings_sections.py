@@ -239,13 +239,13 @@ class RetrainSettings(Section, frozen=True, kw_only=True):
     ] = 0.01
     detection_tolerance: Annotated[
         float, _f("share of injected anomalies that may be missed beyond what the active model misses", ge=0, le=1)
-    ] = 0.05
+    ] = 0.1
     kind_tolerance: Annotated[
         float, _f("the same for each kind of injected anomaly; wider, since there are few of each", ge=0, le=1)
-    ] = 0.25
+    ] = 0.4
     min_detection: Annotated[
         float, _f("share of injected anomalies a model must find, also where none is in force yet", ge=0, le=1)
-    ] = 0.2
+    ] = 0.1
     max_alarm_factor: Annotated[
         float, _f("alarms on clean held-out windows may be this many times detectors.false_alarms_per_day", ge=1)
     ] = 3.0

@@ -1,15 +1,8 @@
-"""``retrain_heuristic``: manual retraining of the rules. It comes with the retraining pipeline; until then it says so."""
+"""``retrain_heuristic``: train the heuristic model, judge it beside the active one, publish it if it is no worse."""
 
-import sys
+from retrainers.program import program
 
-EXIT_USAGE = 2
-
-
-def main() -> int:
-    """Say that this part comes later; exit code 2."""
-    print("retrain_heuristic: comes with the retraining pipeline; this version only runs the services", file=sys.stderr)
-    return EXIT_USAGE
-
+main = program("heuristic")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,18 +1,8 @@
-"""``retrain_isolation_forest``: manual retraining of the forest. It comes with the retraining pipeline."""
+"""``retrain_isolation_forest``: train the forest, judge it beside the active one, publish it if it is no worse."""
 
-import sys
+from retrainers.program import program
 
-EXIT_USAGE = 2
-
-
-def main() -> int:
-    """Say that this part comes later; exit code 2."""
-    print(
-        "retrain_isolation_forest: comes with the retraining pipeline; this version only runs the services",
-        file=sys.stderr,
-    )
-    return EXIT_USAGE
-
+main = program("isolation_forest")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

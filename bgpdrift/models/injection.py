@@ -1,9 +1,10 @@
 """Anomalies laid over calm windows: a yardstick for two models where nobody has labelled anything.
 
-Each kind changes the columns that the real thing changes, by factors drawn from a seed and relative to what this
-collector shows, so that a small collector gets a small storm. The strengths go from what is hard to see to what is
-plain: two models that both find all, or none, could not be told apart. Columns a source does not have stay absent.
-Decides what is injected and where; scoring and judging are the callers'.
+Each kind changes the columns that the real thing changes, by factors relative to what this collector shows, so that a
+small collector gets a small storm. The strengths go in even steps from what is hard to see to what is plain: two models
+that both find all, or none, could not be told apart. Each anomaly comes in a frame of its own, with the calm history
+before it: laid into one stretch, the echo of one would be taken for the finding of the next. Columns a source does not
+have stay absent. Decides what is injected and where; scoring and judging are the callers'.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,12 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from bgpdrift.detectors.interface import MINUTE_S, FloatArray, WindowFrame
+from bgpdrift.detectors.interface import MINUTE_S, FloatArray, IntArray, WindowFrame
 
 LENGTH_MIN = 12
-REST_MIN = 48
-"""Between two episodes: time for smoothed values to come down again, and for the usual to stay usual."""
-WEAKEST, STRONGEST = 2.5, 16.0
+A_KIND = 8
+"""Anomalies of each kind."""
+WEAKEST, STRONGEST = 1.4, 16.0
 """Factors over the usual level of the collector."""
 
 Columns = dict[str, FloatArray]
@@ -25,64 +26,71 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
-    """An injected anomaly: rows ``begin`` to ``end`` (not included) of the frame."""
+class Injected:
+    """One anomaly: the rows of ``frame`` that are to be scored, all of them; the calm history lies before."""
 
     kind: str
-    begin: int
-    end: int
     factor: float
-
-
-@dataclass(frozen=True, slots=True)
-class Injected:
-    """A frame with anomalies in it, and where they are."""
-
     frame: WindowFrame
-    episodes: tuple[Episode, ...]
-
-    def rows_of(self, kind: str | None = None) -> BoolArray:
-        """Rows inside an episode of a kind, or of any."""
-        inside = np.zeros(len(self.frame), bool)
-        for episode in self.episodes:
-            if kind in (None, episode.kind):
-                inside[episode.begin : episode.end] = True
-        return inside
-
-    def aftermath(self) -> BoolArray:
-        """Rows after an episode that smoothing still colours: neither anomalous nor clean."""
-        after = np.zeros(len(self.frame), bool)
-        for episode in self.episodes:
-            after[episode.end : episode.end + REST_MIN * 3 // 4] = True
-        return after & ~self.rows_of()
 
 
-def inject(frame: WindowFrame, seed: int, kinds: Sequence[str] = ()) -> Injected:
-    """Lay anomalies of every kind, in turn, over the rows to be scored.
+def inject(
+    frames: Sequence[WindowFrame],
+    seed: int,
+    history_minutes: int,
+    kinds: Sequence[str] = (),
+    a_kind: int = A_KIND,
+) -> tuple[Injected, ...]:
+    """Lay anomalies of every kind over rows to be scored; few or none where there is no calm stretch.
 
     Parameters
     ----------
-    frame : WindowFrame
-        Rows from ``first`` on are to be scored. An episode lies only where every minute is there and clean.
+    frames : sequence of WindowFrame
+        Rows from ``first`` on may be changed. An anomaly lies only where every minute is there and clean. Whole
+        collectors are preferred to single peers.
     seed : int
         The same seed gives the same anomalies.
+    history_minutes : int
+        Kept before each, as the most demanding detector needs.
     kinds : sequence of str
         Names in `KINDS`; all of them by default.
+    a_kind : int
+        How many of each.
     """
     rng = np.random.default_rng(seed)
-    columns: Columns = {name: values.copy() for name, values in frame.features.items()}
-    level = {name: _level(values, frame.clean) for name, values in columns.items()}
-    names = list(kinds or KINDS)
-    episodes: list[Episode] = []
-    order = [names[i] for i in rng.permutation(len(names))]
-    for begin in _places(frame):
-        kind = order[len(episodes) % len(order)]
-        episode = Episode(
-            kind, begin, begin + LENGTH_MIN, float(np.exp(rng.uniform(np.log(WEAKEST), np.log(STRONGEST))))
-        )
-        KINDS[kind](_Place(columns, level, slice(episode.begin, episode.end), episode.factor, rng))
-        episodes.append(episode)
-    return Injected(replace(frame, features=columns), tuple(episodes))
+    found = [(frame, places) for frame in frames if len(places := _places(frame))]
+    whole = [entry for entry in found if not entry[0].peer] or found
+    if not whole:
+        return ()
+    levels = [_levels(frame) for frame, _ in whole]
+    strengths = np.exp(np.linspace(np.log(WEAKEST), np.log(STRONGEST), a_kind))
+    injected = []
+    for kind in kinds or KINDS:
+        for factor in strengths.tolist():
+            number = int(rng.integers(len(whole)))
+            frame, places = whole[number]
+            begin = int(rng.choice(places))
+            injected.append(
+                Injected(kind, factor, _laid(frame, begin, history_minutes, kind, factor, levels[number], rng))
+            )
+    return tuple(injected)
+
+
+def _laid(
+    frame: WindowFrame,
+    begin: int,
+    history_minutes: int,
+    kind: str,
+    factor: float,
+    level: dict[str, float],
+    rng: np.random.Generator,
+) -> WindowFrame:
+    starts = frame.window_start
+    horizon = int(np.searchsorted(starts, starts[begin] - history_minutes * MINUTE_S))
+    cut = frame.rows(horizon, begin + LENGTH_MIN, begin - horizon)
+    columns: Columns = {name: values.copy() for name, values in cut.features.items()}
+    KINDS[kind](_Place(columns, level, slice(cut.first, len(cut)), factor, rng))
+    return replace(cut, features=columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,20 +215,22 @@ _COUNTS = (
 )
 
 
-def _level(values: FloatArray, clean: BoolArray) -> float:
-    known = values[clean] if clean.any() else values
-    return float(np.median(known)) if len(known) else 0.0
+def _levels(frame: WindowFrame) -> dict[str, float]:
+    """Median of each column over clean windows."""
+    clean = frame.clean
+    return {name: float(np.median(values[clean])) for name, values in frame.features.items()}
 
 
-def _places(frame: WindowFrame) -> list[int]:
-    """First rows of episodes, from the rows to be scored on, each with its rest before the next."""
-    starts, clean, found = frame.window_start, frame.clean, []
-    at = frame.first + REST_MIN // 2
-    while at + LENGTH_MIN <= len(frame):
-        whole = starts[at + LENGTH_MIN - 1] - starts[at] == (LENGTH_MIN - 1) * MINUTE_S
-        if whole and clean[at : at + LENGTH_MIN].all():
-            found.append(at)
-            at += LENGTH_MIN + REST_MIN
-        else:
-            at += LENGTH_MIN
-    return found
+def _places(frame: WindowFrame) -> IntArray:
+    """Rows from ``first`` on where an anomaly can begin: every minute of it is there and clean."""
+    if len(frame) - frame.first < LENGTH_MIN:
+        return np.zeros(0, np.int64)
+    starts = frame.window_start
+    last = np.arange(len(frame)) + LENGTH_MIN - 1
+    inside = last < len(frame)
+    last = np.minimum(last, len(frame) - 1)
+    clean = np.concatenate([[0], np.cumsum(frame.clean)])
+    whole = inside & (starts[last] - starts == (LENGTH_MIN - 1) * MINUTE_S)
+    whole &= clean[last + 1] - clean[np.arange(len(frame))] == LENGTH_MIN
+    rows = np.flatnonzero(whole)
+    return rows[rows >= frame.first]

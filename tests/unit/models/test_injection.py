@@ -1,88 +1,101 @@
 """Injected anomalies: where they lie, that they are what they are called, and that they come back alike."""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from bgpdrift.detectors.heuristic import Heuristic
-from bgpdrift.models.injection import KINDS, LENGTH_MIN, REST_MIN, inject
-from bgpdrift.verdicts.quality import roc_auc
+from bgpdrift.models.injection import A_KIND, KINDS, LENGTH_MIN, STRONGEST, WEAKEST, inject
+
+HISTORY = 400
 
 
 @pytest.fixture(scope="module")
 def frame(windows):
-    return windows.calm(2_400, first=400)
+    return windows.calm(2_400, first=HISTORY)
 
 
-def test_every_kind_is_there_and_the_same_seed_gives_the_same(frame):
-    one, two, other = inject(frame, 7), inject(frame, 7), inject(frame, 8)
+def test_every_kind_comes_in_every_strength_and_the_same_seed_gives_the_same(frame):
+    one, two, other = (inject([frame], seed, HISTORY) for seed in (7, 7, 8))
 
-    assert {episode.kind for episode in one.episodes} == set(KINDS)
-    assert one.episodes == two.episodes
-    assert all((one.frame.features[name] == two.frame.features[name]).all() for name in frame.features)
-    assert one.episodes != other.episodes
+    assert [laid.kind for laid in one] == [kind for kind in KINDS for _ in range(A_KIND)]
+    assert min(laid.factor for laid in one) == pytest.approx(WEAKEST)
+    assert max(laid.factor for laid in one) == pytest.approx(STRONGEST)
+    for mine, again in zip(one, two, strict=True):
+        assert (mine.frame.window_start == again.frame.window_start).all()
+        assert all((mine.frame.features[name] == again.frame.features[name]).all() for name in frame.features)
+    assert [laid.frame.window_start[0] for laid in one] != [laid.frame.window_start[0] for laid in other]
 
 
-def test_the_calm_frame_is_left_as_it_was_and_nothing_changes_outside_the_episodes(frame):
+def test_the_history_is_the_calm_one_and_the_frame_given_is_left_as_it_was(frame):
     before = {name: values.copy() for name, values in frame.features.items()}
-    injected = inject(frame, 1)
+    for laid in inject([frame], 1, HISTORY):
+        assert len(laid.frame) - laid.frame.first == LENGTH_MIN
+        assert laid.frame.first >= HISTORY
+        at = np.searchsorted(frame.window_start, laid.frame.window_start)
+        for name, values in before.items():
+            changed = laid.frame.features[name]
+            assert (frame.features[name] == values).all()
+            assert (changed[: laid.frame.first] == values[at][: laid.frame.first]).all()
+            assert np.isfinite(changed).all()
+            assert (changed >= 0).all()
 
-    outside = ~injected.rows_of()
-    for name, values in before.items():
-        assert (frame.features[name] == values).all()
-        assert (injected.frame.features[name][outside] == values[outside]).all()
-        assert np.isfinite(injected.frame.features[name]).all()
-        assert (injected.frame.features[name] >= 0).all()
+
+def test_every_anomaly_changes_something(frame):
+    for laid in inject([frame], 1, HISTORY):
+        at = np.searchsorted(frame.window_start, laid.frame.to_score)
+        assert any((laid.frame.features[name][laid.frame.first :] != v[at]).any() for name, v in frame.features.items())
 
 
-def test_history_and_unclean_minutes_hold_no_episode(frame):
+def test_history_and_unclean_minutes_hold_no_anomaly(frame):
     marked = {**frame.quality, "feed_gap": np.zeros(len(frame))}
-    marked["feed_gap"][600:900] = 1.0
-    injected = inject(replace(frame, quality=marked), 1)
+    marked["feed_gap"][600:2_300] = 1.0
+    touched = [laid.frame.to_score for laid in inject([replace(frame, quality=marked)], 1, HISTORY)]
 
-    rows = np.flatnonzero(injected.rows_of())
-    assert rows.min() >= 400
-    assert not ((rows >= 600) & (rows < 900)).any()
+    rows = np.searchsorted(frame.window_start, np.concatenate(touched))
+    assert rows.min() >= HISTORY
+    assert not ((rows >= 600) & (rows < 2_300)).any()
 
 
-def test_a_missing_minute_holds_no_episode(frame):
-    gone = np.delete(np.arange(len(frame)), slice(700, 703))
+def test_a_missing_minute_lies_in_no_anomaly(frame):
+    keep = np.delete(np.arange(len(frame)), np.arange(410, 2_390, 20))
     holed = replace(
         frame,
-        window_start=frame.window_start[gone],
-        features={name: values[gone] for name, values in frame.features.items()},
-        quality={name: values[gone] for name, values in frame.quality.items()},
+        window_start=frame.window_start[keep],
+        features={name: values[keep] for name, values in frame.features.items()},
+        quality={name: values[keep] for name, values in frame.quality.items()},
     )
-    for episode in inject(holed, 1).episodes:
-        span = holed.window_start[episode.end - 1] - holed.window_start[episode.begin]
-        assert span == 60 * (LENGTH_MIN - 1)
+    for laid in inject([holed], 1, HISTORY):
+        assert (np.diff(laid.frame.to_score) == 60).all()
 
 
-def test_between_two_episodes_there_is_rest(frame):
-    episodes = inject(frame, 1).episodes
-    assert min(b.begin - a.end for a, b in itertools.pairwise(episodes)) >= REST_MIN
+def test_whole_collectors_come_before_single_peers(frame):
+    peer = replace(frame, peer="192.0.2.1")
+    assert {laid.frame.peer for laid in inject([peer, frame], 1, HISTORY)} == {""}
+    assert {laid.frame.peer for laid in inject([peer], 1, HISTORY)} == {"192.0.2.1"}
 
 
 def test_only_some_columns_are_needed(frame):
     few = replace(frame, features={name: frame.features[name] for name in ("announced", "withdrawn")})
-    assert set(inject(few, 1).frame.features) == {"announced", "withdrawn"}
+    assert set(inject([few], 1, HISTORY)[0].frame.features) == {"announced", "withdrawn"}
 
 
-def test_a_frame_too_short_for_one_stays_calm(windows):
-    assert inject(windows.calm(30), 1).episodes == ()
+def test_where_there_is_no_calm_stretch_nothing_is_injected(windows):
+    assert inject([windows.calm(LENGTH_MIN - 1)], 1, HISTORY) == ()
+    assert inject([], 1, HISTORY) == ()
 
 
 @pytest.mark.parametrize("level", [20.0, 2_000.0], ids=["quiet collector", "busy collector"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_detector_that_knows_the_kind_ranks_it_above_calm_minutes(windows, kind, level, artifact):
-    injected = inject(windows.calm(1_500, level=level, seed=4, first=450), 3, [kind])
-    detector = Heuristic.from_content(artifact.content)
+def test_a_storm_is_in_proportion_to_the_collector(windows, level):
+    calm = windows.calm(1_500, level=level, first=HISTORY)
+    for laid in inject([calm], 1, HISTORY, ["burst"]):
+        announced = laid.frame.features["announced"][laid.frame.first :]
+        assert 0.4 * laid.factor < np.median(announced) / level < 2.5 * laid.factor
 
-    scores = detector.score(injected.frame).score
-    truth, judged = injected.rows_of()[450:], ~injected.aftermath()[450:]
 
-    auc = roc_auc(scores[judged], truth[judged])
-    assert auc is not None
-    assert auc > 0.75
+def test_a_silence_is_less_of_everything(frame):
+    for laid in inject([frame], 1, HISTORY, ["silence"]):
+        first = laid.frame.first
+        for name in ("announced", "messages", "peers"):
+            before, during = laid.frame.features[name][:first], laid.frame.features[name][first:]
+            assert during.mean() < before.mean()
