@@ -7,28 +7,38 @@ the caller hands over how to build the detector. No pickle can be loaded: there 
 
 import hashlib
 import os
+import stat as stat_module
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
-from bgpdrift.detectors.interface import Detector, ModelContent, WindowFrame
+from bgpdrift.detectors.interface import MINUTE_S, Detector, FloatArray, ModelContent, WindowFrame
 from bgpdrift.errors import ArtifactError, DigestMismatchError
 from bgpdrift.store.window_columns import FEATURE_NAMES
 
 SCHEMA_VERSION = 1
-MAX_BYTES = 64_000_000
-MAX_HEADER_BYTES = 4_000_000
+MAX_BYTES = 32_000_000
+"""Seven times a large forest; whoever reads more than that into a detector has no detector any more."""
+MAX_HEADER_BYTES = 1_000_000
+MAX_ARRAYS = 512
+MAX_SELF_TEST_MINUTES = 20_000
 SELF_TEST_TOLERANCE = 1e-6
+_KINDS = "fiub"
 _UNSIGNED = "0" * 64
 _SELF_TEST = "self_test."
+_FEATURE = "feature."
 _DIGEST_MARK = b'"digest":"'
+
+Identity = tuple[int, int, int, int]
+"""Of a file's content as far as a stat tells: device, inode, size, time of the last change in nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,7 @@ class Artifact:
     parent_version : str
         Which version it was trained to replace; empty for none.
     self_test : mapping of str to ndarray
-        Columns of a small frame (``window_start``, features), ``first`` and the ``scores`` expected.
+        Columns of a small frame (``group``, ``window_start``, features), ``first`` and the ``scores`` expected.
     digest : str
         SHA-256 over all bytes but itself; empty before it was written.
     """
@@ -65,6 +75,59 @@ class Artifact:
     parent_version: str = ""
     self_test: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     digest: str = ""
+
+    @property
+    def papers_only(self) -> "Artifact":
+        """The same without its arrays: what is worth keeping once a detector was built from it."""
+        return replace(self, content=replace(self.content, arrays={}), self_test={})
+
+
+@dataclass(frozen=True, slots=True)
+class FileBytes:
+    """A file as it was when it was read, once.
+
+    Attributes
+    ----------
+    raw : bytes
+        All of it.
+    identity : Identity
+        Of the open file, so that nothing put in its place meanwhile is mistaken for it.
+    changed_at : float
+        Wall clock, epoch seconds, when it was written or got its name, whichever came later.
+    """
+
+    raw: bytes
+    identity: Identity
+    changed_at: float
+
+
+class _Schema(msgspec.Struct):
+    schema_version: int
+
+
+class _Papers(msgspec.Struct):
+    """Types and limits of the metadata; what would not fit into the store is no model either."""
+
+    model: str
+    version: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    feature_names: Annotated[list[str], Meta(min_length=1, max_length=len(FEATURE_NAMES))]
+    hyper_parameters: dict[str, Any]
+    calibration: dict[str, Any]
+    reference_profile: dict[str, Any]
+    metrics: dict[str, Any]
+    training: dict[str, Any]
+    drift_cause: dict[str, Any]
+    parent_version: Annotated[str, Meta(pattern="^[A-Za-z0-9._-]{0,64}$")]
+    created_at: Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class _Metadata(msgspec.Struct):
+    bgpdrift: str
+    digest: str
+
+
+class _Header(msgspec.Struct):
+    metadata: _Metadata = msgspec.field(name="__metadata__")
 
 
 def to_bytes(artifact: Artifact) -> bytes:
@@ -117,81 +180,176 @@ def from_bytes(raw: bytes, name: str, model: str) -> Artifact:
         With what was expected and what was found; `DigestMismatchError` for damage.
     """
     _check_digest(raw, name)
-    length = int.from_bytes(raw[:8], "little")
     try:
-        header = msgspec.json.decode(raw[8 : 8 + length])
-        papers: dict[str, Any] = msgspec.json.decode(header["__metadata__"]["bgpdrift"])
+        metadata = msgspec.json.decode(raw[8 : 8 + int.from_bytes(raw[:8], "little")], type=_Header).metadata
+        schema = msgspec.json.decode(metadata.bgpdrift, type=_Schema).schema_version
+        if schema != SCHEMA_VERSION:
+            advice = "update bgpdrift first" if schema > SCHEMA_VERSION else "it is too old, train it anew"
+            raise ArtifactError(f"{name}: schema version {schema}, {SCHEMA_VERSION} expected; {advice}")
+        papers = msgspec.json.decode(metadata.bgpdrift, type=_Papers)
         tensors = safetensors.load(raw)
-    except (msgspec.MsgspecError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (msgspec.MsgspecError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{name}: unreadable: {error}") from error
-    if papers.get("schema_version") != SCHEMA_VERSION:
-        found = papers.get("schema_version")
-        raise ArtifactError(f"{name}: schema version {found!r}, {SCHEMA_VERSION} expected")
-    if papers.get("model") != model:
-        raise ArtifactError(f"{name}: a model of {papers.get('model')!r}, {model!r} expected")
-    unknown = sorted(set(papers.get("feature_names", ())) - set(FEATURE_NAMES))
-    if unknown:
-        raise ArtifactError(f"{name}: unknown features {', '.join(unknown)}")
-    for key, array in tensors.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ArtifactError(f"{name}: {key} holds NaN or infinity")
-    try:
-        return Artifact(
-            content=ModelContent(
-                model=model,
-                feature_names=tuple(papers["feature_names"]),
-                arrays={key: array for key, array in tensors.items() if not key.startswith(_SELF_TEST)},
-                hyper_parameters=papers["hyper_parameters"],
-            ),
-            version=str(papers["version"]),
-            created_at=int(papers["created_at"]),
-            calibration=papers["calibration"],
-            reference_profile=papers["reference_profile"],
-            metrics=papers["metrics"],
-            training=papers["training"],
-            drift_cause=papers["drift_cause"],
-            parent_version=papers["parent_version"],
-            self_test={k.removeprefix(_SELF_TEST): v for k, v in tensors.items() if k.startswith(_SELF_TEST)},
-            digest=header["__metadata__"]["digest"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{name}: metadata incomplete: {error}") from error
+    if papers.model != model:
+        raise ArtifactError(f"{name}: a model of {papers.model!r}, {model!r} expected")
+    _check_features(papers.feature_names, name)
+    _check_arrays(tensors, name)
+    return Artifact(
+        content=ModelContent(
+            model=model,
+            feature_names=tuple(papers.feature_names),
+            arrays={key: array for key, array in tensors.items() if not key.startswith(_SELF_TEST)},
+            hyper_parameters=papers.hyper_parameters,
+        ),
+        version=papers.version,
+        created_at=papers.created_at,
+        calibration=papers.calibration,
+        reference_profile=papers.reference_profile,
+        metrics=papers.metrics,
+        training=papers.training,
+        drift_cause=papers.drift_cause,
+        parent_version=papers.parent_version,
+        self_test={k.removeprefix(_SELF_TEST): v for k, v in tensors.items() if k.startswith(_SELF_TEST)},
+        digest=metadata.digest,
+    )
 
 
 def read(path: Path, model: str) -> Artifact:
-    """Read a file once and check it."""
+    """Read a file once and check it; a file that cannot be read is an `ArtifactError` as well."""
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size > MAX_BYTES:
-                raise ArtifactError(f"{path.name}: more than {MAX_BYTES:,} bytes")
-            raw = file.read(MAX_BYTES + 1)
+        raw = read_once(path).raw
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
     return from_bytes(raw, path.name, model)
 
 
+def read_once(path: Path) -> FileBytes:
+    """Open a file, read all bytes and close it; a symbolic link is followed, since the bytes must verify anyway.
+
+    Raises
+    ------
+    ArtifactError
+        Not a regular file (a pipe in its place must not hold anybody up), too large, or written to meanwhile.
+    OSError
+        It cannot be read now; nothing is known about its content.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        before = os.fstat(descriptor)
+        if not stat_module.S_ISREG(before.st_mode):
+            raise ArtifactError(f"{path.name}: not a regular file")
+        if before.st_size > MAX_BYTES:
+            raise ArtifactError(f"{path.name}: {before.st_size:,} bytes, at most {MAX_BYTES:,} expected")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            raw = file.read(MAX_BYTES + 1)
+        after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    if identity_of(before) != identity_of(after) or len(raw) != after.st_size:
+        raise ArtifactError(f"{path.name}: it changed while it was read")
+    return FileBytes(raw, identity_of(after), max(after.st_mtime, after.st_ctime))
+
+
+def identity_of(found: os.stat_result) -> Identity:
+    """What tells one content from another without reading it; a second name for the same file changes nothing."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def with_self_test(artifact: Artifact, detector: Detector, frame: WindowFrame) -> Artifact:
-    """Keep what the detector says of a frame, for every later reader to compare with."""
-    scores = detector.score(frame).score
-    columns = {f"feature.{name}": values for name, values in frame.features.items()}
-    test = {"window_start": frame.window_start, "first": np.array([frame.first]), "scores": scores, **columns}
-    return replace(artifact, self_test=test)
+    """Keep what the detector says of a frame, for every later reader to compare with.
+
+    Keep it small, a history and a few windows to score: every load of the model runs it. Marks are left out of it, and
+    so is every column that the model does not read.
+    """
+    names = [name for name in artifact.content.feature_names if name in frame.features]
+    columns = {_FEATURE + name: _compact(frame.features[name]) for name in names}
+    group = np.frombuffer(msgspec.json.encode([frame.collector, frame.peer]), np.uint8)
+    test: dict[str, npt.NDArray[Any]] = {
+        "group": group,
+        "window_start": frame.window_start,
+        "first": np.array([frame.first]),
+        **columns,
+    }
+    return replace(artifact, self_test={**test, "scores": detector.score(_self_test_frame(test)).score})
 
 
 def run_self_test(artifact: Artifact, build: Callable[[ModelContent], Detector]) -> Detector:
-    """Build the detector and let it score the frame that came with it; raises `ArtifactError` if it says otherwise."""
-    detector = build(artifact.content)
+    """Build the detector and let it score the frame that came with it; raises `ArtifactError` if it says otherwise.
+
+    Whatever goes wrong in a detector built from these bytes is the bytes' fault: every reader of the published model runs
+    this very test.
+    """
+    detector = _built(artifact, build)
     label, test = f"{artifact.content.model} {artifact.version}", artifact.self_test
     try:
-        columns = {name.removeprefix("feature."): v for name, v in test.items() if name.startswith("feature.")}
-        frame = WindowFrame("self-test", "", test["window_start"], columns, {}, int(test["first"][0]))
-        expected = test["scores"]
-        found = detector.score(frame).score
-    except (KeyError, IndexError, ValueError) as error:
-        raise ArtifactError(f"{label}: no usable self-test: {error}") from error
+        frame, expected = _self_test_frame(test), test["scores"]
+        with np.errstate(all="ignore"):
+            found = detector.score(frame).score
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ArtifactError(f"{label}: no usable self-test: {_said(error)}") from error
     if found.shape != expected.shape or not np.allclose(found, expected, rtol=SELF_TEST_TOLERANCE, atol=1e-9):
         raise ArtifactError(f"{label}: self-test failed; this program and that model do not agree")
     return detector
+
+
+def _built(artifact: Artifact, build: Callable[[ModelContent], Detector]) -> Detector:
+    try:
+        return build(artifact.content)
+    except (ArtifactError, MemoryError):
+        raise
+    except Exception as error:
+        label = f"{artifact.content.model} {artifact.version}"
+        raise ArtifactError(f"{label}: no detector can be built from it: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, ArtifactError) else f"{type(error).__name__}: {error}"
+
+
+def _self_test_frame(test: Mapping[str, npt.NDArray[Any]]) -> WindowFrame:
+    starts = test["window_start"].astype(np.int64)
+    first = int(test["first"][0])
+    collector, peer = "self-test", ""
+    if "group" in test:
+        collector, peer = msgspec.json.decode(test["group"].tobytes(), type=tuple[str, str])
+    # A detector lays windows out minute by minute: a far-away start would ask for all the memory there is.
+    span = int(starts[-1] - starts[0]) // MINUTE_S if starts.ndim == 1 and len(starts) else 0
+    if not 0 <= first < len(starts) or span > MAX_SELF_TEST_MINUTES or (np.diff(starts) <= 0).any():
+        raise ArtifactError(f"{len(starts)} windows over {span} minutes, first to score {first}")
+    columns: dict[str, FloatArray] = {
+        name.removeprefix(_FEATURE): values.astype(np.float64)
+        for name, values in test.items()
+        if name.startswith(_FEATURE)
+    }
+    if any(values.shape != starts.shape for values in columns.values()):
+        raise ArtifactError("columns of other lengths than the windows")
+    return WindowFrame(collector, peer, starts, columns, {}, first)
+
+
+def _compact(values: FloatArray) -> npt.NDArray[Any]:
+    """Counts as integers, if that loses nothing."""
+    counts = values.astype(np.int32) if np.isfinite(values).all() and (np.abs(values) < 2**31).all() else None
+    return values if counts is None or (counts != values).any() else counts
+
+
+def _check_features(names: list[str], label: str) -> None:
+    unknown = sorted(set(names) - set(FEATURE_NAMES))
+    if unknown:
+        raise ArtifactError(f"{label}: unknown features {', '.join(unknown)[:200]}")
+    if len(set(names)) != len(names):
+        raise ArtifactError(f"{label}: a feature is named twice")
+
+
+def _check_arrays(tensors: Mapping[str, npt.NDArray[Any]], label: str) -> None:
+    if len(tensors) > MAX_ARRAYS:
+        raise ArtifactError(f"{label}: {len(tensors)} arrays, at most {MAX_ARRAYS} expected")
+    for key, array in tensors.items():
+        if array.dtype.kind not in _KINDS:
+            raise ArtifactError(f"{label}: {key[:100]} is of type {array.dtype}, plain numbers expected")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ArtifactError(f"{label}: {key[:100]} holds NaN or infinity")
 
 
 def _check_digest(raw: bytes, name: str) -> None:
@@ -215,4 +373,7 @@ def _digest_place(raw: bytes) -> int:
 
 
 def _digest(raw: bytes, place: int) -> str:
-    return hashlib.sha256(raw[:place] + raw[place + 64 :]).hexdigest()
+    view = memoryview(raw)
+    digest = hashlib.sha256(view[:place])
+    digest.update(view[place + 64 :])
+    return digest.hexdigest()

@@ -1,8 +1,9 @@
 """The shell every service runs in: parentage, signals, settings, logs, readiness, the loop.
 
 A service hands over a `Worker`; this file calls its ``step`` until told to stop. What a step does, and when there is
-more to do, the worker decides. A `TransientError` of a step is waited out, with the reason in the status line; any
-other exception ends the process, for the supervisor's restart budget to count.
+more to do, the worker decides; a `Wakeable` one may be woken between two polls. A `TransientError` of a step is waited
+out, with the reason in the status line; any other exception ends the process, for the supervisor's restart budget to
+count.
 """
 
 import ctypes
@@ -13,7 +14,7 @@ import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bgpdrift import logs, settings
 from bgpdrift.clock import Clock, SystemClock
@@ -42,6 +43,16 @@ class Worker(Protocol):
         ...
 
 
+@runtime_checkable
+class Wakeable(Protocol):
+    """A worker that may have something to do before its time to poll has come."""
+
+    @property
+    def wake_fd(self) -> int | None:
+        """Readable when there is; the worker's step reads it empty. None: nothing ever wakes it."""
+        ...
+
+
 def follow_parent() -> None:
     """Die with the supervisor that started us, however it ends.
 
@@ -64,8 +75,9 @@ class StopSignal:
         # A pipe and no threading.Event: its lock may be held by the very line that the signal interrupts.
         self._asked = False
         self._reading, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._poll = select.poll()
-        self._poll.register(self._reading, select.POLLIN)
+        self._poll, self._poll_all = select.poll(), select.poll()
+        for poll in (self._poll, self._poll_all):
+            poll.register(self._reading, select.POLLIN)
         signal.signal(signal.SIGTERM, self._handle)
         signal.signal(signal.SIGINT, self._handle)
 
@@ -79,6 +91,14 @@ class StopSignal:
         """Wait, or return at once when asked to stop; True when stopping."""
         self._poll.poll(max(0.0, seconds) * 1000.0)
         return self._asked
+
+    def wake_on(self, descriptor: int) -> None:
+        """Let `wait_for_work` end early when this is readable."""
+        self._poll_all.register(descriptor, select.POLLIN)
+
+    def wait_for_work(self, seconds: float) -> bool:
+        """Wait; True as soon as there is a reason to go on, be it work or a stop."""
+        return bool(self._poll_all.poll(max(0.0, seconds) * 1000.0)) or self._asked
 
     @property
     def is_set(self) -> bool:
@@ -157,6 +177,8 @@ def _build(
 
 def _loop(worker: Worker, clock: Clock, stop: StopSignal, notifier: Notifier, poll_s: float) -> None:
     next_status = clock.monotonic()
+    if isinstance(worker, Wakeable) and worker.wake_fd is not None:
+        stop.wake_on(worker.wake_fd)
     while not stop.is_set:
         try:
             busy = worker.step()
@@ -168,18 +190,18 @@ def _loop(worker: Worker, clock: Clock, stop: StopSignal, notifier: Notifier, po
             notifier.status(worker.status())
             next_status = clock.monotonic() + STATUS_EVERY_S
         if not busy:
-            _wait(poll_s, stop, notifier)
+            _wait(poll_s, stop.wait_for_work, notifier)
 
 
 def _wait_out(error: TransientError, stop: StopSignal, notifier: Notifier) -> None:
     wait_s = min(error.retry_in_s, LONGEST_WAIT_S)
     logs.get_logger().warning("service.waits", error=str(error), retry_in_s=round(wait_s, 1))
     notifier.status(f"waiting: {error}")
-    _wait(wait_s, stop, notifier)
+    _wait(wait_s, stop.wait, notifier)
 
 
-def _wait(seconds: float, stop: StopSignal, notifier: Notifier) -> None:
+def _wait(seconds: float, wait: Callable[[float], bool], notifier: Notifier) -> None:
     """Wait for more work; the loop that waits is alive, and says so as often as it must."""
-    while seconds > 0.0 and not stop.wait(min(seconds, notifier.pulse_s)):
+    while seconds > 0.0 and not wait(min(seconds, notifier.pulse_s)):
         notifier.alive()
         seconds -= notifier.pulse_s

@@ -59,3 +59,12 @@ def test_groups_are_counted_and_some_of_their_columns_read_in_order_of_time(stor
         (T + 120, 2, 0.0),
     ]
     assert store.window_columns(names, "rrc00", "192.0.2.1", T, T + 180) == [(T + 60, 7, 0.0)]
+
+
+def test_the_next_windows_can_be_read_as_tuples_of_some_columns(store: Store) -> None:
+    store.write_windows([{**window(minute), "announced": minute} for minute in range(4)], None)
+    first = store.windows_after(0, 1)[0]["id"]
+
+    found = store.windows_after_as(("id", "collector", "window_start", "announced"), first, 2)
+
+    assert found == [(first + 1, "rrc00", T + 60, 1), (first + 2, "rrc00", T + 120, 2)]

@@ -1,93 +1,362 @@
 """Which file a detector runs, and that it changes only for a better one."""
 
+import json
 import os
-from dataclasses import replace
+import pickle
+import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bgpdrift.clock import FakeClock
+from bgpdrift.errors import TransientError
 from bgpdrift.models.artifact import from_bytes, to_bytes
-from bgpdrift.models.loading import ModelSource, builder, default_bytes, publish_default
-from bgpdrift.models.publication import current_path, write_whole
+from bgpdrift.models.loading import SETTLE_S, Look, ModelSource, builder, default_bytes, publish_default
+from bgpdrift.models.publication import current_path
+
+BUILD = builder("heuristic", 360)
 
 
-def _source(folder: Path) -> ModelSource:
-    return ModelSource(folder, "heuristic", builder("heuristic", 360))
+class Shelf:
+    """The artifact folder of one detector, and the detector looking at it."""
+
+    def __init__(self, folder: Path, clock: FakeClock, bytes_of: Callable[[str], bytes], **source: Any) -> None:
+        self.folder, self.clock, self.bytes_of = folder, clock, bytes_of
+        self.current = current_path(folder, "heuristic")
+        self.source = ModelSource(folder, "heuristic", BUILD, clock, **source)
+
+    def put(self, raw: bytes | str, name: str = "heuristic.safetensors") -> None:
+        """Place bytes, or a good model of a version, by a rename."""
+        stage = self.folder / "stage"
+        stage.write_bytes(raw if isinstance(raw, bytes) else self.bytes_of(raw))
+        stage.replace(self.folder / name)
+
+    def look(self) -> Look:
+        return self.source.look()
+
+    def look_until_judged(self) -> Look:
+        """Look twice, the second time when a bad file had its moment to be finished."""
+        first = self.look()
+        self.clock.advance(seconds=SETTLE_S)
+        return self.look() if first.loaded is None else first
 
 
-def _publish(folder: Path, artifact, version: str, name: str = "heuristic.safetensors") -> None:
-    write_whole(folder / name, to_bytes(replace(artifact, version=version)))
+@pytest.fixture
+def shelf(tmp_path: Path, clock: FakeClock, bytes_of) -> Shelf:
+    return Shelf(tmp_path, clock, bytes_of)
 
 
-def test_the_packaged_default_is_whole_and_passes_its_self_test(tmp_path: Path) -> None:
-    loaded = _source(tmp_path).look().loaded
+@pytest.fixture
+def at_work(shelf: Shelf) -> Shelf:
+    """With version 1 in force."""
+    shelf.put("1")
+    loaded = shelf.look().loaded
+    assert loaded is not None
+    assert loaded.version == "1"
+    return shelf
+
+
+def next_good_one_is_taken(shelf: Shelf, version: str = "99") -> bool:
+    shelf.put(version)
+    loaded = shelf.look().loaded
+    return loaded is not None and loaded.version == version
+
+
+def test_the_packaged_default_is_whole_and_passes_its_self_test(shelf: Shelf) -> None:
+    loaded = shelf.look().loaded
     assert loaded is not None
     assert loaded.version.startswith("default-")
+    assert loaded.identity is None
 
 
-def test_the_default_is_published_once_and_never_over_another(tmp_path: Path, artifact) -> None:
+def test_the_default_is_published_once_and_never_over_another(tmp_path: Path, bytes_of) -> None:
     assert publish_default(tmp_path / "a", "heuristic")
     assert current_path(tmp_path / "a", "heuristic").read_bytes() == default_bytes("heuristic")
     assert not publish_default(tmp_path / "a", "heuristic")
-    _publish(tmp_path / "b", artifact, "7", "heuristic_backup_20260101T000000Z.safetensors")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "heuristic_backup_20260101T000000Z.safetensors").write_bytes(bytes_of("7"))
     assert not publish_default(tmp_path / "b", "heuristic")
     assert not publish_default(tmp_path, "lstm")
 
 
-def test_a_new_current_file_is_taken_over_and_an_unchanged_one_is_not_read_again(tmp_path: Path, artifact) -> None:
-    _publish(tmp_path, artifact, "1")
-    source = _source(tmp_path)
-    assert source.look().loaded.version == "1"
-    assert source.look().loaded is None
-    _publish(tmp_path, artifact, "2")
-    assert source.look().loaded.version == "2"
+def test_a_new_current_file_is_taken_over_and_an_unchanged_one_is_not_read_again(at_work: Shelf) -> None:
+    assert at_work.look() == Look()
+    at_work.put("2")
+    assert at_work.source.has_news
+    assert at_work.look().loaded.version == "2"
+    assert not at_work.source.has_news
 
 
-def test_a_damaged_current_file_falls_back_to_the_newest_backup_that_verifies(tmp_path: Path, artifact) -> None:
-    (tmp_path / "heuristic.safetensors").write_bytes(b"half")
-    _publish(tmp_path, artifact, "3", "heuristic_backup_20260101T000000Z.safetensors")
-    _publish(tmp_path, artifact, "4", "heuristic_backup_20260201T000000Z.safetensors")
-    (tmp_path / "heuristic_backup_20260301T000000Z.safetensors").write_bytes(b"half")
-    look = _source(tmp_path).look()
+def test_a_second_name_for_the_file_is_no_news_and_a_touch_is(at_work: Shelf) -> None:
+    """Before each publish the current file gets a backup's name: that must not cost a load."""
+    os.link(at_work.current, at_work.folder / "heuristic_backup_20260101T000000Z.safetensors")
+    assert not at_work.source.has_news
+    os.utime(at_work.current, (1, 1))
+    assert at_work.look().loaded.version == "1"
+
+
+def test_what_is_kept_of_a_model_is_its_papers_and_its_detector(at_work: Shelf) -> None:
+    at_work.put("2")
+    loaded = at_work.look().loaded
+    assert loaded.artifact.training["rows"] > 0
+    assert not loaded.artifact.content.arrays
+    assert not loaded.artifact.self_test
+    assert loaded.changed_at >= at_work.current.stat().st_mtime
+
+
+def test_a_damaged_current_file_falls_back_to_the_newest_backup_that_verifies(shelf: Shelf) -> None:
+    shelf.put(b"half")
+    shelf.put("3", "heuristic_backup_20260101T000000Z.safetensors")
+    shelf.put("4", "heuristic_backup_20260201T000000Z.safetensors")
+    shelf.put(b"half", "heuristic_backup_20260301T000000Z.safetensors")
+    look = shelf.look()
     assert look.loaded.version == "4"
-    assert len(look.refused) == 2
+    assert [refusal.file for refusal in look.refused] == ["heuristic_backup_20260301T000000Z.safetensors"]
+    shelf.clock.advance(seconds=SETTLE_S)
+    assert [refusal.file for refusal in shelf.look().refused] == ["heuristic.safetensors"]
+    assert next_good_one_is_taken(shelf)
 
 
-def test_a_damaged_new_file_is_named_once_and_the_old_model_goes_on(tmp_path: Path, artifact) -> None:
-    _publish(tmp_path, artifact, "1")
-    source = _source(tmp_path)
-    source.look()
-    write_whole(tmp_path / "heuristic.safetensors", b"half")
+def test_a_damaged_new_file_is_set_aside_with_its_reason_and_named_once(at_work: Shelf) -> None:
+    at_work.put(b"half a model, no more than that")
+    look = at_work.look_until_judged()
+    assert look.loaded is None
+    (refusal,) = look.refused
+    assert "header longer than the file" in refusal.reason
+    assert not at_work.current.exists()
+    assert Path(refusal.moved_to).read_bytes() == b"half a model, no more than that"
+    note = json.loads(Path(refusal.moved_to.removesuffix(".safetensors") + ".reason.json").read_text())
+    assert note["reason"] == refusal.reason
+    assert at_work.look().refused == ()
+    assert next_good_one_is_taken(at_work)
+
+
+def test_a_file_still_being_copied_is_not_judged(at_work: Shelf) -> None:
+    """Half of it is damage to every check there is: what tells is that it goes on changing."""
+    whole = at_work.bytes_of("2")
+    with at_work.current.open("wb") as file:
+        for part in range(4):
+            file.write(whole[part * len(whole) // 4 : (part + 1) * len(whole) // 4])
+            file.flush()
+            look = at_work.look()
+            at_work.clock.advance(seconds=SETTLE_S / 2)
+            if part < 3:
+                assert look.loaded is None
+                assert look.refused == ()
+                assert "looked at again" in look.notice or not look.notice
+    look = at_work.look() if look.loaded is None else look
+    assert look.loaded.version == "2"
+
+
+def _mutations(good: bytes, resigned: Callable[..., bytes]) -> list[bytes]:
+    """A thousand ways to be wrong: most unsigned, some signed as if they were ours."""
+    rng = random.Random(3)
+
+    def papers_changed(**values: Any) -> bytes:
+        return resigned(good, lambda header, papers: papers.update(values))
+
+    def header_changed(name: str, value: Any) -> bytes:
+        return resigned(good, lambda header, papers: header["thresholds"].update({name: value}))
+
+    length = int.from_bytes(good[:8], "little")
+    nan_weights = good[:-8] + b"\xff" * 8
+    found = [
+        b"",
+        good[:8],
+        pickle.dumps({"thresholds": [1.0] * 20}),
+        (1 << 62).to_bytes(8, "little") + good[8:],
+        (2_000_000).to_bytes(8, "little") + b" " * 2_000_000 + good,
+        good + b"\0",
+        resigned(nan_weights, lambda header, papers: None),
+        papers_changed(schema_version=2),
+        papers_changed(schema_version=0),
+        papers_changed(model="lstm"),
+        papers_changed(feature_names=["no_such_column"]),
+        papers_changed(hyper_parameters={}),
+        papers_changed(calibration={}),
+        papers_changed(version=""),
+        header_changed("dtype", "F32"),
+        header_changed("shape", [1, 1]),
+        header_changed("data_offsets", [0, 10**15]),
+    ]
+    while len(found) < 1_000:
+        damaged = bytearray(good)
+        match rng.randrange(4):
+            case 0:
+                damaged[rng.randrange(len(good))] ^= 1 << rng.randrange(8)
+            case 1:
+                del damaged[rng.randrange(len(good)) :]
+            case 2:
+                at = rng.randrange(len(good) - 64)
+                damaged[at : at + 64] = rng.randbytes(64)
+            case _:
+                damaged[rng.randrange(8 + length)] ^= 1 << rng.randrange(8)
+        found.append(bytes(damaged))
+    return found
+
+
+def test_a_thousand_bad_files_are_all_refused_and_the_old_model_goes_on(
+    tmp_path: Path, clock: FakeClock, bytes_of, resigned
+) -> None:
+    shelf = Shelf(tmp_path, clock, bytes_of, aside=lambda *_: None)
+    shelf.put("1")
+    assert shelf.look().loaded.version == "1"
+    reasons = set()
+    for number, bad in enumerate(_mutations(bytes_of("2"), resigned)):
+        shelf.put(bad)
+        os.utime(shelf.current, (number, number))
+        look = shelf.look_until_judged()
+        assert look.loaded is None
+        assert len(look.refused) == 1
+        reasons.add(look.refused[0].reason.partition(":")[2][:12])
+    assert len(reasons) > 5
+    assert next_good_one_is_taken(shelf)
+
+
+def test_a_self_test_that_does_not_match_is_refused_by_the_detector_too(at_work: Shelf, artifact) -> None:
+    from dataclasses import replace
+
+    bent = {**artifact.self_test, "scores": artifact.self_test["scores"] * 1.01 + 0.1}
+    at_work.put(to_bytes(replace(artifact, version="2", self_test=bent)))
+    (refusal,) = at_work.look_until_judged().refused
+    assert "self-test failed" in refusal.reason
+    assert Path(refusal.moved_to).name == "heuristic_2.safetensors"
+    assert next_good_one_is_taken(at_work)
+
+
+def test_a_file_deleted_while_in_use_is_noticed_and_missed_by_nobody(at_work: Shelf) -> None:
+    at_work.current.unlink()
+    look = at_work.look()
+    assert look.loaded is None
+    assert look.refused == ()
+    assert look.notice == "heuristic.safetensors is gone"
+    assert next_good_one_is_taken(at_work)
+
+
+def test_without_any_backup_a_bad_first_model_leaves_a_detector_waiting(tmp_path: Path, clock, bytes_of) -> None:
+    """A model that has to be trained has no packaged default to fall back on."""
+    source = ModelSource(tmp_path, "trained_only", BUILD, clock)
+    (tmp_path / "trained_only.safetensors").write_bytes(bytes_of("1"))
+    assert source.look().loaded is None
+    clock.advance(seconds=SETTLE_S)
     look = source.look()
     assert look.loaded is None
+    assert "'trained_only' expected" in look.refused[0].reason
+
+
+def test_a_symbolic_link_is_followed_if_what_it_leads_to_verifies_and_seen_when_it_is_swapped(at_work: Shelf) -> None:
+    at_work.put("2", "two")
+    at_work.put("3", "three")
+    for target, version in (("two", "2"), ("three", "3"), ("two", "2")):
+        link = at_work.folder / "link"
+        link.symlink_to(target)
+        link.replace(at_work.current)
+        assert at_work.look().loaded.version == version
+
+
+def test_a_link_to_something_bad_stays_its_makers(at_work: Shelf) -> None:
+    (at_work.folder / "bad").write_bytes(b"bad")
+    at_work.current.unlink()
+    at_work.current.symlink_to("bad")
+    (refusal,) = at_work.look_until_judged().refused
+    assert refusal.moved_to == ""
+    assert at_work.current.is_symlink()
+    assert at_work.look() == Look()
+    at_work.put("2", "bad")  # what it leads to is replaced by a good one
+    assert at_work.look().loaded.version == "2"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "dangling link"])
+def test_something_else_in_place_of_the_file_holds_nobody_up(at_work: Shelf, kind: str) -> None:
+    at_work.current.unlink()
+    if kind == "pipe":
+        os.mkfifo(at_work.current)
+    elif kind == "folder":
+        at_work.current.mkdir()
+    else:
+        at_work.current.symlink_to("nowhere")
+    look = at_work.look_until_judged()
+    assert look.loaded is None
+    assert bool(look.refused) == (kind != "dangling link")
+    at_work.current.rmdir() if kind == "folder" else at_work.current.unlink()
+    assert next_good_one_is_taken(at_work)
+
+
+def test_a_directory_replaced_by_another_is_seen(tmp_path: Path, clock, bytes_of) -> None:
+    (tmp_path / "models").mkdir()
+    shelf = Shelf(tmp_path / "models", clock, bytes_of)
+    shelf.put("1")
+    shelf.look()
+    (tmp_path / "models").rename(tmp_path / "old")
+    assert "gone" in shelf.look().notice
+    (tmp_path / "models").mkdir()
+    shelf.put("2")
+    assert shelf.look().loaded.version == "2"
+
+
+def test_an_error_of_the_disk_says_nothing_about_the_model_and_is_tried_again(at_work: Shelf) -> None:
+    at_work.current.unlink()
+    at_work.current.symlink_to("/proc/self/mem")  # reading its beginning is an input/output error
+    for _ in range(3):
+        look = at_work.look_until_judged()
+        assert look.refused == ()
+        assert "cannot be read: Input/output error" in look.notice
+    assert next_good_one_is_taken(at_work)
+
+
+def test_a_bad_file_stays_while_a_publisher_is_at_work_and_is_refused_all_the_same(
+    tmp_path: Path, clock: FakeClock, bytes_of
+) -> None:
+    busy = [True]
+
+    def aside(path: Path, *_: object) -> Path | None:
+        if busy:
+            raise TransientError("another process is publishing it")
+        path.unlink()
+        return tmp_path / "rejected"
+
+    shelf = Shelf(tmp_path, clock, bytes_of, aside=aside)
+    shelf.put("1")
+    shelf.look()
+    shelf.put(b"bad")
+    (refusal,) = shelf.look_until_judged().refused
+    assert "stays in its place for now" in refusal.reason
+    busy.clear()
+    (moved,) = shelf.look().refused
+    assert moved.moved_to == str(tmp_path / "rejected")
+    assert shelf.look().refused == ()
+
+
+def test_a_model_that_fails_on_live_windows_is_refused_and_its_like_as_well(at_work: Shelf) -> None:
+    at_work.put("2")
+    loaded = at_work.look().loaded
+    at_work.source.failed(loaded, "version 2 fails on live windows", holding=True)
+    (refusal,) = at_work.look().refused
+    assert Path(refusal.moved_to).name == "heuristic_2.safetensors"
+    at_work.put("2")
+    assert "fails on live windows" in at_work.look_until_judged().refused[0].reason
+    assert next_good_one_is_taken(at_work)
+
+
+def test_a_first_model_that_fails_on_live_windows_gives_way_to_a_backup(shelf: Shelf) -> None:
+    shelf.put("2")
+    shelf.put("1", "heuristic_backup_20260101T000000Z.safetensors")
+    loaded = shelf.look().loaded
+    shelf.source.failed(loaded, "fails", holding=False)
+    look = shelf.look()
+    assert look.loaded.version == "1"
     assert len(look.refused) == 1
-    assert source.look().refused == ()
-    _publish(tmp_path, artifact, "2")
-    assert source.look().loaded.version == "2"
 
 
-def test_a_detector_of_a_later_version_waits_and_says_why_its_file_is_not_used(tmp_path: Path) -> None:
-    source = ModelSource(tmp_path, "lstm", None)
+def test_a_detector_this_program_has_not_got_waits_and_says_why_its_file_is_not_used(tmp_path: Path) -> None:
+    source = ModelSource(tmp_path, "oracle", builder("oracle", 360))
     assert source.look() == source.look()
-    assert source.look().loaded is None
-    (tmp_path / "lstm.safetensors").write_bytes(b"x")
-    assert "cannot run" in source.look().refused[0]
+    (tmp_path / "oracle.safetensors").write_bytes(b"x")
+    assert "cannot run" in str(source.look().refused[0])
     assert source.look().refused == ()
-
-
-def test_nothing_is_left_of_a_write_that_failed(tmp_path: Path, monkeypatch) -> None:
-    from bgpdrift.errors import TransientError
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    path = tmp_path / "heuristic.safetensors"
-    path.write_bytes(b"old")
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(TransientError, match="No space left"):
-        write_whole(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert (tmp_path / "oracle.safetensors").exists()
 
 
 def test_the_default_says_what_it_was_learned_from() -> None:
@@ -99,10 +368,10 @@ def test_the_default_says_what_it_was_learned_from() -> None:
     assert artifact.metrics["alarm_share_on_calibration_rows"] * 1_440 < 2.0
 
 
-def test_the_default_holds_exactly_the_rules_of_this_program(tmp_path: Path) -> None:
+def test_the_default_holds_exactly_the_rules_of_this_program(shelf: Shelf) -> None:
     """A rule added without learning the default anew would silently never fire."""
     from bgpdrift.detectors.rules import RULES
 
-    loaded = _source(tmp_path).look().loaded
+    loaded = shelf.look().loaded
     assert loaded is not None
     assert tuple(loaded.artifact.content.hyper_parameters["rules"]) == tuple(rule.name for rule in RULES)

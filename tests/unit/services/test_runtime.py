@@ -100,6 +100,27 @@ def test_without_its_parent_it_does_not_start(service):
     assert process.wait(10) == 1
 
 
+def test_a_worker_with_news_is_woken_though_it_would_wait_a_minute(service, manager):
+    process = service(
+        CALM
+        + """
+import os, threading
+class Worker(Worker):
+    wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
+    steps = 0
+    def step(self):
+        self.steps += 1
+        if self.steps == 1:
+            threading.Timer(0.05, os.eventfd_write, (self.wake_fd, 1)).start()
+        else:
+            os.eventfd_read(self.wake_fd)
+            print("woken", flush=True)
+        return False
+"""
+    )
+    assert process.stdout.readline() == "woken\n" or "woken" in process.stdout.readline()
+
+
 def drained(receiver: socket.socket) -> bytes:
     taken = b""
     with contextlib.suppress(BlockingIOError):

@@ -1,0 +1,175 @@
+"""When a detector looks for a new model, and on which thread it is loaded.
+
+`PolledModels` looks when asked, on the caller's thread: for tests and tools. `WatchedModels` is what services use: a
+thread of its own waits for an event or a second to pass, loads and verifies beside the scoring, and hands the result
+over through a queue and an eventfd, so that a service asleep wakes at once. Which file is loaded is `ModelSource`'s.
+"""
+
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from bgpdrift import logs
+from bgpdrift.clock import Clock
+from bgpdrift.models.loading import LoadedModel, Look, ModelSource
+from bgpdrift.models.watching import FolderWatch, Observer, system_observer
+
+POLL_S = 1.0
+GIVE_WAY_S = 0.02
+"""Longest pause a busy detector makes between two batches for a model that is being loaded."""
+JOIN_S = 5.0
+
+
+class ModelFeed(Protocol):
+    """Where a scoring service gets its models from."""
+
+    def take(self) -> Look | None:
+        """Give what was found since the last call, or nothing; never waits."""
+        ...
+
+    def give_way(self) -> None:
+        """Leave the processor for a moment to a model that is being loaded."""
+        ...
+
+    def failed(self, loaded: LoadedModel, reason: str, *, holding: bool) -> None:
+        """Say that a model failed on live windows."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """What makes changes be noticed late; empty if nothing does."""
+        ...
+
+    @property
+    def wake_fd(self) -> int | None:
+        """Becomes readable when there is something to take."""
+        ...
+
+    def close(self) -> None:
+        """Stop looking."""
+        ...
+
+
+class PolledModels:
+    """Looks every `POLL_S` seconds, when asked."""
+
+    def __init__(self, source: ModelSource, clock: Clock, poll_s: float = POLL_S) -> None:
+        self._source, self._clock, self._poll_s = source, clock, poll_s
+        self._next_look = clock.monotonic()
+
+    def take(self) -> Look | None:
+        """Look, if it is time to."""
+        if self._clock.monotonic() < self._next_look:
+            return None
+        self._next_look = self._clock.monotonic() + self._poll_s
+        return self._source.look()
+
+    def give_way(self) -> None:
+        """Nothing is loaded elsewhere."""
+
+    def failed(self, loaded: LoadedModel, reason: str, *, holding: bool) -> None:
+        """Look again at the next step."""
+        self._source.failed(loaded, reason, holding=holding)
+        self._next_look = self._clock.monotonic()
+
+    @property
+    def problem(self) -> str:
+        """Polling is what it is for."""
+        return ""
+
+    @property
+    def wake_fd(self) -> int | None:
+        """Nothing wakes it."""
+        return None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class WatchedModels:
+    """Looks on a thread of its own, at once when the folder says so and every second in any case.
+
+    The first look is made here, on the caller's thread: a service that says it is ready has the model it can have.
+    """
+
+    def __init__(
+        self,
+        source: ModelSource,
+        clock: Clock,
+        poll_s: float = POLL_S,
+        make: Callable[[], Observer] = system_observer,
+    ) -> None:
+        self._source, self._poll_s = source, poll_s
+        self._found: deque[Look] = deque([source.look()])
+        self._changed, self._idle = threading.Event(), threading.Event()
+        self._idle.set()
+        self._closing = False
+        self._said = ""
+        self._wake = os.eventfd(1, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._watch = FolderWatch(source.path, self._hear, clock, make)
+        self._watch.tend()
+        self._thread = threading.Thread(target=self._run, name="models", daemon=True)
+        self._thread.start()
+
+    def take(self) -> Look | None:
+        """Give the next finding, oldest first."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+        return self._found.popleft() if self._found else None
+
+    def give_way(self) -> None:
+        """Wait until the load under way is done, `GIVE_WAY_S` at most."""
+        self._idle.wait(GIVE_WAY_S)
+
+    def failed(self, loaded: LoadedModel, reason: str, *, holding: bool) -> None:
+        """Hand it to the thread that looks."""
+        self._source.failed(loaded, reason, holding=holding)
+        self._changed.set()
+
+    @property
+    def problem(self) -> str:
+        """Why there are no events."""
+        return self._watch.problem
+
+    @property
+    def wake_fd(self) -> int | None:
+        """An eventfd."""
+        return self._wake
+
+    def close(self) -> None:
+        """End the thread and the watch; what was found and not taken is dropped."""
+        self._closing = True
+        self._changed.set()
+        self._thread.join(JOIN_S)
+        self._watch.close()
+        if not self._thread.is_alive():
+            os.close(self._wake)
+
+    def _hear(self) -> None:
+        # Reading a file makes no event that is asked for, and a second name for it none that matters.
+        if self._source.has_news:
+            self._idle.clear()
+        self._changed.set()
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._changed.wait(min(self._poll_s, self._source.settles_in_s))
+            self._changed.clear()
+            if self._closing:
+                break
+            try:
+                self._watch.tend()
+                look = self._source.look()
+            except Exception as error:
+                # Whatever a file or a file system does to us, scoring goes on, and the next second is another chance.
+                look = Look(notice=f"looking for a model failed: {type(error).__name__}: {error}")
+                logs.get_logger().error("model.look_failed", error=str(error), exc_info=True)
+            if not self._changed.is_set():
+                self._idle.set()
+            if look.loaded is not None or look.refused or look.notice != self._said:
+                self._said = look.notice
+                self._found.append(look)
+                os.eventfd_write(self._wake, 1)

@@ -1,0 +1,73 @@
+"""A bad current file goes out of the way, and never a good one that took its place."""
+
+from pathlib import Path
+
+import pytest
+
+from bgpdrift.errors import TransientError
+from bgpdrift.models.artifact import identity_of
+from bgpdrift.models.locking import exclusive, publish_lock
+from bgpdrift.models.setting_aside import set_aside
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    path = tmp_path / "lstm.safetensors"
+    path.write_bytes(b"bad")
+    return path
+
+
+def test_it_lies_in_rejected_with_its_reason_and_nothing_else_is_left(bad: Path) -> None:
+    moved = set_aside(bad, "lstm", identity_of(bad.stat()), "too short", 1_767_225_600.0)
+    assert moved is not None
+    assert moved.read_bytes() == b"bad"
+    assert not bad.exists()
+    assert sorted(path.name for path in moved.parent.iterdir()) == [
+        "lstm_20260101T000000Z.reason.json",
+        "lstm_20260101T000000Z.safetensors",
+    ]
+
+
+def test_a_file_published_meanwhile_is_not_touched(bad: Path) -> None:
+    failed = identity_of(bad.stat())
+    good = bad.with_name("stage")
+    good.write_bytes(b"good")
+    good.replace(bad)
+    assert set_aside(bad, "lstm", failed, "too short", 0.0) is None
+    assert bad.read_bytes() == b"good"
+    assert not (bad.parent / "rejected").exists()
+
+
+def test_while_somebody_publishes_nothing_is_moved(bad: Path) -> None:
+    with (
+        exclusive(publish_lock(bad.parent, "lstm"), "busy"),
+        pytest.raises(TransientError, match="another process is publishing"),
+    ):
+        set_aside(bad, "lstm", identity_of(bad.stat()), "too short", 0.0)
+    assert bad.exists()
+
+
+def test_a_file_put_there_without_the_lock_at_the_last_moment_goes_back(bad: Path, monkeypatch) -> None:
+    """Somebody's `mv` between our last look and the rename."""
+    failed, rename = identity_of(bad.stat()), Path.rename
+
+    def mv_first(path: Path, target: Path) -> Path:
+        good = path.with_name("mv")
+        good.write_bytes(b"good")
+        good.replace(path)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", mv_first)
+    assert set_aside(bad, "lstm", failed, "too short", 0.0) is None
+    assert bad.read_bytes() == b"good"
+    assert list((bad.parent / "rejected").iterdir()) == []
+
+
+def test_a_symbolic_link_and_a_file_that_is_gone_are_left_alone(bad: Path) -> None:
+    link = bad.with_name("link.safetensors")
+    link.symlink_to(bad)
+    assert set_aside(link, "link", identity_of(link.stat()), "bad", 0.0) is None
+    assert link.is_symlink()
+    failed = identity_of(bad.stat())
+    bad.unlink()
+    assert set_aside(bad, "lstm", failed, "bad", 0.0) is None

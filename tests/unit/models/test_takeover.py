@@ -1,0 +1,152 @@
+"""New models are found beside the work, with events and without."""
+
+import errno
+import os
+import select
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bgpdrift.clock import FakeClock, SystemClock
+from bgpdrift.models.loading import LoadedModel, Look, ModelSource, builder
+from bgpdrift.models.takeover import PolledModels, WatchedModels
+from bgpdrift.models.watching import Observer, system_observer
+
+
+class Deaf:
+    """An observer that never fires, as on NFS, or after its queue overflowed."""
+
+    def schedule(self, event_handler: object, path: str, *, recursive: bool = False) -> None: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def join(self, timeout: float | None = None) -> None: ...
+    def is_alive(self) -> bool:
+        return True
+
+
+def limited() -> Observer:
+    raise OSError(errno.EMFILE, "inotify instance limit reached")
+
+
+@pytest.fixture
+def put(tmp_path: Path, bytes_of) -> Callable[[str], None]:
+    (tmp_path / "models").mkdir()
+
+    def place(version: str) -> None:
+        stage = tmp_path / "stage"
+        stage.write_bytes(bytes_of(version))
+        stage.replace(tmp_path / "models" / "heuristic.safetensors")
+
+    place("1")
+    return place
+
+
+@pytest.fixture
+def watched(tmp_path: Path, put):
+    made: list[WatchedModels] = []
+
+    def start(make: Callable[[], Observer] = system_observer, poll_s: float = 60.0) -> WatchedModels:
+        source = ModelSource(tmp_path / "models", "heuristic", builder("heuristic", 360))
+        made.append(WatchedModels(source, SystemClock(), poll_s, make))
+        first = made[-1].take()
+        assert first is not None
+        assert first.loaded is not None
+        return made[-1]
+
+    yield start
+    for models in made:
+        models.close()
+
+
+def next_look(models: WatchedModels) -> Look:
+    """Sleep until woken, as a service does."""
+    while True:
+        assert models.wake_fd is not None
+        assert select.select([models.wake_fd], [], [], 20)[0], "nobody woke us"
+        look = models.take()
+        if look is not None:
+            return look
+
+
+def next_model(models: WatchedModels) -> LoadedModel:
+    while (look := next_look(models)).loaded is None:
+        pass
+    return look.loaded
+
+
+def test_an_event_wakes_a_sleeper_long_before_the_next_poll(watched, put) -> None:
+    models = watched()
+    assert models.problem == ""
+    put("2")
+    assert next_model(models).version == "2"
+
+
+@pytest.mark.parametrize("make", [Deaf, limited], ids=["no events", "no watch left"])
+def test_without_events_the_poll_finds_it(watched, put, make) -> None:
+    models = watched(make, poll_s=0.01)
+    assert models.problem == ("inotify instance limit reached" if make is limited else "")
+    put("2")
+    assert next_model(models).version == "2"
+
+
+@pytest.mark.parametrize("make", [Deaf, system_observer], ids=["no events", "events"])
+def test_a_folder_replaced_and_a_link_swapped_are_found_and_so_is_what_comes_after(
+    watched, put, tmp_path: Path, make
+) -> None:
+    models = watched(make, poll_s=0.01)
+    (tmp_path / "models").rename(tmp_path / "old")
+    (tmp_path / "models").mkdir()
+    put("2")
+    assert next_model(models).version == "2"
+    (tmp_path / "models").rename(tmp_path / "older")
+    (tmp_path / "models").symlink_to("old")  # holds version 1
+    assert next_model(models).version == "1"
+    put("3")
+    assert next_model(models).version == "3"
+
+
+def test_what_a_bad_file_did_is_told_and_the_next_good_one_is_taken(watched, put, tmp_path: Path) -> None:
+    models = watched(poll_s=0.01)
+    (tmp_path / "models" / "heuristic.safetensors").write_bytes(b"bad")
+    while not (look := next_look(models)).refused:
+        assert look.loaded is None
+    assert "no model" in look.refused[0].reason
+    put("2")
+    assert next_model(models).version == "2"
+
+
+def test_a_source_that_breaks_is_asked_again(tmp_path: Path, put, capsys) -> None:
+    class Breaks(ModelSource):
+        broken = 0
+
+        def look(self) -> Look:
+            self.broken += 1
+            if self.broken == 2:
+                raise RuntimeError("no such luck")
+            return super().look()
+
+    source = Breaks(tmp_path / "models", "heuristic", builder("heuristic", 360))
+    models = WatchedModels(source, SystemClock(), 0.01, Deaf)
+    models.take()
+    assert "no such luck" in next_look(models).notice
+    put("2")
+    assert next_model(models).version == "2"
+    models.close()
+
+
+def test_closing_leaves_no_descriptor(watched) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    models = watched()
+    models.close()
+    models.close = lambda: None
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_polled_models_look_once_a_second(tmp_path: Path, put, clock: FakeClock) -> None:
+    models = PolledModels(ModelSource(tmp_path / "models", "heuristic", builder("heuristic", 360), clock), clock)
+    assert models.take().loaded.version == "1"
+    put("2")
+    assert models.take() is None
+    clock.advance(seconds=1)
+    assert models.take().loaded.version == "2"

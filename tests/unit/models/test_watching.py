@@ -1,0 +1,165 @@
+"""Events where the system gives them, and a word where it does not."""
+
+import errno
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bgpdrift.clock import FakeClock
+from bgpdrift.models.watching import RETRY_EVERY_S, FolderWatch
+
+
+class FakeObserver:
+    """Never tells of anything by itself."""
+
+    def __init__(self, fails: OSError | None = None) -> None:
+        self.fails, self.folder, self.state = fails, "", "new"
+
+    def schedule(self, event_handler: object, path: str, *, recursive: bool = False) -> None:
+        self.folder = path
+
+    def start(self) -> None:
+        if self.fails:
+            raise self.fails
+        self.state = "started"
+
+    def stop(self) -> None:
+        self.state = "stopped"
+
+    def join(self, timeout: float | None = None) -> None:
+        assert self.state == "stopped"
+
+    def is_alive(self) -> bool:
+        return self.state == "started"
+
+
+class Makes:
+    """Observers, one after the other."""
+
+    def __init__(self) -> None:
+        self.made: list[FakeObserver] = []
+        self.refuses: OSError | None = None
+        self.fails: OSError | None = None
+
+    def __call__(self) -> FakeObserver:
+        if self.refuses:
+            raise self.refuses
+        self.made.append(FakeObserver(self.fails))
+        return self.made[-1]
+
+
+@pytest.fixture
+def makes() -> Makes:
+    return Makes()
+
+
+@pytest.fixture
+def heard() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def watch(tmp_path: Path, clock: FakeClock, makes: Makes, heard: list[int]):
+    (tmp_path / "models").mkdir()
+    made = FolderWatch(tmp_path / "models" / "lstm.safetensors", lambda: heard.append(1), clock, makes)
+    yield made
+    made.close()
+
+
+def event(kind: str, source: str, destination: str = "") -> SimpleNamespace:
+    return SimpleNamespace(event_type=kind, src_path=source, dest_path=destination)
+
+
+@pytest.mark.parametrize("kind", ["created", "modified", "closed", "attrib"])
+def test_whatever_changes_the_file_is_heard(watch: FolderWatch, heard: list[int], kind: str) -> None:
+    watch.dispatch(event(kind, "/x/lstm.safetensors"))
+    watch.dispatch(event(kind, "/x/lstm.model.json"))
+    assert heard == [1]
+
+
+def test_a_rename_is_heard_by_its_new_name(watch: FolderWatch, heard: list[int]) -> None:
+    """A handler that knows only `modified`, or only where a file came from, never learns of a publication."""
+    watch.dispatch(event("moved", "/x/candidates/lstm_2.safetensors", "/x/lstm.safetensors"))
+    watch.dispatch(event("moved", "/x/lstm.safetensors", "/x/elsewhere"))
+    assert heard == [1]
+
+
+@pytest.mark.parametrize("kind", ["opened", "closed_no_write", "deleted"])
+def test_reading_and_deleting_are_not(watch: FolderWatch, heard: list[int], kind: str) -> None:
+    watch.dispatch(event(kind, "/x/lstm.safetensors"))
+    assert heard == []
+
+
+def test_a_folder_replaced_by_another_is_watched_anew(watch: FolderWatch, makes: Makes, tmp_path: Path) -> None:
+    assert watch.tend()
+    assert not watch.tend()
+    (tmp_path / "models").rename(tmp_path / "old")
+    assert not watch.tend()
+    assert watch.problem == "the folder is missing"
+    (tmp_path / "models").mkdir()
+    assert watch.tend()
+    assert [observer.state for observer in makes.made] == ["stopped", "started"]
+
+
+def test_a_link_to_the_folder_that_is_swapped_is_followed(
+    tmp_path: Path, clock: FakeClock, makes: Makes, heard: list[int]
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "models").symlink_to("a")
+    watch = FolderWatch(tmp_path / "models" / "lstm.safetensors", lambda: heard.append(1), clock, makes)
+    watch.tend()
+    (tmp_path / "link").symlink_to("b")
+    (tmp_path / "link").replace(tmp_path / "models")
+    assert watch.tend()
+    assert [Path(observer.folder).name for observer in makes.made] == ["a", "b"]
+    watch.close()
+
+
+def test_a_watch_that_died_is_replaced(watch: FolderWatch, makes: Makes) -> None:
+    watch.tend()
+    makes.made[0].state = "dead"
+    assert watch.tend()
+    assert len(makes.made) == 2
+
+
+@pytest.mark.parametrize("where", ["refuses", "fails"])
+def test_without_a_watch_left_it_says_so_and_asks_again_a_minute_later(
+    watch: FolderWatch, makes: Makes, clock: FakeClock, where: str
+) -> None:
+    setattr(makes, where, OSError(errno.EMFILE, "inotify instance limit reached"))
+    assert not watch.tend()
+    assert watch.problem == "inotify instance limit reached"
+    tries = len(makes.made)
+    watch.tend()
+    assert len(makes.made) == tries
+    setattr(makes, where, None)
+    clock.advance(seconds=RETRY_EVERY_S)
+    assert watch.tend()
+    assert watch.problem == ""
+
+
+@pytest.mark.parametrize("way", ["rename", "rename away first", "write in place", "touch", "link"])
+def test_the_systems_own_events_arrive(tmp_path: Path, clock: FakeClock, way: str) -> None:
+    path, staged = tmp_path / "models" / "lstm.safetensors", tmp_path / "candidates"
+    path.parent.mkdir()
+    path.write_bytes(b"old")
+    staged.write_bytes(b"new")
+    happened = threading.Event()
+    watch = FolderWatch(path, happened.set, clock)
+    assert watch.tend()
+    if way == "rename away first":
+        path.rename(tmp_path / "backup")
+    if way == "write in place":
+        path.write_bytes(b"new")
+    elif way == "touch":
+        path.touch()
+    elif way == "link":
+        (tmp_path / "link").symlink_to(staged)
+        (tmp_path / "link").replace(path)
+    else:
+        staged.replace(path)
+    assert happened.wait(20)
+    watch.close()
