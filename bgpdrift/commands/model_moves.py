@@ -38,7 +38,8 @@ def open_moves(settings: "Settings") -> "Iterator[Moves]":
     from bgpdrift.models.keeping import KeepPolicy
     from bgpdrift.models.moves import Moves
 
-    logs.configure(settings.logs.level, settings.logs.form, service="bgpdrift", stream=sys.stderr)
+    form = "console" if sys.stderr.isatty() else settings.logs.form
+    logs.configure(settings.logs.level, form, service="bgpdrift", stream=sys.stderr)
     keep = KeepPolicy(settings.models.keep_backups, settings.models.keep_candidates, settings.models.keep_rejected)
     with open_records(settings) as store:
         history = settings.detectors.history_minutes

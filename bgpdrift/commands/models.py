@@ -84,7 +84,7 @@ def _table(overview: list[dict[str, Any]], now: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 1, 0, 0))
     for name in ("model", "version", "state"):
         table.add_column(name, no_wrap=True)
     for name in ("age", "trained on", "rows"):
@@ -102,7 +102,7 @@ def _table(overview: list[dict[str, Any]], now: float) -> None:
             age_text(now - current["created_at"]) if current["created_at"] else "–",
             _span(training),
             f"{training['rows']:,}" if isinstance(training.get("rows"), int) else "–",
-            figures_text(current["metrics"]),
+            figures_text(current["metrics"]).replace(" / ", "\n"),
             str(len(one["backups"])),
             str(len(one["candidates"])),
         )
@@ -133,23 +133,23 @@ def figures_text(metrics: "Mapping[str, Any]") -> str:
     Examples
     --------
     >>> figures_text({"auc": 0.99712, "drift_psi": 0.05, "rows": 4})
-    'AUC 0.997 PSI 0.05'
+    'AUC 0.997 / PSI 0.05'
     """
     said = [
         f"{label} {metrics[name]:.3g}"
         for name, label in FIGURES
         if isinstance(metrics.get(name), int | float) and not isinstance(metrics[name], bool)
     ]
-    return " ".join(said[:2]) or "–"
+    return " / ".join(said[:2]) or "–"
 
 
 def _span(training: "Mapping[str, Any]") -> str:
     from datetime import UTC, datetime
 
     def day(seconds: Any) -> str:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%y-%m-%d")
+        return datetime.fromtimestamp(seconds, UTC).strftime("%m-%d")
 
     begin, end = training.get("from"), training.get("to")
     if not isinstance(begin, int) or not isinstance(end, int):
         return "–"
-    return f"{day(begin)}…{day(end)[3:]}"
+    return f"{day(begin)}…{day(end)}"

@@ -17,8 +17,8 @@ from bgpdrift.errors import ArtifactError, BgpdriftError, InputError, PublishRef
 from bgpdrift.models.artifact import Artifact, read
 from bgpdrift.models.inventory import ModelFile, ModelFiles, survey
 from bgpdrift.models.keeping import KeepPolicy, collect
-from bgpdrift.models.lifecycle import Event, State, next_state
-from bgpdrift.models.places import candidate_path, current_path
+from bgpdrift.models.lifecycle import STATES, Event, State, next_state
+from bgpdrift.models.places import current_path
 from bgpdrift.models.promotion import Promotion, choose_promotion
 from bgpdrift.models.publication import Publication, publish, recover, reject, stage
 from bgpdrift.models.records import MoveBook, MoveRecords, state_or, version_row
@@ -192,7 +192,7 @@ class Moves:
         """Probation passed: the version settles, and the one that settled before it is retired."""
         states = self._book.states(model)
         changes: list[tuple[str, str, str]] = [
-            (model, version, next_state(state_or(states.get(version, "active")), "settle"))
+            (model, version, next_state(state_or(states.get(version, "active"), STATES), "settle"))
         ]
         for other, state in states.items():
             if state == "settled" and other != version:
@@ -241,17 +241,11 @@ class Moves:
         for file in choice:
             try:
                 raw = file.path.read_bytes()
-                waiting = candidate_path(self._folder, model, file.version)
-                if waiting.exists():
-                    if waiting.read_bytes() != raw:
-                        raise PublishRefusedError(f"{waiting}: another model of that version; remove it")
-                    self._verify(waiting, model, self._history)
-                    return file, waiting
                 again = stage(
                     self._folder, model, file.version, raw, history_minutes=self._history, verify=self._verify
                 )
                 return file, again
-            except (ArtifactError, OSError) as error:
+            except (ArtifactError, PublishRefusedError, OSError) as error:
                 problems.append(f"{file.path.name}: {error}")
                 self._log.warning("model.unusable", model=model, version=file.version, reason=str(error))
         raise InputError(f"{model}: nothing to go back to: " + "; ".join(problems))

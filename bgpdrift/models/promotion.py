@@ -1,7 +1,7 @@
 """Which candidate is published when several wait; a pure choice, carried out by `bgpdrift.models.moves`.
 
-Eligible is a candidate that can be read, was never in force, and whose drift figures are all known and at most
-``max_drift``. The best of them has the best of the first figure in `QUALITY` that all of them have; then the least drift;
+Eligible is a candidate that can be read, was never in force, is later than the version that is, and whose drift figures
+are known and at most ``max_drift``. The best of them has the best of the first figure in `QUALITY` that all of them have; then the least drift;
 then the latest version. Every other is skipped, with the reason.
 """
 
@@ -56,7 +56,7 @@ def choose_promotion(
     eligible: list[ModelFile] = []
     past = {file.version for file in (*files.backups, *((files.current,) if files.current else ()))}
     for file in files.candidates:
-        reason = _why_not(file, past, states, max_drift)
+        reason = _why_not(file, past, states, max_drift) or _older(file.version, files.active_version)
         if reason:
             skipped.append(Skipped(file.version, reason))
         else:
@@ -92,6 +92,11 @@ def _why_not(file: ModelFile, past: set[str], states: Mapping[str, str], max_dri
         return "no drift figures in its evaluation"
     over = [f"{name} {value:.3g}" for name, value in drift.items() if not value <= max_drift]
     return f"{', '.join(over)} over {max_drift:g}" if over else ""
+
+
+def _older(version: str, active: str) -> str:
+    known = version.isdecimal() and active.isdecimal()
+    return f"older than version {active}, which is in force" if known and int(version) < int(active) else ""
 
 
 def _worse(file: ModelFile, chosen: ModelFile, figure: str | None) -> str:

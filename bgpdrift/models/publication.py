@@ -160,6 +160,8 @@ def stage(
             _stage_once(path, raw, lambda file: verify(file, model, history_minutes), at_step)
             return path
         except FileExistsError as error:
+            if _holds(path, raw):
+                return path  # of an earlier attempt at the same
             raise PublishRefusedError(f"{path}: there already; a version is made once") from error
         except DigestMismatchError as error:
             # The bytes were good in memory: it is the disk that does not keep them.
@@ -260,6 +262,13 @@ def _stage_once(path: Path, raw: bytes, verify: Callable[[Path], None], at_step:
         os.link(file, path)  # unlike a rename, refuses to replace a candidate of the same version
     at_step("sync_candidates")
     sync_folder(path.parent)
+
+
+def _holds(path: Path, raw: bytes) -> bool:
+    try:
+        return artifacts.read_once(path).raw == raw
+    except (ArtifactError, OSError):
+        return False
 
 
 def _read_active(path: Path, model: str) -> Artifact | None:

@@ -68,6 +68,8 @@ def _tried(verify: Verify, model: str, history_minutes: int, file: Path) -> None
 
 def _restore(folder: Path, model: str, now: float, verify: Callable[[Path], None]) -> list[str]:
     path = current_path(folder, model)
+    if path.is_dir():
+        return [f"{path.name}: a folder in place of the model; remove it"]
     wrong = _what_is_wrong(path, model)
     if not wrong:
         return []
@@ -106,9 +108,8 @@ def _what_is_wrong(path: Path, model: str) -> str:
 
 def _names_its_maker(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = msgspec.json.decode(file.read(min(length, artifacts.MAX_HEADER_BYTES)))
+        raw = artifacts.read_once(path).raw
+        header = msgspec.json.decode(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
         return "bgpdrift" in header["__metadata__"]
-    except (OSError, msgspec.MsgspecError, KeyError, TypeError):
+    except (OSError, ArtifactError, msgspec.MsgspecError, KeyError, TypeError):
         return False

@@ -37,22 +37,19 @@ def main(arguments: list[str]) -> int:
     path, model = Path(arguments[0]), arguments[1]
     history_minutes = int(arguments[2]) if len(arguments) > 2 else DEFAULT_HISTORY_MINUTES
     try:
-        with path.open("rb") as file:
-            raw = file.read(artifact.MAX_BYTES + 1)
-    except OSError as error:
-        print(f"{path}: cannot be read: {error.strerror}")
-        return EXIT_DISK
-    try:
         build = builder(model, history_minutes)
         if build is None:
             raise ArtifactError(f"{model}: this version of the program cannot run one")
-        artifact.run_self_test(artifact.from_bytes(raw, path.name, model), build)
+        artifact.run_self_test(artifact.from_bytes(artifact.read_once(path).raw, path.name, model), build)
     except DigestMismatchError as error:
         print("expected and found:", error.expected or "-", error.actual or "-")
         return EXIT_DAMAGED
     except ArtifactError as error:
         print(" ".join(str(error).split()))
         return EXIT_BAD
+    except OSError as error:
+        print(f"{path}: cannot be read: {error.strerror}")
+        return EXIT_DISK
     except MemoryError:
         print(f"{path.name}: needs more than {MEMORY_LIMIT_BYTES:,} bytes of memory")
         return EXIT_BAD

@@ -1,0 +1,132 @@
+"""What the life of a model leaves in the store; the same on every database."""
+
+import pytest
+from sqlalchemy import inspect, text
+
+from bgpdrift.errors import StoreError
+from bgpdrift.store import Store, migrate, open_store
+from bgpdrift.store.engine import WRITE, make_engine, parse_url
+from bgpdrift.store.migrate import _upgrade
+from bgpdrift.store.models import EVENT_KINDS
+
+T = 1_700_000_040
+
+
+def version(number: str, state: str = "active", **columns: object) -> dict[str, object]:
+    return {"model": "lstm", "version": number, "state": state, "digest": "ab", "created_at": T, **columns}
+
+
+def states(store: Store) -> dict[str, str]:
+    return {row["version"]: row["state"] for row in store.model_versions("lstm")}
+
+
+def test_an_event_is_begun_and_completed(store: Store) -> None:
+    number = store.record_retrain_event({"model": "lstm", "started_at": T, "reason_json": {"reason": "drift"}})
+    (begun,) = store.retrain_events("lstm")
+    assert (begun["id"], begun["kind"], begun["version"], begun["finished_at"]) == (number, "retrain", "", None)
+
+    store.finish_retrain_event(number, {"finished_at": T + 9, "version": "4", "promoted": True, "f1_new": 0.5})
+
+    (done,) = store.retrain_events()
+    assert (done["finished_at"], done["version"], done["promoted"], done["f1_new"]) == (T + 9, "4", True, 0.5)
+    assert done["reason_json"] == {"reason": "drift"}
+
+
+def test_events_are_read_newest_first_of_one_model_or_of_all(store: Store) -> None:
+    for number, model in enumerate(("lstm", "heuristic", "lstm", "lstm")):
+        store.record_retrain_event({"model": model, "started_at": T + number, "kind": "promote"})
+    assert [row["started_at"] for row in store.retrain_events("lstm", limit=2)] == [T + 3, T + 2]
+    assert len(store.retrain_events()) == 4
+    assert store.retrain_events("isolation_forest") == []
+
+
+@pytest.mark.parametrize("kind", EVENT_KINDS)
+def test_every_kind_of_event_fits(store: Store, kind: str) -> None:
+    store.record_retrain_event({"model": "lstm", "started_at": T, "kind": kind})
+    assert store.retrain_events()[0]["kind"] == kind
+
+
+def test_another_kind_another_column_and_another_event_are_refused(store: Store) -> None:
+    with pytest.raises(StoreError, match="expected one of retrain"):
+        store.record_retrain_event({"model": "lstm", "started_at": T, "kind": "magic"})
+    with pytest.raises(StoreError, match="unknown column"):
+        store.finish_retrain_event(1, {"colour": "red"})
+    with pytest.raises(StoreError, match="no event 77"):
+        store.finish_retrain_event(77, {"finished_at": T})
+    assert store.retrain_events() == []
+
+
+def test_a_state_is_changed_with_its_time_and_an_unknown_version_is_said(store: Store) -> None:
+    store.record_model_version(version("1", "candidate"))
+    assert store.set_model_state("lstm", "1", "active", T + 5.5)
+    assert not store.set_model_state("lstm", "2", "active", T)
+    assert not store.set_model_state("heuristic", "1", "active", T)
+    (row,) = store.model_versions("lstm")
+    assert (row["state"], row["state_at"], row["activated_at"]) == ("active", T + 5, T + 5)
+    store.set_model_state("lstm", "1", "settled", T + 60)
+    (row,) = store.model_versions("lstm")
+    assert (row["state"], row["state_at"], row["activated_at"]) == ("settled", T + 60, T + 5)
+
+
+def test_a_move_is_written_as_a_whole_or_not_at_all(store: Store) -> None:
+    store.record_model_version(version("1"))
+    event = {"model": "lstm", "version": "2", "kind": "promote", "started_at": T}
+
+    number = store.record_move([version("2")], [("lstm", "1", "retired"), ("lstm", "9", "retired")], event, T)
+
+    assert states(store) == {"1": "retired", "2": "active"}
+    assert [row["id"] for row in store.retrain_events("lstm")] == [number]
+    with pytest.raises(StoreError):
+        store.record_move([version("3")], [("lstm", "2", "retired")], {**event, "kind": "magic"}, T)
+    assert states(store) == {"1": "retired", "2": "active"}
+    assert store.record_move([], [("lstm", "2", "settled")], None, T) is None
+
+
+def test_a_score_carries_its_embedding_or_none(store: Store) -> None:
+    row = {
+        "window_start": T,
+        "collector": "rrc00",
+        "model_version": "1",
+        "score": 1.0,
+        "p_value": 0.5,
+        "is_alarm": False,
+    }
+    store.write_scores([{**row, "model": "lstm", "embedding": [0.5, -1.25]}, {**row, "model": "heuristic"}], None)
+    assert [found["embedding"] for found in store.scores_after(0, 9)] == [[0.5, -1.25], None]
+    with store.reading() as connection:
+        query = text("SELECT COUNT(*) FROM scores WHERE embedding IS NULL")
+        assert connection.execute(query).scalar() == 1
+
+
+def test_a_database_of_the_first_schema_is_upgraded_with_its_rows(url: str) -> None:
+    migrate(url)
+    engine = make_engine(parse_url(url), 5.0)
+    try:
+        with engine.execution_options(**{WRITE: True}).connect() as connection, connection.begin():
+            _downgrade(connection)
+            assert "kind" not in {column["name"] for column in inspect(connection).get_columns("model_retrain_events")}
+            connection.execute(
+                text(
+                    "INSERT INTO model_retrain_events (model, started_at, reason_json, promoted, artifact_path, notes) "
+                    "VALUES ('lstm', 5, '{}', false, '', 'old')"
+                )
+            )
+        with engine.execution_options(**{WRITE: True}).connect() as connection, connection.begin():
+            _upgrade(connection)
+    finally:
+        engine.dispose()
+    with open_store(url) as store:
+        (row,) = store.retrain_events("lstm")
+        assert (row["notes"], row["kind"], row["version"]) == ("old", "retrain", "")
+        number = store.record_retrain_event({"model": "lstm", "started_at": T})
+        assert number > row["id"]
+
+
+def _downgrade(connection: object) -> None:
+    from alembic import command
+
+    from bgpdrift.store.migrate import alembic_config
+
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    command.downgrade(config, "0001")

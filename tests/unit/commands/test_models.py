@@ -1,0 +1,126 @@
+"""`bgpdrift models`, `promote` and `rollback`: what they do, and what they say when nothing is there."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bgpdrift.cli import cli
+from bgpdrift.detectors.interface import ModelContent
+from bgpdrift.errors import InputError
+from bgpdrift.models.artifact import Artifact, to_bytes
+from bgpdrift.models.places import current_path
+from bgpdrift.models.publication import active_version
+from bgpdrift.settings import load
+from bgpdrift.store import migrate, open_store
+
+M = "isolation_forest"
+
+
+def bytes_of(version: str, **metrics: float) -> bytes:
+    """A whole file with figures; no detector can be built of it."""
+    content = ModelContent(M, ("messages",), {"nothing": np.zeros(1)})
+    training = {"from": 1_788_220_800, "to": 1_788_580_800, "rows": 123_456}
+    return to_bytes(Artifact(content, version, 1_788_580_800, metrics=metrics, training=training))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BGPDRIFT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "80")
+    migrate(load().store_url)
+    found = tmp_path / "data" / "model_artifacts"
+    (found / "candidates").mkdir(parents=True)
+    return found
+
+
+def run(*arguments: str):  # type: ignore[no-untyped-def]
+    return CliRunner().invoke(cli, arguments)
+
+
+def test_where_nothing_is_it_says_so(folder: Path) -> None:
+    shown = run("models")
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith(f"no models in {folder}")
+    assert json.loads(run("models", "--json").stdout) == {"folder": str(folder), "models": []}
+
+
+def test_the_table_fits_eighty_columns_with_the_longest_names(folder: Path) -> None:
+    (folder / f"{M}.safetensors").write_bytes(bytes_of("default-1", auc=0.99712, drift_psi=0.1234))
+    for number in range(12):
+        (folder / f"{M}_backup_20260101T0000{number:02}Z.safetensors").write_bytes(bytes_of(str(number)))
+        (folder / "candidates" / f"{M}_{number + 20}.safetensors").write_bytes(bytes_of(str(number + 20)))
+    with open_store(load().store_url) as store:
+        row = {"model": M, "version": "default-1", "state": "settled", "digest": "", "created_at": 5}
+        store.record_model_version(row)
+    lines = run("models").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    for word in (M, "default-1", "settled", "09-01…09-05", "123,456", "0.997", "0.123", "12"):
+        assert word in lines[1] + lines[2], word
+    assert "…" not in lines[1].replace("09-01…09-05", "")
+
+
+def test_a_damaged_file_in_force_is_named_below_the_table(folder: Path) -> None:
+    (folder / f"{M}.safetensors").write_bytes(b"half")
+    shown = run("models").stdout
+    assert "damaged" in shown
+    assert "4 bytes are no model" in shown
+
+
+def test_json_tells_of_every_file_and_version(folder: Path) -> None:
+    (folder / f"{M}.safetensors").write_bytes(bytes_of("4", auc=0.9))
+    (folder / f"{M}_backup_20260101T000000Z.safetensors").write_bytes(bytes_of("3"))
+    (folder / "candidates" / f"{M}_5.safetensors").write_bytes(b"half")
+    (found,) = json.loads(run("models", "--json").stdout)["models"]
+    assert (found["model"], found["version"], found["state"]) == (M, "4", "active")
+    assert found["current"]["metrics"] == {"auc": 0.9}
+    assert [one["version"] for one in found["backups"]] == ["3"]
+    assert found["candidates"][0]["problem"].endswith("no model")
+
+
+def test_without_a_store_the_files_are_shown_all_the_same(folder: Path) -> None:
+    Path(load().store_url.removeprefix("sqlite:///")).unlink()
+    (folder / f"{M}.safetensors").write_bytes(bytes_of("4"))
+    shown = run("models", "--json")
+    assert json.loads(shown.stdout)["models"][0]["version"] == "4"
+    assert "without the store" in shown.stderr
+
+
+def test_promoting_where_nothing_waits_is_no_failure(folder: Path) -> None:
+    shown = run("promote")
+    assert (shown.exit_code, "no candidates" in shown.stdout) == (0, True)
+
+
+def test_candidates_that_are_not_good_enough_are_named_and_the_exit_code_tells(folder: Path) -> None:
+    (folder / "candidates" / f"{M}_2.safetensors").write_bytes(bytes_of("2", drift_psi=0.4))
+    (folder / "candidates" / f"{M}_3.safetensors").write_bytes(b"half")
+    shown = run("promote", M, "--max-drift", "0.3")
+    assert shown.exit_code == 3
+    assert "version 2 skipped: drift_psi 0.4 over 0.3" in shown.stdout
+    assert "version 3 skipped: damaged" in shown.stdout
+    told = json.loads(run("promote", "--max-drift", "0.3", "--json").stdout)
+    assert told["published"] is None
+    assert set(told["skipped"]) == {"2", "3"}
+
+
+def test_a_candidate_this_program_cannot_run_is_never_published(folder: Path) -> None:
+    (folder / "candidates" / f"{M}_2.safetensors").write_bytes(bytes_of("2", drift_psi=0.1))
+    shown = run("promote", M)
+    assert shown.exit_code == 3
+    assert "version 2 skipped" in shown.stdout
+    assert active_version(folder, M) == ""
+
+
+@pytest.mark.parametrize("arguments", [("rollback", M), ("rollback", M, "--to", "7"), ("rollback", "../x")])
+def test_a_rollback_to_nothing_is_refused_with_a_reason(folder: Path, arguments: tuple[str, ...]) -> None:
+    current_path(folder, M).write_bytes(bytes_of("1"))
+    shown = run(*arguments)
+    assert isinstance(shown.exception, InputError)
+    assert active_version(folder, M) == "1"
+
+
+def test_help_says_what_the_commands_are_for() -> None:
+    for command in ("models", "promote", "rollback"):
+        assert "Usage" in run(command, "--help").output

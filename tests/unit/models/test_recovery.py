@@ -1,0 +1,128 @@
+"""What a start puts right after a crash."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bgpdrift.models.artifact import read
+from bgpdrift.models.durable import staged
+from bgpdrift.models.locking import exclusive, publish_lock
+from bgpdrift.models.places import current_path
+from bgpdrift.models.publication import active_version, recover
+
+M, NOW = "heuristic", 1_700_000_000
+
+
+def trusting(path: Path, model: str, _: int) -> None:
+    read(path, model)
+
+
+def put_right(folder: Path) -> list[str]:
+    return recover(folder, NOW, verify=trusting)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, bytes_of) -> Path:
+    """Version 3 in force, 2 and 1 behind it."""
+    (tmp_path / "heuristic.safetensors").write_bytes(bytes_of("3"))
+    (tmp_path / "heuristic_backup_20260201T000000Z.safetensors").write_bytes(bytes_of("2"))
+    (tmp_path / "heuristic_backup_20260101T000000Z.safetensors").write_bytes(bytes_of("1"))
+    return tmp_path
+
+
+def test_nothing_is_done_where_all_is_well_and_where_nothing_is(folder: Path, tmp_path: Path) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    assert put_right(folder) == []
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*before, "publish_heuristic.lock"])
+    assert put_right(tmp_path / "none") == []
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_missing_current_file_is_replaced_by_the_newest_backup(folder: Path) -> None:
+    current_path(folder, M).unlink()
+    (said,) = put_right(folder)
+    assert said == (
+        "heuristic.safetensors: missing; version 2 of heuristic_backup_20260201T000000Z.safetensors put in its place"
+    )
+    assert active_version(folder, M) == "2"
+    assert (folder / "heuristic_backup_20260201T000000Z.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "bad", [b"", b"half", b"\0" * 300, b"\x08\0\0\0\0\0\0\0{}      "], ids=["empty", "half", "zero", "x"]
+)
+def test_a_bad_current_file_is_set_aside_and_replaced(folder: Path, bad: bytes) -> None:
+    current_path(folder, M).write_bytes(bad)
+    (said,) = put_right(folder)
+    assert "version 2" in said
+    assert active_version(folder, M) == "2"
+    (aside,) = (folder / "rejected").glob("*.safetensors")
+    assert aside.read_bytes() == bad
+
+
+def test_a_backup_that_is_no_help_is_named_and_the_next_one_taken(folder: Path) -> None:
+    current_path(folder, M).unlink()
+    (folder / "heuristic_backup_20260201T000000Z.safetensors").write_bytes(b"half")
+    said = put_right(folder)
+    assert said[0].startswith("heuristic_backup_20260201T000000Z.safetensors: no help")
+    assert active_version(folder, M) == "1"
+
+
+def test_without_a_good_backup_it_says_so_and_leaves_the_file(folder: Path) -> None:
+    for backup in folder.glob("*_backup_*"):
+        backup.unlink()
+    current_path(folder, M).write_bytes(b"half")
+    (said,) = put_right(folder)
+    assert said.endswith("no backup to put in its place")
+    assert current_path(folder, M).read_bytes() == b"half"
+
+
+def test_a_whole_file_of_another_program_is_left_to_those_who_can_run_it(folder: Path, resigned, bytes_of) -> None:
+    """An outdated host on a shared directory must not take a newer model from the others."""
+
+    def newer(_: dict[str, object], papers: dict[str, object]) -> None:
+        papers["schema_version"] = 99
+
+    current_path(folder, M).write_bytes(resigned(bytes_of("3"), newer))
+    assert put_right(folder) == []
+    assert not (folder / "rejected").exists()
+
+
+def test_while_somebody_publishes_nothing_is_restored(folder: Path) -> None:
+    current_path(folder, M).unlink()
+    with exclusive(publish_lock(folder, M), "busy"):
+        assert put_right(folder) == []
+    assert len(put_right(folder)) == 1
+
+
+def test_unfinished_writes_of_the_dead_go_in_every_folder_and_those_of_the_living_stay(folder: Path) -> None:
+    for place in ("", "candidates", "rejected"):
+        (folder / place).mkdir(exist_ok=True)
+        (folder / place / ".lstm.safetensors.4-0.stage").write_bytes(b"x")
+    with staged(folder / "candidates" / "alive", b"x") as alive:
+        assert len(put_right(folder)) == 3
+        assert [path.name for path in folder.rglob("*.stage")] == [alive.name]
+
+
+def test_a_dangling_link_counts_as_missing_and_a_folder_needs_a_person(folder: Path) -> None:
+    current_path(folder, M).unlink()
+    current_path(folder, M).symlink_to(folder / "nowhere")
+    assert "missing" in put_right(folder)[0]
+    current_path(folder, M).unlink()
+    current_path(folder, M).mkdir()
+    assert put_right(folder) == ["heuristic.safetensors: a folder in place of the model; remove it"]
+
+
+def test_the_note_says_what_was_wrong(folder: Path) -> None:
+    current_path(folder, M).write_bytes(b"half")
+    put_right(folder)
+    (note,) = (folder / "rejected").glob("*.reason.json")
+    found = msgspec.json.decode(note.read_bytes())
+    assert found == {
+        "model": M,
+        "version": "",
+        "reason": "heuristic.safetensors: 4 bytes are no model",
+        "rejected_at": NOW,
+        "file": "heuristic.safetensors",
+    }
