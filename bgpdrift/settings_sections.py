@@ -212,6 +212,9 @@ class DriftSettings(Section, frozen=True, kw_only=True):
 
     enabled: Annotated[bool, _f("master switch")] = True
     poll_s: Annotated[float, _f("how often new scores are folded into the hourly histograms", "s", gt=0)] = 5.0
+    min_labels: Annotated[
+        int, _f("labels of operators without which accuracy, precision, recall and F1 are not given", ge=1)
+    ] = 20
 
 
 class RetrainSettings(Section, frozen=True, kw_only=True):
@@ -219,7 +222,7 @@ class RetrainSettings(Section, frozen=True, kw_only=True):
 
     days: Annotated[int, _f("training span back from the newest window, event time", "d", ge=1, le=365)] = 7
     min_windows: Annotated[
-        int, _f("clean windows without which nothing is trained; a day, so that every hour was seen", ge=200)
+        int, _f("clean windows to learn from, below which nothing is trained; a day, so that every hour was seen", ge=200)
     ] = 1_440
     max_windows: Annotated[
         int, _f("windows read at most: peers are left out first, then the span is shortened; bounds memory", ge=1_000)

@@ -137,7 +137,7 @@ def read_span(
     Raises
     ------
     NotEnoughDataError
-        Fewer than ``min_windows`` clean windows.
+        Fewer than ``min_windows`` clean windows before those that are held out.
     """
     newest = store.newest_window_start()
     if newest is None:
@@ -150,10 +150,12 @@ def read_span(
     labels = labelled(_outcomes(store, start, end), incidents)
     marked, left_out = mark(frames, closed_in(incidents, labels, end), labels, margin_s)
     clean = sum(int(frame.clean.sum()) for frame in marked)
-    if clean < min_windows:
+    teaching = int(clean * (1.0 - held_out_share))
+    if teaching < min_windows:
         why = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "nothing left out"
         raise NotEnoughDataError(
-            f"{clean:,} clean windows in the last {days} days of data, at least {min_windows:,} expected ({why})"
+            f"{clean:,} clean windows in the last {days} days of data, {teaching:,} of them to learn from; "
+            f"at least {min_windows:,} expected ({why})"
         )
     return Span(tuple(marked), tuple(labels), start, end, _cut(marked, held_out_share), left_out, notes)
 

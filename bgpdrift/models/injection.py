@@ -161,7 +161,7 @@ def _path_lengthening(place: _Place) -> None:
 def _silence(place: _Place) -> None:
     """Far less than usual of everything."""
     place.shrink(*_COUNTS, to=1.0 / (place.factor * 1.5))
-    place.shrink("peers", to=min(1.0, 2.0 / place.factor))
+    place.shrink("peers", to=1.0 / place.factor**0.7)
     place.raise_by("origin_entropy", -2.0)
     place.raise_by("peer_entropy", -1.0)
 

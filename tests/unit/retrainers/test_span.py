@@ -1,0 +1,179 @@
+"""What a model learns from: which windows teach, which judge, and which are left out and why."""
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bgpdrift.detectors.interface import EXCLUDED
+from bgpdrift.errors import NotEnoughDataError
+from bgpdrift.store import Cursor, IncidentChanges, Store, migrate, open_store
+from bgpdrift.store.schema import outcomes
+from retrainers.span import Interval, chosen, closed_in, labelled, mark, read_span
+
+MARGIN_S = 600
+LIMITS = {"days": 7, "held_out_share": 0.2, "margin_s": MARGIN_S, "min_windows": 100, "max_windows": 100_000}
+
+
+@pytest.fixture(scope="module")
+def windows():
+    path = Path(__file__).parents[1] / "detectors" / "windows.py"
+    spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path / 'store.sqlite3'}"
+    migrate(url)
+    with open_store(url) as opened:
+        yield opened
+
+
+def incident(number, start, end, state="closed", collectors=("rrc00",)):
+    row = {"id": number, "state": state, "severity": "high", "started_at": start, "last_seen_at": end - 60, "peak": 3.0}
+    return row | {"collectors": list(collectors), "merged_into": None}
+
+
+def outcome(start, end, label, incident_id=None, labelled_at=1.0, number=1):
+    row = {"id": number, "incident_id": incident_id, "starts_at": start, "ends_at": end, "collector": ""}
+    return row | {"label": label, "labelled_at": labelled_at}
+
+
+def excluded(frames) -> list[int]:
+    """Rows of the first frame that carry the mark."""
+    return np.flatnonzero(frames[0].mark(EXCLUDED)).tolist()
+
+
+def test_the_newest_days_are_read_in_event_time_and_the_last_part_is_held_out(store, windows):
+    frame = windows.calm(3 * 1_440)
+    store.write_windows(windows.rows_of(frame), None)
+
+    span = read_span(store, **LIMITS | {"days": 2})
+
+    (read,) = span.frames
+    assert span.end == frame.window_start[-1] + 60
+    assert len(read) == 2 * 1_440
+    assert (read.features["announced"] == frame.features["announced"][-2 * 1_440 :]).all()
+    assert (span.cut - span.start) // 60 == round(0.8 * 2 * 1_440)
+    (teaching,), (judging,) = span.teaching(), span.judging(300)
+    assert teaching.window_start[-1] == span.cut - 60
+    assert (judging.to_score[0], judging.first) == (span.cut, 300)
+
+
+def test_incidents_and_their_margins_labelled_anomalies_and_marked_windows_are_left_out_and_counted(store, windows):
+    frame = windows.calm(1_440)
+    at = frame.window_start
+    frame.quality["feed_gap"][900:910] = 1.0
+    store.write_windows(windows.rows_of(frame), None)
+    row = incident(1, int(at[200]), int(at[230]))
+    store.apply_incidents(IncidentChanges(inserts=[row]), Cursor("correlation_engine", 1))
+    with store.writing() as connection:
+        missed = {"starts_at": int(at[600]), "ends_at": int(at[620]), "label": "missed", "labelled_at": 1.0}
+        store.upsert(connection, outcomes, [missed | {"id": 1}], ("id",))
+
+    span = read_span(store, **LIMITS)
+
+    margin = MARGIN_S // 60
+    expected = [*range(200 - margin, 230 + margin), *range(600 - margin, 620 + margin)]
+    assert excluded(span.frames) == expected
+    assert span.left_out == {"labelled anomaly": 40, "incident": 50, "feed_gap": 10}
+    assert span.clean_windows == 1_440 - 100
+    assert span.as_fields()["labels"] == {"missed": 1}
+
+
+def test_what_a_person_called_a_false_alarm_teaches(store, windows):
+    frame = windows.calm(1_440)
+    at = frame.window_start
+    store.write_windows(windows.rows_of(frame), None)
+    row = incident(1, int(at[200]), int(at[230]))
+    store.apply_incidents(IncidentChanges(inserts=[row]), Cursor("correlation_engine", 1))
+    with store.writing() as connection:
+        label = outcome(int(at[200]), int(at[230]), "false_positive", incident_id=1)
+        store.upsert(connection, outcomes, [label], ("id",))
+
+    assert excluded(read_span(store, **LIMITS).frames) == []
+
+
+def test_the_last_label_of_an_incident_counts(windows):
+    frame = windows.calm(400)
+    at = [int(start) for start in frame.window_start]
+    incidents = [incident(1, at[100], at[120])]
+    labels = labelled(
+        [
+            outcome(at[100], at[120], "false_positive", 1, labelled_at=2.0, number=2),
+            outcome(at[100], at[120], "true_positive", 1, labelled_at=1.0, number=1),
+        ],
+        incidents,
+    )
+    assert [label.label for label in labels] == ["false_positive"]
+    marked, left_out = mark([frame], closed_in(incidents, labels, at[-1]), labels, MARGIN_S)
+    assert excluded(marked) == []
+    assert left_out == {}
+
+
+def test_a_labelled_anomaly_within_a_false_alarm_is_left_out(windows):
+    frame = windows.calm(400)
+    at = [int(start) for start in frame.window_start]
+    labels = [
+        Interval(at[100], at[200], frozenset(), "false_positive"),
+        Interval(at[150], at[160], frozenset(), "true_positive"),
+    ]
+    marked, _ = mark([frame], [], labels, 0.0)
+    assert excluded(marked) == list(range(150, 160))
+
+
+def test_an_open_incident_lasts_until_now(windows):
+    frame = windows.calm(400)
+    at = [int(start) for start in frame.window_start]
+    intervals = closed_in([incident(1, at[300], at[310], state="open")], [], at[-1] + 60)
+    marked, _ = mark([frame], intervals, [], 0.0)
+    assert excluded(marked) == list(range(300, 400))
+
+
+def test_an_incident_elsewhere_leaves_this_collector_alone(windows):
+    frame = windows.calm(400)
+    at = [int(start) for start in frame.window_start]
+    elsewhere = closed_in([incident(1, at[100], at[120], collectors=["rrc01"])], [], at[-1])
+    everywhere = closed_in([incident(2, at[100], at[120], collectors=[])], [], at[-1])
+    assert excluded(mark([frame], elsewhere, [], 0.0)[0]) == []
+    assert excluded(mark([frame], everywhere, [], 0.0)[0]) == list(range(100, 120))
+
+
+def test_too_few_clean_windows_are_said_with_what_was_left_out(store, windows):
+    frame = windows.calm(300)
+    frame.quality["warming"][:200] = 1.0
+    store.write_windows(windows.rows_of(frame), None)
+    with pytest.raises(NotEnoughDataError, match=r"100 clean windows .* 80 of them .* at least 100 .*200 warming"):
+        read_span(store, **LIMITS)
+
+
+def test_an_empty_store_is_too_little(store):
+    with pytest.raises(NotEnoughDataError, match="no windows yet"):
+        read_span(store, **LIMITS)
+
+
+def test_peers_are_frames_of_their_own_and_go_first_when_there_are_too_many(store, windows):
+    frame = windows.calm(600)
+    store.write_windows(windows.rows_of(frame), None)
+    store.write_windows(windows.rows_of(replace(frame, peer="192.0.2.1")), None)
+
+    both, one = read_span(store, **LIMITS), read_span(store, **LIMITS | {"max_windows": 1_000})
+
+    assert [frame.peer for frame in both.frames] == ["", "192.0.2.1"]
+    assert [frame.peer for frame in one.frames] == [""]
+    assert one.notes == ("1 of 1 peers left out: more than 1,000 windows",)
+
+
+def test_too_many_collectors_shorten_the_span():
+    groups, start, notes = chosen([("rrc00", "", 600), ("rrc01", "", 600), ("rrc01", "p", 9)], 0, 36_000, 400)
+    assert groups == [("rrc00", ""), ("rrc01", "")]
+    assert start == 24_000
+    assert notes == ("span shortened by 400 minutes: more than 400 windows",)
