@@ -6,14 +6,15 @@ import numpy as np
 from sklearn.ensemble import IsolationForest as Trainer
 
 from bgpdrift.detectors.interface import FloatArray, ModelContent, WindowFrame
-from bgpdrift.detectors.isolation_forest import DEAD_ZONE, NAME, STRETCH_TOP, IsolationForest, average_path, stretched
+from bgpdrift.detectors.isolation_forest import DEAD_ZONE, NAME, STRETCH_TOP, IsolationForest, average_path, ranked
 from bgpdrift.detectors.prepared import Preparation, reasons
 from bgpdrift.detectors.signals import Signal, available
 from bgpdrift.errors import NotEnoughDataError
 
-TREES = 150
+TREES = 100
 SAMPLES = 256
 """As in Liu et al.: more hides anomalies behind one another and costs, fewer makes the score coarse."""
+_PATHS = np.array([average_path(n) for n in range(SAMPLES + 1)])
 EXPLAIN_SHARE = 0.02
 """Share of the training minutes that are unusual enough to be explained."""
 
@@ -53,7 +54,7 @@ def fit(
     if len(rows) < SAMPLES:
         raise NotEnoughDataError(f"{NAME}: {len(rows)} clean windows, {SAMPLES} expected")
     trainer = Trainer(n_estimators=TREES, max_samples=SAMPLES, random_state=seed, n_jobs=1)
-    trainer.fit(stretched(rows))
+    trainer.fit(ranked(rows, len(preparation.signals)))
     progress("fit", 0.8)
     arrays, depth = flattened(trainer)
     parameters = {
@@ -81,11 +82,14 @@ def flattened(trainer: Trainer) -> tuple[dict[str, FloatArray], int]:
         count = tree.node_count
         here = np.arange(count)
         leaf = tree.children_left < 0
-        depth = np.zeros(count)
-        for node in range(count):  # a child comes after its parent
-            if not leaf[node]:
-                depth[[tree.children_left[node], tree.children_right[node]]] = depth[node] + 1
-        rest = np.array([average_path(n) for n in tree.n_node_samples])
+        depth, level = np.zeros(count), np.zeros(1, np.int64)
+        for below in range(1, count):
+            parents = level[~leaf[level]]
+            if not len(parents):
+                break
+            level = np.concatenate([tree.children_left[parents], tree.children_right[parents]])
+            depth[level] = below
+        rest = _PATHS[tree.n_node_samples]
         roots.append(offset)
         parts["feature"].append(np.where(leaf, -1, columns[np.maximum(tree.feature, 0)]))
         parts["threshold"].append(np.where(leaf, 0.0, tree.threshold))

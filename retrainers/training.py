@@ -21,7 +21,7 @@ from bgpdrift.models.loading import builder
 from bgpdrift.verdicts.calibration import Calibration, extremal_index
 
 Progress = Callable[[str, float], None]
-FOLDS: Mapping[str, int] = {"heuristic": 4, "isolation_forest": 4, "lstm": 2}
+FOLDS: Mapping[str, int] = {"heuristic": 4, "isolation_forest": 3, "lstm": 2}
 """Blocks of the cross-fitting. The LSTM takes long to fit; two halves are the least that sees nothing twice."""
 LEAST_CALIBRATION = 500
 SELF_TEST_ROWS = 4

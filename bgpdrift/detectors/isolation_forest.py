@@ -1,9 +1,15 @@
 """The isolation forest, scored from flat arrays in numpy: how few random cuts set a minute apart from usual ones.
 
 scikit-learn trains it (`retrainers.fit_isolation_forest`); the score here is its ``-score_samples``, the 2^(−E(h)/c) of
-Liu, Ting and Zhou, equal to 1e-6. Before the cuts each prepared value is stretched: exponentially above usual, and below
-usual only beyond a dead zone of two spreads. Cuts fall uniformly between the smallest and largest value of a node, so
-that the stretch decides what is easily cut off, and a quiet night is not. What a score is worth the calibration decides.
+Liu, Ting and Zhou [1]_, equal to 1e-6. Two steps come before the cuts, both measured (docs/decisions/0005-forest.md):
+
+- Each prepared value is stretched: exponentially above usual, and below usual only beyond a dead zone of two spreads. Cuts
+  fall uniformly between the smallest and largest value of a node, so that the stretch decides what is easily cut off, and
+  a quiet night is not.
+- Of each time scale the trees see the largest, the second largest and the smallest stretched value, whichever signals
+  they are of. A forest over all signals does not see an anomaly of two among thirty: hardly a cut meets one of them.
+
+Which signals spoke is asked afterwards, of minutes that stand apart. What a score is worth the calibration decides.
 
 References
 ----------
@@ -14,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from bgpdrift.detectors.interface import FloatArray, ModelContent, Scores, WindowFrame
+from bgpdrift.detectors.interface import FloatArray, IntArray, ModelContent, Scores, WindowFrame
+from bgpdrift.detectors.preparation import SCALES_MIN
 from bgpdrift.detectors.prepared import Preparation, Prepared, reasons
 from bgpdrift.detectors.splitting import joined, parts_of
 from bgpdrift.errors import ArtifactError
@@ -24,8 +31,11 @@ DEAD_ZONE = 2.0
 """Spreads below usual that count as nothing: calm traffic falls to half every night, and a worm's aftermath is calm."""
 STRETCH_TOP = 6.0
 """Further from usual than this many spreads (beyond the dead zone) is all the same to the forest."""
+RANKS = 3
+"""Largest, second largest, smallest."""
 TOP_FEATURES = 5
 _WINDOWS_AT_ONCE = 2_000
+_EXPLAINED_AT_ONCE = 50
 _EULER = 0.5772156649015329
 
 
@@ -40,6 +50,19 @@ def stretched(z: FloatArray) -> FloatArray:
     above = np.expm1(np.clip(z, 0.0, STRETCH_TOP))
     below = np.expm1(np.clip(-z - DEAD_ZONE, 0.0, STRETCH_TOP))
     return np.asarray(above - below, np.float32)
+
+
+def ranked(z: FloatArray, signals: int) -> FloatArray:
+    """What the trees see of prepared values, shape (n, scales · signals): (n, 3 · scales), float32.
+
+    Examples
+    --------
+    >>> ranked(np.array([[0.0, 1.0, -3.0, 2.0, 0.0, 0.0]]), signals=3).round(2)
+    array([[ 1.72,  0.  , -1.72,  6.39,  0.  ,  0.  ]], dtype=float32)
+    """
+    x = stretched(z).reshape(len(z), -1, signals)
+    ordered = np.sort(x, axis=2)
+    return np.stack([ordered[:, :, -1], ordered[:, :, -min(2, signals)], ordered[:, :, 0]], axis=2).reshape(len(z), -1)
 
 
 def average_path(samples: float) -> float:
@@ -67,7 +90,7 @@ class IsolationForest:
     roots : ndarray of int, shape (n_trees,)
         Node each tree begins at.
     feature : ndarray of int, shape (n_nodes,)
-        Channel compared; −1 at a leaf.
+        Column of `ranked` compared; −1 at a leaf.
     threshold : ndarray of float, shape (n_nodes,)
         Up to it goes left.
     left, right : ndarray of int, shape (n_nodes,)
@@ -112,7 +135,7 @@ class IsolationForest:
             explain_above = float(content.hyper_parameters["explain_above"])
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{NAME}: hyper-parameter missing or no number: {error}") from error
-        _check_trees(arrays, preparation.channels, samples, depth)
+        _check_trees(arrays, RANKS * len(SCALES_MIN), samples, depth)
         return cls(preparation, arrays, samples, depth, explain_above)
 
     @property
@@ -131,7 +154,7 @@ class IsolationForest:
 
     def score_prepared(self, z: FloatArray) -> FloatArray:
         """Anomaly score of prepared values, shape (n, channels): 0.5 is ordinary, towards 1 stands apart."""
-        x = stretched(z)
+        x = ranked(z, len(self.preparation.signals))
         found = np.empty(len(x))
         for first in range(0, len(x), _WINDOWS_AT_ONCE):
             found[first : first + _WINDOWS_AT_ONCE] = self._mean_path(x[first : first + _WINDOWS_AT_ONCE])
@@ -154,31 +177,39 @@ class IsolationForest:
         top: list[list[dict[str, Any]]] = [[] for _ in abstained]
         if prepared is not None and not silent.all():
             score = np.where(silent, 0.0, self.score_prepared(prepared.z[prepared.row_of]))
-            for row in np.flatnonzero(score >= self._explain_above):
-                top[row] = self._explain(frame, prepared, int(row), float(score[row]))
+            rows = np.flatnonzero(score >= self._explain_above)
+            for first in range(0, len(rows), _EXPLAINED_AT_ONCE):
+                some = rows[first : first + _EXPLAINED_AT_ONCE]
+                for row, found in zip(some, self._explained(frame, prepared, some, score[some]), strict=True):
+                    top[row] = found
         return Scores(frame.to_score, score, abstained, tuple([] for _ in abstained), tuple(top))
 
-    def _explain(self, frame: WindowFrame, prepared: Prepared, row: int, score: float) -> list[dict[str, Any]]:
+    def _explained(
+        self, frame: WindowFrame, prepared: Prepared, rows: IntArray, score: FloatArray
+    ) -> list[list[dict[str, Any]]]:
         """Ask of each signal by how much the score would fall, were that signal usual at every time scale."""
-        preparation = self.preparation
-        signals = len(preparation.signals)
-        z = prepared.z[prepared.row_of[row]]
-        without = np.repeat(z[None, :], signals, axis=0)
-        scales = z.reshape(-1, signals)
-        for index in range(signals):
-            without[index, index::signals] = 0.0
-        falls = score - self.score_prepared(without)
-        found = []
-        for index in np.argsort(-falls)[:TOP_FEATURES]:
+        signals = len(self.preparation.signals)
+        z = prepared.z[prepared.row_of[rows]].reshape(len(rows), -1, signals)
+        without = np.repeat(z[:, None], signals, axis=1)
+        every = np.arange(signals)
+        without[:, every, :, every] = 0.0
+        falls = score[:, None] - self.score_prepared(without.reshape(len(rows) * signals, -1)).reshape(-1, signals)
+        return [self._named(frame, z[at], falls[at]) for at in range(len(rows))]
+
+    def _named(self, frame: WindowFrame, z: FloatArray, falls: FloatArray) -> list[dict[str, Any]]:
+        """Name the signals whose absence lets the score fall most; of each the time scale furthest from usual."""
+        preparation, found = self.preparation, []
+        for index in np.argsort(-falls)[:TOP_FEATURES].tolist():
             if falls[index] <= 0.0:
                 break
-            channel = int(np.abs(scales[:, index]).argmax()) * signals + int(index)
+            scale = int(np.abs(z[:, index]).argmax())
+            channel = scale * len(falls) + index
             signal, minutes = preparation.channel(channel)
             found.append(
                 {
                     "feature": signal.name,
                     "usual": preparation.usual(frame, channel),
-                    "present": preparation.present(frame, channel, float(z[channel])),
+                    "present": preparation.present(frame, channel, float(z[scale, index])),
                     "weight": round(float(falls[index]), 4),
                     "minutes": minutes,
                 }
@@ -186,7 +217,7 @@ class IsolationForest:
         return found
 
 
-def _check_trees(arrays: dict[str, Any], channels: int, samples: int, depth: int) -> None:
+def _check_trees(arrays: dict[str, Any], columns: int, samples: int, depth: int) -> None:
     """Bounds of every index before anything follows one: a wrong child crashes or hangs others' scorers."""
     nodes = len(arrays["feature"]) if arrays["feature"].ndim == 1 else 0
     shapes = [arrays[name].shape for name in ("threshold", "left", "right", "path")]
@@ -194,7 +225,7 @@ def _check_trees(arrays: dict[str, Any], channels: int, samples: int, depth: int
         raise ArtifactError(f"{NAME}: trees of shapes {shapes} for {nodes} nodes")
     if any(arrays[name].dtype.kind not in "iu" for name in ("roots", "feature", "left", "right")):
         raise ArtifactError(f"{NAME}: a tree's indices must be integers")
-    for name, low, high in (("roots", 0, nodes), ("left", 0, nodes), ("right", 0, nodes), ("feature", -1, channels)):
+    for name, low, high in (("roots", 0, nodes), ("left", 0, nodes), ("right", 0, nodes), ("feature", -1, columns)):
         if arrays[name].min() < low or arrays[name].max() >= high:
             raise ArtifactError(f"{NAME}: {name} outside {low} … {high - 1}")
     if not 2 <= samples <= 1_000_000 or not 1 <= depth <= 64:
