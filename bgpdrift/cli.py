@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": "judge the detectors on labelled minutes they were not trained on",
     "features": "print the feature windows of files, one JSON object a line",
     "incidents": "list incidents, or explain one",
+    "label": "say of an incident what it was, or of a range that it was missed; figures that follow",
     "models": "which model versions there are, which one is in force, and how good they are",
     "promote": "publish the best candidate that drifts little enough",
     "replay": "serve files as a RIS Live server",

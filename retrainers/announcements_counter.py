@@ -11,7 +11,7 @@ import numpy as np
 from bgpdrift.detectors.interface import DROPPED, FEED_GAP, INCOMPLETE, MINUTE_S, FloatArray, Scores, WindowFrame
 from bgpdrift.errors import InputError, NotEnoughDataError
 from bgpdrift.features.labelled_sfu import ANNOUNCEMENTS
-from bgpdrift.verdicts.calibration import Calibration
+from bgpdrift.verdicts.calibration import Calibration, extremal_index
 
 NAME = "announcements_counter"
 SPAN_MIN = 15
@@ -58,7 +58,7 @@ def calibrate(frames: Sequence[WindowFrame]) -> Calibration:
     scores = np.concatenate(clean) if clean else np.zeros(0)
     if len(scores) < 200:
         raise NotEnoughDataError(f"{NAME}: {len(scores)} clean windows, 200 expected")
-    return Calibration.fit(scores)
+    return Calibration.fit(scores, extremal_index([part for part in clean if len(part)]))
 
 
 def smoothed_announcements(frame: WindowFrame) -> FloatArray:

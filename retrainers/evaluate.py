@@ -102,7 +102,7 @@ def judge(
     if plot is not None:
         from retrainers.evaluation_plot import plot as draw
 
-        draw(found, plot, file.name, settings)
+        draw(found, plot, file.name)
     return as_fields(found, str(file), train_minutes)
 
 

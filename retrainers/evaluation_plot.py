@@ -1,7 +1,8 @@
 """An evaluation as a picture: announcements above, below them what each detector made of every minute.
 
 Decides only how it looks. Training is grey, labelled spans are shaded through all panels, alarms are marks at the top of a
-detector's panel, and the dashed line is the p-value within its alarm budget.
+detector's panel, and the dashed line is where its alarm budget begins
+(the ensemble's depends on who votes).
 """
 
 import importlib
@@ -14,17 +15,14 @@ import numpy as np
 
 from bgpdrift.detectors.interface import MINUTE_S, FloatArray, IntArray
 from bgpdrift.errors import InputError
-from bgpdrift.settings import Settings
-from bgpdrift.verdicts.calibration import alarm_p
 from bgpdrift.verdicts.quality import labelled_spans
 from retrainers.evaluation import Evaluation
 from retrainers.evaluation_table import cells
-from retrainers.judging import ENSEMBLE
 
 _LABELLED, _TRAINING, _LINE, _ALARM, _MUTED = "#f6c9a8", "#e9edf1", "#1f4e79", "#c0392b", "#5b6770"
 
 
-def plot(evaluation: Evaluation, path: Path, title: str, settings: Settings) -> None:
+def plot(evaluation: Evaluation, path: Path, title: str) -> None:
     """Draw an evaluation into a PNG file.
 
     Raises
@@ -47,7 +45,7 @@ def plot(evaluation: Evaluation, path: Path, title: str, settings: Settings) -> 
         )[:, 0]
         _announcements(axes[0], evaluation)
         for axis, name in zip(axes[1:], evaluation.judged, strict=True):
-            _detector(axis, evaluation, name, settings)
+            _detector(axis, evaluation, name)
         for axis in axes:
             _shade(axis, evaluation)
         _time_axis(axes[-1], evaluation.window_start)
@@ -66,13 +64,12 @@ def _announcements(axis: Any, evaluation: Evaluation) -> None:
     axis.set_ylabel("announced prefixes\na minute")
 
 
-def _detector(axis: Any, evaluation: Evaluation, name: str, settings: Settings) -> None:
+def _detector(axis: Any, evaluation: Evaluation, name: str) -> None:
     judged = evaluation.judged[name]
     times, values = with_gaps(judged.window_start, np.where(np.isneginf(judged.score), np.nan, judged.surprise))
     axis.plot(_dates(times), values, color=_LINE, linewidth=0.6)
-    budget = settings.ensemble if name == ENSEMBLE else settings.detectors
-    limit = -np.log10(alarm_p(budget.false_alarms_per_day))
-    axis.axhline(limit, color=_MUTED, linewidth=0.8, linestyle="--")
+    if np.isfinite(judged.limit):
+        axis.axhline(judged.limit, color=_MUTED, linewidth=0.8, linestyle="--")
     top = max(6.0, float(np.nanmax(values, initial=0.0)) * 1.05)
     axis.set_ylim(0.0, top * 1.18)
     alarmed = judged.window_start[judged.alarms]

@@ -35,12 +35,15 @@ class Judged:
         −log10 p, of the ensemble the weighted mean; 0 without an opinion.
     alarms : ndarray of bool
         After debounce.
+    limit : float
+        Surprise from which a minute counts as alarmed before debounce; NaN where it depends on who votes.
     """
 
     window_start: IntArray
     score: FloatArray
     surprise: FloatArray
     alarms: BoolArray
+    limit: float = np.nan
 
     @property
     def abstained(self) -> int:
@@ -109,6 +112,7 @@ def judge_alone(voice: Voice, policy: EnsemblePolicy) -> Judged:
         np.where(silent, -np.inf, voice.scores.score),
         -np.log10(np.maximum(voice.p_values, P_FLOOR)),
         k_of_n(starts, voice.is_alarm, policy),
+        float(-np.log10(voice.alarm_p)),
     )
 
 
@@ -180,4 +184,4 @@ def joined(groups: Sequence[Judged]) -> Judged:
         score[at] = np.maximum(score[at], group.score)
         surprise[at] = np.maximum(surprise[at], group.surprise)
         alarms[at] |= group.alarms
-    return Judged(starts, score, surprise, alarms)
+    return Judged(starts, score, surprise, alarms, min(group.limit for group in groups))

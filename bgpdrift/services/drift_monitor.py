@@ -2,8 +2,9 @@
 
 Two cursors, one for scores and one for windows; histograms and cursor are written in one transaction, and what is
 added is computed from the row as it was read: this service is its only writer, so a kill counts nothing twice. Windows
-with a quality mark stay out of the baselines. It also keeps all tables within their retention. Whether anything drifts
-comes with the drift decision.
+with a quality mark stay out of the baselines. It also turns operators' labels into daily figures of performance
+(`bgpdrift.services.labelled_days`) and keeps all tables within their retention. Whether anything drifts comes with the
+drift decision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from bgpdrift.clock import Clock
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.services import runtime
+from bgpdrift.services.labelled_days import LabelledDays
 from bgpdrift.settings import Settings
 from bgpdrift.store import Cursor, Store, open_store
 from bgpdrift.store.retention import Sweeper
@@ -28,8 +30,10 @@ Key = tuple[str, str, str, int]
 class DriftMonitor:
     """Worker."""
 
-    def __init__(self, store: Store, enabled: bool, sweeper: Sweeper | None = None) -> None:
-        self._store, self._enabled, self._sweeper = store, enabled, sweeper
+    def __init__(
+        self, store: Store, enabled: bool, sweeper: Sweeper | None = None, labelled: LabelledDays | None = None
+    ) -> None:
+        self._store, self._enabled, self._sweeper, self._labelled = store, enabled, sweeper, labelled
         self._positions = {}
         for what in ("scores", "windows"):
             cursor = store.read_cursor(f"{NAME}:{what}")
@@ -41,6 +45,8 @@ class DriftMonitor:
         """Fold the next scores and windows, delete a batch of what has expired; True if more is waiting."""
         if self._sweeper is not None:
             self._sweeper.step()
+        if self._labelled is not None:
+            self._labelled.step()
         if not self._enabled:
             return False
         scores = self._store.scores_after(self._positions["scores"], ROWS_A_STEP)
@@ -120,7 +126,8 @@ def build(settings: Settings, clock: Clock) -> DriftMonitor:
     """Make the worker."""
     store = open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s)
     days = {str(table): kept for table, kept in settings.store.retention_days.items()}
-    return DriftMonitor(store, settings.drift.enabled, Sweeper(store, days, clock))
+    labelled = LabelledDays(store, clock, settings.drift.min_labels)
+    return DriftMonitor(store, settings.drift.enabled, Sweeper(store, days, clock), labelled)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from bgpdrift.store.errors_map import translated
 from bgpdrift.store.histograms import HistogramQueries
 from bgpdrift.store.incidents import IncidentQueries
 from bgpdrift.store.models import ModelQueries
+from bgpdrift.store.outcomes import OutcomeQueries
 from bgpdrift.store.queries_extra import ExtraQueries
 from bgpdrift.store.revisions import explain_revision
 from bgpdrift.store.scores import ScoreQueries
@@ -28,6 +29,7 @@ class Store(
     IncidentQueries,
     HistogramQueries,
     ModelQueries,
+    OutcomeQueries,
     UpkeepQueries,
     ExtraQueries,
 ):

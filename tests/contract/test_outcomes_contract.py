@@ -1,0 +1,130 @@
+"""Labels and daily figures; the same on every database."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from bgpdrift.clock import FakeClock
+from bgpdrift.errors import StoreError
+from bgpdrift.store import Cursor, IncidentChanges, Store
+
+T = 1_700_000_040
+DAY = T // 86_400 * 86_400
+
+
+@pytest.fixture
+def incident(store: Store) -> int:
+    row = {"id": 4, "state": "closed", "severity": "low", "started_at": T, "last_seen_at": T + 300, "peak": 2.0}
+    store.apply_incidents(IncidentChanges(inserts=(row,), updates=(), events=()), None)
+    return 4
+
+
+def outcome(label: str = "true_positive", incident_id: int | None = None, start: int = T) -> dict[str, object]:
+    return {"incident_id": incident_id, "starts_at": start, "ends_at": start + 360, "label": label, "notes": label}
+
+
+def score(minute: int, is_alarm: bool, **columns: object) -> dict[str, object]:
+    row = {"window_start": T + 60 * minute, "collector": "rrc00", "model": "lstm", "model_version": "1", "score": 1.0}
+    return {**row, "p_value": 0.1, "is_alarm": is_alarm, **columns}
+
+
+def verdict(minute: int, is_anomaly: bool) -> dict[str, object]:
+    names = ("p_values", "votes", "abstaining")
+    row = {"window_start": T + 60 * minute, "collector": "rrc00", "combined": 1.0, "majority": False, "maximum": 1.0}
+    return {**row, **{name: {} for name in names}, "exceeds": is_anomaly, "is_anomaly": is_anomaly}
+
+
+def test_a_later_label_takes_the_place_of_an_earlier_one_and_both_stay_in_the_history(
+    store: Store, incident: int, clock: FakeClock
+) -> None:
+    store.record_outcome(outcome("false_positive", incident), T + 600)
+    clock.advance(hours=1)
+    kept = store.record_outcome(outcome("true_positive", incident), T + 600)
+
+    (row,) = store.outcomes_between(T, T + 60)
+    events = store.incident_events(incident)
+
+    assert (row["id"], row["label"], row["labelled_at"]) == (kept, "true_positive", clock.now())
+    assert [(event["kind"], event["at"], event["details"]["label"]) for event in events] == [
+        ("labelled", T + 600, "false_positive"),
+        ("labelled", T + 601, "true_positive"),
+    ]
+
+
+def test_a_label_of_no_incident_is_refused_and_nothing_is_written(store: Store) -> None:
+    with pytest.raises(StoreError, match="no incident 9 to label"):
+        store.record_outcome(outcome(incident_id=9), T)
+
+    assert store.outcomes_between(0, 2**62) == []
+
+
+def test_missed_ranges_stand_beside_each_other(store: Store) -> None:
+    first, second = (store.record_outcome(outcome("missed", start=T + at), T) for at in (0, 3600))
+
+    assert [row["id"] for row in store.outcomes_between(0, 2**62)] == [first, second]
+
+
+@pytest.mark.parametrize(("start", "end", "found"), [(0, T, 0), (T + 359, T + 400, 1), (T + 360, T + 400, 0)])
+def test_labels_are_found_by_what_they_overlap(store: Store, start: int, end: int, found: int) -> None:
+    store.record_outcome(outcome("missed"), T)
+
+    assert len(store.outcomes_between(start, end)) == found
+
+
+def test_a_label_taken_back_is_gone_and_its_going_is_history(store: Store, incident: int) -> None:
+    number = store.record_outcome(outcome("new_normal", incident), T)
+
+    removed = store.remove_outcome(number, T, "ann")
+
+    assert removed is not None
+    assert removed["label"] == "new_normal"
+    assert store.outcomes_between(0, 2**62) == []
+    assert store.incident_events(incident)[-1]["details"] == {"label": None, "was": "new_normal", "labelled_by": "ann"}
+    assert store.remove_outcome(number, T, "ann") is None
+
+
+def test_opinions_are_counted_by_model_and_version_without_abstentions(store: Store) -> None:
+    rows = [score(0, False), score(1, True), score(2, True, model_version="2"), score(9, True)]
+    silent = score(1, False, model="heuristic", model_version="1", abstained="feed_gap")
+    elsewhere = score(1, True, collector="rrc01")
+    store.write_scores([*rows, silent, elsewhere], None)
+    store.write_verdicts([verdict(0, False), verdict(1, True), verdict(9, True)], None)
+
+    found = store.opinions_between(T, T + 300, ["rrc00"])
+
+    def row(model: str, version: str, opinions: int, alarms: int) -> Mapping[str, object]:
+        return {"model": model, "model_version": version, "opinions": opinions, "alarms": alarms}
+
+    assert found == [row("ensemble", "", 2, 1), row("lstm", "1", 2, 1), row("lstm", "2", 1, 1)]
+    assert store.opinions_between(T, T + 300)[1] == row("lstm", "1", 3, 2)
+
+
+def test_nothing_said_is_no_opinion(store: Store) -> None:
+    assert store.opinions_between(T, T + 300) == []
+    assert store.oldest_score_start() is None
+
+
+def test_the_oldest_score_is_known(store: Store) -> None:
+    store.write_scores([score(5, False), score(2, False)], None)
+
+    assert store.oldest_score_start() == T + 120
+
+
+def test_figures_of_a_day_replace_all_it_had(store: Store) -> None:
+    def figures(version: str, labels: int) -> dict[str, object]:
+        counts = {"true_positives": labels, "false_positives": 0, "true_negatives": 0, "false_negatives": 0}
+        return {"day_start": DAY, "model": "lstm", "model_version": version, **counts, "labels": labels}
+
+    other_day = {**figures("1", 9), "day_start": DAY + 86_400}
+    store.replace_performance(DAY, [figures("1", 1), figures("2", 2)], None)
+    store.replace_performance(DAY + 86_400, [other_day], None)
+
+    store.replace_performance(DAY, [figures("2", 5)], Cursor("drift_monitor:performance", DAY, {"a": "b"}))
+
+    rows = store.performance_between(DAY, DAY + 2 * 86_400)
+    assert [(row["day_start"], row["model_version"], row["labels"], row["accuracy"]) for row in rows] == [
+        (DAY, "2", 5, None),
+        (DAY + 86_400, "1", 9, None),
+    ]
+    assert store.read_cursor("drift_monitor:performance") == Cursor("drift_monitor:performance", DAY, {"a": "b"})
+    assert store.performance_between(DAY + 86_400, DAY + 86_401) == [rows[1]]

@@ -1,0 +1,84 @@
+"""What labels make of detectors' opinions."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from bgpdrift.verdicts.performance import Tally, daily_rows, judge_label, summed, wilson_interval
+
+
+def said(alarms: int, opinions: int = 30, model: str = "lstm", version: str = "1") -> dict[str, object]:
+    return {"model": model, "model_version": version, "opinions": opinions, "alarms": alarms}
+
+
+@pytest.mark.parametrize(
+    ("label", "alarms", "expected"),
+    [
+        ("true_positive", 4, Tally(true_positives=1)),
+        ("true_positive", 0, Tally(false_negatives=1)),
+        ("missed", 1, Tally(true_positives=1)),
+        ("missed", 0, Tally(false_negatives=1)),
+        ("false_positive", 1, Tally(false_positives=1)),
+        ("false_positive", 0, Tally(true_negatives=1)),
+        ("new_normal", 9, Tally(false_positives=1)),
+        ("new_normal", 0, Tally(true_negatives=1)),
+    ],
+)
+def test_a_label_is_one_count_however_long_its_range(label: str, alarms: int, expected: Tally) -> None:
+    assert judge_label(label, [said(alarms)]) == {("lstm", "1"): expected}
+
+
+def test_a_detector_without_an_opinion_is_neither_right_nor_wrong() -> None:
+    assert judge_label("true_positive", [said(0, opinions=0)]) == {}
+
+
+def test_a_model_swapped_within_the_range_answers_once_with_the_version_that_judged_most() -> None:
+    """The alarm of the short-lived version counts too: the detector did alarm."""
+    found = judge_label("true_positive", [said(3, 5, version="1"), said(0, 25, version="2")])
+
+    assert found == {("lstm", "2"): Tally(true_positives=1)}
+
+
+def test_with_too_few_labels_a_day_has_counts_and_no_shares() -> None:
+    (row,) = daily_rows(0, [("true_positive", [said(1)])] * 7, least_labels=20)
+
+    assert (row["labels"], row["true_positives"]) == (7, 7)
+    assert [row[name] for name in ("accuracy", "precision", "recall", "f1")] == [None] * 4
+
+
+def test_with_enough_labels_a_day_has_shares() -> None:
+    labels = [("true_positive", [said(1)])] * 12 + [("missed", [said(0)])] * 3 + [("false_positive", [said(2)])] * 5
+
+    (row,) = daily_rows(86_400, labels, least_labels=20)
+
+    assert (row["day_start"], row["labels"], row["accuracy"]) == (86_400, 20, 0.6)
+    assert (row["precision"], row["recall"]) == (12 / 17, 12 / 15)
+    assert row["f1"] == pytest.approx(24 / 32)
+
+
+def test_a_day_without_labels_has_no_rows() -> None:
+    assert daily_rows(0, [], 20) == []
+
+
+def test_days_add_up_by_detector_and_version() -> None:
+    days = [daily_rows(day, [("true_positive", [said(1), said(0, model="heuristic")])], 20) for day in (0, 86_400)]
+
+    assert summed(row for rows in days for row in rows) == {
+        ("heuristic", "1"): Tally(false_negatives=2),
+        ("lstm", "1"): Tally(true_positives=2),
+    }
+
+
+@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_interval_is_scipys(counts: tuple[int, int]) -> None:
+    successes, trials = counts
+    theirs = stats.binomtest(successes, trials).proportion_ci(method="wilson")
+
+    assert wilson_interval(successes, trials) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
+
+
+def test_a_tally_of_nothing_has_no_shares() -> None:
+    nothing = Tally()
+
+    assert (nothing.accuracy, nothing.precision, nothing.recall, nothing.f1) == (None, None, None, None)
