@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bgpdrift.detectors.interface import DROPPED, FEED_GAP, INCOMPLETE, MINUTE_S, FloatArray, Scores, WindowFrame
+from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.errors import InputError, NotEnoughDataError
 from bgpdrift.features.labelled_sfu import ANNOUNCEMENTS
 from bgpdrift.verdicts.calibration import Calibration, extremal_index
@@ -35,7 +36,8 @@ class AnnouncementsCounter:
 
     def score(self, windows: WindowFrame) -> Scores:
         """Score every window from ``windows.first`` on; one that is incomplete is left out of the mean."""
-        smoothed = smoothed_announcements(windows)[windows.first :]
+        hole = windows.mark(INCOMPLETE) | windows.mark(FEED_GAP) | windows.mark(DROPPED)
+        smoothed = smoothed_announcements(windows, hole)[windows.first :]
         count = len(smoothed)
         abstained = tuple("" if known else INCOMPLETE for known in np.isfinite(smoothed))
         nothing: tuple[list[dict[str, object]], ...] = tuple([] for _ in range(count))
@@ -52,21 +54,20 @@ def calibrate(frames: Sequence[WindowFrame]) -> Calibration:
     """
     clean: list[FloatArray] = []
     for frame in frames:
-        smoothed = smoothed_announcements(frame)
+        smoothed = smoothed_announcements(frame, ~frame.clean)
         settled = frame.window_start >= frame.window_start[0] + SETTLING_MIN * MINUTE_S
-        clean.append(smoothed[settled & frame.clean & np.isfinite(smoothed)])
+        clean.append(smoothed[settled & np.isfinite(smoothed)])
     scores = np.concatenate(clean) if clean else np.zeros(0)
     if len(scores) < 200:
         raise NotEnoughDataError(f"{NAME}: {len(scores)} clean windows, 200 expected")
     return Calibration.fit(scores, extremal_index([part for part in clean if len(part)]))
 
 
-def smoothed_announcements(frame: WindowFrame) -> FloatArray:
-    """Exponentially weighted mean of log announcements over the minutes that are there; NaN at windows with a hole."""
+def smoothed_announcements(frame: WindowFrame, hole: BoolArray) -> FloatArray:
+    """Exponentially weighted mean of log announcements over the minutes that are there; NaN at those in ``hole``."""
     counts = frame.features.get(ANNOUNCEMENTS, frame.features.get("announced"))
     if counts is None:
         raise InputError(f"{frame.collector}: windows without `announced`")
-    hole = frame.mark(INCOMPLETE) | frame.mark(FEED_GAP) | frame.mark(DROPPED)
     weight, mean, smoothed = 2.0 / (SPAN_MIN + 1), np.nan, np.full(len(frame), np.nan)
     for row, value in enumerate(np.log1p(counts).tolist()):
         if not hole[row]:
