@@ -1,8 +1,8 @@
 """Which candidate is published when several wait; a pure choice, carried out by `bgpdrift.models.moves`.
 
 Eligible is a candidate that can be read, was never in force, is later than the version that is, and whose drift figures
-are known and at most ``max_drift``. The best of them has the best of the first figure in `QUALITY` that all of them have; then the least drift;
-then the latest version. Every other is skipped, with the reason.
+are known and at most ``max_drift``. The best of them has the best of the first figure in `QUALITY` that all of them
+have; then the least drift; then the latest version. Every other is skipped, with the reason.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,12 +1,15 @@
-"""Bring the store's schema up to date; the supervisor runs this to its end before it starts any service.
+"""Bring the store's schema up to date and the artifact directory in order; run to its end before any service starts.
 
-A process of its own, so that the supervisor never loads a database library. Decides nothing.
+A process of its own, so that the supervisor never loads a database library. Decides nothing: what is put right after a
+crash stands in `bgpdrift.models.recovery`. Without a store nothing starts; a disorder of models stops no service, since
+each falls back by itself.
 """
 
 import sys
 
 from bgpdrift import settings
 from bgpdrift.errors import BgpdriftError
+from bgpdrift.settings import Settings
 
 
 def main() -> int:
@@ -20,7 +23,29 @@ def main() -> int:
     except BgpdriftError as error:
         print(error, file=sys.stderr)
         return 1
+    if loaded.artifacts_path.is_dir():
+        put_models_right(loaded)
     return 0
+
+
+def put_models_right(loaded: Settings) -> None:
+    """Recover the artifact directory and record which versions the files show in force; says on stderr what it did."""
+    from bgpdrift import logs
+    from bgpdrift.clock import SystemClock
+    from bgpdrift.models.moves import Moves
+    from bgpdrift.models.places import MODELS
+    from bgpdrift.store import open_store
+
+    logs.configure(loaded.logs.level, loaded.logs.form, service="prepare_store", stream=sys.stderr)
+    try:
+        with open_store(loaded.store_url, busy_timeout_s=loaded.store.busy_timeout_s) as store:
+            history = loaded.detectors.history_minutes
+            moves = Moves(loaded.artifacts_path, store, SystemClock(), history_minutes=history)
+            moves.recover()
+            for model in MODELS:
+                moves.reconcile(model)
+    except BgpdriftError as error:
+        logs.get_logger().warning("model.recovery_failed", reason=str(error))
 
 
 if __name__ == "__main__":
