@@ -1,7 +1,6 @@
 """Training of any of the three models: fit on clean windows, and calibrate on scores of minutes the fit had not seen.
 
-Calibration is cross-fitted: the span is cut into contiguous blocks, and each block is scored by a model fitted on the
-others. A model's scores of its own training minutes are flattering, and would make an alarm budget a wish. How a model is
+Calibration is cross-fitted: the span is cut into stretches, and each is scored by a model fitted without it. A model's scores of its own training minutes are flattering, and would make an alarm budget a wish. How a model is
 fitted the ``fit_<model>`` files decide; what a span holds, what the figures are held against and what is published,
 others.
 """
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bgpdrift.detectors.interface import EXCLUDED, Detector, FloatArray, ModelContent, WindowFrame
+from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.errors import InputError, NotEnoughDataError
 from bgpdrift.models.artifact import Artifact, with_self_test
@@ -23,6 +23,9 @@ from bgpdrift.verdicts.calibration import Calibration, extremal_index
 Progress = Callable[[str, float], None]
 FOLDS: Mapping[str, int] = {"heuristic": 4, "isolation_forest": 3, "lstm": 2}
 """Blocks of the cross-fitting. The LSTM takes long to fit; two halves are the least that sees nothing twice."""
+WHOLE_DAYS_S = 1.9 * 86_400
+"""A span from which on folds are whole stretches of it."""
+SHORT_BLOCKS = 12
 LEAST_CALIBRATION = 500
 SELF_TEST_ROWS = 4
 """Windows of the self-test, after the history they need."""
@@ -102,7 +105,7 @@ def train(
             partial = build(fit([_without(frame, fold, folds) for frame in given], seed=seed))
         except NotEnoughDataError:
             continue
-        found += [clean_scores(partial, _only(frame, fold, folds)) for frame in given]
+        found += [part for frame in given for part in _held_scores(partial, replace(frame, first=0), fold, folds)]
     scores = np.concatenate(found) if found else np.zeros(0)
     progress("calibrate", 1.0)
     if len(scores) < LEAST_CALIBRATION:
@@ -110,7 +113,7 @@ def train(
     return Trained(
         content=content,
         detector=build(content),
-        calibration=Calibration.fit(scores, extremal_index([part for part in found if len(part)])),
+        calibration=Calibration.fit(scores, extremal_index(found)),
         clean_scores=scores,
         train_rows=sum(int(frame.clean.sum()) for frame in given),
         calibration_rows=len(scores),
@@ -180,25 +183,27 @@ def self_test_frame(detector: Detector, frames: Sequence[WindowFrame]) -> Window
     raise NotEnoughDataError(f"{detector.name}: no group with {SELF_TEST_ROWS} clean windows for a self-test")
 
 
-def clean_scores(detector: Detector, frame: WindowFrame) -> FloatArray:
-    """Scores of the clean windows on which the detector has an opinion."""
-    scores = detector.score(frame)
-    spoken = np.array([not reason for reason in scores.abstained], bool)
-    return scores.score[spoken & frame.clean[frame.first :]]
+def _held(frame: WindowFrame, fold: int, folds: int) -> BoolArray:
+    """Rows of a fold: a stretch of the span, as long as can be, so that days differ in it as days to come will.
 
-
-def _block(frame: WindowFrame, fold: int, folds: int) -> tuple[int, int]:
-    return round(len(frame) * fold / folds), round(len(frame) * (fold + 1) / folds)
+    A span of less than two days would be cut into times of day, and a model that has not seen the night calls it unusual.
+    There the folds are short blocks dealt out in turn, and the calibration knows nothing of how days differ.
+    """
+    since = frame.window_start - frame.window_start[0]
+    blocks = folds if since[-1] >= WHOLE_DAYS_S else SHORT_BLOCKS
+    return np.asarray((since * blocks // (since[-1] + 60)) % folds == fold)
 
 
 def _without(frame: WindowFrame, fold: int, folds: int) -> WindowFrame:
-    begin, end = _block(frame, fold, folds)
-    excluded = frame.mark(EXCLUDED).astype(np.float64)
-    excluded[begin:end] = 1.0
-    return replace(frame, quality={**frame.quality, EXCLUDED: excluded})
+    excluded = frame.mark(EXCLUDED) | _held(frame, fold, folds)
+    return replace(frame, quality={**frame.quality, EXCLUDED: excluded.astype(np.float64)})
 
 
-def _only(frame: WindowFrame, fold: int, folds: int) -> WindowFrame:
-    """A block to score, with what lies before it as history."""
-    begin, end = _block(frame, fold, folds)
-    return frame.rows(0, end, begin)
+def _held_scores(detector: Detector, frame: WindowFrame, fold: int, folds: int) -> list[FloatArray]:
+    """Scores of the clean windows of a fold on which the detector has an opinion, block by block."""
+    held = np.flatnonzero(_held(frame, fold, folds))
+    scores = detector.score(frame)
+    usable = np.array([not reason for reason in scores.abstained], bool) & frame.clean[frame.first :]
+    blocks = np.split(held, np.flatnonzero(np.diff(held) > 1) + 1) if len(held) else []
+    found = [scores.score[block[usable[block]]] for block in blocks]
+    return [part for part in found if len(part)]
