@@ -1,8 +1,8 @@
 """Training of any of the three models: fit on clean windows, and calibrate on scores of minutes the fit had not seen.
 
-Calibration is cross-fitted: the span is cut into stretches, and each is scored by a model fitted without it. A model's scores of its own training minutes are flattering, and would make an alarm budget a wish. How a model is
-fitted the ``fit_<model>`` files decide; what a span holds, what the figures are held against and what is published,
-others.
+Calibration is cross-fitted: the span is cut into stretches, and each is scored by a model fitted without it. A model's
+scores of its own training minutes are flattering, and would make an alarm budget a wish. How a model is fitted the
+``fit_<model>`` files decide; what a span holds, what the figures are held against and what is published, others.
 """
 
 import importlib
@@ -93,6 +93,7 @@ def train(
         raise InputError(f"no model {model!r}; there are {', '.join(FOLDS)}")
     fit = importlib.import_module(f"retrainers.fit_{model}").fit
     build = builder(model, history_minutes)
+    assert build is not None  # every model in FOLDS has a detector
     given = [frame for frame in frames if frame.clean.any()]
     if not given:
         raise NotEnoughDataError(f"{model}: no clean window to learn from")

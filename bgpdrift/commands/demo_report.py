@@ -16,6 +16,8 @@ def show(report: Report, svg: Path | None = None) -> None:
     console.print(_incidents(report))
     for summary in report.false_incidents:
         console.print(f"  false: {summary}", markup=False)
+    if report.models:
+        console.print(_models(report))
     console.print(_figures(report))
     for problem in report.problems:
         console.print(f"problem: {problem}", markup=False)
@@ -41,6 +43,22 @@ def _incidents(report: Report) -> Table:
         lasted = f"{(finding.end - finding.start) / 60:.0f} min"
         after = "-" if finding.delay_s is None else f"{finding.delay_s / 60:.0f} min"
         table.add_row(finding.kind, began, lasted, finding.found_as if finding.found else "NOT FOUND", after)
+    return table
+
+
+def _models(report: Report) -> Table:
+    table = Table(title="What was trained on the history, and had a say after it", title_justify="left")
+    for column in ("model", "version"):
+        table.add_column(column)
+    for column in ("learned from", "took", "had a say in", "alarmed in"):
+        table.add_column(column, justify="right")
+    for model in report.models:
+        if model.exit_code:
+            table.add_row(model.model, "-", f"exit {model.exit_code}", f"{model.seconds:.0f} s", model.outcome, "")
+            continue
+        share = f"{100 * model.votes / max(model.verdicts, 1):.1f} %"
+        windows = f"{model.windows:,} windows"
+        table.add_row(model.model, model.version, windows, f"{model.seconds:.0f} s", share, f"{model.alarms} min")
     return table
 
 

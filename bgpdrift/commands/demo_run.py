@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from bgpdrift.commands import demo_training
+from bgpdrift.commands.demo_training import TrainedModel
 from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.store import Store, open_store
 from bgpdrift.store.schema import feature_windows, verdicts
@@ -25,6 +27,8 @@ MARKER = ".bgpdrift-demo"
 EARLY_S, TAIL_S = 120, 1800
 """An incident belongs to a true one if it began this long before it at most, or this long after its end: what a worm or a
 leak leaves behind (paths settling, routes coming back) is part of it."""
+UNFINISHED_S = 180
+"""The last minutes of a recording are never closed by a later one, and are not judged."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,15 @@ class Report:
     findings: tuple[Finding, ...]
     false_incidents: tuple[str, ...]
     memory: Mapping[str, int]  # bytes resident, by service
+    models: tuple[TrainedModel, ...] = ()
     problems: tuple[str, ...] = field(default=())
 
     @property
     def passed(self) -> bool:
         """Whether nothing is missing and everything was found."""
-        return not (self.problems or self.missing or self.doubled) and all(finding.found for finding in self.findings)
+        found = all(finding.found for finding in self.findings)
+        trained = all(model.passed for model in self.models)
+        return not (self.problems or self.missing or self.doubled) and found and trained
 
 
 def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
@@ -78,29 +85,57 @@ def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
     _prepare(folder)
     truth_file = folder / "truth.json"
     began = time.monotonic()
-    with _feed(folder, scenario, truth_file) as url:
+    with _feed(folder, scenario, truth_file) as (feed, url):
         environment = {
             **os.environ,
             "BGPDRIFT_DATA_DIR": str(folder / "data"),
             "BGPDRIFT_FEED__URL": url,
             "BGPDRIFT_FEED__CLIENT": "demo",
-            # The recording ends; nobody should wait 45 s for its last minute.
-            "BGPDRIFT_WINDOWS__IDLE_CLOSE_S": "3",
+            # The feed is held while the models train: neither a lost server nor quiet minutes that should be closed.
+            "BGPDRIFT_FEED__SILENCE_S": str(limit_s),
+            "BGPDRIFT_WINDOWS__IDLE_CLOSE_S": str(limit_s),
         }
         environment.pop("BGPDRIFT_CONFIG", None)
         with _services(folder, environment):
             truth = json.loads(truth_file.read_text())
             store = open_store(f"sqlite:///{folder / 'data' / 'bgpdrift.sqlite3'}")
             try:
+                models, since = _train(store, feed, truth, environment, began + limit_s)
                 done = _wait(store, truth, began + limit_s)
                 memory = _memory(environment)
                 report = judge(store, truth, folder / "data", time.monotonic() - began, memory)
+                models = demo_training.heard(store, models, since, int(truth["end"]))
             finally:
                 store.close()
     problems: tuple[str, ...] = () if done else (f"not finished within {limit_s:.0f} s",)
     left = _still_running(folder)
     problems += (f"processes left after stop: {left}",) if left else ()
-    return Report(**{**report.__dict__, "problems": problems})
+    return Report(**{**report.__dict__, "models": tuple(models), "problems": problems})
+
+
+def _train(
+    store: Store,
+    feed: "subprocess.Popen[bytes]",
+    truth: Mapping[str, Any],
+    environment: Mapping[str, str],
+    until: float,
+) -> tuple[list[TrainedModel], int]:
+    """Train on the first day; the models, and the event time from which all of them are in force."""
+    start = int(truth["start"])
+    if int(truth["end"]) - start < (demo_training.HISTORY_H + 1) * 3600:
+        return [], start  # too short a scenario to learn from: the rules speak alone
+    print(f"gathering {demo_training.HISTORY_H} h of history to learn from", flush=True)
+    if not demo_training.wait_for_history(store, start, until):
+        return [], start
+    with demo_training.held(feed):
+        demo_training.wait_for_verdicts(store, time.monotonic() + 10.0)
+        print("training the three models; the feed is held meanwhile", flush=True)
+        models = demo_training.train_all(environment)
+        since = int(store.newest(feature_windows) or start) + 60
+    for model in models:
+        how = "in force" if model.exit_code == 0 else f"NOT in force, exit {model.exit_code}"
+        print(f"  {model.model} {model.version}: {how} after {model.seconds:.0f} s", flush=True)
+    return models, since
 
 
 def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, memory: Mapping[str, int]) -> Report:
@@ -109,7 +144,9 @@ def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, me
     collectors = list(truth["scenario"]["collectors"])
     rows = store.windows_between(start, end)
     keys = [(row["collector"], row["window_start"]) for row in rows if not row["peer"]]
-    expected = {(name, minute) for name in collectors for minute in range(start // 60 * 60, end // 60 * 60, 60)}
+    last = _last_minute(truth)
+    keys = [key for key in keys if key[1] <= last]
+    expected = {(name, minute) for name in collectors for minute in range(start // 60 * 60, last + 60, 60)}
     found = store.incidents_between(start - 86_400, end + 86_400)
     incidents = [incident for incident in found if incident["merged_into"] is None]
     findings = tuple(_find(item, incidents) for item in truth["incidents"])
@@ -133,6 +170,10 @@ def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, me
         false_incidents=false,
         memory=memory,
     )
+
+
+def _last_minute(truth: Mapping[str, Any]) -> int:
+    return (int(truth["end"]) - UNFINISHED_S) // 60 * 60
 
 
 def _find(item: Mapping[str, Any], incidents: list[Any]) -> Finding:
@@ -162,14 +203,14 @@ def _prepare(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _feed(folder: Path, scenario: str, truth: Path) -> Iterator[str]:
+def _feed(folder: Path, scenario: str, truth: Path) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
     command = [sys.executable, "-m", "bgpdrift.cli", "simulate", "--scenario", scenario, "--truth", str(truth)]
     command += ["--listen", "127.0.0.1:0", "--speed", "max"]
     with (folder / "feed.log").open("wb") as log:
         feed = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, start_new_session=True)  # noqa: S603
         assert feed.stdout is not None
         try:
-            yield _address(feed.stdout, folder)
+            yield feed, _address(feed.stdout, folder)
         finally:
             feed.send_signal(signal.SIGTERM)
             try:
@@ -210,7 +251,7 @@ def _wait(store: Store, truth: Mapping[str, Any], deadline: float) -> bool:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    start, last = int(truth["start"]), int(truth["end"]) // 60 * 60 - 60
+    start, last = int(truth["start"]), _last_minute(truth)
     hours = (last - start) / 3600
     console = Console()
     columns = (TextColumn("simulated time"), BarColumn(), TextColumn("{task.completed:.1f} of {task.total:.1f} h"))
@@ -226,7 +267,7 @@ def _wait(store: Store, truth: Mapping[str, Any], deadline: float) -> bool:
                 console.print(f"simulated {done:.1f} of {hours:.1f} h")
             cursor = store.read_cursor("correlation_engine")
             if newest >= last and cursor is not None and cursor.position >= (store.newest_id(verdicts) or 0):
-                return store.newest(feature_windows) == last
+                return True
             time.sleep(0.5)
     return False
 
