@@ -3,6 +3,7 @@
 Decides how rows are written: checked first, then in one transaction, by key, so that doing it twice changes nothing.
 """
 
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,6 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 
 from bgpdrift.clock import Clock, SystemClock
@@ -140,7 +140,9 @@ class Database:
 def _upsert_statement(dialect: str, table: Table, key: tuple[str, ...], keep: tuple[str, ...]) -> Executable:
     if dialect not in {"sqlite", "postgresql"}:
         raise StoreError(f"expected SQLite or PostgreSQL, found {dialect}")
-    insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    # Only the dialect in use is loaded: PostgreSQL's costs every process that never speaks it a tenth of a second.
+    insert = importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
     names = [column.name for column in table.columns if column.name not in (*key, *keep, "id")]
     overwritten = {name: insert.excluded[name] for name in names}
-    return insert.on_conflict_do_update(index_elements=list(key), set_=overwritten)
+    statement: Executable = insert.on_conflict_do_update(index_elements=list(key), set_=overwritten)
+    return statement
