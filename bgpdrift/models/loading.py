@@ -6,13 +6,11 @@ finished, then refused once, with its reason, and set aside; it is not tried aga
 force goes on. When to look, and on which thread, is `bgpdrift.models.takeover`'s.
 """
 
-import importlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.detectors.interface import Detector, ModelContent
@@ -29,11 +27,6 @@ SetAside = Callable[[Path, str, Identity, str, float], Path | None]
 SETTLE_S = 1.0
 """A bad file may be one that is still being copied: it is judged when it stayed the same for this long."""
 ASIDE_TRIES = 30
-_DETECTORS = {
-    "heuristic": ("bgpdrift.detectors.heuristic", "Heuristic"),
-    "isolation_forest": ("bgpdrift.detectors.isolation_forest", "IsolationForest"),
-    "lstm": ("bgpdrift.detectors.lstm", "Lstm"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +86,31 @@ class Look:
     notice: str = ""
 
 
-def builder(model: str, history_minutes: int) -> Build | None:
-    """How to build a model's detector in this version of the program; None if it cannot.
+def builder(model: str, history_minutes: int) -> Build:
+    """How to build a model's detector; one of another name builds nothing and says so with an `ArtifactError`.
 
     Only that detector's code is imported: eight services must fit a small machine.
     """
-    if model not in _DETECTORS:
-        return None
-    module, name = _DETECTORS[model]
-    try:
-        detector: Any = getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError:
-        return None
-    from_content: Callable[..., Detector] = detector.from_content
     if model == "heuristic":
-        return lambda content: from_content(content, history_minutes)
-    return from_content
+        from bgpdrift.detectors.heuristic import Heuristic
+
+        return lambda content: Heuristic.from_content(content, history_minutes)
+    if model == "isolation_forest":
+        from bgpdrift.detectors.isolation_forest import IsolationForest
+
+        return IsolationForest.from_content
+    if model == "lstm":
+        from bgpdrift.detectors.lstm import Lstm
+
+        return Lstm.from_content
+    return _cannot(model)
+
+
+def _cannot(model: str) -> Build:
+    def build(content: ModelContent) -> Detector:
+        raise ArtifactError(f"{content.model}: this version of the program has no detector {model}")
+
+    return build
 
 
 def default_bytes(model: str) -> bytes | None:
@@ -142,7 +144,7 @@ class ModelSource:
         self,
         folder: Path,
         model: str,
-        build: Build | None,
+        build: Build,
         clock: Clock | None = None,
         aside: SetAside = set_aside,
     ) -> None:
@@ -185,7 +187,7 @@ class ModelSource:
             if self._holding and not first:
                 notice = f"{self._path.name} is gone"
         elif identity != self._judged and not self._is_settling(identity):
-            loaded, notice = self._try_current(now, refused)
+            loaded, notice = self._try_current(now)
         self._try_aside(refused)
         if loaded is None and not self._holding and (first or refused):
             loaded = self._fall_back(refused)
@@ -204,11 +206,9 @@ class ModelSource:
     def _is_settling(self, identity: Identity) -> bool:
         return self._suspect is not None and self._suspect[0] == identity and self.settles_in_s > 0.0
 
-    def _try_current(self, now: float, refused: list[Refusal]) -> tuple[LoadedModel | None, str]:
+    def _try_current(self, now: float) -> tuple[LoadedModel | None, str]:
         identity = identity_at(self._path)
         try:
-            if self._build is None:
-                raise ArtifactError(f"{self._model}: this version of the program cannot run one")
             begun = self._clock.monotonic()
             file = artifacts.read_once(self._path)
             identity = file.identity
@@ -218,13 +218,11 @@ class ModelSource:
             return None, f"{self._path.name} cannot be read: {error.strerror}"
         except Exception as error:
             reason = _reason(error, self._path.name)
-            if self._build is not None and (self._suspect is None or self._suspect[0] != identity):
+            if self._suspect is None or self._suspect[0] != identity:
                 self._suspect = (identity, now) if identity else None
                 return None, f"{reason} (looked at again in {SETTLE_S:.0f} s)"
             self._judged, self._suspect = identity, None
-            if self._build is None or identity is None:
-                refused.append(Refusal(self._path.name, reason))
-            else:
+            if identity is not None:
                 self._aside = (identity, reason, 0)
             return None, ""
         self._judged, self._suspect, self._aside = identity, None, None
@@ -253,12 +251,12 @@ class ModelSource:
 
     def _fall_back(self, refused: list[Refusal]) -> LoadedModel | None:
         # A model in force is only ever replaced by a current file; backups and the default are for when there is none.
-        for path in backup_paths(self._folder, self._model) if self._build else ():
+        for path in backup_paths(self._folder, self._model):
             try:
                 return self._verified(artifacts.read_once(path).raw, path.name)
             except Exception as error:
                 refused.append(Refusal(path.name, _reason(error, path.name)))
-        raw = default_bytes(self._model) if self._build else None
+        raw = default_bytes(self._model)
         if raw is None:
             return None
         name = f"packaged default of {self._model}"
@@ -269,7 +267,6 @@ class ModelSource:
             return None
 
     def _verified(self, raw: bytes, source: str) -> LoadedModel:
-        assert self._build is not None
         artifact = artifacts.from_bytes(raw, source, self._model)
         if artifact.digest in self._bad_digests:
             raise ArtifactError(f"{source}: {self._bad_digests[artifact.digest]}")

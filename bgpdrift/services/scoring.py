@@ -27,6 +27,7 @@ RECORD_VERSION_AFTER_S = 5.0
 """Whoever published a version records it; we only add one that came by hand, once they had their time."""
 WINDOWS_A_STEP = 256
 """Bounds a step whatever the batch in the settings: the watchdog must hear from us, and memory stay small."""
+FIRST_BATCH_SHARE = 4
 SWITCH_INTERVAL_S = 0.001
 """How long scoring keeps the interpreter when another thread has a model to load; Python's default is 5 ms a turn."""
 _RULE_BASED = "heuristic"
@@ -84,7 +85,9 @@ class ScoringService:
             self._record()
             self._wait_for_model()
             return False
-        begun, limit = self._clock.monotonic(), self._batch.windows
+        # The first batch of a new model is a short one: what it says is seen soon, and little is done twice if it fails.
+        limit = max(1, self._batch.windows // FIRST_BATCH_SHARE) if self._unproven else self._batch.windows
+        begun = self._clock.monotonic()
         windows = self._store.windows_after_as(_READ, self._position, limit)
         if not windows:
             self._record()
@@ -96,7 +99,8 @@ class ScoringService:
             self._write(rows, int(windows[-1][0]))
         finally:
             self._histories.forget()
-        self._batch.took(len(windows), self._clock.monotonic() - begun)
+        if limit == self._batch.windows:
+            self._batch.took(len(windows), self._clock.monotonic() - begun)
         self._record()
         return len(windows) == limit
 
@@ -225,8 +229,9 @@ class ScoringService:
         if self._unproven:
             self._unproven, self._previous = False, None  # the old model goes with its last batch
             if self._events and loaded.changed_at is not None and "change_to_taken_ms" in self._events[-1][2]:
-                waited_ms = 1e3 * (self._clock.now() - loaded.changed_at)
-                self._events[-1][2]["change_to_first_score_ms"] = round(waited_ms, 3)
+                now = self._clock.now()
+                waited_ms = round(1e3 * (now - loaded.changed_at), 3)
+                self._events[-1][2].update(change_to_first_score_ms=waited_ms, first_score_at=now)
 
     def _details(self, loaded: LoadedModel) -> dict[str, Any]:
         details = {"state": "scoring", "model_version": loaded.version}

@@ -1,9 +1,10 @@
 """Queries other parts asked for; add yours as a method at the END of the class, with a contract test."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Select, Table, bindparam, func, select
 
 from bgpdrift.store.database import Database
 from bgpdrift.store.schema import feature_windows, incidents
@@ -60,7 +61,14 @@ class ExtraQueries(Database):
 
     def windows_after_as(self, names: Sequence[str], row_id: int, limit: int) -> list[tuple[Any, ...]]:
         """Read some columns of the next windows by id, at most ``limit``, as plain tuples: what a detector does all day."""
-        table = feature_windows
-        query = select(*(table.c[name] for name in names)).where(table.c.id > row_id)
+        query, given = _windows_after(tuple(names)), {"row_id": row_id, "most": limit}
         with self.reading() as connection:
-            return [tuple(row) for row in connection.execute(query.order_by(table.c.id).limit(limit))]
+            return [tuple(row) for row in connection.execute(query, given)]
+
+
+@cache
+def _windows_after(names: tuple[str, ...]) -> Select[Any]:
+    # Made once: of a statement with seventy columns the making costs more than the reading of a few rows.
+    table = feature_windows
+    query = select(*(table.c[name] for name in names)).where(table.c.id > bindparam("row_id"))
+    return query.order_by(table.c.id).limit(bindparam("most"))

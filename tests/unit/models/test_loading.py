@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bgpdrift.clock import FakeClock
-from bgpdrift.errors import TransientError
+from bgpdrift.errors import ArtifactError, TransientError
 from bgpdrift.models.artifact import from_bytes, to_bytes
 from bgpdrift.models.loading import SETTLE_S, Look, ModelSource, builder, default_bytes, publish_default
 from bgpdrift.models.publication import current_path
@@ -350,13 +350,9 @@ def test_a_first_model_that_fails_on_live_windows_gives_way_to_a_backup(shelf: S
     assert len(look.refused) == 1
 
 
-def test_a_detector_this_program_has_not_got_waits_and_says_why_its_file_is_not_used(tmp_path: Path) -> None:
-    source = ModelSource(tmp_path, "oracle", builder("oracle", 360))
-    assert source.look() == source.look()
-    (tmp_path / "oracle.safetensors").write_bytes(b"x")
-    assert "cannot run" in str(source.look().refused[0])
-    assert source.look().refused == ()
-    assert (tmp_path / "oracle.safetensors").exists()
+def test_a_model_this_program_has_no_detector_for_is_refused_by_that_name(artifact) -> None:
+    with pytest.raises(ArtifactError, match="has no detector oracle"):
+        builder("oracle", 360)(artifact.content)
 
 
 def test_the_default_says_what_it_was_learned_from() -> None:
