@@ -254,7 +254,7 @@ class RetrainSettings(Section, frozen=True, kw_only=True):
     ] = 3.0
     max_drift: Annotated[
         float, _f("largest PSI between the candidate's scores in training and on held-out windows", gt=0)
-    ] = 0.5
+    ] = 1.0
     min_labelled_windows: Annotated[
         int, _f("labelled windows from which on labels judge; below, injected anomalies stand in for them", ge=1)
     ] = 60

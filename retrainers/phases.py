@@ -36,6 +36,7 @@ from retrainers.training import Trained, to_artifact, train
 
 PHASES = ("read", "fit", "calibrate", "evaluate", "gate", "stage", "publish")
 Say = Callable[[Mapping[str, Any]], None]
+Train = Callable[..., Trained]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ class Run:
         Told every phase when it is done, and how far a long one is.
     guard : callable
         Raises if the request was taken from us; asked just before anything comes into force.
+    train : callable
+        `retrainers.training.train`.
     """
 
     def __init__(
@@ -124,7 +127,9 @@ class Run:
         options: Options,
         say: Say,
         guard: Callable[[], None] = lambda: None,
+        train: Train = train,
     ) -> None:
+        self._train_model = train
         self._settings, self._store, self._clock, self._model = settings, store, clock, model
         self._options, self._say, self._guard = options, say, guard
         self._folder = settings.artifacts_path
@@ -208,7 +213,7 @@ class Run:
             self._progress(at, share)
 
         history = self._settings.detectors.history_minutes
-        trained = train(
+        trained = self._train_model(
             self._model, span.teaching(), seed=self._options.seed, progress=progress, history_minutes=history
         )
         figures = {"train_rows": trained.train_rows, "calibration_rows": trained.calibration_rows}

@@ -5,7 +5,7 @@ limits, then gives both back and says how it ended. Decides what an end means; t
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,8 +41,15 @@ class Asked:
     from_flag: bool = False
 
 
-def program(model: str) -> Callable[[], None]:
-    """Make the entry point of one model's retrainer."""
+def _work(*arguments: Any) -> int:
+    """Do `retrainers.worker.work`, which imports everything large, in the worker."""
+    from retrainers.worker import work
+
+    return work(*arguments)
+
+
+def program(model: str, work: Callable[..., int] = _work) -> click.Command:
+    """Make the entry point of one model's retrainer; tests hand over another ``work``."""
 
     @click.command(f"retrain_{model}", context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
     @click.option(
@@ -58,7 +65,7 @@ def program(model: str) -> Callable[[], None]:
         asked = Asked(**options)
         if asked.dry_run and (asked.from_flag or asked.candidate_only):
             raise click.UsageError("--dry-run writes nothing: neither --from-flag nor --candidate-only goes with it")
-        sys.exit(run(model, asked))
+        sys.exit(run(model, asked, work))
 
     command.help = (
         f"Train the {model} model on the newest days in the store, judge it beside the active one, and publish it if it "
@@ -67,12 +74,12 @@ def program(model: str) -> Callable[[], None]:
     return command
 
 
-def run(model: str, asked: Asked, work: "Callable[[Say], int] | None" = None, limits: "Limits | None" = None) -> int:
-    """Run once; the exit code. Tests hand over another ``work`` and other limits."""
+def run(model: str, asked: Asked, work: Callable[..., int] = _work) -> int:
+    """Run once; the exit code."""
     from bgpdrift import settings as all_settings
     from bgpdrift.clock import SystemClock
     from bgpdrift.errors import AlreadyRunningError, BgpdriftError, SettingsError
-    from retrainers.limits import StopRequest
+    from retrainers.limits import Limits, StopRequest
     from retrainers.reporting import report_for
     from retrainers.run_lock import RunLock
 
@@ -93,9 +100,11 @@ def run(model: str, asked: Asked, work: "Callable[[Say], int] | None" = None, li
         claim = _claim(settings.artifacts_path, model) if asked.from_flag else None
         if asked.from_flag and claim is None:
             return end(Exit.USAGE, "no_flag", f"no flag of {model} lies in {settings.artifacts_path}")
-        work = work or partial(_work, settings, model, _options(asked, settings, claim), claim, sys.stdout.isatty())
-        ended, heard = _supervised(work, limits or _limits(settings), report, stop, clock)
-        exit_code, outcome, reason = meaning(ended, heard, limits or _limits(settings))
+        limits = Limits(settings.retrain.time_limit_s, settings.retrain.memory_limit_bytes)
+        options, quiet = _options(asked, settings, claim), sys.stdout.isatty() and not asked.as_json
+        task = partial(work, settings, model, options, claim, quiet)
+        ended, heard = _supervised(task, limits, report, stop, clock)
+        exit_code, outcome, reason = meaning(ended, heard, limits)
         if ended.exit_code is None and not asked.dry_run:
             _tidy(settings, clock, exit_code, reason)
         if claim is not None:
@@ -144,14 +153,6 @@ def _supervised(
     return run_limited(work, limits, hear, stop, clock), heard
 
 
-def _work(
-    settings: "Settings", model: str, options: Mapping[str, Any], claim: "Claim | None", quiet: bool, say: "Say"
-) -> int:
-    from retrainers.worker import work
-
-    return work(settings, model, options, claim, quiet, say)
-
-
 def _options(asked: Asked, settings: "Settings", claim: "Claim | None") -> dict[str, Any]:
     import msgspec
 
@@ -164,12 +165,6 @@ def _options(asked: Asked, settings: "Settings", claim: "Claim | None") -> dict[
         "seed": asked.seed,
         "reason": flag,
     }
-
-
-def _limits(settings: "Settings") -> "Limits":
-    from retrainers.limits import Limits
-
-    return Limits(settings.retrain.time_limit_s, settings.retrain.memory_limit_bytes)
 
 
 def _claim(folder: Path, model: str) -> "Claim | None":

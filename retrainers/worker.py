@@ -16,10 +16,19 @@ from bgpdrift.settings import Settings
 from bgpdrift.store import open_store
 from retrainers.exits import Exit
 from retrainers.limits import Say
-from retrainers.phases import Options, Run
+from retrainers.phases import Options, Run, Train
+from retrainers.training import train
 
 
-def work(settings: Settings, model: str, asked: Mapping[str, Any], claim: Claim | None, quiet: bool, say: Say) -> int:
+def work(
+    settings: Settings,
+    model: str,
+    asked: Mapping[str, Any],
+    claim: Claim | None,
+    quiet: bool,
+    say: Say,
+    train: Train = train,
+) -> int:
     """Train a model; the exit code.
 
     Parameters
@@ -36,6 +45,8 @@ def work(settings: Settings, model: str, asked: Mapping[str, Any], claim: Claim 
         Only warnings are logged: somebody looks at a progress bar.
     say : callable
         See `retrainers.limits`.
+    train : callable
+        `retrainers.training.train`.
     """
     logs.configure("warning" if quiet else settings.logs.level, settings.logs.form, service=f"retrain_{model}")
 
@@ -45,7 +56,7 @@ def work(settings: Settings, model: str, asked: Mapping[str, Any], claim: Claim 
 
     try:
         with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
-            result = Run(settings, store, SystemClock(), model, Options(**asked), say, guard)()
+            result = Run(settings, store, SystemClock(), model, Options(**asked), say, guard, train)()
     except BgpdriftError as error:
         say({"event": "retrain.result", "outcome": "failed", "reason": str(error)})
         return int(exit_of(error))

@@ -95,7 +95,7 @@ class GatePolicy:
     kind_tolerance: float = 0.4
     min_detection: float = 0.1
     max_alarms_per_day: float = 6.0
-    max_drift: float = 0.5
+    max_drift: float = 1.0
     force: bool = False
 
 

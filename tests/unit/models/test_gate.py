@@ -47,7 +47,7 @@ def test_an_equal_model_is_accepted_and_every_check_has_number_threshold_and_sen
         (replace(worse(injected={"burst": 0.1, "silence": 0.0}), active=None), ["injected_least"]),
         (worse(alarms_per_day=6.1), ["alarm_rate"]),
         (worse(alarms_per_day=float("nan")), ["alarm_rate"]),
-        (replace(EVIDENCE, drift_psi=0.51), ["drift"]),
+        (replace(EVIDENCE, drift_psi=1.01), ["drift"]),
     ],
 )
 def test_each_refusal_names_its_check(evidence, refused_by):
@@ -68,7 +68,7 @@ def test_each_refusal_names_its_check(evidence, refused_by):
         worse(injected={"burst": 0.8, "silence": 0.7}),
         worse(alarms_per_day=6.0),
         replace(EVIDENCE, train_rows=1_440),
-        replace(EVIDENCE, drift_psi=0.5),
+        replace(EVIDENCE, drift_psi=1.0),
         replace(EVIDENCE, active=None),
         replace(EVIDENCE, active=Judged()),
     ],
