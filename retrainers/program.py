@@ -108,7 +108,7 @@ def run(model: str, asked: Asked, work: Callable[..., int] = _work) -> int:
         if ended.exit_code is None and not asked.dry_run:
             _tidy(settings, clock, exit_code, reason)
         if claim is not None:
-            _give_up(settings.artifacts_path, claim, put_back=ended.because == "asked")
+            _give_up(settings.artifacts_path, claim, put_back=ended.because == "asked" and ended.exit_code is None)
         return end(exit_code, outcome, reason, **heard, peak_bytes=ended.peak_bytes)
     except AlreadyRunningError as error:
         return end(Exit.LOCKED, "locked", str(error))
@@ -125,7 +125,8 @@ def meaning(ended: "Ended", heard: dict[str, Any], limits: "Limits") -> tuple[in
     """Exit code, word and reason of an end; takes the worker's own word out of what was heard."""
     outcome, reason = str(heard.pop("outcome", "failed")), str(heard.pop("reason", ""))
     peak = f"{ended.peak_bytes / 2**20:,.0f} MiB"
-    match ended.because:
+    # One that came to its own end while it was being ended has done its work.
+    match ended.because if ended.exit_code is None else "":
         case "time":
             return Exit.TIMED_OUT, "timed_out", f"ran longer than {limits.seconds:g} s (retrain.time_limit_s)"
         case "memory":
@@ -135,7 +136,8 @@ def meaning(ended: "Ended", heard: dict[str, Any], limits: "Limits") -> tuple[in
             return 128 + ended.signal, "interrupted", f"asked to stop by signal {ended.signal}"
         case "died":
             return Exit.INTERNAL, "killed", f"killed by signal {ended.signal} at {peak}"
-    return ended.exit_code or 0, outcome, reason or ("see standard error" if ended.exit_code else "")
+    assert ended.exit_code is not None
+    return ended.exit_code, outcome, reason or ("see standard error" if ended.exit_code else "")
 
 
 def _supervised(

@@ -1,0 +1,135 @@
+"""What candidate and active model show on the held-out windows, with detectors whose every word is known."""
+
+import importlib.util
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bgpdrift.detectors.interface import EXCLUDED, Scores, WindowFrame
+from bgpdrift.models.injection import KINDS
+from bgpdrift.settings import Settings
+from bgpdrift.verdicts.calibration import Calibration
+from retrainers.comparison import Model, longest_history, prepare, show
+from retrainers.span import Interval, Span
+
+SETTINGS = Settings()
+
+
+@pytest.fixture(scope="module")
+def windows():
+    path = Path(__file__).parents[1] / "detectors" / "windows.py"
+    spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclass(frozen=True)
+class Loud:
+    """Scores a column as it is; has no opinion where ``mute`` says so."""
+
+    column: str = "withdrawn"
+    mute: bool = False
+    broken: bool = False
+    name: str = "lstm"
+    history_minutes: int = 60
+
+    def score(self, frame: WindowFrame) -> Scores:
+        score = frame.features[self.column][frame.first :].astype(float)
+        if self.broken:
+            score[:] = np.nan
+        nothing = tuple([] for _ in score)
+        return Scores(frame.to_score, score, tuple("warming" if self.mute else "" for _ in score), nothing, nothing)
+
+
+def model(detector: Loud, calm: np.ndarray) -> Model:
+    return Model("7", detector, Calibration.fit(calm))
+
+
+@pytest.fixture(scope="module")
+def span(windows) -> Span:
+    frame = windows.calm(3_000)
+    return Span(
+        (frame,), (), int(frame.window_start[0]), int(frame.window_start[-1]) + 60, int(frame.window_start[2_000])
+    )
+
+
+def calm_scores(span: Span) -> np.ndarray:
+    return span.frames[0].features["withdrawn"]
+
+
+def test_a_model_that_sees_only_withdrawals_finds_their_storms_and_no_hijack(span):
+    candidate = model(Loud(), calm_scores(span))
+    shown = show(candidate, prepare(span, 60, seed=1), SETTINGS)
+
+    assert set(shown.judged.injected) == set(KINDS)
+    assert shown.judged.injected["withdrawal_storm"] > 0.7
+    assert shown.judged.injected["hijack"] < 0.3
+    assert shown.auc_by_kind["withdrawal_storm"] > 0.95
+    assert len(shown.scores) == 1_000
+    assert shown.judged_by == "injected"
+    assert shown.judged.f1 is not None
+    assert shown.judged.alarms_per_day <= 6
+    assert shown.as_fields()["injected_mean"] == pytest.approx(np.mean(list(shown.judged.injected.values())), abs=1e-5)
+
+
+def test_one_that_is_silent_finds_nothing_and_disturbs_nobody(span):
+    shown = show(model(Loud(mute=True), calm_scores(span)), prepare(span, 60, seed=1), SETTINGS)
+
+    assert set(shown.judged.injected.values()) == {0.0}
+    assert shown.judged.alarms_per_day == 0
+    assert shown.abstained == 1_000
+    assert len(shown.scores) == 0
+
+
+def test_one_whose_scores_are_no_numbers_is_counted(span):
+    shown = show(model(Loud(broken=True), calm_scores(span)), prepare(span, 60, seed=1), SETTINGS)
+    assert shown.unusable == 1_000
+
+
+def test_windows_that_may_not_teach_do_not_judge_either(span):
+    excluded = np.zeros(3_000)
+    excluded[2_100:2_400] = 1.0
+    marked = replace(span.frames[0], quality=dict(span.frames[0].quality) | {EXCLUDED: excluded})
+    bench = prepare(replace(span, frames=(marked,)), 60, seed=1)
+    assert len(show(model(Loud(), calm_scores(span)), bench, SETTINGS).scores) == 700
+
+
+def test_labels_judge_once_there_are_enough_of_them(span, windows):
+    at = [int(start) for start in span.frames[0].window_start]
+    stormy = dict(span.frames[0].features)
+    stormy["withdrawn"] = stormy["withdrawn"].copy()
+    stormy["withdrawn"][1_000:1_040] = 5_000.0
+    stormy["withdrawn"][1_500:1_540] = 5_000.0
+    labels = (
+        Interval(at[1_000], at[1_040], frozenset(), "true_positive"),
+        Interval(at[1_500], at[1_540], frozenset(), "false_positive"),
+        Interval(at[1_700], at[1_720], frozenset({"rrc00"}), "missed"),
+        Interval(at[1_700], at[1_720], frozenset({"elsewhere"}), "missed"),
+    )
+    labelled = replace(span, frames=(replace(span.frames[0], features=stormy),), labels=labels)
+    bench = prepare(labelled, 60, seed=1)
+
+    shown = show(model(Loud(), calm_scores(span)), bench, SETTINGS)
+
+    assert bench.labelled_windows == 100
+    assert shown.judged_by == "labels"
+    assert shown.judged.classes == {"true_positive": 1.0, "false_positive": 0.0, "missed": 0.0}
+    assert shown.judged.accuracy == pytest.approx(0.4)
+    assert shown.judged.f1 == pytest.approx(80 / (80 + 20 + 40))
+
+
+def test_both_models_meet_the_same_anomalies(span):
+    bench = prepare(span, 60, seed=3)
+    again = prepare(span, 60, seed=3)
+    for one, two in zip(bench.injected, again.injected, strict=True):
+        assert (one.frame.features["announced"] == two.frame.features["announced"]).all()
+
+
+def test_the_history_is_that_of_the_most_demanding(span):
+    patient = Model("1", Loud(history_minutes=400), Calibration.fit(calm_scores(span)))
+    assert longest_history([patient, None, model(Loud(), calm_scores(span))]) == 400

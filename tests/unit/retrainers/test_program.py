@@ -1,0 +1,85 @@
+"""What the parent makes of how its worker ended, and what is printed."""
+
+import json
+
+import pytest
+
+from bgpdrift.errors import (
+    ArtifactError,
+    InputError,
+    NotEnoughDataError,
+    PublishRefusedError,
+    SettingsError,
+    StoreBusyError,
+)
+from retrainers.exits import Exit
+from retrainers.limits import Ended, Limits
+from retrainers.program import meaning
+from retrainers.reporting import WEIGHTS, JsonLines
+from retrainers.worker import exit_of
+
+LIMITS = Limits(seconds=60.0, memory_bytes=100 * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("ended", "expected"),
+    [
+        (Ended(None, "time", 15, 5, 61.0), (6, "timed_out", "ran longer than 60 s (retrain.time_limit_s)")),
+        (
+            Ended(None, "memory", 9, 200 * 2**20, 3.0),
+            (1, "out_of_memory", "held 200 MiB, at most 100 MiB (retrain.memory_limit_bytes) allowed"),
+        ),
+        (Ended(None, "asked", 15, 5, 3.0), (143, "interrupted", "asked to stop by signal 15")),
+        (Ended(None, "died", 9, 2**20, 3.0), (1, "killed", "killed by signal 9 at 1 MiB")),
+        (Ended(1, "", 0, 5, 3.0), (1, "failed", "see standard error")),
+    ],
+    ids=["time", "memory", "asked", "killed", "a bug"],
+)
+def test_an_end_without_a_word_of_the_worker(ended, expected):
+    assert meaning(ended, {}, LIMITS) == expected
+
+
+def test_the_workers_own_word_counts_where_it_had_one():
+    heard = {"outcome": "promoted", "reason": "every check passed", "version": "4"}
+    assert meaning(Ended(0, "", 0, 5, 3.0), heard, LIMITS) == (0, "promoted", "every check passed")
+    assert heard == {"version": "4"}
+
+
+def test_a_worker_that_had_done_its_work_when_its_time_ran_out_has_done_it():
+    """Asked to stop between its last word and its exit."""
+    assert meaning(Ended(0, "time", 0, 5, 60.0), {"outcome": "promoted", "reason": ""}, LIMITS)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NotEnoughDataError("x"), 4),
+        (SettingsError("x"), 2),
+        (InputError("x"), 2),
+        (PublishRefusedError("x"), 3),
+        (StoreBusyError("x"), 1),
+        (ArtifactError("x"), 1),
+    ],
+)
+def test_which_error_is_which_exit_code(error, code):
+    assert exit_of(error) == Exit(code)
+
+
+def test_json_lines_leave_out_progress_and_name_the_model(capsys):
+    report = JsonLines("lstm")
+    report.hear({"event": "retrain.progress", "phase": "fit", "share": 0.5})
+    report.hear({"event": "retrain.fit", "seconds": 1.5})
+    report.hear({"event": "retrain.result", "outcome": "promoted"})
+    report.finish({"outcome": "promoted"})
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        {"model": "lstm", "event": "retrain.fit", "seconds": 1.5},
+        {"model": "lstm", "event": "retrain.finished", "outcome": "promoted"},
+    ]
+
+
+def test_the_bar_knows_every_phase():
+    from retrainers.phases import PHASES
+
+    assert set(WEIGHTS) == set(PHASES)
+    assert sum(WEIGHTS.values()) == 100
