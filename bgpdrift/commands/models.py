@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-FIGURES = (("f1", "F1"), ("auc", "AUC"), ("injected", "found"), ("injected_mean", "found"), ("drift_psi", "PSI"))
+FIGURES = (("f1", "F1"), ("auc", "AUC"), ("injected_mean", "found"), ("drift_psi", "PSI"))
 
 
 @click.command("models", context_settings={"help_option_names": ["-h", "--help"]})

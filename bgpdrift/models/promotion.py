@@ -12,7 +12,7 @@ from typing import Any
 from bgpdrift.models.inventory import ModelFile, ModelFiles
 from bgpdrift.models.sidecars import drift_figures
 
-QUALITY = ("f1", "auc", "injected", "injected_mean")
+QUALITY = ("f1", "auc", "injected_mean")
 """Figures of an evaluation that are better when larger, in the order they count."""
 PAST = frozenset({"active", "settled", "retired", "rolled_back", "rejected"})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from bgpdrift.errors import TransientError
 from bgpdrift.models.artifact import Identity
 from bgpdrift.models.locking import RETRY_S, exclusive, publish_lock
-from bgpdrift.models.places import REJECTED
+from bgpdrift.models.places import REJECTED, STAGE_SUFFIX
 from bgpdrift.models.publication import reject
 
 
@@ -49,7 +49,7 @@ def set_aside(path: Path, model: str, identity: Identity, reason: str, now: floa
         if not _is_still(path, identity):
             return None
         # Somebody's plain `mv` knows no lock. A rename takes whatever lies there in one step; what was not meant goes back.
-        taken = folder / REJECTED / f".{path.name}.{os.getpid()}"
+        taken = folder / REJECTED / f".{path.name}.{os.getpid()}{STAGE_SUFFIX}"  # swept should we die here
         try:
             taken.parent.mkdir(parents=True, exist_ok=True)
             path.rename(taken)

@@ -6,6 +6,7 @@ to look for it `ModelFeed`'s. A new model takes over between two batches. One th
 taken back before anything of it was written: the model before it scores those same windows.
 """
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.errors import TransientError
+from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.loading import LoadedModel, Look, ModelSource, Refusal, builder, publish_default
+from bgpdrift.models.places import current_path
 from bgpdrift.models.takeover import ModelFeed, PolledModels, WatchedModels
 from bgpdrift.services.batch_size import BatchSize
 from bgpdrift.services.histories import COLUMNS, Group, Histories
@@ -58,7 +61,7 @@ class ScoringService:
     ) -> None:
         self._settings, self._store, self._clock = settings, store, clock
         self._model, self._service, self._log = model, service, logs.get_logger()
-        self._models = models or PolledModels(source_of(settings, model, clock), clock)
+        self._models = models or PolledModels(source_of(settings, model, clock, store), clock)
         self._loaded: LoadedModel | None = None
         self._previous: LoadedModel | None = None
         self._unproven = False
@@ -282,10 +285,16 @@ class ScoringService:
         )
 
 
-def source_of(settings: Settings, model: str, clock: Clock) -> ModelSource:
-    """Make the source of a detector's models; the packaged default is put in place where there is nothing."""
+def source_of(settings: Settings, model: str, clock: Clock, store: Store | None = None) -> ModelSource:
+    """Make the source of a detector's models; the packaged default is put in place, on record, where there is nothing."""
     if publish_default(settings.artifacts_path, model):
-        logs.get_logger().info("model.published", model=model, source="packaged default")
+        path, now = current_path(settings.artifacts_path, model), int(clock.now())
+        version = artifacts.read(path, model).version
+        logs.get_logger().info("model.published", model=model, version=version, source="packaged default")
+        event = {"model": model, "kind": "publish_default", "version": version, "promoted": True, "exit_code": 0}
+        if store is not None:
+            with contextlib.suppress(TransientError):  # its version is recorded when it is loaded
+                store.record_retrain_event({**event, "started_at": now, "finished_at": now, "artifact_path": str(path)})
     return ModelSource(settings.artifacts_path, model, builder(model, settings.detectors.history_minutes), clock)
 
 
@@ -295,7 +304,7 @@ def build_for(model: str, service: str) -> Any:
     def build(settings: Settings, clock: Clock) -> ScoringService:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         store = open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s)
-        models = WatchedModels(source_of(settings, model, clock), clock, settings.detectors.model_poll_s)
+        models = WatchedModels(source_of(settings, model, clock, store), clock, settings.detectors.model_poll_s)
         try:
             return ScoringService(settings, store, clock, model, service, models)
         except BaseException:

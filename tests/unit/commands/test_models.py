@@ -1,10 +1,12 @@
 """`bgpdrift models`, `promote` and `rollback`: what they do, and what they say when nothing is there."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import structlog
 from click.testing import CliRunner
 
 from bgpdrift.cli import cli
@@ -24,6 +26,13 @@ def bytes_of(version: str, **metrics: float) -> bytes:
     content = ModelContent(M, ("messages",), {"nothing": np.zeros(1)})
     training = {"from": 1_788_220_800, "to": 1_788_580_800, "rows": 123_456}
     return to_bytes(Artifact(content, version, 1_788_580_800, metrics=metrics, training=training))
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """What runs here sets up the log of a whole process, on a stream that is closed after the test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
