@@ -20,7 +20,7 @@ from bgpdrift.models.watching import FolderWatch, Observer, system_observer
 POLL_S = 1.0
 GIVE_WAY_S = 0.02
 """Longest pause a busy detector makes between two batches for a model that is being loaded."""
-JOIN_S = 5.0
+JOIN_S = 1.0
 
 
 class ModelFeed(Protocol):

@@ -15,7 +15,7 @@ from bgpdrift.clock import Clock
 
 RETRY_EVERY_S = 60.0
 """How often events are asked for again after the system refused: limits are raised while services run."""
-JOIN_S = 2.0
+JOIN_S = 0.5
 _TELLING = frozenset({"created", "modified", "moved", "closed", "attrib"})
 
 FolderIdentity = tuple[int, int]

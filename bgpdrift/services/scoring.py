@@ -198,6 +198,7 @@ class ScoringService:
         self._models.failed(loaded, reason, holding=previous is not None)
         self._loaded, self._previous, self._unproven = previous, None, False
         self._unrecorded = None
+        self._next_heartbeat = self._clock.monotonic() + HEARTBEAT_S  # time for a backup, before windows are given up
         return rows
 
     def _score(self, windows: Sequence[tuple[Any, ...]], loaded: LoadedModel) -> list[dict[str, Any]]:

@@ -240,6 +240,9 @@ def test_a_first_model_that_breaks_leaves_the_windows_to_the_next(start, store: 
     feed(store, 1)
     assert service.step()
     assert models.failures == [("1", False)]
+    assert not service.step()
+    cursor = store.read_cursor("lstm_detector")
+    assert cursor is None or cursor.position == 0
     models.looks.append(Look(replace(model("backup").loaded, identity=None)))
     run(service)
     assert scored(store) == [(1, "backup")]
