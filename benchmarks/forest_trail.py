@@ -17,10 +17,10 @@ from sklearn.ensemble import IsolationForest
 from bgpdrift.detectors.interface import FloatArray, WindowFrame
 from bgpdrift.detectors.isolation_forest import ranked, stretched
 from bgpdrift.detectors.prepared import Preparation
-from bgpdrift.detectors.signals import available
 from bgpdrift.features.labelled import read_labelled
 from bgpdrift.store.window_columns import FEATURE_NAMES
 from bgpdrift.verdicts.quality import roc_auc
+from retrainers.fit_isolation_forest import counts_of
 
 TRAIN = 2_880
 Inputs = Callable[[FloatArray, int], FloatArray]
@@ -47,7 +47,7 @@ def both_ways(z: FloatArray, signals: int) -> FloatArray:  # noqa: ARG001
 
 
 def dead_zone(z: FloatArray, signals: int) -> FloatArray:  # noqa: ARG001
-    """All time scales, stretched above, and below beyond two spreads."""
+    """All time scales, stretched above, and below beyond the dead zone."""
     return stretched(z)
 
 
@@ -78,7 +78,7 @@ def with_storm(frame: WindowFrame, names: tuple[str, ...]) -> tuple[WindowFrame,
 
 def areas(learn: WindowFrame, judge: WindowFrame, truth: FloatArray, inputs: Inputs) -> float:
     """Mean AUC over three seeds."""
-    counts = [signal for signal in available(learn.features) if signal.form == "count"]
+    counts = counts_of([learn])
     preparation = Preparation.fit([learn], counts)
     train, test = preparation.prepare(learn), preparation.prepare(judge)
     assert train is not None

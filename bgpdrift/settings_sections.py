@@ -167,7 +167,11 @@ class DetectorSettings(Section, frozen=True, kw_only=True):
     ] = 360
     model_poll_s: Annotated[
         float,
-        _f("how often a detector looks at its model file, beside the events that tell at once but may be lost", "s", gt=0),
+        _f(
+            "how often a detector looks at its model file, beside the events that tell at once but may be lost",
+            "s",
+            gt=0,
+        ),
     ] = 1.0
     false_alarms_per_day: Annotated[
         float, _f("alarm budget of one detector and collector: the threshold follows from it", "1/d", gt=0, le=1440)
@@ -181,8 +185,14 @@ class EnsembleSettings(Section, frozen=True, kw_only=True):
     weight_isolation_forest: Annotated[float, _f("weight of −log10 p of the isolation forest", ge=0, le=1)] = 0.30
     weight_heuristic: Annotated[float, _f("weight of −log10 p of the rules", ge=0, le=1)] = 0.30
     false_alarms_per_day: Annotated[
-        float, _f("alarm budget of the combined score, a collector", "1/d", gt=0, le=1440)
-    ] = 1.0
+        float,
+        _f(
+            "alarm budget of the combined score, a collector; that two must agree makes alarms rarer still",
+            "1/d",
+            gt=0,
+            le=1440,
+        ),
+    ] = 2.0
     debounce_k: Annotated[int, _f("a verdict is an anomaly when k of the last n minutes were", ge=1, le=60)] = 2
     debounce_n: Annotated[int, _f("see debounce_k", "min", ge=1, le=60)] = 3
     stale_s: Annotated[
@@ -222,7 +232,8 @@ class RetrainSettings(Section, frozen=True, kw_only=True):
 
     days: Annotated[int, _f("training span back from the newest window, event time", "d", ge=1, le=365)] = 7
     min_windows: Annotated[
-        int, _f("clean windows to learn from, below which nothing is trained; a day, so that every hour was seen", ge=200)
+        int,
+        _f("clean windows to learn from, below which nothing is trained; a day, so that every hour was seen", ge=200),
     ] = 1_440
     max_windows: Annotated[
         int, _f("windows read at most: peers are left out first, then the span is shortened; bounds memory", ge=1_000)

@@ -3,7 +3,7 @@
 scikit-learn trains it (`retrainers.fit_isolation_forest`); the score here is its ``-score_samples``, the 2^(−E(h)/c) of
 Liu, Ting and Zhou [1]_, equal to 1e-6. Two steps come before the cuts, both measured (docs/decisions/0005-forest.md):
 
-- Each prepared value is stretched: exponentially above usual, and below usual only beyond a dead zone of two spreads. Cuts
+- Each prepared value is stretched: exponentially above usual, and below usual only beyond a dead zone of three spreads. Cuts
   fall uniformly between the smallest and largest value of a node, so that the stretch decides what is easily cut off, and
   a quiet night is not.
 - Of each time scale the trees see the largest, the second largest and the smallest stretched value, whichever signals
@@ -27,7 +27,7 @@ from bgpdrift.detectors.splitting import joined, parts_of
 from bgpdrift.errors import ArtifactError
 
 NAME = "isolation_forest"
-DEAD_ZONE = 2.0
+DEAD_ZONE = 3.0
 """Spreads below usual that count as nothing: calm traffic falls to half every night, and a worm's aftermath is calm."""
 STRETCH_TOP = 6.0
 """Further from usual than this many spreads (beyond the dead zone) is all the same to the forest."""
@@ -44,7 +44,7 @@ def stretched(z: FloatArray) -> FloatArray:
 
     Examples
     --------
-    >>> stretched(np.array([-3.0, -1.0, 0.0, 1.0])).round(3)
+    >>> stretched(np.array([-4.0, -2.0, 0.0, 1.0])).round(3)
     array([-1.718,  0.   ,  0.   ,  1.718], dtype=float32)
     """
     above = np.expm1(np.clip(z, 0.0, STRETCH_TOP))
@@ -57,7 +57,7 @@ def ranked(z: FloatArray, signals: int) -> FloatArray:
 
     Examples
     --------
-    >>> ranked(np.array([[0.0, 1.0, -3.0, 2.0, 0.0, 0.0]]), signals=3).round(2)
+    >>> ranked(np.array([[0.0, 1.0, -4.0, 2.0, 0.0, 0.0]]), signals=3).round(2)
     array([[ 1.72,  0.  , -1.72,  6.39,  0.  ,  0.  ]], dtype=float32)
     """
     x = stretched(z).reshape(len(z), -1, signals)

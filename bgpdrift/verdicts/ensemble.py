@@ -50,7 +50,7 @@ class EnsemblePolicy:
     """Weights by detector, budgets of the ensemble and of a detector, debounce."""
 
     weights: Mapping[str, float]
-    false_alarms_per_day: float = 1.0
+    false_alarms_per_day: float = 2.0
     detector_false_alarms_per_day: float = 2.0
     debounce_k: int = 2
     debounce_n: int = 3
@@ -85,7 +85,7 @@ def decide(opinions: Mapping[str, Opinion], policy: EnsemblePolicy, peer_reset: 
     >>> policy = EnsemblePolicy({"lstm": 0.4, "isolation_forest": 0.3, "heuristic": 0.3})
     >>> calm = {"lstm": Opinion(abstained=WAITING), "isolation_forest": Opinion(abstained=WAITING)}
     >>> alone = Opinion(p_value=1e-4, is_alarm=True)
-    >>> decide({**calm, "heuristic": alone}, policy).exceeds  # 4.0 < 3.16 + 1
+    >>> decide({**calm, "heuristic": Opinion(p_value=1e-3, is_alarm=True)}, policy).exceeds  # 3.0 < 2.86 + 1
     False
     >>> decide({**calm, "heuristic": alone, "lstm": alone}, policy).exceeds
     True
