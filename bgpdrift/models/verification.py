@@ -5,12 +5,13 @@ runs it with the readers' own code; what it does to itself stops there.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bgpdrift.errors import ArtifactError, DigestMismatchError, TransientError
+from bgpdrift.errors import ArtifactError, BgpdriftError, DigestMismatchError, TransientError
 
 Verify = Callable[[Path, str, int], None]
 """How a file is tried: file, model, history minutes; as `verify_file` does it."""
@@ -49,14 +50,40 @@ def verify_file(path: Path, model: str, history_minutes: int = DEFAULT_HISTORY_M
     except OSError as error:
         raise TransientError(f"{path.name}: cannot start a process to verify it: {error.strerror}") from error
     said = (child.stdout.strip() or child.stderr.strip()).splitlines()
-    reason = said[-1] if said else f"exit {child.returncode}"
-    if child.returncode == EXIT_GOOD:
-        return
-    if child.returncode == EXIT_DAMAGED:
-        raise DigestMismatchError(path.name, *reason.split()[-2:])
-    if child.returncode == EXIT_BAD:
-        raise ArtifactError(reason)
-    if child.returncode == EXIT_DISK or child.returncode == -9:
-        # Killed from outside, by a person or for want of memory: no word on the file.
-        raise TransientError(f"{path.name}: not verified: {reason}")
-    raise ArtifactError(f"{path.name}: the process that tried it ended with {child.returncode}: {reason}")
+    problem = explained(path.name, child.returncode, said[-1] if said else "")
+    if problem is not None:
+        raise problem
+
+
+def explained(name: str, code: int, said: str) -> BgpdriftError | None:
+    """Say what the end of the child means for the file it tried; None if it is good.
+
+    Parameters
+    ----------
+    name : str
+        The file.
+    code : int
+        Exit code, or the negative number of a signal.
+    said : str
+        The child's last line.
+
+    Examples
+    --------
+    >>> explained("lstm.safetensors", -signal.SIGXCPU, "")
+    ArtifactError('lstm.safetensors: tried for 30 s of processor time without coming to an end')
+    >>> explained("lstm.safetensors", -signal.SIGKILL, "")
+    TransientError('lstm.safetensors: not verified: the process was killed from outside')
+    """
+    if code == EXIT_GOOD:
+        return None
+    if code == EXIT_DAMAGED:
+        return DigestMismatchError(name, *said.split()[-2:])
+    if code == EXIT_BAD:
+        return ArtifactError(said)
+    if code == EXIT_DISK:
+        return TransientError(f"{name}: not verified: {said}")
+    if code == -signal.SIGKILL:  # by a person or for want of memory on the machine: no word on the file
+        return TransientError(f"{name}: not verified: the process was killed from outside")
+    if code == -signal.SIGXCPU:
+        return ArtifactError(f"{name}: tried for {CPU_LIMIT_S} s of processor time without coming to an end")
+    return ArtifactError(f"{name}: the process that tried it ended with {code}: {said or 'nothing said'}")

@@ -20,14 +20,9 @@ from bgpdrift.models.verification import (
 
 def main(arguments: list[str]) -> int:
     """Try a file; the exit code."""
-    for limit, most in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, CPU_LIMIT_S),
-        (resource.RLIMIT_AS, MEMORY_LIMIT_BYTES),
-    ):
-        hard = resource.getrlimit(limit)[1]
-        lowest = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(limit, (lowest, lowest))
+    _limit(resource.RLIMIT_CORE, 0, 0)
+    _limit(resource.RLIMIT_CPU, CPU_LIMIT_S, CPU_LIMIT_S + 5)  # first the signal that says why, then the one that must
+    _limit(resource.RLIMIT_AS, MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES)
     from pathlib import Path
 
     from bgpdrift.errors import ArtifactError, DigestMismatchError
@@ -54,6 +49,13 @@ def main(arguments: list[str]) -> int:
         print(f"{path.name}: needs more than {MEMORY_LIMIT_BYTES:,} bytes of memory")
         return EXIT_BAD
     return EXIT_GOOD
+
+
+def _limit(what: int, soft: int, hard: int) -> None:
+    present = resource.getrlimit(what)[1]
+    if present != resource.RLIM_INFINITY:
+        soft, hard = min(soft, present), min(hard, present)
+    resource.setrlimit(what, (soft, hard))
 
 
 if __name__ == "__main__":

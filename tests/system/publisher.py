@@ -2,7 +2,8 @@
 one process for each, so that a hundred of them cost one start. The answer is a line with the exit code of that process:
 0 done, 7 `TransientError`, 8 `PublishRefusedError`, 9 another error of ours, negative for a signal.
 
-An order names ``folder``, ``version``, ``expected``; ``step``, at which the process kills itself; ``real``, to have the
+An order names ``folder``, ``version``, ``expected``; ``step``, at which the process kills itself; ``pause``, where it stops
+and leaves its pid; ``real``, to have the
 candidate tried by the real child process instead of the same reader in this one; and ``calls`` times ``call``, made on
 files of no interest beforehand. A tracer that hits the 500th such call of every process then hits the (500 − calls)th of
 the publish.
@@ -53,6 +54,9 @@ def publish(raw: bytes, order: dict[str, str]) -> int:
     def at_step(reached: str) -> None:
         if order.get("step") == reached:
             os.kill(os.getpid(), signal.SIGKILL)
+        if order.get("pause") == reached:
+            Path(order["scratch"]).with_suffix(".pid").write_text(f"{os.getpid()}\n")
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     folder, version = Path(order["folder"]), order["version"]
     verify = verify_file if order.get("real") else trusting

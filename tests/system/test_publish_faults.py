@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import util
@@ -315,6 +317,25 @@ def test_of_two_publishers_at_once_one_wins_and_the_other_is_refused(
     assert len(backup_paths(folder, M)) == len(candidate_paths(folder, M)) == 1
 
 
+def test_a_publisher_that_hangs_keeps_others_out_until_it_is_dead(
+    base: Path, publish: Publishers, folder: Path
+) -> None:
+    note = base.parent / "scratch.pid"
+    note.unlink(missing_ok=True)
+    with Publishers(base) as hung:
+        hung.order(folder, "2", pause="guard")
+        give_up_at = time.monotonic() + 30
+        while not (note.exists() and note.read_text().endswith("\n")):
+            assert time.monotonic() < give_up_at
+            time.sleep(0.01)
+        assert publish(folder, "3") == 7, "busy"
+        assert put_right(folder) == []
+        os.kill(int(note.read_text()), signal.SIGKILL)
+        assert hung.answer() == -9
+    assert publish(folder, "3") == 0
+    assert active_version(folder, M) == "3"
+
+
 def test_after_a_power_loss_at_any_moment_old_or_new_is_in_force(
     base: Path, folder: Path, strace: str, tmp_path: Path
 ) -> None:
@@ -331,7 +352,8 @@ def test_after_a_power_loss_at_any_moment_old_or_new_is_in_force(
     written = {path: new if ".safetensors" in path else b"{}" for path in created}
     current = str(current_path(folder, M))
     committed = next(i for i, call in enumerate(trace.calls) if call[0] == "rename" and call[2] == current)
-    durable = next(i for i, call in enumerate(trace.calls) if i > committed and call[:2] == ("fsync", str(folder)))
+    durable = committed + 1
+    assert trace.calls[durable][:2] == ("fsync", str(folder)), "the first thing after the commit, before any sidecar"
     disks, scratch = 0, tmp_path / "disk"
     for n, disk in trace.states(before, written):
         disks += 1
