@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -37,9 +37,11 @@ COLLECTORS = tuple(f"rrc{number:02}" for number in range(21))
 TRAINING_MINUTES = 720
 """Of each collector: quickly trained models, as large and as slow as any."""
 LARGE_FOREST_BYTES = 4_000_000
-PAUSE_S = (0.06, 0.10)
-"""Between two swaps, drawn anew each time so that they meet the detector's batches at any moment."""
-WINDOWS_A_SECOND = 2_500
+PAUSE_S = (0.02, 0.06)
+"""After a new model has scored, drawn anew each time so that swaps meet the detector's batches at any moment."""
+SWAP_S = 0.09
+"""What a swap and the pause after it take, about."""
+WINDOWS_A_SECOND = 1_500
 """More than any of the detectors scores here: the backlog must outlast the swaps."""
 BAR_FIRST_SCORE_MS, BAR_LOAD_MS, BAR_RESIDENT_MIB = 50.0, 10.0, 80.0
 START = 1_788_220_800
@@ -119,7 +121,7 @@ def _grown(artifact: Artifact) -> Artifact:
 
 def _swaps(folder: Path, artifact: Artifact, swaps: int) -> list[dict[str, Any]]:
     model = artifact.content.model
-    seconds = swaps * sum(PAUSE_S) / 2 + 5
+    seconds = swaps * SWAP_S + 5
     with _store(folder, int(seconds * WINDOWS_A_SECOND)) as store:
         models = folder / "model_artifacts"
         (models / "candidates").mkdir(parents=True)
@@ -130,6 +132,7 @@ def _swaps(folder: Path, artifact: Artifact, swaps: int) -> list[dict[str, Any]]
             for number in range(1, swaps + 1):
                 time.sleep(rng.uniform(*PAUSE_S))
                 renamed_at[str(number)] = _publish(models, model, _renamed(artifact, number))
+                _wait_for(lambda: _version(store, model) == str(number), 10.0)  # noqa: B023
             time.sleep(1.0)
             ended, backlog = time.time(), _backlog(store, model)
             resident = psutil.Process(process.pid).memory_info().rss / 2**20
@@ -221,12 +224,12 @@ def _detector(folder: Path, model: str) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
         try:
             yield process
+        except BaseException:
+            print((folder / "log").read_text()[-3000:], file=sys.stderr)
+            raise
         finally:
-            alive = process.poll() is None
             process.send_signal(signal.SIGTERM)
             process.wait(20)
-            if not alive:
-                print((folder / "log").read_text()[-3000:], file=sys.stderr)
 
 
 def _renamed(artifact: Artifact, number: int) -> bytes:
@@ -256,12 +259,17 @@ def _backlog(store: Store, model: str) -> int:
     return store.newest_window_id() - (cursor.position if cursor else 0)
 
 
-def _wait_for(condition: Any, seconds: float = 60.0) -> None:
+def _version(store: Store, model: str) -> str:
+    cursor = store.read_cursor(f"{model}_detector")
+    return str(cursor.details.get("model_version", "")) if cursor else ""
+
+
+def _wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError("the detector does not do its work")
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 def _row(name: str, value: float, unit: str, ratio_to: str = "", bar: float | None = None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 A new model comes into force between two batches, so that a batch's length is what a swap has to wait. Pure.
 """
 
-TARGET_S = 0.015
+TARGET_S = 0.010
 LEAST, MOST, FIRST = 1, 256, 16
 
 
