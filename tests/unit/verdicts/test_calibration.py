@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpdrift.errors import ArtifactError
-from bgpdrift.verdicts.calibration import P_FLOOR, Calibration
+from bgpdrift.verdicts.calibration import MOST_ALARM_P, P_FLOOR, Calibration, extremal_index
 
 CALIBRATION = Calibration.fit(np.random.default_rng(1).gamma(2.0, 1.0, 20_000))
 
@@ -40,6 +40,8 @@ def test_it_survives_its_own_json() -> None:
         {"n": "x"},
         {"tail": {}},
         {"scores": [float("nan")]},
+        {"cluster": 0.0},
+        {"cluster": "x"},
     ],
 )
 def test_damaged_json_is_refused(damage) -> None:
@@ -50,3 +52,28 @@ def test_damaged_json_is_refused(damage) -> None:
 def test_too_few_clean_scores_are_refused() -> None:
     with pytest.raises(ArtifactError, match="at least 200"):
         Calibration.fit(np.ones(10))
+
+
+def test_clustered_minutes_leave_room_for_more_of_them_in_the_same_number_of_episodes() -> None:
+    """A budget of two a day is two wake-ups, not two minutes."""
+    rng = np.random.default_rng(5)
+    lasting = np.convolve(rng.normal(size=60_000), np.ones(20) / 20, "valid")
+    calibration = Calibration.fit(lasting, extremal_index([lasting]))
+    limit = calibration.alarm_p(2.0)
+    assert 2.0 / 1440 < limit <= MOST_ALARM_P
+
+    fresh = np.convolve(rng.normal(size=200_000), np.ones(20) / 20, "valid")
+    alarmed = np.flatnonzero(calibration.p_value(fresh) <= limit)
+    episodes = 1 + int((np.diff(alarmed) > 15).sum())
+    assert episodes / (len(fresh) / 1440) <= 3.0
+
+
+def test_a_burst_is_one_episode_however_long_and_lone_minutes_are_none() -> None:
+    rng = np.random.default_rng(6)
+    assert extremal_index([rng.normal(size=50_000)]) < 0.1  # 2 of 3 minutes must exceed
+    calm = rng.normal(size=1_000)
+    long_burst, short_bursts = calm.copy(), calm.copy()
+    long_burst[500:530] += 50.0
+    for begin in range(100, 700, 100):
+        short_bursts[begin : begin + 5] += 50.0
+    assert extremal_index([long_burst]) < extremal_index([short_bursts])

@@ -72,3 +72,19 @@ def test_a_hijack_during_a_table_transfer_is_an_alarm() -> None:
 def test_two_of_three_minutes_of_event_time(exceeding: list[int], anomaly: bool) -> None:
     """Verdicts of the future and gaps count for nothing; only a minute that exceeds itself is an anomaly."""
     assert debounced([(start, True) for start in exceeding], 120, POLICY) is anomaly
+
+
+def test_the_limit_follows_what_the_detectors_themselves_call_an_alarm() -> None:
+    """Detectors whose minutes cluster alarm at a larger p; two of them agreeing must then be enough."""
+    clustered = Opinion(8e-3, True, alarm_p=0.01)
+    assert _decide(clustered, clustered, Opinion(8e-3, alarm_p=0.01)).exceeds
+    independent = Opinion(8e-3, True)
+    assert not _decide(independent, independent, Opinion(8e-3)).exceeds
+
+
+def test_a_smaller_budget_of_the_ensemble_asks_for_more() -> None:
+    clustered = Opinion(8e-3, True, alarm_p=0.01)
+    strict = EnsemblePolicy(POLICY.weights, false_alarms_per_day=0.2)
+    opinions = {name: clustered for name in POLICY.weights}
+    assert decide(opinions, POLICY).exceeds
+    assert not decide(opinions, strict).exceeds

@@ -1,0 +1,79 @@
+"""Fitting and calibrating, on generated days."""
+
+from dataclasses import replace
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from bgpdrift.errors import InputError, NotEnoughDataError
+from bgpdrift.models.artifact import from_bytes, run_self_test, to_bytes
+from bgpdrift.models.loading import builder
+from retrainers import training
+from retrainers.training import _held, to_artifact, train
+
+FAST = ("heuristic", "isolation_forest")
+
+
+@pytest.mark.parametrize("model", FAST)
+def test_a_calm_day_raises_about_as_many_alarms_as_the_budget_allows(model: str, windows: ModuleType) -> None:
+    """The scores that calibrate are of minutes the fit had not seen, so that a day to come fits them."""
+    trained = train(model, [windows.calm(2 * 1_440)])
+    day_to_come = windows.calm(3 * 1_440, seed=8, first=2 * 1_440)
+    p_values = trained.calibration.p_value(trained.detector.score(day_to_come).score)
+    assert 0.2 < np.median(p_values) < 0.8
+    assert np.mean(p_values <= trained.calibration.alarm_p(2.0)) <= 0.04
+
+
+@pytest.mark.parametrize("model", FAST)
+def test_an_artifact_read_back_says_the_same_of_its_own_self_test(model: str, windows: ModuleType) -> None:
+    frames = [windows.calm(1_500), replace(windows.calm(1_500, seed=3, level=900.0), collector="rrc99")]
+    trained = train(model, frames, seed=5)
+    raw = to_bytes(to_artifact(trained, frames, version="7", created_at=1_800_000_000, parent_version="6"))
+    artifact = from_bytes(raw, "test", model)
+    build = builder(model, 360)
+    assert build is not None
+    run_self_test(artifact, build)
+    assert artifact.version == "7"
+    assert artifact.reference_profile["n"] == trained.calibration_rows
+    assert len(raw) < 1_000_000
+
+
+def test_equal_seeds_give_equal_bytes(windows: ModuleType) -> None:
+    frames = [windows.calm(1_500)]
+    one, two = (
+        to_bytes(to_artifact(train("isolation_forest", frames, seed=4), frames, version="1", created_at=0))
+        for _ in range(2)
+    )
+    assert one == two
+
+
+@pytest.mark.parametrize("minutes", [700, 1_440, 2_880, 10_080])
+@pytest.mark.parametrize("folds", [2, 3, 4])
+def test_every_minute_is_held_out_exactly_once(minutes: int, folds: int, windows: ModuleType) -> None:
+    frame = windows.calm(minutes)
+    held = np.stack([_held(frame, fold, folds) for fold in range(folds)])
+    np.testing.assert_array_equal(held.sum(axis=0), 1)
+    assert held.sum(axis=1).min() > minutes // folds // 2
+
+
+def test_windows_that_are_excluded_neither_teach_nor_calibrate(windows: ModuleType) -> None:
+    frame = windows.calm(2_000)
+    excluded = np.zeros(2_000)
+    excluded[600:900] = 1
+    trained = train("heuristic", [replace(frame, quality={**frame.quality, "excluded": excluded})])
+    assert trained.train_rows == 1_700
+    assert trained.calibration_rows <= 1_700
+
+
+def test_too_few_windows_are_not_enough_data(windows: ModuleType) -> None:
+    for model in training.FOLDS:
+        with pytest.raises(NotEnoughDataError):
+            train(model, [windows.calm(120)])
+    with pytest.raises(NotEnoughDataError, match="no clean window"):
+        train("heuristic", [])
+
+
+def test_a_model_nobody_knows_is_named() -> None:
+    with pytest.raises(InputError, match="no model 'oracle'"):
+        train("oracle", [])
