@@ -10,11 +10,11 @@ who votes                    what they say                         exceeds
 nobody                       –                                     no
 somebody                     an alarm with a sufficient rule       yes
 two or more                  combined ≥ limit and two alarms       yes
-one                          alarm and combined ≥ limit + 1        yes
+one                          alarm and combined ≥ limit + 2        yes
 anything else                                                      no
 ===========================  ====================================  =========
 
-A lone voice without a sufficient rule must be ten times surer (one decade of p), since nobody can contradict it. A rule
+A lone voice without a sufficient rule must be a hundred times surer (two decades of p), since nobody can contradict it. A rule
 that a table transfer explains is never sufficient; a window whose alarm rests on such rules only is `explained_by`
 it. A detector without an opinion is named with its reason and is never a zero. Debounce: k of the last n minutes.
 """
@@ -29,7 +29,7 @@ from bgpdrift.verdicts.calibration import P_FLOOR, alarm_p
 
 ABSENT, WAITING, STALE = "absent", "waiting for a model", "stale"
 """Reasons the ensemble itself finds for a detector's silence; others come from the detector."""
-LONE_VOICE_DECADES = 1.0
+LONE_VOICE_DECADES = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def decide(opinions: Mapping[str, Opinion], policy: EnsemblePolicy, peer_reset: 
     >>> policy = EnsemblePolicy({"lstm": 0.4, "isolation_forest": 0.3, "heuristic": 0.3})
     >>> calm = {"lstm": Opinion(abstained=WAITING), "isolation_forest": Opinion(abstained=WAITING)}
     >>> alone = Opinion(p_value=1e-4, is_alarm=True)
-    >>> decide({**calm, "heuristic": Opinion(p_value=1e-3, is_alarm=True)}, policy).exceeds  # 3.0 < 2.86 + 1
+    >>> decide({**calm, "heuristic": Opinion(p_value=1e-3, is_alarm=True)}, policy).exceeds  # 3.0 < 2.86 + 2
     False
     >>> decide({**calm, "heuristic": alone, "lstm": alone}, policy).exceeds
     True

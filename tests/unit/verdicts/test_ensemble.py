@@ -26,6 +26,7 @@ def _decide(lstm: Opinion, forest: Opinion, heuristic: Opinion, reset: bool = Fa
         ((SILENT, SILENT, Opinion(1e-3, False, rules_fired=[STORM])), False),
         ((SILENT, SILENT, Opinion(1e-3, True, rules_fired=[WEAK])), False),
         ((SILENT, SILENT, Opinion(1e-5, True, rules_fired=[WEAK])), True),
+        ((SILENT, SILENT, Opinion(1e-4, True, rules_fired=[WEAK])), False),
         ((CALM, CALM, Opinion(1e-12, True, rules_fired=[WEAK])), False),
         ((SURE, SURE, CALM), True),
         ((SURE, CALM, CALM), False),
@@ -85,6 +86,6 @@ def test_the_limit_follows_what_the_detectors_themselves_call_an_alarm() -> None
 def test_a_smaller_budget_of_the_ensemble_asks_for_more() -> None:
     clustered = Opinion(8e-3, True, alarm_p=0.01)
     strict = EnsemblePolicy(POLICY.weights, false_alarms_per_day=0.2)
-    opinions = {name: clustered for name in POLICY.weights}
+    opinions = dict.fromkeys(POLICY.weights, clustered)
     assert decide(opinions, POLICY).exceeds
     assert not decide(opinions, strict).exceeds
