@@ -8,6 +8,7 @@ import contextlib
 import os
 import secrets
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,7 @@ def _run_to_end(command: tuple[str, ...]) -> None:
     if result.returncode != 0:
         said = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
         raise BgpdriftError(f"the store cannot be prepared: {said[-1] if said else f'exit {result.returncode}'}")
+    sys.stderr.write(result.stderr)  # what had to be put right
 
 
 def _daemon(settings: Settings, system: System, lock: InstanceLock, pipe: int) -> None:

@@ -40,8 +40,10 @@ def put_models_right(loaded: Settings) -> None:
     try:
         with open_store(loaded.store_url, busy_timeout_s=loaded.store.busy_timeout_s) as store:
             history = loaded.detectors.history_minutes
-            moves = Moves(loaded.artifacts_path, store, SystemClock(), history_minutes=history)
-            moves.recover()
+            clock = SystemClock()
+            moves = Moves(loaded.artifacts_path, store, clock, history_minutes=history)
+            for line in moves.recover():
+                store.record_service_event(clock.now(), "prepare_store", "model_recovered", {"what": line})
             for model in MODELS:
                 moves.reconcile(model)
     except BgpdriftError as error:
