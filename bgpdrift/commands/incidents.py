@@ -106,7 +106,16 @@ def _explain(row: dict[str, Any], events: list[dict[str, Any]]) -> None:
             console.print(f"{name}: {shown}" + (f" and {len(row[name]) - 20} more" if len(row[name]) > 20 else ""))
     for event in events:
         if event["kind"] != "updated":
-            console.print(f"{_utc(event['at'])} {event['kind']}")
+            console.print(f"{_utc(event['at'])} {event['kind']}{_label_of(event)}")
+
+
+def _label_of(event: dict[str, Any]) -> str:
+    if event["kind"] != "labelled":
+        return ""
+    details = event["details"]
+    said = details["label"] or f"no longer {details['was']}"
+    notes = f": {details['notes']}" if details.get("notes") else ""
+    return f" {said} by {details['labelled_by'] or 'somebody'}{notes}"
 
 
 def _utc(seconds: int) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from bgpdrift.commands.incidents import command as incidents
 from bgpdrift.commands.label import command
 from bgpdrift.errors import InputError
 from bgpdrift.settings import load
@@ -55,6 +56,16 @@ def test_an_incident_is_labelled_with_its_own_range(store: Store, label: Label) 
     assert (row["starts_at"], row["ends_at"], row["collector"]) == (T, T + 3600, "rrc00")
     assert (row["labelled_by"], row["notes"]) == ("ann", "upstream confirmed")
     assert [event["kind"] for event in store.incident_events(1)] == ["labelled"]
+
+
+def test_who_said_what_of_an_incident_is_shown_with_it(store: Store, label: Label) -> None:
+    label("1", "false_positive", "--notes", "maintenance")
+    label("--undo", "1")
+
+    shown = CliRunner().invoke(incidents, ["1"]).stdout
+
+    assert "labelled false_positive by ann: maintenance" in shown
+    assert "labelled no longer false_positive by ann" in shown
 
 
 def test_a_missed_range_is_labelled_in_whole_minutes(store: Store, label: Label) -> None:
