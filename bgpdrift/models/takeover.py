@@ -18,6 +18,8 @@ from bgpdrift.models.loading import LoadedModel, Look, ModelSource
 from bgpdrift.models.watching import FolderWatch, Observer, system_observer
 
 POLL_S = 1.0
+LONG_S = 5.0
+"""A load that takes longer than this is told: the file asks for more than a model should."""
 GIVE_WAY_S = 0.02
 """Longest pause a busy detector makes between two batches for a model that is being loaded."""
 JOIN_S = 1.0
@@ -102,7 +104,8 @@ class WatchedModels:
         poll_s: float = POLL_S,
         make: Callable[[], Observer] = system_observer,
     ) -> None:
-        self._source, self._poll_s = source, poll_s
+        self._source, self._clock, self._poll_s = source, clock, poll_s
+        self._looking_since: float | None = None
         self._found: deque[Look] = deque([source.look()])
         self._changed, self._idle = threading.Event(), threading.Event()
         self._idle.set()
@@ -131,8 +134,12 @@ class WatchedModels:
 
     @property
     def problem(self) -> str:
-        """Why there are no events."""
-        return self._watch.problem
+        """Why there are no events, or that a file takes very long."""
+        since = self._looking_since
+        if since is not None and (seconds := self._clock.monotonic() - since) > LONG_S:
+            return f"{self._source.path.name} is being loaded for {seconds:.0f} s"
+        hint = self._watch.problem
+        return f"new models are noticed by polling alone: {hint}" if hint else ""
 
     @property
     def wake_fd(self) -> int | None:
@@ -162,11 +169,13 @@ class WatchedModels:
                 break
             try:
                 self._watch.tend()
+                self._looking_since = self._clock.monotonic()
                 look = self._source.look()
             except Exception as error:
                 # Whatever a file or a file system does to us, scoring goes on, and the next second is another chance.
                 look = Look(notice=f"looking for a model failed: {type(error).__name__}: {error}")
                 logs.get_logger().error("model.look_failed", error=str(error), exc_info=True)
+            self._looking_since = None
             if not self._changed.is_set():
                 self._idle.set()
             if look.loaded is not None or look.refused or look.notice != self._said:

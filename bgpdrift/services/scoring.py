@@ -111,8 +111,7 @@ class ScoringService:
         """Model in force, what was done, what is wrong."""
         parts = [f"refused: {self._refused}"] if self._refused else []
         parts += [self._notice] if self._notice else []
-        problem = self._models.problem
-        parts += [f"new models are noticed by polling alone: {problem}"] if problem else []
+        parts += [self._models.problem] if self._models.problem else []
         wrong = "".join(f"; {part}" for part in parts)
         if self._loaded is None:
             return f"{WAITING} ({self._model}.safetensors in {self._settings.artifacts_path}){wrong}"

@@ -3,6 +3,7 @@
 import errno
 import os
 import select
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,7 +86,8 @@ def test_an_event_wakes_a_sleeper_long_before_the_next_poll(watched, put) -> Non
 @pytest.mark.parametrize("make", [Deaf, limited], ids=["no events", "no watch left"])
 def test_without_events_the_poll_finds_it(watched, put, make) -> None:
     models = watched(make, poll_s=0.01)
-    assert models.problem == ("inotify instance limit reached" if make is limited else "")
+    said = "new models are noticed by polling alone: inotify instance limit reached"
+    assert models.problem == (said if make is limited else "")
     put("2")
     assert next_model(models).version == "2"
 
@@ -132,6 +134,28 @@ def test_a_source_that_breaks_is_asked_again(tmp_path: Path, put, capsys) -> Non
     assert "no such luck" in next_look(models).notice
     put("2")
     assert next_model(models).version == "2"
+    models.close()
+
+
+def test_a_load_that_takes_very_long_is_told_and_keeps_nobody_waiting(tmp_path: Path, put, clock: FakeClock) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(ModelSource):
+        def look(self) -> Look:
+            if self._looked:
+                begun.set()
+                go_on.wait(20)
+            return super().look()
+
+    models = WatchedModels(Slow(tmp_path / "models", "heuristic", builder("heuristic", 360)), clock, 0.01, Deaf)
+    models.take()
+    assert begun.wait(20)
+    assert models.problem == ""
+    clock.advance(seconds=7)
+    assert models.problem == "heuristic.safetensors is being loaded for 7 s"
+    assert models.take() is None
+    models.give_way()
+    go_on.set()
     models.close()
 
 

@@ -315,10 +315,10 @@ def test_late_windows_and_several_collectors_are_scored_once_each(start, store: 
     assert len(found) == len(set(found))
 
 
-def test_polling_alone_is_said_in_the_status_line_and_closing_closes(start, models: FakeModels) -> None:
+def test_what_hinders_is_said_in_the_status_line_and_closing_closes(start, models: FakeModels) -> None:
     models.looks.append(model("1"))
     service = start()
-    models.problem = "inotify instance limit reached"
-    assert "noticed by polling alone: inotify instance limit reached" in service.status()
+    models.problem = "new models are noticed by polling alone"
+    assert service.status().endswith("; new models are noticed by polling alone")
     service.close()
     assert models.closed
