@@ -57,6 +57,10 @@ class DigestMismatchError(ArtifactError):
         self.name, self.expected, self.actual = name, expected, actual
 
 
+class NewerSchemaError(ArtifactError):
+    """A whole artifact of a later version of bgpdrift: this program cannot use it, another host's may; leave it alone."""
+
+
 class PublishRefusedError(BgpdriftError):
     """What was true when a publication began is true no longer; nothing was changed: look again and decide anew."""
 

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from bgpdrift.detectors.interface import MINUTE_S, Detector, FloatArray, ModelContent, WindowFrame
-from bgpdrift.errors import ArtifactError, DigestMismatchError
+from bgpdrift.errors import ArtifactError, DigestMismatchError, NewerSchemaError
 from bgpdrift.store.window_columns import FEATURE_NAMES
 
 SCHEMA_VERSION = 1
@@ -184,8 +184,10 @@ def from_bytes(raw: bytes, name: str, model: str) -> Artifact:
         metadata = msgspec.json.decode(raw[8 : 8 + int.from_bytes(raw[:8], "little")], type=_Header).metadata
         schema = msgspec.json.decode(metadata.bgpdrift, type=_Schema).schema_version
         if schema != SCHEMA_VERSION:
-            advice = "update bgpdrift first" if schema > SCHEMA_VERSION else "it is too old, train it anew"
-            raise ArtifactError(f"{name}: schema version {schema}, {SCHEMA_VERSION} expected; {advice}")
+            found = f"{name}: schema version {schema}, {SCHEMA_VERSION} expected"
+            if schema > SCHEMA_VERSION:
+                raise NewerSchemaError(f"{found}; update bgpdrift first")
+            raise ArtifactError(f"{found}; it is too old, train it anew")
         papers = msgspec.json.decode(metadata.bgpdrift, type=_Papers)
         tensors = safetensors.load(raw)
     except (msgspec.MsgspecError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:

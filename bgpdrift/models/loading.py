@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.detectors.interface import Detector, ModelContent
-from bgpdrift.errors import ArtifactError, BgpdriftError, TransientError
+from bgpdrift.errors import ArtifactError, BgpdriftError, NewerSchemaError, TransientError
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.artifact import Artifact, Identity
 from bgpdrift.models.publication import backup_paths, current_path, write_whole
@@ -187,7 +187,7 @@ class ModelSource:
             if self._holding and not first:
                 notice = f"{self._path.name} is gone"
         elif identity != self._judged and not self._is_settling(identity):
-            loaded, notice = self._try_current(now)
+            loaded, notice = self._try_current(now, refused)
         self._try_aside(refused)
         if loaded is None and not self._holding and (first or refused):
             loaded = self._fall_back(refused)
@@ -206,7 +206,7 @@ class ModelSource:
     def _is_settling(self, identity: Identity) -> bool:
         return self._suspect is not None and self._suspect[0] == identity and self.settles_in_s > 0.0
 
-    def _try_current(self, now: float) -> tuple[LoadedModel | None, str]:
+    def _try_current(self, now: float, refused: list[Refusal]) -> tuple[LoadedModel | None, str]:
         identity = identity_at(self._path)
         try:
             begun = self._clock.monotonic()
@@ -222,7 +222,9 @@ class ModelSource:
                 self._suspect = (identity, now) if identity else None
                 return None, f"{reason} (looked at again in {SETTLE_S:.0f} s)"
             self._judged, self._suspect = identity, None
-            if identity is not None:
+            if isinstance(error, NewerSchemaError):
+                refused.append(Refusal(self._path.name, reason))  # stays: on a shared folder another host may be newer
+            elif identity is not None:
                 self._aside = (identity, reason, 0)
             return None, ""
         self._judged, self._suspect, self._aside = identity, None, None

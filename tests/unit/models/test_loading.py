@@ -226,6 +226,16 @@ def test_a_self_test_that_does_not_match_is_refused_by_the_detector_too(at_work:
     assert next_good_one_is_taken(at_work)
 
 
+def test_a_model_of_a_later_schema_is_refused_and_left_to_those_who_can_read_it(at_work: Shelf, resigned) -> None:
+    at_work.put(resigned(at_work.bytes_of("2"), lambda header, papers: papers.update(schema_version=2)))
+    (refusal,) = at_work.look_until_judged().refused
+    assert "update bgpdrift first" in refusal.reason
+    assert refusal.moved_to == ""
+    assert at_work.current.exists()
+    assert at_work.look() == Look()
+    assert next_good_one_is_taken(at_work)
+
+
 def test_a_file_deleted_while_in_use_is_noticed_and_missed_by_nobody(at_work: Shelf) -> None:
     at_work.current.unlink()
     look = at_work.look()
