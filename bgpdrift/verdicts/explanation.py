@@ -14,7 +14,7 @@ SIGNATURES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("silence", ("silence", "peers_silent"), "far less is heard than usual though the feed is up"),
     ("session storm", ("session_storm",), "peers lost their sessions with the collector"),
     ("outage", ("visibility_loss", "withdrawal_storm", "withdrawal_ratio"), "networks vanish from the Internet"),
-    ("update storm", ("update_storm", "path_exploration"), "far more route changes than usual"),
+    ("update storm", ("update_storm", "path_churn", "path_exploration"), "far more route changes than usual"),
     ("detour", ("new_edges",), "routes take ways never seen before, as around an outage or through a leak"),
     ("flapping", ("prefix_instability", "prefix_flapping"), "prefixes go and come back again and again"),
     ("leak", ("path_length", "path_change"), "routes take longer ways: someone leaks them, or a main way is cut"),
