@@ -1,8 +1,8 @@
 """What a model may learn from: the newest days in the store, without what was wrong in them.
 
 Event time: the span ends with the newest window, not with the clock. Windows inside incidents (with a margin) and
-labelled anomalies get the mark `EXCLUDED`; those with a quality mark carry it already. All stay in their frame as holes,
-since the minutes after them need them as history. What a person called a false alarm or a new normal is training data:
+labelled anomalies get the mark `EXCLUDED`; those with a quality mark carry it already. They stay in their frame, as holes
+for those who learn and judge, and as they are for what people labelled. What a person called a false alarm or a new normal is training data:
 that is how a detector learns not to cry again. Decides what is left out and says so; what is done with it, others.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import select
 
-from bgpdrift.detectors.interface import CLEAN_MARKS, EXCLUDED, MINUTE_S, IntArray, WindowFrame
+from bgpdrift.detectors.interface import CLEAN_MARKS, EXCLUDED, INCOMPLETE, MINUTE_S, IntArray, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.errors import NotEnoughDataError
 from bgpdrift.store import Store
@@ -94,18 +94,18 @@ class Span:
         return sum(int(frame.clean.sum()) for frame in self.frames)
 
     def teaching(self) -> list[WindowFrame]:
-        """Frames up to the cut."""
+        """Frames up to the cut; what may not teach is a hole, so that not even its echo in smoothed minutes does."""
         cuts = [int(np.searchsorted(frame.window_start, self.cut)) for frame in self.frames]
-        return [frame.rows(0, cut, 0) for frame, cut in zip(self.frames, cuts, strict=True) if cut]
+        return [_with_holes(frame.rows(0, cut, 0)) for frame, cut in zip(self.frames, cuts, strict=True) if cut]
 
     def judging(self, history_minutes: int) -> list[WindowFrame]:
-        """Frames from the cut on, with the history before it that a detector needs."""
+        """Frames from the cut on, with the history before it that a detector needs; holes as in `teaching`."""
         found = []
         for frame in self.frames:
             cut = int(np.searchsorted(frame.window_start, self.cut))
             begin = int(np.searchsorted(frame.window_start, self.cut - history_minutes * MINUTE_S))
             if cut < len(frame):
-                found.append(frame.rows(begin, len(frame), cut - begin))
+                found.append(_with_holes(frame.rows(begin, len(frame), cut - begin)))
         return found
 
     def as_fields(self) -> dict[str, Any]:
@@ -240,6 +240,11 @@ def mark(
         quality = {**frame.quality, EXCLUDED: (anomalous | incident).astype(np.float64)}
         marked.append(replace(frame, quality=quality))
     return marked, {reason: count for reason, count in counts.items() if count}
+
+
+def _with_holes(frame: WindowFrame) -> WindowFrame:
+    holes = frame.mark(INCOMPLETE) | frame.mark(EXCLUDED)
+    return replace(frame, quality={**frame.quality, INCOMPLETE: holes.astype(np.float64)})
 
 
 def _touched(frame: WindowFrame, intervals: Iterable[Interval], margin_s: float) -> BoolArray:

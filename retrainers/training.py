@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bgpdrift.detectors.interface import EXCLUDED, Detector, FloatArray, ModelContent, WindowFrame
+from bgpdrift.detectors.interface import EXCLUDED, MINUTE_S, Detector, FloatArray, ModelContent, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.errors import InputError, NotEnoughDataError
@@ -203,8 +203,13 @@ def _without(frame: WindowFrame, fold: int, folds: int) -> WindowFrame:
 def _held_scores(detector: Detector, frame: WindowFrame, fold: int, folds: int) -> list[FloatArray]:
     """Scores of the clean windows of a fold on which the detector has an opinion, block by block."""
     held = np.flatnonzero(_held(frame, fold, folds))
-    scores = detector.score(frame)
-    usable = np.array([not reason for reason in scores.abstained], bool) & frame.clean[frame.first :]
     blocks = np.split(held, np.flatnonzero(np.diff(held) > 1) + 1) if len(held) else []
-    found = [scores.score[block[usable[block]]] for block in blocks]
+    found = []
+    for block in blocks:
+        first, end = int(block[0]), int(block[-1]) + 1
+        horizon = frame.window_start[first] - detector.history_minutes * MINUTE_S
+        begin = int(np.searchsorted(frame.window_start, horizon))
+        scores = detector.score(frame.rows(begin, end, first - begin))
+        usable = np.array([not reason for reason in scores.abstained], bool) & frame.clean[first:end]
+        found.append(scores.score[usable])
     return [part for part in found if len(part)]

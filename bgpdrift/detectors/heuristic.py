@@ -11,13 +11,14 @@ is the better one: a rolling one calls a worm usual after three hours, and its e
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bgpdrift.detectors.interface import (
+    EXCLUDED,
     FEED_GAP,
     INCOMPLETE,
     PEER_RESET,
@@ -29,6 +30,7 @@ from bgpdrift.detectors.interface import (
 )
 from bgpdrift.detectors.preparation import (
     SCALES_MIN,
+    BoolArray,
     MinuteGrid,
     Usual,
     smooth,
@@ -46,8 +48,9 @@ LEAST_HISTORY_MIN = 60
 """Clean minutes before a rule has an opinion."""
 LEAST_SPREADS, MOST_SPREADS = 3.0, 60.0
 """Bounds of a learned threshold: below 3 spreads nothing is unusual, and no calm sample may switch a rule off."""
-LEAST_BEYOND, FURTHEST_BEYOND = 1.2, 1.5
-"""A learned threshold lies between these multiples of the largest calm value."""
+BEYOND_ROLLING, BEYOND_PINNED = (1.2, 1.5), (1.08, 1.35)
+"""A learned threshold lies between these multiples of the largest calm value. Hours stray further than days: a yardstick
+of a whole span has met more of what calm minutes do."""
 LEAST_PINNED_MIN = 360
 """Clean minutes of a collector from which its usual is learned."""
 SMALLEST_PINNED = 1e-9
@@ -347,8 +350,12 @@ def learn(
     history_minutes: int = 360,
     false_alarms_per_day: float = 0.02,
     pin: bool = False,
+    rolling: bool = True,
 ) -> ModelContent:
     """Learn thresholds from calm windows, and with ``pin`` what is usual for each collector among them.
+
+    Windows that a mark keeps out of training set no threshold: an incident in the span must not become the yardstick of
+    the next one.
 
     Parameters
     ----------
@@ -358,23 +365,28 @@ def learn(
         What the usual rests on, as later in scoring.
     false_alarms_per_day : float
         Budget of one rule at one time scale. Far below a detector's budget, since some fifty of them share it.
+    pin : bool
+        Also learn the usual of each group.
+    rolling : bool
+        False leaves the thresholds against a rolling usual at their lowest where every group has its own: for a model
+        that will only ever meet these groups.
     """
-    given = list(frames)
-    evidence = [
-        measure(part, RULES, history_minutes) for frame in given for part in split_at_gaps(frame, history_minutes)
-    ]
-    arrays = {"thresholds": _thresholds(evidence, false_alarms_per_day)}
-    groups: tuple[str, ...] = ()
-    if pin:
-        groups, levels = _levels(given)
-        if groups:
-            pinned = [
-                measure(part, RULES, history_minutes, levels[groups.index(group_key(frame))])
-                for frame in given
-                if group_key(frame) in groups
-                for part in split_at_gaps(frame, history_minutes)
-            ]
-            arrays |= {"usual": levels, "usual_thresholds": _thresholds(pinned, false_alarms_per_day)}
+    given = [_with_holes(frame) for frame in frames]
+    parts = [part for frame in given for part in split_at_gaps(frame, history_minutes)]
+    arrays: dict[str, FloatArray] = {}
+    groups, levels = _levels(given) if pin else ((), np.zeros(0))
+    if groups:
+        pinned = [
+            (measure(part, RULES, history_minutes, levels[groups.index(group_key(part))]), part.clean[part.first :])
+            for part in parts
+            if group_key(part) in groups
+        ]
+        arrays |= {"usual": levels, "usual_thresholds": _thresholds(pinned, false_alarms_per_day, BEYOND_PINNED)}
+    if rolling or {group_key(part) for part in parts} - set(groups):
+        evidence = [(measure(part, RULES, history_minutes), part.clean[part.first :]) for part in parts]
+        arrays["thresholds"] = _thresholds(evidence, false_alarms_per_day, BEYOND_ROLLING)
+    else:
+        arrays["thresholds"] = np.full((len(RULES), len(SCALES_MIN)), LEAST_SPREADS)
     columns = dict.fromkeys(name for rule in RULES for name in rule.needs)
     return ModelContent(
         model=NAME,
@@ -388,6 +400,12 @@ def learn(
             "false_alarms_per_day_of_a_rule": false_alarms_per_day,
         },
     )
+
+
+def _with_holes(frame: WindowFrame) -> WindowFrame:
+    """Make holes of what a trainer left out, so that not even its echo in smoothed minutes teaches."""
+    holes = frame.mark(INCOMPLETE) | frame.mark(EXCLUDED)
+    return replace(frame, quality={**frame.quality, INCOMPLETE: holes.astype(np.float64)})
 
 
 def _levels(frames: Iterable[WindowFrame]) -> tuple[tuple[str, ...], FloatArray]:
@@ -422,19 +440,22 @@ def _levels(frames: Iterable[WindowFrame]) -> tuple[tuple[str, ...], FloatArray]
     return tuple(groups), np.stack(levels) if levels else np.zeros((0, 3, len(RULES), len(SCALES_MIN)))
 
 
-def _thresholds(evidence: Sequence[Evidence], false_alarms_per_day: float) -> FloatArray:
+def _thresholds(
+    evidence: Sequence[tuple[Evidence, BoolArray]], false_alarms_per_day: float, beyond: tuple[float, float]
+) -> FloatArray:
     thresholds = np.full((len(RULES), len(SCALES_MIN)), LEAST_SPREADS)
     for index in range(len(RULES)):
         for scale in range(len(SCALES_MIN)):
             spreads = np.concatenate(
-                [part.spreads[index, scale][part.known[index, scale]] for part in evidence] or [np.zeros(0)]
+                [part.spreads[index, scale][part.known[index, scale] & clean] for part, clean in evidence]
+                or [np.zeros(0)]
             )
             if len(spreads) >= 1_000:
                 limit = fit_tail(spreads, 0.01).quantile(false_alarms_per_day / 1440.0)
                 # Smoothed minutes come in clusters, which mislead the tail: always some way beyond what a calm minute
                 # reached, since other calm worlds reach further, and never far beyond it.
                 most = float(spreads.max())
-                limit = float(np.clip(limit, LEAST_BEYOND * most, FURTHEST_BEYOND * most))
+                limit = float(np.clip(limit, beyond[0] * most, beyond[1] * most))
                 thresholds[index, scale] = np.clip(limit, LEAST_SPREADS, MOST_SPREADS)
     return thresholds
 

@@ -89,6 +89,22 @@ def test_incidents_and_their_margins_labelled_anomalies_and_marked_windows_are_l
     assert span.as_fields()["labels"] == {"missed": 1}
 
 
+def test_what_is_left_out_is_a_hole_for_those_who_learn_and_as_it_is_for_labels(store, windows):
+    frame = windows.calm(1_440)
+    at = frame.window_start
+    store.write_windows(windows.rows_of(frame), None)
+    rows = [incident(1, int(at[200]), int(at[230])), incident(2, int(at[1_300]), int(at[1_310]))]
+    store.apply_incidents(IncidentChanges(inserts=rows), Cursor("correlation_engine", 1))
+
+    span = read_span(store, **LIMITS)
+
+    (teaching,), (judging,) = span.teaching(), span.judging(60)
+    assert (teaching.mark("incomplete") == teaching.mark(EXCLUDED)).all()
+    assert teaching.mark("incomplete").sum() == 50
+    assert judging.mark("incomplete").sum() == 30
+    assert not span.frames[0].mark("incomplete").any()
+
+
 def test_what_a_person_called_a_false_alarm_teaches(store, windows):
     frame = windows.calm(1_440)
     at = frame.window_start
