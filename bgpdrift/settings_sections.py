@@ -261,8 +261,12 @@ class RetrainSettings(Section, frozen=True, kw_only=True):
         float, _f("share of injected anomalies a model must find, also where none is in force yet", ge=0, le=1)
     ] = 0.1
     max_alarm_factor: Annotated[
-        float, _f("alarms on clean held-out windows may be this many times detectors.false_alarms_per_day", ge=1)
-    ] = 3.0
+        float,
+        _f(
+            "alarms on clean held-out windows, at most this many times detectors.false_alarms_per_day; days differ",
+            ge=1,
+        ),
+    ] = 5.0
     max_drift: Annotated[
         float, _f("largest PSI between the candidate's scores in training and on held-out windows", gt=0)
     ] = 1.0

@@ -1,9 +1,10 @@
 """What a model may learn from: the newest days in the store, without what was wrong in them.
 
 Event time: the span ends with the newest window, not with the clock. Windows inside incidents (with a margin) and
-labelled anomalies get the mark `EXCLUDED`; those with a quality mark carry it already. They stay in their frame, as holes
-for those who learn and judge, and as they are for what people labelled. What a person called a false alarm or a new normal is training data:
-that is how a detector learns not to cry again. Decides what is left out and says so; what is done with it, others.
+labelled anomalies get the mark `EXCLUDED`; those with a quality mark carry it already. They stay in their frame, as
+holes for those who learn and judge, and as they are for what people labelled. What a person called a false alarm or a
+new normal is training data: that is how a detector learns not to cry again. Decides what is left out and says so; what
+is done with it, others.
 """
 
 from collections import Counter

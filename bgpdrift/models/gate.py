@@ -94,7 +94,7 @@ class GatePolicy:
     detection_tolerance: float = 0.1
     kind_tolerance: float = 0.4
     min_detection: float = 0.1
-    max_alarms_per_day: float = 6.0
+    max_alarms_per_day: float = 10.0
     max_drift: float = 1.0
     force: bool = False
 
