@@ -48,9 +48,10 @@ LEAST_HISTORY_MIN = 60
 """Clean minutes before a rule has an opinion."""
 LEAST_SPREADS, MOST_SPREADS = 3.0, 60.0
 """Bounds of a learned threshold: below 3 spreads nothing is unusual, and no calm sample may switch a rule off."""
-BEYOND_ROLLING, BEYOND_PINNED = (1.2, 1.5), (1.08, 1.35)
-"""A learned threshold lies between these multiples of the largest calm value. Hours stray further than days: a yardstick
-of a whole span has met more of what calm minutes do."""
+LEAST_BEYOND, FURTHEST_BEYOND = 1.2, 1.5
+"""A learned threshold lies between these multiples of the largest calm value."""
+NEARLY_FIRED = 0.9
+"""Score from which on a minute may be an alarm: a rule fired or is about to. Its top features say which."""
 LEAST_PINNED_MIN = 360
 """Clean minutes of a collector from which its usual is learned."""
 SMALLEST_PINNED = 1e-9
@@ -381,10 +382,10 @@ def learn(
             for part in parts
             if group_key(part) in groups
         ]
-        arrays |= {"usual": levels, "usual_thresholds": _thresholds(pinned, false_alarms_per_day, BEYOND_PINNED)}
+        arrays |= {"usual": levels, "usual_thresholds": _thresholds(pinned, false_alarms_per_day)}
     if rolling or {group_key(part) for part in parts} - set(groups):
         evidence = [(measure(part, RULES, history_minutes), part.clean[part.first :]) for part in parts]
-        arrays["thresholds"] = _thresholds(evidence, false_alarms_per_day, BEYOND_ROLLING)
+        arrays["thresholds"] = _thresholds(evidence, false_alarms_per_day)
     else:
         arrays["thresholds"] = np.full((len(RULES), len(SCALES_MIN)), LEAST_SPREADS)
     columns = dict.fromkeys(name for rule in RULES for name in rule.needs)
@@ -440,9 +441,7 @@ def _levels(frames: Iterable[WindowFrame]) -> tuple[tuple[str, ...], FloatArray]
     return tuple(groups), np.stack(levels) if levels else np.zeros((0, 3, len(RULES), len(SCALES_MIN)))
 
 
-def _thresholds(
-    evidence: Sequence[tuple[Evidence, BoolArray]], false_alarms_per_day: float, beyond: tuple[float, float]
-) -> FloatArray:
+def _thresholds(evidence: Sequence[tuple[Evidence, BoolArray]], false_alarms_per_day: float) -> FloatArray:
     thresholds = np.full((len(RULES), len(SCALES_MIN)), LEAST_SPREADS)
     for index in range(len(RULES)):
         for scale in range(len(SCALES_MIN)):
@@ -455,7 +454,7 @@ def _thresholds(
                 # Smoothed minutes come in clusters, which mislead the tail: always some way beyond what a calm minute
                 # reached, since other calm worlds reach further, and never far beyond it.
                 most = float(spreads.max())
-                limit = float(np.clip(limit, beyond[0] * most, beyond[1] * most))
+                limit = float(np.clip(limit, LEAST_BEYOND * most, FURTHEST_BEYOND * most))
                 thresholds[index, scale] = np.clip(limit, LEAST_SPREADS, MOST_SPREADS)
     return thresholds
 

@@ -24,7 +24,7 @@ def score_rows(
     model: str,
     version: str,
     limit_p: float,
-    rule_based: bool,
+    least_score: float,
     scored_at: float,
 ) -> list[dict[str, Any]]:
     """Make the rows.
@@ -39,8 +39,9 @@ def score_rows(
         Which of them are asked for.
     limit_p : float
         P-value at or below which a minute is an alarm.
-    rule_based : bool
-        An alarm that no rule of a rule-based detector explains would be nothing to act on.
+    least_score : float
+        Score below which a minute is no alarm whatever its p-value: of a rule-based detector, an alarm that no rule
+        explains would be nothing to act on.
 
     Raises
     ------
@@ -52,7 +53,6 @@ def score_rows(
         raise ArtifactError(f"{model} {version}: a score of a live window is NaN or infinite")
     rows = []
     for i in np.flatnonzero(wanted).tolist():
-        fired = any(not rule.get("explained_by") for rule in scores.rules_fired[i])
         speaks = bool(has_opinion[i])
         row: dict[str, Any] = {
             "window_start": int(scores.window_start[i]),
@@ -62,7 +62,7 @@ def score_rows(
             "model_version": version,
             "score": float(scores.score[i]) if speaks else 0.0,
             "p_value": float(p_values[i]) if speaks else 1.0,
-            "is_alarm": speaks and bool(p_values[i] <= limit_p) and (fired or not rule_based),
+            "is_alarm": speaks and bool(p_values[i] <= limit_p) and float(scores.score[i]) >= least_score,
             "abstained": scores.abstained[i],
             "rules_fired": scores.rules_fired[i],
             "top_features": scores.top_features[i],
