@@ -28,7 +28,8 @@ Because = Literal["", "time", "memory", "asked", "died"]
 
 LOOK_EVERY_S = 0.1
 MATH_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-MOST_THREADS = 2
+MOST_THREADS = 1
+"""Two beside a busy process are many times slower than one: each waits, spinning, for the other to get the processor."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -243,11 +244,8 @@ def _become_worker(work: Callable[[Say], int], limits: Limits, writing: int, par
 
 
 def _limit_threads() -> None:
-    """At most two threads of mathematics, before anything mathematical is imported; fewer if somebody said so."""
-    most = min(MOST_THREADS, os.cpu_count() or 1)
-    for name in MATH_THREADS:
-        asked = os.environ.get(name, "")
-        os.environ[name] = str(min(most, int(asked)) if asked.isdecimal() and int(asked) > 0 else most)
+    """One thread of mathematics, before anything mathematical is imported."""
+    os.environ.update(dict.fromkeys(MATH_THREADS, str(MOST_THREADS)))
 
 
 def _resident_bytes(pid: int) -> int:

@@ -29,6 +29,8 @@ SHORT_BLOCKS = 12
 LEAST_CALIBRATION = 500
 SELF_TEST_ROWS = 4
 """Windows of the self-test, after the history they need."""
+SELF_TEST_SEARCHED = 120
+"""Newest windows that are looked at first for it."""
 USUAL_MINUTES = 360
 """Rolling usual of the heuristic where a collector is new; as `detectors.history_minutes`."""
 
@@ -163,7 +165,10 @@ def to_artifact(
 
 def self_test_frame(detector: Detector, frames: Sequence[WindowFrame]) -> WindowFrame:
     """Cut a few clean windows with their history, of a group on which the detector has an opinion."""
-    for frame in sorted(frames, key=len, reverse=True):
+    recent = detector.history_minutes + SELF_TEST_SEARCHED
+    by_length = sorted(frames, key=len, reverse=True)
+    # The newest minutes mostly do; only where they do not is all of a long span scored.
+    for frame in (*(frame.rows(max(len(frame) - recent, 0), len(frame), 0) for frame in by_length), *by_length):
         scores = detector.score(replace(frame, first=0))
         spoken = np.array([not reason for reason in scores.abstained]) & frame.clean
         rows = np.flatnonzero(spoken)
