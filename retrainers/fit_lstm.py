@@ -37,11 +37,11 @@ LEARNING_RATE, WEIGHT_DECAY = 5e-3, 1e-4
 UPDATES = (700, 1_600)
 """Fewest and most updates of the weights; between them one for every `ROWS_PER_UPDATE` sequences."""
 ROWS_PER_UPDATE = 8
-NOISE = 0.5
+NOISE = 0.7
 """Standard deviation, spreads, of what blurs the input."""
 HIDE_SIGNAL, HIDE_STEP = 0.2, 0.05
 """Share of signals, and of steps, that are hidden from the network in training."""
-QUIETER, QUIETEST = 0.5, 0.4
+QUIETER, QUIETEST = 0.5, 0.5
 """Share of the sequences that are made quieter, and the least share of the traffic they are left with."""
 LEAST_SEQUENCES = 256
 EXPLAIN_SHARE = 0.02
@@ -58,7 +58,7 @@ def no_progress(phase: str, share: float) -> None:
 class Autoencoder(torch.nn.Module):
     """The network as torch trains it; `bgpdrift.detectors.lstm.Lstm` runs the same in numpy."""
 
-    def __init__(self, channels: int, hidden: int = HIDDEN, latent: int = LATENT) -> None:
+    def __init__(self, channels: int, hidden: int, latent: int) -> None:
         super().__init__()
         self.encoder = torch.nn.LSTM(channels, hidden, batch_first=True)
         self.latent = torch.nn.Linear(hidden, latent)
@@ -168,7 +168,7 @@ def fit(
 
 def trained(given: Sequences, seed: int, progress: Callable[[float], None]) -> tuple[Autoencoder, float]:
     """Train a network; gives it and its last loss."""
-    network = Autoencoder(given.z.shape[1])
+    network = Autoencoder(given.z.shape[1], HIDDEN, LATENT)
     updates = int(np.clip(len(given.rows) // ROWS_PER_UPDATE, *UPDATES))
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=updates, pct_start=0.2)

@@ -26,8 +26,8 @@ NAME = "lstm"
 STEPS = 12
 """Steps that are read. With `STRIDE_MIN` they reach back an hour: long enough to see a rhythm break."""
 STRIDE_MIN = 5
-TOLD_STEPS = 6
-"""Latest steps that are told again and judged; older ones would only blur when it happened."""
+TOLD_STEPS = 8
+"""Latest steps that are told again and judged; what is older counts hardly (`FADE_MIN`)."""
 FADE_MIN = 15.0
 """A step this many minutes older counts 1/e: one minute alone is noise, and an hour would be late."""
 FILL_MIN = STRIDE_MIN - 1
