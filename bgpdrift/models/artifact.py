@@ -272,7 +272,12 @@ def with_self_test(artifact: Artifact, detector: Detector, frame: WindowFrame) -
         "first": np.array([frame.first]),
         **columns,
     }
-    return replace(artifact, self_test={**test, "scores": detector.score(_self_test_frame(test)).score})
+    small = _self_test_frame(test)
+    scores = detector.score(small).score
+    # A service reads the columns a model names and no others.
+    if not np.array_equal(detector.score(replace(small, features=frame.features)).score, scores):
+        raise ArtifactError(f"{artifact.content.model}: its score depends on columns it does not name")
+    return replace(artifact, self_test={**test, "scores": scores})
 
 
 def run_self_test(artifact: Artifact, build: Callable[[ModelContent], Detector]) -> Detector:

@@ -19,7 +19,7 @@ from bgpdrift.models.loading import LoadedModel, Look, ModelSource, Refusal, bui
 from bgpdrift.models.places import current_path
 from bgpdrift.models.takeover import ModelFeed, PolledModels, WatchedModels
 from bgpdrift.services.batch_size import BatchSize
-from bgpdrift.services.histories import COLUMNS, Group, Histories
+from bgpdrift.services.histories import Columns, Group, Histories, columns_for
 from bgpdrift.services.score_rows import score_rows
 from bgpdrift.settings import Settings
 from bgpdrift.store import Cursor, Store, open_store
@@ -35,7 +35,7 @@ SWITCH_INTERVAL_S = 0.001
 """How long scoring keeps the interpreter when another thread has a model to load; Python's default is 5 ms a turn."""
 _LEAST_SCORE = {"heuristic": 0.9}
 """`bgpdrift.detectors.heuristic.NEARLY_FIRED`, by name: a service loads its own detector only."""
-_READ = ("id", "collector", "peer", *COLUMNS)
+_READ = ("id", "collector", "peer")
 
 
 class ScoringService:
@@ -72,7 +72,7 @@ class ScoringService:
         self._refused = self._notice = ""
         self._batch = BatchSize(most=min(settings.detectors.batch_windows, WINDOWS_A_STEP))
         self._histories = Histories(
-            lambda group, start, end: store.window_columns(COLUMNS, group[0], group[1], start, end)
+            lambda columns, group, start, end: store.window_columns(columns, group[0], group[1], start, end)
         )
         self._budget = settings.detectors.false_alarms_per_day
         self._next_heartbeat = clock.monotonic()
@@ -92,12 +92,13 @@ class ScoringService:
         # The first batch of a new model is a short one: what it says is seen soon, and little is done twice if it fails.
         limit = max(1, self._batch.windows // FIRST_BATCH_SHARE) if self._unproven else self._batch.windows
         begun = self._clock.monotonic()
-        windows = self._store.windows_after_as(_READ, self._position, limit)
+        columns = self._columns()
+        windows = self._store.windows_after_as((*_READ, *columns), self._position, limit)
         if not windows:
             self._record()
             return False
         try:
-            rows = self._score_and_prove(windows)
+            rows = self._score_and_prove(columns, windows)
             if rows is None:
                 return True
             self._write(rows, int(windows[-1][0]))
@@ -179,21 +180,26 @@ class ScoringService:
 
     # Scoring.
 
-    def _score_and_prove(self, windows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]] | None:
+    def _columns(self) -> Columns:
+        """What to read: for a model that has not proved itself also what the one before it needs."""
+        asked = [loaded for loaded in (self._loaded, self._previous) if loaded is not None]
+        return columns_for(*(loaded.artifact.content.feature_names for loaded in asked))
+
+    def _score_and_prove(self, columns: Columns, windows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]] | None:
         """Score; with a model that never scored before and cannot, go back to the one before. None: look again."""
         loaded = self._loaded
         assert loaded is not None
         if not self._unproven:
-            return self._score(windows, loaded)
+            return self._score(columns, windows, loaded)
         try:
-            return self._score(windows, loaded)
+            return self._score(columns, windows, loaded)
         except TransientError:
             raise
         except Exception as error:
             reason = f"{loaded.source}: version {loaded.version} fails on live windows: {type(error).__name__}: {error}"
             previous = self._previous
             # If the model before fails as well, it is not the model: that is a bug, and ends the process.
-            rows = self._score(windows, previous) if previous is not None else None
+            rows = self._score(columns, windows, previous) if previous is not None else None
         self._log.error("model.failed_live", model=self._model, version=loaded.version, reason=reason)
         self._models.failed(loaded, reason, holding=previous is not None)
         self._loaded, self._previous, self._unproven = previous, None, False
@@ -201,13 +207,13 @@ class ScoringService:
         self._next_heartbeat = self._clock.monotonic() + HEARTBEAT_S  # time for a backup, before windows are given up
         return rows
 
-    def _score(self, windows: Sequence[tuple[Any, ...]], loaded: LoadedModel) -> list[dict[str, Any]]:
+    def _score(self, columns: Columns, windows: Sequence[tuple[Any, ...]], loaded: LoadedModel) -> list[dict[str, Any]]:
         groups: dict[Group, list[tuple[Any, ...]]] = {}
         for _, collector, peer, *row in windows:
             groups.setdefault((collector, peer), []).append(tuple(row))
         rows: list[dict[str, Any]] = []
         for group, new in groups.items():
-            frame, wanted = self._histories.frame(group, new, loaded.detector.history_minutes)
+            frame, wanted = self._histories.frame(group, columns, new, loaded.detector.history_minutes)
             scores = loaded.detector.score(frame)
             rows += score_rows(
                 scores,

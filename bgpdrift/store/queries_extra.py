@@ -1,7 +1,7 @@
 """Queries other parts asked for; add yours as a method at the END of the class, with a contract test."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Select, Table, bindparam, func, select
@@ -66,7 +66,7 @@ class ExtraQueries(Database):
             return [tuple(row) for row in connection.execute(query, given)]
 
 
-@cache
+@lru_cache(maxsize=16)
 def _windows_after(names: tuple[str, ...]) -> Select[Any]:
     # Made once: of a statement with seventy columns the making costs more than the reading of a few rows.
     table = feature_windows
