@@ -24,6 +24,7 @@ from bgpdrift.detectors.interface import (
     PEER_RESET,
     WARMING,
     FloatArray,
+    IntArray,
     ModelContent,
     Scores,
     WindowFrame,
@@ -196,27 +197,17 @@ class Heuristic:
         score = counted.max(axis=0, initial=_BLIND)
         abstained = _reasons(frame, score)
         score = np.where([bool(reason) for reason in abstained], 0.0, score)
-        fired: list[list[dict[str, Any]]] = []
-        top: list[list[dict[str, Any]]] = []
-        for row in range(len(frame) - frame.first):
-            order = np.argsort(-best[:, row])
-            fired.append(
-                []
-                if abstained[row] in (INCOMPLETE, FEED_GAP)
-                else [
-                    self._fired(int(rule), int(scale[rule, row]), row, evidence, thresholds, bool(explained[rule, row]))
-                    for rule in order
+        fired: list[list[dict[str, Any]]] = [[] for _ in abstained]
+        order = np.argsort(-best, axis=0)
+        for row in np.flatnonzero((best >= 1.0).any(axis=0)).tolist():
+            if abstained[row] not in (INCOMPLETE, FEED_GAP):
+                fired[row] = [
+                    self._fired(rule, int(scale[rule, row]), row, evidence, thresholds, bool(explained[rule, row]))
+                    for rule in order[:, row].tolist()
                     if best[rule, row] >= 1.0
                 ]
-            )
-            top.append(
-                [
-                    self._feature(int(rule), int(scale[rule, row]), row, evidence, float(best[rule, row]))
-                    for rule in order[:TOP_FEATURES]
-                    if best[rule, row] > 0.0
-                ]
-            )
-        return Scores(frame.to_score, score, abstained, tuple(fired), tuple(top))
+        top = self._top_features(best, scale, order[:TOP_FEATURES], evidence)
+        return Scores(frame.to_score, score, abstained, tuple(fired), top)
 
     def _whispered(self, exceedance: FloatArray) -> FloatArray:
         """Let rules other than the storms speak up only near their threshold.
@@ -257,14 +248,33 @@ class Heuristic:
             return float(usual_value - distance)
         return float(max(usual_value + distance, _scaled(rule, rule.minimum)))
 
-    def _feature(self, index: int, scale: int, row: int, evidence: Evidence, weight: float) -> dict[str, Any]:
-        rule, at = self.rules[index], (index, scale, row)
-        return {
-            "feature": rule.name,
-            "usual": _readable(rule, evidence.usual[at]),
-            "present": _readable(rule, evidence.present[at]),
-            "weight": round(weight, 3),
-        }
+    def _top_features(
+        self, best: FloatArray, scale: IntArray, strongest: IntArray, evidence: Evidence
+    ) -> tuple[list[dict[str, Any]], ...]:
+        """What spoke most for each row; all rows at once, since most minutes have some."""
+        rows = np.arange(best.shape[1])
+        at = (strongest, np.take_along_axis(scale, strongest, 0), rows)
+        levels = np.array([rule.form == "level" for rule in self.rules])[strongest]
+        weight = np.take_along_axis(best, strongest, 0)
+        with np.errstate(over="ignore"):
+            usual, present = (
+                np.maximum(np.where(levels, np.exp(values[at]), np.expm1(values[at])), 0.0)
+                for values in (evidence.usual, evidence.present)
+            )
+        columns = (part.T.tolist() for part in (strongest, usual, present, weight))
+        return tuple(
+            [
+                {
+                    "feature": self.rules[rule].name,
+                    "usual": _short(was),
+                    "present": _short(now),
+                    "weight": round(speaks, 3),
+                }
+                for rule, was, now, speaks in zip(*row, strict=True)
+                if speaks > 0.0
+            ]
+            for row in zip(*columns, strict=True)
+        )
 
 
 def measure(
@@ -475,7 +485,11 @@ def _scaled(rule: Rule, value: float) -> float:
 
 def _readable(rule: Rule, scaled: float) -> float:
     value = np.exp(scaled) if rule.form == "level" else np.expm1(scaled)
-    return float(f"{max(value, 0.0):.4g}")
+    return _short(max(float(value), 0.0))
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def _least_spread(
