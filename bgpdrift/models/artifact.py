@@ -243,7 +243,7 @@ def read_once(path: Path) -> FileBytes:
         if before.st_size > MAX_BYTES:
             raise ArtifactError(f"{path.name}: {before.st_size:,} bytes, at most {MAX_BYTES:,} expected")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read(before.st_size + 1)
         after = os.fstat(descriptor)
     finally:
         os.close(descriptor)
