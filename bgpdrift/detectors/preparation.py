@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import sliding_window_view
 
 from bgpdrift.detectors.interface import MINUTE_S, FloatArray, IntArray, WindowFrame
 
@@ -112,8 +111,7 @@ def smooth(values: FloatArray, scale_min: int, total: bool | BoolArray = False) 
     holed = np.flatnonzero(~known.all(axis=1))
     # Filtering the mask tells each value's share of weight; series without a hole share the ramp of their beginning.
     series = np.concatenate([np.where(known, values, 0.0), known[holed].astype(np.float64)])
-    padded = np.concatenate([np.zeros((len(series), length - 1)), series], axis=1)
-    filtered = sliding_window_view(padded, length, axis=1) @ weights[::-1].copy()
+    filtered = _weighted_sums(series, np.exp(-1.0 / scale_min), length)
     sums = filtered[: len(values)]
     ramp = np.cumsum(weights)[np.minimum(np.arange(values.shape[1]), length - 1)]
     weight = np.repeat(ramp[None, :], len(values), axis=0)
@@ -126,6 +124,35 @@ def smooth(values: FloatArray, scale_min: int, total: bool | BoolArray = False) 
         # Weighted so that an event of this very minute counts in full and fades with the time constant.
         mean[wanted] *= weights.sum()
     return np.asarray(mean)
+
+
+def _weighted_sums(series: FloatArray, decay: float, length: int) -> FloatArray:
+    """Sum the last ``length`` values of each minute, the one k minutes ago weighted with ``decay ** k``.
+
+    By doubling: twice as many minutes are a sum and, weighted, the same sum so many minutes ago. That is eight additions
+    for an hour instead of sixty, and each minute's are the same whatever the batch.
+
+    Examples
+    --------
+    >>> _weighted_sums(np.array([[1.0, 0.0, 0.0, 0.0, 2.0]]), 0.5, 3)
+    array([[1.  , 0.5 , 0.25, 0.  , 2.  ]])
+    """
+    total, covered = np.zeros_like(series), 0
+    block, size = series, 1
+    while True:
+        if length & size:
+            _add_earlier(total, block, decay**covered, covered)
+            covered += size
+        if covered == length:
+            return total
+        doubled = block.copy()
+        _add_earlier(doubled, block, decay**size, size)
+        block, size = doubled, 2 * size
+
+
+def _add_earlier(total: FloatArray, series: FloatArray, weight: float, minutes: int) -> None:
+    if minutes < series.shape[1]:
+        total[:, minutes:] += weight * series[:, : series.shape[1] - minutes]
 
 
 @dataclass(frozen=True, slots=True)
