@@ -1,9 +1,9 @@
 """What a detector, and the ensemble of three, says of every minute: as the services would, without store and clock.
 
 Alarms are those of the services: a p-value within the alarm budget (of the heuristic also a rule that fired or is about
-to), then k of the last n minutes. The ensemble's are `bgpdrift.verdicts.ensemble.decide`'s. A detector that has no opinion on a minute
-scores ``-inf`` and raises no alarm there (`bgpdrift.verdicts.quality` says why). Several groups (collectors) are judged as
-the operator sees them: a minute is as unusual as at the collector where it is most unusual.
+to), then k of the last n minutes. The ensemble's are `bgpdrift.verdicts.ensemble.decide`'s. A detector without an opinion
+on a minute scores ``-inf`` and raises no alarm there (`bgpdrift.verdicts.quality` says why). Several groups (collectors)
+are judged as the operator sees them: a minute is as unusual as at the collector where it is most unusual.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bgpdrift.detectors.heuristic import NAME as HEURISTIC
-from bgpdrift.detectors.heuristic import NEARLY_FIRED
 from bgpdrift.detectors.interface import PEER_RESET, Detector, FloatArray, IntArray, Scores, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.settings import Settings
@@ -69,10 +67,8 @@ class Voice:
         silent = np.array([bool(reason) for reason in scores.abstained], bool)
         p_values = np.where(silent, 1.0, calibration.p_value(scores.score))
         limit = calibration.alarm_p(settings.detectors.false_alarms_per_day)
-        is_alarm = ~silent & (p_values <= limit)
-        if detector.name == HEURISTIC:  # an alarm that no rule explains would be nothing to act on
-            is_alarm &= scores.score >= NEARLY_FIRED
-        return cls(scores, p_values, is_alarm, limit)
+        heard = np.array([scores.may_alarm(row) for row in range(len(silent))], bool)
+        return cls(scores, p_values, heard & (p_values <= limit), limit)
 
     def opinion(self, row: int) -> Opinion:
         """What the ensemble hears."""

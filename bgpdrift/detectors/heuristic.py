@@ -2,8 +2,9 @@
 
 A rule's exceedance is the smallest of three numbers, each 1 at its threshold: how many spreads from usual against the
 learned number of spreads; by what factor, against the factor that matters; how much in all, against the size that
-matters. So nothing fires that is merely rare, or merely large. The score of a minute is the largest exceedance over
-rules and time scales: continuous, monotone, defined below the thresholds too.
+matters. So nothing fires that is merely rare, or merely large. The score of a minute is the 4-norm of the exceedances over
+rules and time scales: continuous, monotone, at least 1 where a rule fired, and defined below the thresholds too, where
+several rules that rise together say more than one.
 
 What is usual was learned with the thresholds, for collectors of the training span (`Yardstick`); for any other it is the
 last hours of that collector, so that the packaged default serves a collector nobody has trained on. The learned yardstick
@@ -41,6 +42,7 @@ from bgpdrift.detectors.preparation import (
 )
 from bgpdrift.detectors.prepared import group_key
 from bgpdrift.detectors.rules import BY_NAME, RULES, Rule
+from bgpdrift.detectors.splitting import joined
 from bgpdrift.detectors.tail import fit_tail
 from bgpdrift.errors import ArtifactError
 
@@ -51,8 +53,10 @@ LEAST_SPREADS, MOST_SPREADS = 3.0, 60.0
 """Bounds of a learned threshold: below 3 spreads nothing is unusual, and no calm sample may switch a rule off."""
 LEAST_BEYOND, FURTHEST_BEYOND = 1.2, 1.5
 """A learned threshold lies between these multiples of the largest calm value."""
+TOGETHER = 4
+"""Exponent of the sum over rules: the largest decides, and several that rise together say more than one."""
 NEARLY_FIRED = 0.9
-"""Score from which on a minute may be an alarm: a rule fired or is about to. Its top features say which."""
+"""Exceedance of a rule from which on a minute may be an alarm: it fired or is about to. The top features name it."""
 LEAST_PINNED_MIN = 360
 """Clean minutes of a collector from which its usual is learned."""
 SMALLEST_PINNED = 1e-9
@@ -60,7 +64,7 @@ SMALLEST_PINNED = 1e-9
 LOWEST_EXCEEDANCE = -10.0
 LEAST_SPREAD_LEVEL, LEAST_SPREAD_VOLUME, LEAST_SPREAD_EVENTS = 0.03, 0.05, 0.5
 """Smallest spreads on the log scale: 3 % of a path length, 5 % of a volume, half an event over none."""
-WHISPER = 4
+WHISPER = 6
 """Power to which rules other than the storms are raised below their threshold."""
 TOP_FEATURES = 5
 _ABSTAIN = {INCOMPLETE: INCOMPLETE, FEED_GAP: FEED_GAP, "dropped": INCOMPLETE, WARMING: WARMING}
@@ -172,14 +176,7 @@ class Heuristic:
 
     def score(self, windows: WindowFrame) -> Scores:
         """Score every window from ``windows.first`` on."""
-        parts = [self._score_part(part) for part in split_at_gaps(windows, self.usual_minutes)]
-        return Scores(
-            np.concatenate([part.window_start for part in parts]) if parts else np.zeros(0, np.int64),
-            np.concatenate([part.score for part in parts]) if parts else np.zeros(0),
-            tuple(reason for part in parts for reason in part.abstained),
-            tuple(fired for part in parts for fired in part.rules_fired),
-            tuple(top for part in parts for top in part.top_features),
-        )
+        return joined([self._score_part(part) for part in split_at_gaps(windows, self.usual_minutes)])
 
     def _score_part(self, frame: WindowFrame) -> Scores:
         levels = self.yardstick.of(frame) if self.yardstick else None
@@ -189,12 +186,12 @@ class Heuristic:
         exceedance = np.minimum(exceedance, evidence.size)
         exceedance = np.where(evidence.known, np.maximum(exceedance, LOWEST_EXCEEDANCE), _BLIND)
         reset = frame.mark(PEER_RESET)[frame.first :]
-        exceedance = self._whispered(exceedance)
         explained = np.array([rule.reset_explains for rule in self.rules])[:, None] & reset
         scale = exceedance.argmax(axis=1)
         best = np.take_along_axis(exceedance, scale[:, None, :], axis=1)[:, 0, :]
-        counted = np.where(explained, _BLIND, best)
-        score = counted.max(axis=0, initial=_BLIND)
+        strongest = np.where(explained, _BLIND, best).max(axis=0, initial=_BLIND)
+        heard = np.where(explained[:, None, :], 0.0, np.maximum(self._whispered(exceedance), 0.0))
+        score = np.where(np.isfinite(strongest), np.sum(heard**TOGETHER, axis=(0, 1)) ** (1.0 / TOGETHER), _BLIND)
         abstained = _reasons(frame, score)
         score = np.where([bool(reason) for reason in abstained], 0.0, score)
         fired: list[list[dict[str, Any]]] = [[] for _ in abstained]
@@ -207,7 +204,7 @@ class Heuristic:
                     if best[rule, row] >= 1.0
                 ]
         top = self._top_features(best, scale, order[:TOP_FEATURES], evidence)
-        return Scores(frame.to_score, score, abstained, tuple(fired), top)
+        return Scores(frame.to_score, score, abstained, tuple(fired), top, actionable=strongest >= NEARLY_FIRED)
 
     def _whispered(self, exceedance: FloatArray) -> FloatArray:
         """Let rules other than the storms speak up only near their threshold.

@@ -105,6 +105,8 @@ class Scores:
         ``{"feature", "usual", "present", "weight"}``: what spoke most for "unusual", also below an alarm.
     embedding : ndarray of float, shape (n, k), or None
         The model's own short description of each window, of detectors that have one; 0 where it abstains.
+    actionable : ndarray of bool, shape (n,), or None
+        Where there is something to act on; elsewhere a minute is no alarm, however rare its score. None is everywhere.
     """
 
     window_start: IntArray
@@ -113,6 +115,11 @@ class Scores:
     rules_fired: tuple[list[dict[str, Any]], ...]
     top_features: tuple[list[dict[str, Any]], ...]
     embedding: FloatArray | None = None
+    actionable: npt.NDArray[np.bool_] | None = None
+
+    def may_alarm(self, row: int) -> bool:
+        """Whether a window, counted from the first to be scored, can be an alarm at all."""
+        return not self.abstained[row] and (self.actionable is None or bool(self.actionable[row]))
 
 
 class Detector(Protocol):

@@ -34,6 +34,7 @@ def parts_of(frame: WindowFrame, history_minutes: int) -> list[WindowFrame]:
 def joined(parts: Sequence[Scores]) -> Scores:
     """Put the scores of consecutive parts together."""
     embeddings = [part.embedding for part in parts if part.embedding is not None]
+    actionable = [part.actionable for part in parts if part.actionable is not None]
     return Scores(
         np.concatenate([part.window_start for part in parts]) if parts else np.zeros(0, np.int64),
         np.concatenate([part.score for part in parts]) if parts else np.zeros(0),
@@ -41,4 +42,5 @@ def joined(parts: Sequence[Scores]) -> Scores:
         tuple(fired for part in parts for fired in part.rules_fired),
         tuple(top for part in parts for top in part.top_features),
         np.concatenate(embeddings) if embeddings and len(embeddings) == len(parts) else None,
+        np.concatenate(actionable) if actionable and len(actionable) == len(parts) else None,
     )

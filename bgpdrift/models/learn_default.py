@@ -43,11 +43,13 @@ def learn_artifact(frames: Sequence[WindowFrame], history_minutes: int = 360) ->
     cuts = [round(TEACHING_SHARE * len(frame)) for frame in frames]
     content = learn([frame.rows(0, cut, 0) for frame, cut in zip(frames, cuts, strict=True)], history_minutes)
     detector = Heuristic.from_content(content, history_minutes)
+    fired: list[bool] = []
     clean: list[np.ndarray[Any, np.dtype[np.float64]]] = []
     for frame, cut in zip(frames, cuts, strict=True):
         scores = detector.score(
             frame.rows(max(0, cut - detector.history_minutes), len(frame), min(cut, detector.history_minutes))
         )
+        fired += [bool(rules) for rules in scores.rules_fired]
         clean.append(scores.score[np.array([not reason for reason in scores.abstained], bool)])
     pooled = np.concatenate(clean) if clean else np.zeros(0)
     if len(pooled) < 1_440:
@@ -65,7 +67,7 @@ def learn_artifact(frames: Sequence[WindowFrame], history_minutes: int = 360) ->
             "from": int(min(frame.window_start[0] for frame in frames)),
             "to": int(max(frame.window_start[-1] for frame in frames)) + 60,
         },
-        metrics={"alarm_share_on_calibration_rows": float(np.mean(pooled >= 1.0))},
+        metrics={"alarm_share_on_calibration_rows": float(np.mean(fired))},
     )
     end = len(longest)
     return with_self_test(

@@ -1,6 +1,6 @@
 """What a detector said, as rows of the table ``scores``. Pure: one group, one model version, one instant.
 
-Decides what is an alarm (the budget, and of a rule-based detector a rule that says why) and what a window without an
+Decides what is an alarm (a p-value within the budget, and something to act on) and what a window without an
 opinion looks like: score 0, p-value 1, the reason.
 """
 
@@ -24,7 +24,6 @@ def score_rows(
     model: str,
     version: str,
     limit_p: float,
-    least_score: float,
     scored_at: float,
 ) -> list[dict[str, Any]]:
     """Make the rows.
@@ -39,9 +38,6 @@ def score_rows(
         Which of them are asked for.
     limit_p : float
         P-value at or below which a minute is an alarm.
-    least_score : float
-        Score below which a minute is no alarm whatever its p-value: of a rule-based detector, an alarm that no rule
-        explains would be nothing to act on.
 
     Raises
     ------
@@ -62,7 +58,7 @@ def score_rows(
             "model_version": version,
             "score": float(scores.score[i]) if speaks else 0.0,
             "p_value": float(p_values[i]) if speaks else 1.0,
-            "is_alarm": speaks and bool(p_values[i] <= limit_p) and float(scores.score[i]) >= least_score,
+            "is_alarm": scores.may_alarm(i) and bool(p_values[i] <= limit_p),
             "abstained": scores.abstained[i],
             "rules_fired": scores.rules_fired[i],
             "top_features": scores.top_features[i],

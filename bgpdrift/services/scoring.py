@@ -33,8 +33,6 @@ WINDOWS_A_STEP = 256
 FIRST_BATCH_SHARE = 4
 SWITCH_INTERVAL_S = 0.001
 """How long scoring keeps the interpreter when another thread has a model to load; Python's default is 5 ms a turn."""
-_LEAST_SCORE = {"heuristic": 0.9}
-"""`bgpdrift.detectors.heuristic.NEARLY_FIRED`, by name: a service loads its own detector only."""
 _READ = ("id", "collector", "peer")
 
 
@@ -223,7 +221,6 @@ class ScoringService:
                 model=self._model,
                 version=loaded.version,
                 limit_p=loaded.calibration.alarm_p(self._budget),
-                least_score=_LEAST_SCORE.get(self._model, 0.0),
                 scored_at=self._clock.now(),
             )
         return rows

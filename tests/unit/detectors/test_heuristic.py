@@ -28,7 +28,7 @@ def _rules(scores, row: int) -> dict[str, dict]:
 @pytest.mark.parametrize("level", [20.0, 200.0, 20_000.0])
 def test_a_calm_collector_of_any_size_stays_below_every_threshold(detector, windows: ModuleType, level: float) -> None:
     """Scale-free: one artifact for a collector of 20 and one of 20,000 announcements a minute."""
-    assert detector.score(windows.calm(1_500, level=level, first=600)).score.max() < 1.0
+    assert not any(detector.score(windows.calm(1_500, level=level, first=600)).rules_fired)
 
 
 @pytest.mark.parametrize("level", [40.0, 4_000.0])
@@ -114,7 +114,7 @@ def test_learning_needs_enough_minutes_and_gives_a_threshold_for_every_rule_and_
     content = learn([windows.calm(2_500)])
     assert content.arrays["thresholds"].shape == (len(RULES), len(SCALES_MIN))
     again = Heuristic.from_content(content)
-    assert again.score(windows.calm(2_500, first=500)).score.max() <= 1.0
+    assert not any(again.score(windows.calm(2_500, first=500)).rules_fired)
 
 
 @pytest.mark.parametrize(
