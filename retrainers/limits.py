@@ -99,7 +99,7 @@ class StopRequest:
 def run_limited(
     work: Callable[[Say], int], limits: Limits, hear: Callable[[Line], None], stop: StopRequest, clock: Clock
 ) -> Ended:
-    """Let a fork of this process do some work, and return when it and all it started are gone.
+    """Let a fork of this process do some work, and return when it is gone and all it started is killed.
 
     Call from the main thread of a process without others: the worker dies with the thread that forked it.
 

@@ -92,7 +92,7 @@ def test_one_that_takes_too_long_is_ended_with_all_it_started(limited, behaviour
     ended = answer(limited(behaviour, seconds=0.8))
     assert (ended["exit"], ended["because"]) == (None, "time")
     assert ended["signal"] == (signal.SIGKILL if behaviour == "deaf" else signal.SIGTERM)
-    assert all(gone(line["pid"]) for line in ended["heard"] if "pid" in line)
+    until(lambda: all(gone(line["pid"]) for line in ended["heard"] if "pid" in line), "all of it is gone")
 
 
 @pytest.mark.parametrize("behaviour", ["grows", "child_grows"])
@@ -121,7 +121,7 @@ def test_a_parent_that_is_asked_to_stop_stops_its_worker_first(limited, tmp_path
     ended = answer(process)
     assert (ended["because"], ended["signal"]) == ("asked", signal.SIGTERM)
     assert gone(born["pid"])
-    assert gone(forked["pid"])
+    until(lambda: gone(forked["pid"]), "what it started is gone")
 
 
 def test_a_worker_dies_with_its_parent(limited, tmp_path):
