@@ -114,8 +114,9 @@ VARIANTS: Mapping[str, Variant] = {
     "mean of squares over signals": Variant({"PEAK": 2.0}),
     "latent 2": Variant({"LATENT": 2}),
     "latent 16": Variant({"LATENT": 16}),
-    "half the updates": Variant({"UPDATES": (350, 350)}),
-    "twice the updates": Variant({"UPDATES": (1_400, 1_400)}),
+    "200 updates": Variant({"UPDATES": (200, 200)}),
+    "700 updates": Variant({"UPDATES": (700, 700)}),
+    "1,400 updates": Variant({"UPDATES": (1_400, 1_400)}),
 }
 
 
