@@ -79,16 +79,17 @@ def fit_tail(values: FloatArray, share: float = 0.05) -> ParetoTail:
     >>> bool(abs(tail.quantile(1e-4) - 2.0 * np.log(1e4)) < 2.0)
     True
     """
-    ordered = np.sort(values[np.isfinite(values)])
-    if len(ordered) < 20:
-        raise ValueError(f"a tail needs at least 20 finite values, not {len(ordered)}")
-    count = max(10, round(share * len(ordered)))
-    start = float(ordered[-count - 1])
-    excess = ordered[-count:] - start
+    finite = values[np.isfinite(values)]
+    if len(finite) < 20:
+        raise ValueError(f"a tail needs at least 20 finite values, not {len(finite)}")
+    count = max(10, round(share * len(finite)))
+    largest = np.sort(np.partition(finite, -count - 1)[-count - 1 :])
+    start = float(largest[0])
+    excess = largest[1:] - start
     weight = 1.0 - (np.arange(1, count + 1) - 0.35) / count
     mean, weighted = float(excess.mean()), float((weight * excess).mean())
     shape = 2.0 - mean / (mean - 2.0 * weighted) if mean > 2.0 * weighted else SHAPE_LIMITS[1]
     shape = float(np.clip(shape, *SHAPE_LIMITS))
     # With the shape held within its limits the scale follows from the mean alone, so that the tail keeps its mass.
     scale = max(mean * (1.0 - shape), SMALLEST_SCALE)
-    return ParetoTail(start=start, share=count / len(ordered), scale=scale, shape=shape)
+    return ParetoTail(start=start, share=count / len(finite), scale=scale, shape=shape)
