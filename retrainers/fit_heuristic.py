@@ -16,14 +16,11 @@ def fit(
     seed: int = 0,  # noqa: ARG001 - every trainer takes one; nothing here is random
     progress: Callable[[str, float], None] | None = None,
 ) -> ModelContent:
-    """Learn the rules from the clean windows of some frames.
-
-    Without anybody to tell of progress it is a fold of the calibration, which only ever meets these groups.
-    """
+    """Learn the rules from the clean windows of some frames."""
     clean = sum(int(frame.clean.sum()) for frame in frames)
     if clean < LEAST_MINUTES:
         raise NotEnoughDataError(f"{NAME}: {clean} clean windows, {LEAST_MINUTES} expected")
-    content = learn(frames, pin=True, rolling=progress is not None)
+    content = learn(frames, pin=True)
     if progress is not None:
         progress("fit", 1.0)
     return content

@@ -53,6 +53,8 @@ LEAST_SPREADS, MOST_SPREADS = 3.0, 60.0
 """Bounds of a learned threshold: below 3 spreads nothing is unusual, and no calm sample may switch a rule off."""
 LEAST_BEYOND, FURTHEST_BEYOND = 1.2, 1.5
 """A learned threshold lies between these multiples of the largest calm value."""
+STILL_THERE = 1.5
+"""An hour's mean may be this many times as far from usual (log scale) as the last quarter of an hour."""
 TOGETHER = 4
 """Exponent of the sum over rules: the largest decides, and several that rise together say more than one."""
 NEARLY_FIRED = 0.9
@@ -179,11 +181,7 @@ class Heuristic:
         return joined([self._score_part(part) for part in split_at_gaps(windows, self.usual_minutes)])
 
     def _score_part(self, frame: WindowFrame) -> Scores:
-        levels = self.yardstick.of(frame) if self.yardstick else None
-        thresholds = self.yardstick.thresholds if self.yardstick and levels is not None else self.thresholds
-        evidence = measure(frame, self.rules, self.usual_minutes, levels)
-        exceedance = np.minimum(evidence.spreads / thresholds[:, :, None], evidence.factor)
-        exceedance = np.minimum(exceedance, evidence.size)
+        evidence, thresholds, exceedance = self._compare(frame)
         exceedance = np.where(evidence.known, np.maximum(exceedance, LOWEST_EXCEEDANCE), _BLIND)
         reset = frame.mark(PEER_RESET)[frame.first :]
         explained = np.array([rule.reset_explains for rule in self.rules])[:, None] & reset
@@ -205,6 +203,25 @@ class Heuristic:
                 ]
         top = self._top_features(best, scale, order[:TOP_FEATURES], evidence)
         return Scores(frame.to_score, score, abstained, tuple(fired), top, actionable=strongest >= NEARLY_FIRED)
+
+    def _compare(self, frame: WindowFrame) -> tuple[Evidence, FloatArray, FloatArray]:
+        """Compare with the learned usual where there is one, and in any case with the last hours.
+
+        What is sudden fires against the last hours, and only on the side of the learned usual that is a finding: the
+        calm after a worm is no silence. Below that the learned usual alone ranks, since a worm becomes the last hours.
+        Gives evidence, thresholds and exceedance, each of shape (n_rules, n_scales, n_rows).
+        """
+        sudden = measure(frame, self.rules, self.usual_minutes)
+        recent = np.broadcast_to(self.thresholds[:, :, None], sudden.spreads.shape)
+        exceeds = _exceedance(sudden, recent)
+        levels = self.yardstick.of(frame) if self.yardstick else None
+        if self.yardstick is None or levels is None:
+            return sudden, recent, exceeds
+        lasting = measure(frame, self.rules, self.usual_minutes, levels)
+        pinned = np.broadcast_to(self.yardstick.thresholds[:, :, None], lasting.spreads.shape)
+        learned = _exceedance(lasting, pinned)
+        fires = (exceeds >= NEARLY_FIRED) & (exceeds > learned) & ((lasting.spreads > 0) | ~lasting.known)
+        return _chosen(fires, sudden, lasting), np.where(fires, recent, pinned), np.where(fires, exceeds, learned)
 
     def _whispered(self, exceedance: FloatArray) -> FloatArray:
         """Let rules other than the storms speak up only near their threshold.
@@ -239,7 +256,7 @@ class Heuristic:
         rule, at = self.rules[index], (index, scale, row)
         away = evidence.present[at] - evidence.usual[at]
         spread = abs(away / evidence.spreads[at]) if evidence.spreads[at] else 0.0
-        distance = max(thresholds[index, scale] * spread, float(np.log(rule.factor)))
+        distance = max(float(thresholds[at]) * spread, float(np.log(rule.factor)))
         usual_value = float(evidence.usual[at])
         if rule.direction < 0:
             return float(usual_value - distance)
@@ -338,6 +355,26 @@ def measure(
         return Evidence(present, median, away / spread, away / factor, size, known)
 
 
+def _exceedance(evidence: Evidence, thresholds: FloatArray) -> FloatArray:
+    """Smallest of the three numbers; over an hour only as far as the last quarter of an hour agrees.
+
+    An hour's mean forgets slowly: without this a storm would go on firing for an hour after its end.
+    """
+    found = np.minimum(np.minimum(evidence.spreads / thresholds, evidence.factor), evidence.size)
+    hour, quarter = SCALES_MIN.index(60), SCALES_MIN.index(15)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        going_on = STILL_THERE * np.maximum(evidence.factor[:, quarter], 0.0) / evidence.factor[:, hour]
+    share = np.where(np.isfinite(going_on), np.clip(going_on, 0.0, 1.0), 1.0)
+    found[:, hour] = np.where(found[:, hour] > 0, found[:, hour] * share, found[:, hour])
+    return np.asarray(found)
+
+
+def _chosen(first: BoolArray, one: Evidence, other: Evidence) -> Evidence:
+    """Evidence of one where ``first``, else of the other."""
+    names = ("present", "usual", "spreads", "factor", "size", "known")
+    return Evidence(*(np.where(first, getattr(one, name), getattr(other, name)) for name in names))
+
+
 def _at_scales(raw: FloatArray, events: npt.NDArray[np.bool_]) -> FloatArray:
     """Smooth rules at every time scale, shape (n_scales · n_rules, n_minutes), events on their log scale."""
     every = np.concatenate([smooth(raw, minutes, total=events) for minutes in SCALES_MIN])
@@ -358,7 +395,6 @@ def learn(
     history_minutes: int = 360,
     false_alarms_per_day: float = 0.02,
     pin: bool = False,
-    rolling: bool = True,
 ) -> ModelContent:
     """Learn thresholds from calm windows, and with ``pin`` what is usual for each collector among them.
 
@@ -375,9 +411,6 @@ def learn(
         Budget of one rule at one time scale. Far below a detector's budget, since some fifty of them share it.
     pin : bool
         Also learn the usual of each group.
-    rolling : bool
-        False leaves the thresholds against a rolling usual at their lowest where every group has its own: for a model
-        that will only ever meet these groups.
     """
     given = [_with_holes(frame) for frame in frames]
     parts = [part for frame in given for part in split_at_gaps(frame, history_minutes)]
@@ -390,11 +423,8 @@ def learn(
             if group_key(part) in groups
         ]
         arrays |= {"usual": levels, "usual_thresholds": _thresholds(pinned, false_alarms_per_day)}
-    if rolling or {group_key(part) for part in parts} - set(groups):
-        evidence = [(measure(part, RULES, history_minutes), part.clean[part.first :]) for part in parts]
-        arrays["thresholds"] = _thresholds(evidence, false_alarms_per_day)
-    else:
-        arrays["thresholds"] = np.full((len(RULES), len(SCALES_MIN)), LEAST_SPREADS)
+    evidence = [(measure(part, RULES, history_minutes), part.clean[part.first :]) for part in parts]
+    arrays["thresholds"] = _thresholds(evidence, false_alarms_per_day)
     columns = dict.fromkeys(name for rule in RULES for name in rule.needs)
     return ModelContent(
         model=NAME,
