@@ -35,8 +35,8 @@ HIDDEN, LATENT = 24, 6
 BATCH = 96
 LEARNING_RATE, WEIGHT_DECAY = 5e-3, 1e-4
 UPDATES = (400, 1_000)
-"""Fewest and most updates of the weights; between them one for every `ROWS_PER_UPDATE` sequences. Twice as many find no
-more, and the time is better spent on fitting once more for the calibration."""
+"""Fewest and most updates of the weights; between them one for every `ROWS_PER_UPDATE` sequences. Twice as many find
+hardly more, and the time is better spent on fitting more often for the calibration."""
 ROWS_PER_UPDATE = 20
 NOISE = 0.7
 """Standard deviation, spreads, of what blurs the input."""
