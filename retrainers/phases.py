@@ -194,6 +194,7 @@ class Run:
                 seconds=seconds,
                 drift_psi=drift.get("drift_psi", 0.0),
                 unusable_scores=new.unusable,
+                span_hours=(span.end - span.start) / 3600,
             )
             verdict = decide_gate(evidence, gate_policy(self._settings, self._options))
             figures.update(verdict.as_fields())

@@ -109,3 +109,19 @@ def test_force_without_a_refusal_is_no_forced_promotion():
     verdict = decide_gate(EVIDENCE, replace(POLICY, force=True))
     assert verdict.accepted
     assert not verdict.forced
+
+
+def test_drift_within_a_span_of_a_day_is_put_on_record_and_refuses_nothing():
+    verdict = decide_gate(replace(EVIDENCE, drift_psi=1.8, span_hours=26.5), POLICY)
+
+    drift = next(check for check in verdict.checks if check.name == "drift")
+    assert verdict.accepted
+    assert drift.value == 1.8
+    assert drift.threshold is None
+    assert drift.sentence.endswith("a span of 26 h cannot tell drift from time of day")
+
+
+def test_from_three_days_on_drift_refuses():
+    verdict = decide_gate(replace(EVIDENCE, drift_psi=1.8, span_hours=72.0), POLICY)
+
+    assert [check.name for check in verdict.failed] == ["drift"]
