@@ -45,7 +45,12 @@ def counts_of(frames: Sequence[WindowFrame]) -> tuple[Signal, ...]:
 
 
 def fit(
-    frames: Sequence[WindowFrame], *, seed: int = 0, progress: Callable[[str, float], None] = no_progress
+    frames: Sequence[WindowFrame],
+    *,
+    seed: int = 0,
+    progress: Callable[[str, float], None] = no_progress,
+    draft: bool = False,  # noqa: ARG001 - a smaller forest would score otherwise
+    shared: object = None,  # noqa: ARG001 - fits on parts of the frames have nothing in common
 ) -> ModelContent:
     """Grow a forest on the clean windows of some frames."""
     preparation = Preparation.fit(frames, counts_of(frames))

@@ -34,9 +34,9 @@ HIDDEN, LATENT = 24, 6
 """Units of each layer; numbers that an hour is kept in."""
 BATCH = 96
 LEARNING_RATE, WEIGHT_DECAY = 5e-3, 1e-4
-UPDATES = (400, 1_000)
-"""Fewest and most updates of the weights; between them one for every `ROWS_PER_UPDATE` sequences. Twice as many find
-hardly more, and the time is better spent on fitting more often for the calibration."""
+UPDATES, DRAFT_UPDATES = (700, 1_000), (400, 500)
+"""Fewest and most updates of the weights; between them one for every `ROWS_PER_UPDATE` sequences. A draft has fewer: time
+is better spent on fitting more often for the calibration."""
 ROWS_PER_UPDATE = 20
 NOISE = 0.7
 """Standard deviation, spreads, of what blurs the input."""
@@ -132,9 +132,14 @@ def _tensor(array: FloatArray) -> torch.Tensor:
 
 
 def fit(
-    frames: Sequence[WindowFrame], *, seed: int = 0, progress: Callable[[str, float], None] = no_progress
+    frames: Sequence[WindowFrame],
+    *,
+    seed: int = 0,
+    progress: Callable[[str, float], None] = no_progress,
+    draft: bool = False,
+    shared: object = None,  # noqa: ARG001 - fits on parts of the frames have nothing in common
 ) -> ModelContent:
-    """Train on the clean windows of some frames.
+    """Train on the clean windows of some frames; a ``draft``, which only calibrates, with fewer updates.
 
     Raises
     ------
@@ -147,7 +152,7 @@ def fit(
         raise NotEnoughDataError(f"{NAME}: {len(given.rows)} clean windows, {LEAST_SEQUENCES} expected")
     progress("prepare", 0.05)
     with reproducible(seed):
-        network, loss = trained(given, seed, lambda share: progress("fit", share))
+        network, loss = trained(given, seed, lambda share: progress("fit", share), DRAFT_UPDATES if draft else UPDATES)
     parameters = {
         **preparation.as_parameters(),
         **SHAPE_OF_SEQUENCE,
@@ -167,10 +172,12 @@ def fit(
     return content
 
 
-def trained(given: Sequences, seed: int, progress: Callable[[float], None]) -> tuple[Autoencoder, float]:
+def trained(
+    given: Sequences, seed: int, progress: Callable[[float], None], limits: tuple[int, int] = UPDATES
+) -> tuple[Autoencoder, float]:
     """Train a network; gives it and its last loss."""
     network = Autoencoder(given.z.shape[1], HIDDEN, LATENT)
-    updates = int(np.clip(len(given.rows) // ROWS_PER_UPDATE, *UPDATES))
+    updates = int(np.clip(len(given.rows) // ROWS_PER_UPDATE, *limits))
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=updates, pct_start=0.2)
     draw = torch.Generator().manual_seed(seed)

@@ -21,8 +21,8 @@ from bgpdrift.models.loading import builder
 from bgpdrift.verdicts.calibration import Calibration, extremal_index
 
 Progress = Callable[[str, float], None]
-FOLDS: Mapping[str, int] = {"heuristic": 4, "isolation_forest": 3, "lstm": 2}
-"""Blocks of the cross-fitting. The LSTM takes long to fit; two halves are the least that sees nothing twice."""
+FOLDS: Mapping[str, int] = {"heuristic": 4, "isolation_forest": 3, "lstm": 4}
+"""Stretches of the cross-fitting. Fewer leave a fit too little to learn from, and its alarm too high."""
 WHOLE_DAYS_S = 1.9 * 86_400
 """A span from which on folds are whole stretches of it."""
 SHORT_BLOCKS = 12
@@ -93,19 +93,21 @@ def train(
     """
     if model not in FOLDS:
         raise InputError(f"no model {model!r}; there are {', '.join(FOLDS)}")
-    fit = importlib.import_module(f"retrainers.fit_{model}").fit
+    trainer = importlib.import_module(f"retrainers.fit_{model}")
     build = builder(model, history_minutes)
     assert build is not None  # every model in FOLDS has a detector
     given = [frame for frame in frames if frame.clean.any()]
     if not given:
         raise NotEnoughDataError(f"{model}: no clean window to learn from")
-    content = fit(given, seed=seed, progress=lambda phase, share: progress(phase, share))
+    shared = trainer.share(given) if hasattr(trainer, "share") else None
+    content = trainer.fit(given, seed=seed, progress=lambda phase, share: progress(phase, share), shared=shared)
     found: list[FloatArray] = []
     folds = FOLDS[model]
     for fold in range(folds):
         progress("calibrate", fold / folds)
         try:
-            partial = build(fit([_without(frame, fold, folds) for frame in given], seed=seed))
+            left = [_without(frame, fold, folds) for frame in given]
+            partial = build(trainer.fit(left, seed=seed, draft=True, shared=shared))
         except NotEnoughDataError:
             continue
         found += [part for frame in given for part in _held_scores(partial, replace(frame, first=0), fold, folds)]

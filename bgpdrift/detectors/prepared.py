@@ -28,6 +28,9 @@ from bgpdrift.detectors.preparation import FILTER_LENGTHS, LEAST_WEIGHT, SCALES_
 from bgpdrift.detectors.signals import SIGNAL_BY_NAME, Signal, available
 from bgpdrift.errors import ArtifactError, InputError, NotEnoughDataError
 
+HOUR, QUARTER = SCALES_MIN.index(60), SCALES_MIN.index(15)
+STILL_THERE = 1.5
+"""An hour's mean may be this many times as far from usual as that of the last quarter of an hour."""
 LEAST_MINUTES = 180
 """Clean minutes of a group from which a yardstick can be made."""
 LEAST_KNOWN = 0.5
@@ -132,6 +135,8 @@ class Preparation:
             if values.shape[2] < LEAST_MINUTES:
                 continue
             centre, spread = _yardstick(values, least)
+            going_on = _still_there(values - centre[:, :, None])
+            spread[HOUR] = _yardstick(going_on[HOUR:], least)[1][0]
             names.append(name)
             centres.append(centre)
             spreads.append(spread)
@@ -165,7 +170,7 @@ class Preparation:
         begin = int((frame.window_start[frame.first] - frame.window_start[0]) // MINUTE_S) - lead
         pad = max(0, -begin)
         smoothed, grid = _smoothed(frame, self.signals, training, max(begin, 0))
-        values = (smoothed - self.centre[group][:, :, None]) / self.spread[group][:, :, None]
+        values = _still_there(smoothed - self.centre[group][:, :, None]) / self.spread[group][:, :, None]
         z = values.reshape(self.channels, -1).T
         if pad:
             z = np.concatenate([np.full((pad, self.channels), np.nan), z])
@@ -288,6 +293,19 @@ def _band(scale_min: int) -> tuple[FloatArray, FloatArray]:
 
 
 _BANDS = tuple(_band(scale) for scale in SCALES_MIN[1:])
+
+
+def _still_there(deviation: FloatArray) -> FloatArray:
+    """Shrink what an hour's mean remembers to what the last quarter of an hour still shows; shape (n_scales, …).
+
+    An hour's mean forgets slowly, and would keep a detector alarmed for hours after a storm has ended.
+    """
+    hour, quarter = deviation[HOUR], STILL_THERE * deviation[QUARTER]
+    low, high = np.minimum(quarter, 0.0), np.maximum(quarter, 0.0)
+    found = deviation.copy()
+    # Where the quarter of an hour is not known nothing contradicts the hour.
+    found[HOUR] = np.where(np.isfinite(quarter), np.clip(hour, low, high), hour)
+    return found
 
 
 def _yardstick(values: FloatArray, least: FloatArray) -> tuple[FloatArray, FloatArray]:

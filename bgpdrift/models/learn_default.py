@@ -13,8 +13,9 @@ import click
 import msgspec
 import numpy as np
 
-from bgpdrift.detectors.heuristic import NAME, Heuristic, learn
+from bgpdrift.detectors.heuristic import NAME, Heuristic
 from bgpdrift.detectors.interface import WindowFrame, frame_from_rows
+from bgpdrift.detectors.rule_learning import learn
 from bgpdrift.errors import InputError
 from bgpdrift.models.artifact import Artifact, to_bytes, with_self_test
 from bgpdrift.models.publication import write_whole

@@ -6,9 +6,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from bgpdrift.detectors.heuristic import Heuristic, learn
+from bgpdrift.detectors.heuristic import Heuristic
 from bgpdrift.detectors.interface import ModelContent
 from bgpdrift.detectors.preparation import SCALES_MIN
+from bgpdrift.detectors.rule_learning import learn
 from bgpdrift.detectors.rules import RULES
 from bgpdrift.errors import ArtifactError
 from bgpdrift.models.loading import ModelSource, builder
