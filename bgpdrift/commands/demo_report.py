@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bgpdrift.commands.demo_run import Report
+from bgpdrift.commands.demo_training import TrainedModel
 
 
 def show(report: Report, svg: Path | None = None) -> None:
@@ -18,6 +19,9 @@ def show(report: Report, svg: Path | None = None) -> None:
         console.print(f"  false: {summary}", markup=False)
     if report.models:
         console.print(_models(report))
+    for model in report.models:
+        if not model.passed:
+            console.print(f"  {_unheard(model)}", markup=False)
     console.print(_figures(report))
     for problem in report.problems:
         console.print(f"problem: {problem}", markup=False)
@@ -50,16 +54,19 @@ def _models(report: Report) -> Table:
     table = Table(title="What was trained on the history, and had a say after it", title_justify="left")
     for column in ("model", "version"):
         table.add_column(column)
-    for column in ("learned from", "took", "had a say in", "alarmed in"):
+    for column in ("windows", "took", "had a say in", "alarmed in"):
         table.add_column(column, justify="right")
     for model in report.models:
-        if model.exit_code:
-            table.add_row(model.model, "-", f"exit {model.exit_code}", f"{model.seconds:.0f} s", model.outcome, "")
-            continue
-        share = f"{100 * model.votes / max(model.verdicts, 1):.1f} %"
-        windows = f"{model.windows:,} windows"
-        table.add_row(model.model, model.version, windows, f"{model.seconds:.0f} s", share, f"{model.alarms} min")
+        share, alarms = f"{100 * model.votes / max(model.verdicts, 1):.1f} %", f"{model.alarms} min"
+        version, windows = (model.version, f"{model.windows:,}") if not model.exit_code else ("-", "-")
+        table.add_row(model.model, version, windows, f"{model.seconds:.0f} s", share, alarms)
     return table
+
+
+def _unheard(model: TrainedModel) -> str:
+    if model.exit_code:
+        return f"{model.model} was not trained (exit {model.exit_code}): {model.outcome}"
+    return f"{model.model} {model.version} is in force and was never heard"
 
 
 def _figures(report: Report) -> Table:

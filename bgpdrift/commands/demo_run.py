@@ -13,15 +13,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
-from bgpdrift.commands import demo_training
+from bgpdrift.commands import demo_history, demo_training
+from bgpdrift.commands.demo_feed import Feed, running_feed
 from bgpdrift.commands.demo_training import TrainedModel
 from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.store import Store, open_store
-from bgpdrift.store.schema import feature_windows, verdicts
+from bgpdrift.store.schema import verdicts
+
+if TYPE_CHECKING:
+    from bgpdrift.commands.demo_story import Story
 
 MARKER = ".bgpdrift-demo"
 EARLY_S, TAIL_S = 120, 1800
@@ -29,6 +34,7 @@ EARLY_S, TAIL_S = 120, 1800
 leak leaves behind (paths settling, routes coming back) is part of it."""
 UNFINISHED_S = 180
 """The last minutes of a recording are never closed by a later one, and are not judged."""
+MANAGE_LIMIT_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -82,60 +88,90 @@ def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
     BgpdriftError
         Feed or services did not start.
     """
+    from rich.console import Console
+
+    from bgpdrift.commands.demo_story import Story
+
     _prepare(folder)
-    truth_file = folder / "truth.json"
     began = time.monotonic()
-    with _feed(folder, scenario, truth_file) as (feed, url):
-        environment = {
-            **os.environ,
-            "BGPDRIFT_DATA_DIR": str(folder / "data"),
-            "BGPDRIFT_FEED__URL": url,
-            "BGPDRIFT_FEED__CLIENT": "demo",
-            # The feed is held while the models train: neither a lost server nor quiet minutes that should be closed.
-            "BGPDRIFT_FEED__SILENCE_S": str(limit_s),
-            "BGPDRIFT_WINDOWS__IDLE_CLOSE_S": str(limit_s),
-        }
-        environment.pop("BGPDRIFT_CONFIG", None)
-        with _services(folder, environment):
-            truth = json.loads(truth_file.read_text())
-            store = open_store(f"sqlite:///{folder / 'data' / 'bgpdrift.sqlite3'}")
-            try:
-                models, since = _train(store, feed, truth, environment, began + limit_s)
-                done = _wait(store, truth, began + limit_s)
-                memory = _memory(environment)
-                report = judge(store, truth, folder / "data", time.monotonic() - began, memory)
-                models = demo_training.heard(store, models, since, int(truth["end"]))
-            finally:
-                store.close()
-    problems: tuple[str, ...] = () if done else (f"not finished within {limit_s:.0f} s",)
+    data, truth_file = folder / "data", folder / "truth.json"
+    command = [sys.executable, "-m", "bgpdrift.cli", "simulate", "--scenario", scenario, "--truth", str(truth_file)]
+    command += ["--listen", "127.0.0.1:0", "--speed", "max"]
+    with _clean_end(), Story(Console(highlight=False)) as story, running_feed(command, folder / "feed.log") as feed:
+        environment = _environment(folder, feed.url, limit_s)
+        truth = json.loads(truth_file.read_text())
+        hours = (_last_minute(truth) - int(truth["start"])) / 3600
+        story.begin(hours, f"a simulated Internet is ready: {hours:.0f} hours, {len(truth['incidents'])} incidents")
+        with _services(folder, environment), open_store(f"sqlite:///{data / 'bgpdrift.sqlite3'}") as store:
+            story.tell(f"all services run; data and logs in {data}")
+            models, since, problems = _train(store, feed, truth, environment, data, began + limit_s, story)
+            if not _wait(store, truth, began + limit_s, story):
+                problems += (f"not finished within {limit_s:.0f} s",)
+            memory = _memory(environment)
+            report = judge(store, truth, data, time.monotonic() - began, memory)
+            models = demo_training.heard(store, models, since, int(truth["end"]))
+            story.tell("every minute is judged; stopping the services")
     left = _still_running(folder)
     problems += (f"processes left after stop: {left}",) if left else ()
-    return Report(**{**report.__dict__, "models": tuple(models), "problems": problems})
+    return replace(report, models=tuple(models), problems=problems)
+
+
+def _environment(folder: Path, url: str, limit_s: float) -> dict[str, str]:
+    environment = {
+        **os.environ,
+        "BGPDRIFT_DATA_DIR": str(folder / "data"),
+        "BGPDRIFT_FEED__URL": url,
+        "BGPDRIFT_FEED__CLIENT": "demo",
+        # The feed is held while the models train: neither a lost server nor quiet minutes that should be closed.
+        "BGPDRIFT_FEED__SILENCE_S": str(limit_s),
+        "BGPDRIFT_WINDOWS__IDLE_CLOSE_S": str(limit_s),
+    }
+    environment.pop("BGPDRIFT_CONFIG", None)
+    return environment
 
 
 def _train(
     store: Store,
-    feed: "subprocess.Popen[bytes]",
+    feed: Feed,
     truth: Mapping[str, Any],
     environment: Mapping[str, str],
-    until: float,
-) -> tuple[list[TrainedModel], int]:
-    """Train on the first day; the models, and the event time from which all of them are in force."""
-    start = int(truth["start"])
-    if int(truth["end"]) - start < (demo_training.HISTORY_H + 1) * 3600:
-        return [], start  # too short a scenario to learn from: the rules speak alone
-    print(f"gathering {demo_training.HISTORY_H} h of history to learn from", flush=True)
-    if not demo_training.wait_for_history(store, start, until):
-        return [], start
-    with demo_training.held(feed):
-        demo_training.wait_for_verdicts(store, time.monotonic() + 10.0)
-        print("training the three models; the feed is held meanwhile", flush=True)
-        models = demo_training.train_all(environment)
-        since = int(store.newest(feature_windows) or start) + 60
-    for model in models:
-        how = "in force" if model.exit_code == 0 else f"NOT in force, exit {model.exit_code}"
-        print(f"  {model.model} {model.version}: {how} after {model.seconds:.0f} s", flush=True)
-    return models, since
+    data: Path,
+    deadline: float,
+    story: "Story",
+) -> tuple[list[TrainedModel], int, tuple[str, ...]]:
+    """Train on the first day; the models, the event time from which all of them are in force, and what went wrong."""
+    start, until = int(truth["start"]), int(truth["start"]) + int(demo_training.HISTORY_H * 3600)
+    if int(truth["end"]) < until + 3600:
+        story.tell("too short a scenario to learn from: the packaged rules speak alone")
+        return [], start, ()
+
+    def look() -> demo_history.Where:
+        return demo_history.where(store, data)
+
+    def told(now: demo_history.Where) -> None:
+        story.reach((now.newest - start) / 3600)
+
+    story.tell(f"gathering a history of {demo_training.HISTORY_H:g} simulated hours to learn from")
+    if not demo_history.gather(feed, look, until, deadline, told=told):
+        return [], start, ("the feed ended before the history was gathered",) if feed.ended else ()
+    if not demo_history.settle(look, deadline, told=told):
+        return [], start, ("what was on its way did not arrive before the models were to be trained",)
+    newest = look().newest
+    story.tell(
+        f"{(newest + 60 - start) / 3600:.1f} h are judged; holding the feed and training the three models on them"
+    )
+    overrun = [item for item in truth["incidents"] if until <= int(item["start"]) <= newest]
+    models = demo_training.train_all(environment, deadline, lambda model: story.tell(_outcome(model)))
+    feed.go()
+    story.tell("the feed goes on")
+    problems = ("the history reached into the first incident: the feed was held too late",) if overrun else ()
+    return models, newest + 60, problems
+
+
+def _outcome(model: TrainedModel) -> str:
+    if model.exit_code:
+        return f"  {model.model}: NOT in force, exit {model.exit_code}: {model.outcome}"
+    return f"  {model.model} {model.version} in force: {model.windows:,} windows in {model.seconds:.0f} s"
 
 
 def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, memory: Mapping[str, int]) -> Report:
@@ -203,34 +239,29 @@ def _prepare(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _feed(folder: Path, scenario: str, truth: Path) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
-    command = [sys.executable, "-m", "bgpdrift.cli", "simulate", "--scenario", scenario, "--truth", str(truth)]
-    command += ["--listen", "127.0.0.1:0", "--speed", "max"]
-    with (folder / "feed.log").open("wb") as log:
-        feed = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, start_new_session=True)  # noqa: S603
-        assert feed.stdout is not None
-        try:
-            yield feed, _address(feed.stdout, folder)
-        finally:
-            feed.send_signal(signal.SIGTERM)
-            try:
-                feed.wait(5)
-            except subprocess.TimeoutExpired:
-                feed.kill()
-                feed.wait()
-            feed.stdout.close()
+def _clean_end() -> Iterator[None]:
+    """Let a request to stop, or a terminal that closes, end the demo as Ctrl-C does: with nothing left behind."""
 
+    def stop(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
 
-def _address(output: IO[bytes], folder: Path) -> str:
-    line = output.readline().decode().strip()
-    if not line.startswith("listening on "):
-        raise BgpdriftError(f"the simulated feed did not start: {(folder / 'feed.log').read_text().strip() or line}")
-    return line.removeprefix("listening on ")
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _manage(environment: Mapping[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "run_all_services", *words]
-    return subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)  # noqa: S603
+    try:
+        return subprocess.run(  # noqa: S603 - our own program
+            command, env=dict(environment), capture_output=True, text=True, check=False, timeout=MANAGE_LIMIT_S
+        )
+    except subprocess.TimeoutExpired:
+        said = f"{' '.join(words)}: no answer within {MANAGE_LIMIT_S:g} s"
+        return subprocess.CompletedProcess(command, 1, "", said)
 
 
 @contextlib.contextmanager
@@ -246,29 +277,18 @@ def _services(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
         _manage(environment, "stop")
 
 
-def _wait(store: Store, truth: Mapping[str, Any], deadline: float) -> bool:
+def _wait(store: Store, truth: Mapping[str, Any], deadline: float, story: "Story") -> bool:
     """Wait until every minute has a verdict and correlation has seen it."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
     start, last = int(truth["start"]), _last_minute(truth)
-    hours = (last - start) / 3600
-    console = Console()
-    columns = (TextColumn("simulated time"), BarColumn(), TextColumn("{task.completed:.1f} of {task.total:.1f} h"))
-    told = -1
-    with Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=hours)
-        while time.monotonic() < deadline:
-            newest = store.newest(verdicts) or start
-            done = (newest - start) / 3600
-            progress.update(task, completed=done)
-            if not console.is_terminal and int(done / hours * 10) > told:
-                told = int(done / hours * 10)
-                console.print(f"simulated {done:.1f} of {hours:.1f} h")
-            cursor = store.read_cursor("correlation_engine")
-            if newest >= last and cursor is not None and cursor.position >= (store.newest_id(verdicts) or 0):
-                return True
-            time.sleep(0.5)
+    while time.monotonic() < deadline:
+        newest = store.newest(verdicts) or start
+        story.reach((newest - start) / 3600)
+        for incident in store.incidents_between(start, last):
+            story.incident(incident)
+        cursor = store.read_cursor("correlation_engine")
+        if newest >= last and cursor is not None and cursor.position >= (store.newest_id(verdicts) or 0):
+            return True
+        time.sleep(0.5)
     return False
 
 

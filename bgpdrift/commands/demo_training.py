@@ -1,26 +1,23 @@
 """How the demo trains the three models: on the simulated history, with the commands a person has.
 
-The feed is held while they train: two simulated days pass in two minutes, and a minute of training would be an afternoon.
 Decides what a demo must show of it: each retrainer publishes, and every detector then has a say.
 """
 
-import contextlib
 import json
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bgpdrift.store import Store
-from bgpdrift.store.schema import feature_windows, verdicts
 
 MODELS = ("heuristic", "isolation_forest", "lstm")
-HISTORY_H = 30
-"""Hours of simulated history: a day to learn from and the fifth that judges. Nothing happens in it but one session reset."""
-TRAINING_LIMIT_S = 300.0
+HISTORY_H = 26.5
+"""Hours of simulated history: a day to learn from and the fifth that judges. Up to three more are on their way when that
+is reached, and the first incident begins after 30. All that happens in it is one session reset."""
+TIMED_OUT = 124
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class TrainedModel:
     exit_code: int
     version: str
     outcome: str
-    windows: int
+    windows: int  # that it learned from
     seconds: float
     votes: int = 0  # verdicts after it was published in which it had a say
     alarms: int = 0  # minutes it alarmed in
@@ -43,68 +40,57 @@ class TrainedModel:
         return self.exit_code == 0 and self.votes > 0
 
 
-@contextlib.contextmanager
-def held(feed: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Hold the feed: its connection stays, its clock of events stands."""
-    feed.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        feed.send_signal(signal.SIGCONT)
-
-
-def wait_for_history(store: Store, start: int, deadline: float) -> bool:
-    """Wait until the history to train on is there; False if time runs out."""
-    while time.monotonic() < deadline:
-        if (store.newest(feature_windows) or 0) >= start + HISTORY_H * 3600:
-            return True
-        time.sleep(0.2)
-    return False
-
-
-def wait_for_verdicts(store: Store, deadline: float) -> bool:
-    """Wait until everything that came in is judged, so that nobody's work disturbs the training or its figures."""
-    while time.monotonic() < deadline:
-        newest = store.newest(feature_windows)
-        if newest is not None and store.newest(verdicts) == newest:
-            return True
-        time.sleep(0.2)
-    return False
-
-
-def train_all(environment: Mapping[str, str]) -> list[TrainedModel]:
+def train_all(
+    environment: Mapping[str, str], deadline: float, told: Callable[[TrainedModel], None] = lambda _: None
+) -> list[TrainedModel]:
     """Run the three retrainers one after the other, as ``retrain_<model>`` would be run by hand."""
     trained = []
     for model in MODELS:
         begun = time.monotonic()
-        done = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", f"retrainers.{model}", "--json"],
-            env=dict(environment),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TRAINING_LIMIT_S,
-        )
-        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        last: Mapping[str, Any] = lines[-1] if lines else {}
-        outcome = str(last.get("reason") or last.get("outcome") or done.stderr.strip()[-200:] or "said nothing")
-        windows = int(last.get("train_windows") or 0)
-        version = str(last.get("version") or "-")
-        trained.append(TrainedModel(model, done.returncode, version, outcome, windows, time.monotonic() - begun))
+        command = [sys.executable, "-m", f"retrainers.{model}", "--json"]
+        try:
+            done = subprocess.run(  # noqa: S603 - our own program
+                command, env=dict(environment), capture_output=True, text=True, check=False, timeout=deadline - begun
+            )
+            code, said, errors = done.returncode, done.stdout, done.stderr
+        except subprocess.TimeoutExpired:
+            code, said, errors = TIMED_OUT, "", "not finished when the demo's time was over"
+        trained.append(read_outcome(model, code, said, errors, time.monotonic() - begun))
+        told(trained[-1])
     return trained
+
+
+def read_outcome(model: str, exit_code: int, said: str, errors: str, seconds: float) -> TrainedModel:
+    """Read what a retrainer printed: its last line, and from an earlier one how many windows it learned from.
+
+    Examples
+    --------
+    >>> lines = '{"event": "retrain.calibrate", "train_rows": 2400}' + chr(10) + '{"version": "1", "outcome": "promoted"}'
+    >>> found = read_outcome("heuristic", 0, lines, "", 1.5)
+    >>> found.version, found.windows, found.outcome
+    ('1', 2400, 'promoted')
+    """
+    lines: list[Mapping[str, Any]] = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    last = lines[-1] if lines else {}
+    return TrainedModel(
+        model=model,
+        exit_code=exit_code,
+        version=str(last.get("version") or "-"),
+        outcome=str(last.get("reason") or last.get("outcome") or errors.strip()[-200:] or "said nothing"),
+        windows=next((int(line["train_rows"]) for line in reversed(lines) if "train_rows" in line), 0),
+        seconds=seconds,
+    )
 
 
 def heard(store: Store, trained: Sequence[TrainedModel], since: int, until: int) -> list[TrainedModel]:
     """Count in how many verdicts each model had a say after it was published."""
     rows = store.verdicts_between(since, until)
     return [
-        TrainedModel(
-            **{
-                **model.__dict__,
-                "votes": sum(model.model in row["p_values"] for row in rows),
-                "alarms": sum(bool(row["votes"].get(model.model)) for row in rows),
-                "verdicts": len(rows),
-            }
+        replace(
+            model,
+            votes=sum(model.model in row["p_values"] for row in rows),
+            alarms=len({row["window_start"] for row in rows if row["votes"].get(model.model)}),
+            verdicts=len(rows),
         )
         for model in trained
     ]
