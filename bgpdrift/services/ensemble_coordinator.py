@@ -1,7 +1,8 @@
 """The ensemble coordinator: waits until every detector has spoken on a window, then stores the verdict.
 
 A window is decided when all detectors that are up have passed it, or when one that is behind has not moved for
-``ensemble.stale_s``: a detector that catches up is waited for, one that hangs is not. Windows are decided in the order
+``ensemble.stale_s``: a detector that catches up is waited for, one that hangs is not, and one that had nothing to do
+has not hung: its time runs from when there was something. Windows are decided in the order
 of their ids, and the position is stored with the verdicts. What a verdict is, `bgpdrift.verdicts.ensemble` decides.
 """
 
@@ -53,8 +54,9 @@ class EnsembleCoordinator:
 
     def step(self) -> bool:
         """Decide what can be decided; True if more windows wait and progress was made."""
-        reach = {name: self._reach(name, service) for name, service in DETECTORS.items()}
         windows = self._store.windows_after(self._position, WINDOWS_A_STEP)
+        last = int(windows[-1]["id"]) if windows else self._position
+        reach = {name: self._reach(name, service, last) for name, service in DETECTORS.items()}
         ready = self._decidable(windows, reach)
         if not ready:
             return False
@@ -75,7 +77,7 @@ class EnsembleCoordinator:
         """Close the store."""
         self._store.close()
 
-    def _reach(self, name: str, service: str) -> tuple[int | None, str]:
+    def _reach(self, name: str, service: str, last: int) -> tuple[int | None, str]:
         """How far a detector has got (None: no limit, nobody waits for it) and why it would have no opinion beyond."""
         cursor, now = self._store.read_cursor(service), self._clock.monotonic()
         if cursor is None:
@@ -84,8 +86,8 @@ class EnsembleCoordinator:
         if cursor.details.get("state") == WAITING:
             return None, WAITING
         position, since = self._moved.get(name, (-1, now))
-        if cursor.position != position:
-            since = now
+        if cursor.position != position or cursor.position >= last:
+            since = now  # it moved, or nobody waits for it
         self._moved[name] = (cursor.position, since)
         if now - since >= self._stale_s:
             return None, STALE

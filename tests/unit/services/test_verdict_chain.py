@@ -181,6 +181,44 @@ def test_the_ensemble_waits_for_a_detector_that_moves_and_not_for_one_that_hangs
     assert {verdict["abstaining"]["heuristic"] for verdict in late} == {"stale"}
 
 
+def test_a_detector_that_had_nothing_to_do_for_long_is_waited_for(
+    chain: Chain, store: Store, rows, clock: FakeClock
+) -> None:
+    store.write_windows(rows[:50], None)
+    detectors, ensemble = [chain.detector(model) for model in MODELS], chain.ensemble()
+    for worker in (*detectors, ensemble):
+        while worker.step():
+            pass
+    ensemble.step()  # sees that nothing is left to do
+    clock.advance(seconds=60.0)  # until the next window
+    ensemble.step()
+    store.write_windows(rows[50:51], None)
+    ensemble.step()  # sees the window before the detectors do
+    assert len(store.verdicts_after(0, 100)) == 50
+    for worker in (*detectors, ensemble):
+        worker.step()
+    (late,) = store.verdicts_after(50, 100)
+    assert late["abstaining"].get("heuristic") != "stale"
+
+
+def test_a_detector_that_hangs_is_not_waited_for_again_with_every_window(
+    chain: Chain, store: Store, rows, clock: FakeClock
+) -> None:
+    store.write_windows(rows[:50], None)
+    for model in MODELS:
+        chain.detector(model).step()
+    ensemble = chain.ensemble()
+    store.write_windows(rows[50:51], None)
+    ensemble.step()
+    clock.advance(seconds=chain.settings.ensemble.stale_s)
+    ensemble.step()
+    ensemble.step()  # nothing left to do, and still behind
+    clock.advance(seconds=40.0)
+    store.write_windows(rows[51:52], None)
+    ensemble.step()
+    assert [row["abstaining"].get("heuristic") for row in store.verdicts_after(50, 100)] == ["stale", "stale"]
+
+
 def test_detectors_that_never_started_are_absent(chain: Chain, store: Store, rows, clock: FakeClock) -> None:
     store.write_windows(rows[:5], None)
     ensemble = chain.ensemble()
