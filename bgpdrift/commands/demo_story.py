@@ -35,7 +35,7 @@ class Story:
         self._progress = Progress(*shown, console=console, disable=not console.is_terminal, transient=True)
         self._task: TaskID | None = None
         self._told_h = 0.0
-        self._incidents: set[int] = set()
+        self._incidents: dict[int, str] = {}
 
     def __enter__(self) -> "Story":
         """Show the bar."""
@@ -65,8 +65,16 @@ class Story:
             self.tell(f"simulated {hours:.1f} of {self._hours:.1f} h")
 
     def incident(self, row: Mapping[str, Any]) -> None:
-        """Say that an incident was opened, once."""
-        if row["id"] not in self._incidents:
-            self._incidents.add(row["id"])
-            began = datetime.fromtimestamp(row["started_at"], UTC).strftime("%Y-%m-%d %H:%M")
-            self.tell(f"incident opened: {row['kind']}, began {began}")
+        """Say that an incident was opened, and what it was when it is over: each once."""
+        known = self._incidents.get(row["id"])
+        if row["merged_into"] is not None or known == row["state"]:
+            return
+        if known is None:
+            self.tell(f"incident {row['id']} opened at {_at(row['started_at'])}, looks like: {row['kind']}")
+        if row["state"] == "closed":
+            self.tell(f"incident {row['id']} closed, its last anomaly at {_at(row['last_seen_at'])}: {row['kind']}")
+        self._incidents[row["id"]] = row["state"]
+
+
+def _at(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M")
