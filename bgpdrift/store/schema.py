@@ -102,7 +102,7 @@ verdicts = Table(
     Column("window_start", BigInteger, nullable=False),
     Column("collector", String(64), nullable=False),
     Column("peer", String(64), nullable=False, default=""),
-    Column("combined", Float, nullable=False),  # weighted mean of −log10 p over those who voted
+    Column("combined", Float, nullable=False),  # −log10 p of those who voted, see bgpdrift.verdicts.ensemble.combine
     Column("p_values", JSON, nullable=False),  # {model: p}
     Column("votes", JSON, nullable=False),  # {model: bool}
     Column("abstaining", JSON, nullable=False),  # {model: reason}

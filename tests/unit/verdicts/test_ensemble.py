@@ -47,10 +47,18 @@ def test_a_silent_detector_is_named_and_pulls_nothing_down() -> None:
 
 
 def test_weights_decide_how_much_each_says() -> None:
+    """A third of the combined surprise is the weighted mean; the rest is what two of them reach, here nothing."""
     verdict = _decide(Opinion(1e-10), Opinion(1.0), Opinion(1.0))
-    assert verdict.combined == pytest.approx(4.0)
+    assert verdict.combined == pytest.approx(4.0 / 3)
+    assert _decide(Opinion(1.0), Opinion(1e-10), Opinion(1.0)).combined == pytest.approx(1.0)
     assert verdict.maximum == pytest.approx(10.0)
     assert not verdict.majority
+
+
+def test_what_two_agree_on_counts_for_more_than_what_one_shouts() -> None:
+    one = _decide(Opinion(1e-9), Opinion(0.5), Opinion(0.5)).combined
+    two = _decide(Opinion(0.5), Opinion(1e-4), Opinion(1e-4)).combined
+    assert two > one
 
 
 def test_a_table_transfer_explains_what_looks_like_a_storm() -> None:
