@@ -31,7 +31,7 @@ class Judged:
     score : ndarray of float
         Larger is more unusual, ``-inf`` without an opinion: the ranking.
     surprise : ndarray of float
-        −log10 p, of the ensemble the weighted mean; 0 without an opinion.
+        −log10 p, of the ensemble the combined one; 0 without an opinion.
     alarms : ndarray of bool
         After debounce.
     limit : float

@@ -43,6 +43,9 @@ NEARLY_FIRED = 0.9
 LOWEST_EXCEEDANCE = -10.0
 WHISPER = 6
 """Power to which rules other than the storms are raised below their threshold."""
+ON_ITS_SIDE = 0.5
+"""What is sudden must also be so far from the learned usual, as a share (log) of the factor that matters: or the calm after
+a worm were a silence."""
 TOP_FEATURES = 5
 _ABSTAIN = {INCOMPLETE: INCOMPLETE, FEED_GAP: FEED_GAP, "dropped": INCOMPLETE, WARMING: WARMING}
 _BLIND = -np.inf
@@ -181,7 +184,7 @@ class Heuristic:
         lasting = against_learned(minutes, levels)
         pinned = np.broadcast_to(self.yardstick.thresholds[:, :, None], lasting.spreads.shape)
         learned = exceedance(lasting, pinned)
-        fires = (exceeds >= NEARLY_FIRED) & (exceeds > learned) & ((lasting.spreads > 0) | ~lasting.known)
+        fires = (exceeds >= NEARLY_FIRED) & (exceeds > learned) & ((lasting.factor >= ON_ITS_SIDE) | ~lasting.known)
         if not fires.any():
             return lasting, pinned, learned
         return chosen(fires, sudden, lasting), np.where(fires, recent, pinned), np.where(fires, exceeds, learned)

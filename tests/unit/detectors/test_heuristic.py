@@ -32,6 +32,50 @@ def test_a_calm_collector_of_any_size_stays_below_every_threshold(detector, wind
     assert not any(detector.score(windows.calm(1_500, level=level, first=600)).rules_fired)
 
 
+def test_the_default_has_no_opinion_on_a_new_collector_for_an_hour(detector, windows) -> None:
+    """It knows no usual but the last hours, and these it does not have yet."""
+    assert set(detector.score(windows.calm(60)).abstained) == {"warming"}
+
+
+@pytest.fixture(scope="module")
+def trained(windows: ModuleType) -> Heuristic:
+    return Heuristic.from_content(learn([windows.calm(2_880)], pin=True))
+
+
+def test_a_storm_of_ten_hours_is_ranked_to_its_end_by_the_learned_usual(detector, trained, windows) -> None:
+    frame = windows.calm(1_500, first=600)
+    frame.features["announced"][700:1_300] *= 6
+    pinned, rolling = trained.score(frame).score, detector.score(frame).score
+    assert pinned[650:690].min() >= 1.0 > rolling[650:690].max()
+    assert "update_storm" in _rules(trained.score(frame), 680)
+
+
+def test_what_is_sudden_still_fires_against_the_last_hours(trained, windows) -> None:
+    """A night at half the usual level: a burst to the daily usual is nothing to the learned usual, but sudden."""
+    frame = windows.calm(1_500, first=600)
+    for values in frame.features.values():
+        values[:] = values * 0.3
+    frame.features["announced"][1_000:1_010] *= 30
+    assert "update_storm" in _rules(trained.score(frame), 405)
+
+
+def test_the_calm_after_a_storm_is_no_silence(trained, windows) -> None:
+    frame = windows.calm(1_500, first=600)
+    for name in ("announced", "messages"):
+        frame.features[name][300:1_000] *= 20
+    scores = trained.score(frame)
+    assert not any("silence" in _rules(scores, row) for row in range(420, 600))
+
+
+def test_an_hour_after_a_storm_it_no_longer_fires(trained, windows) -> None:
+    """An hour's mean forgets slowly; what the last quarter of an hour does not show is over."""
+    frame = windows.calm(1_500, first=600)
+    frame.features["announced"][700:1_000] *= 20
+    scores = trained.score(frame)
+    assert scores.score[300:399].min() >= 1.0
+    assert not any("update_storm" in _rules(scores, row) for row in range(445, 600))
+
+
 @pytest.mark.parametrize("level", [40.0, 4_000.0])
 def test_an_update_storm_fires_its_rule_and_says_how_far_from_usual_it_is(detector, windows, level) -> None:
     frame = windows.calm(700, level=level, first=600)
