@@ -43,7 +43,7 @@ NEARLY_FIRED = 0.9
 LOWEST_EXCEEDANCE = -10.0
 WHISPER = 6
 """Power to which rules other than the storms are raised below their threshold."""
-ON_ITS_SIDE = 0.5
+ON_ITS_SIDE = 0.75
 """What is sudden must also be so far from the learned usual, as a share (log) of the factor that matters: or the calm after
 a worm were a silence."""
 TOP_FEATURES = 5
