@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from bgpdrift.commands.demo_run import Report
 from bgpdrift.commands.demo_training import TrainedModel
@@ -16,12 +18,12 @@ def show(report: Report, svg: Path | None = None) -> None:
     console = Console(record=svg is not None, width=78 if svg else None)
     console.print(_incidents(report))
     for summary in report.false_incidents:
-        console.print(f"  false: {summary}", markup=False)
+        console.print(_indented(f"false: {summary}"))
     if report.models:
         console.print(_models(report))
     for model in report.models:
         if not model.passed:
-            console.print(f"  {_unheard(model)}", markup=False)
+            console.print(_indented(_unheard(model)))
     console.print(_figures(report))
     for problem in report.problems:
         console.print(f"problem: {problem}", markup=False)
@@ -61,6 +63,10 @@ def _models(report: Report) -> Table:
         version, windows = (model.version, f"{model.windows:,}") if not model.exit_code else ("-", "-")
         table.add_row(model.model, version, windows, f"{model.seconds:.0f} s", share, alarms)
     return table
+
+
+def _indented(text: str) -> Padding:
+    return Padding(Text(text), (0, 0, 0, 2))
 
 
 def _unheard(model: TrainedModel) -> str:
