@@ -91,7 +91,9 @@ def decide(opinions: Mapping[str, Opinion], policy: EnsemblePolicy, peer_reset: 
     >>> decide({**calm, "heuristic": alone, "lstm": alone}, policy).exceeds
     True
     """
-    voting = {name: opinion for name, opinion in opinions.items() if not opinion.abstained}
+    heard = {name: opinion for name, opinion in opinions.items() if not opinion.abstained}
+    # A weight of 0 takes a detector out of the vote; what it says stays on record.
+    voting = {name: opinion for name, opinion in heard.items() if policy.weights.get(name, 0.0) > 0.0}
     surprise = {name: float(-np.log10(max(opinion.p_value, P_FLOOR))) for name, opinion in voting.items()}
     combined = combine(surprise, policy.weights)
     alarms = sum(opinion.is_alarm for opinion in voting.values())
@@ -112,8 +114,8 @@ def decide(opinions: Mapping[str, Opinion], policy: EnsemblePolicy, peer_reset: 
         reasons.append("peer_reset")
     return Verdict(
         combined=combined,
-        p_values={name: opinion.p_value for name, opinion in voting.items()},
-        votes={name: opinion.is_alarm for name, opinion in voting.items()},
+        p_values={name: opinion.p_value for name, opinion in heard.items()},
+        votes={name: opinion.is_alarm for name, opinion in heard.items()},
         abstaining={name: opinion.abstained for name, opinion in opinions.items() if opinion.abstained},
         majority=bool(voting) and 2 * alarms > len(voting),
         maximum=max(surprise.values(), default=0.0),

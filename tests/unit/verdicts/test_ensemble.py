@@ -97,3 +97,12 @@ def test_a_smaller_budget_of_the_ensemble_asks_for_more() -> None:
     opinions = dict.fromkeys(POLICY.weights, clustered)
     assert decide(opinions, POLICY).exceeds
     assert not decide(opinions, strict).exceeds
+
+
+def test_a_weight_of_nought_takes_a_detector_out_of_the_vote_and_keeps_it_on_record() -> None:
+    mute = EnsemblePolicy({**POLICY.weights, "lstm": 0.0})
+    opinions = {"lstm": SURE, "isolation_forest": SURE, "heuristic": CALM}
+    assert decide(opinions, POLICY).exceeds
+    verdict = decide(opinions, mute)
+    assert not verdict.exceeds
+    assert verdict.votes["lstm"]
