@@ -18,6 +18,8 @@ from bgpdrift.store.schema import feature_windows, verdicts
 
 MOST_BEHIND = 2
 """Finished segments that nobody has read yet, beyond which the feed is held. At full speed one is about 40 minutes."""
+NEAR_S = 3 * 3600
+"""So shortly before the history ends, in event time, the feed is held with the first segment that waits."""
 STILL_S = 3.0
 """Nothing has moved for so long: longer than a segment stays open and than the collector's figures take to be written."""
 POLL_S = 0.05
@@ -109,7 +111,7 @@ def gather(
         if now.newest >= until:
             feed.hold()
             return True
-        if should_hold(now.behind, feed.held):
+        if should_hold(now.behind, feed.held, most=0 if now.newest >= until - NEAR_S else MOST_BEHIND):
             feed.hold()
         else:
             feed.go()

@@ -8,6 +8,7 @@ from bgpdrift.commands.demo_history import STILL_S, Where, gather, settle, where
 from bgpdrift.store import Cursor, migrate, open_store
 
 HOUR = 3_600
+END = 26 * HOUR
 
 
 @dataclass
@@ -47,9 +48,17 @@ class Script:
 
 def test_the_feed_is_held_while_segments_wait_and_goes_on_when_all_are_read():
     feed = RecordedFeed()
-    script = Script(Where(behind=2), Where(behind=3), Where(behind=1), Where(behind=0), Where(newest=HOUR))
+    script = Script(Where(behind=2), Where(behind=3), Where(behind=1), Where(behind=0), Where(newest=END))
 
-    assert gather(feed, script.look, HOUR, 60.0, **script.time)
+    assert gather(feed, script.look, END, 60.0, **script.time)
+    assert feed.moves == ["hold", "go", "hold"]
+
+
+def test_near_the_end_the_feed_is_held_with_the_first_segment_that_waits():
+    feed, near = RecordedFeed(), END - HOUR
+    script = Script(Where(near), Where(near, behind=1), Where(near), Where(END))
+
+    assert gather(feed, script.look, END, 60.0, **script.time)
     assert feed.moves == ["hold", "go", "hold"]
 
 
