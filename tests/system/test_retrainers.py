@@ -182,18 +182,18 @@ def test_a_candidate_waits_for_promote_and_is_not_in_force(world):
 
 
 def test_a_refused_model_is_set_aside_with_the_reason_and_force_publishes_it(world):
-    code, lines = world.run(max_drift="1e-9")
+    code, lines = world.run(min_detection="1.0")
 
     assert code == 3
     assert lines[-1]["outcome"] == "rejected"
-    assert "drift" in lines[-1]["reason"]
+    assert "injected anomalies" in lines[-1]["reason"]
     note = json.loads((world.folder / "rejected" / f"{MODEL}_2.reason.json").read_text())
     assert note["reason"] == lines[-1]["reason"]
     assert world.version_in_force() == "1"
     assert not any(name.startswith("candidates/") for name in world.visible())
     assert (world.events()[0]["exit_code"], world.events()[0]["promoted"]) == (3, False)
 
-    code, lines = world.run("--force", max_drift="1e-9")
+    code, lines = world.run("--force", min_detection="1.0")
 
     assert code == 0, world.stderr
     assert (lines[-1]["forced"], lines[-1]["version"]) == (True, "3")
@@ -300,7 +300,7 @@ def test_a_flag_is_answered_once_with_its_reason_and_force(world):
         world.folder, MODEL, Flag(reason="drift", requested_by="drift_monitor", force=True, details={"psi": 0.4})
     )
 
-    code, lines = world.run("--from-flag", max_drift="1e-9")
+    code, lines = world.run("--from-flag", min_detection="1.0")
 
     assert code == 0, world.stderr
     assert lines[-1]["forced"]
