@@ -121,7 +121,12 @@ class WatchedModels:
         """Give the next finding, oldest first."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
-        return self._found.popleft() if self._found else None
+        if not self._found:
+            return None
+        look = self._found.popleft()
+        if self._found:  # one read took the wakes of all of them
+            os.eventfd_write(self._wake, 1)
+        return look
 
     def give_way(self) -> None:
         """Wait until the load under way is done, `GIVE_WAY_S` at most."""
