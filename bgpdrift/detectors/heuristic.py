@@ -28,11 +28,11 @@ from bgpdrift.detectors.interface import (
     Scores,
     WindowFrame,
 )
-from bgpdrift.detectors.preparation import SCALES_MIN, span_minutes, split_at_gaps
+from bgpdrift.detectors.preparation import SCALES_MIN, span_minutes
 from bgpdrift.detectors.prepared import group_key
 from bgpdrift.detectors.rule_evidence import Evidence, against_learned, against_recent, chosen, exceedance, look, scaled
 from bgpdrift.detectors.rules import BY_NAME, RULES, Rule
-from bgpdrift.detectors.splitting import joined
+from bgpdrift.detectors.splitting import joined, parts_of
 from bgpdrift.errors import ArtifactError
 
 NAME = "heuristic"
@@ -141,7 +141,7 @@ class Heuristic:
 
     def score(self, windows: WindowFrame) -> Scores:
         """Score every window from ``windows.first`` on."""
-        return joined([self._score_part(part) for part in split_at_gaps(windows, self.usual_minutes)])
+        return joined([self._score_part(part) for part in parts_of(windows, self.history_minutes)])
 
     def _score_part(self, frame: WindowFrame) -> Scores:
         evidence, thresholds, exceedance = self._compare(frame)

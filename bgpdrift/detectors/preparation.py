@@ -5,13 +5,12 @@ a score does not depend on the batch its window came in. Missing minutes are hol
 weighted mean of what is there. What to smooth and what a deviation means is decided by the callers.
 """
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from bgpdrift.detectors.interface import MINUTE_S, FloatArray, IntArray, WindowFrame
+from bgpdrift.detectors.interface import MINUTE_S, FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -68,22 +67,6 @@ def span_minutes(history_minutes: int) -> int:
     620
     """
     return history_minutes + RENEW_MIN + GUARD_MIN + SCALES_MIN[-1] * FILTER_LENGTHS
-
-
-def split_at_gaps(frame: WindowFrame, history_minutes: int) -> list[WindowFrame]:
-    """Cut a frame where so many minutes are missing that nothing before them matters.
-
-    Parts that hold no row to be scored are left out; a replay of two separate years must not build a grid between them.
-    """
-    if not len(frame):
-        return []
-    gaps = np.flatnonzero(np.diff(frame.window_start) > span_minutes(history_minutes) * MINUTE_S) + 1
-    edges = [0, *gaps.tolist(), len(frame)]
-    return [
-        frame.rows(begin, end, max(frame.first - begin, 0))
-        for begin, end in itertools.pairwise(edges)
-        if end > frame.first
-    ]
 
 
 def smooth(values: FloatArray, scale_min: int, total: bool | BoolArray = False) -> FloatArray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bgpdrift.detectors.interface import EXCLUDED, INCOMPLETE, FloatArray, ModelContent, WindowFrame
-from bgpdrift.detectors.preparation import SCALES_MIN, BoolArray, MinuteGrid, split_at_gaps
+from bgpdrift.detectors.preparation import SCALES_MIN, BoolArray, MinuteGrid, span_minutes
 from bgpdrift.detectors.prepared import group_key
 from bgpdrift.detectors.rule_evidence import (
     Evidence,
@@ -22,6 +22,7 @@ from bgpdrift.detectors.rule_evidence import (
     on_scale,
 )
 from bgpdrift.detectors.rules import RULES
+from bgpdrift.detectors.splitting import parts_of
 from bgpdrift.detectors.tail import fit_tail
 
 LEAST_SPREADS, MOST_SPREADS = 3.0, 60.0
@@ -49,7 +50,7 @@ def watch(frames: Iterable[WindowFrame], history_minutes: int = 360) -> list[lis
     """
     found = []
     for frame in frames:
-        seen = [look(part, RULES) for part in split_at_gaps(_with_holes(frame), history_minutes)]
+        seen = [look(part, RULES) for part in parts_of(_with_holes(frame), span_minutes(history_minutes))]
         found.append([Watched(minutes, against_recent(minutes, history_minutes)) for minutes in seen])
     return found
 
@@ -84,7 +85,7 @@ def learn(
     parts = [
         (group_key(frame), part.clean[part.first :], stretch)
         for frame, stretches in zip(given, seen, strict=True)
-        for part, stretch in zip(split_at_gaps(frame, history_minutes), stretches, strict=True)
+        for part, stretch in zip(parts_of(frame, span_minutes(history_minutes)), stretches, strict=True)
     ]
     recent = [(stretch.recent, clean) for _, clean, stretch in parts]
     arrays: dict[str, FloatArray] = {"thresholds": _thresholds(recent, false_alarms_per_day)}

@@ -1,6 +1,6 @@
 """Cutting a frame where nothing before matters any more, and joining what was said of the parts.
 
-A replay of two separate years must not build a grid of all the minutes between them. Shared by the trained detectors.
+A replay of two separate years must not build a grid of all the minutes between them. Shared by all detectors.
 """
 
 import itertools
