@@ -15,7 +15,9 @@ from bgpdrift.settings_sections import Section, Settings
 UNITS = {
     "s": "in seconds",
     "min": "in minutes",
+    "h": "in hours",
     "d": "in days",
+    "nats": "in nats",
     "B": "in bytes",
     "1/d": "per day",
 }
@@ -141,7 +143,8 @@ def allowed_of(hint: Any) -> str:
     if origin is Literal:
         return "one of " + ", ".join(typing.get_args(base))
     if origin is list:
-        return f"a list, each {allowed_of(typing.get_args(base)[0])}"
+        size = f" of {meta.min_length}" if meta.min_length and meta.min_length == meta.max_length else ""
+        return f"a list{size}, each {allowed_of(typing.get_args(base)[0])}"
     if origin is dict:
         names, values = typing.get_args(base)
         keys = ", ".join(typing.get_args(names)) if typing.get_origin(names) is Literal else "any name"

@@ -218,13 +218,87 @@ class CorrelationSettings(Section, frozen=True, kw_only=True):
 
 
 class DriftSettings(Section, frozen=True, kw_only=True):
-    """The drift monitor."""
+    """The drift monitor: when a detector no longer fits."""
 
     enabled: Annotated[bool, _f("master switch")] = True
     poll_s: Annotated[float, _f("how often new scores are folded into the hourly histograms", "s", gt=0)] = 5.0
     min_labels: Annotated[
         int, _f("labels of operators without which accuracy, precision, recall and F1 are not given", ge=1)
     ] = 20
+    check_every_h: Annotated[int, _f("hours of event time between two checks", "h", ge=1, le=168)] = 1
+    preset: Annotated[
+        Literal["24h/7d", "7d/7d", "7d/30d"],
+        _f(
+            "current window and rolling baseline: a day against the 7 before it, a week against the week before it, or a "
+            "week against the days 30 to 60 ago"
+        ),
+    ] = "24h/7d"
+    pinned_windows_h: Annotated[
+        list[Annotated[int, Meta(ge=1, le=720)]],
+        _f("current windows held against what was usual when the model came into force: finds creep", "h"),
+    ] = msgspec.field(default_factory=lambda: [24, 72, 168])
+    min_baseline_days: Annotated[
+        int, _f("days of clean scores of the same version a baseline must hold; less is not_enough_data", "d", ge=2)
+    ] = 3
+    min_current_h: Annotated[
+        int, _f("clean hours a current window must hold; less is not_enough_data", "h", ge=2, le=168)
+    ] = 12
+    policy: Annotated[
+        Literal["rule", "psi", "ks", "kl_psi_accuracy", "score_shift", "pvalue"],
+        _f("what decides; all but `rule` are the classic thresholds, with the false alarms they are known for"),
+    ] = "rule"
+    alpha: Annotated[float, _f("family-wise false alarms of one check of all windows and detectors", gt=0, lt=0.5)] = (
+        0.01
+    )
+    effect_ks: Annotated[float, _f("KS must exceed what chance gives by this much to matter", ge=0, le=1)] = 0.03
+    effect_tail: Annotated[
+        float, _f("or the share above the reference's 95 % point must have changed by this much, as a share", ge=0)
+    ] = 0.25
+    steady_hours: Annotated[
+        int,
+        _f(
+            "hours that speak most for drift, and as many against it, that may be missing without changing the verdict",
+            "h",
+            ge=0,
+            le=24,
+        ),
+    ] = 4
+    lasting_checks: Annotated[
+        int,
+        _f("checks running that must say drift before a model is retrained; 12 where nobody ever looks", ge=1, le=1000),
+    ] = 6
+    max_hold_h: Annotated[
+        float,
+        _f("an incident this old whose level is steady becomes the question: attack or new normal?", "h", gt=0),
+    ] = 12.0
+    unanswered_h: Annotated[
+        float, _f("how long that question, and any other approval, waits for a person", "h", ge=0)
+    ] = 12.0
+    unanswered: Annotated[
+        Literal["drift", "hold"],
+        _f("what silence then means: `drift` learns the new level, `hold` waits for ever"),
+    ] = "drift"
+    severity_p: Annotated[
+        list[Annotated[float, Meta(gt=0, lt=1)]],
+        _f("p-values below which drift is low, medium, high", min_length=3, max_length=3),
+    ] = msgspec.field(default_factory=lambda: [0.05, 0.01, 0.001])
+    severity_accuracy_drop: Annotated[
+        list[Annotated[float, Meta(gt=0, lt=1)]],
+        _f("drops of accuracy from which drift is low, medium, high, critical", min_length=4, max_length=4),
+    ] = msgspec.field(default_factory=lambda: [0.02, 0.05, 0.10, 0.15])
+    severity_factors: Annotated[
+        list[Annotated[float, Meta(gt=0)]],
+        _f("multiples of a measure's threshold from which drift is medium, high, critical", min_length=3, max_length=3),
+    ] = msgspec.field(default_factory=lambda: [1.0, 1.5, 2.0])
+    psi_threshold: Annotated[float, _f("PSI that counts as 1 × in severity and policies", "nats", gt=0)] = 0.2
+    kl_threshold: Annotated[float, _f("KL divergence of policy kl_psi_accuracy", "nats", gt=0)] = 0.1
+    accuracy_floor: Annotated[float, _f("accuracy below which policy kl_psi_accuracy counts it", gt=0, lt=1)] = 0.75
+    median_shift: Annotated[float, _f("median shift in IQR that policy score_shift counts", gt=0)] = 0.15
+    anomaly_rate_shift: Annotated[
+        float, _f("relative change of the anomaly rate that policy score_shift counts", gt=0)
+    ] = 0.20
+    anomaly_rate_shift_heuristic: Annotated[float, _f("the same for the rules", gt=0)] = 0.30
+    keep_reports: Annotated[int, _f("drift reports kept a model in the artifact directory", ge=1, le=100_000)] = 200
 
 
 class RetrainSettings(Section, frozen=True, kw_only=True):
@@ -273,6 +347,43 @@ class RetrainSettings(Section, frozen=True, kw_only=True):
     min_labelled_windows: Annotated[
         int, _f("labelled windows from which on labels judge; below, injected anomalies stand in for them", ge=1)
     ] = 60
+    auto: Annotated[bool, _f("master switch of automatic retraining; drift is still found and reported without it")] = (
+        True
+    )
+    auto_heuristic: Annotated[bool, _f("automatic retraining of the rules")] = True
+    auto_isolation_forest: Annotated[bool, _f("automatic retraining of the isolation forest")] = True
+    auto_lstm: Annotated[bool, _f("automatic retraining of the LSTM")] = True
+    cooldown_h: Annotated[
+        float,
+        _f("event time after an automatic run in which no other begins; 168 is the conservative choice", "h", ge=0),
+    ] = 24.0
+    min_severity: Annotated[
+        Literal["low", "medium", "high", "critical"], _f("drift below this severity retrains nothing by itself")
+    ] = "high"
+    approve_critical: Annotated[
+        bool, _f("ask a person before retraining for critical drift; see drift.unanswered for what silence means")
+    ] = True
+    pilot_collectors: Annotated[
+        list[str], _f("only drift at these collectors retrains by itself, as a trial; empty means all")
+    ] = []
+    low_priority: Annotated[int, _f("niceness of automatic runs", ge=0, le=19)] = 10
+    probation_h: Annotated[
+        float, _f("event time a new version is watched beside the one before it; 0 settles at once", "h", ge=0)
+    ] = 24.0
+    probation_accuracy_drop: Annotated[
+        float, _f("accuracy lost against the previous version, as a share, from which it is taken back", gt=0, le=1)
+    ] = 0.05
+    probation_alarm_factor: Annotated[
+        float,
+        _f(
+            "alarms, as a multiple of the budget and of what the previous version would raise, from which it is taken back",
+            ge=1,
+        ),
+    ] = 5.0
+    probation_detection_loss: Annotated[
+        float,
+        _f("share of injected anomalies lost against the previous version, from which it is taken back", gt=0, le=1),
+    ] = 0.25
 
 
 class ModelSettings(Section, frozen=True, kw_only=True):
