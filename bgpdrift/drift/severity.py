@@ -1,0 +1,75 @@
+"""How bad a drift is: none, low, medium, high or critical, by tables in settings.
+
+Decides only the rank. Whether it is drift at all the rule or a policy says, and what follows from a rank the safeguards.
+"""
+
+import bisect
+from collections.abc import Sequence
+
+from bgpdrift.drift.report import SEVERITIES, Severity, worst
+from bgpdrift.settings_sections import DriftSettings
+
+
+def severity_of(p_value: float | None, psi_excess: float | None, settings: DriftSettings) -> Severity:
+    """Rank a change by how sure it is and by how large it is; what is not significant is no drift, however large.
+
+    Parameters
+    ----------
+    p_value : float or None
+        Family-wise; None if nothing was tested.
+    psi_excess : float or None
+        PSI less what chance alone gives it, in nats.
+    settings : DriftSettings
+        ``severity_p`` (low, medium, high), ``psi_threshold`` and ``severity_factors`` (medium, high, critical).
+
+    Examples
+    --------
+    >>> usual = DriftSettings()
+    >>> severity_of(0.2, 5.0, usual), severity_of(0.03, 0.01, usual), severity_of(0.0005, 0.01, usual)
+    ('none', 'low', 'high')
+    >>> severity_of(0.009, 0.31, usual), severity_of(0.009, 0.4, usual)
+    ('high', 'critical')
+    """
+    sure = p_severity(p_value, settings)
+    return "none" if sure == "none" else worst(sure, factor_severity(psi_excess, settings.psi_threshold, settings))
+
+
+def p_severity(p_value: float | None, settings: DriftSettings) -> Severity:
+    """Rank a p-value: at most ``high``, since a p-value says how sure a change is and never how large.
+
+    Examples
+    --------
+    >>> [p_severity(p, DriftSettings()) for p in (None, 0.05, 0.049, 0.009, 1e-9)]
+    ['none', 'none', 'low', 'medium', 'high']
+    """
+    return "none" if p_value is None else SEVERITIES[sum(p_value < bound for bound in settings.severity_p)]
+
+
+def factor_severity(value: float | None, threshold: float, settings: DriftSettings) -> Severity:
+    """Rank a measure by multiples of its threshold: ``medium`` from the first of ``severity_factors`` on.
+
+    Examples
+    --------
+    >>> [factor_severity(value, 0.2, DriftSettings()) for value in (None, 0.1, 0.2, 0.3, 0.4)]
+    ['none', 'none', 'medium', 'high', 'critical']
+    """
+    if value is None:
+        return "none"
+    passed = _reached(value / threshold, settings.severity_factors)
+    return SEVERITIES[passed + 1] if passed else "none"
+
+
+def accuracy_severity(drop: float | None, settings: DriftSettings) -> Severity:
+    """Rank a drop of accuracy, in shares: .90 → .85 is 0.05.
+
+    Examples
+    --------
+    >>> [accuracy_severity(drop, DriftSettings()) for drop in (None, -0.1, 0.02, 0.90 - 0.85, 0.10, 0.2)]
+    ['none', 'none', 'low', 'medium', 'high', 'critical']
+    """
+    return "none" if drop is None else SEVERITIES[_reached(drop, settings.severity_accuracy_drop)]
+
+
+def _reached(value: float, bounds: Sequence[float]) -> int:
+    """Count the bounds that were reached; what differs only by rounding is equal."""
+    return bisect.bisect_right(sorted(bounds), value * (1 + 1e-9))
