@@ -2,12 +2,14 @@
 
 Victims, culprits and peers are drawn when the simulation is made, from a stream of the incident's own, so the truth is
 known before the first frame. Anomalous routes are announced from the start of an incident to its end at the latest; at the
-end routes begin to recover.
+end routes begin to recover. One that comes in waves has the same victims, culprits and peers in each, and a truth a wave.
 """
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from ipaddress import ip_network
+from typing import NamedTuple
 
 from bgpdrift.bgp.simulation import actions as do
 from bgpdrift.bgp.simulation.actions import Agenda
@@ -17,7 +19,20 @@ from bgpdrift.bgp.simulation.topology import VARIANTS, Path
 from bgpdrift.bgp.simulation.truth import IncidentTruth
 from bgpdrift.bgp.simulation.world import Atom, Peer, World
 
-_Minute = Callable[[random.Random, int, float, Sequence[Peer], Agenda], None]
+
+class Moment(NamedTuple):
+    """A minute of an incident, or of a wave of it, that lasts from ``start`` to ``end`` (milliseconds since the epoch)."""
+
+    rng: random.Random
+    minute: int  # since the epoch
+    factor: float  # ordinary traffic relative to the base rate
+    active: Sequence[Peer]
+    agenda: Agenda
+    start: int
+    end: int
+
+
+_Plan = Callable[[Moment], None]
 
 _SPREAD_MS = 45_000
 """Routes of one incident change within about this long, as updates travel."""
@@ -30,59 +45,54 @@ class Incidents:
         self._scenario, self._world, self._churn = scenario, world, churn
         self.truth: list[IncidentTruth] = []
         self.new_atoms: list[Atom] = []
-        self._minutes: list[tuple[int, int, int, _Minute]] = []
+        self._minutes: list[tuple[int, int, int, _Plan]] = []
         self._taken: set[int] = set()
         makers = {
             "worm": self._worm, "leak": self._leak, "hijack": self._hijack, "subprefix": self._subprefix,
             "outage": self._outage, "silence": self._silence, "flapping": self._flapping,
         }  # fmt: skip
         for number, incident in enumerate(scenario.incidents):
-            start = round((scenario.start + incident.at_s) * 1000)
-            end = start + round(incident.duration_s * 1000)
             rng = random.Random(f"{scenario.seed}/incident/{number}")
             seers = [
                 p for p in world.peers
                 if p.position < scenario.peers and incident.collector in ("", p.collector)
             ]  # fmt: skip
-            truth = IncidentTruth(incident.kind, start / 1000, end / 1000, [], [])
-            plan = makers[incident.kind](rng, incident, start, end, seers, truth)
+            truth = IncidentTruth(incident.kind, 0.0, 0.0, [], [])
+            plan = makers[incident.kind](rng, incident, seers, truth)
             truth.collectors = sorted({p.collector for p in seers}) if not truth.collectors else truth.collectors
             truth.peers = truth.peers or [p.address for p in seers]
-            self.truth.append(truth)
-            self._minutes.append((number, start, end, plan))
+            for wave, (start, end) in enumerate(_waves(scenario, incident), start=int(incident.every_s > 0)):
+                self.truth.append(replace(truth, start=start / 1000, end=end / 1000, wave=wave))
+                self._minutes.append((number, start, end, plan))
 
     def plan(self, minute: int, factor: float, active: Sequence[Peer], agenda: Agenda) -> None:
         """Plan one minute since the epoch of every incident that touches it."""
         for number, start, end, plan in self._minutes:
             if start // 60_000 <= minute <= end // 60_000:
                 rng = random.Random(f"{self._scenario.seed}/incident/{number}/{minute}")
-                plan(rng, minute, factor, active, agenda)
+                plan(Moment(rng, minute, factor, active, agenda, start, end))
 
-    def _worm(
-        self, _: random.Random, incident: Incident, start: int, end: int, seers: list[Peer], truth: IncidentTruth
-    ) -> _Minute:
+    def _worm(self, _: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
         level, share = incident.level or 10.0, incident.share or 0.6
         truth.level = level
         names = {p.index for p in seers}
         part = len(seers) / max(1, sum(p.position < self._scenario.peers for p in self._world.peers))
-        rise = max(60_000.0, min(0.08 * (end - start), 600_000.0))
 
-        def plan(rng: random.Random, minute: int, factor: float, active: Sequence[Peer], agenda: Agenda) -> None:
-            middle = min(max(minute * 60_000 + 30_000, start), end)
+        def plan(now: Moment) -> None:
+            middle = min(max(now.minute * 60_000 + 30_000, now.start), now.end)
+            rise = max(60_000.0, min(0.08 * (now.end - now.start), 600_000.0))
             # Up within minutes, down over hours: the shape of Slammer.
-            age = (middle - start) / (end - start)
-            envelope = min(1.0, (middle - start + 30_000) / rise) * 0.12 ** max(0.0, (age - 0.3) / 0.7)
-            messages = self._scenario.rate * part * factor * (level - 1.0) * envelope
-            low, high = max(start, minute * 60_000), min(end, minute * 60_000 + 60_000)
-            peers = [p for p in active if p.index in names]
+            age = (middle - now.start) / (now.end - now.start)
+            envelope = min(1.0, (middle - now.start + 30_000) / rise) * 0.12 ** max(0.0, (age - 0.3) / 0.7)
+            messages = self._scenario.rate * part * now.factor * (level - 1.0) * envelope
+            low, high = max(now.start, now.minute * 60_000), min(now.end, now.minute * 60_000 + 60_000)
+            peers = [p for p in now.active if p.index in names]
             if high > low and peers:
-                self._churn.surge(rng, low, high - low, messages * (high - low) / 60_000, share, peers, agenda)
+                self._churn.surge(now.rng, low, high - low, messages * (high - low) / 60_000, share, peers, now.agenda)
 
         return plan
 
-    def _leak(
-        self, rng: random.Random, incident: Incident, start: int, end: int, seers: list[Peer], truth: IncidentTruth
-    ) -> _Minute:
+    def _leak(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
         world, share = self._world, incident.share or 0.4
         cores = world.topology.cores
         leakers = [i for i in world.topology.indices(3) if len(cores[i].providers) > 1]
@@ -114,27 +124,25 @@ class Incidents:
             fallback = (*world.path_to_core(peer, outward), cores[leaker].asn, atom.origin)
             return leaked(peer, atom, variant) or leaked(peer, atom, 0) or fallback
 
-        def plan(rng: random.Random, minute: int, factor: float, active: Sequence[Peer], agenda: Agenda) -> None:  # noqa: ARG001
-            if minute == start // 60_000:
+        def plan(now: Moment) -> None:
+            if now.minute == now.start // 60_000:
                 for peer, atom in routes:
-                    at = _soon(rng, start, end, 3 * _SPREAD_MS)
-                    agenda.add(at, do.FORCE, peer.index, atom.index, path_of(peer, atom, 0))
-            if start // 60_000 < minute < end // 60_000:
+                    at = _soon(now.rng, now.start, now.end, 3 * _SPREAD_MS)
+                    now.agenda.add(at, do.FORCE, peer.index, atom.index, path_of(peer, atom, 0))
+            if now.start // 60_000 < now.minute < now.end // 60_000:
                 # Overloaded links inside the leak keep routes moving while it lasts.
-                for _ in range(int(self._scenario.rate * factor * 2.0 * share)):
-                    peer, atom = routes[int(rng.random() * len(routes))]
-                    variant = int(rng.random() * VARIANTS)
-                    agenda.add(
-                        minute * 60_000 + int(rng.random() * 60_000),
+                for _ in range(int(self._scenario.rate * now.factor * 2.0 * share)):
+                    peer, atom = routes[int(now.rng.random() * len(routes))]
+                    variant = int(now.rng.random() * VARIANTS)
+                    now.agenda.add(
+                        now.minute * 60_000 + int(now.rng.random() * 60_000),
                         do.REFORCE, peer.index, atom.index, path_of(peer, atom, variant),
                     )  # fmt: skip
-            self._release(rng, minute, end, routes, agenda)
+            self._release(now, routes)
 
         return plan
 
-    def _hijack(
-        self, rng: random.Random, incident: Incident, start: int, end: int, seers: list[Peer], truth: IncidentTruth
-    ) -> _Minute:
+    def _hijack(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
         wanted = incident.prefixes or max(10, self._scenario.prefixes // 40)
         chosen = self._some(rng, wanted)
         provider, culprit = rng.choice(self._world.topology.indices(3)), self._world.topology.new_asn()
@@ -145,11 +153,9 @@ class Incidents:
             if p.family == a.family
         ]
         self._describe(truth, [(p, a) for p, a, _ in routes], culprit)
-        return self._forced(start, end, routes)
+        return self._forced(routes)
 
-    def _subprefix(
-        self, rng: random.Random, incident: Incident, start: int, end: int, seers: list[Peer], truth: IncidentTruth
-    ) -> _Minute:
+    def _subprefix(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
         wanted = incident.prefixes or max(10, self._scenario.prefixes // 40)
         known = {name for atom in self._world.atoms for name in atom.prefixes}
         provider, culprit = rng.choice(self._world.topology.indices(3)), self._world.topology.new_asn()
@@ -178,11 +184,9 @@ class Incidents:
         ]
         self._describe(truth, [(p, a) for p, a, _ in routes], culprit)
         truth.origins["victims"] = sorted(victims)
-        return self._forced(start, end, routes)
+        return self._forced(routes)
 
-    def _outage(
-        self, rng: random.Random, incident: Incident, start: int, end: int, seers: list[Peer], truth: IncidentTruth
-    ) -> _Minute:
+    def _outage(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
         wanted = incident.prefixes or max(10, self._scenario.prefixes // 12)
         by_provider: dict[int, list[Atom]] = {}
         for atom in self._free():
@@ -200,83 +204,80 @@ class Incidents:
         routes = [(p, a) for p in seers for a in chosen if p.family == a.family]
         self._describe(truth, routes, self._world.topology.cores[chosen[0].providers[0]].asn)
 
-        def plan(rng: random.Random, minute: int, factor: float, active: Sequence[Peer], agenda: Agenda) -> None:  # noqa: ARG001
-            if minute == start // 60_000:
+        def plan(now: Moment) -> None:
+            if now.minute == now.start // 60_000:
                 for peer, atom in routes:
-                    at = start + int(rng.expovariate(1 / 10_000))
-                    for _ in range(int(rng.expovariate(1 / 1.5))):
-                        if at < end - 30_000:
-                            number = int(rng.random() * 1_000_000)
-                            agenda.add(at, do.EXPLORE, peer.index, atom.index, number)
-                            at += 1_000 + int(rng.random() * 25_000)
-                    agenda.add(min(at, end - 1), do.HOLD, peer.index, atom.index)
-            self._release(rng, minute, end, routes, agenda)
+                    at = now.start + int(now.rng.expovariate(1 / 10_000))
+                    for _ in range(int(now.rng.expovariate(1 / 1.5))):
+                        if at < now.end - 30_000:
+                            number = int(now.rng.random() * 1_000_000)
+                            now.agenda.add(at, do.EXPLORE, peer.index, atom.index, number)
+                            at += 1_000 + int(now.rng.random() * 25_000)
+                    now.agenda.add(min(at, now.end - 1), do.HOLD, peer.index, atom.index)
+            self._release(now, routes)
 
         return plan
 
-    def _silence(
-        self, rng: random.Random, incident: Incident, start: int, end: int, seers: list[Peer], truth: IncidentTruth
-    ) -> _Minute:
+    def _silence(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
         collector = incident.collector or rng.choice(self._scenario.collectors)
         truth.collectors = [collector]
         truth.peers = [p.address for p in seers if p.collector == collector]
         first = next(p for p in self._world.peers if p.collector == collector)
 
-        def plan(rng: random.Random, minute: int, factor: float, active: Sequence[Peer], agenda: Agenda) -> None:  # noqa: ARG001
-            if minute == start // 60_000:
-                agenda.add(start, do.MUTE, first.index, argument=True)
-            if minute == end // 60_000:
-                agenda.add(end, do.MUTE, first.index, argument=False)
+        def plan(now: Moment) -> None:
+            if now.minute == now.start // 60_000:
+                now.agenda.add(now.start, do.MUTE, first.index, argument=True)
+            if now.minute == now.end // 60_000:
+                now.agenda.add(now.end, do.MUTE, first.index, argument=False)
 
         return plan
 
-    def _flapping(
-        self, rng: random.Random, incident: Incident, start: int, end: int, seers: list[Peer], truth: IncidentTruth
-    ) -> _Minute:
+    def _flapping(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
         chosen = self._some(rng, incident.prefixes or 6)
         level = incident.level or 3.0
         group = self._part(rng, seers, incident.share or 0.8)
         self._describe(truth, [(p, a) for p in group for a in chosen if p.family == a.family], None)
         truth.level = level
 
-        def plan(rng: random.Random, minute: int, factor: float, active: Sequence[Peer], agenda: Agenda) -> None:  # noqa: ARG001
-            low, high = max(start, minute * 60_000), min(end, minute * 60_000 + 60_000)
+        def plan(now: Moment) -> None:
+            low, high = max(now.start, now.minute * 60_000), min(now.end, now.minute * 60_000 + 60_000)
             cycle = 60_000 / level
             for atom in chosen:
                 for peer in group:
-                    at = low + rng.random() * cycle
+                    at = low + now.rng.random() * cycle
                     while peer.family == atom.family and at + cycle / 2 < high:
-                        agenda.add(int(at), do.WITHDRAW, peer.index, atom.index)
-                        number = int(rng.random() * 1_000)
-                        what = do.BACK if rng.random() < 0.6 else do.CHANGE
-                        agenda.add(int(at + cycle / 2), what, peer.index, atom.index, number)
+                        now.agenda.add(int(at), do.WITHDRAW, peer.index, atom.index)
+                        number = int(now.rng.random() * 1_000)
+                        what = do.BACK if now.rng.random() < 0.6 else do.CHANGE
+                        now.agenda.add(int(at + cycle / 2), what, peer.index, atom.index, number)
                         at += cycle
 
         return plan
 
-    def _forced(self, start: int, end: int, routes: list[tuple[Peer, Atom, Path]]) -> _Minute:
+    def _forced(self, routes: list[tuple[Peer, Atom, Path]]) -> _Plan:
         """Announce each route within a minute or so, keep it until the end, and repeat one now and then."""
 
-        def plan(rng: random.Random, minute: int, factor: float, active: Sequence[Peer], agenda: Agenda) -> None:  # noqa: ARG001
-            if minute == start // 60_000:
+        def plan(now: Moment) -> None:
+            if now.minute == now.start // 60_000:
                 for peer, atom, path in routes:
-                    agenda.add(_soon(rng, start, end, _SPREAD_MS), do.FORCE, peer.index, atom.index, path)
-            if start // 60_000 < minute < end // 60_000:
+                    now.agenda.add(
+                        _soon(now.rng, now.start, now.end, _SPREAD_MS), do.FORCE, peer.index, atom.index, path
+                    )
+            if now.start // 60_000 < now.minute < now.end // 60_000:
                 for peer, atom, path in routes:
-                    if rng.random() < 0.05:
-                        longer = (*path, path[-1]) if rng.random() < 0.5 else path
-                        at = minute * 60_000 + int(rng.random() * 60_000)
-                        agenda.add(at, do.REFORCE, peer.index, atom.index, longer)
-            self._release(rng, minute, end, [(p, a) for p, a, _ in routes], agenda)
+                    if now.rng.random() < 0.05:
+                        longer = (*path, path[-1]) if now.rng.random() < 0.5 else path
+                        at = now.minute * 60_000 + int(now.rng.random() * 60_000)
+                        now.agenda.add(at, do.REFORCE, peer.index, atom.index, longer)
+            self._release(now, [(p, a) for p, a, _ in routes])
 
         return plan
 
-    def _release(
-        self, rng: random.Random, minute: int, end: int, routes: Sequence[tuple[Peer, Atom]], agenda: Agenda
-    ) -> None:
-        if minute == end // 60_000:
+    def _release(self, now: Moment, routes: Sequence[tuple[Peer, Atom]]) -> None:
+        if now.minute == now.end // 60_000:
             for peer, atom in routes:
-                agenda.add(end + int(rng.expovariate(1 / 20_000)), do.RELEASE, peer.index, atom.index)
+                at = now.end + int(now.rng.expovariate(1 / 20_000))
+                now.agenda.add(at, do.RELEASE, peer.index, atom.index)
 
     def _describe(self, truth: IncidentTruth, routes: Sequence[tuple[Peer, Atom]], culprit: int | None) -> None:
         truth.prefixes = sorted({name for _, atom in routes for name in atom.prefixes})
@@ -307,6 +308,16 @@ class Incidents:
         """Choose a share of the peers, at least one that carries IPv4."""
         chosen = [p for p in peers if rng.random() < share]
         return chosen if any(p.family == 4 for p in chosen) else [*chosen, next(p for p in peers if p.family == 4)]
+
+
+def _waves(scenario: Scenario, incident: Incident) -> list[tuple[int, int]]:
+    """Spans in milliseconds since the epoch: one, or those of an incident that comes in waves."""
+    begin = round((scenario.start + incident.at_s) * 1000)
+    over = begin + round(incident.duration_s * 1000)
+    if not incident.every_s:
+        return [(begin, over)]
+    wave, every = round(incident.wave_s * 1000), round(incident.every_s * 1000)
+    return [(start, min(start + wave, over)) for start in range(begin, over, every) if over - start >= 60_000]
 
 
 def _soon(rng: random.Random, start: int, end: int, spread: int) -> int:

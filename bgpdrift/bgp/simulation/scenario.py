@@ -53,6 +53,8 @@ class Incident:
         Share of the table (worm, leak) or of the peers (hijack, subprefix) that takes part, in (0, 1].
     collector : str
         Only peers of this collector see it; empty means all. silence: the one that falls silent.
+    every_s, wave_s : float
+        It comes in waves: every so many seconds one of ``wave_s`` begins, until ``duration_s`` is over. 0: it lasts.
     """
 
     kind: str
@@ -62,6 +64,8 @@ class Incident:
     prefixes: int = 0
     share: float = 0.0
     collector: str = ""
+    every_s: float = 0.0
+    wave_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -212,6 +216,11 @@ def _check_incident(s: Scenario, incident: Incident) -> None:
         raise InputError(f"{name}: level {incident.level:g}: expected 0 to 100")
     if not 0 <= incident.prefixes <= s.prefixes:
         raise InputError(f"{name}: {incident.prefixes} prefixes: expected 0 to {s.prefixes}")
+    if (incident.every_s or incident.wave_s) and not 60 <= incident.wave_s < incident.every_s <= incident.duration_s:
+        raise InputError(
+            f"{name}: waves of {incident.wave_s:g} s every {incident.every_s:g} s: expected a wave of at least 60 s, "
+            f"shorter than `every`, which is at most the {incident.duration_s:g} s it lasts"
+        )
     _known_collector(s, name, incident.collector)
 
 

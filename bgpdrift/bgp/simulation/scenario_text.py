@@ -4,7 +4,7 @@ Decides the notation and what each mistake is called. What a scenario may be is 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,13 +57,18 @@ def parse_incident(text: str) -> Incident:
 
     Examples
     --------
-    >>> parse_incident("worm@+30h/2h:level=12")
-    Incident(kind='worm', at_s=108000.0, duration_s=7200.0, level=12.0, prefixes=0, share=0.0, collector='')
+    >>> worm = parse_incident("worm@+30h/2h:level=12")
+    >>> worm.kind, worm.at_s, worm.duration_s, worm.level
+    ('worm', 108000.0, 7200.0, 12.0)
+    >>> parse_incident("leak@+8d/3d:every=3h,wave=2h").every_s
+    10800.0
     """
     match = re.fullmatch(r"(\w+)@\+?([\d.]+\w?)/([\d.]+\w?)(?::(.+))?", text.strip())
     if not match:
         raise InputError(f"incident {text!r}: expected KIND@+WHEN/LENGTH, as in worm@+30h/2h or leak@+1d/30m:share=0.3")
-    values = _extras("incident", text, match[4], {"level": float, "prefixes": int, "share": float, "collector": str})
+    kinds = {"level": float, "prefixes": int, "share": float, "collector": str}
+    values = _extras("incident", text, match[4], {**kinds, "every": parse_duration, "wave": parse_duration})
+    values |= {f"{name}_s": values.pop(name) for name in ("every", "wave") if name in values}
     return Incident(match[1], parse_duration(match[2]), parse_duration(match[3]), **values)
 
 
@@ -213,7 +218,7 @@ def _convert(where: str, value: Any, kind: Any) -> Any:
         raise InputError(f"{where}: {error} (found {value!r})") from None
 
 
-def _extras(noun: str, text: str, extras: str | None, known: dict[str, type]) -> dict[str, Any]:
+def _extras(noun: str, text: str, extras: str | None, known: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for item in filter(None, (extras or "").split(",")):
         key, _, value = item.partition("=")

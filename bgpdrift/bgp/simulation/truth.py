@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class IncidentTruth:
-    """One incident as it was planned.
+    """One incident, or one wave of it, as it was planned.
 
     Attributes
     ----------
@@ -32,6 +32,8 @@ class IncidentTruth:
         ``victims`` (AS numbers) and ``culprit`` (AS number or null).
     level : float
         Strength in the kind's own unit.
+    wave : int
+        Number of the wave, from 1, of an incident that comes in waves; 0 for one that does not.
     """
 
     kind: str
@@ -42,6 +44,7 @@ class IncidentTruth:
     prefixes: list[str] = field(default_factory=list)
     origins: dict[str, Any] = field(default_factory=lambda: {"victims": [], "culprit": None})
     level: float = 0.0
+    wave: int = 0
 
 
 class Totals:

@@ -124,6 +124,24 @@ def test_a_flapping_prefix_goes_and_comes_at_its_rate():
     assert len(gone) - len(inside) <= 5
 
 
+def test_waves_have_the_same_victims_and_culprit_and_leave_quiet_between_them():
+    leak = Incident("leak", at_s=300.0, duration_s=1_500.0, share=0.5, every_s=600.0, wave_s=240.0)
+    simulation = Simulation(Scenario(duration_s=2_400.0, prefixes=400, peers=6, rate=200.0, incidents=(leak,)))
+    updates = [msgspec.json.decode(frame.text)["data"] for frame in simulation.frames()]
+    truths = truth_of(simulation)["incidents"]
+    culprit = truths[0]["origins"]["culprit"]
+
+    leaked = [u["timestamp"] for u in updates if culprit in u.get("path", [])[1:-1]]
+    by_wave = [sum(one["start"] <= at < one["end"] for at in leaked) for one in truths]
+
+    assert [(one["wave"], one["start"] - SINCE, one["end"] - SINCE) for one in truths] == [
+        (1, 0.0, 240.0), (2, 600.0, 840.0), (3, 1200.0, 1440.0)
+    ]  # fmt: skip
+    assert all(one["prefixes"] == truths[0]["prefixes"] for one in truths)
+    assert min(by_wave) > 500
+    assert len(leaked) - sum(by_wave) < 0.05 * sum(by_wave)  # the leaker carries a little traffic of its own
+
+
 def test_ordinary_churn_is_the_same_with_and_without_an_incident_before_it_begins():
     with_incident = [u["id"] for u in Run("worm").updates if u["timestamp"] < SINCE]
     calm = [

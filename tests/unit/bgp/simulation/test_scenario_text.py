@@ -44,6 +44,9 @@ def test_the_demo_has_two_incidents_of_different_kinds_and_a_reset():
         ("leak@+1h/1h:strength=2", "unknown key 'strength'"),
         ("leak@+1h/1h:share=much", "not a number"),
         ("silence@+1h/1h:collector=rrc77", "rrc77"),
+        ("leak@+1h/6h:every=2h", "waves of 0 s every 7200 s"),
+        ("leak@+1h/6h:every=2h,wave=3h", "shorter than `every`"),
+        ("leak@+1h/6h:every=often,wave=1h", "duration 'often'"),
         ("worm@+1y/1h", "expected a number with s, m, h, d or w"),
     ],
 )
@@ -90,4 +93,10 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
 def test_the_notation_reads_units():
     assert parse_incident("leak@+1d/30m:share=0.3,collector=rrc01") == Incident(
         "leak", 86_400.0, 1_800.0, share=0.3, collector="rrc01"
+    )
+
+
+def test_an_incident_can_come_in_waves():
+    assert parse_incident("leak@+1d/3d:every=3h,wave=2h") == Incident(
+        "leak", 86_400.0, 259_200.0, every_s=10_800.0, wave_s=7_200.0
     )
