@@ -7,7 +7,8 @@ from typing import Any
 import click
 import msgspec
 
-from bgpdrift.verdicts.performance import Tally, summed, wilson_interval
+from bgpdrift.intervals import wilson_interval
+from bgpdrift.verdicts.performance import Tally, summed
 
 
 def written(row: Mapping[str, Any], as_json: bool, gone: bool = False) -> None:

@@ -16,7 +16,6 @@ Minutes that nobody labelled count for nothing: operators look at alarms, so the
 asking about, and no share of all minutes. Counts of days add up; shares do not, and are made of the sums.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +23,6 @@ from typing import Any
 from bgpdrift.verdicts.outcomes import IS_ANOMALY
 
 DAY_S = 86_400
-_Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,28 +79,6 @@ class Tally:
         """Harmonic mean of both; None where there was neither an alarm nor an anomaly."""
         wrong = self.false_positives + self.false_negatives
         return _share(2 * self.true_positives, 2 * self.true_positives + wrong)
-
-
-def wilson_interval(successes: int, trials: int, z: float = _Z95) -> tuple[float, float]:
-    """Interval that holds a share with 95 % confidence; also right near 0 and 1 and for few trials.
-
-    References
-    ----------
-    .. [1] E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
-
-    Examples
-    --------
-    >>> [round(bound, 3) for bound in wilson_interval(18, 20)]
-    [0.699, 0.972]
-    >>> wilson_interval(0, 0)
-    (0.0, 1.0)
-    """
-    if not trials:
-        return 0.0, 1.0
-    share, square = successes / trials, z * z / trials
-    middle = (share + square / 2) / (1 + square)
-    half = z * math.sqrt(share * (1 - share) / trials + square / (4 * trials)) / (1 + square)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def judge_label(label: str, opinions: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Tally]:

@@ -1,11 +1,8 @@
 """What labels make of detectors' opinions."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import stats
 
-from bgpdrift.verdicts.performance import Tally, daily_rows, judge_label, summed, wilson_interval
+from bgpdrift.verdicts.performance import Tally, daily_rows, judge_label, summed
 
 
 def said(alarms: int, opinions: int = 30, model: str = "lstm", version: str = "1") -> dict[str, object]:
@@ -68,14 +65,6 @@ def test_days_add_up_by_detector_and_version() -> None:
         ("heuristic", "1"): Tally(false_negatives=2),
         ("lstm", "1"): Tally(true_positives=2),
     }
-
-
-@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_the_interval_is_scipys(counts: tuple[int, int]) -> None:
-    successes, trials = counts
-    theirs = stats.binomtest(successes, trials).proportion_ci(method="wilson")
-
-    assert wilson_interval(successes, trials) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
 
 
 def test_a_tally_of_nothing_has_no_shares() -> None:
