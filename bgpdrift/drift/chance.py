@@ -1,0 +1,194 @@
+"""What chance alone makes of a difference of shares: the null of every measure and of the smallest of their p-values.
+
+Decides p-values. Differences are drawn from a multivariate t with a given covariance; the measures are those of a
+difference of bin shares, each of them growing in proportion to it. So the draws need only directions: how far along each of
+them chance goes is known exactly, p-values far below one in the number of draws are no guesses, and the same data give the
+same answer.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from statistics import NormalDist
+
+import numpy as np
+
+from bgpdrift.drift.hours import FloatArray
+
+MEASURES = ("ks", "psi", "location", "tail_95", "tail_99")
+"""Those of one family."""
+SMALLEST_P = 1e-12
+_NOTHING = 1e-300
+_STEPS = 200
+_SOME = 400
+"""Whole draws kept, to see what a shift of a given size would look like among them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Yardstick:
+    """Measures of a difference of bin shares, from the shares that were expected.
+
+    Attributes
+    ----------
+    inverse : ndarray of float, shape (groups,)
+        One through the expected shares: PSI is Σ d² · inverse for small d [1]_.
+    linear : ndarray of float, shape (3, groups)
+        Mean rank, share above the 95 % and above the 99 % point.
+
+    References
+    ----------
+    .. [1] B. Yurdakul, "Statistical Properties of Population Stability Index", Western Michigan University, 2018.
+    """
+
+    inverse: FloatArray
+    linear: FloatArray
+
+    @classmethod
+    def of(cls, expected: FloatArray, n: float) -> "Yardstick":
+        """Build from expected shares, shape (groups,), and the number of values they rest on."""
+        shares = (expected + 0.5 / n) / (expected + 0.5 / n).sum()
+        below = np.cumsum(expected) - expected
+        reached = np.round(below + expected, 12)
+        tails = [_tail(reached, at) for at in (0.95, 0.99)]
+        return cls(1 / shares, np.stack([below + expected / 2, *tails]))
+
+    def signed(self, differences: FloatArray) -> FloatArray:
+        """Mean rank and tails, with their sign; shape (…, 3)."""
+        return np.asarray(differences @ self.linear.T)
+
+    def sizes(self, differences: FloatArray) -> FloatArray:
+        """All measures in the order of `MEASURES`, PSI by its root; shape (…, 5), each proportional to the difference."""
+        apart = np.cumsum(differences, axis=-1)[..., :-1]
+        ks = np.abs(apart).max(axis=-1, initial=0.0)
+        psi = np.sqrt((differences**2) @ self.inverse)
+        return np.concatenate([np.stack([ks, psi], axis=-1), np.abs(self.signed(differences))], axis=-1)
+
+
+def _tail(reached: FloatArray, at: float) -> FloatArray:
+    """Mark the groups above a quantile: those behind the cut that is nearest to it, the last group of several at least."""
+    cut = int(np.argmin(np.abs(reached[:-1] - at))) if len(reached) > 1 else 0
+    marks = np.zeros(len(reached))
+    marks[cut + 1 :] = 1.0
+    return marks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chance:
+    """The null of all measures of one comparison.
+
+    Attributes
+    ----------
+    sizes : ndarray of float, shape (draws, measures)
+        Logarithms of the measures of normal draws with the covariance.
+    ordered : ndarray of float, shape (steps, measures)
+        The same by rank, some neighbours averaged.
+    freedom : float
+        Degrees of freedom of the t they belong to.
+    noise : ndarray of float, shape (some, groups)
+        Some whole draws.
+    """
+
+    sizes: FloatArray
+    ordered: FloatArray
+    freedom: float
+    noise: FloatArray
+    _stretch: "_Stretch"
+
+    @classmethod
+    def of(
+        cls, yardstick: Yardstick, covariance: FloatArray, freedom: float, *, draws: int = 2_000, seed: int = 0
+    ) -> "Chance":
+        """Draw directions; the same seed and covariance give the same answer."""
+        values, vectors = np.linalg.eigh(covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        random = np.random.default_rng(seed)
+        drawn = random.standard_normal((draws, len(values))) @ root.T
+        stretch = np.sqrt(freedom / random.chisquare(freedom, min(draws, _SOME)))
+        sizes = np.log(np.maximum(yardstick.sizes(drawn), _NOTHING))
+        together = max(draws // _STEPS, 1)
+        ordered = np.sort(sizes, axis=0)[draws % together :].reshape(-1, together, sizes.shape[1]).mean(axis=1)
+        return cls(sizes, ordered, freedom, drawn[:_SOME] * stretch[:, None], _Stretch.of(freedom))
+
+    def p_values(self, sizes: FloatArray) -> FloatArray:
+        """Chance of each measure alone to be at least as large; shape (measures,)."""
+        return self._alone(np.log(np.maximum(sizes, _NOTHING)))
+
+    def by_chance(self) -> FloatArray:
+        """Means of the measures by chance, PSI itself and not its root; shape (measures,)."""
+        f = max(self.freedom, 2.5)
+        stretch = math.sqrt(f / 2) * math.exp(math.lgamma((f - 1) / 2) - math.lgamma(f / 2))
+        means = np.exp(self.sizes).mean(axis=0) * stretch
+        k = MEASURES.index("psi")
+        means[k] = np.exp(2 * self.sizes[:, k]).mean() * f / (f - 2)
+        return np.asarray(means)
+
+    def family(self, p_value: float) -> float:
+        """Chance that any measure's p-value is as small as this one."""
+        beyond = self._stretch.beyond((self.sizes - np.log(self.critical(p_value))).max(axis=1))
+        return float(min(max(beyond.mean(), p_value, SMALLEST_P), len(MEASURES) * max(p_value, SMALLEST_P), 1.0))
+
+    def critical(self, p_value: float) -> FloatArray:
+        """Sizes that each measure alone exceeds with this probability; shape (measures,)."""
+        target = min(max(p_value, SMALLEST_P), 1.0)
+        low, high = self.ordered[-1] - 14.0, self.ordered[-1] + 14.0
+        for _ in range(16):
+            middle = (low + high) / 2
+            above = self._alone(middle) > target
+            low, high = np.where(above, middle, low), np.where(above, high, middle)
+        return np.asarray(np.exp((low + high) / 2))
+
+    def family_critical(self, alpha: float) -> FloatArray:
+        """Sizes of which any one is exceeded with probability ``alpha``; shape (measures,)."""
+        low, high = math.log(alpha / len(MEASURES)), math.log(alpha)
+        for _ in range(6):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.family(math.exp(middle)) < alpha else (low, middle)
+        return self.critical(math.exp((low + high) / 2))
+
+    def _alone(self, sizes: FloatArray) -> FloatArray:
+        return np.asarray(np.clip(self._stretch.beyond(self.ordered - sizes).mean(axis=0), SMALLEST_P, 1.0))
+
+
+def two_sided(value: float, deviation: float, freedom: float) -> float:
+    """P-value of one linear measure with this standard deviation; 1 where it is 0.
+
+    Examples
+    --------
+    >>> two_sided(0.0, 0.0, 5.0), round(two_sided(2.571, 1.0, 5.0), 3)
+    (1.0, 0.05)
+    """
+    if value == 0 or deviation <= 0:
+        return 1.0 if value == 0 else SMALLEST_P
+    beyond = _Stretch.of(freedom).beyond(_log_normal() + math.log(deviation / abs(value)))
+    return float(min(max(beyond.mean(), SMALLEST_P), 1.0))
+
+
+@cache
+def _log_normal() -> FloatArray:
+    """Logarithms of evenly likely sizes of a normal value."""
+    return np.log([NormalDist().inv_cdf((1 + (step + 0.5) / _STEPS) / 2) for step in range(_STEPS)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stretch:
+    """How likely a normal draw is stretched by the root of degrees of freedom over chi-square: the radius of a t."""
+
+    begin: float
+    step: float
+    cumulated: FloatArray
+
+    @classmethod
+    def of(cls, freedom: float) -> "_Stretch":
+        """Cumulate chi-square over the logarithm of its argument."""
+        grid, step = np.linspace(-4 - 60 / freedom**0.5, 4.0, 4_001, retstep=True)
+        argument = math.log(freedom) + grid
+        density = np.exp(freedom / 2 * (argument - math.log(2)) - np.exp(argument) / 2 - math.lgamma(freedom / 2))
+        cumulated = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2) * step])
+        return cls(float(grid[0]), float(step), np.asarray(np.minimum(cumulated, 1.0)))
+
+    def beyond(self, ratios: FloatArray) -> FloatArray:
+        """Chance to be stretched beyond what was seen; ratios are logarithms of a draw's size through the size seen."""
+        place = np.clip((2 * ratios - self.begin) / self.step, 0.0, len(self.cumulated) - 1.001)
+        below = place.astype(np.int64)
+        left = self.cumulated[below]
+        return np.asarray(left + (place - below) * (self.cumulated[below + 1] - left))

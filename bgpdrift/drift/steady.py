@@ -1,0 +1,55 @@
+"""Whether a change is steady: a few hours of an incident are no new level.
+
+Decides by leaving out the hours that speak most for the change, and as many that speak most against it. What was the doing
+of a few hours is gone then, and a lasting change is not.
+"""
+
+import numpy as np
+
+from bgpdrift.drift.chance import MEASURES, Chance, Yardstick
+from bgpdrift.drift.hours import FloatArray, IntArray
+from bgpdrift.drift.season import Matched
+
+_DAY_H = 24
+
+
+def direction(measure: str, difference: FloatArray, yardstick: Yardstick) -> FloatArray:
+    """Give the weights of groups along which a measure sees a difference, signed so that it is positive; shape (groups,).
+
+    KS looks below the value where the distribution functions are farthest apart, PSI along the difference itself.
+    """
+    if measure == "ks":
+        cut = int(np.argmax(np.abs(np.cumsum(difference)[:-1]))) if len(difference) > 1 else 0
+        found = (np.arange(len(difference)) <= cut).astype(float)
+    elif measure == "psi":
+        found = difference * yardstick.inverse
+    else:
+        found = yardstick.linear[MEASURES.index(measure) - 2]
+    return np.asarray(found if found @ difference >= 0 else -found)
+
+
+def steady_p(matched: Matched, measure: str, yardstick: Yardstick, chance: Chance, hours: int) -> float:
+    """P-value of a measure without its most telling hours; 1 where what is left points the other way.
+
+    Parameters
+    ----------
+    hours : int
+        Left out on either side for each day of current hours: a week may lose as much of each day as a day does.
+    """
+    each = matched.differences[:, :-1]
+    along = direction(measure, each.sum(axis=0), yardstick)
+    kept = _without_extremes(each @ along, hours * max(1, round(len(each) / _DAY_H)))
+    weight = float(matched.weights[kept].sum())
+    left = each[kept].sum(axis=0) / weight
+    if left @ along <= 0:
+        return 1.0
+    # Fewer hours scatter more.
+    own = float((matched.weights[kept] ** 2).sum()) / weight**2 / float((matched.weights**2).sum())
+    scale = (own + matched.reference_share) / (1 + matched.reference_share)
+    return float(chance.p_values(yardstick.sizes(left) / np.sqrt(scale))[MEASURES.index(measure)])
+
+
+def _without_extremes(evidence: FloatArray, hours: int) -> IntArray:
+    gone = min(hours, (len(evidence) - 1) // 2)
+    order = np.argsort(evidence, kind="stable")
+    return np.asarray(np.sort(order[gone : len(order) - gone]), np.int64)
