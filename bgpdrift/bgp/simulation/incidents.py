@@ -36,6 +36,8 @@ _Plan = Callable[[Moment], None]
 
 _SPREAD_MS = 45_000
 """Routes of one incident change within about this long, as updates travel."""
+_REST_S = 3 * 86_400.0
+"""So long before and after an incident its routes have no other: who watches still remembers its origins."""
 
 
 class Incidents:
@@ -46,13 +48,15 @@ class Incidents:
         self.truth: list[IncidentTruth] = []
         self.new_atoms: list[Atom] = []
         self._minutes: list[tuple[int, int, int, _Plan]] = []
-        self._taken: set[int] = set()
+        self._taken: list[tuple[float, float, int]] = []
+        self._span = (0.0, 0.0)
         makers = {
             "worm": self._worm, "leak": self._leak, "hijack": self._hijack, "subprefix": self._subprefix,
             "outage": self._outage, "silence": self._silence, "flapping": self._flapping,
         }  # fmt: skip
         for number, incident in enumerate(scenario.incidents):
             rng = random.Random(f"{scenario.seed}/incident/{number}")
+            self._span = (incident.at_s, incident.at_s + incident.duration_s)
             seers = [
                 p for p in world.peers
                 if p.position < scenario.peers and incident.collector in ("", p.collector)
@@ -286,11 +290,13 @@ class Incidents:
         truth.origins = {"victims": sorted({atom.origin for _, atom in routes}), "culprit": culprit}
 
     def _free(self) -> list[Atom]:
-        """Atoms no other incident holds: two incidents on one route would undo each other."""
-        return [a for a in self._world.atoms[: self._world.ordinary] if a.index not in self._taken]
+        """Atoms no other incident of these days holds: two incidents on one route would undo each other."""
+        begin, end = self._span
+        taken = {atom for since, until, atom in self._taken if since - _REST_S < end and begin < until + _REST_S}
+        return [a for a in self._world.atoms[: self._world.ordinary] if a.index not in taken]
 
     def _take(self, atoms: Sequence[Atom]) -> None:
-        self._taken.update(atom.index for atom in atoms)
+        self._taken += [(*self._span, atom.index) for atom in atoms]
 
     def _some(self, rng: random.Random, prefixes: int) -> list[Atom]:
         chosen: list[Atom] = []

@@ -142,6 +142,16 @@ def test_waves_have_the_same_victims_and_culprit_and_leave_quiet_between_them():
     assert len(leaked) - sum(by_wave) < 0.05 * sum(by_wave)  # the leaker carries a little traffic of its own
 
 
+def test_incidents_days_apart_may_concern_the_same_prefixes_and_those_near_each_other_never_do():
+    day = 86_400.0
+    leaks = tuple(Incident("leak", at_s=at, duration_s=600.0, share=0.9) for at in (0.0, day, 8 * day))
+    truth = Simulation(Scenario(duration_s=9 * day, prefixes=400, peers=6, incidents=leaks)).incidents.truth
+    first, near, far = (set(one.prefixes) for one in truth)
+
+    assert not first & near
+    assert len(first & far) > 0.3 * len(first)
+
+
 def test_ordinary_churn_is_the_same_with_and_without_an_incident_before_it_begins():
     with_incident = [u["id"] for u in Run("worm").updates if u["timestamp"] < SINCE]
     calm = [
