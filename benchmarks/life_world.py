@@ -1,0 +1,147 @@
+"""Simulated worlds as feature windows, made once: simulating costs most, and the same world is lived through many times.
+
+A world is simulated through the real frames, decoder and aggregator. Its windows are kept under the temporary directory
+by what they follow from: the scenario and the code that makes it. Decides nothing about what happens in a world.
+"""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import bgpdrift
+from bgpdrift.bgp.messages import Message
+from bgpdrift.bgp.ris_frames import FrameDecoder
+from bgpdrift.bgp.simulation.engine import Simulation
+from bgpdrift.bgp.simulation.scenario import Scenario
+from bgpdrift.bgp.simulation.truth import truth_of
+from bgpdrift.features.aggregator import Aggregator
+from bgpdrift.settings import WindowSettings
+
+CACHE = Path(tempfile.gettempdir()) / "bgpdrift-worlds"
+HOUR_S, DAY_S = 3600, 86_400
+MESSAGES_AT_ONCE = 16_384
+CODE = ("bgp/simulation", "features", "bgp/ris_frames.py", "bgp/messages.py", "bgp/prefixes.py")
+"""What the windows of a scenario follow from, below the package."""
+Row = dict[str, Any]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A simulated world.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        What it follows from.
+    truth : mapping
+        As `bgpdrift simulate --truth` writes it.
+    folder : Path
+        Windows by day.
+    """
+
+    scenario: Scenario
+    truth: dict[str, Any]
+    folder: Path
+
+    @property
+    def start(self) -> int:
+        """Epoch seconds."""
+        return int(self.scenario.start)
+
+    @property
+    def end(self) -> int:
+        """Epoch seconds."""
+        return int(self.scenario.end)
+
+    @property
+    def messages(self) -> int:
+        """UPDATE messages in it."""
+        return int(self.truth["totals"]["updates"])
+
+    def hours(self) -> Iterator[tuple[int, list[Row]]]:
+        """Event time at the end of each hour and the windows that began in it, in the order they closed."""
+        for path in sorted(self.folder.glob("day-*.msgpack")):
+            rows: list[Row] = msgspec.msgpack.decode(path.read_bytes())
+            by_hour: dict[int, list[Row]] = {}
+            for row in rows:
+                by_hour.setdefault(int(row["window_start"]) // HOUR_S * HOUR_S, []).append(row)
+            for hour in sorted(by_hour):
+                yield hour + HOUR_S, by_hour[hour]
+
+
+def world_of(scenario: Scenario, tell: Tell = lambda _: None, cache: Path = CACHE) -> World:
+    """Give a world, simulated now or before.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What happens.
+    tell : callable
+        Hears of each simulated day.
+    cache : Path
+        Where worlds are kept; anything in it may be deleted at any time.
+    """
+    folder = cache / _name(scenario)
+    if not (folder / "truth.json").exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        staged = Path(tempfile.mkdtemp(dir=cache, prefix="making-"))
+        try:
+            _make(scenario, staged, tell)
+            shutil.rmtree(folder, ignore_errors=True)
+            staged.rename(folder)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+    return World(scenario, msgspec.json.decode((folder / "truth.json").read_bytes()), folder)
+
+
+def _make(scenario: Scenario, folder: Path, tell: Tell) -> None:
+    simulation, decoder, aggregator = Simulation(scenario), FrameDecoder(), Aggregator(WindowSettings())
+    start, days = int(scenario.start), 0
+    pending: list[Row] = []
+    messages: list[Message] = []
+
+    def save(until: int | None) -> None:
+        nonlocal pending, days
+        ready = [row for row in pending if until is None or row["window_start"] < until]
+        if ready:
+            (folder / f"day-{days:04}.msgpack").write_bytes(msgspec.msgpack.encode(ready, enc_hook=_plain))
+            pending = [row for row in pending if until is not None and row["window_start"] >= until]
+            days += 1
+
+    for frame in simulation.frames():
+        decoded = decoder.decode_line(frame.text)
+        if isinstance(decoded, Message):
+            messages.append(decoded)
+        if len(messages) >= MESSAGES_AT_ONCE:
+            pending += aggregator.add(messages)
+            messages = []
+            if aggregator.closed_before_s >= start + (days + 1) * DAY_S:
+                save(start + (days + 1) * DAY_S)
+                tell(f"simulated {days:g} of {scenario.duration_s / DAY_S:g} days")
+    pending += aggregator.add(messages) + aggregator.flush()
+    save(None)
+    (folder / "truth.json").write_bytes(msgspec.json.encode(truth_of(simulation)))
+
+
+def _plain(value: Any) -> Any:
+    return value.item()  # numbers of numpy
+
+
+def _name(scenario: Scenario) -> str:
+    package = Path(bgpdrift.__file__).parent
+    digest = hashlib.sha256(msgspec.json.encode(asdict(scenario)))
+    for path in _sources(package):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:24]
+
+
+def _sources(package: Path) -> Sequence[Path]:
+    found = [package / name for name in CODE]
+    return [path for place in found for path in ([place] if place.is_file() else sorted(place.glob("*.py")))]
