@@ -1,125 +1,144 @@
-"""The drift monitor, as far as it goes yet: folds scores and features into hourly histograms, exactly once.
+"""The drift monitor: folds scores and features into hourly histograms, and has checked what they say.
 
-Two cursors, one for scores and one for windows; histograms and cursor are written in one transaction, and what is
-added is computed from the row as it was read: this service is its only writer, so a kill counts nothing twice. Windows
-with a quality mark stay out of the baselines. It also turns operators' labels into daily figures of performance
-(`bgpdrift.services.labelled_days`) and keeps all tables within their retention. Whether anything drifts comes with the
-drift decision.
+Decides the order of a step: housekeeping, folding, then checks, then what follows for the models. Two cursors, one for
+scores and one for windows, move in one transaction with the histograms, and only from where this reader began: a kill
+counts nothing twice, nor does a second monitor. What a row adds `bgpdrift.services.folding` decides, whether a detector
+still fits `bgpdrift.services.drift_checks`, what becomes of a model that does not `bgpdrift.services.model_loop`. Labels
+become daily figures in `bgpdrift.services.labelled_days`.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Protocol
 
+from bgpdrift import logs
 from bgpdrift.clock import Clock
-from bgpdrift.drift.histogram import Histogram
-from bgpdrift.services import runtime
+from bgpdrift.detectors.rules import RULES
+from bgpdrift.services import folding, runtime
+from bgpdrift.services.folding import HOUR_S, Folded
 from bgpdrift.services.labelled_days import LabelledDays
 from bgpdrift.settings import Settings
 from bgpdrift.store import Cursor, Store, open_store
 from bgpdrift.store.retention import Sweeper
-from bgpdrift.store.window_columns import FEATURE_NAMES
 
 NAME = "drift_monitor"
-ROWS_A_STEP = 500
-HOUR_S = 3600
-MARKS = ("incomplete", "feed_gap", "peer_reset", "dropped", "warming")
-Key = tuple[str, str, str, int]
-"""(series, model_version, collector, hour_start)"""
+ROWS_A_STEP = 2_000
+RULE_NAMES = tuple(rule.name for rule in RULES)
+
+
+class Checks(Protocol):
+    """What decides whether the detectors still fit, e.g. `bgpdrift.services.drift_checks.DriftChecks`."""
+
+    def step(self) -> bool:
+        """Do a bounded piece of work; True if more is waiting."""
+        ...
+
+    def status(self) -> str:
+        """One line for a person."""
+        ...
+
+
+class Loop(Protocol):
+    """What acts on it, e.g. `bgpdrift.services.model_loop.ModelLoop`."""
+
+    def step(self, event_now: int) -> bool:
+        """Do a bounded piece of work; True if more is waiting."""
+        ...
 
 
 class DriftMonitor:
-    """Worker."""
+    """Worker.
+
+    Parameters
+    ----------
+    store : Store
+        Closed with the worker.
+    enabled : bool
+        ``drift.enabled``; off, only the housekeeping goes on.
+    sweeper, labelled, checks, loop : optional
+        The other parts of a step.
+    """
 
     def __init__(
-        self, store: Store, enabled: bool, sweeper: Sweeper | None = None, labelled: LabelledDays | None = None
+        self,
+        store: Store,
+        enabled: bool,
+        sweeper: Sweeper | None = None,
+        labelled: LabelledDays | None = None,
+        checks: Checks | None = None,
+        loop: Loop | None = None,
     ) -> None:
         self._store, self._enabled, self._sweeper, self._labelled = store, enabled, sweeper, labelled
-        self._positions = {}
-        for what in ("scores", "windows"):
-            cursor = store.read_cursor(f"{NAME}:{what}")
-            self._positions[what] = cursor.position if cursor else 0
+        self._checks, self._loop, self._log = checks, loop, logs.get_logger()
+        self._positions = {what: self._position(what) for what in ("scores", "windows")}
         self._rows = 0
-        self._hours: set[int] = set()
+        self._unusable: Counter[str] = Counter()
 
     def step(self) -> bool:
-        """Fold the next scores and windows, delete a batch of what has expired; True if more is waiting."""
+        """Fold the next rows, check what is due, act on it; True if more is waiting."""
         if self._sweeper is not None:
             self._sweeper.step()
         if self._labelled is not None:
             self._labelled.step()
         if not self._enabled:
             return False
-        scores = self._store.scores_after(self._positions["scores"], ROWS_A_STEP)
-        self._write("scores", scores, fold_scores(scores))
-        windows = self._store.windows_after(self._positions["windows"], ROWS_A_STEP)
-        self._write("windows", windows, fold_windows(windows))
-        return ROWS_A_STEP in (len(scores), len(windows))
+        # Windows first: a score is written after its window, whose quality marks say whether it counts.
+        more = self._fold_windows()
+        more = self._fold_scores() or more
+        # Not before all that is there was folded: an hour must be whole when it is judged.
+        if not more and self._checks is not None:
+            more = self._checks.step()
+        if self._loop is not None:
+            now = self._store.newest_window_start()
+            more = (now is not None and self._loop.step(now + 60)) or more
+        return more
 
     def status(self) -> str:
-        """What was folded, and what this version does not do."""
+        """What was folded, what could not be, and what the last checks said."""
         if not self._enabled:
             return "switched off (drift.enabled)"
-        return f"{len(self._hours)} hours, {self._rows:,} rows folded; drift checks come with the drift decision"
+        parts = [f"{self._rows:,} rows folded"]
+        parts += [f"{count:,} × {what} left out" for what, count in self._unusable.most_common(3)]
+        parts += [self._checks.status()] if self._checks is not None else []
+        return "; ".join(part for part in parts if part)
 
     def close(self) -> None:
         """Close the store."""
         self._store.close()
 
-    def _write(self, what: str, rows: Sequence[Mapping[str, Any]], folded: Mapping[Key, tuple[Histogram, int]]) -> None:
+    def _position(self, what: str) -> int:
+        cursor = self._store.read_cursor(f"{NAME}:{what}")
+        return cursor.position if cursor else 0
+
+    def _fold_windows(self) -> bool:
+        rows = self._store.windows_after_as(folding.WINDOW_COLUMNS, self._positions["windows"], ROWS_A_STEP)
+        return self._fold("windows", rows, lambda: folding.fold_windows(rows))
+
+    def _fold_scores(self) -> bool:
+        rows = self._store.scores_after_as(folding.SCORE_COLUMNS, self._positions["scores"], ROWS_A_STEP)
+
+        def fold() -> Folded:
+            hours = {int(row[3]) // HOUR_S * HOUR_S for row in rows}
+            marked = folding.marked_windows(self._store.marked_windows(hours, folding.MARKS))
+            return folding.fold_scores(rows, marked, RULE_NAMES)
+
+        return self._fold("scores", rows, fold)
+
+    def _fold(self, what: str, rows: list[tuple[Any, ...]], fold: Callable[[], Folded]) -> bool:
         if not rows:
-            return
-        position = int(rows[-1]["id"])
-        written = [self._merged(key, histogram, alarms) for key, (histogram, alarms) in folded.items()]
-        self._store.upsert_histograms(written, Cursor(f"{NAME}:{what}", position, {}))
+            return False
+        folded, position = fold(), int(rows[-1][0])
+        cursor = Cursor(f"{NAME}:{what}", position, {})
+        if not self._store.fold_histograms(cursor, self._positions[what], folded.added, folding.merge(folded.added)):
+            self._positions[what] = self._position(what)  # another monitor folded them; go on where it is
+            return True
         self._positions[what] = position
         self._rows += len(rows)
-        self._hours |= {key[3] for key in folded}
-
-    def _merged(self, key: Key, histogram: Histogram, alarms: int) -> dict[str, Any]:
-        series, version, collector, hour = key
-        for row in self._store.histograms_between(series, hour, hour + 1, version, collector):
-            before = Histogram.from_bytes(row["bins"], row["value_sum"], row["value_sum_squares"])
-            histogram, alarms = before + histogram, int(row["alarms"]) + alarms
-        return {
-            "hour_start": hour,
-            "series": series,
-            "model_version": version,
-            "collector": collector,
-            "n": histogram.n,
-            "alarms": alarms,
-            "value_sum": histogram.total,
-            "value_sum_squares": histogram.squares,
-            "bins": histogram.to_bytes(),
-        }
-
-
-def fold_scores(rows: Sequence[Mapping[str, Any]]) -> dict[Key, tuple[Histogram, int]]:
-    """Scores of whole collectors by model version and hour; a detector that abstained said nothing."""
-    folded: dict[Key, tuple[Histogram, int]] = {}
-    for row in rows:
-        if row["peer"] or row["abstained"]:
-            continue
-        key = (f"score:{row['model']}", str(row["model_version"]), str(row["collector"]), _hour(row))
-        histogram, alarms = folded.get(key, (Histogram(), 0))
-        histogram.add(float(row["score"]))
-        folded[key] = (histogram, alarms + bool(row["is_alarm"]))
-    return folded
-
-
-def fold_windows(rows: Sequence[Mapping[str, Any]]) -> dict[Key, tuple[Histogram, int]]:
-    """Features of whole collectors by hour, without windows that carry a quality mark."""
-    folded: dict[Key, tuple[Histogram, int]] = {}
-    for row in rows:
-        if row["peer"] or any(row[mark] for mark in MARKS):
-            continue
-        for name in FEATURE_NAMES:
-            key = (f"feature:{name}", "", str(row["collector"]), _hour(row))
-            folded.setdefault(key, (Histogram(), 0))[0].add(float(row[name]))
-    return folded
-
-
-def _hour(row: Mapping[str, Any]) -> int:
-    return int(row["window_start"]) // HOUR_S * HOUR_S
+        for reason, count in folded.unusable.items():
+            if not self._unusable[reason]:
+                self._log.error("drift.unusable_rows", what=reason, rows=count)
+            self._unusable[reason] += count
+        return len(rows) == ROWS_A_STEP
 
 
 def build(settings: Settings, clock: Clock) -> DriftMonitor:

@@ -125,6 +125,23 @@ class Database:
             row = {"name": cursor.name, "position": cursor.position, "details": dict(cursor.details)}
             self.upsert(connection, schema.cursors, [row], key=("name",))
 
+    def locked_cursor(self, connection: Connection, name: str) -> Cursor | None:
+        """Read a cursor inside a transaction that will move it: whoever else would has to wait until it ends.
+
+        A cursor that is not there yet is made, at 0, so that there is something to lock; None tells that it was not.
+        """
+        table = schema.cursors
+        query = select(table.c.position, table.c.details).where(table.c.name == name).with_for_update()
+        found = connection.execute(query).first()
+        if found is not None:
+            return Cursor(name, int(found[0]), found[1])
+        (row,) = prepared(table, [{"name": name, "position": 0}], self._clock.now())
+        inserted = connection.execute(_insert_if_new(self.dialect, table, ("name",)), row).rowcount
+        if inserted:
+            return None
+        found = connection.execute(query).first()  # another one made it meanwhile
+        return None if found is None else Cursor(name, int(found[0]), found[1])
+
     def read_cursor(self, name: str) -> Cursor | None:
         """Read how far ``name`` has come; None if it never wrote."""
         table = schema.cursors
@@ -145,4 +162,11 @@ def _upsert_statement(dialect: str, table: Table, key: tuple[str, ...], keep: tu
     names = [column.name for column in table.columns if column.name not in (*key, *keep, "id")]
     overwritten = {name: insert.excluded[name] for name in names}
     statement: Executable = insert.on_conflict_do_update(index_elements=list(key), set_=overwritten)
+    return statement
+
+
+@cache
+def _insert_if_new(dialect: str, table: Table, key: tuple[str, ...]) -> Executable:
+    insert = importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
+    statement: Executable = insert.on_conflict_do_nothing(index_elements=list(key))
     return statement

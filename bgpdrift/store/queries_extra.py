@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, Table, bindparam, func, select
+from sqlalchemy import JSON, Select, Table, Text, bindparam, func, select, type_coerce
 
 from bgpdrift.store.database import Database
-from bgpdrift.store.schema import feature_windows, incidents
+from bgpdrift.store.schema import feature_windows, incidents, metadata
 
 
 class ExtraQueries(Database):
@@ -61,14 +61,26 @@ class ExtraQueries(Database):
 
     def windows_after_as(self, names: Sequence[str], row_id: int, limit: int) -> list[tuple[Any, ...]]:
         """Read some columns of the next windows by id, at most ``limit``, as plain tuples: what a detector does all day."""
-        query, given = _windows_after(tuple(names)), {"row_id": row_id, "most": limit}
+        query, given = _rows_after("feature_windows", tuple(names)), {"row_id": row_id, "most": limit}
+        with self.reading() as connection:
+            return [tuple(row) for row in connection.execute(query, given)]
+
+    def scores_after_as(self, names: Sequence[str], row_id: int, limit: int) -> list[tuple[Any, ...]]:
+        """Read some columns of the next scores by id, at most ``limit``, as plain tuples; JSON as it is stored.
+
+        Not parsed: one row that somebody damaged must not keep its reader from all that follow.
+        """
+        query, given = _rows_after("scores", tuple(names)), {"row_id": row_id, "most": limit}
         with self.reading() as connection:
             return [tuple(row) for row in connection.execute(query, given)]
 
 
 @lru_cache(maxsize=16)
-def _windows_after(names: tuple[str, ...]) -> Select[Any]:
+def _rows_after(name: str, names: tuple[str, ...]) -> Select[Any]:
     # Made once: of a statement with seventy columns the making costs more than the reading of a few rows.
-    table = feature_windows
-    query = select(*(table.c[name] for name in names)).where(table.c.id > bindparam("row_id"))
+    table = metadata.tables[name]
+    columns = (table.c[name] for name in names)
+    raw = name == "scores"
+    query = select(*(type_coerce(c, Text) if raw and isinstance(c.type, JSON) else c for c in columns))
+    query = query.where(table.c.id > bindparam("row_id"))
     return query.order_by(table.c.id).limit(bindparam("most"))

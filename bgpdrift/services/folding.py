@@ -1,0 +1,293 @@
+"""What scores and windows add to the hourly histograms: the series a row counts in, and what cannot be counted.
+
+Pure: rows in, increments out. Decides the names of the series, and that a window with a quality mark counts nowhere, nor do
+the scores of it. A value that is no number is left out, counted and named: a detector that gives NaN must be seen, and must
+not stop the one who would see it. When rows are read and how increments are written, `bgpdrift.services.drift_monitor`.
+
+===========================  ============  =================================================  ==========================
+series                       version       one value                                          ``alarms``
+===========================  ============  =================================================  ==========================
+``score:<model>``            of the model  a window's score                                   windows that alarmed
+``rule:<rule>``              of the rules  1 where the rule fired, 0 where it did not         firings
+``embedding:<model>:<i>``    of the model  latent coordinate, one of 50 values in −1 … 1      0
+``projection:<model>:<j>``   of the model  the same of a fixed random direction               0
+``feature:<name>``           none          a window's feature                                 0
+``quality:lag``              none          95th percentile of a window's lag, seconds         windows with a quality mark
+===========================  ============  =================================================  ==========================
+"""
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bgpdrift.drift.histogram import Histogram
+from bgpdrift.drift.hours import FloatArray, IntArray, bins_of
+from bgpdrift.store.window_columns import FEATURE_NAMES
+
+HOUR_S = 3600
+MARKS = ("incomplete", "feed_gap", "peer_reset", "dropped", "warming")
+LAG = "lag_p95"
+QUALITY = "quality:lag"
+WINDOW_COLUMNS = ("id", "collector", "peer", "window_start", *MARKS, LAG, *FEATURE_NAMES)
+SCORE_COLUMNS = (
+    "id",
+    "collector",
+    "peer",
+    "window_start",
+    "model",
+    "model_version",
+    "score",
+    "is_alarm",
+    "abstained",
+    "rules_fired",
+    "embedding",
+)
+_FIRST_FEATURE = WINDOW_COLUMNS.index(FEATURE_NAMES[0])
+CELLS = 50
+"""Values a latent coordinate is rounded to: embedding drift is customarily taken over 50 bins."""
+PROJECTIONS = 8
+MOST_COORDINATES = 64
+HEURISTIC = "heuristic"
+
+Key = tuple[str, str, str, int]
+"""(series, model_version, collector, hour_start)"""
+Window = tuple[str, int]
+"""(collector, window_start)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What some rows add.
+
+    Attributes
+    ----------
+    added : mapping of Key to (Histogram, int)
+        Values and alarms, to be added to what is there.
+    unusable : Counter of str
+        Rows that could not be counted, by what was wrong with them.
+    """
+
+    added: dict[Key, tuple[Histogram, int]] = field(default_factory=dict)
+    unusable: "Counter[str]" = field(default_factory=Counter)
+
+
+def fold_windows(rows: Sequence[Sequence[Any]]) -> Folded:
+    """Features of whole collectors by hour, without windows that carry a quality mark.
+
+    Parameters
+    ----------
+    rows : sequence of sequence
+        `WINDOW_COLUMNS`, in that order.
+    """
+    folded = Folded()
+    for (collector, hour), group in _grouped(row for row in rows if not row[2]).items():
+        clean = [row for row in group if not _is_marked(row)]
+        lag, _ = _numbers([[row[4 + len(MARKS)]] for row in group])
+        folded.added[QUALITY, "", collector, hour] = (_histogram(lag[:, 0]), len(group) - len(clean))
+        if not clean:
+            continue
+        values, bad = _numbers([row[_FIRST_FEATURE:] for row in clean])
+        if bad:
+            folded.unusable["a feature that is no number"] += bad
+        bins = bins_of(np.where(np.isfinite(values), values, 0.0))
+        for i, name in enumerate(FEATURE_NAMES):
+            folded.added[f"feature:{name}", "", collector, hour] = (_histogram(values[:, i], bins[:, i]), 0)
+    return folded
+
+
+def marked_windows(rows: Iterable[Sequence[Any]]) -> set[Window]:
+    """Windows that carry a quality mark, of rows ``(collector, window_start, *MARKS)``."""
+    return {(str(row[0]), int(row[1])) for row in rows if any(row[2:])}
+
+
+def fold_scores(
+    rows: Sequence[Sequence[Any]], marked: Collection[Window] = frozenset(), rules: Sequence[str] = ()
+) -> Folded:
+    """Scores, rules and embeddings of whole collectors by model version and hour; who abstained said nothing.
+
+    Parameters
+    ----------
+    rows : sequence of sequence
+        `SCORE_COLUMNS`, in that order.
+    marked : collection of Window
+        Windows with a quality mark.
+    rules : sequence of str
+        Rules that are counted also where they did not fire.
+    """
+    folded = Folded()
+    spoken = (row for row in rows if not row[2] and not row[8] and (row[1], row[3]) not in marked)
+    by_version: dict[tuple[str, str], list[Sequence[Any]]] = {}
+    for row in spoken:
+        by_version.setdefault((str(row[4]), str(row[5])), []).append(row)
+    for (model, version), given in by_version.items():
+        for (collector, hour), group in _grouped(given).items():
+            place = (version, collector, hour)
+            scores, bad = _numbers([[row[6]] for row in group])
+            usable = np.isfinite(scores[:, 0])
+            if bad:
+                folded.unusable[f"{model} {version}: a score that is no number"] += bad
+            kept = [row for row, good in zip(group, usable, strict=True) if good]
+            if not kept:
+                continue
+            alarms = sum(bool(row[7]) for row in kept)
+            folded.added[f"score:{model}", *place] = (_histogram(scores[usable, 0]), alarms)
+            if model == HEURISTIC:
+                _fold_rules(folded, kept, place, rules)
+            _fold_embedding(folded, model, [_parsed(row[10]) for row in kept if row[10] is not None], place)
+    return folded
+
+
+def projections(model: str, size: int) -> FloatArray:
+    """Fixed random directions through a model's latent space, seeded by its name: drift askew to all axes shows there.
+
+    Returns
+    -------
+    ndarray of float, shape (size, PROJECTIONS)
+        Columns whose absolute values sum to 1, so that a projection of coordinates within ±1 stays within ±1.
+
+    Examples
+    --------
+    >>> directions = projections("lstm", 16)
+    >>> directions.shape, bool(np.allclose(np.abs(directions).sum(axis=0), 1.0))
+    ((16, 8), True)
+    """
+    return _projections(model, size)
+
+
+@lru_cache(maxsize=8)
+def _projections(model: str, size: int) -> FloatArray:
+    drawn = np.random.default_rng(zlib.crc32(f"{model}:{size}".encode())).standard_normal((size, PROJECTIONS))
+    return np.asarray(drawn / np.abs(drawn).sum(axis=0), float)
+
+
+def _fold_rules(
+    folded: Folded, group: Sequence[Sequence[Any]], place: tuple[str, str, int], rules: Sequence[str]
+) -> None:
+    fired: Counter[str] = Counter()
+    for row in group:
+        try:
+            found = _parsed(row[9])
+            fired.update({str(entry["rule"]) for entry in found if not entry.get("explained_by")})
+        except (TypeError, KeyError, AttributeError):
+            folded.unusable["rules that cannot be read"] += 1
+    for rule in {*rules, *fired}:
+        count = fired[rule]
+        values = Histogram.of([1.0])
+        zeros = {0: len(group) - count} if len(group) > count else {}
+        ones = dict.fromkeys(values.counts, count) if count else {}
+        folded.added[f"rule:{rule}"[:96], *place] = (Histogram({**zeros, **ones}, float(count), float(count)), count)
+
+
+def _fold_embedding(folded: Folded, model: str, given: Sequence[Any], place: tuple[str, str, int]) -> None:
+    by_size: dict[int, list[Any]] = {}
+    for vector in given:
+        if isinstance(vector, list) and 0 < len(vector) <= MOST_COORDINATES and not _numbers([vector])[1]:
+            by_size.setdefault(len(vector), []).append(vector)
+        else:
+            folded.unusable[f"{model} {place[0]}: an embedding that is no vector"] += 1
+    if not by_size:
+        return
+    # One version has one length; vectors of another are damaged, and the fewer.
+    size = max(by_size, key=lambda length: len(by_size[length]))
+    if len(by_size) > 1:
+        folded.unusable[f"{model} {place[0]}: an embedding of another length"] += sum(
+            len(vectors) for length, vectors in by_size.items() if length != size
+        )
+    vectors = np.clip(np.array(by_size[size], float), -1.0, 1.0)
+    for kind, values in (("embedding", vectors), ("projection", vectors @ projections(model, size))):
+        centres = (np.minimum(np.floor((values + 1) * CELLS / 2), CELLS - 1) + 0.5) * 2 / CELLS - 1
+        bins = bins_of(centres)
+        for i in range(values.shape[1]):
+            folded.added[f"{kind}:{model}:{i}", *place] = (_histogram(centres[:, i], bins[:, i]), 0)
+
+
+def _parsed(cell: Any) -> Any:
+    """JSON as the store hands it over: text, or parsed by the driver; None where it cannot be read."""
+    if not isinstance(cell, str | bytes):
+        return cell
+    if cell == "[]":
+        return []
+    try:
+        return msgspec.json.decode(cell)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def merge(
+    added: Mapping[Key, tuple[Histogram, int]],
+) -> Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]:
+    """Say how increments become whole rows of ``hourly_histograms``, given the rows that are there.
+
+    A row that cannot be read any more is begun anew: an hour that is lost must not stop all those that follow.
+    """
+
+    def whole(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        before = {(row["series"], row["model_version"], row["collector"], row["hour_start"]): row for row in rows}
+        return [_row(key, histogram, alarms, before.get(key)) for key, (histogram, alarms) in added.items()]
+
+    return whole
+
+
+def _row(key: Key, histogram: Histogram, alarms: int, before: Mapping[str, Any] | None) -> dict[str, Any]:
+    if before is not None:
+        try:
+            known = Histogram.from_bytes(before["bins"], before["value_sum"], before["value_sum_squares"])
+            histogram, alarms = known + histogram, int(before["alarms"]) + alarms
+        except ValueError:
+            pass
+    series, version, collector, hour = key
+    return {
+        "hour_start": hour,
+        "series": series,
+        "model_version": version,
+        "collector": collector,
+        "n": histogram.n,
+        "alarms": alarms,
+        "value_sum": histogram.total,
+        "value_sum_squares": histogram.squares,
+        "bins": histogram.to_bytes(),
+    }
+
+
+def _grouped(rows: Iterable[Sequence[Any]]) -> dict[tuple[str, int], list[Sequence[Any]]]:
+    groups: dict[tuple[str, int], list[Sequence[Any]]] = {}
+    for row in rows:
+        groups.setdefault((str(row[1]), int(row[3]) // HOUR_S * HOUR_S), []).append(row)
+    return groups
+
+
+def _is_marked(row: Sequence[Any]) -> bool:
+    return any(row[4 : 4 + len(MARKS)])
+
+
+def _numbers(cells: Sequence[Sequence[Any]]) -> tuple[FloatArray, int]:
+    """Cells as numbers, NaN where one is none or too large to be squared; and how many of those there are."""
+    try:
+        values = np.array(cells, float)
+    except (TypeError, ValueError):
+        values = np.array([[_number(cell) for cell in row] for row in cells], float)
+    values[~(np.abs(values) < 1e150)] = np.nan
+    return values, int(np.isnan(values).sum())
+
+
+def _number(cell: Any) -> float:
+    try:
+        return float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
+
+
+def _histogram(values: FloatArray, bins: IntArray | None = None) -> Histogram:
+    good = np.isfinite(values)
+    values = values[good]
+    numbers = bins_of(values) if bins is None else bins[good]
+    found, counts = np.unique(numbers, return_counts=True)
+    return Histogram(
+        dict(zip(found.tolist(), counts.tolist(), strict=True)), float(values.sum()), float(values @ values)
+    )
