@@ -20,7 +20,7 @@ def main() -> None:
         print(json.dumps(importlib.import_module(f"benchmarks.{sys.argv[2]}").run()))
         return
     markdown = sys.argv[1:2] == ["--markdown"]
-    names = sys.argv[1 + markdown :] or sorted(path.stem for path in FOLDER.glob("bench_*.py"))
+    names = sys.argv[1 + markdown :] or [*sorted(path.stem for path in FOLDER.glob("bench_*.py")), "simulated_life"]
     table = Table(title=f"bgpdrift, {platform.python_implementation()} {platform.python_version()}, {_processor()}")
     for column in ("what", "value", "unit", "ratio", "to"):
         table.add_column(column, justify="right" if column in ("value", "ratio") else "left")

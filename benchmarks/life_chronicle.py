@@ -47,7 +47,9 @@ class Chronicle:
         """Write down what is new."""
         for row in self._store.incidents_between(now - 40 * 86_400, now + HOUR_S):
             if row["merged_into"] is None:
-                self._note(now, "incident", str(row["id"]), row["state"], f"{row['kind']} since {self._day(row['started_at'])}")
+                self._note(
+                    now, "incident", str(row["id"]), row["state"], f"{row['kind']} since {self._day(row['started_at'])}"
+                )
         for row in self._store.approvals():
             self._note(now, "question", str(row["id"]), row["state"], f"{row['kind']} {row['subject']}")
         for row in reversed(self._store.triggers()):

@@ -1,0 +1,346 @@
+"""What lives must show: worlds, what a person does in them, and the bars each must reach.
+
+Every life begins with a calm week, after which the three models are trained as a person would. Then there are ordinary
+incidents, and from `CHANGE_D` on what the scenario is about. Decides the bars; `simulated_life` lives through them.
+"""
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from benchmarks.life_bad_models import Fault, force_bad_model
+from benchmarks.life_chronicle import Chronicle
+from benchmarks.life_judge import quality, truth_of
+from benchmarks.life_system import Life
+from benchmarks.life_world import DAY_S, HOUR_S, World
+from bgpdrift.bgp.simulation.scenario import INCIDENT_KINDS, Incident, Regime, Scenario
+from bgpdrift.models import artifact as artifacts
+from bgpdrift.models.places import MODELS, current_path
+from bgpdrift.verdicts.quality import Figures
+from retrainers.judging import ENSEMBLE
+
+TRAIN_D, CHANGE_D = 7, 12
+"""Days: until models are trained, until what the scenario is about."""
+RATE, PREFIXES, PEERS, COLLECTORS = 120.0, 2_000, 10, ("rrc00",)
+AUC_LOSS = 0.02
+NEW_NORMAL_H, ANSWERED_H = 30.0, 12.0
+FLAGS_A_MONTH = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One thing that must be so.
+
+    Attributes
+    ----------
+    what : str
+        In words.
+    value : float or str or None
+        As found; None if it never came to it.
+    passed : bool
+        Whether that is enough.
+    """
+
+    what: str
+    value: float | str | None
+    passed: bool
+
+
+@dataclass
+class Lived:
+    """A life as it went: what a scenario acts on while it lasts and is judged by when it is over."""
+
+    life: Life
+    chronicle: Chronicle
+    world: World
+    notes: dict[str, object] = field(default_factory=dict)
+
+    def day(self, days: float) -> int:
+        """Event time of a day."""
+        return self.world.start + round(days * DAY_S)
+
+    def since(self, at: int | None, days: float) -> float | None:
+        """Hours from a day to an event time."""
+        return None if at is None else (at - self.day(days)) / HOUR_S
+
+    def figures(self, begin_d: float, end_d: float) -> dict[str, Figures]:
+        """Quality between two days."""
+        return quality(self.life.store, truth_of(self.world.truth), self.day(begin_d), self.day(end_d))
+
+    def in_force(self) -> dict[str, str]:
+        """Version by model, as the files say."""
+        folder = self.life.settings.artifacts_path
+        paths = {model: current_path(folder, model) for model in MODELS}
+        return {model: artifacts.read(path, model).version for model, path in paths.items() if path.exists()}
+
+
+Act = Callable[[Lived, int], None]
+Judge = Callable[[Lived], list[Bar]]
+
+
+@dataclass(frozen=True)
+class LifeScenario:
+    """A life to be lived.
+
+    Attributes
+    ----------
+    what : str
+        One line.
+    scenario : Scenario
+        The world.
+    judge : callable
+        Gives the bars when it is over.
+    act : callable
+        What a person does; called every hour of event time.
+    changes : mapping
+        Settings by environment variable without ``BGPDRIFT_``.
+    """
+
+    what: str
+    scenario: Scenario
+    judge: Judge
+    act: Act | None = None
+    changes: Mapping[str, str] = field(default_factory=dict)
+
+
+def ordinary_incidents(begin_d: float, end_d: float, every_h: float, seed: int) -> tuple[Incident, ...]:
+    """Incidents of every kind in turn, plain as `bgpdrift simulate` makes them, half an hour to an hour long.
+
+    Examples
+    --------
+    >>> [incident.kind for incident in ordinary_incidents(7, 9, 12, seed=1)]
+    ['worm', 'leak', 'hijack', 'subprefix']
+    """
+    rng, kinds = random.Random(f"ordinary/{seed}"), list(INCIDENT_KINDS)
+    found = []
+    for number in range(int((end_d - begin_d) * 24 / every_h)):
+        # Somewhere in the middle of its slot, on a whole minute.
+        at_s = begin_d * DAY_S + (number + 0.25 + 0.4 * rng.random()) * every_h * HOUR_S
+        kind = kinds[number % len(kinds)]
+        found.append(Incident(kind, at_s // 60 * 60, 60.0 * rng.randrange(30, 61), collector=_at(kind)))
+    return tuple(found)
+
+
+def _at(kind: str) -> str:
+    return COLLECTORS[0] if kind == "silence" else ""
+
+
+def world(
+    days: float, incidents: tuple[Incident, ...] = (), regimes: tuple[Regime, ...] = (), seed: int = 1
+) -> Scenario:
+    """A world as all lives here have it: small, so that a month of it is simulated in minutes."""
+    return Scenario(
+        duration_s=days * DAY_S,
+        seed=seed,
+        collectors=COLLECTORS,
+        peers=PEERS,
+        prefixes=PREFIXES,
+        rate=RATE,
+        table_at_start=True,
+        incidents=incidents,
+        regimes=regimes,
+    )
+
+
+# A month in which nothing drifts.
+
+
+def calm_month() -> LifeScenario:
+    """Thirty days after training, with an incident every day and a half and no drift."""
+    begin, end = TRAIN_D, TRAIN_D + 30
+
+    def judge(lived: Lived) -> list[Bar]:
+        wishes = [w for w in lived.life.store.triggers() if w["requested_by"] == "drift_monitor"]
+        held = [w for w in wishes if _during_incident(lived, int(w["requested_at"]))]
+        checks = lived.chronicle.all("check", state="incident")
+        figures = lived.figures(begin, end)
+        return [
+            Bar("flags in 30 days without drift", len(wishes), len(wishes) <= FLAGS_A_MONTH),
+            Bar("flags while an incident lasted or in the day after", len(held), not held),
+            Bar("checks whose verdict became `incident`", len(checks), True),
+            *_figure_bars("the month", figures),
+        ]
+
+    incidents = ordinary_incidents(begin, end, 36.0, seed=1)
+    return LifeScenario("30 days with ordinary incidents, nothing drifts", world(end, incidents), judge)
+
+
+def _during_incident(lived: Lived, at: int) -> bool:
+    return any(one.start <= at < one.end + DAY_S for one in truth_of(lived.world.truth))
+
+
+# Regimes: what was usual is no more.
+
+SETTLED_D = 4.0
+"""Days after a change by which all must be over, and the quality is judged again."""
+AFTER_D = CHANGE_D + SETTLED_D
+END_D = AFTER_D + 5.0
+
+
+def regime(what: str, change: Regime, answers: str = "", bar_h: float = NEW_NORMAL_H) -> LifeScenario:
+    """A lasting change on day 12; ``answers`` is what a person says to the question, "" nobody is there."""
+
+    def act(lived: Lived, now: int) -> None:
+        if answers:
+            for row in lived.life.store.approvals(state="pending"):
+                said = run_cli("approve" if answers == "approve" else "reject", str(row["id"]))
+                lived.notes.setdefault("answered_at", now)
+                if said.returncode != 0:
+                    raise RuntimeError(f"{answers} {row['id']}: {said.stderr}")
+
+    def judge(lived: Lived) -> list[Bar]:
+        chronicle, begin = lived.chronicle, lived.day(CHANGE_D)
+        drift = next((c for c in chronicle.all("check", since=begin) if c.state.startswith("drift")), None)
+        wish = chronicle.first("wish", since=begin)
+        promoted = chronicle.all("version", state="active", since=begin)
+        settled = chronicle.all("version", state="settled", since=begin)
+        back = chronicle.all("version", state="rolled_back", since=begin)
+        first = min((v.at for v in promoted), default=None)
+        last = max((v.at for v in settled), default=None)
+        trained_h, settled_h = lived.since(first, CHANGE_D), lived.since(last, CHANGE_D)
+        before, after = lived.figures(TRAIN_D, CHANGE_D), lived.figures(AFTER_D, END_D)
+        between = lived.figures(CHANGE_D, CHANGE_D + 1.0)
+        bars = [
+            Bar("drift found, h after the change", lived.since(drift.at if drift else None, CHANGE_D), drift is not None),
+            Bar("wish to retrain, h", lived.since(wish.at if wish else None, CHANGE_D), wish is not None),
+            Bar(f"first new model in force, h (at most {bar_h:g} and the time to gather a day)", trained_h,
+                trained_h is not None and trained_h <= bar_h + 12.0),
+            Bar("last probation settled, h", settled_h, settled_h is not None and settled_h <= SETTLED_D * 24),
+            Bar("versions taken back", len(back), not back),
+            Bar("anomalous minutes a day just after the change", between[ENSEMBLE].alarmed_minutes, True),
+        ]  # fmt: skip
+        if "answered_at" in lived.notes:
+            bars.append(Bar("question answered, h", lived.since(int(str(lived.notes["answered_at"])), CHANGE_D), True))
+        loss = (before[ENSEMBLE].auc or 0.0) - (after[ENSEMBLE].auc or 0.0)
+        bars.append(Bar("AUC of the ensemble lost, before → after", round(loss, 4), loss <= AUC_LOSS))
+        bars += [*_figure_bars("before", before), *_figure_bars("after", after)]
+        return bars
+
+    incidents = (
+        *ordinary_incidents(TRAIN_D + 0.5, CHANGE_D - 0.25, 15.0, seed=2),
+        *ordinary_incidents(AFTER_D + 0.25, END_D, 15.0, seed=3),
+    )
+    return LifeScenario(what, world(END_D, incidents, (change,)), judge, act)
+
+
+# Attacks: what is wrong for days is wrong all the same.
+
+
+def three_day_leak() -> LifeScenario:
+    """A leak that comes in waves for three days, which nobody answers."""
+    leak = Incident("leak", CHANGE_D * DAY_S, 3 * DAY_S, share=0.4, every_s=3 * HOUR_S, wave_s=2 * HOUR_S)
+
+    def judge(lived: Lived) -> list[Bar]:
+        begin = lived.day(CHANGE_D)
+        new = lived.chronicle.all("version", state="active", since=begin)
+        wishes = [w for w in lived.life.store.triggers() if w["requested_at"] >= begin]
+        found = [
+            row
+            for row in lived.life.store.incidents_between(begin, lived.day(CHANGE_D + 3))
+            if row["merged_into"] is None
+        ]
+        longest = max((row["last_seen_at"] - row["started_at"] for row in found), default=0)
+        labels = lived.life.store.outcomes_between(begin, lived.world.end)
+        return [
+            Bar("incidents it was seen as", len(found), bool(found)),
+            Bar("longest of them, h", round(longest / HOUR_S, 1), True),
+            Bar("questions asked", len(lived.chronicle.all("question", state="pending", since=begin)), True),
+            Bar("learned as the new normal", len(labels), not labels),
+            Bar("wishes to retrain", len(wishes), not wishes),
+            Bar("models trained", len(new), not new),
+        ]
+
+    return LifeScenario("a leak in waves for three days, nobody answers", world(CHANGE_D + 4.0, (leak,)), judge)
+
+
+def poisoned_history() -> LifeScenario:
+    """Storms every two hours for four days, which somebody calls false alarms, and a request to retrain."""
+    waves = Incident("worm", CHANGE_D * DAY_S, 4 * DAY_S, level=12.0, every_s=2 * HOUR_S, wave_s=2400.0)
+
+    def act(lived: Lived, now: int) -> None:
+        store = lived.life.store
+        labelled = {row["incident_id"] for row in store.outcomes_between(0, 2**62)}
+        for row in store.incidents_between(lived.day(CHANGE_D), now):
+            if row["state"] == "closed" and row["merged_into"] is None and row["id"] not in labelled:
+                run_cli("label", str(row["id"]), "false_positive", "--by", "mallory")
+        if now == lived.day(CHANGE_D + 4):
+            lived.notes["before"] = lived.in_force()
+            lived.notes["said"] = lived.life.train(("isolation_forest", "lstm", "heuristic"))
+
+    def judge(lived: Lived) -> list[Bar]:
+        said = lived.notes["said"]
+        assert isinstance(said, dict)
+        bars = [
+            Bar(f"{model} trained on it", f"{out['outcome']}: {out['reason']}", out["outcome"] == "rejected")
+            for model, out in said.items()
+        ]
+        return [*bars, Bar("versions in force unchanged", "", lived.in_force() == lived.notes["before"])]
+
+    return LifeScenario(
+        "a poisoned history whose candidates must be rejected", world(CHANGE_D + 4.25, (waves,)), judge, act
+    )
+
+
+def bad_model(fault: Fault, model: str = "lstm") -> LifeScenario:
+    """A model that never or always alarms is forced into force on day 9."""
+    forced_d = 9.0
+
+    def act(lived: Lived, now: int) -> None:
+        life = lived.life
+        if now == lived.day(forced_d):
+            lived.notes["before"] = lived.in_force()[model]
+            lived.notes["bad"] = force_bad_model(life.settings, life.store, life.moves, model, fault)
+
+    def judge(lived: Lived) -> list[Bar]:
+        bad = lived.notes["bad"]
+        gone = lived.chronicle.first("version", f"{model} {bad}", "rolled_back")
+        hours = lived.since(gone.at if gone else None, forced_d)
+        again = [v for v in lived.chronicle.all("version", f"{model} {bad}", "active") if gone and v.at > gone.at]
+        promoted = run_cli("promote", model)
+        after = lived.in_force()[model]
+        return [
+            Bar("taken back, h after it came into force (at most 25)", hours, hours is not None and hours <= 25.0),
+            Bar("version in force at the end", after, after == lived.notes["before"]),
+            Bar("published again", len(again), not again),
+            Bar("`bgpdrift promote` takes it", promoted.stdout.strip(), after == lived.in_force()[model]),
+        ]
+
+    what = f"a model that {fault.replace('_', ' ')} is forced in, and taken back by probation"
+    return LifeScenario(
+        what, world(forced_d + 3.0, ordinary_incidents(TRAIN_D, forced_d + 3.0, 15.0, seed=2)), judge, act
+    )
+
+
+def run_cli(*words: str) -> "subprocess.CompletedProcess[str]":
+    """Run `bgpdrift` as a person does."""
+    command = [sys.executable, "-m", "bgpdrift.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def _figure_bars(when: str, found: Mapping[str, Figures]) -> list[Bar]:
+    return [
+        Bar(f"AUC of {name}, {when} ({figures.spans_alarmed} of {figures.spans} alarmed)",
+            None if figures.auc is None else round(figures.auc, 4), True)
+        for name, figures in found.items()
+    ]  # fmt: skip
+
+
+SCENARIOS: Mapping[str, Callable[[], LifeScenario]] = {
+    "calm_month": calm_month,
+    "level_unanswered": lambda: regime(
+        "traffic doubles, nobody answers", Regime("level", 2.0, CHANGE_D * DAY_S)
+    ),
+    "level_approved": lambda: regime(
+        "traffic doubles, and an operator says it is the new normal", Regime("level", 2.0, CHANGE_D * DAY_S),
+        "approve", ANSWERED_H + 12.0,
+    ),
+    "path": lambda: regime("every path is a hop longer", Regime("path", 1, CHANGE_D * DAY_S)),
+    "peers": lambda: regime("six more peers", Regime("peers", 6, CHANGE_D * DAY_S)),
+    "three_day_leak": three_day_leak,
+    "poisoned_history": poisoned_history,
+    "never_alarms": lambda: bad_model("never_alarms"),
+    "always_alarms": lambda: bad_model("always_alarms"),
+}  # fmt: skip
+"""Every life by name."""
