@@ -116,7 +116,7 @@ def share_measure(
     Examples
     --------
     >>> share_measure("accuracy", (36, 40), (90, 100), DriftSettings()).note
-    'no fall beyond chance; one of 0.20 would have shown'
+    'no fall beyond chance; one of 0.17 would have shown'
     """
     least = settings.min_labels
     if current[1] < least:
