@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from bgpdrift.detectors.interface import EXCLUDED, MINUTE_S, Detector, FloatArray, ModelContent, WindowFrame
+from bgpdrift.detectors.interface import EXCLUDED, MINUTE_S, Detector, FloatArray, IntArray, ModelContent, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.drift.histogram import Histogram
+from bgpdrift.drift.hours import HOUR_S
 from bgpdrift.errors import InputError, NotEnoughDataError
 from bgpdrift.models.artifact import Artifact, with_self_test
 from bgpdrift.models.loading import builder
+from bgpdrift.models.reference import ReferenceHour, reference_arrays
+from bgpdrift.settings_sections import DetectorSettings
 from bgpdrift.verdicts.calibration import Calibration, extremal_index
 
 Progress = Callable[[str, float], None]
@@ -36,6 +39,29 @@ USUAL_MINUTES = 360
 
 
 @dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Out-of-sample scores of one stretch of one frame.
+
+    Attributes
+    ----------
+    collector, peer : str
+        Whose.
+    window_start : ndarray of int, shape (n,)
+        Epoch seconds.
+    score : ndarray of float, shape (n,)
+        Of clean windows with an opinion.
+    may_alarm : ndarray of bool, shape (n,)
+        Where there was something to act on.
+    """
+
+    collector: str
+    peer: str
+    window_start: IntArray
+    score: FloatArray
+    may_alarm: BoolArray
+
+
+@dataclass(frozen=True, slots=True)
 class Trained:
     """A model that was fitted and calibrated, before anybody judged it.
 
@@ -51,6 +77,8 @@ class Trained:
         Those scores, in the order of blocks and frames.
     train_rows, calibration_rows : int
         Clean windows fitted on; clean windows with an opinion that calibrated.
+    held_out : tuple of HeldOut
+        Where and when those scores are from.
     """
 
     content: ModelContent
@@ -59,6 +87,7 @@ class Trained:
     clean_scores: FloatArray
     train_rows: int
     calibration_rows: int
+    held_out: tuple[HeldOut, ...] = ()
 
 
 def train(
@@ -101,7 +130,7 @@ def train(
         raise NotEnoughDataError(f"{model}: no clean window to learn from")
     shared = trainer.share(given) if hasattr(trainer, "share") else None
     content = trainer.fit(given, seed=seed, progress=lambda phase, share: progress(phase, share), shared=shared)
-    found: list[FloatArray] = []
+    found: list[HeldOut] = []
     folds = FOLDS[model]
     for fold in range(folds):
         progress("calibrate", fold / folds)
@@ -111,17 +140,18 @@ def train(
         except NotEnoughDataError:
             continue
         found += [part for frame in given for part in _held_scores(partial, replace(frame, first=0), fold, folds)]
-    scores = np.concatenate(found) if found else np.zeros(0)
+    scores = np.concatenate([part.score for part in found]) if found else np.zeros(0)
     progress("calibrate", 1.0)
     if len(scores) < LEAST_CALIBRATION:
         raise NotEnoughDataError(f"{model}: {len(scores)} clean windows to calibrate on, {LEAST_CALIBRATION} expected")
     return Trained(
         content=content,
         detector=build(content),
-        calibration=Calibration.fit(scores, extremal_index(found)),
+        calibration=Calibration.fit(scores, extremal_index([part.score for part in found])),
         clean_scores=scores,
         train_rows=sum(int(frame.clean.sum()) for frame in given),
         calibration_rows=len(scores),
+        held_out=tuple(found),
     )
 
 
@@ -135,8 +165,13 @@ def to_artifact(
     metrics: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     drift_cause: Mapping[str, Any] | None = None,
+    alarms_per_day: float = DetectorSettings().false_alarms_per_day,
 ) -> Artifact:
-    """Give a trained model its papers: span, calibration, reference profile and a self-test cut from its own span."""
+    """Give a trained model its papers: span, calibration, reference profile and a self-test cut from its own span.
+
+    The reference profile is what drift is measured against until the version has lived for a week, and what creeping
+    drift is measured against for as long as it lives.
+    """
     given = [frame for frame in frames if frame.clean.any()]
     profile = Histogram.of(trained.clean_scores.tolist())
     artifact = Artifact(
@@ -161,8 +196,26 @@ def to_artifact(
         },
         drift_cause=dict(drift_cause or {}),
         parent_version=parent_version,
+        reference=reference_arrays(hours_of(trained, alarms_per_day)),
     )
     return with_self_test(artifact, trained.detector, self_test_frame(trained.detector, given))
+
+
+def hours_of(trained: Trained, alarms_per_day: float) -> list[ReferenceHour]:
+    """Out-of-sample scores of whole collectors by hour, with the alarms they would have raised."""
+    limit = trained.calibration.alarm_p(alarms_per_day)
+    hours: dict[tuple[str, int], tuple[Histogram, int]] = {}
+    for part in trained.held_out:
+        if part.peer:
+            continue
+        alarms = part.may_alarm & (trained.calibration.p_value(part.score) <= limit)
+        starts = part.window_start // HOUR_S * HOUR_S
+        for hour in np.unique(starts).tolist():
+            rows = starts == hour
+            before, rung = hours.get((part.collector, hour), (Histogram(), 0))
+            counted = Histogram.of(part.score[rows].tolist())
+            hours[part.collector, hour] = (before + counted, rung + int(alarms[rows].sum()))
+    return [(collector, hour, *hours[collector, hour]) for collector, hour in sorted(hours)]
 
 
 def self_test_frame(detector: Detector, frames: Sequence[WindowFrame]) -> WindowFrame:
@@ -207,7 +260,7 @@ def _without(frame: WindowFrame, fold: int, folds: int) -> WindowFrame:
     return replace(frame, quality={**frame.quality, EXCLUDED: excluded.astype(np.float64)})
 
 
-def _held_scores(detector: Detector, frame: WindowFrame, fold: int, folds: int) -> list[FloatArray]:
+def _held_scores(detector: Detector, frame: WindowFrame, fold: int, folds: int) -> list[HeldOut]:
     """Scores of the clean windows of a fold on which the detector has an opinion, block by block."""
     held = np.flatnonzero(_held(frame, fold, folds))
     blocks = np.split(held, np.flatnonzero(np.diff(held) > 1) + 1) if len(held) else []
@@ -218,5 +271,7 @@ def _held_scores(detector: Detector, frame: WindowFrame, fold: int, folds: int) 
         begin = int(np.searchsorted(frame.window_start, horizon))
         scores = detector.score(frame.rows(begin, end, first - begin))
         usable = np.array([not reason for reason in scores.abstained], bool) & frame.clean[first:end]
-        found.append(scores.score[usable])
-    return [part for part in found if len(part)]
+        may_alarm = np.array([scores.may_alarm(i) for i in range(end - first)], bool)
+        starts = frame.window_start[first:end]
+        found.append(HeldOut(frame.collector, frame.peer, starts[usable], scores.score[usable], may_alarm[usable]))
+    return [part for part in found if len(part.score)]

@@ -34,6 +34,7 @@ SELF_TEST_TOLERANCE = 1e-6
 _KINDS = "fiub"
 _UNSIGNED = "0" * 64
 _SELF_TEST = "self_test."
+_REFERENCE = "reference."
 _FEATURE = "feature."
 _DIGEST_MARK = b'"digest":"'
 
@@ -62,6 +63,8 @@ class Artifact:
         Columns of a small frame (``group``, ``window_start``, features), ``first`` and the ``scores`` expected.
     digest : str
         SHA-256 over all bytes but itself; empty before it was written.
+    reference : mapping of str to ndarray
+        Hours of out-of-sample scores, see `bgpdrift.models.reference`; empty in a model that has none.
     """
 
     content: ModelContent
@@ -75,11 +78,12 @@ class Artifact:
     parent_version: str = ""
     self_test: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     digest: str = ""
+    reference: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     @property
     def papers_only(self) -> "Artifact":
         """The same without its arrays: what is worth keeping once a detector was built from it."""
-        return replace(self, content=replace(self.content, arrays={}), self_test={})
+        return replace(self, content=replace(self.content, arrays={}), self_test={}, reference={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,7 @@ def to_bytes(artifact: Artifact) -> bytes:
     }
     arrays = {name: np.ascontiguousarray(array) for name, array in content.arrays.items()}
     arrays |= {_SELF_TEST + name: np.ascontiguousarray(array) for name, array in artifact.self_test.items()}
+    arrays |= {_REFERENCE + name: np.ascontiguousarray(array) for name, array in artifact.reference.items()}
     metadata = {"bgpdrift": msgspec.json.encode(papers, order="sorted").decode()}
     tensors = safetensors.save(dict(sorted(arrays.items())), metadata)
     # The library writes metadata in no fixed order, so that the digest gets a header line of our own making.
@@ -200,7 +205,7 @@ def from_bytes(raw: bytes, name: str, model: str) -> Artifact:
         content=ModelContent(
             model=model,
             feature_names=tuple(papers.feature_names),
-            arrays={key: array for key, array in tensors.items() if not key.startswith(_SELF_TEST)},
+            arrays={key: array for key, array in tensors.items() if not key.startswith((_SELF_TEST, _REFERENCE))},
             hyper_parameters=papers.hyper_parameters,
         ),
         version=papers.version,
@@ -213,6 +218,7 @@ def from_bytes(raw: bytes, name: str, model: str) -> Artifact:
         parent_version=papers.parent_version,
         self_test={k.removeprefix(_SELF_TEST): v for k, v in tensors.items() if k.startswith(_SELF_TEST)},
         digest=metadata.digest,
+        reference={k.removeprefix(_REFERENCE): v for k, v in tensors.items() if k.startswith(_REFERENCE)},
     )
 
 

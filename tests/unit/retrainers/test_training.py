@@ -6,9 +6,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from bgpdrift.errors import InputError, NotEnoughDataError
+from bgpdrift.errors import ArtifactError, InputError, NotEnoughDataError
 from bgpdrift.models.artifact import from_bytes, run_self_test, to_bytes
 from bgpdrift.models.loading import builder
+from bgpdrift.models.reference import reference_hours
 from retrainers import training
 from retrainers.training import _held, to_artifact, train
 
@@ -77,3 +78,37 @@ def test_too_few_windows_are_not_enough_data(windows: ModuleType) -> None:
 def test_a_model_nobody_knows_is_named() -> None:
     with pytest.raises(InputError, match="no model 'oracle'"):
         train("oracle", [])
+
+
+def test_an_artifact_carries_the_hours_of_its_out_of_sample_scores(windows: ModuleType) -> None:
+    """They are what drift is measured against: every score that calibrated, at its hour and collector, and small."""
+    frames = [windows.calm(3_000), replace(windows.calm(3_000, seed=3), collector="rrc99")]
+    frames.append(replace(windows.calm(3_000, seed=4), peer="192.0.2.1"))
+    trained = train("heuristic", frames)
+    artifact = from_bytes(to_bytes(to_artifact(trained, frames, version="2", created_at=0)), "test", "heuristic")
+
+    hours = reference_hours(artifact)
+
+    assert set(hours) == {frames[0].collector, "rrc99"}
+    kept = sum(int(part.n.sum()) for part in hours.values())
+    assert kept == sum(len(part.score) for part in trained.held_out if not part.peer)
+    assert 48 <= len(hours["rrc99"]) <= 51
+    assert hours["rrc99"].starts.min() >= frames[0].window_start[0] // 3_600 * 3_600
+    assert sum(array.nbytes for array in artifact.reference.values()) < 30_000
+    assert artifact.papers_only.reference == {}
+
+
+def test_a_model_without_reference_hours_has_none(windows: ModuleType) -> None:
+    """Older artifacts and the packaged one load as before."""
+    frames = [windows.calm(1_500)]
+    artifact = replace(to_artifact(train("heuristic", frames), frames, version="1", created_at=0), reference={})
+    assert reference_hours(from_bytes(to_bytes(artifact), "test", "heuristic")) == {}
+
+
+@pytest.mark.parametrize("damage", ["bins", "sums", "collectors"])
+def test_reference_hours_that_do_not_fit_together_are_refused(damage: str, windows: ModuleType) -> None:
+    frames = [windows.calm(1_500)]
+    artifact = to_artifact(train("heuristic", frames), frames, version="1", created_at=0)
+    broken = {**artifact.reference, damage: artifact.reference[damage][:-1]}
+    with pytest.raises(ArtifactError, match="no usable reference hours"):
+        reference_hours(replace(artifact, reference=broken))

@@ -1,0 +1,100 @@
+"""What a model's scores were when it was trained: the hours in its artifact, as the drift rule compares them.
+
+Decides how they are kept there (three small arrays under ``reference.``, out-of-sample scores of the training span by hour
+and collector) and what an artifact without them means: an older or a packaged one, which has none. What they are compared
+with, the drift monitor decides.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bgpdrift.drift.histogram import Histogram
+from bgpdrift.drift.hours import Hours
+from bgpdrift.drift.stored_hours import hours_by_collector
+from bgpdrift.errors import ArtifactError
+from bgpdrift.models import artifact as artifacts
+from bgpdrift.models.artifact import Artifact
+from bgpdrift.models.places import backup_paths, current_path
+
+MOST_HOURS = 31 * 24
+"""Kept a collector, the newest: what was usual a month ago is no reference for a week."""
+
+ReferenceHour = tuple[str, int, Histogram, int]
+"""(collector, hour_start, scores, alarms)"""
+
+
+def reference_arrays(hours: Sequence[ReferenceHour]) -> dict[str, npt.NDArray[Any]]:
+    """Give hours as arrays for an artifact; none give none.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``hours`` (hours, 4) of int: collector by number, start, alarms, bytes in ``bins``; ``sums`` (hours, 2) of float;
+        ``bins`` and ``collectors`` of bytes, the latter JSON.
+    """
+    if not hours:
+        return {}
+    ordered = sorted(hours, key=lambda hour: (hour[0], hour[1]))
+    names = sorted({hour[0] for hour in ordered})
+    kept = [hour for name in names for hour in [h for h in ordered if h[0] == name][-MOST_HOURS:]]
+    blobs = [histogram.to_bytes() for _, _, histogram, _ in kept]
+    table = [
+        (names.index(name), start, alarms, len(blob))
+        for (name, start, _, alarms), blob in zip(kept, blobs, strict=True)
+    ]
+    return {
+        "hours": np.array(table, np.int64),
+        "sums": np.array([(histogram.total, histogram.squares) for _, _, histogram, _ in kept], np.float64),
+        "bins": np.frombuffer(b"".join(blobs), np.uint8),
+        "collectors": np.frombuffer(msgspec.json.encode(names), np.uint8),
+    }
+
+
+def reference_hours(artifact: Artifact) -> dict[str, Hours]:
+    """Read the hours of an artifact, by collector; {} where it has none.
+
+    Raises
+    ------
+    ArtifactError
+        They do not fit together.
+    """
+    arrays: Mapping[str, npt.NDArray[Any]] = artifact.reference
+    if not arrays:
+        return {}
+    try:
+        table, sums = arrays["hours"].astype(np.int64), arrays["sums"].astype(np.float64)
+        raw = arrays["bins"].astype(np.uint8).tobytes()
+        names = msgspec.json.decode(arrays["collectors"].tobytes(), type=list[str])
+        ends = np.cumsum(table[:, 3])
+        if sums.shape != (len(table), 2) or (table[:, 3] < 1).any() or (len(table) and ends[-1] != len(raw)):
+            raise ValueError(f"{len(table)} hours, {sums.shape} sums, {len(raw)} bytes")
+        rows = [
+            (names[number], start, alarms, total, squares, raw[end - length : end])
+            for (number, start, alarms, length), (total, squares), end in zip(
+                table.tolist(), sums.tolist(), ends.tolist(), strict=True
+            )
+        ]
+        found, unreadable = hours_by_collector(rows)
+        if unreadable:
+            raise ValueError(f"{unreadable} of {len(rows)} hours cannot be read")
+    except (KeyError, IndexError, ValueError, msgspec.MsgspecError) as error:
+        label = f"{artifact.content.model} {artifact.version}"
+        raise ArtifactError(f"{label}: no usable reference hours: {error}") from error
+    return found
+
+
+def reference_of(folder: Path, model: str, version: str) -> dict[str, Hours]:
+    """Read the hours of one version, in force or before; {} if its file is gone, cannot be read or has none."""
+    for path in (current_path(folder, model), *backup_paths(folder, model)):
+        try:
+            found = artifacts.read(path, model)
+            if found.version == version:
+                return reference_hours(found)
+        except ArtifactError:
+            continue
+    return {}
