@@ -1,0 +1,131 @@
+"""A drift report as JSON and back: one form, versioned, checked on the way in.
+
+Decides how a report is written down and what is refused when one is read: another form or version, a missing or unknown
+key, a value of the wrong type, a verdict or severity nobody knows, a number that is none. `schema` describes the same form to
+other programs (docs/drift-report.schema.json). Where files lie `bgpdrift.models.report_files` decides.
+"""
+
+import math
+from dataclasses import fields as fields_of
+from typing import Any
+
+import msgspec
+
+from bgpdrift.drift.report import REPORT_SCHEMA, Comparison, DriftReport, LeftOut, Measure
+from bgpdrift.errors import InputError
+
+_SCHEMA_KEY = "schema"
+_TITLE = "bgpdrift drift report"
+
+
+def encode(report: DriftReport) -> bytes:
+    r"""Write a report as indented JSON with a line end.
+
+    Raises
+    ------
+    ValueError
+        A figure is NaN or infinite: JSON has none, and a report that says ``null`` instead would hide it.
+
+    Examples
+    --------
+    >>> raw = encode(DriftReport("lstm", "4", 1_767_225_600, "none", "none", "No drift."))
+    >>> raw.startswith(b'{\n  "schema": 1,\n  "model": "lstm"'), decode(raw).reason
+    (True, 'No drift.')
+    """
+    fields = report.as_fields()
+    _refuse_odd_numbers(fields, "")
+    return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
+
+
+def decode(raw: bytes, name: str = "drift report") -> DriftReport:
+    """Read what `encode` wrote.
+
+    Parameters
+    ----------
+    raw : bytes
+        The JSON text.
+    name : str
+        What errors call it, mostly a path.
+
+    Raises
+    ------
+    InputError
+        It is none, or one of another version; the message names the place, what was expected and what was found.
+
+    Examples
+    --------
+    >>> decode(b'{"schema": 9}', "r.json")
+    Traceback (most recent call last):
+    bgpdrift.errors.InputError: r.json: form 9 of a drift report, 1 expected
+    """
+    try:
+        fields = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{name}: no JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise InputError(f"{name}: no drift report: an object expected, found {type(fields).__name__}")
+    form = fields.pop(_SCHEMA_KEY, None)
+    if form != REPORT_SCHEMA or isinstance(form, bool):
+        raise InputError(f"{name}: form {form!r} of a drift report, {REPORT_SCHEMA} expected")
+    _refuse_other_keys(fields, DriftReport, name, "$")
+    try:
+        return msgspec.convert(fields, DriftReport)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{name}: no drift report: {error}") from error
+
+
+def schema() -> dict[str, Any]:
+    """Give the JSON schema (2020-12) of the form.
+
+    Examples
+    --------
+    >>> schema()["properties"]["schema"], "verdict" in schema()["required"]
+    ({'const': 1}, True)
+    """
+    (reference,), parts = msgspec.json.schema_components([DriftReport], ref_template="#/$defs/{name}")
+    report = parts.pop(reference["$ref"].rpartition("/")[2])
+    for part in (report, *parts.values()):
+        part.pop("description", None)  # docstrings are for readers of the code; docs/drift-report.md is for others
+        part["additionalProperties"] = False
+        for value in part["properties"].values():
+            value.pop("default", None)
+        part["required"] = list(part["properties"])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **report,
+        "title": _TITLE,
+        "properties": {_SCHEMA_KEY: {"const": REPORT_SCHEMA}, **report["properties"]},
+        "required": [_SCHEMA_KEY, *report["required"]],
+        "$defs": parts,
+    }
+
+
+_PARTS: dict[type, dict[str, type]] = {
+    DriftReport: {"comparisons": Comparison, "signals": Measure},
+    Comparison: {"measures": Measure, "left_out": LeftOut},
+}
+
+
+def _refuse_other_keys(found: Any, kind: type, name: str, place: str) -> None:
+    """Hold the keys to those of the form, here and in the parts; types are left to the conversion."""
+    if not isinstance(found, dict):
+        return
+    known = {field.name for field in fields_of(kind)}
+    for keys, what in ((set(found) - known, "is unknown"), (known - set(found), "is missing")):
+        if keys:
+            raise InputError(f"{name}: no drift report: {min(keys)!r} {what} at {place}")
+    for key, part in _PARTS.get(kind, {}).items():
+        for number, one in enumerate(found[key] if isinstance(found[key], list) else []):
+            _refuse_other_keys(one, part, name, f"{place}.{key}[{number}]")
+
+
+def _refuse_odd_numbers(value: Any, place: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"drift report: {value} at {place.lstrip('.')}, a finite number expected")
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for key, one in inside:
+        _refuse_odd_numbers(one, f"{place}.{key}")
+
+
+if __name__ == "__main__":
+    print(msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode())
