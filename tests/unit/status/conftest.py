@@ -1,0 +1,266 @@
+"""A system as the drift monitor and the model loop leave it: rows in a real store, files in real directories."""
+
+import json
+import math
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bgpdrift.models.owner import this_process
+from bgpdrift.settings import Settings, load
+from bgpdrift.status.facts import Status
+from bgpdrift.status.program import look
+from bgpdrift.store import Cursor, Store, migrate, open_store
+from bgpdrift.store.schema import (
+    approvals,
+    cursors,
+    drift_metrics,
+    drift_signals,
+    feature_windows,
+    hourly_histograms,
+    model_retrain_events,
+    model_versions,
+    retrain_triggers,
+)
+
+HOUR_S = 3600
+NOW = 1_795_230_720  # 2026-11-21 03:12 UTC
+CHECKED = NOW // HOUR_S * HOUR_S  # 03:00
+WEEK_H = 168
+
+
+class System:
+    """Writes what a test needs, as the services would."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.settings, self.store = settings, store
+        settings.artifacts_path.mkdir(parents=True, exist_ok=True)
+        settings.logs_path.mkdir(parents=True, exist_ok=True)
+
+    def insert(self, table: Any, *rows: dict[str, Any]) -> list[int]:
+        """Insert rows; their ids."""
+        ids = []
+        with self.store.writing() as connection:
+            for row in rows:
+                done = connection.execute(table.insert().values(row))
+                ids.append(int((done.inserted_primary_key or (0,))[0]) if table is not cursors else 0)
+        return ids
+
+    def data_until(self, at: int) -> None:
+        """The newest window ends then."""
+        self.insert(feature_windows, {"window_start": at - 60, "collector": "rrc00", "written_at": at})
+
+    def model_file(self, model: str, version: str, created_at: int, parent: str = "") -> None:
+        """A model in force, its header only: more is not read."""
+        papers = {"version": version, "created_at": created_at, "parent_version": parent}
+        header = json.dumps({"__metadata__": {"bgpdrift": json.dumps(papers), "digest": "0"}}).encode()
+        raw = struct.pack("<Q", len(header)) + header
+        (self.settings.artifacts_path / f"{model}.safetensors").write_bytes(raw)
+
+    def version(self, model: str, version: str, state: str, at: int) -> None:
+        """A row of ``model_versions``."""
+        row = {"model": model, "version": version, "state": state, "digest": "0" * 64, "created_at": at}
+        self.insert(model_versions, {**row, "activated_at": at, "state_at": at})
+
+    def week(self, model: str, version: str, since_h: int | None = None, verdict: str = "none", **said: Any) -> int:
+        """Hourly checks of a week, drifting for the last ``since_h`` hours; the monitor's state; id of the last check."""
+        checks = []
+        for back in range(WEEK_H - 1, -1, -1):
+            drifts = since_h is not None and back < since_h
+            wave = 0.5 + 0.5 * math.sin(back / 3.7)
+            psi = 0.05 + 0.6 * (1 - back / since_h) if drifts and since_h else 0.01 + 0.02 * wave
+            now = {"none": "none", "drift": "drift"}.get(verdict, verdict) if drifts or verdict == "held" else "none"
+            checks.append(
+                {
+                    "timestamp": CHECKED - back * HOUR_S,
+                    "model": model,
+                    "model_version": version,
+                    "window": "24h/7d",
+                    "psi": psi,
+                    "ks": 0.02 + psi / 3,
+                    "js": psi / 8,
+                    "kl_divergence": psi / 2,
+                    "wasserstein": psi,
+                    "p_value": 2e-6 if drifts else 0.4,
+                    "drift_detected": drifts,
+                    "verdict": now,
+                    "severity": said.get("severity", "high") if drifts else "none",
+                    "report_path": str(self.settings.artifacts_path / f"drift_report_{model}_20261121T030000Z.json")
+                    if drifts
+                    else "",
+                    "details": {"reason": said.get("reason", ""), "smallest_shift": 0.12},
+                }
+            )
+        last = self.insert(drift_metrics, *checks)[-1]
+        position = {"timestamp": CHECKED, **checks[-1]}
+        details = {
+            "version": version,
+            "verdict": position["verdict"],
+            "severity": position["severity"],
+            "p_value": position["p_value"],
+            "reason": said.get("reason", ""),
+            "at": CHECKED,
+            "next_check_at": CHECKED + HOUR_S,
+            "lasting": said.get("lasting", 0),
+            "needed": 6,
+            "armed": True,
+            "waiting_for": said.get("waiting_for", ""),
+            "holding": said.get("holding"),
+            "report_path": position["report_path"],
+        }
+        with self.store.writing() as connection:
+            self.store.write_cursor(connection, Cursor(f"drift:{model}", CHECKED, details))
+        self.alarm_hours(model, version, since_h)
+        return last
+
+    def alarm_hours(self, model: str, version: str, since_h: int | None = None) -> None:
+        """Histograms of a week, as far as the status reads them."""
+        rows = [
+            {
+                "hour_start": CHECKED - (back + 1) * HOUR_S,
+                "series": f"score:{model}",
+                "model_version": version,
+                "collector": "rrc00",
+                "n": 60,
+                "alarms": 9 if since_h and back < since_h else int(back % 31 == 0),
+                "value_sum": 0.0,
+                "value_sum_squares": 0.0,
+                "bins": b"",
+            }
+            for back in range(WEEK_H)
+        ]
+        self.insert(hourly_histograms, *rows)
+
+    def signals(self, check_id: int, *rows: tuple[str, float | None, float | None, float | None, str]) -> None:
+        """Rows of ``drift_signals``: name, value, threshold, p, severity."""
+        names = ("signal", "value", "threshold", "p_value", "severity")
+        self.insert(drift_signals, *({"check_id": check_id, **dict(zip(names, row, strict=True))} for row in rows))
+
+    def question(self, kind: str, subject: str, asked_at: int, **details: Any) -> int:
+        """A question that waits."""
+        row = {"kind": kind, "subject": subject, "asked_at": asked_at, "state": "pending", "details": details}
+        return self.insert(approvals, row)[0]
+
+    def wish(self, model: str, state: str, at: int, because: str = "") -> int:
+        """A wish of the monitor."""
+        row = {"model": model, "requested_at": at, "requested_by": "drift_monitor", "state": state}
+        return self.insert(
+            retrain_triggers, {**row, "reason": {"severity": "critical"}, "refused_because": because}
+        )[0]
+
+    def event(self, model: str, kind: str, at: int, **columns: Any) -> None:
+        """A row of ``model_retrain_events``."""
+        reason = {"reason": columns.pop("because", "")}
+        row = {"model": model, "kind": kind, "started_at": at, "finished_at": at + 60, "reason_json": reason}
+        self.insert(model_retrain_events, {**row, **columns})
+
+    def claim(self, model: str) -> None:
+        """A run at work: claim, lock and what it says."""
+        owner = this_process()
+        mine = {"pid": owner.pid, "start_time": owner.start_time, "boot_id": owner.boot_id}
+        flag = {"reason": "drift", "requested_by": "drift_monitor", "requested_at": NOW - 100}
+        folder = self.settings.artifacts_path
+        (folder / f"retrain_{model}.flag.claimed").write_text(
+            json.dumps({"model": model, "flag": flag, "owner": mine})
+        )
+        (folder / "retrain.lock").write_text(json.dumps({"model": model, "owner": mine, "since": NOW - 90.0}))
+
+    def says(self, model: str, *lines: dict[str, Any]) -> None:
+        """What a run printed so far."""
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (self.settings.logs_path / f"retrain_{model}.ndjson").write_text(text)
+
+    def status(self, now: float = NOW, model: str = "") -> Status:
+        """Look at it all."""
+        return look(self.settings, now, model)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load(env={"BGPDRIFT_DATA_DIR": str(tmp_path / "data")})
+
+
+@pytest.fixture
+def system(settings: Settings) -> Iterator[System]:
+    """An empty store and empty directories; nothing runs."""
+    migrate(settings.store_url)
+    with open_store(settings.store_url) as store:
+        yield System(settings, store)
+
+
+def at_night(system: System) -> System:
+    """A night on which three things happened at once: what the pictures in the docs show."""
+    system.data_until(NOW - 60)
+    for model, version, state, age_d in (
+        ("heuristic", "4", "settled", 31),
+        ("isolation_forest", "7", "active", 0.4),
+        ("lstm", "9", "settled", 12),
+    ):
+        since = int(NOW - age_d * 86_400)
+        system.model_file(model, version, since, str(int(version) - 1))
+        system.version(model, version, state, since)
+    system.week("heuristic", "4", reason="no drift: p = 0.4 over 4 comparisons")
+    system.week("isolation_forest", "7", reason="no drift: p = 0.4 over 4 comparisons")
+    check = system.week(
+        "lstm",
+        "9",
+        since_h=9,
+        verdict="drift",
+        severity="critical",
+        lasting=9,
+        reason="scores lie 31 % above the 7 days before, since 11-20 18:00 at rrc00 (psi 0.61, by chance 0.02; p = 2e-06)",
+    )
+    for window, scale in (("24h/7d", 1.0), ("24h/pinned", 0.9), ("72h/pinned", 0.4), ("168h/pinned", 0.2)):
+        for name, value in (("psi", 0.61), ("ks", 0.22), ("location", 0.19), ("tail_95", 0.31), ("js", 0.07)):
+            row = (f"{window}:{name}", value * scale, 0.2 if name == "psi" else None, 10 ** (-6 * scale), "none")
+            system.signals(check, row)
+    system.signals(
+        check,
+        ("volume", 1.1, 2.0, None, "none"),
+        ("model_age", 12.0, 90.0, None, "none"),
+        ("feature:withdrawals", 0.5, 0.2, 1e-4, "high"),
+        ("feature:announcements", 0.03, 0.2, 0.6, "none"),
+    )
+    system.wish("lstm", "waiting_approval", CHECKED - 3 * HOUR_S)
+    system.question("retrain", "lstm", CHECKED - 3 * HOUR_S, question="lstm drifts critically: retrain it?")
+    started, parent = int(NOW - 0.4 * 86_400), "6"
+    trial = {"version": "7", "parent": parent, "started_at": started, "ends_at": started + 86_400, "checks": 9}
+    trial |= {"alarms_per_day": 1.3, "shadow_alarms_per_day": 6.1, "verdict": "", "reason": ""}
+    with system.store.writing() as connection:
+        system.store.write_cursor(connection, Cursor("probation:isolation_forest", CHECKED, trial))
+    system.event(
+        "heuristic", "retrain", NOW - 31 * 86_400, version="4", promoted=True, because="asked by hand", exit_code=0
+    )
+    system.event(
+        "lstm",
+        "retrain",
+        NOW - 4 * 86_400,
+        exit_code=3,
+        because="drift (high)",
+        notes="alarms: 41 a day on clean windows, at most 10",
+    )
+    system.event(
+        "isolation_forest",
+        "retrain",
+        started - 200,
+        version="7",
+        promoted=True,
+        exit_code=0,
+        because="drift (high), since 11-19 20:00",
+        notes="all checks passed",
+    )
+    return system
+
+
+@pytest.fixture
+def night(system: System) -> System:
+    return at_night(system)
+
+
+@pytest.fixture
+def constants() -> SimpleNamespace:
+    return SimpleNamespace(NOW=NOW, CHECKED=CHECKED, HOUR_S=HOUR_S)
