@@ -74,7 +74,7 @@ def _monitor(
     state, message = supervised.state, supervised.message
     if not settings.drift.enabled:
         state, message = "off", "switched off (drift.enabled)"
-    elif state == "not_running" and written_at is not None and now - written_at < _patience_s(settings):
+    elif state == "not_running" and written_at is not None and abs(now - written_at) < _patience_s(settings):
         state, message = "elsewhere", "checks are made without this supervisor"
     return Monitor(
         state,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bgpdrift.clock import FakeClock
 from bgpdrift.models.owner import this_process
 from bgpdrift.settings import Settings, load
 from bgpdrift.status.facts import Status
@@ -148,9 +149,7 @@ class System:
     def wish(self, model: str, state: str, at: int, because: str = "") -> int:
         """A wish of the monitor."""
         row = {"model": model, "requested_at": at, "requested_by": "drift_monitor", "state": state}
-        return self.insert(
-            retrain_triggers, {**row, "reason": {"severity": "critical"}, "refused_because": because}
-        )[0]
+        return self.insert(retrain_triggers, {**row, "reason": {"severity": "critical"}, "refused_because": because})[0]
 
     def event(self, model: str, kind: str, at: int, **columns: Any) -> None:
         """A row of ``model_retrain_events``."""
@@ -164,9 +163,7 @@ class System:
         mine = {"pid": owner.pid, "start_time": owner.start_time, "boot_id": owner.boot_id}
         flag = {"reason": "drift", "requested_by": "drift_monitor", "requested_at": NOW - 100}
         folder = self.settings.artifacts_path
-        (folder / f"retrain_{model}.flag.claimed").write_text(
-            json.dumps({"model": model, "flag": flag, "owner": mine})
-        )
+        (folder / f"retrain_{model}.flag.claimed").write_text(json.dumps({"model": model, "flag": flag, "owner": mine}))
         (folder / "retrain.lock").write_text(json.dumps({"model": model, "owner": mine, "since": NOW - 90.0}))
 
     def says(self, model: str, *lines: dict[str, Any]) -> None:
@@ -188,7 +185,7 @@ def settings(tmp_path: Path) -> Settings:
 def system(settings: Settings) -> Iterator[System]:
     """An empty store and empty directories; nothing runs."""
     migrate(settings.store_url)
-    with open_store(settings.store_url) as store:
+    with open_store(settings.store_url, clock=FakeClock(NOW - 86_400.0)) as store:
         yield System(settings, store)
 
 

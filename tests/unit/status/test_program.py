@@ -1,0 +1,98 @@
+"""The command: arguments, exit codes, watching, and that it answers at once."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bgpdrift.clock import FakeClock
+from bgpdrift.status.program import run
+
+
+@pytest.fixture
+def here(settings, monkeypatch):
+    monkeypatch.setenv("BGPDRIFT_DATA_DIR", str(settings.data_path))
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def test_where_nothing_runs_it_exits_1(here, capsys, constants):
+    assert run([], FakeClock(constants.NOW)) == 1
+    assert "does not run" in capsys.readouterr().out
+
+
+def test_a_question_while_somebody_else_checks_exits_10(here, night, capsys, constants):
+    # No supervisor, but a check was written a moment ago: cron or systemd makes them.
+    with night.store.writing() as connection:
+        connection.exec_driver_sql(f"UPDATE cursors SET updated_at = {constants.NOW - 600}")
+    assert run(["--json"], FakeClock(constants.NOW)) == 10
+    document = json.loads(capsys.readouterr().out)
+    assert document["monitor"]["state"] == "elsewhere"
+    assert document["exit_code"] == 10
+
+
+def test_a_system_that_is_well_exits_0(here, system, capsys, constants):
+    system.data_until(constants.NOW)
+    system.model_file("lstm", "9", constants.NOW - 5_000)
+    system.week("lstm", "9", reason="no drift")
+    with system.store.writing() as connection:
+        connection.exec_driver_sql(f"UPDATE cursors SET updated_at = {constants.NOW - 600}")
+    assert run([], FakeClock(constants.NOW)) == 0
+    assert capsys.readouterr().out.startswith("Nothing needs you.")
+
+
+@pytest.mark.parametrize("arguments", [["--model", "gpt"], ["--interval", "0"], ["--interval", "soon"], ["--what"]])
+def test_bad_usage_exits_2(here, capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        run(arguments)
+    assert ended.value.code == 2
+
+
+def test_bad_settings_exit_2_in_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("BGPDRIFT_DRIFT__POLL_S", "never")
+    assert run([]) == 2
+    assert capsys.readouterr().err.startswith("check_drift_status: environment BGPDRIFT_DRIFT__POLL_S")
+
+
+def test_watching_looks_again_after_each_interval_until_it_is_interrupted(here, capsys, constants):
+    clock, slept = FakeClock(constants.NOW), []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        clock.advance(seconds)
+        if len(slept) == 3:
+            raise KeyboardInterrupt
+
+    assert run(["--json", "--watch", "--interval", "7"], clock, sleep) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert slept == [7.0, 7.0, 7.0]
+    assert [json.loads(line)["at"] for line in lines] == [constants.NOW, constants.NOW + 7, constants.NOW + 14]
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(here, tmp_path):
+    command = f"{sys.executable} -m bgpdrift.status --json --watch --interval 0.5 | head -c 10"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ('{"schema":', "")
+
+
+def test_an_encoding_without_blocks_is_no_error(here, night):
+    done = subprocess.run(
+        [sys.executable, "-m", "bgpdrift.status"],
+        capture_output=True,
+        env={"PYTHONIOENCODING": "ascii", "COLUMNS": "80", "BGPDRIFT_DATA_DIR": str(night.settings.data_path)},
+        timeout=60,
+    )
+    assert done.stderr == b""
+    assert done.stdout.isascii()
+    assert b"DRIFT 6 of 6" in done.stdout
+
+
+def test_it_loads_no_numerics_and_help_loads_no_database():
+    def loaded(code):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+        return set(done.stdout.splitlines()[-1].split())
+
+    whole = "import sys, bgpdrift.status.program as p\np.run(['--json'])\nprint(*sys.modules)"
+    assert loaded(whole) & {"numpy", "scipy", "torch", "sklearn", "safetensors", "rich", "alembic"} == set()
+    usage = "import sys, bgpdrift.status.program as p\ntry: p.run(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    assert loaded(usage) & {"numpy", "sqlalchemy", "rich"} == set()
