@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchmarks.life_bad_models import Fault, force_bad_model
 from benchmarks.life_chronicle import Chronicle
@@ -105,21 +105,32 @@ class LifeScenario:
     changes: Mapping[str, str] = field(default_factory=dict)
 
 
-def ordinary_incidents(begin_d: float, end_d: float, every_h: float, seed: int) -> tuple[Incident, ...]:
+def ordinary_incidents(
+    begin_d: float, every_h: float, count: int, seed: int, again_d: float = 0.0
+) -> tuple[Incident, ...]:
     """Incidents of every kind in turn, plain as `bgpdrift simulate` makes them, half an hour to an hour long.
+
+    Parameters
+    ----------
+    begin_d, every_h, count, seed
+        From which day on, how far apart, how many, drawn from what.
+    again_d : float
+        The very same ones, with the same victims, come again so many days later; 0 means once.
 
     Examples
     --------
-    >>> [incident.kind for incident in ordinary_incidents(7, 9, 12, seed=1)]
+    >>> [incident.kind for incident in ordinary_incidents(7, 12, 4, seed=1)]
     ['worm', 'leak', 'hijack', 'subprefix']
     """
     rng, kinds = random.Random(f"ordinary/{seed}"), list(INCIDENT_KINDS)
     found = []
-    for number in range(int((end_d - begin_d) * 24 / every_h)):
+    for number in range(count):
         # Somewhere in the middle of its slot, on a whole minute.
-        at_s = begin_d * DAY_S + (number + 0.25 + 0.4 * rng.random()) * every_h * HOUR_S
-        kind = kinds[number % len(kinds)]
-        found.append(Incident(kind, at_s // 60 * 60, 60.0 * rng.randrange(30, 61), collector=_at(kind)))
+        at_s = (begin_d * DAY_S + (number + 0.25 + 0.4 * rng.random()) * every_h * HOUR_S) // 60 * 60
+        kind, length_s = kinds[number % len(kinds)], 60.0 * rng.randrange(30, 61)
+        one = Incident(kind, at_s, length_s, collector=_at(kind))
+        twice = replace(one, duration_s=again_d * DAY_S + length_s, every_s=again_d * DAY_S, wave_s=length_s)
+        found.append(twice if again_d else one)
     return tuple(found)
 
 
@@ -163,7 +174,7 @@ def calm_month() -> LifeScenario:
             *_figure_bars("the month", figures),
         ]
 
-    incidents = ordinary_incidents(begin, end, 36.0, seed=1)
+    incidents = ordinary_incidents(begin, 36.0, 20, seed=1)
     return LifeScenario("30 days with ordinary incidents, nothing drifts", world(end, incidents), judge)
 
 
@@ -176,10 +187,12 @@ def _during_incident(lived: Lived, at: int) -> bool:
 SETTLED_D = 4.0
 """Days after a change by which all must be over, and the quality is judged again."""
 AFTER_D = CHANGE_D + SETTLED_D
-END_D = AFTER_D + 5.0
+END_D = AFTER_D + CHANGE_D - TRAIN_D
+SEEN_TWICE = ordinary_incidents(TRAIN_D + 0.25, 16.0, 7, seed=2, again_d=AFTER_D - TRAIN_D)
+"""One of every kind before the change and the very same after it: what differs is not what happened."""
 
 
-def regime(what: str, change: Regime, answers: str = "", bar_h: float = NEW_NORMAL_H) -> LifeScenario:
+def regime(what: str, change: Regime | None, answers: str = "", bar_h: float = NEW_NORMAL_H) -> LifeScenario:
     """A lasting change on day 12; ``answers`` is what a person says to the question, "" nobody is there."""
 
     def act(lived: Lived, now: int) -> None:
@@ -218,11 +231,7 @@ def regime(what: str, change: Regime, answers: str = "", bar_h: float = NEW_NORM
         bars += [*_figure_bars("before", before), *_figure_bars("after", after)]
         return bars
 
-    incidents = (
-        *ordinary_incidents(TRAIN_D + 0.5, CHANGE_D - 0.25, 15.0, seed=2),
-        *ordinary_incidents(AFTER_D + 0.25, END_D, 15.0, seed=3),
-    )
-    return LifeScenario(what, world(END_D, incidents, (change,)), judge, act)
+    return LifeScenario(what, world(END_D, SEEN_TWICE, () if change is None else (change,)), judge, act)
 
 
 # Attacks: what is wrong for days is wrong all the same.
@@ -308,9 +317,7 @@ def bad_model(fault: Fault, model: str = "lstm") -> LifeScenario:
         ]
 
     what = f"a model that {fault.replace('_', ' ')} is forced in, and taken back by probation"
-    return LifeScenario(
-        what, world(forced_d + 3.0, ordinary_incidents(TRAIN_D, forced_d + 3.0, 15.0, seed=2)), judge, act
-    )
+    return LifeScenario(what, world(forced_d + 3.0, ordinary_incidents(TRAIN_D, 15.0, 8, seed=2)), judge, act)
 
 
 def run_cli(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -336,6 +343,7 @@ SCENARIOS: Mapping[str, Callable[[], LifeScenario]] = {
         "traffic doubles, and an operator says it is the new normal", Regime("level", 2.0, CHANGE_D * DAY_S),
         "approve", ANSWERED_H + 12.0,
     ),
+    "no_change": lambda: regime("nothing changes: what the same incidents are worth a second time", None),
     "path": lambda: regime("every path is a hop longer", Regime("path", 1, CHANGE_D * DAY_S)),
     "peers": lambda: regime("six more peers", Regime("peers", 6, CHANGE_D * DAY_S)),
     "three_day_leak": three_day_leak,
