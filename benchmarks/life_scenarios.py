@@ -10,16 +10,15 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from benchmarks.life_bad_models import Fault, force_bad_model
-from benchmarks.life_chronicle import Chronicle
-from benchmarks.life_judge import quality, truth_of
 from benchmarks.life_system import Life
 from benchmarks.life_world import DAY_S, HOUR_S, World
 from bgpdrift.bgp.simulation.scenario import INCIDENT_KINDS, Incident, Regime, Scenario
+from bgpdrift.commands.demo_bad_model import Fault, force_bad_model
+from bgpdrift.commands.demo_chronicle import Chronicle
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.places import MODELS, current_path
 from bgpdrift.verdicts.quality import Figures
-from retrainers.judging import ENSEMBLE
+from bgpdrift.verdicts.stored_quality import ENSEMBLE, stored_quality, true_incidents
 
 TRAIN_D, CHANGE_D = 7, 12
 """Days: until models are trained, until what the scenario is about."""
@@ -67,7 +66,8 @@ class Lived:
 
     def figures(self, begin_d: float, end_d: float) -> dict[str, Figures]:
         """Quality between two days."""
-        return quality(self.life.store, truth_of(self.world.truth), self.day(begin_d), self.day(end_d))
+        truth = true_incidents(self.world.truth)
+        return stored_quality(self.life.store, truth, self.day(begin_d), self.day(end_d), MODELS)
 
     def in_force(self) -> dict[str, str]:
         """Version by model, as the files say."""
@@ -179,7 +179,7 @@ def calm_month() -> LifeScenario:
 
 
 def _during_incident(lived: Lived, at: int) -> bool:
-    return any(one.start <= at < one.end + DAY_S for one in truth_of(lived.world.truth))
+    return any(one.start <= at < one.end + DAY_S for one in true_incidents(lived.world.truth))
 
 
 # Regimes: what was usual is no more.

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.life_chronicle import Chronicle
 from benchmarks.life_scenarios import SCENARIOS, TRAIN_D, Bar, Lived
 from benchmarks.life_system import Tell, living
 from benchmarks.life_world import world_of
+from bgpdrift.commands.demo_chronicle import Chronicle
 
 
 def live_through(name: str, folder: Path, tell: Tell = print) -> list[Bar]:
