@@ -13,6 +13,8 @@ from bgpdrift import __version__
 from bgpdrift.errors import BgpdriftError, InputError, SettingsError
 
 COMMANDS = {
+    "approve": "say yes to a question: retrain this model, or learn this new normal; --list lists them",
+    "check-file": "drift of anybody's scores, from CSV files; no store, no model, no service",
     "config": "show, check or write the settings",
     "decode": "print every BGP message of files, one JSON object a line",
     "demo": "run everything on a simulated Internet and judge what was found",
@@ -23,7 +25,9 @@ COMMANDS = {
     "label": "say of an incident what it was, or of a range that it was missed; figures that follow",
     "models": "which model versions there are, which one is in force, and how good they are",
     "promote": "publish the best candidate that drifts little enough",
+    "reject": "say no to a question: do not retrain, or this incident is an attack",
     "replay": "serve files as a RIS Live server",
+    "report": "a page on one model's drift, with plots, for a browser or for paper",
     "rollback": "put an earlier version of a model back in force",
     "simulate": "a simulated Internet with incidents and drift, as a RIS Live server or to a file",
 }

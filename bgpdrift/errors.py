@@ -26,7 +26,14 @@ class InputError(BgpdriftError):
 
 
 class NotEnoughDataError(InputError):
-    """Too few clean windows to learn from: nothing is wrong, come back when there are more."""
+    """Too few clean windows to learn from: nothing is wrong, come back when there are more.
+
+    ``not_before`` is the event time before which that is no use, epoch seconds; 0 if it cannot be told.
+    """
+
+    def __init__(self, message: str, not_before: int = 0) -> None:
+        super().__init__(message)
+        self.not_before = not_before
 
 
 class StoreError(BgpdriftError):

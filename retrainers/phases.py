@@ -151,6 +151,8 @@ class Run:
         try:
             result = self._run()
         except NotEnoughDataError as error:
+            if self._event and error.not_before:
+                self._event["reason_json"] = {**self._event["reason_json"], "not_before": error.not_before}
             result = Result(Exit.NOT_ENOUGH_DATA, "not_enough_data", str(error))
         except BaseException as error:
             self._finish(Exit.INTERNAL, f"failed: {error}")

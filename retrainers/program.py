@@ -6,7 +6,7 @@ limits, then gives both back and says how it ended. Decides what an end means; t
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +83,7 @@ def run(model: str, asked: Asked, work: Callable[..., int] = _work) -> int:
     from retrainers.reporting import report_for
     from retrainers.run_lock import RunLock
 
-    report, clock, lock = report_for(model, asked.as_json), SystemClock(), None
+    report, clock, lock = report_for(model, asked.as_json, tell_progress=asked.from_flag), SystemClock(), None
     begun = clock.monotonic()
 
     def end(exit_code: int, outcome: str, reason: str, **figures: Any) -> int:
@@ -101,6 +101,8 @@ def run(model: str, asked: Asked, work: Callable[..., int] = _work) -> int:
         if asked.from_flag and claim is None:
             return end(Exit.USAGE, "no_flag", f"no flag of {model} lies in {settings.artifacts_path}")
         limits = Limits(settings.retrain.time_limit_s, settings.retrain.memory_limit_bytes)
+        if asked.from_flag:
+            limits = replace(limits, nice=settings.retrain.low_priority)
         options, quiet = _options(asked, settings, claim), sys.stdout.isatty() and not asked.as_json
         task = partial(work, settings, model, options, claim, quiet)
         ended, heard = _supervised(task, limits, report, stop, clock)
@@ -159,6 +161,8 @@ def _options(asked: Asked, settings: "Settings", claim: "Claim | None") -> dict[
     import msgspec
 
     flag = msgspec.to_builtins(claim.flag) if claim else {"requested_by": "command line", "reason": "manual"}
+    if claim and "trigger_id" in claim.flag.details:
+        flag["trigger_id"] = claim.flag.details["trigger_id"]
     return {
         "days": asked.days or settings.retrain.days,
         "dry_run": asked.dry_run,

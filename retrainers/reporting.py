@@ -25,16 +25,50 @@ class Report(Protocol):
         ...
 
 
-class JsonLines:
-    """One object a line on standard output; progress within a phase is left out."""
+LEAST_PROGRESS = 0.01
+"""Share of the whole between two lines of progress."""
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+
+def done(phase: str, share: float) -> float:
+    """How much of a whole run is done, 0 to 1, at a share of a phase.
+
+    Examples
+    --------
+    >>> done("read", 1.0), done("fit", 0.4)
+    (0.05, 0.15)
+    """
+    names = list(WEIGHTS)
+    before = sum(WEIGHTS[name] for name in names[: names.index(phase)]) if phase in WEIGHTS else 0
+    return round((before + WEIGHTS.get(phase, 0) * share) / 100.0, 4)
+
+
+class JsonLines:
+    """One object a line on standard output.
+
+    Parameters
+    ----------
+    model : str
+        Stands in each.
+    tell_progress : bool
+        Also within a phase, for those who watch the file it goes to: each time another hundredth of the whole is done.
+    """
+
+    def __init__(self, model: str, tell_progress: bool = False) -> None:
+        self._model, self._tell_progress = model, tell_progress
+        self._told = -1.0
 
     def hear(self, line: Mapping[str, Any]) -> None:
-        """Print a phase."""
-        if line["event"] not in ("retrain.progress", "retrain.result"):
+        """Print a phase, or how far it is."""
+        if line["event"] == "retrain.progress":
+            self._hear_progress(line)
+        elif line["event"] != "retrain.result":
             self._print(line)
+
+    def _hear_progress(self, line: Mapping[str, Any]) -> None:
+        so_far = done(str(line["phase"]), float(line["share"]))
+        if self._tell_progress and so_far >= self._told + LEAST_PROGRESS:
+            self._told = so_far
+            self._print({**line, "done": so_far})
 
     def finish(self, line: Mapping[str, Any]) -> None:
         """Print the end."""
@@ -64,11 +98,9 @@ class Bar:
             self._progress.start()
             self._begun = True
         if line["event"] == "retrain.progress":
-            names = list(WEIGHTS)
             phase = str(line["phase"])
-            before = sum(WEIGHTS[name] for name in names[: names.index(phase)]) if phase in WEIGHTS else 0
-            done = before + WEIGHTS.get(phase, 0) * float(line["share"])
-            self._progress.update(self._task, completed=done, description=f"retrain_{self._model}: {phase}")
+            so_far = 100.0 * done(phase, float(line["share"]))
+            self._progress.update(self._task, completed=so_far, description=f"retrain_{self._model}: {phase}")
 
     def finish(self, line: Mapping[str, Any]) -> None:
         """Say what came of it."""
@@ -87,6 +119,6 @@ class Bar:
         self._console.print(Text(f"{self._model}{version}: {line['outcome']} in {line['seconds']:.1f} s{reason}"))
 
 
-def report_for(model: str, as_json: bool) -> Report:
+def report_for(model: str, as_json: bool, tell_progress: bool = False) -> Report:
     """Choose by who looks."""
-    return Bar(model) if sys.stdout.isatty() and not as_json else JsonLines(model)
+    return Bar(model) if sys.stdout.isatty() and not as_json else JsonLines(model, tell_progress)

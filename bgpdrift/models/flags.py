@@ -3,7 +3,8 @@
 ``retrain_<model>.flag`` is a request: empty (``touch``) or JSON; content nobody can read is still a request. Taking it
 renames it to ``.flag.claimed`` and writes the owner into it. A claim whose owner is gone goes back to being a request;
 a request that comes while a claim is held waits for the next run. However many are dropped, there is one file: a
-thousand requests are one run. Whether a request is allowed (cooldown, approval) is not decided here.
+thousand requests are one run, and a wish of the drift monitor that waits is answered by whatever is dropped on top of it.
+Whether a request is allowed (cooldown, approval) is not decided here.
 """
 
 import fcntl
@@ -23,6 +24,8 @@ from bgpdrift.models.publication import write_whole
 LOCK_NAME = ".flags.lock"
 MOST_BYTES = 65_536
 UNREADABLE = "unreadable"
+KEPT_DETAILS = ("trigger_id", "change_point")
+"""Details of a request that one dropped on top of it takes over."""
 _PREFIX, _FLAG, _CLAIMED = "retrain_", ".flag", ".flag.claimed"
 
 
@@ -129,6 +132,32 @@ def give_back(folder: Path, claimed: Claim) -> bool:
         return True
 
 
+def held(folder: Path, model: str) -> Claim | None:
+    """Read who works on a request of a model, dead or alive; None if nobody does, or it cannot be told."""
+    return _read_claim(claim_path(folder, model))
+
+
+def count_attempt(folder: Path, model: str) -> int:
+    """Note that a run died before it could take the request that waits; how many did so far, 0 if none waits."""
+    with _locked(folder):
+        path = flag_path(folder, model)
+        flag = _read_flag(path)
+        if flag is None:
+            return 0
+        again = msgspec.structs.replace(flag, attempts=flag.attempts + 1)
+        write_whole(path, msgspec.json.encode(again))
+        return again.attempts
+
+
+def withdraw(folder: Path, model: str) -> Flag | None:
+    """Take a request that waits away, unanswered; what it was."""
+    with _locked(folder):
+        path = flag_path(folder, model)
+        flag = _read_flag(path)
+        path.unlink(missing_ok=True)
+        return flag
+
+
 def requeue_dead(folder: Path) -> list[str]:
     """Make claims whose owner is gone requests again; the models concerned."""
     if not folder.is_dir():
@@ -162,15 +191,17 @@ def _put_back(folder: Path, model: str, flag: Flag) -> None:
     path, newer = flag_path(folder, model), _read_flag(flag_path(folder, model))
     if newer is None:
         write_whole(path, msgspec.json.encode(flag))
-    elif flag.force and not newer.force:
-        write_whole(path, msgspec.json.encode(_merged(newer, flag)))
+    elif (both := _merged(newer, flag)) != newer:
+        write_whole(path, msgspec.json.encode(both))
     claim_path(folder, model).unlink(missing_ok=True)
 
 
 def _merged(newer: Flag, older: Flag | None) -> Flag:
-    if older is None or newer.force or not older.force:
+    """The newer one, with what must not get lost of the older: that it was forced, and whose wish it answers."""
+    if older is None:
         return newer
-    return msgspec.structs.replace(newer, force=True)
+    kept = {name: older.details[name] for name in KEPT_DETAILS if name in older.details}
+    return msgspec.structs.replace(newer, force=newer.force or older.force, details={**kept, **newer.details})
 
 
 def _read_flag(path: Path) -> Flag | None:

@@ -43,6 +43,29 @@ def is_alive(owner: Owner) -> bool:
     return _start_time(owner.pid) == owner.start_time
 
 
+def of_process(pid: int) -> Owner | None:
+    """Name a running process; None if there is none of this pid."""
+    started = _start_time(pid)
+    return None if started is None else Owner(pid, started, boot_id())
+
+
+def age_s(owner: Owner) -> float | None:
+    """How long that very process has been running, seconds; None if it does not any more.
+
+    By the kernel's count since boot: no clock that anybody sets can make a process look old.
+
+    Examples
+    --------
+    >>> found = age_s(this_process())
+    >>> found is not None and found >= 0.0, age_s(Owner(pid=os.getpid(), start_time=1, boot_id=boot_id()))
+    (True, None)
+    """
+    if not is_alive(owner):
+        return None
+    uptime = float((_PROC / "uptime").read_text().split()[0])
+    return max(0.0, uptime - owner.start_time / os.sysconf("SC_CLK_TCK"))
+
+
 @cache
 def boot_id() -> str:
     """Name this boot of the machine; pids and start times of another boot mean nothing."""

@@ -30,9 +30,7 @@ DEFAULT_DAYS: dict[str, int] = {
 """Days by table; `store.retention_days` overrides. Why: docs/store.md. Only closed incidents and answered approvals
 expire; an incident takes its events with it, a drift check its signals. Model versions and cursors are kept for ever."""
 
-WALL_TIME_TABLES = frozenset(
-    {"retrain_triggers", "model_retrain_events", "approvals", "notifications", "service_events"}
-)
+WALL_TIME_TABLES = frozenset({"model_retrain_events", "notifications", "service_events"})
 """Tables whose times are of the wall clock; the others hold event time."""
 
 BATCH_ROWS = 2_000

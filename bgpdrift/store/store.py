@@ -17,6 +17,7 @@ from bgpdrift.store.outcomes import OutcomeQueries
 from bgpdrift.store.queries_extra import ExtraQueries
 from bgpdrift.store.revisions import explain_revision
 from bgpdrift.store.scores import ScoreQueries
+from bgpdrift.store.triggers import TriggerQueries
 from bgpdrift.store.upkeep import UpkeepQueries
 from bgpdrift.store.verdicts import VerdictQueries
 from bgpdrift.store.windows import WindowQueries
@@ -30,6 +31,7 @@ class Store(
     HistogramQueries,
     ModelQueries,
     OutcomeQueries,
+    TriggerQueries,
     UpkeepQueries,
     ExtraQueries,
 ):

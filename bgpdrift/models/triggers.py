@@ -1,0 +1,211 @@
+"""The life of a wish to retrain as a table: what it is, what happens to it, what it is then. Pure; nothing else may follow.
+
+::
+
+    wanted ──refuse──► refused            claimed ──finish──► done
+      │ ├──ask──► waiting_approval          ├──fail──► failed
+      │ ├──postpone──► postponed            ├──requeue──► flagged
+      └─┴──flag──► flagged ──claim──► claimed └─postpone──► postponed ──resume──► wanted
+
+``done`` means that a new version came into force. ``failed`` means that a run came to another end: the gate refused it, it
+ran out of time, it died as often as is tried. ``postponed`` waits for a moment of event time: the end of a cooldown, more
+windows. Decides also what follows from what a flag, a claim and a retrainer's event show; who looks at these, and what is
+allowed at all, others decide.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bgpdrift.errors import PublishRefusedError
+
+State = Literal["wanted", "waiting_approval", "postponed", "flagged", "claimed", "done", "failed", "refused"]
+Event = Literal["ask", "postpone", "resume", "flag", "refuse", "claim", "requeue", "finish", "fail"]
+
+STATES: tuple[State, ...] = (
+    "wanted",
+    "waiting_approval",
+    "postponed",
+    "flagged",
+    "claimed",
+    "done",
+    "failed",
+    "refused",
+)
+EVENTS: tuple[Event, ...] = (
+    "ask",  # a person must agree first
+    "postpone",  # not now: cooldown, too few windows
+    "resume",  # that time has come
+    "flag",  # the flag file is dropped
+    "refuse",  # a safeguard or a person says no, or there is nothing left to mend
+    "claim",  # a retrainer took the flag
+    "requeue",  # it died, and the flag lies there again
+    "finish",  # a new version came into force
+    "fail",  # it ended otherwise, for good
+)
+OPEN: tuple[State, ...] = ("wanted", "waiting_approval", "postponed", "flagged", "claimed")
+"""States of a wish that is still to be dealt with."""
+
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    ("wanted", "ask"): "waiting_approval",
+    ("wanted", "postpone"): "postponed",
+    ("wanted", "flag"): "flagged",
+    ("wanted", "refuse"): "refused",
+    ("postponed", "resume"): "wanted",
+    ("postponed", "refuse"): "refused",
+    ("waiting_approval", "flag"): "flagged",
+    ("waiting_approval", "refuse"): "refused",
+    ("flagged", "claim"): "claimed",
+    ("claimed", "requeue"): "flagged",
+    ("claimed", "postpone"): "postponed",
+    ("claimed", "finish"): "done",
+    ("claimed", "fail"): "failed",
+}
+
+
+def next_state(state: State, event: Event) -> State:
+    """What a wish is after an event.
+
+    Raises
+    ------
+    PublishRefusedError
+        Nothing of the kind can happen to a wish in this state.
+
+    Examples
+    --------
+    >>> next_state("wanted", "flag")
+    'flagged'
+    >>> next_state("done", "flag")
+    Traceback (most recent call last):
+    bgpdrift.errors.PublishRefusedError: a wish that is done cannot take "flag"
+    """
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise PublishRefusedError(f'a wish that is {state} cannot take "{event}"') from None
+
+
+def after(state: State, *events: Event) -> State:
+    """What a wish is after several events, each of which must be allowed.
+
+    Examples
+    --------
+    >>> after("flagged", "claim", "finish")
+    'done'
+    """
+    for event in events:
+        state = next_state(state, event)
+    return state
+
+
+MOST_ATTEMPTS = 3
+"""Runs that one wish, or one flag, may kill or make fail before it is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended.
+
+    Attributes
+    ----------
+    exit_code : int or None
+        The retrainer's word, see docs/retraining.md; None if it said none.
+    promoted : bool
+        A new version is in force.
+    reason : str
+        One sentence.
+    version : str
+        The one it made; "" for none.
+    """
+
+    exit_code: int | None
+    promoted: bool = False
+    reason: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What can be seen of a wish that was flagged.
+
+    Attributes
+    ----------
+    flag_waits, flag_is_ours : bool
+        A flag of the model lies there; it names this wish.
+    claimed, claim_is_ours : bool
+        Somebody alive works on a flag of the model; it names this wish.
+    run_goes_on : bool
+        A retrainer of the model is at work, with a claim or not yet.
+    ended : Ended or None
+        What the last run that named this wish came to, since it was flagged.
+    attempts : int
+        Runs before that one which died or failed.
+    """
+
+    flag_waits: bool = False
+    flag_is_ours: bool = False
+    claimed: bool = False
+    claim_is_ours: bool = False
+    run_goes_on: bool = False
+    ended: Ended | None = None
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What follows from the evidence.
+
+    Attributes
+    ----------
+    events : tuple of str
+        That the wish takes, in order; empty if nothing changed.
+    drop : bool
+        The flag must be dropped (again): it never came there, or the run failed and is tried again.
+    counts : bool
+        The run counts as an attempt that failed.
+    """
+
+    events: tuple[Event, ...] = ()
+    drop: bool = False
+    counts: bool = False
+
+
+def progress(state: State, seen: Evidence) -> Progress:
+    """Say what became of a wish that is ``flagged`` or ``claimed``.
+
+    The flag is looked at before the claim and the claim before the event: a request moves in that order, so that whoever
+    looks in the same order never overlooks it.
+
+    Examples
+    --------
+    >>> progress("flagged", Evidence(claimed=True, claim_is_ours=True)).events
+    ('claim',)
+    >>> progress("flagged", Evidence()).drop
+    True
+    >>> progress("claimed", Evidence(ended=Ended(0, True))).events
+    ('finish',)
+    """
+    claim: tuple[Event, ...] = ("claim",) if state == "flagged" else ()
+    if seen.flag_is_ours:
+        return Progress(("requeue",) if state == "claimed" else ())
+    if seen.claim_is_ours:
+        return Progress(claim)
+    if seen.ended is not None:
+        return _ended(claim, seen.ended, seen.attempts)
+    if seen.flag_waits or seen.claimed or seen.run_goes_on:
+        return Progress()  # somebody wrote over ours, or it has only just begun: what that run does is done for us too
+    if state == "flagged":
+        return Progress(drop=True)
+    return _ended((), Ended(None, reason="ended without a word"), seen.attempts)
+
+
+def _ended(claim: tuple[Event, ...], run: Ended, attempts: int) -> Progress:
+    match run.exit_code:
+        case _ if run.promoted:
+            return Progress((*claim, "finish"))
+        case 4:
+            return Progress((*claim, "postpone"))
+        case 2 | 3 | 6:
+            return Progress((*claim, "fail"))
+        case _ if attempts + 1 < MOST_ATTEMPTS:
+            return Progress((*claim, "requeue"), drop=True, counts=True)
+    return Progress((*claim, "fail"), counts=True)
