@@ -13,6 +13,8 @@ from bgpdrift.drift.hours import HOUR_S, FloatArray, IntArray
 from bgpdrift.drift.season import Matched
 
 LONGEST_LAG_H = 24
+PRIOR = 24.0
+"""Days of reference that would weigh as much as the belief that days differ no more than their hours say."""
 _DAY_H = 24
 
 
@@ -31,7 +33,7 @@ class Scatter:
     lag_h : float
         Bandwidth: hours over which hours depend on each other.
     by_day : float
-        Scatter of whole days, times what hours lead one to expect; more than 1 where days differ.
+        Inflation of the variance because whole days differ; 1 where they do not.
     """
 
     covariance: FloatArray
@@ -41,18 +43,22 @@ class Scatter:
     by_day: float
 
 
-def scatter(matched: Matched, directions: FloatArray) -> Scatter:
-    """Learn the covariance of a difference from the reference's residuals.
+def scatter(matched: Matched, level: FloatArray) -> Scatter:
+    """Learn the covariance of a difference from the residuals of the reference, and of the current hours around their mean.
 
-    The long-run sum is Bartlett's with Andrews' bandwidth for AR(1) [1]_. Where whole days scatter more than their hours
-    lead one to expect, the covariance is inflated to that.
+    The long-run sum is Bartlett's with Andrews' bandwidth for AR(1) [1]_. Where the level of whole days scatters more than
+    their hours lead one to expect, the covariance is inflated by that. Seven days say little about how days differ, so
+    that they do not is believed until they say otherwise (`PRIOR`).
+
+    Current hours count because extremes come in clusters: a week may hold none, and the next day one. A few hours far from
+    the others make the whole day uncertain; a level that lasts does not.
 
     Parameters
     ----------
     matched : Matched
         Two windows and the residuals of the reference.
-    directions : ndarray of float, shape (directions, groups + 1)
-        Linear measures whose scatter of days is looked at.
+    level : ndarray of float, shape (groups + 1,)
+        Measure of level (mean rank) by which days are compared.
 
     References
     ----------
@@ -60,32 +66,35 @@ def scatter(matched: Matched, directions: FloatArray) -> Scatter:
        Econometrica 59, 1991.
     """
     residuals, hours = matched.residuals, len(matched.starts)
-    size = residuals.shape[1]
     floor = sampling_floor(matched)
     if len(residuals) < 2:
         return Scatter(floor, floor, 1.0, 0.0, 1.0)
     grid, present = _on_grid(matched.reference_starts, residuals)
     lag = bandwidth(grid, present)
     long_run, kernel = _bartlett(grid, lag)
-    long_run /= len(residuals)
-    own = max(len(residuals) - matched.strata, 1.0)
-    freedom = max(own / kernel, 1.0)
-    current = hours * long_run
+    long_run += _bartlett(_on_grid(matched.starts, _own(matched))[0], lag)[0]
+    current = hours / (len(residuals) + hours) * long_run
+    freedom = max((len(residuals) - matched.strata) / kernel, 1.0)
     days, per_day = _days(matched.reference_starts, residuals, matched.strata)
-    by_day = 1.0
-    if len(days) >= 2:
-        seen = ((days @ directions.T) ** 2).mean(axis=0) * hours / per_day
-        meant = np.einsum("ij,jk,ik->i", directions, current, directions)
-        known = meant > 1e-18
-        by_day = max(1.0, float((seen[known] / meant[known]).max())) if known.any() else 1.0
-        few = max(len(days) - 1.0, 1.0)
-        freedom = 1 / (1 / (freedom * by_day**2) + (1 - 1 / by_day**2) / few)
+    by_day, meant = 1.0, float(level @ current @ level)
+    if len(days) >= 2 and meant > 0:
+        few = len(days) - 1.0
+        found = float(((days @ level) ** 2).mean()) * hours / per_day / meant
+        by_day = max(1.0, (few * found + PRIOR) / (few + PRIOR))
+        freedom = 1 / ((1 - 1 / by_day**2) / (few + PRIOR) + 1 / (freedom * by_day**2))
     current = by_day * current
     covariance = current * (1 + matched.reference_share)
     lacking = np.maximum(np.diag(floor) - np.diag(covariance), 0.0)
-    centre = np.eye(size)
-    centre[:-1, :-1] -= 1 / (size - 1)
+    centre = np.eye(len(floor))
+    centre[:-1, :-1] -= 1 / (len(floor) - 1)
     return Scatter(covariance + centre @ np.diag(lacking) @ centre, current, freedom, lag, by_day)
+
+
+def _own(matched: Matched) -> FloatArray:
+    """Residuals of the current hours around their own mean: what a few hours alone did is scatter, not a new level."""
+    hours = len(matched.starts)
+    around = matched.differences - matched.weights[:, None] * matched.difference
+    return np.asarray(around * np.sqrt(hours / max(hours - 1, 1)))
 
 
 def sampling_floor(matched: Matched) -> FloatArray:

@@ -107,7 +107,8 @@ def compare(
     if matched is None or missing:
         return replace(bare, reason=missing)
     evidence = _evidence(matched, draws, seed)
-    verdict = _verdict(evidence, alpha, settings)
+    critical = evidence.chance.family_critical(alpha)
+    verdict = _verdict(evidence, critical, alpha, settings)
     since = None
     if verdict == "drift":
         since = change_point(now, before if recent is None else {**before, **_both(before, recent)}, reference_span[0])
@@ -117,7 +118,7 @@ def compare(
         p_value=evidence.p_value,
         measures=(*_tested(evidence, settings), *_described(evidence)),
         alarming=evidence.alarming if evidence.p_value <= alpha else "",
-        smallest_shift=smallest_shift(matched, evidence.yardstick, evidence.chance, alpha, settings),
+        smallest_shift=smallest_shift(matched, evidence.yardstick, evidence.chance, critical, settings),
         change_point=since,
         effective_n=_effective_n(evidence),
         reason=_reason(verdict, evidence, window, since),
@@ -187,8 +188,7 @@ def decide(
 def _evidence(matched: Matched, draws: int, seed: int) -> _Evidence:
     difference = matched.difference[:-1]
     yardstick = Yardstick.of(matched.expected[:-1], matched.n_reference)
-    padded = np.concatenate([yardstick.linear[:2], np.zeros((2, 1))], axis=1)
-    found = scatter(matched, padded)
+    found = scatter(matched, np.append(yardstick.linear[0], 0.0))
     chance = Chance.of(yardstick, found.covariance[:-1, :-1], found.freedom, draws=draws, seed=seed)
     sizes = yardstick.sizes(difference)
     p_values = chance.p_values(sizes)
@@ -196,14 +196,18 @@ def _evidence(matched: Matched, draws: int, seed: int) -> _Evidence:
     return _Evidence(matched, found, yardstick, chance, sizes, p_values, chance.by_chance(), family)
 
 
-def _verdict(evidence: _Evidence, alpha: float, settings: DriftSettings) -> Verdict:
+def _verdict(evidence: _Evidence, critical: FloatArray, alpha: float, settings: DriftSettings) -> Verdict:
     if evidence.p_value > alpha:
         return "none"
     tails, expected = evidence.yardstick.linear[1], evidence.matched.expected[:-1]
     tail = float(tails @ (expected + evidence.matched.difference[:-1]))
     if not matters(float(evidence.sizes[0] - evidence.by_chance[0]), tail, float(tails @ expected), settings):
         return "immaterial"
-    left = steady_p(evidence.matched, evidence.alarming, evidence.yardstick, evidence.chance, settings.steady_hours)
+    # Any measure that would have raised the alarm by itself may show that it lasts.
+    telling = {evidence.alarming, *(m for m, far in zip(MEASURES, evidence.sizes > critical, strict=True) if far)}
+    left = min(
+        steady_p(evidence.matched, name, evidence.yardstick, evidence.chance, settings.steady_hours) for name in telling
+    )
     return "drift" if left < STEADY_P else "incident"
 
 

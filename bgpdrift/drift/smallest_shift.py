@@ -19,9 +19,14 @@ _LARGEST = 463
 
 
 def smallest_shift(
-    matched: Matched, yardstick: Yardstick, chance: Chance, alpha: float, settings: DriftSettings
+    matched: Matched, yardstick: Yardstick, chance: Chance, critical: FloatArray, settings: DriftSettings
 ) -> float | None:
     """Find the smallest shift upwards seen with 80 % power, as a share: 0.3 for 30 %.
+
+    Parameters
+    ----------
+    critical : ndarray of float, shape (measures,)
+        Sizes of the measures from which on any of them is significant, as `Chance.family_critical` gives them.
 
     Returns
     -------
@@ -29,7 +34,6 @@ def smallest_shift(
         At least 0.01, the width of a bin. None where nothing would be seen: every score is 0, or a hundredfold is not
         enough for so few hours.
     """
-    critical = chance.family_critical(alpha)
     ks_by_chance = float(chance.by_chance()[MEASURES.index("ks")])
     before = _shares(matched, 0)
 

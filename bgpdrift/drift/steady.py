@@ -31,6 +31,8 @@ def direction(measure: str, difference: FloatArray, yardstick: Yardstick) -> Flo
 def steady_p(matched: Matched, measure: str, yardstick: Yardstick, chance: Chance, hours: int) -> float:
     """P-value of a measure without its most telling hours; 1 where what is left points the other way.
 
+    A mean without its extremes scatters hardly more than one with them, so the null stays what it was.
+
     Parameters
     ----------
     hours : int
@@ -43,10 +45,7 @@ def steady_p(matched: Matched, measure: str, yardstick: Yardstick, chance: Chanc
     left = each[kept].sum(axis=0) / weight
     if left @ along <= 0:
         return 1.0
-    # Fewer hours scatter more.
-    own = float((matched.weights[kept] ** 2).sum()) / weight**2 / float((matched.weights**2).sum())
-    scale = (own + matched.reference_share) / (1 + matched.reference_share)
-    return float(chance.p_values(yardstick.sizes(left) / np.sqrt(scale))[MEASURES.index(measure)])
+    return float(chance.p_values(yardstick.sizes(left))[MEASURES.index(measure)])
 
 
 def _without_extremes(evidence: FloatArray, hours: int) -> IntArray:
