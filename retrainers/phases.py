@@ -27,6 +27,7 @@ from bgpdrift.models.records import version_row
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 from bgpdrift.verdicts.calibration import Calibration
+from retrainers.after_change import change_point_of
 from retrainers.aftermath import tidy
 from retrainers.comparison import Model, Shown, longest_history, prepare, show
 from retrainers.exits import Exit
@@ -57,6 +58,8 @@ class Options:
         Equal seeds and equal data give equal models.
     reason : mapping
         Who asked, and why; stored with the event.
+    since_change : bool
+        Learn only from what followed the last known change of level, where there is one.
     """
 
     days: int
@@ -65,6 +68,7 @@ class Options:
     force: bool = False
     seed: int = 0
     reason: Mapping[str, Any] = field(default_factory=dict)
+    since_change: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,7 @@ class Run:
                 margin_s=retrain.incident_margin_s,
                 min_windows=retrain.min_windows,
                 max_windows=retrain.max_windows,
+                change_point=self._change_point(),
             )
             figures.update(span.as_fields())
         begun = self._clock.monotonic()
@@ -203,6 +208,16 @@ class Run:
         metrics = self._metrics(new, old, active, drift, verdict, seconds)
         self._event.update(_event_figures(trained, new, old))
         return self._conclude(span, trained, verdict, expected, metrics)
+
+    def _change_point(self) -> int | None:
+        """Where what may teach begins, if a change of level is known; a span somebody named is taken as it is."""
+        if not self._options.since_change:
+            return None
+        try:
+            training = artifacts.read(current_path(self._folder, self._model), self._model).training
+        except ArtifactError:
+            training = {}
+        return change_point_of(self._options.reason.get("details") or {}, training)
 
     def _train(self, span: Span) -> Trained:
         """Fit and calibrate, told apart by what the training reports."""
@@ -258,7 +273,12 @@ class Run:
                 created_at=int(self._clock.now()),
                 parent_version=expected,
                 metrics=metrics,
-                training={"span": span.as_fields(), "seed": options.seed, "days": options.days},
+                training={
+                    "span": span.as_fields(),
+                    "seed": options.seed,
+                    "days": options.days,
+                    "change_point": span.change_point,
+                },
                 drift_cause=dict(options.reason.get("details") or {}),
             )
             raw = artifacts.to_bytes(artifact)

@@ -169,6 +169,7 @@ def _options(asked: Asked, settings: "Settings", claim: "Claim | None") -> dict[
         "candidate_only": asked.candidate_only,
         "force": asked.force or bool(claim and claim.flag.force),
         "seed": asked.seed,
+        "since_change": asked.days is None,
         "reason": flag,
     }
 

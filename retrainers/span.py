@@ -2,9 +2,10 @@
 
 Event time: the span ends with the newest window, not with the clock. Windows inside incidents (with a margin) and
 labelled anomalies get the mark `EXCLUDED`; those with a quality mark carry it already. They stay in their frame, as
-holes for those who learn and judge, and as they are for what people labelled. What a person called a false alarm or a
-new normal is training data: that is how a detector learns not to cry again. Decides what is left out and says so; what
-is done with it, others.
+holes for those who learn and judge, and as they are for what people labelled. An incident that a person called a false
+alarm or a new normal is training data, all of it, also while it goes on: that is how a detector learns not to cry again.
+Decides what is left out and says so; where a span begins after a change `retrainers.after_change` decides, what is done
+with it, others.
 """
 
 from collections import Counter
@@ -18,11 +19,12 @@ from sqlalchemy import select
 from bgpdrift.detectors.interface import CLEAN_MARKS, EXCLUDED, INCOMPLETE, MINUTE_S, IntArray, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.errors import NotEnoughDataError
+from bgpdrift.models.safeguards import when
 from bgpdrift.store import Store
 from bgpdrift.store.schema import outcomes as outcomes_table
 from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES
+from retrainers.after_change import span_start
 
-DAY_S = 86_400
 ANOMALOUS = frozenset({"true_positive", "missed"})
 NORMAL = frozenset({"false_positive", "new_normal"})
 _MARKS = tuple(name for name in QUALITY_NAMES if name in CLEAN_MARKS)
@@ -41,12 +43,15 @@ class Interval:
         Empty means all.
     label : str
         ``incident``, or the label of an outcome.
+    incident_id : int or None
+        Which incident it is or is about; None for a label of a range.
     """
 
     start: int
     end: int
     collectors: frozenset[str]
     label: str
+    incident_id: int | None = None
 
     def rows(self, frame: WindowFrame, margin_s: float = 0.0) -> BoolArray:
         """Windows of a frame that it touches."""
@@ -74,6 +79,8 @@ class Span:
         Windows that may not teach, by reason; the first reason counts.
     notes : tuple of str
         What else a person should know of how it was read.
+    change_point : int or None
+        Where the level changed, if the span begins there.
     """
 
     frames: tuple[WindowFrame, ...]
@@ -83,6 +90,7 @@ class Span:
     cut: int
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    change_point: int | None = None
 
     @property
     def windows(self) -> int:
@@ -121,6 +129,7 @@ class Span:
             "left_out": dict(self.left_out),
             "labels": dict(Counter(label.label for label in self.labels)),
             "notes": list(self.notes),
+            "change_point": self.change_point,
         }
 
 
@@ -132,19 +141,24 @@ def read_span(
     margin_s: float,
     min_windows: int,
     max_windows: int,
+    change_point: int | None = None,
 ) -> Span:
-    """Read the newest days of windows and mark what may not teach.
+    """Read the newest days of windows, or what followed a change within them, and mark what may not teach.
 
     Raises
     ------
     NotEnoughDataError
-        Fewer than ``min_windows`` clean windows before those that are held out.
+        Fewer than ``min_windows`` clean windows before those that are held out, or too little since the change.
     """
     newest = store.newest_window_start()
     if newest is None:
         raise NotEnoughDataError("the store holds no windows yet")
     end = newest + MINUTE_S
-    groups, start, notes = chosen(store.window_groups(end - days * DAY_S, end), end - days * DAY_S, end, max_windows)
+    begin = span_start(end, days, change_point, held_out_share)
+    changed = change_point if change_point is not None and begin == change_point else None
+    groups, start, notes = chosen(store.window_groups(begin, end), begin, end, max_windows)
+    if changed is not None:
+        notes = (f"from the change of level at {when(changed)} on", *notes)
     frames = [frame for key in groups if len(frame := _read(store, *key, start, end))]
     start = min(int(frame.window_start[0]) for frame in frames)
     incidents = store.incidents_between(start, end)
@@ -156,9 +170,10 @@ def read_span(
         why = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items()) or "nothing left out"
         raise NotEnoughDataError(
             f"{clean:,} clean windows in the last {days} days of data, {teaching:,} of them to learn from; "
-            f"at least {min_windows:,} expected ({why})"
+            f"at least {min_windows:,} expected ({why})",
+            not_before=_enough_at(end, min_windows - teaching, len(frames), held_out_share),
         )
-    return Span(tuple(marked), tuple(labels), start, end, _cut(marked, held_out_share), left_out, notes)
+    return Span(tuple(marked), tuple(labels), start, end, _cut(marked, held_out_share), left_out, notes, changed)
 
 
 def chosen(
@@ -205,19 +220,27 @@ def labelled(rows: Iterable[Mapping[str, Any]], incidents: Iterable[Mapping[str,
             int(row["ends_at"]),
             frozenset({row["collector"]}) if row["collector"] else places.get(row["incident_id"], frozenset()),
             str(row["label"]),
+            None if row["incident_id"] is None else int(row["incident_id"]),
         )
         for row in last.values()
     ]
 
 
 def closed_in(incidents: Iterable[Mapping[str, Any]], labels: Sequence[Interval], end: int) -> list[Interval]:
-    """Incidents as intervals; one that is still open lasts to the end, one that somebody labelled is that label's."""
+    """Incidents as intervals; one that is still open lasts to the end.
+
+    Without those that somebody called normal: the label holds for the whole incident, and for what was merged into it,
+    however long it goes on after the label was given.
+    """
+    normal = {label.incident_id for label in labels if label.label in NORMAL and label.incident_id is not None}
     found = []
     for row in incidents:
+        if not {row["id"], row["merged_into"]}.isdisjoint(normal):
+            continue
         is_open = row["state"] != "closed" and row["merged_into"] is None
         begin, last = int(row["started_at"]), end if is_open else int(row["last_seen_at"]) + MINUTE_S
-        found.append(Interval(begin, last, frozenset(row["collectors"]), "incident"))
-    return [incident for incident in found if not any(_is_about(label, incident) for label in labels)]
+        found.append(Interval(begin, last, frozenset(row["collectors"]), "incident", int(row["id"])))
+    return found
 
 
 def mark(
@@ -228,8 +251,7 @@ def mark(
     marked = []
     for frame in frames:
         anomalous = _touched(frame, [label for label in labels if label.label in ANOMALOUS], margin_s)
-        normal = _touched(frame, [label for label in labels if label.label in NORMAL], 0.0)
-        incident = _touched(frame, incidents, margin_s) & ~normal
+        incident = _touched(frame, incidents, margin_s)
         left = np.ones(len(frame), bool)
         for reason, rows in (
             ("labelled anomaly", anomalous),
@@ -255,10 +277,10 @@ def _touched(frame: WindowFrame, intervals: Iterable[Interval], margin_s: float)
     return rows
 
 
-def _is_about(label: Interval, incident: Interval) -> bool:
-    """Whether a label covers an incident from beginning to end, at its collectors: then it says what that was."""
-    places = not label.collectors or (bool(incident.collectors) and incident.collectors <= label.collectors)
-    return label.label in NORMAL and label.start <= incident.start and incident.end <= label.end and places
+def _enough_at(end: int, missing: int, groups: int, held_out_share: float) -> int:
+    """When as many more windows will be there, if every group goes on; at least an hour from now."""
+    minutes = missing / ((1.0 - held_out_share) * max(groups, 1))
+    return end + max(3_600, int(minutes) * MINUTE_S)
 
 
 def _cut(frames: Sequence[WindowFrame], held_out_share: float) -> int:

@@ -154,6 +154,57 @@ def test_an_open_incident_lasts_until_now(windows):
     assert excluded(marked) == list(range(300, 400))
 
 
+def test_what_was_called_the_new_normal_teaches_while_it_goes_on_and_also_after_the_label(windows):
+    frame = windows.calm(400)
+    at = [int(start) for start in frame.window_start]
+    rows = [incident(1, at[100], at[310], state="open"), incident(3, at[90], at[99]) | {"merged_into": 1}]
+    labels = labelled([outcome(at[100], at[150], "new_normal", incident_id=1)], rows)
+
+    intervals = closed_in(rows, labels, at[-1] + 60)
+
+    assert excluded(mark([frame], intervals, labels, MARGIN_S)[0]) == []
+
+
+def test_another_incident_within_the_new_normal_is_left_out_all_the_same(windows):
+    frame = windows.calm(400)
+    at = [int(start) for start in frame.window_start]
+    rows = [incident(1, at[100], at[310], state="open"), incident(2, at[200], at[220])]
+    labels = labelled([outcome(at[100], at[150], "new_normal", incident_id=1)], rows)
+
+    marked, left_out = mark([frame], closed_in(rows, labels, at[-1] + 60), labels, 0.0)
+
+    assert excluded(marked) == list(range(200, 220))
+    assert left_out == {"incident": 20}
+
+
+def test_what_follows_a_change_teaches_and_what_was_before_it_does_not(store, windows):
+    frame = windows.calm(4 * 1_440)
+    store.write_windows(windows.rows_of(frame), None)
+    change = int(frame.window_start[2 * 1_440])
+
+    span = read_span(store, **LIMITS, change_point=change)
+
+    assert (span.start, span.change_point, span.windows) == (change, change, 2 * 1_440)
+    assert span.as_fields()["change_point"] == change
+    assert span.notes == ("from the change of level at 2026-09-03 00:00Z on",)
+
+
+def test_too_little_after_a_change_is_said_with_when_it_is_enough(store, windows):
+    frame = windows.calm(3 * 1_440)
+    store.write_windows(windows.rows_of(frame), None)
+    change = int(frame.window_start[2 * 1_440])
+    with pytest.raises(NotEnoughDataError, match=r"24 of 30 hours .* enough at 2026-09-04 06:00Z") as caught:
+        read_span(store, **LIMITS, change_point=change)
+    assert caught.value.not_before == change + 30 * 3_600
+
+
+def test_a_change_before_the_span_shortens_nothing(store, windows):
+    frame = windows.calm(3 * 1_440)
+    store.write_windows(windows.rows_of(frame), None)
+    span = read_span(store, **LIMITS | {"days": 2}, change_point=int(frame.window_start[10]))
+    assert (span.windows, span.change_point) == (2 * 1_440, None)
+
+
 def test_an_incident_elsewhere_leaves_this_collector_alone(windows):
     frame = windows.calm(400)
     at = [int(start) for start in frame.window_start]
