@@ -99,12 +99,16 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Holding(msgspec.Struct, frozen=True):
-    """The incident because of which a drift is held."""
+    """The incident because of which a drift is, or was, held."""
 
+    state: str
+    """``held``; ``asked`` while a question waits; ``attack`` or ``new_normal`` once it was answered."""
     incident_id: int
     since: int | None
+    """Event time."""
     question_id: int | None
     answer: str
+    """``attack``, ``new_normal``, ``silence`` or ""."""
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -173,6 +177,10 @@ class Model(msgspec.Struct, frozen=True):
     waiting_for: str
     smallest_shift: float | None
     """Smallest relative shift of level that the newest check would have seen; 0.12 is 12 %."""
+    change_point: int | None
+    """Event time from which on the new level holds, where drift was found."""
+    collectors: tuple[str, ...]
+    """Where it drifts."""
     report_path: str
     measures: tuple[MeasureRow, ...]
     series: tuple[Series, ...]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bgpdrift.status.facts import Model, Wish
+from bgpdrift.status.facts import Holding, Model, Wish
 from bgpdrift.status.spark import moment, span
 
 WORDS = {
@@ -37,8 +37,8 @@ def of_model(model: Model, now: float, data_until: int | None) -> Iterator[str]:
         yield f"There is no model yet: train one with retrain_{model.model}."
     yield from _verdict(model)
     if model.holding is not None:
-        yield f"Held by incident {model.holding.incident_id}: an attack is not learned."
-    if model.waiting_for:
+        yield _held(model.holding)
+    if model.waiting_for and model.waiting_for != model.reason:
         yield _sentence(f"It waits: {model.waiting_for}")
     if model.wish is not None:
         yield from _wish(model.wish, now)
@@ -56,6 +56,16 @@ def _verdict(model: Model) -> Iterator[str]:
             yield f"A shift of {model.smallest_shift:.0%} would have been seen."
         if model.verdict == "drift" and model.lasting < model.needed:
             yield f"{model.needed - model.lasting} more such checks before anything is done."
+
+
+def _held(holding: Holding) -> str:
+    said = f"incident {holding.incident_id}"
+    if holding.state == "new_normal":
+        who = "As nobody answered" if holding.answer == "silence" else "As a person said"
+        return f"{who}, {said} is the new normal: it is learned."
+    if holding.state == "attack":
+        return f"A person called {said} an attack: it is not learned."
+    return f"Held by {said}: an attack is not learned{'; the question waits' if holding.state == 'asked' else ''}."
 
 
 def _wish(wish: Wish, now: float) -> Iterator[str]:

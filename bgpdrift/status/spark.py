@@ -28,7 +28,7 @@ def spark(
     Examples
     --------
     >>> spark([0.0, 0.1, None, 0.4, 0.8], 5)
-    '▁▂ ▄█'
+    '▁▂ ▅█'
     >>> spark([0.01, 0.02], 2, top=0.2)
     '▁▁'
     >>> spark([0, 1, 0, 0, 0, 0], 3)  # a short peak is not averaged away

@@ -125,6 +125,8 @@ def _model(name: str, records: Records, files: Files, settings: Settings, now: f
         needed=_whole(said.get("needed")) or settings.drift.lasting_checks,
         waiting_for=str(said.get("waiting_for") or ""),
         smallest_shift=_number(_details(last).get("smallest_shift")),
+        change_point=_whole(said.get("change_point", _details(last).get("change_point"))),
+        collectors=_names(said.get("collectors")),
         report_path=str(said.get("report_path") or (last["report_path"] if last else "")),
         measures=tuple(_measure(signal) for signal in records.signals.get(name, ())),
         series=tuple(_series(name, checks, records, settings)),
@@ -219,6 +221,7 @@ def _holding(said: Any) -> Holding | None:
     if not isinstance(said, Mapping) or said.get("incident_id") is None:
         return None
     return Holding(
+        str(said.get("state") or "held"),
         int(said["incident_id"]),
         _whole(said.get("since")),
         _whole(said.get("question_id")),
@@ -249,6 +252,10 @@ def _reports(records: Records) -> tuple[Report, ...]:
 def _details(row: Mapping[str, Any] | None) -> Mapping[str, Any]:
     found = row.get("details") if row else None
     return found if isinstance(found, Mapping) else {}
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def _number(value: Any) -> float | None:

@@ -40,6 +40,8 @@ def a_model(**said):
         "needed": 6,
         "waiting_for": "",
         "smallest_shift": None,
+        "change_point": None,
+        "collectors": (),
         "report_path": "",
         "measures": (),
         "series": (),

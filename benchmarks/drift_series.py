@@ -1,0 +1,273 @@
+"""The drift rule over a real month: every column of a feature log checked hourly, as the drift monitor would, and drawn.
+
+Decides how a series is replayed: hourly checks by `bgpdrift.drift.rule` over the monitor's own windows
+(`bgpdrift.drift.baselines`) and its own persistence (`bgpdrift.drift.lasting`). After a flag the model counts as trained
+anew on what follows the change, as soon as 30 hours of it exist, and goes on as the next version. Whether a flagged column
+has a level shift the reader judges by the picture; ``step`` beside it is plain arithmetic that shares nothing with the rule.
+
+``python -m benchmarks.drift_series SERIES.csv.gz… [--out PICTURE.png] [--columns a,b]`` prints the table of docs/drift.md.
+"""
+
+import argparse
+import csv
+import gzip
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bgpdrift.drift.baselines import Known, pairs
+from bgpdrift.drift.hours import HOUR_S, Hours
+from bgpdrift.drift.lasting import Lasting, counted, due, wished
+from bgpdrift.drift.report import DriftReport
+from bgpdrift.drift.rule import compare, decide
+from bgpdrift.settings_sections import DriftSettings, RetrainSettings
+
+DAY_H = 24
+ENOUGH_H = 30
+"""Hours after a change that hold a whole day to learn from, beside the fifth that only judges."""
+BASELINE_H = 168
+SOURCE = "RIPE NCC, Routing Information Service (RIS)"
+COLOURS = {
+    "drift": "#c0392b",
+    "incident": "#e6a23c",
+    "immaterial": "#7fb3d5",
+    "none": "#b8d8b8",
+    "not_enough_data": "#e5e5e5",
+}
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A wish to retrain."""
+
+    at: int
+    change_point: int | None
+    severity: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Replay:
+    """What came of a series.
+
+    Attributes
+    ----------
+    column : str
+        Its name.
+    starts : list of int
+        Hours, epoch seconds.
+    means : list of float
+        Mean of each hour.
+    verdicts : list of (int, str)
+        Time and verdict of each check.
+    flags : list of Flag
+        Where a model would have been retrained.
+    step : float
+        See `largest_step`.
+    """
+
+    column: str
+    starts: list[int]
+    means: list[float]
+    verdicts: list[tuple[int, str]] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
+    step: float = 0.0
+
+
+def read_columns(path: Path) -> tuple[NDArray[np.int64], dict[str, FloatArray]]:
+    """Read a log with a header: times (epoch seconds) and every column of numbers."""
+    with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    times = np.array([int(datetime.fromisoformat(row[0]).timestamp()) for row in rows], dtype=np.int64)
+    columns = {}
+    for place, name in enumerate(header[1:], 1):
+        try:
+            values = np.array([_number(row[place]) for row in rows])
+        except ValueError:
+            continue  # names and identifiers
+        if np.isfinite(values).any():
+            columns[name] = values
+    return times, columns
+
+
+def _number(text: str) -> float:
+    if "_" in text:
+        raise ValueError(f"{text!r} is an identifier")  # float() would take 20251101_0000 for a number
+    return float(text) if text else np.nan
+
+
+def replay(column: str, times: NDArray[np.int64], values: FloatArray, settings: DriftSettings) -> Replay:
+    """Check a series every hour of its life."""
+    good = np.isfinite(values)
+    hours = Hours.from_rows(times[good], values[good])
+    told = Replay(column, hours.starts.tolist(), (hours.totals / np.maximum(hours.n, 1)).tolist())
+    told.step = largest_step(hours)
+    state, version, flagged = Lasting("1"), 1, set[int]()
+    profile: dict[str, Hours] = {}
+    born, resume = int(hours.starts[0]), 0
+    for at in range(int(hours.starts[0]) + DAY_H * HOUR_S, int(hours.starts[-1]) + 2 * HOUR_S, HOUR_S):
+        if at < resume:
+            continue
+        live = {column: hours.between(born, at)}
+        report = _check(Known(at, live, profile, {} if profile else live, {}, flagged), column, str(version), settings)
+        told.verdicts.append((at, report.verdict))
+        if report.verdict == "drift":
+            flagged.add(at - HOUR_S)
+        rest_s = RetrainSettings().cooldown_h * HOUR_S
+        state = counted(state, report.verdict, report.severity, str(version), at, rest_s)
+        if due(state, report.verdict, settings.lasting_checks):
+            told.flags.append(Flag(at, report.change_point, report.severity, report.reason))
+            state = wished(state, at, report.severity)
+            change = report.change_point or at - DAY_H * HOUR_S
+            resume = max(at, change + ENOUGH_H * HOUR_S)
+            born, version, flagged = resume, version + 1, set()
+            profile = {column: hours.between(max(change, resume - BASELINE_H * HOUR_S), resume)}
+    return told
+
+
+def _check(known: Known, column: str, version: str, settings: DriftSettings) -> DriftReport:
+    found = [
+        compare(
+            pair.current,
+            pair.reference,
+            window=pair.window,
+            reference_kind=pair.kind,
+            current_span=pair.current_span,
+            reference_span=pair.reference_span,
+            settings=settings,
+            alpha=settings.alpha,
+            recent=pair.recent,
+        )
+        for pair in pairs(known, settings)
+    ]
+    return decide(found, model=column, model_version=version, at=known.at, settings=settings)
+
+
+def largest_step(hours: Hours, side_d: int = 3) -> float:
+    """How large the largest step between days is, in units of how much days differ anyway.
+
+    The median of the ``side_d`` days after a midnight less that of those before, through the median absolute day-to-day
+    difference of daily medians (times 1.4826, as a standard deviation). Of steady days it is about 1 to 3.
+    """
+    days = hours.starts // (DAY_H * HOUR_S)
+    means = hours.totals / np.maximum(hours.n, 1)
+    daily = np.array([np.median(means[days == day]) for day in np.unique(days) if (days == day).sum() >= DAY_H // 2])
+    if len(daily) < 2 * side_d:
+        return 0.0
+    usual = 1.4826 * float(np.median(np.abs(np.diff(daily)))) / np.sqrt(2)
+    steps = [
+        abs(float(np.median(daily[day : day + side_d]) - np.median(daily[day - side_d : day])))
+        for day in range(side_d, len(daily) - side_d + 1)
+    ]
+    return max(steps) / usual if usual > 0 else 0.0
+
+
+def table(replays: Sequence[Replay]) -> Iterator[str]:
+    """Give the table of docs/drift.md, most flags first."""
+    yield "| column | flags | at | checks that said drift / incident / immaterial / none | step |"
+    yield "|---|---|---|---|---|"
+    for told in sorted(replays, key=lambda one: (-len(one.flags), one.column)):
+        count = Counter(verdict for _, verdict in told.verdicts)
+        said = " / ".join(str(count[name]) for name in ("drift", "incident", "immaterial", "none"))
+        when = ", ".join(f"{datetime.fromtimestamp(flag.at, UTC):%m-%d %Hh}" for flag in told.flags)
+        yield f"| `{told.column}` | {len(told.flags)} | {when or '–'} | {said} | {told.step:.1f} |"
+
+
+def draw(replays: Sequence[Replay], path: Path, across: int = 6) -> None:
+    """Draw one small picture a column: hourly means, verdicts as a band below, flags as lines."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from matplotlib.patches import Patch
+
+    down = -(-len(replays) // across)
+    figure, axes = plt.subplots(down, across, figsize=(3.2 * across, 1.75 * down), squeeze=False)
+    for axis in axes.flat[len(replays) :]:
+        axis.set_visible(False)
+    for axis, told in zip(axes.flat, sorted(replays, key=lambda one: (-len(one.flags), one.column)), strict=False):
+        start = told.starts[0]
+        days = (np.array(told.starts) - start) / 86_400
+        axis.plot(days, told.means, color="#444444", linewidth=0.5)
+        low, high = np.percentile(told.means, [0.5, 99.5])
+        room = (high - low) or 1.0
+        axis.set_ylim(low - 0.25 * room, high + 0.1 * room)
+        for name, colour in COLOURS.items():
+            at = [(moment - start) / 86_400 - 1 / DAY_H for moment, verdict in told.verdicts if verdict == name]
+            axis.broken_barh(
+                [(x, 1 / DAY_H) for x in at], (0.0, 0.08), transform=axis.get_xaxis_transform(), color=colour
+            )
+        for flag in told.flags:
+            axis.axvline((flag.at - start) / 86_400, color=COLOURS["drift"], linewidth=1.2)
+            if flag.change_point is not None:
+                axis.axvline((flag.change_point - start) / 86_400, color=COLOURS["drift"], linewidth=0.8, linestyle=":")
+        axis.set_title(f"{told.column}: {len(told.flags)}", fontsize=7, pad=2)
+        axis.tick_params(labelsize=5, length=2, pad=1)
+    first = datetime.fromtimestamp(min(told.starts[0] for told in replays), UTC)
+    handles = [Patch(color=colour, label=name.replace("_", " ")) for name, colour in COLOURS.items()]
+    figure.legend(handles=handles, loc="lower right", ncols=len(handles), fontsize=8, frameon=False)
+    figure.text(
+        0.01,
+        0.004,
+        f"Hourly means; days since {first:%Y-%m-%d}. Below: verdict of each check. Red: a model would be retrained; dotted: "
+        f"since when. Number: flags. Data: {SOURCE}.",
+        fontsize=8,
+    )
+    figure.tight_layout(rect=(0, 0.02, 1, 1), h_pad=0.6, w_pad=0.4)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=64)
+    plt.close(figure)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Replay, print the table, draw."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.drift_series", description=__doc__.split("\n")[0])
+    parser.add_argument("files", nargs="+", type=Path, help="logs with a header; the first column is the time")
+    parser.add_argument("--columns", default="", help="only these, joined by commas")
+    parser.add_argument("--out", type=Path, help="where the picture goes (needs matplotlib, the `plot` extra)")
+    parser.add_argument("--processes", type=int, default=1)
+    options = parser.parse_args(argv)
+    began, replays = time.monotonic(), list[Replay]()
+    for path in options.files:
+        times, columns = read_columns(path)
+        wanted = set(options.columns.split(",")) if options.columns else set(columns)
+        chosen = {name: values for name, values in columns.items() if name in wanted}
+        replays += _replayed(times, chosen, options.processes)
+    print("\n".join(table(replays)))
+    flagged = sum(len(told.flags) > 1 for told in replays)
+    checks = sum(len(told.verdicts) for told in replays)
+    took = time.monotonic() - began
+    print(f"\n{len(replays)} columns, {checks} checks in {took:.0f} s; {flagged} columns with more than one flag")
+    if options.out:
+        draw(replays, options.out)
+        print(f"{options.out}: {options.out.stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+def _replayed(times: NDArray[np.int64], columns: Mapping[str, FloatArray], processes: int) -> Iterator[Replay]:
+    one = partial(_of_column, times, DriftSettings())
+    if processes > 1:
+        with ProcessPoolExecutor(processes) as pool:
+            yield from pool.map(one, columns.items())
+        return
+    for item in columns.items():
+        print(f"{item[0]} …", file=sys.stderr)
+        yield one(item)
+
+
+def _of_column(times: NDArray[np.int64], settings: DriftSettings, item: tuple[str, FloatArray]) -> Replay:
+    return replay(item[0], times, item[1], settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
