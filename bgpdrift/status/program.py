@@ -6,15 +6,17 @@ cannot be relied on (no store, no monitor, no data) · 2 bad usage or settings.
 
 import argparse
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
 from bgpdrift.clock import Clock, SystemClock
-from bgpdrift.errors import BgpdriftError
+from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.models.places import MODELS
 from bgpdrift.settings import Settings, load
 from bgpdrift.status.facts import EXIT_OK, EXIT_USAGE, Status
@@ -60,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object; its fields: docs/drift.md")
     parser.add_argument("--model", choices=MODELS, default="", help="only this model, with all its measures")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="also draw it into a file, 80 columns wide")
     parser.add_argument("--watch", action="store_true", help="again and again, until Ctrl-C")
     parser.add_argument("--interval", type=_seconds, default=5.0, metavar="S", help="seconds between two; default 5")
     return parser
@@ -87,6 +90,8 @@ def _loop(options: argparse.Namespace, settings: Settings, clock: Clock, sleep: 
 
 
 def _show(status: Status, options: argparse.Namespace) -> None:
+    if options.svg is not None:
+        save_picture(status, options.svg, options.model)
     if options.json:
         sys.stdout.write(status.as_json().decode() + "\n")
         sys.stdout.flush()
@@ -101,6 +106,29 @@ def _show(status: Status, options: argparse.Namespace) -> None:
     draw(status, console, options.model)
     if options.watch and not console.is_terminal:
         console.print()
+
+
+def save_picture(status: Status, path: Path, model: str = "", width: int = 80) -> None:
+    """Draw the status as an SVG file that needs nothing from the network.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    """
+    import io
+
+    from rich.console import Console
+
+    from bgpdrift.status.table import draw
+
+    console = Console(record=True, width=width, highlight=False, force_terminal=True, file=io.StringIO())
+    draw(status, console, model)
+    picture = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title="check_drift_status"), flags=re.DOTALL)
+    try:
+        path.write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _translating(stream: IO[str]) -> IO[str]:

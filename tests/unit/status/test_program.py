@@ -1,6 +1,7 @@
 """The command: arguments, exit codes, watching, and that it answers at once."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -67,6 +68,21 @@ def test_watching_looks_again_after_each_interval_until_it_is_interrupted(here, 
     lines = capsys.readouterr().out.splitlines()
     assert slept == [7.0, 7.0, 7.0]
     assert [json.loads(line)["at"] for line in lines] == [constants.NOW, constants.NOW + 7, constants.NOW + 14]
+
+
+def test_a_picture_is_drawn_that_needs_nothing_from_the_network(here, night, capsys, constants, tmp_path):
+    assert run(["--json", "--svg", str(tmp_path / "s.svg")], FakeClock(constants.NOW)) != 2
+    picture = (tmp_path / "s.svg").read_text()
+    assert "critical" in picture
+    assert "font-face" not in picture
+    assert re.findall(r"https?://[^\s\"<]+", picture.replace("https://www.textualize.io", "")) == [
+        "http://www.w3.org/2000/svg"
+    ]
+
+
+def test_a_picture_that_cannot_be_written_exits_2(here, capsys, constants, tmp_path):
+    assert run(["--svg", str(tmp_path / "no" / "s.svg")], FakeClock(constants.NOW)) == 2
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_a_reader_that_has_enough_ends_it_quietly(here, tmp_path):
