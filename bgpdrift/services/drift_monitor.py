@@ -15,8 +15,10 @@ from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.detectors.rules import RULES
 from bgpdrift.services import folding, runtime
+from bgpdrift.services.drift_checks import DriftChecks
 from bgpdrift.services.folding import HOUR_S, Folded
 from bgpdrift.services.labelled_days import LabelledDays
+from bgpdrift.services.model_loop import ModelLoop
 from bgpdrift.settings import Settings
 from bgpdrift.store import Cursor, Store, open_store
 from bgpdrift.store.retention import Sweeper
@@ -146,7 +148,8 @@ def build(settings: Settings, clock: Clock) -> DriftMonitor:
     store = open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s)
     days = {str(table): kept for table, kept in settings.store.retention_days.items()}
     labelled = LabelledDays(store, clock, settings.drift.min_labels)
-    return DriftMonitor(store, settings.drift.enabled, Sweeper(store, days, clock), labelled)
+    checks, loop = DriftChecks(settings, store, clock), ModelLoop(settings, store, clock)
+    return DriftMonitor(store, settings.drift.enabled, Sweeper(store, days, clock), labelled, checks, loop)
 
 
 if __name__ == "__main__":

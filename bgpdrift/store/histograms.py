@@ -118,6 +118,14 @@ class HistogramQueries(Database):
         with self.reading() as connection:
             return [(str(a), int(b), int(c), int(d)) for a, b, c, d in connection.execute(query)]
 
+    def hours_with(self, series: str, start: int, end: int) -> list[int]:
+        """Hours of a series that start in ``[start, end)``, of any version and collector, rising, each once."""
+        table = hourly_histograms
+        query = select(table.c.hour_start).where(table.c.series == series)
+        query = query.where(table.c.hour_start >= start, table.c.hour_start < end).distinct()
+        with self.reading() as connection:
+            return sorted(int(row[0]) for row in connection.execute(query))
+
     def series_names(self, prefix: str, start: int, end: int) -> list[str]:
         """Names of the series that begin with ``prefix`` and have an hour in ``[start, end)``, sorted."""
         table = hourly_histograms

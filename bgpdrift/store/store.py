@@ -8,6 +8,7 @@ from sqlalchemy import inspect, text
 
 from bgpdrift.clock import Clock
 from bgpdrift.errors import StoreError
+from bgpdrift.store.drift import DriftQueries
 from bgpdrift.store.engine import make_engine, parse_url, shown, sqlite_path
 from bgpdrift.store.errors_map import translated
 from bgpdrift.store.histograms import HistogramQueries
@@ -30,6 +31,7 @@ class Store(
     IncidentQueries,
     HistogramQueries,
     ModelQueries,
+    DriftQueries,
     OutcomeQueries,
     TriggerQueries,
     UpkeepQueries,

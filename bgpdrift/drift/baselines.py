@@ -1,0 +1,258 @@
+"""Which hours a check compares with which: rolling and pinned, without incidents, flagged hours and other versions. Pure.
+
+Decides the windows of drift.md: the newest hours against the newest clean week of the same version before them (a young
+version borrows the hours of its artifact), and the last 1, 3 and 7 days against what was usual when the version came into
+force. What they say `bgpdrift.drift.rule` decides.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from bgpdrift.drift.hours import HOUR_S, Hours, IntArray, merged
+from bgpdrift.drift.report import LeftOut
+from bgpdrift.settings_sections import DriftSettings
+
+DAY_S = 24 * HOUR_S
+Series = Mapping[str, Hours]
+"""Hours by collector."""
+Out = Mapping[str, Mapping[int, str]]
+"""Reason by hour by collector; collector "" is all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Hours of the current window; hours ago at which the rolling baseline must have ended; most hours it holds."""
+
+    current_h: int
+    gap_h: int
+    baseline_h: int
+
+
+PRESETS: Mapping[str, Preset] = {
+    "24h/7d": Preset(24, 0, 168),
+    "7d/7d": Preset(168, 0, 168),
+    "7d/30d": Preset(168, 720 - 168, 720),
+}
+PINNED_H = 168
+"""Clean hours a version without hours in its artifact is pinned to: the first it lived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one detector's scores at a check.
+
+    Attributes
+    ----------
+    at : int
+        Event time, epoch seconds: end of the newest hour.
+    live : mapping of str to Hours
+        Scores of the version in force.
+    profile : mapping of str to Hours
+        Hours of its artifact; {} where it has none.
+    first : mapping of str to Hours
+        Live hours from when the version came into force on, where they are the pinned reference.
+    out : mapping
+        Hours that take no part.
+    flagged : collection of int
+        Hours that were called drift: never part of a rolling baseline.
+    others : sequence of (version, start, end)
+        Other versions of the detector that scored lately.
+    """
+
+    at: int
+    live: Series
+    profile: Series = field(default_factory=dict)
+    first: Series = field(default_factory=dict)
+    out: Out = field(default_factory=dict)
+    flagged: Collection[int] = frozenset()
+    others: Sequence[tuple[str, int, int]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What `bgpdrift.drift.rule.compare` is handed."""
+
+    window: str
+    kind: Literal["rolling", "pinned"]
+    current: Series
+    reference: Series
+    current_span: tuple[int, int]
+    reference_span: tuple[int, int]
+    recent: Series
+    left_out: tuple[LeftOut, ...]
+
+
+def rolling(known: Known, preset: str, current_h: int | None = None) -> Pair:
+    """Pair the newest hours with the newest clean ones before them.
+
+    Parameters
+    ----------
+    preset : str
+        Name of a `Preset`, and of the window in the report.
+    current_h : int, optional
+        Another length of the current window.
+    """
+    shape = PRESETS[preset]
+    hours = current_h or shape.current_h
+    start = known.at - hours * HOUR_S
+    flagged = {"": dict.fromkeys(known.flagged, "flagged as drift")}
+    live = {name: part.between(0, start - shape.gap_h * HOUR_S) for name, part in known.live.items()}
+    clean = without(without(live, known.out), flagged)
+    profile = {name: part.between(0, start) for name, part in known.profile.items()}
+    reference = newest(both(profile, clean), shape.baseline_h)
+    span = span_of(reference, start)
+    said = (
+        *described(known.live, known.out, "current", start, known.at),
+        *described(known.live, known.out, "reference", span[0], start),
+        *described(known.live, flagged, "reference", span[0], start),
+        *other_versions(known, start),
+    )
+    name = preset if current_h is None else f"{hours}h/7d"
+    return _pair(known, name, "rolling", reference, start, span, said)
+
+
+def pinned(known: Known, hours: int, least_h: int) -> Pair | None:
+    """Pair the newest hours with what was usual when the version came into force.
+
+    Returns
+    -------
+    Pair or None
+        None while there is no such reference outside the window, or the window is not half full: the shorter one says it all.
+    """
+    start = known.at - hours * HOUR_S
+    reference = known.profile
+    if not reference:
+        reference = oldest(without(known.first, known.out), PINNED_H)
+        span = span_of(reference, start)
+        if len(starts_of(reference)) < PINNED_H or span[1] > start:
+            return None
+    span = span_of(reference, start)
+    pair = _pair(
+        known,
+        f"{hours}h/pinned",
+        "pinned",
+        reference,
+        start,
+        span,
+        (*described(known.live, known.out, "current", start, known.at), *other_versions(known, start)),
+    )
+    return pair if len(starts_of(pair.current)) >= max(least_h, hours // 2) else None
+
+
+def pairs(known: Known, settings: DriftSettings, current_h: int | None = None) -> list[Pair]:
+    """All comparisons of one check, the rolling one first."""
+    found = [rolling(known, settings.preset, current_h)]
+    for hours in dict.fromkeys(settings.pinned_windows_h):
+        pair = pinned(known, hours, settings.min_current_h)
+        if pair is not None:
+            found.append(pair)
+    return found
+
+
+def without(series: Series, out: Out) -> dict[str, Hours]:
+    """Leave hours out, each at its collector.
+
+    Examples
+    --------
+    >>> hours = Hours.from_rows([0, 3600, 7200], [1.0, 2.0, 3.0])
+    >>> left = without({"a": hours, "b": hours}, {"": {0: "x"}, "b": {7200: "y"}})
+    >>> left["a"].starts.tolist(), left["b"].starts.tolist()
+    ([3600, 7200], [3600])
+    """
+    everywhere = out.get("", {})
+    return {name: part.without([*everywhere, *out.get(name, {})]) for name, part in series.items()}
+
+
+def both(older: Series, newer: Series) -> dict[str, Hours]:
+    """Put two series together; an hour both have is the newer one's."""
+    found = {}
+    for name in sorted({*older, *newer}):
+        parts = [part[name] for part in (newer, older) if name in part and len(part[name])]
+        if len(parts) == 2:
+            parts[1] = parts[1].without(parts[0].starts.tolist())
+        found[name] = merged(parts) if parts else Hours.empty()
+    return found
+
+
+def newest(series: Series, hours: int) -> dict[str, Hours]:
+    """Keep the newest distinct hours, over all collectors."""
+    starts = starts_of(series)
+    return _from(series, int(starts[-hours]) if len(starts) > hours else None, None)
+
+
+def oldest(series: Series, hours: int) -> dict[str, Hours]:
+    """Keep the oldest distinct hours, over all collectors."""
+    starts = starts_of(series)
+    return _from(series, None, int(starts[hours]) if len(starts) > hours else None)
+
+
+def starts_of(series: Series) -> IntArray:
+    """Distinct hours that hold anything, rising."""
+    filled = [part.starts[part.n > 0] for part in series.values()]
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *filled]))
+
+
+def span_of(series: Series, otherwise: int) -> tuple[int, int]:
+    """First hour and end of the last one; an empty span where there is none."""
+    starts = starts_of(series)
+    return (int(starts[0]), int(starts[-1]) + HOUR_S) if len(starts) else (otherwise, otherwise)
+
+
+def described(series: Series, out: Out, window: str, start: int, end: int) -> list[LeftOut]:
+    """Say which hours of ``[start, end)`` that were there are left out, and why, as few spans as can be.
+
+    Examples
+    --------
+    >>> hours = Hours.from_rows([0, 3600, 7200, 10800], [1.0] * 4)
+    >>> out = {"": dict.fromkeys([0, 3600], "incident 3"), "a": {10800: "incident 4"}}
+    >>> [(found.start, found.hours, found.reason) for found in described({"a": hours}, out, "current", 0, 14400)]
+    [(0, 2, 'incident 3'), (10800, 1, 'incident 4')]
+    """
+    there = set(starts_of(series).tolist())
+    reasons: dict[int, str] = {}
+    for hours in out.values():
+        for hour, reason in hours.items():
+            if start <= hour < end and hour in there:
+                reasons.setdefault(hour, reason)
+    found: list[LeftOut] = []
+    for hour in sorted(reasons):
+        last = found[-1] if found else None
+        if last is not None and last.reason == reasons[hour] and last.start + last.hours * HOUR_S == hour:
+            found[-1] = LeftOut(last.start, last.hours + 1, window, last.reason)
+        else:
+            found.append(LeftOut(hour, 1, window, reasons[hour]))
+    return found
+
+
+def other_versions(known: Known, start: int) -> list[LeftOut]:
+    """Say which hours of the current window another version scored."""
+    found = []
+    for version, first, end in known.others:
+        begin, stop = max(first, start), min(end, known.at)
+        if stop > begin:
+            found.append(LeftOut(begin, (stop - begin) // HOUR_S, "current", f"scored by version {version}"))
+    return found
+
+
+def _pair(
+    known: Known,
+    window: str,
+    kind: Literal["rolling", "pinned"],
+    reference: Series,
+    start: int,
+    span: tuple[int, int],
+    said: Iterable[LeftOut],
+) -> Pair:
+    current = without({name: part.between(start, known.at) for name, part in known.live.items()}, known.out)
+    recent = without({name: part.between(span[1], start) for name, part in known.live.items()}, known.out)
+    return Pair(window, kind, current, reference, (start, known.at), span, recent, tuple(said))
+
+
+def _from(series: Series, start: int | None, end: int | None) -> dict[str, Hours]:
+    return {
+        name: part.between(0 if start is None else start, 2**62 if end is None else end)
+        for name, part in series.items()
+    }

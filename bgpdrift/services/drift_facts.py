@@ -1,0 +1,151 @@
+"""What one check needs to know, read from store and artifacts: scores, baselines, incidents, labels, features.
+
+Decides what is read and how far back; and remembers what does not change between two checks. What follows from it the pure
+parts in `bgpdrift.drift` decide.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bgpdrift.drift import baselines, episode
+from bgpdrift.drift.baselines import Known
+from bgpdrift.drift.episode import Episode, Span
+from bgpdrift.drift.hours import HOUR_S, Hours
+from bgpdrift.drift.stored_hours import hours_by_collector
+from bgpdrift.models.reference import reference_of
+from bgpdrift.settings import Settings
+from bgpdrift.store import Store
+
+DAY_S = 24 * HOUR_S
+LOOK_BACK_S = 35 * DAY_S
+FAR_BACK_S = 75 * DAY_S
+FIRST_S = 21 * DAY_S
+"""Time after a version came into force in which a clean week of it is looked for."""
+LATEST_S = DAY_S
+"""A detector that gave no score for a day has no version in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything about one detector at one event time.
+
+    Attributes
+    ----------
+    model, version : str
+        Detector and version in force.
+    at : int
+        Event time, epoch seconds.
+    known : Known
+        Scores and what of them takes part.
+    spans : sequence of Span
+        Incidents and labelled ranges, as known at ``at``.
+    held : Episode or None
+        Incidents that hold a drift back.
+    unreadable : int
+        Stored hours that could not be read.
+    """
+
+    model: str
+    version: str
+    at: int
+    known: Known
+    spans: Sequence[Span]
+    held: Episode | None
+    unreadable: int = 0
+
+
+class DriftFacts:
+    """Reads `Facts`; one object a monitor."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings, self._store, self._folder = settings, store, settings.artifacts_path
+        self._look_back = FAR_BACK_S if settings.drift.preset == "7d/30d" else LOOK_BACK_S
+        self._profiles: dict[tuple[str, str], Mapping[str, Hours]] = {}
+        self._firsts: dict[tuple[str, str], Mapping[str, Hours]] = {}
+        self._features: tuple[tuple[int, int], dict[str, Mapping[str, Hours]]] = ((0, 0), {})
+
+    def version_at(self, model: str, at: int) -> str:
+        """Version in force in the newest hour before ``at``; "" if the detector gave no score for a day."""
+        versions = self._store.series_versions(f"score:{model}", at - LATEST_S, at)
+        newest = max((last for _, _, last, _ in versions), default=0)
+        # Where two share the newest hour, the one whose row is younger came later.
+        return next((version for version, _, last, _ in reversed(versions) if last == newest), "")
+
+    def read(self, model: str, at: int) -> Facts | None:
+        """Read all about a detector; None if it gave no score for a day."""
+        version = self.version_at(model, at)
+        if not version:
+            return None
+        series, begin = f"score:{model}", at - self._look_back
+        live, unreadable = hours_by_collector(self._store.hours_between(series, version, begin, at))
+        spans = self.spans(begin, at)
+        held = episode.episode_of(spans, at, 3600 * self._settings.drift.max_hold_h)
+        flagged = {
+            hour
+            for start, end in self._store.flagged_spans(model, version, begin, at)
+            for hour in range(start // HOUR_S * HOUR_S, end, HOUR_S)
+        }
+        others = [
+            (name, first, last + HOUR_S)
+            for name, first, last, _ in self._store.series_versions(series, at - 31 * DAY_S, at)
+            if name != version
+        ]
+        out = episode.left_out(spans, held)
+        profile = self._profile(model, version)
+        first = {} if profile else self._first(model, version, at, out)
+        known = Known(at, live, profile, first, out, frozenset(flagged), others)
+        return Facts(model, version, at, known, spans, held, unreadable)
+
+    def spans(self, begin: int, at: int) -> list[Span]:
+        """Incidents and labelled ranges that touch the time looked at."""
+        incidents = self._store.incidents_between(begin, at)
+        return episode.spans_of(incidents, self._store.outcomes_between(begin, at), at)
+
+    def series(self, name: str, version: str, begin: int, at: int) -> Mapping[str, Hours]:
+        """Hours of any series, by collector."""
+        return hours_by_collector(self._store.hours_between(name, version, begin, at))[0]
+
+    def features(self, names: Sequence[str], begin: int, at: int) -> Mapping[str, Mapping[str, Hours]]:
+        """Hours of features, read once for all detectors of one event time."""
+        if self._features[0] != (begin, at):
+            self._features = ((begin, at), {name: self.series(f"feature:{name}", "", begin, at) for name in names})
+        return self._features[1]
+
+    def forget(self) -> None:
+        """Let go of what only one round of checks needs."""
+        self._features = ((0, 0), {})
+
+    def _profile(self, model: str, version: str) -> Mapping[str, Hours]:
+        key = (model, version)
+        if key not in self._profiles:
+            self._profiles = {k: v for k, v in self._profiles.items() if k[0] != model}
+            self._profiles[key] = reference_of(Path(self._folder), model, version)
+        return self._profiles[key]
+
+    def _first(self, model: str, version: str, at: int, out: baselines.Out) -> Mapping[str, Hours]:
+        """Hours from a version's first on, as many as hold a clean week; kept once they do."""
+        key = (model, version)
+        if key in self._firsts:
+            return self._firsts[key]
+        series = f"score:{model}"
+        begins = [first for name, first, _, _ in self._store.series_versions(series, 0, at) if name == version]
+        if not begins:
+            return {}
+        end = min(begins[0] + FIRST_S, at)
+        found, _ = hours_by_collector(self._store.hours_between(series, version, begins[0], end))
+        if len(baselines.starts_of(baselines.without(found, out))) >= baselines.PINNED_H:
+            self._firsts = {k: v for k, v in self._firsts.items() if k[0] != model}
+            self._firsts[key] = found
+        return found
+
+
+def incident_row(store: Store, number: int) -> Mapping[str, Any] | None:
+    """Read an incident, or the one it was merged into."""
+    row = store.incident(number)
+    for _ in range(10):
+        if row is None or row["merged_into"] is None:
+            return row
+        row = store.incident(int(row["merged_into"]))
+    return row
