@@ -115,7 +115,7 @@ def volume(n_current: float, hours_current: float, n_reference: float, hours_ref
     now, usual = n_current / hours_current, n_reference / hours_reference
     ratio = now / usual
     beyond = max(ratio, 1 / ratio if ratio else math.inf) >= VOLUME_FACTOR
-    note = f"{now:.3g} an hour where {usual:.3g} are usual"
+    note = f"{now:,.0f} an hour where {usual:,.0f} are usual"
     return Measure(
         "volume", ratio, VOLUME_FACTOR, 1.0, effect=ratio - 1, severity="low" if beyond else "none", unit="×", note=note
     )

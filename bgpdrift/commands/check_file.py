@@ -1,0 +1,107 @@
+"""`bgpdrift check-file`: drift of anybody's scores or features, from CSV files; needs no store, no model and no service."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from bgpdrift.drift.report import DriftReport
+    from bgpdrift.drift.score_log import ScoreLog
+
+EXIT_DRIFT, EXIT_NOT_ENOUGH = 10, 4
+
+
+@click.command("check-file", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("scores", required=False, type=click.Path(path_type=Path))
+@click.option("--baseline", type=click.Path(path_type=Path), help="File to compare with, instead of SCORES.")
+@click.option("--recent", type=click.Path(path_type=Path), help="File that is compared with the baseline.")
+@click.option("--time", "time_column", default="", metavar="COLUMN", help="Column of times; else by its name.")
+@click.option("--score", "score_column", default="", metavar="COLUMN", help="Column of scores; else by its name.")
+@click.option("--preset", type=click.Choice(["24h/7d", "7d/7d", "7d/30d"]), help="Windows within SCORES.")
+@click.option(
+    "--policy",
+    type=click.Choice(["rule", "psi", "ks", "kl_psi_accuracy", "score_shift", "pvalue"]),
+    help="What decides; all but rule are classic thresholds.",
+)
+@click.option("--skip-missing", is_flag=True, help="Leave out and count rows without a finite score.")
+@click.option("--json", "as_json", is_flag=True, help="The drift report as JSON.")
+@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page with plots.")
+def command(
+    scores: Path | None,
+    baseline: Path | None,
+    recent: Path | None,
+    time_column: str,
+    score_column: str,
+    preset: str | None,
+    policy: str | None,
+    skip_missing: bool,
+    as_json: bool,
+    page: Path | None,
+) -> None:
+    """Check a log of SCORES for drift: its newest day against the seven before, or --recent against --baseline.
+
+    A CSV file with a header, also compressed; - is standard input. Columns are found by name: a time (epoch seconds or
+    milliseconds, or ISO 8601, UTC), a score or any feature, optionally is_anomaly (alarms) and label (what was true).
+
+    Exit codes: 0 no drift, 10 drift, 4 not enough data, 2 bad input.
+    """
+    import msgspec
+
+    from bgpdrift.drift.log_check import check_log, check_logs, needed_s
+    from bgpdrift.drift.report_json import encode
+    from bgpdrift.drift.score_log import read_score_log
+    from bgpdrift.errors import InputError
+    from bgpdrift.settings import load
+
+    settings = load().drift
+    chosen = {"preset": preset or settings.preset, "policy": policy or settings.policy}
+    settings = msgspec.structs.replace(settings, **chosen)
+
+    def read(path: Path, keep_s: int | None = None) -> "ScoreLog":
+        return read_score_log(path, time=time_column, score=score_column, skip_missing=skip_missing, keep_s=keep_s)
+
+    if scores is not None and baseline is None and recent is None:
+        logs = [read(scores, needed_s(settings.preset))]
+        report = check_log(logs[0], settings)
+    elif scores is None and baseline is not None and recent is not None:
+        if preset:
+            raise InputError("--preset chooses windows within one file; --baseline and --recent are windows themselves")
+        logs = [read(baseline), read(recent)]
+        report = check_logs(logs[0], logs[1], settings)
+    else:
+        raise InputError("one file of SCORES expected, or both --baseline and --recent")
+    if page is not None:
+        _write_page(page, report, logs)
+    if as_json:
+        sys.stdout.buffer.write(encode(report))
+    else:
+        _show(report, logs)
+    sys.exit({"drift": EXIT_DRIFT, "not_enough_data": EXIT_NOT_ENOUGH}.get(report.verdict, 0))
+
+
+def _show(report: "DriftReport", logs: "list[ScoreLog]") -> None:
+    from bgpdrift.commands.drift_text import show
+
+    show(report, " and ".join(log.name for log in logs))
+    for log in logs:
+        labels = f", labels from {log.columns.names[log.columns.label]!r}" if log.columns.label is not None else ""
+        skipped = f", {log.skipped:,} left out without a finite score" if log.skipped else ""
+        click.echo(
+            f"\n{log.name}: {log.rows:,} rows read, times from {log.columns.names[log.columns.time]!r}, scores from "
+            f"{log.columns.names[log.columns.score]!r}{labels}{skipped}"
+        )
+
+
+def _write_page(page: Path, report: "DriftReport", logs: "list[ScoreLog]") -> None:
+    from bgpdrift import __version__
+    from bgpdrift.drift.report_page import render
+    from bgpdrift.errors import InputError
+
+    title = f"Drift of {' and '.join(Path(log.name).name for log in logs)}"
+    text = render(report, [log.hours for log in logs], title=title, written=f"Made by bgpdrift {__version__}")
+    try:
+        page.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{page}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,261 @@
+"""Plots as SVG text: two distributions, a level over time, a measure over time. No library, no script, no colour needed.
+
+Decides how a plot looks: the reference is a hatched area, the current window a solid line, a threshold a dashed one, so that
+all of it reads in black and white and on paper. Colours and fonts come from the page's style sheet. What is plotted others
+decide. Every plot carries a title and a description for those who do not see it.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+
+WIDTH, HEIGHT = 860, 250
+SMALL_WIDTH, SMALL_HEIGHT = 280, 110
+MOST_POINTS = 240
+"""Of a line; more are thinned to the largest of each stretch."""
+_DAY_S = 86_400
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Values to pixels, linear or logarithmic."""
+
+    low: float
+    high: float
+    begin: float
+    end: float
+    logarithmic: bool = False
+
+    def __call__(self, value: float) -> float:
+        """Give a value's place in pixels; values beyond an end are drawn at the end."""
+        low, high, at = (self._scaled(one) for one in (self.low, self.high, min(max(value, self.low), self.high)))
+        share = (at - low) / (high - low) if high > low else 0.5
+        return round(self.begin + share * (self.end - self.begin), 1)
+
+    def ticks(self, most: int = 5) -> list[float]:
+        """Round values along the axis.
+
+        Examples
+        --------
+        >>> Axis(0.0, 1.0, 0, 100).ticks(), Axis(0.02, 300.0, 0, 100, True).ticks(), Axis(1.1, 1.9, 0, 100, True).ticks(4)
+        ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.1, 1.0, 10.0, 100.0], [1.2, 1.4, 1.6, 1.8])
+        """
+        if self.logarithmic and self.high / self.low >= 8:
+            powers = range(math.floor(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
+            digits = (1, 2, 5) if len(powers) <= 3 else (1,)
+            round_ones = [float(f"{digit}e{power}") for power in powers for digit in digits]
+            round_ones = [one for one in round_ones if self.low <= one <= self.high]
+            return round_ones[:: max(1, math.ceil(len(round_ones) / (most + 3)))]
+        rough = (self.high - self.low) / most
+        if rough <= 0:
+            return [self.low]
+        size = 10.0 ** math.floor(math.log10(rough))
+        step = size * next(factor for factor in (1, 2, 5, 10) if factor * size >= rough * (1 - 1e-9))
+        first = math.ceil(self.low / step - 1e-9)
+        return [round(step * k, 12) for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+    def _scaled(self, value: float) -> float:
+        return math.log(value) if self.logarithmic else value
+
+
+def plain(value: float) -> str:
+    """Write a tick: no more digits than it needs.
+
+    Examples
+    --------
+    >>> plain(0.30000000001), plain(20000.0), plain(1e-05), plain(3.0)
+    ('0.3', '20,000', '1e-05', '3')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def distributions(
+    edges: Sequence[float],
+    current: Sequence[float],
+    reference: Sequence[float],
+    *,
+    logarithmic: bool,
+    title: str,
+    description: str,
+) -> str:
+    """Draw shares by bin: the reference as a hatched area, the current window as a line."""
+    left, top, right, bottom = 52.0, 28.0, WIDTH - 12.0, HEIGHT - 40.0
+    x = Axis(edges[0], edges[-1], left, right, logarithmic)
+    y = Axis(0.0, 1.08 * max([*current, *reference, 1e-9]), bottom, top)
+
+    def outline(shares: Sequence[float]) -> list[Point]:
+        return [(x(edges[k + side]), y(share)) for k, share in enumerate(shares) for side in (0, 1)]
+
+    area = [(left, bottom), *outline(reference), (right, bottom)]
+    body = [
+        *_y_axis(y, left, right, lambda value: f"{100 * value:.3g} %"),
+        *_x_axis(x, bottom, plain, "score"),
+        f'<path class="reference" d="{_path(area)}Z"/>',
+        f'<path class="current" d="{_path(outline(current))}"/>',
+        *_key(left, 6.0, (("reference", "reference"), ("current", "current window"))),
+    ]
+    return _svg(WIDTH, HEIGHT, title, description, body)
+
+
+def level(
+    times: Sequence[int],
+    low: Sequence[float],
+    middle: Sequence[float],
+    high: Sequence[float],
+    *,
+    current: tuple[int, int],
+    left_out: Sequence[tuple[int, int]] = (),
+    change_point: int | None = None,
+    logarithmic: bool,
+    title: str,
+    description: str,
+) -> str:
+    """Draw hourly medians with the band that holds eight in ten values; the current window is framed."""
+    left, top, right, bottom = 52.0, 28.0, WIDTH - 12.0, HEIGHT - 40.0
+    begin, end = min(times[0], current[0]), max(times[-1] + 3_600, current[1])
+    x = Axis(float(begin), float(end), left, right)
+    y = Axis(min(low), max(high) if max(high) > min(low) else min(low) + 1, bottom, top, logarithmic)
+    body = [*_y_axis(y, left, right, plain), *_days(x, bottom)]
+    body += [
+        f'<rect class="out" x="{x(start)}" y="{top}" width="{max(1.0, x(stop) - x(start)):.1f}" height="{bottom - top}"/>'
+        for start, stop in left_out
+    ]
+    width = f"{x(current[1]) - x(current[0]):.1f}"
+    body.append(f'<rect class="window" x="{x(current[0])}" y="{top}" width="{width}" height="{bottom - top}"/>')
+    for run in _runs(times):
+        centre = [times[k] + 1_800 for k in run]
+        band = [(x(at), y(high[k])) for at, k in zip(centre, run, strict=True)]
+        band += [(x(at), y(low[k])) for at, k in reversed(list(zip(centre, run, strict=True)))]
+        body.append(f'<path class="band" d="{_path(band)}Z"/>')
+        body.append(
+            f'<path class="current" d="{_path([(x(at), y(middle[k])) for at, k in zip(centre, run, strict=True)])}"/>'
+        )
+    keys = [("current", "median of each hour"), ("band", "8 in 10 values"), ("window", "current window")]
+    if left_out:
+        keys.append(("out", "left out"))
+    if change_point is not None and begin <= change_point <= end:
+        body.append(f'<path class="threshold" d="M{x(change_point)} {top}V{bottom}"/>')
+        keys.append(("threshold", "new level begins"))
+    body += _key(left, 6.0, keys)
+    return _svg(WIDTH, HEIGHT, title, description, body)
+
+
+def measure(
+    times: Sequence[int],
+    values: Sequence[float],
+    *,
+    threshold: float | None,
+    usual: float | None,
+    title: str,
+    description: str,
+) -> str:
+    """Draw one measure over time, small; a dashed line is its threshold, a dotted one what is usual."""
+    left, top, right, bottom = 40.0, 22.0, SMALL_WIDTH - 8.0, SMALL_HEIGHT - 20.0
+    lines = [line for line in (threshold, usual) if line is not None]
+    low, high = min([*values, *lines]), max([*values, *lines])
+    pad = 0.08 * (high - low) or abs(high) * 0.1 or 1.0
+    begin, end = times[0], max(times[-1], times[0] + 3_600)
+    x = Axis(float(begin), float(end), left, right)
+    y = Axis(0.0 if 0 <= low < 0.5 * high else low - pad, high + pad, bottom, top)
+    body = [
+        f'<text class="name" x="{left - 34:g}" y="12">{escape(title)}</text>',
+        *_y_axis(y, left, right, plain, 2),
+        f'<text class="tick" x="{left}" y="{SMALL_HEIGHT - 6}">{_day(begin)}</text>',
+        f'<text class="tick end" x="{right}" y="{SMALL_HEIGHT - 6}">{_day(end)}</text>',
+    ]
+    for line, kind in ((usual, "usual"), (threshold, "threshold")):
+        if line is not None:
+            body.append(f'<path class="{kind}" d="M{left} {y(line)}H{right}"/>')
+    points = [(x(at), y(value)) for at, value in thinned(times, values)]
+    body.append(f'<path class="current" d="{_path(points)}"/>')
+    body.append(f'<circle class="last" cx="{points[-1][0]}" cy="{points[-1][1]}" r="2.5"/>')
+    return _svg(SMALL_WIDTH, SMALL_HEIGHT, title, description, body)
+
+
+def thinned(times: Sequence[int], values: Sequence[float], most: int = MOST_POINTS) -> list[tuple[int, float]]:
+    """Leave of many points the one furthest from the middle value in each stretch, so that no peak is lost; keeps the last.
+
+    Examples
+    --------
+    >>> thinned(range(6), [1, 9, 1, 1, 1, 2], 3)
+    [(1, 9), (3, 1), (5, 2)]
+    """
+    points = list(zip(times, values, strict=True))
+    if len(points) <= most:
+        return points
+    middle = sorted(values)[len(values) // 2]
+    size = math.ceil(len(points) / most)
+    stretches = [points[k : k + size] for k in range(0, len(points), size)]
+    kept = [max(reversed(stretch), key=lambda point: abs(point[1] - middle)) for stretch in stretches]
+    return kept if kept[-1] == points[-1] else [*kept[:-1], points[-1]]
+
+
+def _svg(width: int, height: int, title: str, description: str, body: Sequence[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}: {escape(description)}">'
+        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>{''.join(body)}</svg>"
+    )
+
+
+def _y_axis(axis: Axis, left: float, right: float, said: Callable[[float], str], most: int = 4) -> list[str]:
+    found = []
+    for tick in axis.ticks(most):
+        found.append(f'<path class="grid" d="M{left} {axis(tick)}H{right}"/>')
+        found.append(f'<text class="tick end" x="{left - 5}" y="{axis(tick) + 3.5:.1f}">{escape(said(tick))}</text>')
+    return found
+
+
+def _x_axis(axis: Axis, bottom: float, said: Callable[[float], str], name: str) -> list[str]:
+    found = [f'<path class="axis" d="M{axis.begin} {bottom}H{axis.end}"/>']
+    for tick in axis.ticks(8):
+        found.append(f'<path class="axis" d="M{axis(tick)} {bottom}v4"/>')
+        found.append(f'<text class="tick mid" x="{axis(tick)}" y="{bottom + 16}">{escape(said(tick))}</text>')
+    found.append(f'<text class="tick mid" x="{(axis.begin + axis.end) / 2}" y="{bottom + 33}">{escape(name)}</text>')
+    return found
+
+
+def _days(axis: Axis, bottom: float) -> list[str]:
+    found = [f'<path class="axis" d="M{axis.begin} {bottom}H{axis.end}"/>']
+    days = range(math.ceil(axis.low / _DAY_S) * _DAY_S, int(axis.high) + 1, _DAY_S)
+    step = max(1, math.ceil(len(days) / 9))
+    for place, at in enumerate(days):
+        found.append(f'<path class="axis" d="M{axis(at)} {bottom}v4"/>')
+        if place % step == 0 and axis(at) < axis.end - 20:
+            found.append(f'<text class="tick mid" x="{axis(at)}" y="{bottom + 16}">{_day(at)}</text>')
+    found.append(f'<text class="tick mid" x="{(axis.begin + axis.end) / 2}" y="{bottom + 33}">day (00:00 UTC)</text>')
+    return found
+
+
+def _key(x: float, y: float, entries: Sequence[tuple[str, str]]) -> list[str]:
+    found = []
+    for kind, text in entries:
+        if kind in ("current", "threshold", "usual"):
+            found.append(f'<path class="{kind}" d="M{x:g} {y + 6:g}h18"/>')
+        else:
+            found.append(f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="18" height="11"/>')
+        found.append(f'<text class="tick" x="{x + 23:g}" y="{y + 9.5:g}">{escape(text)}</text>')
+        x += 34 + 6.2 * len(text)
+    return found
+
+
+def _path(points: Sequence[Point]) -> str:
+    return "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
+
+
+def _runs(times: Sequence[int]) -> list[list[int]]:
+    """Places of hours that follow one another: a line is not drawn over a gap."""
+    runs: list[list[int]] = []
+    for place, at in enumerate(times):
+        if runs and at - times[runs[-1][-1]] == 3_600:
+            runs[-1].append(place)
+        else:
+            runs.append([place])
+    return runs
+
+
+def _day(at: float) -> str:
+    found = datetime.fromtimestamp(at, UTC)
+    return f"{found.day} {found:%b}"

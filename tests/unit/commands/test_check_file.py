@@ -1,0 +1,135 @@
+"""`bgpdrift check-file`, as anybody types it."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bgpdrift.commands.check_file import EXIT_DRIFT, EXIT_NOT_ENOUGH, command
+from bgpdrift.drift.report_json import decode
+from bgpdrift.errors import InputError
+
+T = 1_767_225_600
+DAY = 1_440
+
+
+@pytest.fixture
+def run():
+    def invoke(*words):
+        done = CliRunner().invoke(command, [str(word) for word in words])
+        if isinstance(done.exception, InputError):
+            raise done.exception
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done
+
+    return invoke
+
+
+@pytest.fixture
+def scores(tmp_path):
+    """A file of so many days of minutes; from ``since`` days on everything is larger by a factor."""
+
+    def write(name="s.csv", days=8, since=7.0, factor=1.0, begin=T, labelled=False):
+        random = np.random.default_rng(days)
+        minutes = np.arange(days * DAY)
+        found = random.gamma(2.0, 1.0, len(minutes)) * (1 + 0.4 * np.sin(2 * np.pi * minutes / DAY))
+        found[minutes >= since * DAY] *= factor
+        alarms = found > 7.0
+        lines = [
+            f"{begin + 60 * k},{score:.6f},{int(alarm)}"
+            for k, (score, alarm) in enumerate(zip(found, alarms, strict=True))
+        ]
+        header = "time,score,is_anomaly"
+        if labelled:
+            header += ",label"
+            lines = [
+                f"{line},{int(alarm and k < since * DAY)}"
+                for k, (line, alarm) in enumerate(zip(lines, alarms, strict=True))
+            ]
+        path = tmp_path / name
+        path.write_text("\n".join([header, *lines]))
+        return path
+
+    return write
+
+
+def test_no_drift_exits_0_and_says_what_it_could_have_seen(run, scores):
+    done = run(scores())
+    assert done.exit_code == 0
+    assert "no drift" in done.stdout
+    assert "smallest shift it could see" in done.stdout
+    assert "11,520 rows read, times from 'time', scores from 'score'" in done.stdout
+
+
+def test_drift_exits_10_and_its_report_is_one_that_can_be_read(run, scores):
+    done = run(scores(factor=1.5), "--json")
+    report = decode(done.stdout_bytes)
+    assert done.exit_code == EXIT_DRIFT
+    assert (report.verdict, report.policy) == ("drift", "rule")
+    assert report.measure("anomaly_rate").effect > 0
+
+
+def test_a_short_log_exits_4_and_says_what_is_missing(run, scores):
+    done = run(scores(days=2))
+    assert done.exit_code == EXIT_NOT_ENOUGH
+    assert "not enough data" in done.stdout
+
+
+def test_a_recent_file_is_compared_with_a_baseline_of_another_month(run, scores):
+    baseline = scores("b.csv", days=7)
+    same = scores("r.csv", days=1, begin=T + 30 * 86_400)
+    other = scores("o.csv", days=1, since=0, factor=1.6, begin=T + 30 * 86_400)
+    assert run("--baseline", baseline, "--recent", same).exit_code == 0
+    assert run("--baseline", baseline, "--recent", other).exit_code == EXIT_DRIFT
+
+
+@pytest.mark.parametrize("policy", ["psi", "ks", "kl_psi_accuracy", "score_shift", "pvalue"])
+def test_a_classic_policy_decides_when_asked_to(run, scores, policy):
+    done = run(scores(factor=2.5), "--policy", policy, "--json")
+    report = json.loads(done.stdout)
+    assert (done.exit_code, report["policy"], report["verdict"]) == (EXIT_DRIFT, policy, "drift")
+
+
+def test_labels_give_accuracy_and_the_fall_of_it(run, scores):
+    report = decode(run(scores(factor=2.0, labelled=True), "--policy", "kl_psi_accuracy", "--json").stdout_bytes)
+    accuracy = report.measure("accuracy")
+    assert accuracy.effect < -0.02
+    assert accuracy.severity != "none"
+    assert "accuracy" in report.reason
+
+
+def test_a_feature_without_alarms_has_no_anomaly_rate(run, tmp_path):
+    path = tmp_path / "f.csv"
+    path.write_text("window_start,withdrawals\n" + "".join(f"{T + 60 * k},{k % 50}\n" for k in range(8 * DAY)))
+    report = decode(run(path, "--json").stdout_bytes)
+    assert report.measure("anomaly_rate") is None
+    assert report.measure("volume").value == pytest.approx(1)
+
+
+def test_a_page_is_written_beside_the_answer(run, scores, tmp_path):
+    done = run(scores(factor=1.5), "--html", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert done.exit_code == EXIT_DRIFT
+    assert "Drift of s.csv" in page
+    assert len(page) < 300_000
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ((), "one file of SCORES expected, or both"),
+        (("--baseline", "b.csv"), "one file of SCORES expected, or both"),
+        (("s.csv", "--baseline", "b.csv", "--recent", "r.csv"), "one file of SCORES expected, or both"),
+        (("--baseline", "b.csv", "--recent", "r.csv", "--preset", "7d/7d"), "--preset chooses windows within one file"),
+        (("none.csv",), r"none\.csv: cannot be read: No such file"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(run, words, why):
+    with pytest.raises(InputError, match=why):
+        run(*words)
+
+
+def test_a_page_that_cannot_be_written_is_said_so(run, scores, tmp_path):
+    with pytest.raises(InputError, match="cannot be written: No such file or directory"):
+        run(scores(), "--html", tmp_path / "none" / "page.html")

@@ -1,0 +1,172 @@
+"""`bgpdrift report`, from a store as the monitor leaves it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bgpdrift.commands.report import command
+from bgpdrift.commands.report_rows import histories, report_of
+from bgpdrift.drift.check import check_scores
+from bgpdrift.drift.hours import Hours
+from bgpdrift.drift.lasting import Lasting
+from bgpdrift.drift.report import Measure
+from bgpdrift.errors import InputError
+from bgpdrift.models.report_files import write_report
+from bgpdrift.services import drift_rows
+from bgpdrift.settings import load
+from bgpdrift.store import Cursor, migrate, open_store
+from bgpdrift.store.drift import DriftWrite
+
+T = 1_767_225_600
+MINUTES = T + 60 * np.arange(8 * 1_440)
+
+
+def scores(factor):
+    found = np.random.default_rng(1).gamma(2.0, 1.0, len(MINUTES))
+    return found * np.where(MINUTES >= T + 7 * 86_400, factor, 1.0)
+
+
+@pytest.fixture
+def run():
+    def invoke(*words):
+        done = CliRunner().invoke(command, [str(word) for word in words])
+        if done.exception:
+            raise done.exception
+        return done.stdout
+
+    return invoke
+
+
+@pytest.fixture
+def checked(tmp_path, monkeypatch):
+    """Make a store with scores and hourly checks of one model; give the newest report."""
+    monkeypatch.setenv("BGPDRIFT_DATA_DIR", str(tmp_path / "data"))
+    settings = load()
+    settings.data_path.mkdir()
+    migrate(settings.store_url)
+
+    def make(factor=1.5, with_file=True, checks=3):
+        hours = Hours.from_rows(MINUTES, scores(factor))
+        with open_store(settings.store_url) as store:
+            rows = []
+            for place, start in enumerate(hours.starts.tolist()):
+                histogram = hours.between(start, start + 1).pooled()
+                rows.append(
+                    {
+                        "hour_start": start,
+                        "series": "score:lstm",
+                        "model_version": "4",
+                        "collector": "rrc00",
+                        "n": int(hours.n[place]),
+                        "alarms": 0,
+                        "value_sum": histogram.total,
+                        "value_sum_squares": histogram.squares,
+                        "bins": histogram.to_bytes(),
+                    }
+                )
+            store.upsert_histograms(rows, None)
+            report = check_scores(MINUTES, scores(factor))
+            before = None
+            for back in reversed(range(checks)):
+                at = report.at - 3_600 * back
+                one = report.__class__(
+                    "lstm",
+                    "4",
+                    at,
+                    report.verdict,
+                    report.severity,
+                    report.reason,
+                    p_value=report.p_value,
+                    comparisons=report.comparisons,
+                    signals=(Measure("lag", 5.0 + back, unit="s"),),
+                    smallest_shift=report.smallest_shift,
+                )
+                path = str(write_report(settings.artifacts_path, one, 9)) if with_file else ""
+                after = Cursor("drift:lstm", at, {"at": at})
+                write = DriftWrite(
+                    before,
+                    after,
+                    check=drift_rows.check_row(one, "24h/7d", path, Lasting(), 6),
+                    signals=drift_rows.signal_rows(one),
+                )
+                assert store.record_drift(write)
+                before = store.read_cursor("drift:lstm")
+            newest = store.drift_checks("lstm", limit=1)[0]
+            return one, newest, store.drift_signals(newest["id"])
+
+    return make
+
+
+def test_the_page_shows_verdict_both_windows_and_each_measure_over_time(run, checked, tmp_path):
+    checked()
+    assert "page.html: " in run("lstm", "--out", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "Drift of lstm, version 4" in page
+    assert "DRIFT" in page
+    assert page.count('role="img"') >= 2 + 8
+    assert "3 checks, last" in page
+    assert len(page.encode()) < 300_000
+
+
+def test_a_check_without_a_file_is_shown_from_what_the_store_kept(run, checked):
+    checked(factor=1.0, with_file=False)
+    page = run("lstm", "--out", "-")
+    assert "no drift" in page
+    assert "PSI" in page
+    assert "smallest shift it could see" in page
+
+
+def test_a_damaged_file_is_said_and_does_not_keep_the_page_away(checked, tmp_path):
+    _, row, _ = checked()
+    Path(row["report_path"]).write_bytes(b"{")
+    done = CliRunner().invoke(command, ["lstm", "--out", str(tmp_path / "p.html")])
+    assert done.exit_code == 0
+    assert "the page shows what the store kept" in done.stderr
+    assert "DRIFT" in (tmp_path / "p.html").read_text()
+
+
+def test_without_a_model_each_one_has_a_page_here(run, checked, tmp_path):
+    checked()
+    assert run().startswith("drift_report_lstm.html: ")
+    assert (tmp_path / "drift_report_lstm.html").exists()
+
+
+def test_what_the_store_kept_is_the_report_but_for_chance_and_effect(checked):
+    report, row, signals = checked(with_file=False)
+    found = report_of(row, signals)
+    assert (found.verdict, found.severity, found.reason, found.p_value, found.at) == (
+        report.verdict,
+        report.severity,
+        report.reason,
+        report.p_value,
+        report.at,
+    )
+    assert [(m.name, m.value, m.unit) for m in found.measures] == [(m.name, m.value, m.unit) for m in report.measures]
+    assert found.comparisons[0].current_start == report.comparisons[0].current_start
+    assert found.signals[0].name == "lag"
+
+
+def test_curves_are_in_order_of_time_and_only_of_one_window():
+    def check(at):
+        return {"timestamp": at}, [
+            {"signal": "24h/7d:psi", "value": at / 10, "threshold": 0.2, "severity": "none"},
+            {"signal": "72h/pinned:psi", "value": 9.0, "threshold": 0.2, "severity": "none"},
+            {"signal": "feature:flaps", "value": None, "threshold": 0.2, "severity": "none"},
+        ]
+
+    (curve,) = histories([check(2), check(1)], "24h/7d")
+    assert (curve.name, curve.times, curve.values, curve.threshold) == ("psi", [1, 2], [0.1, 0.2], 0.2)
+
+
+def test_without_any_check_it_says_so(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("BGPDRIFT_DATA_DIR", str(tmp_path / "data"))
+    load().data_path.mkdir()
+    migrate(load().store_url)
+    with pytest.raises(InputError, match="no drift check of lstm yet"):
+        run("lstm")
+    with pytest.raises(InputError, match="say which MODEL"):
+        run("--out", "x.html")
+    with pytest.raises(InputError, match="no name of a model"):
+        run("../lstm")
