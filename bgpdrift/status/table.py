@@ -244,7 +244,7 @@ def _retraining(status: Status, ascii_only: bool) -> Iterator[RenderableType]:
     if not status.history:
         yield Text("nothing yet", "dim")
         return
-    table = _plain_table()
+    table = _plain_table(headed=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -279,8 +279,8 @@ def _reports(status: Status) -> Iterator[RenderableType]:
     yield Text("`bgpdrift report MODEL` draws one", "dim")
 
 
-def _plain_table() -> Table:
-    return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
+def _plain_table(headed: bool = True) -> Table:
+    return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False, show_header=headed)
 
 
 def _stamp(at: float) -> str:
