@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.life_scenarios import SCENARIOS, TRAIN_D, Bar, Lived
+from benchmarks.life_scenarios import SCENARIOS, Bar, Lived
 from benchmarks.life_system import Tell, living
 from benchmarks.life_world import world_of
 from bgpdrift.commands.demo_chronicle import Chronicle
@@ -30,7 +30,7 @@ def live_through(name: str, folder: Path, tell: Tell = print) -> list[Bar]:
         lived = Lived(life, chronicle, world)
         for now, rows in world.hours():
             life.live(now, rows)
-            if now == lived.day(TRAIN_D):
+            if now == lived.day(wanted.train_d):
                 for model, said in life.train().items():
                     tell(f"trained {model}: {said['outcome']} ({said['reason']})")
             if wanted.act is not None:
