@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Executable, func, select
 
 from bgpdrift.errors import BgpdriftError
 from bgpdrift.store import open_store
+from bgpdrift.store.drift import NEWEST_WINDOWS
 from bgpdrift.store.engine import parse_url, sqlite_path
 from bgpdrift.store.schema import (
     approvals,
@@ -88,7 +89,8 @@ def _is_missing(url: str) -> bool:
 
 
 def _read(connection: Connection) -> Records:
-    newest = connection.execute(select(func.max(feature_windows.c.window_start))).scalar()
+    last = select(feature_windows.c.window_start).order_by(feature_windows.c.id.desc()).limit(NEWEST_WINDOWS).subquery()
+    newest = connection.execute(select(func.max(last.c.window_start))).scalar()
     known = {
         str(row["name"]): row
         for row in _rows(
@@ -97,7 +99,7 @@ def _read(connection: Connection) -> Records:
         )
     }
     checks = _checks(connection)
-    last = {row["model"]: row for row in checks}
+    newest_checks = {row["model"]: row for row in checks}
     end = max((row["timestamp"] for row in checks), default=newest)
     wish_ids = select(func.max(retrain_triggers.c.id)).group_by(retrain_triggers.c.model)
     pending = select(approvals).where(approvals.c.state == "pending").order_by(approvals.c.id)
@@ -107,7 +109,7 @@ def _read(connection: Connection) -> Records:
         cursors=known,
         versions=_rows(connection, select(model_versions).order_by(model_versions.c.id.desc())),
         checks=checks,
-        signals={model: _signals(connection, row["id"]) for model, row in last.items()},
+        signals={model: _signals(connection, row["id"]) for model, row in newest_checks.items()},
         hours=_hours(connection, end) if end is not None else [],
         questions=_rows(connection, pending),
         wishes=_rows(connection, select(retrain_triggers).where(retrain_triggers.c.id.in_(wish_ids))),
