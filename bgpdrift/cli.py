@@ -14,6 +14,7 @@ from bgpdrift.errors import BgpdriftError, InputError, SettingsError
 
 COMMANDS = {
     "approve": "say yes to a question: retrain this model, or learn this new normal; --list lists them",
+    "check": "whether the detectors still fit, from the store; --once does what the drift monitor would",
     "check-file": "drift of anybody's scores, from CSV files; no store, no model, no service",
     "config": "show, check or write the settings",
     "decode": "print every BGP message of files, one JSON object a line",

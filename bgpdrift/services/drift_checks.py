@@ -149,6 +149,17 @@ class DriftChecks:
         at, number, cursor = min(found, key=lambda entry: entry[:2])
         return MODELS[number], at, cursor
 
+    def newest_end(self, model: str) -> int | None:
+        """End of the newest hour that holds scores of a model; None without any in the last day of data."""
+        now = self._store.latest_window_start()
+        hours = [] if now is None else self._store.hours_with(f"score:{model}", now - DAY_S, now + 60)
+        return hours[-1] + HOUR_S if hours else None
+
+    def recorded(self, model: str, cursor: Cursor) -> DriftReport | None:
+        """The last recorded check of a model, as far as the store has it."""
+        row = next(iter(self._store.drift_checks(model, cursor.position, cursor.position + 1)), None)
+        return None if row is None else drift_rows.report_of(row, self._store.drift_signals(int(row["id"])))
+
     def _complete(self, hours: Sequence[int], now: int) -> int:
         """Event time up to which hours are complete: a later hour has begun, or the detector is silent."""
         newest = max(hours, default=0)

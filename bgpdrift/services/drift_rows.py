@@ -3,13 +3,13 @@
 Decides what is kept of a check and how it is said in one line. What it concluded, others decided.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from bgpdrift.drift.holding import Holding
 from bgpdrift.drift.lasting import Lasting
-from bgpdrift.drift.report import VERDICTS, Comparison, DriftReport, Measure, Severity, Verdict
+from bgpdrift.drift.report import VERDICTS, Comparison, DriftReport, LeftOut, Measure, Severity, Verdict
 from bgpdrift.store import Cursor
 
 REQUESTED_BY = "drift_monitor"
@@ -233,6 +233,44 @@ def severity_in(details: Mapping[str, Any]) -> Severity:
 def verdict_in(details: Mapping[str, Any]) -> Verdict:
     """Verdict of a state; ``not_enough_data`` where there is none."""
     return next((verdict for verdict in VERDICTS if verdict == details.get("verdict")), "not_enough_data")
+
+
+def report_of(row: Mapping[str, Any], signals: Sequence[Mapping[str, Any]]) -> DriftReport:
+    """Make a report of what the store has of a check: less than was written to a file, enough to be read."""
+    details = row["details"]
+    by_window: dict[str, list[Measure]] = {}
+    alone = []
+    windows = {str(short["window"]) for short in details["comparisons"]}
+    for signal in signals:
+        window, _, name = str(signal["signal"]).partition(":")
+        figures = (signal["value"], signal["threshold"], None, signal["p_value"], None, signal["severity"])
+        if window in windows:
+            by_window.setdefault(window, []).append(Measure(name, *figures))
+        else:
+            alone.append(Measure(str(signal["signal"]), *figures))
+    comparisons = [
+        Comparison(
+            **{name: value for name, value in short.items() if name != "left_out"},
+            left_out=tuple(LeftOut(*part) for part in short["left_out"]),
+            measures=tuple(by_window.get(str(short["window"]), ())),
+        )
+        for short in details["comparisons"]
+    ]
+    return DriftReport(
+        str(row["model"]),
+        str(row["model_version"]),
+        int(row["timestamp"]),
+        row["verdict"],
+        row["severity"],
+        str(details["reason"]),
+        str(details["policy"]),
+        row["p_value"],
+        tuple(comparisons),
+        tuple(alone),
+        details["smallest_shift"],
+        details["change_point"],
+        details["context"],
+    )
 
 
 def _short(comparison: Comparison) -> dict[str, Any]:

@@ -25,6 +25,7 @@ DRAWS = 500
 """Of the null of one of forty features: its p-value ranks, it does not decide."""
 SPAN_S = 9 * DAY_S
 """Looked at for a day and the clean week before it, with a day to spare for incidents."""
+EVERY_H = 6
 GROWTH_S = 15 * DAY_S
 OUTCOME_DAYS, OUTCOME_BASELINE_DAYS = 7, 60
 _COUNTS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
@@ -43,10 +44,12 @@ class Signals:
         found = [*self._performance(facts)]
         if facts.model == "heuristic":
             found += self._rules(facts)
-        found += self._embedding(facts, comparisons)
         found += self._volume(facts, comparisons)
         found.append(signals.lag(facts.at, self._clock.now()))
-        return found + self._features(facts)
+        if is_looked_into(facts.at, comparisons):
+            found += self._embedding(facts)
+            found += self._features(facts)
+        return found
 
     def _features(self, facts: Facts) -> list[Measure]:
         """Drift of each feature, the same for all detectors of one event time."""
@@ -63,9 +66,7 @@ class Signals:
         pair = self._paired(hours, facts)
         return signals.of_comparison(name, self._compared(pair), self._settings.drift)
 
-    def _embedding(self, facts: Facts, comparisons: Sequence[Comparison]) -> list[Measure]:
-        if not comparisons or comparisons[0].verdict == "not_enough_data":
-            return []
+    def _embedding(self, facts: Facts) -> list[Measure]:
         begin = facts.at - SPAN_S
         found = []
         for kind in ("embedding", "projection"):
@@ -132,6 +133,18 @@ class Signals:
             alpha=self._settings.drift.alpha,
             draws=DRAWS,
         )
+
+
+def is_looked_into(at: int, comparisons: Sequence[Comparison]) -> bool:
+    """Whether features and embedding are measured: where scores moved they tell why, else every sixth hour will do.
+
+    Examples
+    --------
+    >>> is_looked_into(6 * 3600, []), is_looked_into(7 * 3600, [])
+    (True, False)
+    """
+    moved = any(comparison.verdict not in ("none", "not_enough_data") for comparison in comparisons)
+    return moved or at % (EVERY_H * HOUR_S) == 0
 
 
 def _pooled(series: baselines.Series) -> Histogram:
