@@ -19,7 +19,8 @@ MEASURES = ("ks", "psi", "location", "tail_95", "tail_99")
 """Those of one family."""
 SMALLEST_P = 1e-12
 _NOTHING = 1e-300
-_STEPS = 200
+_STEPS = 100
+_OFFSETS = np.concatenate([np.linspace(-4.0, 2.0, 61), np.linspace(2.25, 15.0, 24)])
 _SOME = 400
 """Whole draws kept, to see what a shift of a given size would look like among them."""
 
@@ -93,6 +94,8 @@ class Chance:
     freedom: float
     noise: FloatArray
     _stretch: "_Stretch"
+    _curves: tuple[FloatArray, FloatArray]
+    """Logarithms of p-values falling, and of the sizes they belong to; shapes (measures, points)."""
 
     @classmethod
     def of(
@@ -107,7 +110,11 @@ class Chance:
         sizes = np.log(np.maximum(yardstick.sizes(drawn), _NOTHING))
         together = max(draws // _STEPS, 1)
         ordered = np.sort(sizes, axis=0)[draws % together :].reshape(-1, together, sizes.shape[1]).mean(axis=1)
-        return cls(sizes, ordered, freedom, drawn[:_SOME] * stretch[:, None], _Stretch.of(freedom))
+        radius = _Stretch.of(freedom)
+        grid = ordered[-1] + _OFFSETS[:, None]
+        chances = np.log(np.maximum(radius.beyond(ordered - grid[:, None]).mean(axis=1), SMALLEST_P / 10))
+        noise = drawn[:_SOME] * stretch[:, None]
+        return cls(sizes, ordered, freedom, noise, radius, (np.minimum.accumulate(chances).T, grid.T))
 
     def p_values(self, sizes: FloatArray) -> FloatArray:
         """Chance of each measure alone to be at least as large; shape (measures,)."""
@@ -129,13 +136,8 @@ class Chance:
 
     def critical(self, p_value: float) -> FloatArray:
         """Sizes that each measure alone exceeds with this probability; shape (measures,)."""
-        target = min(max(p_value, SMALLEST_P), 1.0)
-        low, high = self.ordered[-1] - 14.0, self.ordered[-1] + 14.0
-        for _ in range(16):
-            middle = (low + high) / 2
-            above = self._alone(middle) > target
-            low, high = np.where(above, middle, low), np.where(above, high, middle)
-        return np.asarray(np.exp((low + high) / 2))
+        target = math.log(min(max(p_value, SMALLEST_P), 1.0))
+        return np.array([math.exp(np.interp(-target, -p, x)) for p, x in zip(*self._curves, strict=True)])
 
     def family_critical(self, alpha: float) -> FloatArray:
         """Sizes of which any one is exceeded with probability ``alpha``; shape (measures,)."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bgpdrift.drift.hours import FloatArray, Hours, IntArray
-from bgpdrift.drift.season import strata_of
+from bgpdrift.drift.hours import FloatArray, Hours
+from bgpdrift.drift.levels import hourly_levels
 
 _FEWEST_H = 6
 """A level that holds for less is none."""
@@ -34,7 +34,7 @@ def change_point(current: Mapping[str, Hours], before: Mapping[str, Hours], earl
         Epoch seconds of an hour's start; None where hours are too few to say. ``earliest``, or the first hour there is, if
         the whole span is at one level.
     """
-    starts, levels, weights = _levels(current, before)
+    starts, levels, weights = hourly_levels(current, before)
     now = np.concatenate([hours.starts for hours in current.values()])
     used = starts >= min(earliest, int(now.min()))
     starts, levels, weights = starts[used], levels[used], weights[used]
@@ -44,40 +44,6 @@ def change_point(current: Mapping[str, Hours], before: Mapping[str, Hours], earl
     while (found := _split(levels[at:], weights[at:])) is not None:
         at += found
     return int(starts[at])
-
-
-def _levels(current: Mapping[str, Hours], before: Mapping[str, Hours]) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Mean rank of each hour among all of them, less the usual one of its hour of day, over all collectors."""
-    found: dict[int, tuple[float, float]] = {}
-    for collector, now in current.items():
-        past = before.get(collector, Hours.empty())
-        for hours, ranks in _ranked(now, past):
-            for start, rank, n in zip(hours.starts.tolist(), ranks.tolist(), hours.n.tolist(), strict=True):
-                total, weight = found.get(start, (0.0, 0.0))
-                found[start] = (total + n * rank, weight + n)
-    starts = sorted(start for start, (_, weight) in found.items() if weight)
-    weights = np.array([found[start][1] for start in starts], float)
-    return np.array(starts, np.int64), np.array([found[start][0] for start in starts]) / weights, weights
-
-
-def _ranked(now: Hours, past: Hours) -> list[tuple[Hours, FloatArray]]:
-    pooled = dict(past.pooled().counts) or dict(now.pooled().counts)
-    numbers = np.array(sorted(pooled), np.int64)
-    counts = np.array([pooled[number] for number in numbers.tolist()], float)
-    below = np.concatenate([[0.0], np.cumsum(counts)]) / max(counts.sum(), 1.0)
-    means = np.zeros(24)
-    ranked: list[tuple[Hours, FloatArray]] = []
-    for hours in (past, now):
-        left = below[np.searchsorted(numbers, hours.bins, side="left")]
-        right = below[np.searchsorted(numbers, hours.bins, side="right")]
-        ranks = hours.counts @ (left + right) / 2 / np.maximum(hours.n, 1)
-        stratum = strata_of(hours.starts, weekends_apart=False)
-        if hours is past:
-            seen = np.bincount(stratum, minlength=24)
-            overall = ranks.mean() if len(ranks) else 0.0
-            means = np.where(seen, np.bincount(stratum, ranks, 24) / np.maximum(seen, 1), overall)
-        ranked.append((hours, ranks - means[stratum]))
-    return ranked
 
 
 def _split(levels: FloatArray, weights: FloatArray) -> int | None:

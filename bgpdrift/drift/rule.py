@@ -23,7 +23,7 @@ from bgpdrift.drift.report import Comparison, DriftReport, LeftOut, Measure, Ver
 from bgpdrift.drift.season import Matched, match
 from bgpdrift.drift.severity import severity_of
 from bgpdrift.drift.smallest_shift import smallest_shift
-from bgpdrift.drift.steady import steady_p
+from bgpdrift.drift.steady import fading, steady_p
 from bgpdrift.settings_sections import DriftSettings
 
 STEADY_P = 0.05
@@ -109,6 +109,8 @@ def compare(
     evidence = _evidence(matched, draws, seed)
     critical = evidence.chance.family_critical(alpha)
     verdict = _verdict(evidence, critical, alpha, settings)
+    if verdict == "drift" and fading(now, before):
+        verdict = "incident"
     since = None
     if verdict == "drift":
         since = change_point(now, before if recent is None else {**before, **_both(before, recent)}, reference_span[0])
@@ -301,7 +303,7 @@ def _reason(verdict: Verdict, evidence: _Evidence, window: str, since: int | Non
     if verdict == "drift":
         return f"Drift: {what}{'' if since is None else f', steadily since {_said(since)}'}."
     if verdict == "incident":
-        return f"Incident, no drift: {what}, but only in a few hours."
+        return f"Incident, no drift: {what}, but only in a few hours, or it is on its way back."
     if verdict == "immaterial":
         return f"Immaterial: {what}; too little to matter."
     return f"No drift: nothing in {window} that chance would not give (p {p_value:.2g})."

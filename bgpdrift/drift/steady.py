@@ -1,16 +1,22 @@
 """Whether a change is steady: a few hours of an incident are no new level.
 
 Decides by leaving out the hours that speak most for the change, and as many that speak most against it. What was the doing
-of a few hours is gone then, and a lasting change is not.
+of a few hours is gone then, and a lasting change is not. What lasts for longer but is on its way back is no new level either.
 """
+
+from collections.abc import Mapping
 
 import numpy as np
 
 from bgpdrift.drift.chance import MEASURES, Chance, Yardstick
-from bgpdrift.drift.hours import FloatArray, IntArray
+from bgpdrift.drift.hours import FloatArray, Hours, IntArray
+from bgpdrift.drift.levels import hourly_levels
 from bgpdrift.drift.season import Matched
 
 _DAY_H = 24
+_STEP_H = 4
+_CLEAR = 4.0
+"""Standard deviations of the difference of two means of 4 reference hours: the highest is the highest of many."""
 
 
 def direction(measure: str, difference: FloatArray, yardstick: Yardstick) -> FloatArray:
@@ -46,6 +52,31 @@ def steady_p(matched: Matched, measure: str, yardstick: Yardstick, chance: Chanc
     if left @ along <= 0:
         return 1.0
     return float(chance.p_values(yardstick.sizes(left))[MEASURES.index(measure)])
+
+
+def fading(current: Mapping[str, Hours], before: Mapping[str, Hours]) -> bool:
+    """Whether the newest hours are on their way back to what was usual, or there already: the long end of an incident.
+
+    A worm's or a leak's traffic decays for half a day, too long to be the doing of a few hours. Looked at are the medians
+    of the newest day by 4 hours, on a logarithmic scale: the latest must have lost a quarter of the highest and go on
+    falling, or have lost three quarters, and in either case more than reference hours scatter.
+    """
+    starts, levels, _ = hourly_levels(current, before, "log")
+    first = min((int(hours.starts[0]) for hours in current.values() if len(hours)), default=0)
+    past, day = levels[starts < first], levels[starts >= first][-_DAY_H:]
+    if len(past) < _DAY_H or len(day) < 3 * _STEP_H:
+        return False
+    means = _smooth(past)
+    usual = float((means[_STEP_H:] - means[:-_STEP_H]).std())
+    now = _smooth(day)
+    now = now if abs(now.max()) >= abs(now.min()) else -now
+    highest, was, latest = float(now.max()), float(now[-1 - _STEP_H]), float(now[-1])
+    falling = latest < 0.75 * highest and latest < 0.9 * was
+    return (falling or latest < 0.25 * highest) and highest - latest > _CLEAR * usual
+
+
+def _smooth(levels: FloatArray) -> FloatArray:
+    return np.convolve(levels, np.ones(_STEP_H) / _STEP_H, "valid")
 
 
 def _without_extremes(evidence: FloatArray, hours: int) -> IntArray:

@@ -1,0 +1,189 @@
+"""Any series replayed through the drift rule: an hourly check against a rolling and a pinned week, and what would be flagged.
+
+Decides nothing but the order of checks; verdicts are `bgpdrift.drift.rule`'s. Real columns, simulated months and labelled
+events all pass through here.
+"""
+
+import csv
+import gzip
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bgpdrift.drift.check import DAY_S, spans
+from bgpdrift.drift.hours import HOUR_S, Hours
+from bgpdrift.drift.report import DriftReport
+from bgpdrift.drift.rule import compare, decide
+from bgpdrift.settings_sections import DriftSettings
+
+Series = Mapping[str, Hours]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What hourly checks said of one series.
+
+    Attributes
+    ----------
+    reports : tuple of DriftReport
+        In order of time.
+    flags : tuple of int
+        Event times at which a drift had lasted and a retrainer would have been called; armed again once it cleared.
+    """
+
+    reports: tuple[DriftReport, ...]
+    flags: tuple[int, ...]
+
+    def first(self, verdict: str) -> DriftReport | None:
+        """Find the first check with this verdict."""
+        return next((report for report in self.reports if report.verdict == verdict), None)
+
+    def share(self, verdict: str) -> float:
+        """Share of checks with this verdict."""
+        return sum(report.verdict == verdict for report in self.reports) / max(len(self.reports), 1)
+
+
+def replay(
+    hours: Series,
+    begin: int,
+    end: int,
+    *,
+    pinned: tuple[int, int] | None = None,
+    settings: DriftSettings | None = None,
+    every_h: int = 1,
+    draws: int = 1_000,
+    learns: bool = True,
+) -> Replay:
+    """Check each hour from ``begin`` to ``end``, both epoch seconds.
+
+    Parameters
+    ----------
+    pinned : tuple of int, optional
+        Span of the reference pinned when a model came into force; without it only the rolling one is asked.
+    learns : bool, default True
+        A flag is followed by a model that learned what holds since the change: its references begin there, and until they
+        are long enough there is nothing to compare. Without it the old reference stays for ever.
+    """
+    settings = settings or DriftSettings()
+    reports: list[DriftReport] = []
+    flags: list[int] = []
+    running, armed = 0, True
+    for at in range(begin, end + 1, every_h * HOUR_S):
+        report = check(hours, at, pinned=pinned, settings=settings, draws=draws)
+        reports.append(report)
+        running = running + 1 if report.is_drift else 0
+        armed = armed or not running
+        if not armed or running < settings.lasting_checks:
+            continue
+        flags.append(at)
+        armed = False
+        if learns:
+            since = report.change_point or at - DAY_S
+            hours = {name: part.between(since, end) for name, part in hours.items()}
+            pinned = (since, since + 7 * DAY_S) if pinned else None
+    return Replay(tuple(reports), tuple(flags))
+
+
+def check(
+    hours: Series, at: int, *, pinned: tuple[int, int] | None, settings: DriftSettings, draws: int = 1_000
+) -> DriftReport:
+    """Check once, as the monitor does: the preset against the rolling baseline, and each window against the pinned one."""
+    current, rolling = spans(settings.preset, at)
+    found = [
+        compare(
+            hours,
+            hours,
+            window=settings.preset,
+            reference_kind="rolling",
+            current_span=current,
+            reference_span=rolling,
+            settings=settings,
+            alpha=settings.alpha,
+            draws=draws,
+        )
+    ]
+    for length in settings.pinned_windows_h if pinned else ():
+        begin = at - length * HOUR_S
+        if pinned is None or begin < pinned[1]:
+            continue
+        found.append(
+            compare(
+                hours,
+                hours,
+                window=f"{length}h/pinned",
+                reference_kind="pinned",
+                current_span=(begin, at),
+                reference_span=pinned,
+                recent={name: part.between(pinned[1], begin) for name, part in hours.items()},
+                settings=settings,
+                alpha=settings.alpha,
+                draws=draws,
+            )
+        )
+    return decide(found, model="", model_version="", at=at, settings=settings)
+
+
+def columns_of(path: Path) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
+    """Read a real series: times (epoch seconds) and its numeric columns by name."""
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    times = np.array([int(datetime.fromisoformat(row["window_start"]).timestamp()) for row in rows], np.int64)
+    names = [name for name in rows[0] if name not in ("window_start", "window_id", "collector")]
+    return times, {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
+
+
+def replay_columns(
+    path: Path,
+    names: Iterable[str] | None = None,
+    *,
+    settings: DriftSettings | None = None,
+    tell: Callable[[str, Replay], None] | None = None,
+) -> dict[str, Replay]:
+    """Replay every column as if it were a score: its first week is pinned, each later hour is checked.
+
+    Values that are no numbers are left out; a column is replayed only if it has any.
+    """
+    times, columns = columns_of(path)
+    found: dict[str, Replay] = {}
+    for name in names or columns:
+        known = np.isfinite(columns[name])
+        if not known.any():
+            continue
+        begin = int(times[0]) // HOUR_S * HOUR_S
+        end = (int(times[-1]) // HOUR_S + 1) * HOUR_S
+        hours = {"rrc04": Hours.from_rows(times[known], columns[name][known])}
+        pinned = (begin, begin + 7 * DAY_S)
+        found[name] = replay(hours, begin + 8 * DAY_S, end, pinned=pinned, settings=settings)
+        if tell is not None:
+            tell(name, found[name])
+    return found
+
+
+def announcements(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.float64], tuple[int, int], int]:
+    """Give announcements a minute around the worm Slammer (2003), and then of 2011, as if it were the next day.
+
+    The two calm days before the worm are told three times, for a week of baseline.
+
+    Returns
+    -------
+    times, counts : ndarray, shape (minutes,)
+    event : tuple of int
+        Epoch seconds at which the worm begins and ends.
+    change : int
+        At which 2011 begins.
+    """
+    worm, calm = (_labelled(folder / f"{name}.csv.gz") for name in ("Slammer", "RIPE_regular"))
+    minutes = 2 * 1_440
+    counts = np.concatenate([*([worm[:minutes, 4]] * 3), worm[:, 4], calm[:, 4]])
+    event = np.flatnonzero(worm[:, -1] == 1) + 3 * minutes
+    times = 60 * np.arange(len(counts), dtype=np.int64)
+    return times, counts, (int(times[event[0]]), int(times[event[-1]]) + 60), 60 * (3 * minutes + len(worm))
+
+
+def _labelled(path: Path) -> NDArray[np.float64]:
+    with gzip.open(path, "rt", encoding="utf-8") as stream:
+        return np.loadtxt(stream, delimiter=",")
