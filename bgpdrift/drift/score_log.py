@@ -214,7 +214,7 @@ def _rows(lines: list[str], number: int, columns: Columns, name: str, skip_missi
         raise InputError(f"{name}, near line {number}: no CSV: {error}") from error
     width = len(columns.names)
     at = np.arange(number, number + len(found))
-    if any(len(row) != width for row in found):
+    if set(map(len, found)) != {width}:
         filled = [place for place, row in enumerate(found) if row]
         found, at = [found[place] for place in filled], at[filled]
         for line, row in zip(at, found, strict=True):
@@ -350,7 +350,7 @@ def _with_first(
 def _floats(texts: list[str]) -> FloatArray:
     """Numbers, NaN where a text is none."""
     try:
-        return np.array(texts, dtype=np.str_).astype(float) if texts else np.zeros(0)
+        return np.fromiter(map(float, texts), float, len(texts))
     except ValueError:
         return np.array([_number(text) for text in texts])
 
