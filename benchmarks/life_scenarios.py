@@ -1,6 +1,6 @@
 """What lives must show: worlds, what a person does in them, and the bars each must reach.
 
-Every life begins with a calm week, after which the three models are trained as a person would. Then there are ordinary
+Every life begins with five calm days, after which the three models are trained as a person would. Then there are ordinary
 incidents, and from `CHANGE_D` on what the scenario is about. Decides the bars; `simulated_life` lives through them.
 """
 
@@ -20,9 +20,9 @@ from bgpdrift.models.places import MODELS, current_path
 from bgpdrift.verdicts.quality import Figures
 from bgpdrift.verdicts.stored_quality import ENSEMBLE, stored_quality, true_incidents
 
-TRAIN_D, CHANGE_D = 7, 12
+TRAIN_D, CHANGE_D = 5, 8
 """Days: until models are trained, until what the scenario is about."""
-RATE, PREFIXES, PEERS, COLLECTORS = 120.0, 2_000, 10, ("rrc00",)
+RATE, PREFIXES, PEERS, COLLECTORS = 80.0, 1_200, 8, ("rrc00",)
 AUC_LOSS = 0.02
 NEW_NORMAL_H, ANSWERED_H = 30.0, 12.0
 FLAGS_A_MONTH = 0.5
@@ -177,14 +177,14 @@ def _during_incident(lived: Lived, at: int) -> bool:
 # Regimes: what was usual is no more.
 
 WAVE_S = 2_700.0
-SETTLED_D = 4.0
+SETTLED_D = 3.5
 """Days after a change by which all must be over, and the quality is judged again."""
 AFTER_D = CHANGE_D + SETTLED_D
 END_D = AFTER_D + CHANGE_D - TRAIN_D
 SEEN_TWICE = tuple(
     Incident(
         kind,
-        at_s=(TRAIN_D + 0.5) * DAY_S + number * 16 * HOUR_S,
+        at_s=(TRAIN_D + 0.4) * DAY_S + number * 8.5 * HOUR_S,
         duration_s=(AFTER_D - TRAIN_D) * DAY_S + WAVE_S,
         level=level,
         share=share,
@@ -210,7 +210,7 @@ among them, since who watches remembers their origins and would see the second o
 
 
 def regime(what: str, change: Regime | None, answers: str = "", bar_h: float = NEW_NORMAL_H) -> LifeScenario:
-    """A lasting change on day 12; ``answers`` is what a person says to the question, "" nobody is there."""
+    """A lasting change on day 8; ``answers`` is what a person says to the question, "" nobody is there."""
 
     def act(lived: Lived, now: int) -> None:
         if answers:
@@ -310,8 +310,8 @@ def poisoned_history() -> LifeScenario:
 
 
 def bad_model(fault: Fault, model: str = "lstm") -> LifeScenario:
-    """A model that never or always alarms is forced into force on day 9."""
-    forced_d = 9.0
+    """A model that never or always alarms is forced into force on day 7."""
+    forced_d = 7.0
 
     def act(lived: Lived, now: int) -> None:
         life = lived.life

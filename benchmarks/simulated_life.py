@@ -12,10 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.life_scenarios import SCENARIOS, Bar, Lived
+from benchmarks.life_demo import demo
+from benchmarks.life_scenarios import SCENARIOS as OTHERS
+from benchmarks.life_scenarios import Bar, Lived
 from benchmarks.life_system import Tell, living
 from benchmarks.life_world import world_of
 from bgpdrift.commands.demo_chronicle import Chronicle
+
+SCENARIOS = {"demo": demo, **OTHERS}
 
 
 def live_through(name: str, folder: Path, tell: Tell = print) -> list[Bar]:
@@ -26,7 +30,7 @@ def live_through(name: str, folder: Path, tell: Tell = print) -> list[Bar]:
     folder.mkdir(parents=True)
     begun = time.perf_counter()
     with living(folder / "data", world.start, wanted.changes, folder / "services.ndjson") as life:
-        chronicle = Chronicle(life.store, world.start, tell)
+        chronicle = Chronicle(life.store, world.start, lambda one: tell(one.line(world.start)))
         lived = Lived(life, chronicle, world)
         for now, rows in world.hours():
             life.live(now, rows)

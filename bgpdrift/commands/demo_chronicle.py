@@ -24,6 +24,18 @@ class Happening:
     state: str
     text: str = ""
 
+    def line(self, start: int) -> str:
+        """One line, with the time since ``start``.
+
+        Examples
+        --------
+        >>> Happening(93_600, "version", "lstm 2", "settled").line(0)
+        'day  1 02.00 h  version lstm 2: settled'
+        """
+        return (
+            f"{_day(self.at - start)}  {self.kind} {self.subject}: {self.state}{'; ' if self.text else ''}{self.text}"
+        )
+
 
 class Chronicle:
     """Keeps what was seen.
@@ -35,10 +47,10 @@ class Chronicle:
     start : int
         Event time that is day 0.
     tell : callable
-        Hears each line.
+        Hears of each.
     """
 
-    def __init__(self, store: Store, start: int, tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, store: Store, start: int, tell: Callable[[Happening], None] = lambda _: None) -> None:
         self._store, self._start, self._tell = store, start, tell
         self._seen: dict[tuple[str, str], str] = {}
         self.happenings: list[Happening] = []
@@ -47,9 +59,8 @@ class Chronicle:
         """Write down what is new."""
         for row in self._store.incidents_between(now - 40 * 86_400, now + HOUR_S):
             if row["merged_into"] is None:
-                self._note(
-                    now, "incident", str(row["id"]), row["state"], f"{row['kind']} since {self._day(row['started_at'])}"
-                )
+                since = _day(int(row["started_at"]) - self._start)
+                self._note(now, "incident", str(row["id"]), row["state"], f"{row['kind']} since {since}")
         for row in self._store.approvals():
             self._note(now, "question", str(row["id"]), row["state"], f"{row['kind']} {row['subject']}")
         for row in reversed(self._store.triggers()):
@@ -82,11 +93,12 @@ class Chronicle:
             return
         self._seen[kind, subject] = state
         self.happenings.append(Happening(now, kind, subject, state, text))
-        self._tell(f"{self._day(now)}  {kind} {subject}: {state}{'; ' if text else ''}{text}")
+        self._tell(self.happenings[-1])
 
-    def _day(self, at: int) -> str:
-        hours = (at - self._start) / HOUR_S
-        return f"day {int(hours // 24):2} {hours % 24:05.2f} h"
+
+def _day(seconds: int) -> str:
+    hours = seconds / HOUR_S
+    return f"day {int(hours // 24):2} {hours % 24:05.2f} h"
 
 
 def _said(kind: str, details: Mapping[str, Any]) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bgpdrift.commands.demo_run import Report
+from bgpdrift.commands.demo_judge import Report
 from bgpdrift.commands.demo_training import TrainedModel
 
 
@@ -24,13 +24,17 @@ def show(report: Report, svg: Path | None = None) -> None:
     for model in report.models:
         if not model.passed:
             console.print(_indented(_unheard(model)))
+    if report.steps:
+        console.print(_steps(report))
     console.print(_figures(report))
     for problem in report.problems:
         console.print(f"problem: {problem}", markup=False)
     found = sum(1 for finding in report.findings if finding.found)
     verdict = "passed" if report.passed else "FAILED"
+    shown = sum(step.passed for step in report.steps)
+    loop = f"{shown} of {len(report.steps)} steps of the loop, " if report.steps else ""
     console.print(
-        f"demo {verdict}: {found} of {len(report.findings)} incidents found, {len(report.false_incidents)} false, "
+        f"demo {verdict}: {loop}{found} of {len(report.findings)} incidents found, {len(report.false_incidents)} false, "
         f"{report.missing} windows missing",
         markup=False,
     )
@@ -62,6 +66,15 @@ def _models(report: Report) -> Table:
         share, alarms = f"{100 * model.votes / max(model.verdicts, 1):.1f} %", f"{model.alarms} min"
         version, windows = (model.version, f"{model.windows:,}") if not model.exit_code else ("-", "-")
         table.add_row(model.model, version, windows, f"{model.seconds:.0f} s", share, alarms)
+    return table
+
+
+def _steps(report: Report) -> Table:
+    table = Table(title="What the loop did, with nobody there", title_justify="left")
+    table.add_column("what", no_wrap=True)
+    table.add_column("found, in simulated time")
+    for step in report.steps:
+        table.add_row(step.what if step.passed else f"NOT: {step.what}", step.found)
     return table
 
 

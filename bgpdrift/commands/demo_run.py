@@ -1,7 +1,7 @@
 """Runs the whole system on the simulated feed, from outside, with the same commands a user has.
 
-Decides what a demo must show: a window for every minute of every collector, every incident of the ground truth found.
-`demo_report` says how that reads.
+Decides the order: history, training, then either the whole loop (`demo_loop`, where the scenario tells of a change) or what
+the scenario has. What must have come of it `demo_judge` and `demo_outcome` decide, how that reads `demo_report`.
 """
 
 import contextlib
@@ -13,15 +13,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from bgpdrift.commands import demo_history, demo_training
+from bgpdrift.commands import demo_history, demo_settings, demo_training
 from bgpdrift.commands.demo_feed import Feed, running_feed
+from bgpdrift.commands.demo_judge import Report, judge, last_minute
+from bgpdrift.commands.demo_loop import Loop
+from bgpdrift.commands.demo_outcome import Step
+from bgpdrift.commands.demo_plan import Plan, plan_of
 from bgpdrift.commands.demo_training import TrainedModel
 from bgpdrift.errors import BgpdriftError, InputError
+from bgpdrift.settings import load
 from bgpdrift.store import Store, open_store
 from bgpdrift.store.schema import verdicts
 
@@ -29,53 +34,9 @@ if TYPE_CHECKING:
     from bgpdrift.commands.demo_story import Story
 
 MARKER = ".bgpdrift-demo"
-EARLY_S, TAIL_S = 120, 1800
-"""An incident belongs to a true one if it began this long before it at most, or this long after its end: what a worm or a
-leak leaves behind (paths settling, routes coming back) is part of it."""
-UNFINISHED_S = 180
-"""The last minutes of a recording are never closed by a later one, and are not judged."""
 MANAGE_LIMIT_S = 90.0
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One incident of the ground truth and what was found of it."""
-
-    kind: str
-    start: int
-    end: int
-    found: tuple[int, ...]  # ids of incidents
-    delay_s: int | None  # from its start to the first anomalous minute's end
-    found_as: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a demo run did."""
-
-    seconds: float
-    simulated_hours: float
-    frames: int
-    windows: int
-    expected: int
-    missing: int
-    doubled: int
-    duplicates: int
-    dropped: int
-    session_resets: int
-    explained_resets: int
-    findings: tuple[Finding, ...]
-    false_incidents: tuple[str, ...]
-    memory: Mapping[str, int]  # bytes resident, by service
-    models: tuple[TrainedModel, ...] = ()
-    problems: tuple[str, ...] = field(default=())
-
-    @property
-    def passed(self) -> bool:
-        """Whether nothing is missing and everything was found."""
-        found = all(finding.found for finding in self.findings)
-        trained = all(model.passed for model in self.models)
-        return not (self.problems or self.missing or self.doubled) and found and trained
+SPEED = 10_000
+"""Seconds of event time a second, at most: two and a half hours, in which nobody falls far behind."""
 
 
 def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
@@ -96,16 +57,22 @@ def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
     began = time.monotonic()
     data, truth_file = folder / "data", folder / "truth.json"
     command = [sys.executable, "-m", "bgpdrift.cli", "simulate", "--scenario", scenario, "--truth", str(truth_file)]
-    command += ["--listen", "127.0.0.1:0", "--speed", "max"]
+    command += ["--listen", "127.0.0.1:0", "--speed", str(SPEED)]
     with _clean_end(), Story(Console(highlight=False)) as story, running_feed(command, folder / "feed.log") as feed:
-        environment = _environment(folder, feed.url, limit_s)
         truth = json.loads(truth_file.read_text())
-        hours = (_last_minute(truth) - int(truth["start"])) / 3600
+        plan = plan_of(truth)
+        environment = _environment(folder, feed.url, limit_s, shortened=plan is not None)
+        hours = (last_minute(truth) - int(truth["start"])) / 3600
         story.begin(hours, f"a simulated Internet is ready: {hours:.0f} hours, {len(truth['incidents'])} incidents")
+        if plan is not None:
+            story.tell(demo_settings.told())
+        deadline, steps = began + limit_s, list[Step]()
         with _services(folder, environment), open_store(f"sqlite:///{data / 'bgpdrift.sqlite3'}") as store:
             story.tell(f"all services run; data and logs in {data}")
-            models, since, problems = _train(store, feed, truth, environment, data, began + limit_s, story)
-            if not _wait(store, truth, began + limit_s, story):
+            models, since, problems = _train(store, feed, truth, environment, data, deadline, story)
+            if plan is not None and not problems:
+                steps = _loop(store, feed, truth, plan, environment, data, deadline, story)
+            if not _wait(store, truth, deadline, story):
                 problems += (f"not finished within {limit_s:.0f} s",)
             memory = _memory(environment)
             report = judge(store, truth, data, time.monotonic() - began, memory)
@@ -113,10 +80,10 @@ def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
             story.tell("every minute is judged; stopping the services")
     left = _still_running(folder)
     problems += (f"processes left after stop: {left}",) if left else ()
-    return replace(report, models=tuple(models), problems=problems)
+    return replace(report, models=tuple(models), steps=tuple(steps), problems=problems)
 
 
-def _environment(folder: Path, url: str, limit_s: float) -> dict[str, str]:
+def _environment(folder: Path, url: str, limit_s: float, shortened: bool) -> dict[str, str]:
     environment = {
         **os.environ,
         "BGPDRIFT_DATA_DIR": str(folder / "data"),
@@ -127,6 +94,8 @@ def _environment(folder: Path, url: str, limit_s: float) -> dict[str, str]:
         "BGPDRIFT_WINDOWS__IDLE_CLOSE_S": str(limit_s),
     }
     environment.pop("BGPDRIFT_CONFIG", None)
+    if shortened:
+        environment |= {f"BGPDRIFT_{one.name}": one.value for one in demo_settings.SHORTENED}
     return environment
 
 
@@ -168,63 +137,24 @@ def _train(
     return models, newest + 60, problems
 
 
+def _loop(
+    store: Store,
+    feed: Feed,
+    truth: Mapping[str, Any],
+    plan: Plan,
+    environment: Mapping[str, str],
+    data: Path,
+    deadline: float,
+    story: "Story",
+) -> list[Step]:
+    settings = load(env={name: value for name, value in environment.items() if name.startswith("BGPDRIFT_")})
+    return Loop(store, settings, environment, feed, truth, plan, data, deadline, story).run()
+
+
 def _outcome(model: TrainedModel) -> str:
     if model.exit_code:
         return f"  {model.model}: NOT in force, exit {model.exit_code}: {model.outcome}"
     return f"  {model.model} {model.version} in force: {model.windows:,} windows in {model.seconds:.0f} s"
-
-
-def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, memory: Mapping[str, int]) -> Report:
-    """Compare what is in the store with the ground truth."""
-    start, end = int(truth["start"]), int(truth["end"])
-    collectors = list(truth["scenario"]["collectors"])
-    rows = store.windows_between(start, end)
-    keys = [(row["collector"], row["window_start"]) for row in rows if not row["peer"]]
-    last = _last_minute(truth)
-    keys = [key for key in keys if key[1] <= last]
-    expected = {(name, minute) for name in collectors for minute in range(start // 60 * 60, last + 60, 60)}
-    found = store.incidents_between(start - 86_400, end + 86_400)
-    incidents = [incident for incident in found if incident["merged_into"] is None]
-    findings = tuple(_find(item, incidents) for item in truth["incidents"])
-    matched = {number for finding in findings for number in finding.found}
-    false = tuple(incident["summary"] for incident in incidents if incident["id"] not in matched)
-    feed = json.loads((data / "state" / "collector.json").read_text())
-    cursor = store.read_cursor("feature_aggregator")
-    return Report(
-        seconds=seconds,
-        simulated_hours=(end - start) / 3600,
-        frames=int(feed["frames"]),
-        windows=len(keys),
-        expected=len(expected),
-        missing=len(expected - set(keys)),
-        doubled=len(keys) - len(set(keys)),
-        duplicates=int(cursor.details.get("duplicates", 0)) if cursor else 0,
-        dropped=int(feed["dropped"]),
-        session_resets=len(truth["scenario"]["resets"]),
-        explained_resets=sum(1 for row in rows if row["peer_reset"] and row["session_up"]),
-        findings=findings,
-        false_incidents=false,
-        memory=memory,
-    )
-
-
-def _last_minute(truth: Mapping[str, Any]) -> int:
-    return (int(truth["end"]) - UNFINISHED_S) // 60 * 60
-
-
-def _find(item: Mapping[str, Any], incidents: list[Any]) -> Finding:
-    start, end = int(item["start"]), int(item["end"])
-    own = [i for i in incidents if i["started_at"] <= end + TAIL_S and i["last_seen_at"] >= start - EARLY_S]
-    own = [i for i in own if i["started_at"] >= start - EARLY_S]
-    first = min((i["started_at"] for i in own), default=None)
-    return Finding(
-        kind=str(item["kind"]),
-        start=start,
-        end=end,
-        found=tuple(int(i["id"]) for i in own),
-        delay_s=None if first is None else max(0, int(first) + 60 - start),
-        found_as=", ".join(dict.fromkeys(str(i["kind"]) for i in own)),
-    )
 
 
 def _prepare(folder: Path) -> None:
@@ -279,7 +209,7 @@ def _services(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
 
 def _wait(store: Store, truth: Mapping[str, Any], deadline: float, story: "Story") -> bool:
     """Wait until every minute has a verdict and correlation has seen it."""
-    start, last = int(truth["start"]), _last_minute(truth)
+    start, last = int(truth["start"]), last_minute(truth)
     while time.monotonic() < deadline:
         newest = store.newest(verdicts) or start
         story.reach((newest - start) / 3600)

@@ -13,7 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from bgpdrift.commands.demo_chronicle import Happening
+
 _EVERY_H = 10.0  # without a bar
+_LONGEST = 200
 
 
 class Story:
@@ -63,6 +66,12 @@ class Story:
         if not self._console.is_terminal and hours >= self._told_h + _EVERY_H:
             self._told_h = hours // _EVERY_H * _EVERY_H
             self.tell(f"simulated {hours:.1f} of {self._hours:.1f} h")
+
+    def happened(self, one: Happening, start: int) -> None:
+        """Print what became of a drift, a question, a wish or a version; incidents have lines of their own."""
+        quiet = one.kind == "incident" or (one.kind == "check" and not one.state.startswith(("drift", "held")))
+        if not quiet:
+            self.tell(f"  {one.line(start)}"[:_LONGEST])
 
     def incident(self, row: Mapping[str, Any]) -> None:
         """Say that an incident was opened, and what it was when it is over: each once."""

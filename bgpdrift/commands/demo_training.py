@@ -14,9 +14,9 @@ from typing import Any
 from bgpdrift.store import Store
 
 MODELS = ("heuristic", "isolation_forest", "lstm")
-HISTORY_H = 26.5
-"""Hours of simulated history: a day to learn from and the fifth that judges. Up to three more are on their way when that
-is reached, and the first incident begins after 30. All that happens in it is one session reset."""
+HISTORY_H = 64.0
+"""Hours of simulated history: two days to learn from, which are also the baseline, and the fifth that judges. Up to three more
+are on their way when that is reached, and the first incident begins after 68. All that happens in it is one session reset."""
 TIMED_OUT = 124
 
 
@@ -41,13 +41,16 @@ class TrainedModel:
 
 
 def train_all(
-    environment: Mapping[str, str], deadline: float, told: Callable[[TrainedModel], None] = lambda _: None
+    environment: Mapping[str, str],
+    deadline: float,
+    told: Callable[[TrainedModel], None] = lambda _: None,
+    words: Sequence[str] = (),
 ) -> list[TrainedModel]:
-    """Run the three retrainers one after the other, as ``retrain_<model>`` would be run by hand."""
+    """Run the three retrainers one after the other, as ``retrain_<model>`` with these words would be run by hand."""
     trained = []
     for model in MODELS:
         begun = time.monotonic()
-        command = [sys.executable, "-m", f"retrainers.{model}", "--json"]
+        command = [sys.executable, "-m", f"retrainers.{model}", "--json", *words]
         try:
             done = subprocess.run(  # noqa: S603 - our own program
                 command, env=dict(environment), capture_output=True, text=True, check=False, timeout=deadline - begun

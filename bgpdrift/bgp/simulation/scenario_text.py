@@ -103,19 +103,28 @@ def parse_reset(text: str) -> Reset:
     return Reset(parse_duration(match[1]), **values)
 
 
+_H = 3600.0
 PRESETS = {
     "calm": Scenario(),
     "demo": Scenario(
-        duration_s=50 * 3600.0,
+        duration_s=156 * _H,
+        peers=8,
+        prefixes=2_000,
+        rate=200.0,
         incidents=(
-            Incident("worm", at_s=30.25 * 3600, duration_s=2 * 3600.0, level=10.0),
-            Incident("leak", at_s=42.5 * 3600, duration_s=3600.0, share=0.5),
+            # The same three before and after the change, with the same victims.
+            Incident("worm", at_s=68.25 * _H, duration_s=49 * _H, level=10.0, every_s=48 * _H, wave_s=_H),
+            Incident("leak", at_s=74.5 * _H, duration_s=49 * _H, share=0.5, every_s=48 * _H, wave_s=_H),
+            Incident("hijack", at_s=80.0 * _H, duration_s=49 * _H, every_s=48 * _H, wave_s=_H),
+            Incident("worm", at_s=132.0 * _H, duration_s=12 * _H, level=12.0, every_s=_H, wave_s=1_500.0),
         ),
-        resets=(Reset(at_s=21.4 * 3600, peer=1),),
+        regimes=(Regime("level", 2.0, at_s=86.0 * _H),),
+        resets=(Reset(at_s=21.4 * _H, peer=1),),
     ),
 }
-"""Ready scenarios. ``calm``: one day, nothing happens. ``demo``: 50 hours with a worm, a leak and one session reset; the
-first day is quiet, so that there is something to learn from."""
+"""Ready scenarios. ``calm``: one day, nothing happens. ``demo``: six and a half days: 66 quiet hours with one session reset, so
+that there is something to learn from; a worm, a leak and a hijack; traffic that doubles for good; the same three once
+more; half a day of storms, one an hour."""
 
 
 def preset(name: str) -> Scenario:

@@ -29,7 +29,7 @@ def check(verdict: str, severity: str = "none") -> Cursor:
 
 def test_each_thing_is_told_when_it_changes_and_not_again(store):
     told: list[str] = []
-    chronicle = Chronicle(store, START, told.append)
+    chronicle = Chronicle(store, START, lambda one: told.append(one.line(START)))
     store.record_model_version(version("active"))
 
     for hour in (1, 2, 30):

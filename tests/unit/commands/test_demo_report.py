@@ -2,8 +2,8 @@
 
 import pytest
 
+from bgpdrift.commands.demo_judge import Finding, Report
 from bgpdrift.commands.demo_report import show
-from bgpdrift.commands.demo_run import Finding, Report
 from bgpdrift.commands.demo_training import TrainedModel
 
 REASON = (

@@ -24,12 +24,15 @@ def test_toml_json_and_options_say_the_same(tmp_path):
     assert build_scenario("calm", {"duration": "6h", "collectors": ["rrc05"]}, ["worm@+1h/2h:level=12"]) == expected
 
 
-def test_the_demo_has_two_incidents_of_different_kinds_and_a_reset():
+def test_the_demo_has_quiet_days_to_learn_from_a_change_and_the_same_incidents_on_both_sides_of_it():
     demo = PRESETS["demo"]
+    (change,) = demo.regimes
+    twice = [incident for incident in demo.incidents if incident.at_s < change.at_s]
 
-    assert len({incident.kind for incident in demo.incidents}) == 2
+    assert min(incident.at_s for incident in demo.incidents) > 2.5 * 86_400
+    assert len({incident.kind for incident in twice}) == 3
+    assert all(one.at_s + one.wave_s < change.at_s and one.at_s + one.every_s > change.at_s + 86_400 for one in twice)
     assert len(demo.resets) == 1
-    assert demo.duration_s >= 2 * 86_400
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""The story of `bgpdrift demo` lived through in one process: same world, settings and villains, without feed and supervisor."""
+
+from benchmarks.life_scenarios import Bar, LifeScenario, Lived, run_cli
+from bgpdrift.bgp.simulation.scenario_text import PRESETS
+from bgpdrift.commands.demo_bad_model import force_bad_model
+from bgpdrift.commands.demo_loop import BAD_FAULT, BAD_MODEL, POISON_DAYS, VILLAIN
+from bgpdrift.commands.demo_outcome import Forced, outcome
+from bgpdrift.commands.demo_plan import Plan, plan_of
+from bgpdrift.commands.demo_settings import SHORTENED
+from bgpdrift.commands.demo_training import HISTORY_H, TrainedModel
+from bgpdrift.verdicts.stored_quality import true_incidents
+
+
+def demo() -> LifeScenario:
+    """Live through the demo."""
+
+    def act(lived: Lived, now: int) -> None:
+        plan = _plan(lived)
+        if now != -(-plan.storms_to // 3600) * 3600:
+            return
+        life = lived.life
+        for row in life.store.incidents_between(plan.storms_from, plan.storms_to):
+            if row["merged_into"] is None and row["started_at"] >= plan.storms_from:
+                run_cli("label", str(row["id"]), "false_positive", "--by", VILLAIN)
+        said = life.train(("heuristic", "isolation_forest", "lstm"), "--days", POISON_DAYS)
+        lived.notes["poisoned"] = [
+            TrainedModel(model, int(out["exit_code"]), str(out.get("version")), str(out["reason"]), 0, 0.0)
+            for model, out in said.items()
+        ]
+        before = lived.in_force()[BAD_MODEL]
+        version = force_bad_model(life.settings, life.store, life.moves, BAD_MODEL, BAD_FAULT)
+        lived.notes["forced"] = Forced(BAD_MODEL, version, before, BAD_FAULT, now)
+
+    def judge(lived: Lived) -> list[Bar]:
+        poisoned, forced = lived.notes["poisoned"], lived.notes["forced"]
+        assert isinstance(poisoned, list)
+        assert isinstance(forced, Forced)
+        truth = true_incidents(lived.world.truth)
+        steps = outcome(lived.life.store, lived.chronicle, truth, _plan(lived), poisoned, forced, lived.in_force())
+        why = [Bar(f"{model.model} on the poisoned history", model.outcome, True) for model in poisoned]
+        return [*(Bar(step.what, step.found, step.passed) for step in steps), *why]
+
+    changes = {one.name: one.value for one in SHORTENED}
+    return LifeScenario("the story of the demo", PRESETS["demo"], judge, act, changes, train_d=(HISTORY_H + 2) / 24)
+
+
+def _plan(lived: Lived) -> Plan:
+    plan = plan_of(lived.world.truth)
+    assert plan is not None
+    return plan

@@ -1,0 +1,123 @@
+"""What the services did in a demo, held against the ground truth: windows, incidents found, incidents that were none.
+
+Decides what must be there: a window for every minute of every collector, every incident of the ground truth found. What the
+loop must have shown, `demo_outcome` decides; how all of it reads, `demo_report`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bgpdrift.commands.demo_outcome import Step
+from bgpdrift.commands.demo_plan import without_storms
+from bgpdrift.commands.demo_training import TrainedModel
+from bgpdrift.store import Store
+
+EARLY_S, TAIL_S = 120, 1800
+"""An incident belongs to a true one if it began this long before it at most, or this long after its end: what a worm or a
+leak leaves behind (paths settling, routes coming back) is part of it."""
+UNFINISHED_S = 180
+"""The last minutes of a recording are never closed by a later one, and are not judged."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One incident of the ground truth and what was found of it."""
+
+    kind: str
+    start: int
+    end: int
+    found: tuple[int, ...]  # ids of incidents
+    delay_s: int | None  # from its start to the first anomalous minute's end
+    found_as: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a demo run did."""
+
+    seconds: float
+    simulated_hours: float
+    frames: int
+    windows: int
+    expected: int
+    missing: int
+    doubled: int
+    duplicates: int
+    dropped: int
+    session_resets: int
+    explained_resets: int
+    findings: tuple[Finding, ...]
+    false_incidents: tuple[str, ...]
+    memory: Mapping[str, int]  # bytes resident, by service
+    models: tuple[TrainedModel, ...] = ()
+    steps: tuple[Step, ...] = ()
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is missing, everything was found, and every step of the loop happened."""
+        found = all(finding.found for finding in self.findings)
+        trained = all(model.passed for model in self.models)
+        shown = all(step.passed for step in self.steps)
+        return not (self.problems or self.missing or self.doubled) and found and trained and shown
+
+
+def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, memory: Mapping[str, int]) -> Report:
+    """Compare what is in the store with the ground truth."""
+    start, end = int(truth["start"]), int(truth["end"])
+    collectors = list(truth["scenario"]["collectors"])
+    rows = store.windows_between(start, end)
+    keys = [(row["collector"], row["window_start"]) for row in rows if not row["peer"]]
+    last = last_minute(truth)
+    keys = [key for key in keys if key[1] <= last]
+    expected = {(name, minute) for name in collectors for minute in range(start // 60 * 60, last + 60, 60)}
+    found = store.incidents_between(start - 86_400, end + 86_400)
+    incidents = [incident for incident in found if incident["merged_into"] is None]
+    findings = tuple(_find(item, incidents) for item in without_storms(truth))
+    false = tuple(incident["summary"] for incident in incidents if not _is_true(incident, truth))
+    feed = json.loads((data / "state" / "collector.json").read_text())
+    cursor = store.read_cursor("feature_aggregator")
+    return Report(
+        seconds=seconds,
+        simulated_hours=(end - start) / 3600,
+        frames=int(feed["frames"]),
+        windows=len(keys),
+        expected=len(expected),
+        missing=len(expected - set(keys)),
+        doubled=len(keys) - len(set(keys)),
+        duplicates=int(cursor.details.get("duplicates", 0)) if cursor else 0,
+        dropped=int(feed["dropped"]),
+        session_resets=len(truth["scenario"]["resets"]),
+        explained_resets=sum(1 for row in rows if row["peer_reset"] and row["session_up"]),
+        findings=findings,
+        false_incidents=false,
+        memory=memory,
+    )
+
+
+def last_minute(truth: Mapping[str, Any]) -> int:
+    """Give the last minute of a scenario that is judged."""
+    return (int(truth["end"]) - UNFINISHED_S) // 60 * 60
+
+
+def _find(item: Mapping[str, Any], incidents: list[Any]) -> Finding:
+    start, end = int(item["start"]), int(item["end"])
+    own = [i for i in incidents if i["started_at"] <= end + TAIL_S and i["last_seen_at"] >= start - EARLY_S]
+    own = [i for i in own if i["started_at"] >= start - EARLY_S]
+    first = min((i["started_at"] for i in own), default=None)
+    return Finding(
+        kind=str(item["kind"]),
+        start=start,
+        end=end,
+        found=tuple(int(i["id"]) for i in own),
+        delay_s=None if first is None else max(0, int(first) + 60 - start),
+        found_as=", ".join(dict.fromkeys(str(i["kind"]) for i in own)),
+    )
+
+
+def _is_true(incident: Mapping[str, Any], truth: Mapping[str, Any]) -> bool:
+    """Whether something really happened when an incident began."""
+    return any(item["start"] - EARLY_S <= incident["started_at"] <= item["end"] + TAIL_S for item in truth["incidents"])
