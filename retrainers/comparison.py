@@ -1,7 +1,9 @@
 """What a model shows on the held-out windows: on calm ones, on injected anomalies, on labelled time.
 
 The candidate and the active model see the very same windows, with the same anomalies in the same minutes, and speak as
-their services do: alarm by p-value and budget. An abstention is no alarm. Decides nothing; the gate compares.
+their services do: alarm by p-value and budget. An abstention is no alarm. What a model finds of an injected anomaly are
+minutes in which it is quiet without it (`bgpdrift.models.voice`): after a change of level the active model alarms all the
+time, and finds nothing. Decides nothing; the gate compares.
 """
 
 from collections import defaultdict
@@ -15,10 +17,10 @@ from bgpdrift.detectors.interface import MINUTE_S, Detector, FloatArray, WindowF
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.models.gate import Judged
 from bgpdrift.models.injection import Injected, inject
+from bgpdrift.models.voice import CalmAlarms, Voice, count_episodes, heard_anew
 from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import MINUTES_A_DAY, Calibration
-from bgpdrift.verdicts.quality import episodes, roc_auc
-from retrainers.judging import Voice
+from bgpdrift.verdicts.quality import roc_auc
 from retrainers.span import ANOMALOUS, NORMAL, Interval, Span
 
 
@@ -29,6 +31,8 @@ class Model:
     version: str
     detector: Detector
     calibration: Calibration
+    record: Mapping[str, float] = field(default_factory=dict)
+    """Share of injected anomalies it found of each kind when it was judged itself, as its papers say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +112,23 @@ def prepare(span: Span, history_minutes: int, seed: int) -> Bench:
 
 def show(model: Model, bench: Bench, settings: Settings) -> Shown:
     """Let a model speak on everything."""
-    alarms, minutes, unusable, abstained, right = 0, 0, 0, 0, _Tally()
+    alarms, minutes, unusable, abstained, right, calm = 0, 0, 0, 0, _Tally(), CalmAlarms()
     scores: list[FloatArray] = []
     for frame in bench.clean:
         voice = _voice(model, frame, settings)
-        clean, spoken = frame.clean[frame.first :], _spoken(voice)
+        calm.add(frame, voice)
+        clean, spoken = frame.clean[frame.first :], voice.spoken
         finite = np.isfinite(voice.scores.score)
         unusable += int((~finite & clean & spoken).sum())
         abstained += int((clean & ~spoken).sum())
         scores.append(voice.scores.score[clean & spoken & finite])
-        alarms += len(episodes(frame.to_score, voice.is_alarm & clean))
+        alarms += count_episodes(frame.to_score, voice.is_alarm & clean)
         minutes += int(clean.sum())
         right.add(voice.is_alarm[clean], np.zeros(int(clean.sum()), bool))
     # Less than a day is taken for a day: one unlucky hour must not become a rate of twenty a day.
     rate = alarms / max(minutes / MINUTES_A_DAY, 1.0)
     every = np.concatenate(scores) if scores else np.zeros(0)
-    found, injected_scores = _on_injected(model, bench, settings, right)
+    found, injected_scores = _on_injected(model, bench, settings, right, calm)
     labels = _on_labels(model, bench, settings)
     by_labels = bench.labelled_windows >= settings.retrain.min_labelled_windows
     accuracy, f1 = (labels if by_labels else right).accuracy_and_f1()
@@ -162,16 +167,17 @@ class _Tally:
 
 
 def _on_injected(
-    model: Model, bench: Bench, settings: Settings, right: _Tally
+    model: Model, bench: Bench, settings: Settings, right: _Tally, calm: CalmAlarms
 ) -> tuple[dict[str, float], dict[str, FloatArray]]:
     """Share of anomalies found and scores of their minutes, by kind; minutes rightly called go into the tally."""
     found: defaultdict[str, list[bool]] = defaultdict(list)
     scores: defaultdict[str, list[FloatArray]] = defaultdict(list)
     for laid in bench.injected:
         voice = _voice(model, laid.frame, settings)
-        found[laid.kind].append(bool(voice.is_alarm.any()))
-        scores[laid.kind].append(np.where(_spoken(voice), voice.scores.score, -np.inf))
-        right.add(voice.is_alarm, np.ones(len(voice.is_alarm), bool))
+        heard = heard_anew(voice, calm.at(laid.frame))
+        found[laid.kind].append(bool(heard.any()))
+        scores[laid.kind].append(np.where(voice.spoken, voice.scores.score, -np.inf))
+        right.add(heard, np.ones(len(heard), bool))
     shares = {kind: sum(hits) / len(hits) for kind, hits in sorted(found.items())}
     return shares, {kind: np.concatenate(values) for kind, values in sorted(scores.items())}
 
@@ -205,10 +211,6 @@ def _around(
 
 def _voice(model: Model, frame: WindowFrame, settings: Settings) -> Voice:
     return Voice.of(model.detector, model.calibration, frame, settings)
-
-
-def _spoken(voice: Voice) -> BoolArray:
-    return np.array([not reason for reason in voice.scores.abstained], bool)
 
 
 def _short(value: float | None) -> float | None:

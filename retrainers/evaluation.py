@@ -16,12 +16,13 @@ from bgpdrift.detectors.interface import EXCLUDED, MINUTE_S, Detector, FloatArra
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.features.labelled_windows import LabelledWindows
+from bgpdrift.models.voice import Voice
 from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import Calibration
 from bgpdrift.verdicts.quality import Figures, figures
 from retrainers import announcements_counter
 from retrainers.announcements_counter import AnnouncementsCounter
-from retrainers.judging import ENSEMBLE, Judged, Voice, joined, judge_alone, judge_together, policy_of
+from retrainers.judging import ENSEMBLE, Judged, joined, judge_alone, judge_together, policy_of
 
 COUNTER = announcements_counter.NAME
 MODELS = ("heuristic", "isolation_forest", "lstm")

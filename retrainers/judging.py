@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bgpdrift.detectors.interface import PEER_RESET, Detector, FloatArray, IntArray, Scores, WindowFrame
+from bgpdrift.detectors.interface import PEER_RESET, FloatArray, IntArray, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
+from bgpdrift.models.voice import Voice
 from bgpdrift.settings import Settings
-from bgpdrift.verdicts.calibration import P_FLOOR, Calibration
+from bgpdrift.verdicts.calibration import P_FLOOR
 from bgpdrift.verdicts.ensemble import EnsemblePolicy, Opinion, debounced, decide
 
 ENSEMBLE = "ensemble"
@@ -48,39 +49,6 @@ class Judged:
     def abstained(self) -> int:
         """Minutes without an opinion."""
         return int(np.isneginf(self.score).sum())
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """A detector's opinions on the windows of one group, aligned with them."""
-
-    scores: Scores
-    p_values: FloatArray
-    is_alarm: BoolArray
-    alarm_p: float
-    """P-value up to which it alarms."""
-
-    @classmethod
-    def of(cls, detector: Detector, calibration: Calibration, frame: WindowFrame, settings: Settings) -> "Voice":
-        """Let a detector speak on the windows to be scored, as its service does."""
-        scores = detector.score(frame)
-        silent = np.array([bool(reason) for reason in scores.abstained], bool)
-        p_values = np.where(silent, 1.0, calibration.p_value(scores.score))
-        limit = calibration.alarm_p(settings.detectors.false_alarms_per_day)
-        heard = np.array([scores.may_alarm(row) for row in range(len(silent))], bool)
-        return cls(scores, p_values, heard & (p_values <= limit), limit)
-
-    def opinion(self, row: int) -> Opinion:
-        """What the ensemble hears."""
-        scores = self.scores
-        return Opinion(
-            float(self.p_values[row]),
-            bool(self.is_alarm[row]),
-            scores.abstained[row],
-            rules_fired=scores.rules_fired[row],
-            top_features=scores.top_features[row],
-            alarm_p=self.alarm_p,
-        )
 
 
 def policy_of(settings: Settings) -> EnsemblePolicy:

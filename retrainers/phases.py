@@ -93,6 +93,7 @@ def gate_policy(settings: Settings, options: Options) -> GatePolicy:
         detection_tolerance=retrain.detection_tolerance,
         kind_tolerance=retrain.kind_tolerance,
         min_detection=retrain.min_detection,
+        record_tolerance=retrain.probation_detection_loss,
         max_alarms_per_day=retrain.max_alarm_factor * settings.detectors.false_alarms_per_day,
         max_drift=float("inf") if options.candidate_only else retrain.max_drift,
         force=options.force,
@@ -202,6 +203,7 @@ class Run:
                 drift_psi=drift.get("drift_psi", 0.0),
                 unusable_scores=new.unusable,
                 span_hours=(span.end - span.start) / 3600,
+                record=active.record if active else {},
             )
             verdict = decide_gate(evidence, gate_policy(self._settings, self._options))
             figures.update(verdict.as_fields())
@@ -252,7 +254,12 @@ class Run:
             if build is None:
                 return None
             calibration = Calibration.from_fields(found.calibration)
-            return Model(found.version, artifacts.run_self_test(found, build), calibration)
+            record = {
+                str(kind): float(share)
+                for kind, share in dict(found.metrics.get("injected") or {}).items()
+                if isinstance(share, int | float)
+            }
+            return Model(found.version, artifacts.run_self_test(found, build), calibration, record)
         except ArtifactError as error:
             self._say({"event": "retrain.active_unusable", "reason": str(error)})
             return None

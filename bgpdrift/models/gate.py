@@ -13,14 +13,19 @@ accuracy, f1         quality     not below the active model's by more than ``tol
 class:<name>         quality     no class of outcomes is recognised less often, by more than ``tolerance``
 injected             quality     injected anomalies are found at least as often, within ``detection_tolerance``
 injected:<kind>      quality     the same for each kind, within ``kind_tolerance`` (few episodes each)
+injected_record      quality     injected anomalies are found as often as the active model found them when it came into
+                                 force, within ``record_tolerance``
+injected_record:…    quality     the same for each kind, within ``record_kind_tolerance``
 injected_least       quality     injected anomalies are found at least with ``min_detection``, active model or not
 alarm_rate           quality     false alarms a day on clean held-out windows are within ``max_alarms_per_day``
 drift                quality     the candidate's scores on held-out windows drifted by at most ``max_drift`` (PSI), or the
                                  whole span is shorter than ``min_drift_hours``
 ===================  ==========  ==========================================================================
 
-Without an active model the comparisons pass. Of a span of a day or two the held-out share is another time of day than
-what was learned from, and every honest model scores it otherwise: its drift is put on record and refuses nothing.
+Without an active model the comparisons pass. After a change of level the active model is no yardstick: it alarms all the
+time and finds nothing anew, so that every comparison with it passes. What it found when it came into force is one. Of a
+span of a day or two the held-out share is another time of day than what was learned from, and every honest model scores it
+otherwise: its drift is put on record and refuses nothing.
 ``force`` lifts refusals of quality, never of integrity.
 """
 
@@ -80,6 +85,9 @@ class Evidence:
         Held-out scores of the candidate that are NaN or infinite.
     span_hours : float
         Event time from the first window that teaches to the last that judges.
+    record : mapping of str to float
+        Share of the injected anomalies of each kind that the active model found when it was judged itself; empty if
+        that is not known.
     """
 
     candidate: Judged
@@ -89,6 +97,7 @@ class Evidence:
     drift_psi: float = 0.0
     unusable_scores: int = 0
     span_hours: float = math.inf
+    record: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,9 @@ class GatePolicy:
     detection_tolerance: float = 0.1
     kind_tolerance: float = 0.4
     min_detection: float = 0.1
+    record_tolerance: float = 0.25
+    record_kind_tolerance: float = 0.6
+    """Wide: a kind is eight anomalies, and then they were others. A kind that is not seen at all any more is caught."""
     max_alarms_per_day: float = 10.0
     max_drift: float = 1.0
     min_drift_hours: float = 72.0
@@ -192,6 +204,7 @@ def _checks(evidence: Evidence, policy: GatePolicy) -> Iterator[Check]:
     yield Check("run_time", "quality", seconds, policy.max_seconds, seconds <= policy.max_seconds, said)
     yield from _comparisons(evidence.candidate, evidence.active, policy)
     found, least = evidence.candidate.injected_mean, policy.min_detection
+    yield from _against_record(evidence.candidate.injected, evidence.record, policy)
     if found is not None:
         said = f"finds {_percent(found)} of the injected anomalies, at least {_percent(least)} expected"
         yield Check("injected_least", "quality", found, least, found >= least, said)
@@ -227,6 +240,23 @@ def _comparisons(candidate: Judged, active: Judged | None, policy: GatePolicy) -
         new, old = candidate.injected[name], before.injected[name]
         said = "finds {} of injected " + name.replace("_", " ")
         yield _compared(f"injected:{name}", new, old, policy.kind_tolerance, said)
+
+
+def _against_record(found: Mapping[str, float], record: Mapping[str, float], policy: GatePolicy) -> Iterator[Check]:
+    """Compare with what the active model found in its time, over the kinds that both met."""
+    kinds = sorted(set(found) & set(record))
+    if not kinds:
+        return
+    said = "finds {} of {}, the active model {} in its time"
+    new, old = (sum(shares[kind] for kind in kinds) / len(kinds) for shares in (found, record))
+    least = old - policy.record_tolerance
+    sentence = said.format(_percent(new), "the injected anomalies", _percent(old))
+    yield Check("injected_record", "quality", new, least, new >= least - 1e-9, sentence)
+    for kind in kinds:
+        new, old = found[kind], record[kind]
+        least = old - policy.record_kind_tolerance
+        sentence = said.format(_percent(new), "injected " + kind.replace("_", " "), _percent(old))
+        yield Check(f"injected_record:{kind}", "quality", new, least, new >= least - 1e-9, sentence)
 
 
 def _compared(name: str, new: float | None, old: float | None, tolerance: float, said: str) -> Check:

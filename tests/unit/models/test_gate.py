@@ -32,6 +32,11 @@ def test_an_equal_model_is_accepted_and_every_check_has_number_threshold_and_sen
         assert check["threshold"] is not None
 
 
+def test_what_the_active_model_found_in_its_time_is_held_against_the_candidate_with_more_patience():
+    evidence = replace(worse(injected={"burst": 0.6, "silence": 0.6}), active=None, record=GOOD.injected)
+    assert decide_gate(evidence, POLICY).accepted
+
+
 @pytest.mark.parametrize(
     ("evidence", "refused_by"),
     [
@@ -45,6 +50,14 @@ def test_an_equal_model_is_accepted_and_every_check_has_number_threshold_and_sen
         (worse(injected={"burst": 1.0, "silence": 0.3}), ["injected", "injected:silence"]),
         (worse(injected={"burst": 0.4, "silence": 1.0}), ["injected", "injected:burst"]),
         (replace(worse(injected={"burst": 0.1, "silence": 0.0}), active=None), ["injected_least"]),
+        (
+            replace(worse(injected={"burst": 0.5, "silence": 0.6}), active=None, record=GOOD.injected),
+            ["injected_record"],
+        ),
+        (
+            replace(worse(injected={"burst": 0.2, "silence": 1.0}), active=None, record=GOOD.injected),
+            ["injected_record:burst"],
+        ),
         (worse(alarms_per_day=10.1), ["alarm_rate"]),
         (worse(alarms_per_day=float("nan")), ["alarm_rate"]),
         (replace(EVIDENCE, drift_psi=1.01), ["drift"]),

@@ -86,6 +86,14 @@ def test_one_that_is_silent_finds_nothing_and_disturbs_nobody(span):
     assert len(shown.scores) == 0
 
 
+def test_one_that_alarms_all_the_time_finds_nothing_and_its_alarm_counts_every_hour(span):
+    never_that_loud = np.linspace(0.0, 0.001, 1_000)
+    shown = show(model(Loud("messages"), never_that_loud), prepare(span, 60, seed=1), SETTINGS)
+
+    assert set(shown.judged.injected.values()) == {0.0}
+    assert shown.judged.alarms_per_day == 17  # of 1,000 minutes, taken for a day
+
+
 def test_one_whose_scores_are_no_numbers_is_counted(span):
     shown = show(model(Loud(broken=True), calm_scores(span)), prepare(span, 60, seed=1), SETTINGS)
     assert shown.unusable == 1_000
