@@ -129,8 +129,21 @@ def _asked(question: Question, monitor: Monitor) -> ToDo:
     look: tuple[Command, ...] = ()
     if question.kind == ATTACK_OR_NEW_NORMAL:
         look = (Command(f"bgpdrift incidents {question.subject}", "what it looks like"),)
-    text = question.text if question.text.startswith(MODELS) else question.text[:1].upper() + question.text[1:]
-    return ToDo("question", str(question.id), EXIT_DRIFT, f"{text} {_silence(question, monitor)}", (*look, *answers))
+    sentence = f"{_sentences(question.text)} {_silence(question, monitor)}"
+    return ToDo("question", str(question.id), EXIT_DRIFT, sentence, (*look, *answers))
+
+
+def _sentences(text: str) -> str:
+    """Begin with a capital, also after a question mark, and end with a stop; a model keeps its own name.
+
+    Examples
+    --------
+    >>> _sentences("retrain lstm? the drift is critical"), _sentences("lstm drifts: retrain it?")
+    ('Retrain lstm? The drift is critical.', 'lstm drifts: retrain it?')
+    """
+    begun = [part if part.startswith(MODELS) else part[:1].upper() + part[1:] for part in text.strip().split("? ")]
+    whole = "? ".join(begun)
+    return whole if whole.endswith((".", "?", "!")) else f"{whole}."
 
 
 def _silence(question: Question, monitor: Monitor) -> str:

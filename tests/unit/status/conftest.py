@@ -32,6 +32,7 @@ HOUR_S = 3600
 NOW = 1_795_230_720  # 2026-11-21 03:12 UTC
 CHECKED = NOW // HOUR_S * HOUR_S  # 03:00
 WEEK_H = 168
+ASKED = "retrain lstm? the drift is critical: a person is asked first (retrain.approve_critical)"
 
 
 class System:
@@ -200,8 +201,8 @@ def at_night(system: System) -> System:
         since = int(NOW - age_d * 86_400)
         system.model_file(model, version, since, str(int(version) - 1))
         system.version(model, version, state, since)
-    system.week("heuristic", "4", reason="no drift: p = 0.4 over 4 comparisons")
-    system.week("isolation_forest", "7", reason="no drift: p = 0.4 over 4 comparisons")
+    system.week("heuristic", "4", reason="No drift: nothing in 24h/7d that chance would not give (p 0.62).")
+    system.week("isolation_forest", "7", reason="No drift: nothing in 24h/7d that chance would not give (p 0.62).")
     check = system.week(
         "lstm",
         "9",
@@ -209,7 +210,8 @@ def at_night(system: System) -> System:
         verdict="drift",
         severity="critical",
         lasting=9,
-        reason="scores lie 31 % above the 7 days before, since 11-20 18:00 at rrc00 (psi 0.61, by chance 0.02; p = 2e-06)",
+        reason="Drift: scores of 24h/7d lie higher than is usual at these hours: their distribution, PSI moved by 0.65 "
+        "where chance gives 0.032 (p 2e-06), steadily since 2026-11-20 18:00 UTC.",
     )
     for window, scale in (("24h/7d", 1.0), ("24h/pinned", 0.9), ("72h/pinned", 0.4), ("168h/pinned", 0.2)):
         for name, value in (("psi", 0.61), ("ks", 0.22), ("location", 0.19), ("tail_95", 0.31), ("js", 0.07)):
@@ -223,7 +225,7 @@ def at_night(system: System) -> System:
         ("feature:announcements", 0.03, 0.2, 0.6, "none"),
     )
     system.wish("lstm", "waiting_approval", CHECKED - 3 * HOUR_S)
-    system.question("retrain", "lstm", CHECKED - 3 * HOUR_S, question="lstm drifts critically: retrain it?")
+    system.question("retrain", "lstm", CHECKED - 3 * HOUR_S, question=ASKED)
     started, parent = int(NOW - 0.4 * 86_400), "6"
     trial = {"version": "7", "parent": parent, "started_at": started, "ends_at": started + 86_400, "checks": 9}
     trial |= {"alarms_per_day": 1.3, "shadow_alarms_per_day": 6.1, "verdict": "", "reason": ""}

@@ -48,7 +48,10 @@ def test_a_question_comes_with_the_commands_that_answer_it_and_what_silence_mean
     (question,) = status.questions
     (item,) = status.todo
     assert [command.command for command in item.commands] == ["bgpdrift approve 1", "bgpdrift reject 1"]
-    assert item.sentence == "lstm drifts critically: retrain it? In 8 h without an answer the model is retrained."
+    assert item.sentence == (
+        "Retrain lstm? The drift is critical: a person is asked first (retrain.approve_critical). "
+        "In 8 h without an answer the model is retrained."
+    )
     assert question.silence_until == constants.CHECKED + 9 * constants.HOUR_S
     assert status.exit_code == EXIT_DRIFT
 
