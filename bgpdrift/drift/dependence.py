@@ -13,8 +13,10 @@ from bgpdrift.drift.hours import HOUR_S, FloatArray, IntArray
 from bgpdrift.drift.season import Matched
 
 LONGEST_LAG_H = 24
-PRIOR = 24.0
+PRIOR = 36.0
 """Days of reference that would weigh as much as the belief that days differ no more than their hours say."""
+_CLEAR = 2.45
+"""Excess of the variance of whole days, times the root of their number, that chance gives in one of 16 references."""
 _DAY_H = 24
 
 
@@ -48,7 +50,7 @@ def scatter(matched: Matched, level: FloatArray) -> Scatter:
 
     The long-run sum is Bartlett's with Andrews' bandwidth for AR(1) [1]_. Where the level of whole days scatters more than
     their hours lead one to expect, the covariance is inflated by that. Seven days say little about how days differ, so
-    that they do not is believed until they say otherwise (`PRIOR`).
+    that they do not is believed until they say otherwise clearly.
 
     Current hours count because extremes come in clusters: a week may hold none, and the next day one. A few hours far from
     the others make the whole day uncertain; a level that lasts does not.
@@ -80,8 +82,11 @@ def scatter(matched: Matched, level: FloatArray) -> Scatter:
     if len(days) >= 2 and meant > 0:
         few = len(days) - 1.0
         found = float(((days @ level) ** 2).mean()) * hours / per_day / meant
-        by_day = max(1.0, (few * found + PRIOR) / (few + PRIOR))
-        freedom = 1 / ((1 - 1 / by_day**2) / (few + PRIOR) + 1 / (freedom * by_day**2))
+        doubted = (few * found + PRIOR) / (few + PRIOR)
+        believed = min(found, 1 + 2 * (found - 1 - _CLEAR / few**0.5))
+        by_day = max(1.0, doubted, believed)
+        known = few if believed > doubted else few + PRIOR
+        freedom = 1 / ((1 - 1 / by_day**2) / known + 1 / (freedom * by_day**2))
     current = by_day * current
     covariance = current * (1 + matched.reference_share)
     lacking = np.maximum(np.diag(floor) - np.diag(covariance), 0.0)

@@ -19,6 +19,7 @@ from bgpdrift.drift.dependence import Scatter, scatter
 from bgpdrift.drift.effect import matters
 from bgpdrift.drift.histogram import middle_of
 from bgpdrift.drift.hours import HOUR_S, FloatArray, Hours, merged
+from bgpdrift.drift.policies import conclude
 from bgpdrift.drift.report import Comparison, DriftReport, LeftOut, Measure, Verdict
 from bgpdrift.drift.season import Matched, match
 from bgpdrift.drift.severity import severity_of
@@ -172,7 +173,7 @@ def decide(
     severity = severity_of(p_value, _psi_excess(first), settings) if verdict == "drift" else "none"
     if verdict == "drift" and severity in ("none", "low"):
         severity = "medium"
-    return DriftReport(
+    report = DriftReport(
         model,
         model_version,
         at,
@@ -185,6 +186,8 @@ def decide(
         smallest_shift=first.smallest_shift if first else None,
         change_point=first.change_point if first and verdict == "drift" else None,
     )
+    accuracy = next((signal for signal in signals if signal.name == "accuracy"), None)
+    return conclude(report, settings.policy, settings, accuracy)
 
 
 def _evidence(matched: Matched, draws: int, seed: int) -> _Evidence:

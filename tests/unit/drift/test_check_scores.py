@@ -1,0 +1,182 @@
+"""What `check_scores` says of logs of all kinds: the same answer for the same scores, and a clear one for odd ones."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bgpdrift.drift import check_scores
+from bgpdrift.errors import InputError
+from bgpdrift.settings_sections import DriftSettings
+
+DAY_S = 86_400
+
+
+def last_day(times):
+    return times >= times[0] + 7 * DAY_S
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_scores_that_go_on_as_before_are_no_drift(scores, seed):
+    assert check_scores(*scores(seed=seed)).verdict == "none"
+
+
+@pytest.mark.parametrize("factor", [1.5, 0.6])
+def test_a_level_that_shifted_is_drift_since_the_hour_it_did(scores, factor):
+    times, values = scores()
+    report = check_scores(times, np.where(last_day(times), factor * values, values))
+
+    assert report.verdict == "drift"
+    assert report.severity in ("high", "critical")
+    assert abs(report.change_point - (times[0] + 7 * DAY_S)) <= 2 * 3_600
+    assert report.reason.startswith("Drift: scores of 24h/7d lie " + ("higher" if factor > 1 else "lower"))
+
+
+def test_three_hours_of_an_incident_are_no_drift(scores):
+    times, values = scores()
+    begin = times[0] + 7 * DAY_S + 9 * 3_600
+    hit = (times >= begin) & (times < begin + 3 * 3_600)
+    report = check_scores(times, np.where(hit, 10 * values, values))
+
+    assert report.verdict == "incident"
+    assert report.severity == "none"
+
+
+def test_an_incident_that_decays_for_half_a_day_is_no_drift(scores):
+    times, values = scores()
+    since = (times - (times[0] + 7 * DAY_S + 8 * 3_600)) / 3_600
+    burst = np.where(since >= 0, 12 * np.exp(-np.maximum(since, 0) / 5), 0.0)
+    assert check_scores(times, values * (1 + burst)).verdict == "incident"
+
+
+def test_one_score_of_a_thousand_changes_no_verdict(scores):
+    times, values = scores()
+    for factor in (1.0, 1.5):
+        shifted = np.where(last_day(times), factor * values, values)
+        odd = shifted.copy()
+        odd[-500] = 1_000.0
+        assert check_scores(times, odd).verdict == check_scores(times, shifted).verdict
+
+
+def test_the_same_scores_in_any_order_have_the_same_report(scores):
+    times, values = scores()
+    order = np.random.default_rng(1).permutation(len(times))
+    assert check_scores(times[order], values[order]) == check_scores(times, values)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(-600, 600))
+def test_the_unit_of_scores_does_not_matter(steps):
+    """Whole bins: then not even rounding differs."""
+    random = np.random.default_rng(4)
+    times = 60 * np.arange(8 * 1_440)
+    bins = np.round(60 * random.standard_normal(len(times))) + 0.5
+    one = check_scores(times, 1.01**bins)
+    other = check_scores(times, 1.01 ** (bins + steps))
+    assert other.p_value == pytest.approx(one.p_value, rel=0.3)
+    assert other.verdict == one.verdict
+
+
+def test_ten_rows_a_minute_are_judged_like_one(scores):
+    times, values = scores()
+    for factor, verdict in ((1.0, "none"), (1.5, "drift")):
+        shifted = np.where(last_day(times), factor * values, values)
+        assert check_scores(np.repeat(times, 10), np.repeat(shifted, 10)).verdict == verdict
+
+
+def test_a_constant_score_is_no_drift_until_it_changes(scores):
+    times, _ = scores()
+    constant = np.full(len(times), 0.5)
+    assert check_scores(times, constant).verdict == "none"
+    assert check_scores(times, np.where(last_day(times), 0.7, constant)).verdict == "drift"
+
+
+def test_a_score_that_is_mostly_zero_is_judged_by_what_is_not(scores):
+    times, values = scores()
+    sparse = np.where(values > np.quantile(values, 0.9), values, 0.0)
+    more = np.where(values > np.quantile(values, 0.8), values, 0.0)
+    assert check_scores(times, sparse).verdict == "none"
+    assert check_scores(times, np.where(last_day(times), more, sparse)).verdict == "drift"
+
+
+def test_a_handful_of_odd_values_over_a_constant_is_no_drift(scores):
+    times, _ = scores()
+    values = np.zeros(len(times))
+    values[-600:-595] = 3.0
+    assert check_scores(times, values).verdict in ("none", "incident", "immaterial")
+
+
+def test_negative_scores_are_scores(scores):
+    times, values = scores()
+    assert check_scores(times, -values).verdict == "none"
+    assert check_scores(times, np.where(last_day(times), -1.5 * values, -values)).verdict == "drift"
+
+
+def test_no_rows_are_not_enough_data():
+    report = check_scores([], [])
+    assert report.verdict == "not_enough_data"
+    assert report.p_value is None
+
+
+def test_a_short_log_says_what_is_missing_and_until_when(scores):
+    times, values = scores(days=2)
+    report = check_scores(times, values)
+    assert report.verdict == "not_enough_data"
+    assert "holds 24 clean hours, 72 are needed; 48 more, not before 2026-01-09 00:00 UTC" in report.reason
+
+
+def test_a_current_window_of_a_few_hours_is_not_enough(scores):
+    times, values = scores()
+    few = (times < times[0] + 7 * DAY_S) | (times >= times[-1] - 5 * 3_600)
+    report = check_scores(times[few], values[few])
+    assert report.verdict == "not_enough_data"
+    assert "current window holds 6 clean hours" in report.reason
+
+
+def test_hours_the_reference_does_not_know_are_left_out_and_said(scores):
+    times, values = scores()
+    night = (times % DAY_S < 4 * 3_600) & ~last_day(times)
+    report = check_scores(times[~night], values[~night])
+    (left_out,) = report.comparisons[0].left_out
+    assert (left_out.hours, left_out.window) == (4, "current")
+    assert "no reference for this hour of day" in left_out.reason
+
+
+def test_weekends_are_held_against_weekends_once_two_weeks_are_known(scores):
+    times, values = scores(days=60)
+    weekend = np.isin((times // DAY_S + 4) % 7, (0, 6))
+    report = check_scores(times, np.where(weekend, 0.5 * values, values), settings=DriftSettings(preset="7d/30d"))
+    assert report.verdict == "none"
+
+
+def test_alarms_have_a_rate_and_what_it_was(scores):
+    times, values = scores()
+    report = check_scores(times, values, values > np.where(last_day(times), 3.0, 6.0))
+    rate = report.measure("anomaly_rate")
+    assert rate.p_value < 0.001
+    assert rate.value > 1.3 * rate.by_chance
+
+
+def test_the_smallest_visible_shift_is_smaller_where_minutes_are_independent(scores):
+    calm, sticky = check_scores(*scores(phi=0.1)), check_scores(*scores(phi=0.97))
+    assert 0.05 < calm.smallest_shift < sticky.smallest_shift
+    assert calm.comparisons[0].effective_n > 2 * sticky.comparisons[0].effective_n
+
+
+def test_every_measure_of_the_family_comes_with_what_chance_gives(scores):
+    report = check_scores(*scores())
+    for name in ("ks", "psi", "location", "tail_95", "tail_99"):
+        found = report.measure(name)
+        assert None not in (found.value, found.by_chance, found.p_value, found.effect)
+    assert report.measure("tail_95").by_chance == pytest.approx(0.05, abs=0.005)
+    assert report.p_value >= min(m.p_value for m in report.measures if m.name in ("ks", "psi", "location"))
+
+
+def test_a_named_policy_decides_where_it_is_asked_for(scores):
+    report = check_scores(*scores(), settings=DriftSettings(policy="psi"))
+    assert (report.policy, report.verdict) == ("psi", "none")
+
+
+def test_lengths_that_differ_are_refused():
+    with pytest.raises(InputError, match="2 rows expected"):
+        check_scores([1, 2, 3], [1.0, 2.0])
