@@ -102,7 +102,6 @@ class DriftChecks:
             return acted
         found = self.next_due(now + 60)
         if found is None:
-            self._facts.forget()
             return acted
         model, at, cursor = found
         self.check(model, at, cursor)
@@ -137,7 +136,7 @@ class DriftChecks:
             cursor = cursor if cursor is not None and cursor.details else None
             position = cursor.position if cursor is not None else now // HOUR_S * HOUR_S - FIRST_LOOK_S
             if position > now + BACK_S:
-                position = now // HOUR_S * HOUR_S - HOUR_S  # the clock went back: go on where it is
+                position = now // HOUR_S * HOUR_S - SILENT_S  # the clock went back: go on where it is
             first = self._store.hours_with(f"score:{model}", position - self._every_s, now)
             complete = self._complete(first, now)
             ends = (-(-(hour + HOUR_S) // self._every_s) * self._every_s for hour in first)

@@ -4,7 +4,7 @@ Decides what is read and how far back; and remembers what does not change betwee
 parts in `bgpdrift.drift` decide.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,6 @@ class DriftFacts:
         self._look_back = FAR_BACK_S if settings.drift.preset == "7d/30d" else LOOK_BACK_S
         self._profiles: dict[tuple[str, str], Mapping[str, Hours]] = {}
         self._firsts: dict[tuple[str, str], Mapping[str, Hours]] = {}
-        self._features: tuple[tuple[int, int], dict[str, Mapping[str, Hours]]] = ((0, 0), {})
 
     def version_at(self, model: str, at: int) -> str:
         """Version in force in the newest hour before ``at``; "" if the detector gave no score for a day."""
@@ -107,15 +106,14 @@ class DriftFacts:
         """Hours of any series, by collector."""
         return hours_by_collector(self._store.hours_between(name, version, begin, at))[0]
 
-    def features(self, names: Sequence[str], begin: int, at: int) -> Mapping[str, Mapping[str, Hours]]:
-        """Hours of features, read once for all detectors of one event time."""
-        if self._features[0] != (begin, at):
-            self._features = ((begin, at), {name: self.series(f"feature:{name}", "", begin, at) for name in names})
-        return self._features[1]
-
-    def forget(self) -> None:
-        """Let go of what only one round of checks needs."""
-        self._features = ((0, 0), {})
+    def many(
+        self, names: Sequence[str], version: str, begin: int, at: int
+    ) -> Iterator[tuple[str, Mapping[str, Hours]]]:
+        """Hours of several series, by name and collector, one after the other: few are in memory at once."""
+        rows = self._store.hours_of_many(names, version, begin, at)
+        for name in names:
+            if name in rows:
+                yield name, hours_by_collector(rows.pop(name))[0]
 
     def _profile(self, model: str, version: str) -> Mapping[str, Hours]:
         key = (model, version)

@@ -54,12 +54,9 @@ class Signals:
     def _features(self, facts: Facts) -> list[Measure]:
         """Drift of each feature, the same for all detectors of one event time."""
         if self._of_features[0] != facts.at:
-            begin = facts.at - SPAN_S
-            series = self._facts.features(FEATURE_NAMES, begin, facts.at)
-            self._of_features = (
-                facts.at,
-                [self._of_series(f"feature:{name}", hours, facts) for name, hours in series.items()],
-            )
+            names = [f"feature:{name}" for name in FEATURE_NAMES]
+            series = self._facts.many(names, "", facts.at - SPAN_S, facts.at)
+            self._of_features = (facts.at, [self._of_series(name, hours, facts) for name, hours in series])
         return self._of_features[1]
 
     def _of_series(self, name: str, hours: baselines.Series, facts: Facts) -> Measure:
@@ -67,23 +64,23 @@ class Signals:
         return signals.of_comparison(name, self._compared(pair), self._settings.drift)
 
     def _embedding(self, facts: Facts) -> list[Measure]:
-        begin = facts.at - SPAN_S
+        prefixes = [f"{kind}:{facts.model}:" for kind in ("embedding", "projection")]
+        names = [n for prefix in prefixes for n in self._store.series_names(prefix, facts.at - DAY_S, facts.at)]
         found = []
-        for kind in ("embedding", "projection"):
-            prefix = f"{kind}:{facts.model}:"
-            for series in self._store.series_names(prefix, facts.at - DAY_S, facts.at):
-                pair = self._paired(self._facts.series(series, facts.version, begin, facts.at), facts)
-                name = f"{kind}:{series.removeprefix(prefix)}"
-                now, before = _pooled(pair.current), _pooled(pair.reference)
-                found.append(signals.embedding(name, now, before, self._compared(pair), self._settings.drift))
+        for series, hours in self._facts.many(names, facts.version, facts.at - SPAN_S, facts.at):
+            pair = self._paired(hours, facts)
+            kind, _, number = series.split(":")
+            now, before = _pooled(pair.current), _pooled(pair.reference)
+            name = f"{kind}:{number}"
+            found.append(signals.embedding(name, now, before, self._compared(pair), self._settings.drift))
         return found
 
     def _rules(self, facts: Facts) -> list[Measure]:
         begin = facts.at - SPAN_S
         names = self._store.series_names("rule:", begin, facts.at)
         sides: list[dict[str, Any]] = [{}, {}]
-        for series in names:
-            pair = self._paired(self._facts.series(series, facts.version, begin, facts.at), facts)
+        for series, hours_of_rule in self._facts.many(names, facts.version, begin, facts.at):
+            pair = self._paired(hours_of_rule, facts)
             for side, hours in zip(sides, (pair.current, pair.reference), strict=True):
                 side[series.removeprefix("rule:")] = list(hours.values())
         if not names:

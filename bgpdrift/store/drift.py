@@ -165,7 +165,9 @@ class DriftQueries(OutcomeQueries, TriggerQueries):
             same = select(outcomes.c.id).where(outcomes.c.incident_id == ready["incident_id"])
         else:
             names = ("starts_at", "collector", "label", "labelled_by")
-            same = select(outcomes.c.id).where(*(outcomes.c[name] == ready[name] for name in names))
+            same = select(outcomes.c.id).where(
+                outcomes.c.incident_id.is_(None), *(outcomes.c[name] == ready[name] for name in names)
+            )
         if connection.execute(same.limit(1)).first() is not None:
             return
         connection.execute(outcomes.insert(), [ready])

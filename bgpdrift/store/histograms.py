@@ -102,6 +102,24 @@ class HistogramQueries(Database):
             found = connection.execute(query.order_by(table.c.collector, table.c.hour_start))
             return [tuple(row) for row in found]
 
+    def hours_of_many(
+        self, names: Sequence[str], model_version: str, start: int, end: int
+    ) -> dict[str, list[tuple[Any, ...]]]:
+        """Read the same of several series in one query, by name; a name without hours is left out."""
+        table = hourly_histograms
+        columns = ("series", "collector", "hour_start", "alarms", "value_sum", "value_sum_squares", "bins")
+        query = select(*(table.c[name] for name in columns)).where(
+            table.c.series.in_(list(names)),
+            table.c.model_version == model_version,
+            table.c.hour_start >= start,
+            table.c.hour_start < end,
+        )
+        found: dict[str, list[tuple[Any, ...]]] = {}
+        with self.reading() as connection:
+            for row in connection.execute(query.order_by(table.c.series, table.c.collector, table.c.hour_start)):
+                found.setdefault(row[0], []).append(tuple(row[1:]))
+        return found
+
     def series_versions(self, series: str, start: int, end: int) -> list[tuple[str, int, int, int]]:
         """Say which versions a series has hours of in ``[start, end)``: ``(version, first, last hour, newest row)``.
 
