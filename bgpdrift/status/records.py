@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Executable, func, select
 
 from bgpdrift.errors import BgpdriftError
+from bgpdrift.models.places import MODELS
 from bgpdrift.store import open_store
 from bgpdrift.store.drift import NEWEST_WINDOWS
 from bgpdrift.store.engine import parse_url, sqlite_path
@@ -91,13 +92,8 @@ def _is_missing(url: str) -> bool:
 def _read(connection: Connection) -> Records:
     last = select(feature_windows.c.window_start).order_by(feature_windows.c.id.desc()).limit(NEWEST_WINDOWS).subquery()
     newest = connection.execute(select(func.max(last.c.window_start))).scalar()
-    known = {
-        str(row["name"]): row
-        for row in _rows(
-            connection,
-            select(cursors).where(cursors.c.name.like("drift:%") | cursors.c.name.like("probation:%")),
-        )
-    }
+    names = [f"{kind}:{model}" for kind in ("drift", "probation") for model in MODELS]
+    known = {str(row["name"]): row for row in _rows(connection, select(cursors).where(cursors.c.name.in_(names)))}
     checks = _checks(connection)
     newest_checks = {row["model"]: row for row in checks}
     end = max((row["timestamp"] for row in checks), default=newest)
@@ -133,7 +129,9 @@ def _signals(connection: Connection, check_id: int) -> list[Row]:
 def _hours(connection: Connection, end: int) -> list[tuple[str, int, int, int]]:
     table = hourly_histograms
     query = select(table.c.series, table.c.hour_start, func.sum(table.c.n), func.sum(table.c.alarms))
-    query = query.where(table.c.series.like("score:%"), table.c.hour_start >= end - WEEK_S, table.c.hour_start < end)
+    # By name, not by pattern: SQLite uses no index for LIKE, and most of this table are features.
+    series = [f"score:{model}" for model in MODELS]
+    query = query.where(table.c.series.in_(series), table.c.hour_start >= end - WEEK_S, table.c.hour_start < end)
     found = connection.execute(query.group_by(table.c.series, table.c.hour_start).order_by(table.c.hour_start))
     return [(str(series), int(hour), int(n), int(alarms)) for series, hour, n, alarms in found]
 
