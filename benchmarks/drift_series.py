@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from bgpdrift.drift.baselines import Known, pairs
 from bgpdrift.drift.hours import HOUR_S, Hours
 from bgpdrift.drift.lasting import Lasting, counted, due, wished
-from bgpdrift.drift.report import DriftReport
+from bgpdrift.drift.report import SEVERITIES, DriftReport
 from bgpdrift.drift.rule import compare, decide
 from bgpdrift.settings_sections import DriftSettings, RetrainSettings
 
@@ -73,6 +73,8 @@ class Replay:
         Time and verdict of each check.
     flags : list of Flag
         Where a model would have been retrained.
+    refused : list of Flag
+        Where a wish to retrain was refused: below ``retrain.min_severity``.
     step : float
         See `largest_step`.
     """
@@ -82,6 +84,7 @@ class Replay:
     means: list[float]
     verdicts: list[tuple[int, str]] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
+    refused: list[Flag] = field(default_factory=list)
     step: float = 0.0
 
 
@@ -127,8 +130,12 @@ def replay(column: str, times: NDArray[np.int64], values: FloatArray, settings: 
         rest_s = RetrainSettings().cooldown_h * HOUR_S
         state = counted(state, report.verdict, report.severity, str(version), at, rest_s)
         if due(state, report.verdict, settings.lasting_checks):
-            told.flags.append(Flag(at, report.change_point, report.severity, report.reason))
+            flag = Flag(at, report.change_point, report.severity, report.reason)
             state = wished(state, at, report.severity)
+            if SEVERITIES.index(report.severity) < SEVERITIES.index(RetrainSettings().min_severity):
+                told.refused.append(flag)
+                continue
+            told.flags.append(flag)
             change = report.change_point or at - DAY_H * HOUR_S
             resume = max(at, change + ENOUGH_H * HOUR_S)
             born, version, flagged = resume, version + 1, set()
@@ -176,13 +183,13 @@ def largest_step(hours: Hours, side_d: int = 3) -> float:
 
 def table(replays: Sequence[Replay]) -> Iterator[str]:
     """Give the table of docs/drift.md, most flags first."""
-    yield "| column | flags | at | checks that said drift / incident / immaterial / none | step |"
-    yield "|---|---|---|---|---|"
+    yield "| column | flags | at | refused | checks that said drift / incident / immaterial / none | step |"
+    yield "|---|---|---|---|---|---|"
     for told in sorted(replays, key=lambda one: (-len(one.flags), one.column)):
         count = Counter(verdict for _, verdict in told.verdicts)
         said = " / ".join(str(count[name]) for name in ("drift", "incident", "immaterial", "none"))
         when = ", ".join(f"{datetime.fromtimestamp(flag.at, UTC):%m-%d %Hh}" for flag in told.flags)
-        yield f"| `{told.column}` | {len(told.flags)} | {when or '–'} | {said} | {told.step:.1f} |"
+        yield f"| `{told.column}` | {len(told.flags)} | {when or '–'} | {len(told.refused)} | {said} | {told.step:.1f} |"
 
 
 def draw(replays: Sequence[Replay], path: Path, across: int = 6) -> None:
@@ -209,6 +216,8 @@ def draw(replays: Sequence[Replay], path: Path, across: int = 6) -> None:
             axis.broken_barh(
                 [(x, 1 / DAY_H) for x in at], (0.0, 0.08), transform=axis.get_xaxis_transform(), color=colour
             )
+        for flag in told.refused:
+            axis.axvline((flag.at - start) / 86_400, color=COLOURS["incident"], linewidth=0.8)
         for flag in told.flags:
             axis.axvline((flag.at - start) / 86_400, color=COLOURS["drift"], linewidth=1.2)
             if flag.change_point is not None:
@@ -221,8 +230,8 @@ def draw(replays: Sequence[Replay], path: Path, across: int = 6) -> None:
     figure.text(
         0.01,
         0.004,
-        f"Hourly means; days since {first:%Y-%m-%d}. Below: verdict of each check. Red: a model would be retrained; dotted: "
-        f"since when. Number: flags. Data: {SOURCE}.",
+        f"Hourly means; days since {first:%Y-%m-%d}. Below: verdict of each check. Red: a model would be retrained, dotted: "
+        f"since when; orange: too mild to retrain. Number: flags. Data: {SOURCE}.",
         fontsize=8,
     )
     figure.tight_layout(rect=(0, 0.02, 1, 1), h_pad=0.6, w_pad=0.4)
