@@ -19,9 +19,13 @@ MEASURES = ("ks", "psi", "location", "tail_95", "tail_99")
 """Those of one family."""
 SMALLEST_P = 1e-12
 _NOTHING = 1e-300
-_STEPS = 100
+_STEPS = 60
+"""Draws of one measure are gathered into so many, in order of size;"""
+_LARGEST = 60
+"""the largest are not."""
+_FINE = 2_000
 _OFFSETS = np.concatenate([np.linspace(-4.0, 2.0, 61), np.linspace(2.25, 15.0, 24)])
-_SOME = 400
+_SOME = 250
 """Whole draws kept, to see what a shift of a given size would look like among them."""
 
 
@@ -81,8 +85,6 @@ class Chance:
     ----------
     sizes : ndarray of float, shape (draws, measures)
         Logarithms of the measures of normal draws with the covariance.
-    ordered : ndarray of float, shape (steps, measures)
-        The same by rank, some neighbours averaged.
     freedom : float
         Degrees of freedom of the t they belong to.
     noise : ndarray of float, shape (some, groups)
@@ -90,7 +92,6 @@ class Chance:
     """
 
     sizes: FloatArray
-    ordered: FloatArray
     freedom: float
     noise: FloatArray
     _stretch: "_Stretch"
@@ -108,17 +109,18 @@ class Chance:
         drawn = random.standard_normal((draws, len(values))) @ root.T
         stretch = np.sqrt(freedom / random.chisquare(freedom, min(draws, _SOME)))
         sizes = np.log(np.maximum(yardstick.sizes(drawn), _NOTHING))
-        together = max(draws // _STEPS, 1)
-        ordered = np.sort(sizes, axis=0)[draws % together :].reshape(-1, together, sizes.shape[1]).mean(axis=1)
         radius = _Stretch.of(freedom)
+        ordered, weights = _gathered(np.sort(sizes, axis=0))
         grid = ordered[-1] + _OFFSETS[:, None]
-        chances = np.log(np.maximum(radius.beyond(ordered - grid[:, None]).mean(axis=1), SMALLEST_P / 10))
+        beyond = np.einsum("psm,s->pm", radius.beyond(ordered - grid[:, None]), weights)
+        chances = np.minimum.accumulate(np.log(np.maximum(beyond, SMALLEST_P / 10)))
         noise = drawn[:_SOME] * stretch[:, None]
-        return cls(sizes, ordered, freedom, noise, radius, (np.minimum.accumulate(chances).T, grid.T))
+        return cls(sizes, freedom, noise, radius, (chances.T, grid.T))
 
     def p_values(self, sizes: FloatArray) -> FloatArray:
         """Chance of each measure alone to be at least as large; shape (measures,)."""
-        return self._alone(np.log(np.maximum(sizes, _NOTHING)))
+        beyond = self._stretch.beyond(self.sizes - np.log(np.maximum(sizes, _NOTHING))).mean(axis=0)
+        return np.where(sizes > _NOTHING, np.clip(beyond, SMALLEST_P, 1.0), 1.0)
 
     def by_chance(self) -> FloatArray:
         """Means of the measures by chance, PSI itself and not its root; shape (measures,)."""
@@ -147,8 +149,21 @@ class Chance:
             low, high = (middle, high) if self.family(math.exp(middle)) < alpha else (low, middle)
         return self.critical(math.exp((low + high) / 2))
 
-    def _alone(self, sizes: FloatArray) -> FloatArray:
-        return np.asarray(np.clip(self._stretch.beyond(self.ordered - sizes).mean(axis=0), SMALLEST_P, 1.0))
+
+def _gathered(rising: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Average neighbours among draws in order of size, all but the largest, which far out are all that counts.
+
+    Returns
+    -------
+    gathered, weights : ndarray of float, shapes (steps, measures) and (steps,)
+        Weights sum to 1.
+    """
+    rest = max(len(rising) - _LARGEST, 0)
+    groups = np.array_split(np.arange(rest), _STEPS) if rest > _STEPS else [np.arange(i, i + 1) for i in range(rest)]
+    means = [rising[group].mean(axis=0) for group in groups]
+    sizes = [len(group) for group in groups]
+    weights = np.array([*sizes, *[1] * (len(rising) - rest)], float) / len(rising)
+    return np.vstack([*means, rising[rest:]]), weights
 
 
 def two_sided(value: float, deviation: float, freedom: float) -> float:
@@ -168,7 +183,7 @@ def two_sided(value: float, deviation: float, freedom: float) -> float:
 @cache
 def _log_normal() -> FloatArray:
     """Logarithms of evenly likely sizes of a normal value."""
-    return np.log([NormalDist().inv_cdf((1 + (step + 0.5) / _STEPS) / 2) for step in range(_STEPS)])
+    return np.log([NormalDist().inv_cdf((1 + (step + 0.5) / _FINE) / 2) for step in range(_FINE)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -225,12 +225,16 @@ def _filled(hours: Hours) -> Hours:
 
 
 def _within(n: IntArray, stratum: IntArray) -> FloatArray:
-    weight = np.zeros(len(n))
-    for number in np.unique(stratum):
-        rows = stratum == number
-        usual = np.minimum(n[rows], np.median(n[rows]))
-        weight[rows] = usual / usual.sum()
-    return weight
+    order = np.lexsort((n, stratum))
+    each = np.bincount(stratum)
+    begins = np.cumsum(each) - each
+    usual = np.zeros(len(each))
+    known = each > 0
+    ranked = n[order]
+    low, high = begins + np.maximum(each - 1, 0) // 2, begins + each // 2
+    usual[known] = (ranked[low[known]] + ranked[high[known]]) / 2  # the median
+    weight = np.minimum(n, usual[stratum])
+    return np.asarray(weight / np.bincount(stratum, weights=weight)[stratum])
 
 
 def _fine(sides: list[_Side], total: float) -> tuple[IntArray, FloatArray, FloatArray]:
