@@ -40,6 +40,7 @@ def inject(
     history_minutes: int,
     kinds: Sequence[str] = (),
     a_kind: int = A_KIND,
+    factors: Sequence[float] = (),
 ) -> tuple[Injected, ...]:
     """Lay anomalies of every kind over rows to be scored; few or none where there is no calm stretch.
 
@@ -56,6 +57,8 @@ def inject(
         Names in `KINDS`; all of them by default.
     a_kind : int
         How many of each.
+    factors : sequence of float
+        Strengths of each kind; by default ``a_kind`` of them from weak to strong.
     """
     rng = np.random.default_rng(seed)
     found = [(frame, places) for frame in frames if len(places := _places(frame))]
@@ -63,7 +66,7 @@ def inject(
     if not whole:
         return ()
     levels = [_levels(frame) for frame, _ in whole]
-    strengths = np.exp(np.linspace(np.log(WEAKEST), np.log(STRONGEST), a_kind))
+    strengths = np.asarray(factors, np.float64) if len(factors) else steps(a_kind)
     injected = []
     for kind in kinds or KINDS:
         for factor in strengths.tolist():
@@ -74,6 +77,17 @@ def inject(
                 Injected(kind, factor, _laid(frame, begin, history_minutes, kind, factor, levels[number], rng))
             )
     return tuple(injected)
+
+
+def steps(number: int) -> FloatArray:
+    """Strengths in even steps from what is hard to see to what is plain.
+
+    Examples
+    --------
+    >>> steps(3).round(2).tolist()
+    [1.4, 4.73, 16.0]
+    """
+    return np.exp(np.linspace(np.log(WEAKEST), np.log(STRONGEST), number))
 
 
 def _laid(

@@ -10,6 +10,7 @@ from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.errors import LockHeldError
 from bgpdrift.models.locking import exclusive
+from bgpdrift.services.probation import Probation
 from bgpdrift.services.retrainer_runner import RetrainerRunner, Runner
 from bgpdrift.services.retraining_runs import RetrainingRuns
 from bgpdrift.services.wishes import InForce, Wishes
@@ -35,6 +36,7 @@ class ModelLoop:
         in_force = InForce(self._folder)
         self._runs = RetrainingRuns(settings, store, clock, runner or RetrainerRunner(settings), in_force)
         self._wishes = Wishes(settings, store, clock, in_force, self._runs.drop)
+        self._probation = Probation(settings, store, clock, in_force)
 
     def step(self, event_now: int) -> bool:
         """Do what is to be done now; True if something moved and another step should follow at once.
@@ -52,6 +54,7 @@ class ModelLoop:
         try:
             with exclusive(self._folder / LOCK, "another monitor is at it"):
                 moved = self._runs.step(event_now)
+                moved |= self._probation.step(event_now)
                 moved |= self._wishes.step(event_now)
                 return self._runs.start_next(event_now) or moved
         except LockHeldError:
