@@ -26,6 +26,7 @@ LEAST_SHARE = 0.75
 LEAST_REFERENCE_H = 48
 RETURNED = 0.25
 """Share of hours back at what was usual from which on a level that had left it comes in waves."""
+TOO_FEW = "too few hours to tell"
 CLEAR_SHIFT = 4.0
 """Multiples of the scatter from which on a level has left what was usual."""
 
@@ -77,7 +78,7 @@ def steadiness(
             reason = _surging(now, before)
         if reason:
             return Steadiness(False, f"{reason} at {name}")
-    return Steadiness(True) if judged else Steadiness(False, "too few hours to tell")
+    return Steadiness(True) if judged else Steadiness(False, TOO_FEW)
 
 
 def _unsteady(levels: FloatArray, starts: IntArray, usual: FloatArray, before: IntArray) -> str:
@@ -85,7 +86,7 @@ def _unsteady(levels: FloatArray, starts: IntArray, usual: FloatArray, before: I
     good = np.isfinite(shift)
     shift, times = shift[good], starts[good]
     if len(shift) < 3:
-        return "too few hours to tell"
+        return TOO_FEW
     middle = float(np.median(shift))
     slope = _slope(times, shift)
     rise = slope * float(times[-1] - times[0])

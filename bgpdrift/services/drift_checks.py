@@ -17,7 +17,7 @@ from bgpdrift.drift import baselines
 from bgpdrift.drift.holding import Holding, HoldPolicy, heard, looked
 from bgpdrift.drift.hours import HOUR_S
 from bgpdrift.drift.lasting import Lasting, counted, due, wished
-from bgpdrift.drift.level import steadiness
+from bgpdrift.drift.level import TOO_FEW, steadiness
 from bgpdrift.drift.policies import conclude
 from bgpdrift.drift.report import Comparison, DriftReport
 from bgpdrift.drift.rule import compare, decide
@@ -290,16 +290,14 @@ class DriftChecks:
         began = facts.held.since // HOUR_S * HOUR_S
         known = facts.known
         scores = baselines.both(known.profile, baselines.without(_before(known.live, began), known.out))
-        found = steadiness(known.live, baselines.newest(scores, 168), facts.at, hours)
-        if not found.is_steady:
-            return False, f"scores: {found.reason}"
+        found = {"scores": steadiness(known.live, baselines.newest(scores, 168), facts.at, hours)}
         for name in ("announced", "withdrawn"):
             series = self._facts.series(f"feature:{name}", "", min(began, facts.at - 8 * DAY_S) - 8 * DAY_S, facts.at)
             usual = baselines.newest(baselines.without(_before(series, began), known.out), 168)
-            found = steadiness(series, usual, facts.at, hours, minutes=True)
-            if not found.is_steady and found.reason != "too few hours to tell":
-                return False, f"{name}: {found.reason}"
-        return True, ""
+            found[name] = steadiness(series, usual, facts.at, hours, minutes=True)
+        judged = {name: one for name, one in found.items() if one.reason != TOO_FEW}
+        moves = [f"{name}: {one.reason}" for name, one in judged.items() if not one.is_steady]
+        return bool(judged) and not moves, "; ".join(moves) or ("" if judged else TOO_FEW)
 
     def _heard(self, before: Holding) -> Holding:
         row = incident_row(self._store, before.incident_id)

@@ -86,6 +86,9 @@ class DriftFacts:
             for start, end in self._store.flagged_spans(model, version, begin, at)
             for hour in range(start // HOUR_S * HOUR_S, end, HOUR_S)
         }
+        if held is not None:
+            # What holds a drift back may be seen, but is no baseline for it.
+            flagged |= set(range(held.since // HOUR_S * HOUR_S, at, HOUR_S))
         others = [
             (name, first, last + HOUR_S)
             for name, first, last, _ in self._store.series_versions(series, at - 31 * DAY_S, at)

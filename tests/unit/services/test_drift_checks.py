@@ -421,6 +421,7 @@ def final_state(world: World) -> dict[str, Any]:
     }
 
 
+@pytest.mark.timeout(600)  # some twenty lives, each of two checks
 @pytest.mark.parametrize("consent", [False, True], ids=["drift that lasted", "silence of a day"])
 def test_killed_before_any_write_it_ends_in_the_same_state(tmp_path: Path, clock: FakeClock, consent: bool) -> None:
     """Before each statement that writes and before each commit; what comes of it is the same, with one wish."""
