@@ -1,0 +1,79 @@
+"""Which hours a check compares: clean, of one version, and no flagged ones in a rolling baseline."""
+
+import numpy as np
+
+from bgpdrift.drift.baselines import Known, pairs, pinned, rolling, starts_of
+from bgpdrift.drift.hours import Hours
+from bgpdrift.settings_sections import DriftSettings
+
+HOUR, DAY = 3_600, 86_400
+
+
+def hours(first: int, end: int, level: float = 1.0) -> Hours:
+    times = np.arange(first, end) * HOUR
+    return Hours.from_rows(times, np.full(len(times), level))
+
+
+def known(days: float, **columns: object) -> Known:
+    return Known(int(days * DAY), {"a": hours(0, int(24 * days))}, **columns)  # type: ignore[arg-type]
+
+
+def test_a_day_is_held_against_the_seven_before_it() -> None:
+    pair = rolling(known(20), "24h/7d")
+    assert pair.current_span == (19 * DAY, 20 * DAY)
+    assert pair.reference_span == (12 * DAY, 19 * DAY)
+    assert len(starts_of(pair.reference)) == 168
+
+
+def test_a_week_is_held_against_the_days_30_to_60_ago() -> None:
+    pair = rolling(known(70), "7d/30d")
+    assert pair.current_span == (63 * DAY, 70 * DAY)
+    assert pair.reference_span == (10 * DAY, 40 * DAY)
+
+
+def test_flagged_hours_leave_the_baseline_and_older_ones_take_their_place() -> None:
+    flagged = frozenset(range(15 * DAY, 19 * DAY, HOUR))
+    pair = rolling(known(20, flagged=flagged), "24h/7d")
+    assert pair.reference_span == (8 * DAY, 15 * DAY)
+    assert len(starts_of(pair.current)) == 24
+    assert [(one.window, one.hours, one.reason) for one in pair.left_out] == [("reference", 96, "flagged as drift")]
+    some = rolling(known(20, flagged=frozenset({18 * DAY})), "24h/7d")
+    assert [(one.window, one.hours, one.reason) for one in some.left_out] == [("reference", 1, "flagged as drift")]
+
+
+def test_a_young_version_borrows_the_hours_of_its_artifact_until_it_has_a_week_of_its_own() -> None:
+    profile, born = {"a": hours(0, 200, 5.0)}, 100 * DAY
+    young = Known(born + 2 * DAY, {"a": hours(2_400, 2_448)}, profile)
+    pair = rolling(young, "24h/7d")
+    assert len(starts_of(pair.reference)) == 168
+    assert int((starts_of(pair.reference) < born).sum()) == 144
+    old = Known(born + 9 * DAY, {"a": hours(2_400, 2_616)}, profile)
+    assert (starts_of(rolling(old, "24h/7d").reference) >= born).all()
+    creeping = pinned(old, 72, 12)
+    assert creeping is not None
+    assert (starts_of(creeping.reference) < born).all()
+
+
+def test_without_such_hours_a_version_is_pinned_to_its_first_clean_week() -> None:
+    live = {"a": hours(0, 12 * 24)}
+    out = {"": dict.fromkeys(range(0, DAY, HOUR), "incident 1")}
+    late = Known(12 * DAY, live, first=live, out=out)
+    pair = pinned(late, 24, 12)
+    assert pair is not None
+    assert pair.reference_span == (DAY, 8 * DAY)
+    early = Known(8 * DAY, {"a": hours(0, 8 * 24)}, first={"a": hours(0, 8 * 24)}, out=out)
+    assert pinned(early, 24, 12) is None
+
+
+def test_a_window_that_is_not_half_full_is_left_to_the_shorter_ones() -> None:
+    young = Known(100 * DAY + 36 * HOUR, {"a": hours(2_400, 2_436)}, {"a": hours(0, 200)})
+    assert [pair.window for pair in pairs(young, DriftSettings())] == ["24h/7d", "24h/pinned", "72h/pinned"]
+
+
+def test_incident_hours_leave_both_windows_at_their_collector_only() -> None:
+    live = {"a": hours(0, 240), "b": hours(0, 240)}
+    out = {"a": {9 * DAY + HOUR: "incident 1", 5 * DAY: "incident 2"}}
+    pair = rolling(Known(10 * DAY, live, out=out), "24h/7d")
+    assert (len(pair.current["a"]), len(pair.current["b"])) == (23, 24)
+    assert 5 * DAY not in pair.reference["a"].starts
+    assert {one.reason for one in pair.left_out} == {"incident 1", "incident 2"}
