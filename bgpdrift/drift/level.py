@@ -19,8 +19,8 @@ MOST_SCATTER = 2.5
 """Multiples of the reference's scatter that a steady level may have."""
 MOST_TREND = 3.0
 """Multiples of the scatter by which it may rise or fall over the window."""
-MOST_SURGE = 0.7
-"""Logarithm by which the relative scatter of minutes within an hour may grow: to the double."""
+MOST_SURGE = 0.4
+"""Logarithm by which the relative scatter of minutes within an hour may grow: by half."""
 LEAST_SHARE = 0.75
 """Share of the window's hours that must be there."""
 LEAST_REFERENCE_H = 48
