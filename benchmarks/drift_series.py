@@ -28,6 +28,7 @@ from bgpdrift.drift.hours import HOUR_S, Hours
 from bgpdrift.drift.lasting import Lasting, counted, due, wished
 from bgpdrift.drift.report import SEVERITIES, DriftReport
 from bgpdrift.drift.rule import compare, decide
+from bgpdrift.errors import InputError
 from bgpdrift.settings_sections import DriftSettings, RetrainSettings
 
 DAY_H = 24
@@ -240,12 +241,27 @@ def draw(replays: Sequence[Replay], path: Path, across: int = 6) -> None:
     plt.close(figure)
 
 
+def fill(page: Path, picture: Path | None, rows: Sequence[str]) -> None:
+    """Put picture and table between the two marks of a page."""
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition("<!-- drift_series -->\n")
+    _, end, after = rest.partition("<!-- /drift_series -->")
+    if not begin or not end:
+        raise InputError(f"{page}: expected <!-- drift_series --> and <!-- /drift_series -->, each on a line")
+    shown = []
+    if picture is not None:
+        link = picture.resolve().relative_to(page.resolve().parent).as_posix()
+        shown = [f"![Hourly means of every column, verdicts of the checks, flags]({link})", ""]
+    page.write_text(before + begin + "\n".join([*shown, *rows]) + "\n" + end + after, encoding="utf-8")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Replay, print the table, draw."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drift_series", description=__doc__.split("\n")[0])
     parser.add_argument("files", nargs="+", type=Path, help="logs with a header; the first column is the time")
     parser.add_argument("--columns", default="", help="only these, joined by commas")
     parser.add_argument("--out", type=Path, help="where the picture goes (needs matplotlib, the `plot` extra)")
+    parser.add_argument("--page", type=Path, help="where picture and table go, between their two marks")
     parser.add_argument("--keep", type=Path, help="outcomes, one column a line; those it holds are not made again")
     options = parser.parse_args(argv)
     began, replays = time.monotonic(), _kept(options.keep)
@@ -267,6 +283,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.out:
         draw(replays, options.out)
         print(f"{options.out}: {options.out.stat().st_size / 1000:.0f} kB")
+    if options.page:
+        fill(options.page, options.out, list(table(replays)))
     return 0
 
 

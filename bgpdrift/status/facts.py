@@ -147,7 +147,13 @@ class Probation(msgspec.Struct, frozen=True):
     alarms_per_day: float | None
     shadow_alarms_per_day: float | None
     verdict: str
+    """``watching``; ``settled``, ``rolled_back``; ``alone`` if it disappoints and there is none to go back to."""
     reason: str
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is not decided yet."""
+        return self.verdict in ("", "watching", "alone")
 
 
 class Model(msgspec.Struct, frozen=True):

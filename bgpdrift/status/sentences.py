@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from bgpdrift.status.facts import Holding, Model, Wish
 from bgpdrift.status.spark import moment, span
 
+_ENDS = {"settled": "passed", "rolled_back": "failed, taken back", "alone": "it disappoints"}
 WORDS = {
     "none": "no drift",
     "drift": "DRIFT",
@@ -88,8 +89,10 @@ def _probation(model: Model, data_until: int | None) -> Iterator[str]:
     trial = model.probation
     if trial is None:
         return
-    if trial.verdict:
-        yield _sentence(f"Probation {trial.verdict}{f': {trial.reason}' if trial.reason else ''}")
+    if not trial.goes_on or trial.verdict == "alone":
+        yield _sentence(
+            f"Probation: {_ENDS.get(trial.verdict, trial.verdict)}{f' ({trial.reason})' if trial.reason else ''}"
+        )
         return
     left = (
         f" for {span(trial.ends_at - data_until)} more"

@@ -163,6 +163,9 @@ def _of_model(model: Model, history: Sequence[Retraining], settings: Settings) -
         sentence = f"{model.model}: the request to retrain killed {model.flag.attempts} runs."
         look = Command(f"less {settings.logs_path}/retrain_{model.model}.log", "says why")
         yield ToDo("retraining", model.model, EXIT_DRIFT, sentence, (look,))
+    if model.probation is not None and model.probation.verdict == "alone":
+        sentence = f"{model.model} {model.version} disappoints on probation: {model.probation.reason}."
+        yield ToDo("model", model.model, EXIT_DRIFT, sentence, (train,))
     if model.drifts and not _dealt_with(model):
         report = Command(f"check_drift_status --model {model.model}", "all measures")
         yield ToDo("drift", model.model, EXIT_DRIFT, _undealt(model, history, settings), (report, train))

@@ -146,7 +146,7 @@ def _state(header: ModelHeader, row: Mapping[str, Any], probation: Probation | N
         return "damaged"
     if not header.exists:
         return "none"
-    if probation is not None and not probation.verdict:
+    if probation is not None and probation.goes_on:
         return "probation"
     return str(row.get("state") or "active")
 

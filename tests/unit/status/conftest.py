@@ -228,7 +228,7 @@ def at_night(system: System) -> System:
     system.question("retrain", "lstm", CHECKED - 3 * HOUR_S, question=ASKED)
     started, parent = int(NOW - 0.4 * 86_400), "6"
     trial = {"version": "7", "parent": parent, "started_at": started, "ends_at": started + 86_400, "checks": 9}
-    trial |= {"alarms_per_day": 1.3, "shadow_alarms_per_day": 6.1, "verdict": "", "reason": ""}
+    trial |= {"alarms_per_day": 1.3, "shadow_alarms_per_day": 6.1, "verdict": "watching", "reason": ""}
     with system.store.writing() as connection:
         system.store.write_cursor(connection, Cursor("probation:isolation_forest", CHECKED, trial))
     system.event(

@@ -11,6 +11,7 @@ from bgpdrift.status.facts import (
     FlagFile,
     Model,
     Monitor,
+    Probation,
     Retraining,
     Wish,
 )
@@ -112,6 +113,20 @@ def test_a_request_that_kills_every_run_wakes_somebody():
     (item,) = said_of(a_model(flag=FlagFile("waiting", "", "", 0.0, 3)))
     assert "killed 3 runs" in item.sentence
     assert item.commands[0].command.endswith("retrain_lstm.log")
+
+
+def test_a_version_that_disappoints_and_has_no_predecessor_wakes_somebody():
+    trial = Probation(
+        "9", "", 0, 86_400, 40.0, None, "alone", "alarms 40.0 times a day; there is no version to go back to"
+    )
+    (item,) = said_of(a_model(state="probation", probation=trial))
+    assert item.exit_code == EXIT_DRIFT
+    assert "no version to go back to" in item.sentence
+
+
+@pytest.mark.parametrize("verdict", ["watching", "settled"])
+def test_a_probation_that_goes_well_wakes_nobody(verdict):
+    assert said_of(a_model(probation=Probation("9", "8", 0, 86_400, 1.0, 2.0, verdict, ""))) == ()
 
 
 def test_a_model_file_nobody_can_read_comes_with_the_way_back():
