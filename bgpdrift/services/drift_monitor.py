@@ -91,7 +91,7 @@ class DriftMonitor:
         if not more and self._checks is not None:
             more = self._checks.step()
         if self._loop is not None:
-            now = self._store.newest_window_start()
+            now = self._store.latest_window_start()
             more = (now is not None and self._loop.step(now + 60)) or more
         return more
 
