@@ -53,7 +53,7 @@ class Known:
     profile : mapping of str to Hours
         Hours of its artifact; {} where it has none.
     first : mapping of str to Hours
-        Live hours from when the version came into force on, where they are the pinned reference.
+        Live hours from when the version came into force on, where they are the pinned reference or fill it up.
     out : mapping
         Hours that take no part.
     flagged : collection of int
@@ -114,8 +114,17 @@ def rolling(known: Known, preset: str, current_h: int | None = None) -> Pair:
     return _pair(known, name, "rolling", reference, start, span, said)
 
 
-def pinned(known: Known, hours: int, least_h: int) -> Pair | None:
+def pinned(known: Known, hours: int, least_h: int, least_days: int) -> Pair | None:
     """Pair the newest hours with what was usual when the version came into force.
+
+    A version trained on what followed a change brings few hours with it: the first it lived fill them up to a week.
+
+    Parameters
+    ----------
+    hours, least_h : int
+        Of the current window: how many, and how many must be there.
+    least_days : int
+        Days a reference must hold.
 
     Returns
     -------
@@ -124,10 +133,13 @@ def pinned(known: Known, hours: int, least_h: int) -> Pair | None:
     """
     start = known.at - hours * HOUR_S
     reference = known.profile
-    if not reference:
-        reference = oldest(without(known.first, known.out), PINNED_H)
-        span = span_of(reference, start)
-        if len(starts_of(reference)) < PINNED_H or span[1] > start:
+    if not holds_days(reference, least_days):
+        lived = without(known.first, known.out)
+        if reference:
+            lived = both(reference, {name: part.between(0, start) for name, part in lived.items()})
+        reference = oldest(lived, PINNED_H)
+        enough = holds_days(reference, least_days if known.profile else PINNED_H // 24)
+        if not enough or span_of(reference, start)[1] > start:
             return None
     span = span_of(reference, start)
     pair = _pair(
@@ -146,7 +158,7 @@ def pairs(known: Known, settings: DriftSettings, current_h: int | None = None) -
     """All comparisons of one check, the rolling one first."""
     found = [rolling(known, settings.preset, current_h)]
     for hours in dict.fromkeys(settings.pinned_windows_h):
-        pair = pinned(known, hours, settings.min_current_h)
+        pair = pinned(known, hours, settings.min_current_h, settings.min_baseline_days)
         if pair is not None:
             found.append(pair)
     return found
@@ -175,6 +187,11 @@ def both(older: Series, newer: Series) -> dict[str, Hours]:
             parts[1] = parts[1].without(parts[0].starts.tolist())
         found[name] = merged(parts) if parts else Hours.empty()
     return found
+
+
+def holds_days(series: Series, days: int) -> bool:
+    """Whether there are as many hours as that many days have."""
+    return len(starts_of(series)) >= 24 * days
 
 
 def newest(series: Series, hours: int) -> dict[str, Hours]:

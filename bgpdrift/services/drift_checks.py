@@ -320,9 +320,9 @@ class DriftChecks:
     def _context(self, facts: Facts, lasting: Lasting, holding: Holding, underlying: str) -> Mapping[str, Any]:
         start = facts.at - 24 * HOUR_S
         waits = [
-            f"{hours}h/pinned waits: the window is not half full, or the version has no clean week before it yet"
+            f"{hours}h/pinned waits: the window is not half full, or the version has lived too few clean hours before it yet"
             for hours in dict.fromkeys(self._drift.pinned_windows_h)
-            if baselines.pinned(facts.known, hours, self._drift.min_current_h) is None
+            if baselines.pinned(facts.known, hours, self._drift.min_current_h, self._drift.min_baseline_days) is None
         ]
         return {
             "underlying": underlying,

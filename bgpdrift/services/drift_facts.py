@@ -96,7 +96,8 @@ class DriftFacts:
         ]
         out = episode.left_out(spans, held)
         profile = self._profile(model, version)
-        first = {} if profile else self._first(model, version, at, out)
+        enough = baselines.holds_days(profile, self._settings.drift.min_baseline_days)
+        first = {} if enough else self._first(model, version, at, out)
         known = Known(at, live, profile, first, out, frozenset(flagged), others)
         return Facts(model, version, at, known, spans, held, unreadable)
 

@@ -49,7 +49,7 @@ def test_a_young_version_borrows_the_hours_of_its_artifact_until_it_has_a_week_o
     assert int((starts_of(pair.reference) < born).sum()) == 144
     old = Known(born + 9 * DAY, {"a": hours(2_400, 2_616)}, profile)
     assert (starts_of(rolling(old, "24h/7d").reference) >= born).all()
-    creeping = pinned(old, 72, 12)
+    creeping = pinned(old, 72, 12, 3)
     assert creeping is not None
     assert (starts_of(creeping.reference) < born).all()
 
@@ -58,11 +58,27 @@ def test_without_such_hours_a_version_is_pinned_to_its_first_clean_week() -> Non
     live = {"a": hours(0, 12 * 24)}
     out = {"": dict.fromkeys(range(0, DAY, HOUR), "incident 1")}
     late = Known(12 * DAY, live, first=live, out=out)
-    pair = pinned(late, 24, 12)
+    pair = pinned(late, 24, 12, 3)
     assert pair is not None
     assert pair.reference_span == (DAY, 8 * DAY)
     early = Known(8 * DAY, {"a": hours(0, 8 * 24)}, first={"a": hours(0, 8 * 24)}, out=out)
-    assert pinned(early, 24, 12) is None
+    assert pinned(early, 24, 12, 3) is None
+
+
+def test_a_version_trained_on_the_day_after_a_change_is_pinned_once_its_first_days_fill_the_reference_up() -> None:
+    profile, born = {"a": hours(2_370, 2_400)}, 2_400 * HOUR
+
+    def after(lived: int) -> Known:
+        live = {"a": hours(2_400, 2_400 + lived)}
+        return Known(born + lived * HOUR, live, profile, first=live)
+
+    assert pinned(after(60), 24, 12, 3) is None
+    young, grown = pinned(after(66), 24, 12, 3), pinned(after(400), 24, 12, 3)
+    assert young is not None
+    assert grown is not None
+    assert len(starts_of(young.reference)) == 72
+    assert len(starts_of(grown.reference)) == 168
+    assert grown.reference_span[0] == 2_370 * HOUR
 
 
 def test_a_window_that_is_not_half_full_is_left_to_the_shorter_ones() -> None:
