@@ -22,6 +22,8 @@ from bgpdrift.verdicts.stored_quality import ENSEMBLE, stored_quality, true_inci
 
 TRAIN_D, CHANGE_D = 5, 8
 """Days: until models are trained, until what the scenario is about."""
+SOON_D, ATTACK_D = 4, 5
+"""The same where it is an attack: no quality has to be compared."""
 RATE, PREFIXES, PEERS, COLLECTORS = 80.0, 1_200, 8, ("rrc00",)
 AUC_LOSS = 0.02
 NEW_NORMAL_H, ANSWERED_H = 30.0, 12.0
@@ -256,15 +258,15 @@ def regime(what: str, change: Regime | None, answers: str = "", bar_h: float = N
 
 def three_day_leak() -> LifeScenario:
     """A leak that comes in waves for three days, which nobody answers."""
-    leak = Incident("leak", CHANGE_D * DAY_S, 3 * DAY_S, share=0.4, every_s=3 * HOUR_S, wave_s=2 * HOUR_S)
+    leak = Incident("leak", ATTACK_D * DAY_S, 3 * DAY_S, share=0.4, every_s=3 * HOUR_S, wave_s=2 * HOUR_S)
 
     def judge(lived: Lived) -> list[Bar]:
-        begin = lived.day(CHANGE_D)
+        begin = lived.day(ATTACK_D)
         new = lived.chronicle.all("version", state="active", since=begin)
         wishes = [w for w in lived.life.store.triggers() if w["requested_at"] >= begin]
         found = [
             row
-            for row in lived.life.store.incidents_between(begin, lived.day(CHANGE_D + 3))
+            for row in lived.life.store.incidents_between(begin, lived.day(ATTACK_D + 3))
             if row["merged_into"] is None
         ]
         longest = max((row["last_seen_at"] - row["started_at"] for row in found), default=0)
@@ -278,22 +280,24 @@ def three_day_leak() -> LifeScenario:
             Bar("models trained", len(new), not new),
         ]
 
-    return LifeScenario("a leak in waves for three days, nobody answers", world(CHANGE_D + 4.0, (leak,)), judge)
+    return LifeScenario(
+        "a leak in waves for three days, nobody answers", world(ATTACK_D + 4.0, (leak,)), judge, train_d=SOON_D
+    )
 
 
 def poisoned_history() -> LifeScenario:
-    """Storms every two hours for four days, which somebody calls false alarms, and a request to retrain."""
-    waves = Incident("worm", CHANGE_D * DAY_S, 4 * DAY_S, level=12.0, every_s=2 * HOUR_S, wave_s=2400.0)
+    """Storms every two hours for two days, which somebody calls false alarms, and a request to retrain."""
+    waves = Incident("worm", ATTACK_D * DAY_S, 2 * DAY_S, level=12.0, every_s=2 * HOUR_S, wave_s=2400.0)
 
     def act(lived: Lived, now: int) -> None:
         store = lived.life.store
         labelled = {row["incident_id"] for row in store.outcomes_between(0, 2**62)}
-        for row in store.incidents_between(lived.day(CHANGE_D), now):
+        for row in store.incidents_between(lived.day(ATTACK_D), now):
             if row["state"] == "closed" and row["merged_into"] is None and row["id"] not in labelled:
                 run_cli("label", str(row["id"]), "false_positive", "--by", "mallory")
-        if now == lived.day(CHANGE_D + 4):
+        if now == lived.day(ATTACK_D + 2):
             lived.notes["before"] = lived.in_force()
-            lived.notes["said"] = lived.life.train(("isolation_forest", "lstm", "heuristic"))
+            lived.notes["said"] = lived.life.train(MODELS, "--days", "2")
 
     def judge(lived: Lived) -> list[Bar]:
         said = lived.notes["said"]
@@ -305,13 +309,17 @@ def poisoned_history() -> LifeScenario:
         return [*bars, Bar("versions in force unchanged", "", lived.in_force() == lived.notes["before"])]
 
     return LifeScenario(
-        "a poisoned history whose candidates must be rejected", world(CHANGE_D + 4.25, (waves,)), judge, act
+        "a poisoned history whose candidates must be rejected",
+        world(ATTACK_D + 2.25, (waves,)),
+        judge,
+        act,
+        train_d=SOON_D,
     )
 
 
 def bad_model(fault: Fault, model: str = "lstm") -> LifeScenario:
-    """A model that never or always alarms is forced into force on day 7."""
-    forced_d = 7.0
+    """A model that never or always alarms is forced into force on day 5."""
+    forced_d = 5.0
 
     def act(lived: Lived, now: int) -> None:
         life = lived.life
@@ -334,7 +342,9 @@ def bad_model(fault: Fault, model: str = "lstm") -> LifeScenario:
         ]
 
     what = f"a model that {fault.replace('_', ' ')} is forced in, and taken back by probation"
-    return LifeScenario(what, world(forced_d + 3.0, ordinary_incidents(TRAIN_D, 15.0, 8, seed=2)), judge, act)
+    return LifeScenario(
+        what, world(forced_d + 2.0, ordinary_incidents(SOON_D, 15.0, 4, seed=2)), judge, act, train_d=SOON_D
+    )
 
 
 def run_cli(*words: str) -> "subprocess.CompletedProcess[str]":

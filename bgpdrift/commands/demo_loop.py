@@ -83,7 +83,9 @@ class Loop:
         plan = self._plan
         poisoned: list[TrainedModel] = []
         forced: Forced | None = None
-        self._story.tell(f"from {self._hour(plan.change_at)} on the world will be another: traffic doubles for good")
+        self._story.tell(
+            f"from {self._hour(plan.change_at)} on the world will be another: every path is three hops longer"
+        )
         if self._until(plan.storms_from - HOUR_S):
             self._story.tell(f"half a day of storms follows, and {VILLAIN} calls each of them a false alarm")
             if self._until(plan.storms_to):

@@ -118,12 +118,12 @@ PRESETS = {
             Incident("hijack", at_s=80.0 * _H, duration_s=49 * _H, every_s=48 * _H, wave_s=_H),
             Incident("worm", at_s=132.0 * _H, duration_s=12 * _H, level=12.0, every_s=_H, wave_s=1_500.0),
         ),
-        regimes=(Regime("level", 2.0, at_s=86.0 * _H),),
+        regimes=(Regime("path", 3, at_s=86.0 * _H),),
         resets=(Reset(at_s=21.4 * _H, peer=1),),
     ),
 }
 """Ready scenarios. ``calm``: one day, nothing happens. ``demo``: six and a half days: 66 quiet hours with one session reset, so
-that there is something to learn from; a worm, a leak and a hijack; traffic that doubles for good; the same three once
+that there is something to learn from; a worm, a leak and a hijack; paths that are three hops longer for good; the same three once
 more; half a day of storms, one an hour."""
 
 
