@@ -1,0 +1,230 @@
+"""The loop with real retrainer processes: a wish becomes a version; runs are killed, hang, eat memory; monitors die."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bgpdrift.clock import FakeClock
+from bgpdrift.models import flags
+from bgpdrift.models.owner import Owner, is_alive
+from bgpdrift.models.publication import active_version
+from bgpdrift.services.model_loop import ModelLoop
+from bgpdrift.services.retrainer_runner import RetrainerRunner, progress_path
+from bgpdrift.services.retraining_runs import RUNNING
+from bgpdrift.settings import Settings, load
+from bgpdrift.store import Store, migrate, open_store
+
+DRIVER = Path(__file__).with_name("retraining.py")
+MODEL, MINUTES = "heuristic", 4_500
+pytestmark = pytest.mark.system
+
+
+class World:
+    """A data directory with a model in force, and a monitor's loop on it."""
+
+    def __init__(self, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        own = {"DATA_DIR": str(data_dir), "RETRAIN__MIN_WINDOWS": "700", "RETRAIN__MAX_DRIFT": "9"}
+        for name, value in own.items():
+            monkeypatch.setenv(f"BGPDRIFT_{name}", value)
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        self._patch = monkeypatch
+        self.settings: Settings = load()
+        self.folder, self.clock = self.settings.artifacts_path, FakeClock()
+        self.store: Store = open_store(self.settings.store_url)
+        newest = self.store.newest_window_start()
+        assert newest is not None
+        self.now, self.end, self.at = newest + 60, "", ""
+        self.restart()
+
+    def set(self, **retrain: str) -> None:
+        for name, value in retrain.items():
+            self._patch.setenv(f"BGPDRIFT_RETRAIN__{name.upper()}", value)
+        self.settings = load()
+        self.restart()
+
+    def restart(self, margin_s: float = 120.0) -> None:
+        """Another monitor goes on."""
+        runner = RetrainerRunner(self.settings, self._command, margin_s)
+        self.loop = ModelLoop(self.settings, self.store, self.clock, runner)
+
+    def _command(self, model: str) -> list[str]:
+        return [sys.executable, str(DRIVER), model, self.end, self.at, "--from-flag", "--json"]
+
+    def wish(self) -> int:
+        reason = {"severity": "high", "reason": "it drifts", "version": active_version(self.folder, MODEL)}
+        row = {"model": MODEL, "requested_at": self.now, "requested_by": "drift_monitor", "state": "wanted"}
+        number = self.store.add_trigger({**row, "reason": reason})
+        assert number is not None
+        return number
+
+    def until(self, condition: Callable[[], Any], limit_s: float = 60.0) -> Any:
+        give_up_at = time.monotonic() + limit_s
+        while time.monotonic() < give_up_at:
+            self.clock.advance(seconds=60)
+            self.loop.step(self.now)
+            if found := condition():
+                return found
+            time.sleep(0.02)
+        raise AssertionError(f"not within {limit_s} s: {self.store.triggers()}")
+
+    def state(self) -> str:
+        return str(self.store.triggers(MODEL)[0]["state"])
+
+    def owner(self) -> Owner | None:
+        cursor = self.store.read_cursor(RUNNING)
+        found = cursor.details.get("owner") if cursor else None
+        return None if not found else msgspec.convert(found, Owner)
+
+    def runs(self) -> list[dict[str, Any]]:
+        return [row for row in self.store.retrain_events(MODEL) if row["kind"] == "retrain" and row["version"] != "1"]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = Path(__file__).parents[1] / "unit" / "detectors" / "windows.py"
+    spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
+    assert spec is not None
+    assert spec.loader is not None
+    windows = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(windows)
+    data_dir = tmp_path_factory.mktemp("loop") / "data"
+    data_dir.mkdir()
+    own = {
+        "BGPDRIFT_DATA_DIR": str(data_dir),
+        "BGPDRIFT_RETRAIN__MIN_WINDOWS": "700",
+        "BGPDRIFT_RETRAIN__MAX_DRIFT": "9",
+    }
+    settings = load(env=own)
+    migrate(settings.store_url)
+    with open_store(settings.store_url) as store:
+        store.write_windows(windows.rows_of(windows.calm(MINUTES)), None)
+    command = [sys.executable, "-m", f"retrainers.{MODEL}", "--force", "--json"]
+    done = subprocess.run(command, env=os.environ | own, cwd=data_dir, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return data_dir
+
+
+@pytest.fixture
+def world(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    found = World(Path(shutil.copytree(prepared, tmp_path / "data")), monkeypatch)
+    yield found
+    owner = found.owner()
+    if owner is not None and is_alive(owner):
+        os.killpg(owner.pid, signal.SIGKILL)
+        os.waitpid(owner.pid, 0)
+    found.store.close()
+
+
+def test_a_wish_becomes_a_version_in_force_and_the_run_tells_how_far_it_is(world):
+    number = world.wish()
+    world.until(lambda: world.state() == "done" and world.owner() is None)
+
+    assert active_version(world.folder, MODEL) == "2"
+    (event,) = world.runs()
+    assert event["reason_json"]["trigger_id"] == number
+    lines = [
+        msgspec.json.decode(line)
+        for line in progress_path(world.settings.logs_path, MODEL).read_bytes().split(b"\n")[:-1]
+    ]
+    told = [line["done"] for line in lines if line["event"] == "retrain.progress"]
+    assert told == sorted(told)
+    assert (lines[-1]["event"], lines[-1]["outcome"]) == ("retrain.finished", "promoted")
+
+
+def test_a_run_that_is_killed_is_begun_again_and_comes_to_its_end(world):
+    world.end, world.at = "parent", "retrain.fit"
+    world.wish()
+    world.until(lambda: (flag := flags.peek(world.folder, MODEL)) and flag.attempts == 1)
+    world.end = world.at = ""
+    world.until(lambda: world.state() == "done")
+    assert active_version(world.folder, MODEL) == "2"
+    assert sum(row["promoted"] for row in world.runs()) == 1
+
+
+def test_a_run_killed_just_after_the_publication_is_done(world):
+    world.end, world.at = "parent", "retrain.publish"
+    world.wish()
+    world.until(lambda: world.state() == "done")
+    for _ in range(5):
+        world.clock.advance(minutes=20)
+        world.loop.step(world.now)
+    assert active_version(world.folder, MODEL) == "2"
+    assert len(world.runs()) == 1
+
+
+def test_a_run_that_eats_memory_is_ended_and_given_up_after_three(world):
+    world.set(memory_limit_bytes="250000000")
+    world.end, world.at = "grow", "retrain.fit"
+    world.wish()
+    world.until(lambda: world.state() == "failed", limit_s=100)
+    (row,) = world.store.triggers()
+    assert "MiB (retrain.memory_limit_bytes)" in row["refused_because"]
+    assert len(world.runs()) == 3
+    assert active_version(world.folder, MODEL) == "1"
+
+
+def test_a_run_that_takes_too_long_ends_itself(world):
+    world.set(time_limit_s="4")
+    world.end, world.at = "wait", "retrain.read"
+    world.wish()
+    world.until(lambda: world.state() == "failed")
+    assert world.runs()[0]["exit_code"] == 6
+
+
+def test_a_run_that_hangs_and_does_not_end_itself_is_killed_with_its_group(world):
+    world.end, world.at = "wait", "retrain.read"
+    world.wish()
+    world.until(lambda: world.state() == "claimed")
+    owner = world.owner()
+    assert owner is not None
+    os.kill(owner.pid, signal.SIGSTOP)
+    world.set(time_limit_s="1")
+    world.end = world.at = ""
+    world.restart(margin_s=0.0)
+
+    world.until(lambda: _gone(owner))
+    world.set(time_limit_s="1800")
+    world.until(lambda: world.state() == "done")
+
+    assert active_version(world.folder, MODEL) == "2"
+
+
+def test_the_run_of_a_monitor_that_died_goes_on_and_the_next_one_learns_what_came_of_it(world):
+    world.wish()
+    world.until(lambda: world.owner() is not None)
+    owner = world.owner()
+    world.restart()  # it knows nothing of the process but what the store tells
+    world.until(lambda: world.state() == "done" and _gone(owner))
+    assert active_version(world.folder, MODEL) == "2"
+    assert len(world.runs()) == 1
+
+
+def test_what_cannot_be_started_is_tried_again(world, monkeypatch):
+    world.wish()
+    working = world._command
+    world.loop._runs._runner._command = lambda _: ["/no/such/program"]
+    world.loop.step(world.now)
+    assert world.state() in ("wanted", "flagged")
+    world.loop._runs._runner._command = working
+    world.until(lambda: world.state() == "done")
+
+
+def _gone(owner: Owner | None) -> bool:
+    """Whether it ended; a child of this test is buried by it, as the next parent of an orphan does."""
+    if owner is None:
+        return True
+    try:
+        os.waitpid(owner.pid, os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return not is_alive(owner)
