@@ -51,7 +51,8 @@ def steady_p(matched: Matched, measure: str, yardstick: Yardstick, chance: Chanc
     left = each[kept].sum(axis=0) / weight
     if left @ along <= 0:
         return 1.0
-    return float(chance.p_values(yardstick.sizes(left))[MEASURES.index(measure)])
+    p_value = float(chance.p_values(yardstick.sizes(left))[MEASURES.index(measure)])
+    return p_value if measure in ("ks", "psi") else p_value / 2  # which way is known, and has been asked
 
 
 def fading(current: Mapping[str, Hours], before: Mapping[str, Hours]) -> bool:
