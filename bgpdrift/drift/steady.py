@@ -59,7 +59,7 @@ def fading(current: Mapping[str, Hours], before: Mapping[str, Hours]) -> bool:
     """Whether the newest hours are on their way back to what was usual, or there already: the long end of an incident.
 
     A worm's or a leak's traffic decays for half a day, too long to be the doing of a few hours. Looked at are the medians
-    of the newest day by 4 hours, on a logarithmic scale: the latest must have lost a quarter of the highest and go on
+    of the newest day by 4 hours, on a logarithmic scale: the latest must have lost some of the highest and go on
     falling, or have lost three quarters, and in either case more than reference hours scatter.
     """
     starts, levels, _ = hourly_levels(current, before, "log")
@@ -71,8 +71,8 @@ def fading(current: Mapping[str, Hours], before: Mapping[str, Hours]) -> bool:
     usual = float((means[_STEP_H:] - means[:-_STEP_H]).std())
     now = _smooth(day)
     now = now if abs(now.max()) >= abs(now.min()) else -now
-    highest, was, latest = float(now.max()), float(now[-1 - _STEP_H]), float(now[-1])
-    falling = latest < 0.75 * highest and latest < 0.9 * was
+    highest, was, latest = float(now.max()), float(now[-1 - _STEP_H // 2]), float(now[-1])
+    falling = latest < 0.85 * highest and latest < 0.95 * was
     return (falling or latest < 0.25 * highest) and highest - latest > _CLEAR * usual
 
 
