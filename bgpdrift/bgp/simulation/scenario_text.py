@@ -111,6 +111,7 @@ PRESETS = {
         peers=8,
         prefixes=2_000,
         rate=200.0,
+        table_at_start=True,
         incidents=(
             # The same three before and after the change, with the same victims.
             Incident("worm", at_s=68.25 * _H, duration_s=49 * _H, level=10.0, every_s=48 * _H, wave_s=_H),
