@@ -107,23 +107,23 @@ _H = 3600.0
 PRESETS = {
     "calm": Scenario(),
     "demo": Scenario(
-        duration_s=156 * _H,
+        duration_s=180 * _H,
         peers=8,
         prefixes=2_000,
         rate=200.0,
         table_at_start=True,
         incidents=(
             # The same three before and after the change, with the same victims.
-            Incident("worm", at_s=68.25 * _H, duration_s=49 * _H, level=10.0, every_s=48 * _H, wave_s=_H),
-            Incident("leak", at_s=74.5 * _H, duration_s=49 * _H, share=0.5, every_s=48 * _H, wave_s=_H),
-            Incident("hijack", at_s=80.0 * _H, duration_s=49 * _H, every_s=48 * _H, wave_s=_H),
-            Incident("worm", at_s=132.0 * _H, duration_s=12 * _H, level=12.0, every_s=_H, wave_s=1_500.0),
+            Incident("worm", at_s=68.25 * _H, duration_s=73 * _H, level=10.0, every_s=72 * _H, wave_s=_H),
+            Incident("leak", at_s=74.5 * _H, duration_s=73 * _H, share=0.5, every_s=72 * _H, wave_s=_H),
+            Incident("hijack", at_s=80.0 * _H, duration_s=73 * _H, every_s=72 * _H, wave_s=_H),
+            Incident("worm", at_s=156.0 * _H, duration_s=12 * _H, level=12.0, every_s=_H, wave_s=1_500.0),
         ),
         regimes=(Regime("path", 3, at_s=86.0 * _H),),
         resets=(Reset(at_s=21.4 * _H, peer=1),),
     ),
 }
-"""Ready scenarios. ``calm``: one day, nothing happens. ``demo``: six and a half days: 66 quiet hours with one session reset, so
+"""Ready scenarios. ``calm``: one day, nothing happens. ``demo``: seven and a half days: 66 quiet hours with one session reset, so
 that there is something to learn from; a worm, a leak and a hijack; paths that are three hops longer for good; the same three once
 more; half a day of storms, one an hour."""
 
