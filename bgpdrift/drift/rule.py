@@ -30,6 +30,7 @@ from bgpdrift.settings_sections import DriftSettings
 STEADY_P = 0.05
 """What is left without the most telling hours must stay below this."""
 DRAWS = 2_000
+GLANCE_DRAWS = 200
 _DAY_H = 24
 _UNITS = {"ks": "share", "psi": "nats", "location": "rank", "tail_95": "share", "tail_99": "share"}
 _SPOKEN = {
@@ -128,6 +129,55 @@ def compare(
     )
 
 
+def glance(
+    current: Mapping[str, Hours],
+    reference: Mapping[str, Hours],
+    *,
+    window: str,
+    current_span: tuple[int, int],
+    reference_span: tuple[int, int],
+    settings: DriftSettings,
+    alpha: float,
+) -> Comparison:
+    """Hold a window against a rolling reference as `compare` does, but only for PSI, p-value and verdict.
+
+    For many series that tell why, and decide nothing: few draws of the null, no smallest shift, no change point, and of the
+    descriptive measures none. The p-value agrees with that of `compare` within what so few draws scatter.
+
+    Parameters
+    ----------
+    current, reference, window, current_span, reference_span, settings, alpha
+        As in `compare`.
+    """
+    now = {name: hours.between(*current_span) for name, hours in sorted(current.items())}
+    before = {name: hours.between(*reference_span) for name, hours in sorted(reference.items())}
+    matched = match(now, before)
+    bare = Comparison(
+        window,
+        "rolling",
+        *current_span,
+        *reference_span,
+        n_current=matched.n_current if matched else 0,
+        n_reference=matched.n_reference if matched else 0,
+        verdict="not_enough_data",
+    )
+    missing = _missing(matched, before, current_span[1], settings)
+    if matched is None or missing:
+        return replace(bare, reason=missing)
+    evidence = _evidence(matched, GLANCE_DRAWS, 0)
+    verdict = _verdict(evidence, None, alpha, settings)
+    if verdict == "drift" and fading(now, before):
+        verdict = "incident"
+    return replace(
+        bare,
+        verdict=verdict,
+        p_value=evidence.p_value,
+        measures=tuple(_tested(evidence, settings)),
+        alarming=evidence.alarming if evidence.p_value <= alpha else "",
+        reason=_reason(verdict, evidence, window, None),
+    )
+
+
 def decide(
     comparisons: Sequence[Comparison],
     *,
@@ -201,7 +251,7 @@ def _evidence(matched: Matched, draws: int, seed: int) -> _Evidence:
     return _Evidence(matched, found, yardstick, chance, sizes, p_values, chance.by_chance(), family)
 
 
-def _verdict(evidence: _Evidence, critical: FloatArray, alpha: float, settings: DriftSettings) -> Verdict:
+def _verdict(evidence: _Evidence, critical: FloatArray | None, alpha: float, settings: DriftSettings) -> Verdict:
     if evidence.p_value > alpha:
         return "none"
     tails, expected = evidence.yardstick.linear[1], evidence.matched.expected[:-1]
@@ -209,7 +259,9 @@ def _verdict(evidence: _Evidence, critical: FloatArray, alpha: float, settings: 
     if not matters(float(evidence.sizes[0] - evidence.by_chance[0]), tail, float(tails @ expected), settings):
         return "immaterial"
     # Any measure that would have raised the alarm by itself may show that it lasts.
-    telling = {evidence.alarming, *(m for m, far in zip(MEASURES, evidence.sizes > critical, strict=True) if far)}
+    telling = {evidence.alarming}
+    if critical is not None:
+        telling |= {m for m, far in zip(MEASURES, evidence.sizes > critical, strict=True) if far}
     left = min(
         steady_p(evidence.matched, name, evidence.yardstick, evidence.chance, settings.steady_hours) for name in telling
     )

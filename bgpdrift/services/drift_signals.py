@@ -4,6 +4,8 @@ Decides which hours of which series they are taken from; what they say `bgpdrift
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from bgpdrift.clock import Clock
@@ -14,21 +16,41 @@ from bgpdrift.drift.categories import CategoryHours, category_measures
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.drift.hours import HOUR_S, Hours, merged
 from bgpdrift.drift.report import Comparison, Measure
-from bgpdrift.drift.rule import compare
+from bgpdrift.drift.rule import glance
 from bgpdrift.services.drift_facts import DAY_S, DriftFacts, Facts
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 from bgpdrift.store.window_columns import FEATURE_NAMES
 from bgpdrift.verdicts.performance import Tally
 
-DRAWS = 500
-"""Of the null of one of forty features: its p-value ranks, it does not decide."""
 SPAN_S = 9 * DAY_S
 """Looked at for a day and the clean week before it, with a day to spare for incidents."""
 EVERY_H = 6
 GROWTH_S = 15 * DAY_S
 OUTCOME_DAYS, OUTCOME_BASELINE_DAYS = 7, 60
 _COUNTS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What tells why scores move, as last measured for one detector.
+
+    Attributes
+    ----------
+    at : int
+        Event time it was measured at, epoch seconds.
+    version : str
+        Of the detector.
+    moved : bool
+        Whether scores differed from usual at the newest check since.
+    found : list of Measure
+        Rules, embedding, features.
+    """
+
+    at: int
+    version: str
+    moved: bool
+    found: Sequence[Measure]
 
 
 class Signals:
@@ -38,18 +60,31 @@ class Signals:
         self._settings, self._store, self._clock, self._facts = settings, store, clock, facts
         self._of_features: tuple[int, list[Measure]] = (0, [])
         self._of_growth: tuple[int, list[Measure]] = (0, [])
+        self._looked: dict[str, Looked] = {}
 
     def of(self, facts: Facts, comparisons: Sequence[Comparison]) -> list[Measure]:
         """All signals of one check, those of the detector first."""
         found = [*self._performance(facts)]
-        if facts.model == "heuristic":
-            found += self._rules(facts)
         found += self._volume(facts, comparisons)
         found.append(signals.lag(facts.at, self._clock.now()))
-        if is_looked_into(facts.at, comparisons):
+        return found + self._inside(facts, comparisons)
+
+    def _inside(self, facts: Facts, comparisons: Sequence[Comparison]) -> list[Measure]:
+        """What tells why scores moved; while they stay moved, as it was when last looked into."""
+        moved = has_moved(comparisons)
+        before = self._looked.get(facts.model)
+        if before is None or before.version != facts.version or not 0 <= facts.at - before.at < EVERY_H * HOUR_S:
+            before = None
+        if is_due(facts.at, moved, None if before is None else before.moved):
+            found = self._rules(facts) if facts.model == "heuristic" else []
             found += self._embedding(facts)
             found += self._features(facts)
-        return found
+            self._looked[facts.model] = Looked(facts.at, facts.version, moved, found)
+            return found
+        if before is None:
+            return []
+        self._looked[facts.model] = replace(before, moved=moved)
+        return [_as_of(measure, before.at) for measure in before.found] if moved else []
 
     def _features(self, facts: Facts) -> list[Measure]:
         """Drift of each feature, the same for all detectors of one event time."""
@@ -119,29 +154,44 @@ class Signals:
         return baselines.rolling(Known(facts.at, hours, out=facts.known.out), "24h/7d")
 
     def _compared(self, pair: Pair) -> Comparison:
-        return compare(
+        return glance(
             pair.current,
             pair.reference,
             window=pair.window,
-            reference_kind="rolling",
             current_span=pair.current_span,
             reference_span=pair.reference_span,
             settings=self._settings.drift,
             alpha=self._settings.drift.alpha,
-            draws=DRAWS,
         )
 
 
-def is_looked_into(at: int, comparisons: Sequence[Comparison]) -> bool:
-    """Whether features and embedding are measured: where scores moved they tell why, else every sixth hour will do.
+def has_moved(comparisons: Sequence[Comparison]) -> bool:
+    """Whether any comparison shows more than chance."""
+    return any(comparison.verdict not in ("none", "not_enough_data") for comparison in comparisons)
+
+
+def is_due(at: int, moved: bool, moved_before: bool | None) -> bool:
+    """Whether rules, features and embedding are measured: where scores begin to move they tell why, else every sixth hour.
+
+    Parameters
+    ----------
+    moved, moved_before : bool
+        Whether scores differ from usual now, and did at the check before; None if nothing is known of the last six hours.
 
     Examples
     --------
-    >>> is_looked_into(6 * 3600, []), is_looked_into(7 * 3600, [])
+    >>> is_due(6 * 3600, False, False), is_due(7 * 3600, False, False)
     (True, False)
+    >>> is_due(7 * 3600, True, False), is_due(8 * 3600, True, True), is_due(8 * 3600, True, None)
+    (True, False, True)
     """
-    moved = any(comparison.verdict not in ("none", "not_enough_data") for comparison in comparisons)
-    return moved or at % (EVERY_H * HOUR_S) == 0
+    return at % (EVERY_H * HOUR_S) == 0 or (moved and not moved_before)
+
+
+def _as_of(measure: Measure, at: int) -> Measure:
+    """Give a measure again that was taken some hours ago, saying so."""
+    said = f"as of {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+    return replace(measure, note=f"{measure.note}; {said}" if measure.note else said)
 
 
 def _pooled(series: baselines.Series) -> Histogram:
