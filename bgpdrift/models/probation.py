@@ -9,13 +9,18 @@ alarms      it alarms alone (no other detector within ten minutes) more than ``a
             budget allows, and as often as the version before it. An alarm that does not end counts every hour
 detection   of at least `LEAST_INJECTED` anomalies it misses more than ``detection_loss`` of those beyond what the
             version before it misses
+deafness    of as many it finds less than ``min_detection``, and either it came into force past the gate (promoted by
+            hand, or forced), or it falls short of what its papers or those of the version before it promise by more
+            than ``detection_loss``. What the version before it finds does not matter: that may be useless by now
 accuracy    of at least ``min_labels`` labels by people it loses more than ``accuracy_drop`` against the version
             before it, and at least `LEAST_LOST` of them
 ==========  ====================================================================================================
 
 After a change of level the version before alarms all the time: then neither its alarms nor what it "finds" speak against
-the new one. While there is an attack others alarm, too, and what is alarmed together counts for nobody. Without a version
-before, only the budget judges, and there is nothing to go back to. Who measures, and what rolling back means, others decide.
+the new one. While there is an attack others alarm, too, and what is alarmed together counts for nobody. A version that passed the
+gate, finds almost nothing and breaks no promise is watched longer, as is one for which too few anomalies could be laid: up
+to `LONGEST` times as long. One that is deaf then does not settle; a person is told. Without a version before, budget and
+deafness judge, and there is nothing to go back to. Who measures, and what rolling back means, others decide.
 """
 
 from dataclasses import dataclass
@@ -28,8 +33,13 @@ from bgpdrift.settings import Settings
 MINUTES_A_DAY = 1_440
 LEAST_INJECTED = 28
 """Four hours, with one of each of seven kinds an hour."""
+LONGEST = 3
+"""Times as long as set a probation lasts at most, but always as long as `LEAST_INJECTED` and as many again take."""
+LONGEST_AT_LEAST_H = 8.0
 LEAST_LOST = 3
 """Labels: one or two are chance."""
+
+NO_WAY_BACK = "there is no version to go back to"
 
 Verdict = Literal["watching", "settled", "rolled_back", "alone"]
 
@@ -44,6 +54,7 @@ class ProbationPolicy:
     detection_loss: float = 0.25
     false_alarms_per_day: float = 2.0
     min_labels: int = 20
+    min_detection: float = 0.1
 
     @classmethod
     def of(cls, settings: Settings) -> "ProbationPolicy":
@@ -56,7 +67,30 @@ class ProbationPolicy:
             retrain.probation_detection_loss,
             settings.detectors.false_alarms_per_day,
             settings.drift.min_labels,
+            retrain.min_detection,
         )
+
+    @property
+    def longest_h(self) -> float:
+        """Hours after which nothing is waited for any more."""
+        return max(LONGEST * self.hours, LONGEST_AT_LEAST_H)
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """What is known of a version beside what it shows.
+
+    Attributes
+    ----------
+    past_gate : bool
+        Put in force by hand, or although the gate refused it.
+    promised, shadow_promised : float or None
+        Share of injected anomalies it, and the version before it, found when they were trained; None if not known.
+    """
+
+    past_gate: bool = False
+    promised: float | None = None
+    shadow_promised: float | None = None
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -108,8 +142,15 @@ class Decision:
     verdict: Verdict
     reason: str = ""
 
+    @property
+    def extends(self) -> bool:
+        """Whether it is watched longer than usual; the reason says why."""
+        return self.verdict == "watching" and bool(self.reason)
 
-def decide(tally: Tally, *, passed_h: float, has_shadow: bool, policy: ProbationPolicy) -> Decision:
+
+def decide(
+    tally: Tally, *, passed_h: float, has_shadow: bool, policy: ProbationPolicy, papers: Papers = Papers()
+) -> Decision:
     """Decide after an hour.
 
     Parameters
@@ -122,6 +163,8 @@ def decide(tally: Tally, *, passed_h: float, has_shadow: bool, policy: Probation
         Whether there is a version before it that could be asked.
     policy : ProbationPolicy
         Limits.
+    papers : Papers
+        How it came into force, and what it promised.
 
     Examples
     --------
@@ -129,17 +172,63 @@ def decide(tally: Tally, *, passed_h: float, has_shadow: bool, policy: Probation
     'watching'
     >>> decide(Tally(60, 1, 1, 28, 10, 22), passed_h=4, has_shadow=True, policy=ProbationPolicy()).reason
     'finds 36 % of the injected anomalies, the version before it 79 %'
+    >>> forced = Papers(past_gate=True)
+    >>> decide(Tally(60, 0, 0, 28, 0, 0), passed_h=4, has_shadow=True, policy=ProbationPolicy(), papers=forced).reason
+    'finds 0 % of the injected anomalies, at least 10 % expected; it came into force past the gate'
     """
     wrong = _too_loud(tally, has_shadow, policy)
     if has_shadow:
-        wrong = wrong or _deaf(tally, policy) or _less_right(tally, policy)
+        wrong = wrong or _deafer(tally, policy) or _broken_word(tally, policy, papers) or _less_right(tally, policy)
         if wrong:
             return Decision("rolled_back", wrong)
     elif wrong:
-        return Decision("alone", f"{wrong}; there is no version to go back to")
-    if passed_h >= policy.hours:
-        return Decision("settled", f"{policy.hours:g} hours on probation, and nothing speaks against it")
-    return Decision("watching")
+        return Decision("alone", f"{wrong}; {NO_WAY_BACK}")
+    if passed_h < policy.hours:
+        return Decision("watching")
+    return _at_the_end(tally, passed_h, has_shadow, policy)
+
+
+def _at_the_end(tally: Tally, passed_h: float, has_shadow: bool, policy: ProbationPolicy) -> Decision:
+    """Settle, or watch on where nothing shows yet that it sees anything."""
+    deaf = _deaf(tally, policy)
+    if passed_h < policy.longest_h:
+        until = f": watched for up to {policy.longest_h:g} hours instead of {policy.hours:g}"
+        if deaf:
+            return Decision("watching", deaf + (_no_better(tally) if has_shadow else "") + until)
+        if tally.injected < LEAST_INJECTED:
+            said = f"only {tally.injected} anomalies could be laid over clean windows, {LEAST_INJECTED} are needed"
+            return Decision("watching", said + until)
+    elif deaf:
+        return Decision("alone", f"{deaf}{_no_better(tally)}" if has_shadow else f"{deaf}; {NO_WAY_BACK}")
+    return Decision("settled", f"{passed_h:.3g} hours on probation, and nothing speaks against it")
+
+
+def _deaf(tally: Tally, policy: ProbationPolicy) -> str:
+    """Say that it finds almost nothing; "" if it does, or if that cannot be told."""
+    if tally.injected < LEAST_INJECTED or tally.found >= policy.min_detection * tally.injected:
+        return ""
+    said = f"finds {_percent(tally.found, tally.injected)} of the injected anomalies"
+    return f"{said}, at least {100 * policy.min_detection:.0f} % expected"
+
+
+def _no_better(tally: Tally) -> str:
+    return f"; the version before it {_percent(tally.shadow_found, tally.injected)}"
+
+
+def _broken_word(tally: Tally, policy: ProbationPolicy, papers: Papers) -> str:
+    deaf = _deaf(tally, policy)
+    if not deaf:
+        return ""
+    if papers.past_gate:
+        return f"{deaf}; it came into force past the gate"
+    found = tally.found / tally.injected
+    for whose, promised in (
+        ("its papers", papers.promised),
+        ("the papers of the version before it", papers.shadow_promised),
+    ):
+        if promised is not None and found < promised - policy.detection_loss:
+            return f"{deaf}; {whose} promise {100 * promised:.0f} %"
+    return ""
 
 
 def _too_loud(tally: Tally, has_shadow: bool, policy: ProbationPolicy) -> str:
@@ -151,12 +240,12 @@ def _too_loud(tally: Tally, has_shadow: bool, policy: ProbationPolicy) -> str:
     return said + (f"; the version before it {tally.shadow_alarms / tally.days:.1f}" if has_shadow else "")
 
 
-def _deaf(tally: Tally, policy: ProbationPolicy) -> str:
+def _deafer(tally: Tally, policy: ProbationPolicy) -> str:
     lost = tally.shadow_found - tally.found
     if tally.injected < LEAST_INJECTED or lost <= policy.detection_loss * tally.injected:
         return ""
-    new, old = 100 * tally.found / tally.injected, 100 * tally.shadow_found / tally.injected
-    return f"finds {new:.0f} % of the injected anomalies, the version before it {old:.0f} %"
+    new, old = _percent(tally.found, tally.injected), _percent(tally.shadow_found, tally.injected)
+    return f"finds {new} of the injected anomalies, the version before it {old}"
 
 
 def _less_right(tally: Tally, policy: ProbationPolicy) -> str:
@@ -165,6 +254,10 @@ def _less_right(tally: Tally, policy: ProbationPolicy) -> str:
         return ""
     new, old = 100 * tally.right / tally.labels, 100 * tally.shadow_right / tally.labels
     return f"agrees with {new:.0f} % of {tally.labels} labels, the version before it with {old:.0f} %"
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.0f} %"
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -6,6 +6,7 @@ counts no hour twice. A version that settles is recorded as settled; one that di
 cooldown and is said. One that came back by a rollback was in force before, and settles at once. Decides nothing itself.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from bgpdrift.models.inventory import survey
 from bgpdrift.models.keeping import KeepPolicy
 from bgpdrift.models.moves import Moves
 from bgpdrift.models.places import MODELS, current_path
-from bgpdrift.models.probation import Decision, ProbationPolicy, Tally, decide
+from bgpdrift.models.probation import Decision, Papers, ProbationPolicy, Tally, decide
 from bgpdrift.models.publication import active_version
 from bgpdrift.models.rollback import choose_rollback
 from bgpdrift.services.shadow_scoring import HOUR_S, Hour, ShadowScoring, Version, load_version
@@ -30,6 +31,9 @@ from bgpdrift.store.schema import scores
 WAITS_H = 6
 """So long an hour waits for the detectors to have scored it; then it is looked at as it is."""
 MOVES = ("retrain", "promote", "rollback", "recover", "publish_default")
+
+FORCED_NOTE = "forced"
+"""How the note on a publication begins that the gate had refused."""
 
 
 def probation_cursor(model: str) -> str:
@@ -87,12 +91,12 @@ class Probation:
         return self._next_hour(model, cursor, at)
 
     def _begin(self, model: str, version: str, at: int, before: Cursor | None) -> bool:
+        self._done.pop(model, None)  # the version that was done with may come back, and is to settle again
         self._loaded = {name: loaded for name, loaded in self._loaded.items() if not name.startswith(f"{model}:")}
         if before is not None and before.details.get("verdict") == "rolled_back":
             self._say_taken_back(model, before, at)
-        last = next(
-            (row for row in self._store.retrain_events(model, 50) if row["kind"] in MOVES and row["promoted"]), None
-        )
+        moves = [row for row in self._store.retrain_events(model, 50) if row["kind"] in MOVES and row["promoted"]]
+        last = moves[0] if moves else None
         came_back = last is not None and last["kind"] == "rollback" and last["version"] == version
         parent = self._parent(model)
         details = {
@@ -100,6 +104,7 @@ class Probation:
             "parent": parent[0] if parent else "",
             "started_at": at,
             "ends_at": at + round(self._policy.hours * HOUR_S),
+            "past_gate": came_past_gate(moves, version),
             "checks": 0,
             "tally": msgspec.to_builtins(Tally()),
             **Tally().figures(parent is not None),
@@ -133,9 +138,13 @@ class Probation:
         counted = msgspec.convert(details["tally"], Tally) + hour.tally
         counted = self._with_labels(counted, new, old, int(details["started_at"]), at)
         passed_h = (end - int(details["started_at"])) / HOUR_S
-        decision = decide(counted, passed_h=passed_h, has_shadow=old is not None, policy=self._policy)
+        past_gate = bool(details.get("past_gate", False)) or new.forced
+        papers = Papers(past_gate, new.promised, old.promised if old else None)
+        decision = decide(counted, passed_h=passed_h, has_shadow=old is not None, policy=self._policy, papers=papers)
+        longest_s = round(self._policy.longest_h * HOUR_S)
         after = {
             **details,
+            "ends_at": int(details["started_at"]) + longest_s if decision.extends else details["ends_at"],
             "parent": old.version if old else "",
             "checks": int(details["checks"]) + 1,
             "tally": msgspec.to_builtins(counted),
@@ -237,6 +246,25 @@ class Probation:
     def _notice(self, key: str, title: str, body: str) -> dict[str, Any]:
         notice = {"at": self._clock.now(), "key": key, "severity": "high", "title": title}
         return {**notice, "body": body, "state": "pending"}
+
+
+def came_past_gate(moves: Sequence[Mapping[str, Any]], version: str) -> bool:
+    """Whether a version came into force by a person's hand, or although the gate refused it.
+
+    Parameters
+    ----------
+    moves : sequence of mapping
+        Rows of ``model_retrain_events`` that put a version in force, newest first.
+    version : str
+        Which.
+
+    Examples
+    --------
+    >>> came_past_gate([{"version": "3", "kind": "retrain", "notes": "every check passed"}], "3")
+    False
+    """
+    row = next((row for row in moves if row["version"] == version), None)
+    return row is not None and (row["kind"] == "promote" or str(row["notes"] or "").startswith(FORCED_NOTE))
 
 
 def _rows(model: str, old: Version | None, start: int, hour: Hour) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 Reads windows and files, loads both versions, counts. The hour's strengths are dealt out so that within eight hours every
 kind of anomaly was met in every strength. An alarm that another detector shares within ten minutes counts for nobody: it
-may be an attack. What follows from the counts `bgpdrift.models.probation` decides.
+may be an attack; and where the version in force is awake together with others, no anomaly is laid. What follows from the
+counts `bgpdrift.models.probation` decides.
 """
 
 import zlib
@@ -41,14 +42,24 @@ class Version:
     detector: Detector
     calibration: Calibration
     features: tuple[str, ...]
+    promised: float | None = None
+    """Share of the injected anomalies it found when it was trained; None if its papers do not say."""
+    forced: bool = False
+    """Published although the gate refused it, as its papers say."""
 
 
 def load_version(path: Path, model: str, history_minutes: int) -> Version:
     """Read and try a file; raises `ArtifactError` if this program cannot run it."""
     found = artifacts.read(path, model)
     detector = artifacts.run_self_test(found, builder(model, history_minutes))
+    promised = found.metrics.get("injected_mean")
     return Version(
-        found.version, detector, Calibration.from_fields(found.calibration), tuple(found.content.feature_names)
+        found.version,
+        detector,
+        Calibration.from_fields(found.calibration),
+        tuple(found.content.feature_names),
+        float(promised) if isinstance(promised, int | float) else None,
+        found.metrics.get("forced") is True,
     )
 
 
@@ -103,7 +114,7 @@ class ShadowScoring:
                 alarms=count_episodes(frame.to_score, voice.is_alarm & alone),
                 shadow_alarms=0 if before is None else count_episodes(frame.to_score, before.is_alarm & alone),
             )
-        return Hour(tally + self._on_injected(model, new, old, frames, calm, start), shadow)
+        return Hour(tally + self._on_injected(model, new, old, frames, calm, shared, start), shadow)
 
     def labels(self, new: Version, old: Version, rows: Sequence[Mapping[str, Any]]) -> Tally:
         """Ask both about what people labelled: right is to alarm in an anomaly, and to be quiet in what is none."""
@@ -125,11 +136,15 @@ class ShadowScoring:
         old: Version | None,
         frames: Sequence[WindowFrame],
         calm: tuple[CalmAlarms, CalmAlarms],
+        shared: Mapping[str, IntArray],
         start: int,
     ) -> Tally:
         tally, asked = Tally(), [new] if old is None else [new, old]
         history = max(one.detector.history_minutes for one in asked)
         for laid in dealt(model, frames, history, start):
+            others = _near(laid.frame.to_score, shared.get(laid.frame.collector, np.zeros(0, np.int64)))
+            if (calm[0].at(laid.frame) & others).any():
+                continue  # it is awake, and not alone: what it would say of one more anomaly cannot be told
             heard = [
                 bool(heard_anew(self._voice(one, laid.frame), known.at(laid.frame)).any())
                 for one, known in zip(asked, calm, strict=False)

@@ -147,7 +147,7 @@ class Probation(msgspec.Struct, frozen=True):
     alarms_per_day: float | None
     shadow_alarms_per_day: float | None
     verdict: str
-    """``watching``; ``settled``, ``rolled_back``; ``alone`` if it disappoints and there is none to go back to."""
+    """``watching``; ``settled``, ``rolled_back``; ``alone`` if it disappoints and there is none (better) to go back to."""
     reason: str
 
     @property

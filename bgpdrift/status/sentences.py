@@ -100,7 +100,8 @@ def _probation(model: Model, data_until: int | None) -> Iterator[str]:
         else ""
     )
     beside = f" beside version {trial.parent}" if trial.parent else ""
-    yield f"On probation{left}{beside}{_rates(trial.alarms_per_day, trial.shadow_alarms_per_day)}."
+    longer = f"; it {trial.reason}" if trial.reason.startswith("finds") else f"; {trial.reason}" if trial.reason else ""
+    yield f"On probation{left}{beside}{_rates(trial.alarms_per_day, trial.shadow_alarms_per_day)}{longer}."
 
 
 def _rates(new: float | None, old: float | None) -> str:

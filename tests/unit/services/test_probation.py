@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bgpdrift.clock import FakeClock
+from bgpdrift.errors import InputError
 from bgpdrift.models.artifact import Artifact, read, to_bytes
 from bgpdrift.models.moves import Moves
 from bgpdrift.models.publication import active_version, stage
@@ -78,13 +79,13 @@ class World:
     def restart(self) -> None:
         self.probation = Probation(self.settings, self.store, self.clock, InForce(self.folder), self.moves)
 
-    def put(self, artifact: Artifact, version: str) -> None:
-        """Bring a version into force, as a retrainer, a person or anybody does."""
+    def put(self, artifact: Artifact, version: str, kind: str = "retrain") -> None:
+        """Bring a version into force, as a retrainer or a person does."""
         self.clock.advance(hours=1)
         parent = active_version(self.folder, M)
         raw = to_bytes(replace(artifact, version=version, parent_version=parent))
         file = stage(self.folder, M, version, raw, verify=trusting)
-        self.moves.publish(M, file, expected_active=parent)
+        self.moves.publish(M, file, expected_active=parent, kind=kind)
 
     def live_on(self, frame: Any, rows_of: Callable[[Any], list[dict[str, object]]]) -> None:
         self.store.write_windows(rows_of(frame), None)
@@ -158,6 +159,63 @@ def test_a_deaf_version_is_taken_back_within_hours_and_that_is_said(world, good,
     assert active_version(world.folder, M) == "1"
 
 
+def papers(artifact: Artifact, promised: float) -> Artifact:
+    return replace(artifact, metrics={**artifact.metrics, "injected_mean": promised})
+
+
+@pytest.mark.parametrize(("kind", "promised"), [("promote", 0.0), ("retrain", 0.6)])
+def test_a_deaf_version_after_a_deaf_one_is_taken_back_if_forced_in_or_if_its_papers_promise_more(
+    world, deaf, calm_day, windows, kind, promised
+):
+    world.live_on(calm_day, windows.rows_of)
+    world.put(papers(deaf, 0.0), "1")
+    world.put(papers(deaf, promised), "2", kind)
+
+    world.watch(hours=6)
+
+    assert world.states() == {"1": "settled", "2": "rolled_back"}
+    assert world.notices() == [f"rolled_back:{M}:2"]
+
+
+def test_a_deaf_version_after_a_deaf_one_that_passed_the_gate_is_watched_longer_and_then_told_of(
+    world, deaf, calm_day, windows
+):
+    retrain = msgspec.structs.replace(world.settings.retrain, probation_h=5.0)
+    world.settings = msgspec.structs.replace(world.settings, retrain=retrain)
+    world.restart()
+    world.live_on(calm_day, windows.rows_of)
+    world.put(papers(deaf, 0.2), "1")
+    world.put(papers(deaf, 0.2), "2")
+
+    world.watch(hours=5)
+    details = world.cursor().details
+    assert (details["checks"] >= 5, details["verdict"]) == (True, "watching")
+    assert details["reason"].endswith("watched for up to 15 hours instead of 5")
+    assert details["ends_at"] == details["started_at"] + 15 * HOUR_S
+
+    world.watch(hours=16)
+    assert (world.cursor().details["verdict"], world.states()["2"]) == ("alone", "active")
+    assert world.notices() == [f"probation:{M}:2"]
+
+
+def test_a_version_that_was_taken_back_never_comes_back_by_itself_also_when_the_next_disappoints(
+    world, good, deaf, calm_day, windows
+):
+    world.live_on(calm_day, windows.rows_of)
+    world.put(good, "1")
+    world.put(deaf, "2")
+    world.watch(hours=6)
+    world.put(deaf, "3", "promote")
+    world.watch(hours=6)
+
+    assert world.states() == {"1": "settled", "2": "rolled_back", "3": "rolled_back"}
+    assert active_version(world.folder, M) == "1"
+    with pytest.raises(InputError, match="nothing to go back to"):
+        world.moves.roll_back(M, "the one before it disappoints, too")
+    assert active_version(world.folder, M) == "1"
+    assert world.moves.promote(M, max_drift=100.0)[0] is None
+
+
 def test_a_version_that_alarms_all_the_time_is_taken_back(world, good, for_low_traffic, calm_day, windows):
     world.live_on(calm_day, windows.rows_of)
     world.put(good, "1")
@@ -177,19 +235,22 @@ def test_after_a_change_of_level_the_new_version_settles_although_the_old_one_al
     assert (world.states()["2"], details["shadow_alarms_per_day"] > 20) == ("settled", True)
 
 
-def test_an_attack_takes_no_version_back_that_sees_it(world, good, deaf, calm_day, windows):
+def test_an_attack_costs_no_version_its_place_that_sees_it_whatever_it_promised(world, good, deaf, calm_day, windows):
     for name in ("announced", "messages", "withdrawn", "withdrawn_prefixes", "path_length_sum"):
         calm_day.features[name][HISTORY_MIN:] *= 20.0
     world.live_on(calm_day, windows.rows_of)
     world.put(deaf, "1")
-    world.put(good, "2")
+    world.put(papers(good, 0.9), "2", "promote")
     at = calm_day.window_start[HISTORY_MIN:].tolist()
     other = {"collector": "rrc00", "model": "lstm", "model_version": "3", "score": 9.0, "p_value": 1e-6}
     world.store.write_scores([{**other, "window_start": start, "is_alarm": True} for start in at], None)
 
     world.watch()
 
-    assert (world.cursor().details["alarms_per_day"], world.states()["2"]) == (0.0, "settled")
+    details = world.cursor().details
+    assert (details["alarms_per_day"], details["verdict"], world.states()["2"]) == (0.0, "watching", "active")
+    assert details["reason"].endswith("are needed: watched for up to 72 hours instead of 24")
+    assert details["tally"]["injected"] < 28
 
 
 def test_a_first_version_settles_by_its_own_alarms_alone(world, good, calm_day, windows):
