@@ -109,7 +109,8 @@ def _train(
     story: "Story",
 ) -> tuple[list[TrainedModel], int, tuple[str, ...]]:
     """Train on the first day; the models, the event time from which all of them are in force, and what went wrong."""
-    start, until = int(truth["start"]), int(truth["start"]) + int(demo_training.HISTORY_H * 3600)
+    hours = demo_training.HISTORY_H if plan_of(truth) is not None else demo_training.SHORT_HISTORY_H
+    start, until = int(truth["start"]), int(truth["start"]) + int(hours * 3600)
     if int(truth["end"]) < until + 3600:
         story.tell("too short a scenario to learn from: the packaged rules speak alone")
         return [], start, ()
@@ -120,7 +121,7 @@ def _train(
     def told(now: demo_history.Where) -> None:
         story.reach((now.newest - start) / 3600)
 
-    story.tell(f"gathering a history of {demo_training.HISTORY_H:g} simulated hours to learn from")
+    story.tell(f"gathering a history of {hours:g} simulated hours to learn from")
     if not demo_history.gather(feed, look, until, deadline, told=told):
         return [], start, ("the feed ended before the history was gathered",) if feed.ended else ()
     if not demo_history.settle(look, deadline, told=told):

@@ -17,6 +17,8 @@ MODELS = ("heuristic", "isolation_forest", "lstm")
 HISTORY_H = 64.0
 """Hours of simulated history: two days to learn from, which are also the baseline, and the fifth that judges. Up to three more
 are on their way when that is reached, and the first incident begins after 68. All that happens in it is one session reset."""
+SHORT_HISTORY_H = 26.5
+"""The same of a scenario without a change, which needs no baseline: a day to learn from, and the fifth that judges."""
 TIMED_OUT = 124
 
 

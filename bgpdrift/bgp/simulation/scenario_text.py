@@ -122,10 +122,19 @@ PRESETS = {
         regimes=(Regime("path", 3, at_s=86.0 * _H),),
         resets=(Reset(at_s=21.4 * _H, peer=1),),
     ),
+    "two-days": Scenario(
+        duration_s=50 * _H,
+        incidents=(
+            Incident("worm", at_s=30.25 * _H, duration_s=2 * _H, level=10.0),
+            Incident("leak", at_s=42.5 * _H, duration_s=_H, share=0.5),
+        ),
+        resets=(Reset(at_s=21.4 * _H, peer=1),),
+    ),
 }
-"""Ready scenarios. ``calm``: one day, nothing happens. ``demo``: seven and a half days: 66 quiet hours with one session reset, so
-that there is something to learn from; a worm, a leak and a hijack; paths that are three hops longer for good; the same three once
-more; half a day of storms, one an hour."""
+"""Ready scenarios. ``calm``: one day, nothing happens. ``two-days``: 50 hours with a worm, a leak and one session reset;
+the first incident begins after 30, so that there is a day to learn from. ``demo``: seven and a half days: 66 quiet hours
+with one session reset, so that there is something to learn from; a worm, a leak and a hijack; paths that are three hops
+longer for good; the same three once more; half a day of storms, one an hour."""
 
 
 def preset(name: str) -> Scenario:
@@ -145,7 +154,7 @@ def load_scenario(path: Path) -> Scenario:
         raw = path.read_bytes()
         values = tomli.loads(raw.decode()) if path.suffix == ".toml" else msgspec.json.decode(raw)
     except FileNotFoundError:
-        raise InputError(f"scenario {path}: there is no such file and no such preset (calm, demo)") from None
+        raise InputError(f"scenario {path}: there is no such file and no such preset ({', '.join(PRESETS)})") from None
     except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError, msgspec.DecodeError) as error:
         raise InputError(f"scenario {path}: cannot be read: {error}") from None
     if not isinstance(values, dict):
