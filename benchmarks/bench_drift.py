@@ -24,9 +24,9 @@ from bgpdrift.drift.rule import compare, decide
 from bgpdrift.settings_sections import DriftSettings
 
 RUNS = 200
-SEED = 700_000
+SEED = 1_300_000
 MONTHS = ("AR .5", "AR .9", "days scatter 5 %", "weekends")
-MONTH_RUNS = 2
+MONTH_RUNS = 4
 CREEPS = 11
 USUAL = DriftSettings()
 Row = dict[str, Any]
@@ -95,6 +95,7 @@ def _textbook() -> list[Row]:
     tests: dict[str, Callable[[NDArray[np.float64], NDArray[np.float64]], bool]] = {
         "SciPy KS p < .01": lambda now, before: bool(ks_2samp(now, before).pvalue < 0.01),
         "Wasserstein / sd > 0.1": lambda now, before: _moved(now, before) > 0.1,
+        "JS of a day, mean + 3 sd of the reference's days": _js_beyond_days,
         "PSI > 0.2": lambda now, before: figures.psi(*figures.grouped(*_counts(now, before)[:2])) > 0.2,
     }
     rows = []
@@ -114,6 +115,16 @@ def _counts(
     now: NDArray[np.float64], before: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     return figures.aligned(*(Hours.from_rows(np.zeros(len(part)), part).pooled() for part in (now, before)))
+
+
+def _js_beyond_days(now: NDArray[np.float64], before: NDArray[np.float64]) -> bool:
+    """NannyML's default threshold: what the reference's own chunks, here its days, differ from the whole of it."""
+    days = [_js(day, before) for day in np.array_split(before, 7)]
+    return _js(now, before) > float(np.mean(days) + 3 * np.std(days))
+
+
+def _js(now: NDArray[np.float64], before: NDArray[np.float64]) -> float:
+    return figures.js(*figures.grouped(*_counts(now, before)[:2]))
 
 
 def _moved(now: NDArray[np.float64], before: NDArray[np.float64]) -> float:
