@@ -5,7 +5,7 @@ a window and what is concluded from them, others decide. Everything is exact and
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -55,11 +55,17 @@ class Hours:
     totals: FloatArray
     squares: FloatArray
     alarms: IntArray
+    _n: list[IntArray] = field(default_factory=list, init=False, repr=False)
+    """Values in each hour once they were asked for, which they are many times in one comparison."""
 
     @property
     def n(self) -> IntArray:
-        """Values in each hour, shape (hours,)."""
-        return np.asarray(self.counts.sum(axis=1), np.int64)
+        """Values in each hour, shape (hours,); not to be written to."""
+        if not self._n:
+            found = np.asarray(self.counts.sum(axis=1), np.int64)
+            found.setflags(write=False)
+            self._n.append(found)
+        return self._n[0]
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -133,8 +139,9 @@ class Hours:
         return merged(parts)
 
     def between(self, start: int, end: int) -> "Hours":
-        """Hours that begin at ``start`` or later and before ``end``."""
-        return self.chosen((self.starts >= start) & (self.starts < end))
+        """Hours that begin at ``start`` or later and before ``end``: a view of these, nothing is copied."""
+        first, last = np.searchsorted(self.starts, [start, end]).tolist()
+        return self if last - first == len(self) else self._taken(slice(first, max(first, last)))
 
     def without(self, hour_starts: Iterable[int]) -> "Hours":
         """All but some hours."""
@@ -149,7 +156,10 @@ class Hours:
 
     def chosen(self, rows: BoolArray) -> "Hours":
         """Hours marked; shape (hours,)."""
-        return Hours(
+        return self if rows.all() else self._taken(rows)
+
+    def _taken(self, rows: "BoolArray | slice") -> "Hours":
+        found = Hours(
             self.starts[rows],
             self.bins,
             self.counts[rows],
@@ -157,6 +167,9 @@ class Hours:
             self.squares[rows],
             self.alarms[rows],
         )
+        if self._n:
+            found._n.append(self._n[0][rows])
+        return found
 
 
 def merged(parts: Sequence[Hours]) -> Hours:
