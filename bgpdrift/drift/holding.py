@@ -2,7 +2,8 @@
 
 Decides when the question is asked, what each answer means and what silence does. A drift found while an incident is open is
 ``held``: nothing is retrained on an attack. But a lasting change keeps the detectors alarming for ever, so that an incident
-that is old and whose level is steady becomes a question to a person::
+that is old and whose level is steady becomes a question to a person, whatever a check says yet: its window may still hold more
+hours of before the change than after it. A wish to retrain follows only once a check says drift as well::
 
     free ──begins──► held ──steady──► asked ──normal, silence──► new_normal
                        │ └──attack──► attack ◄──attack──┘
@@ -165,7 +166,8 @@ def looked(
     episode : Episode or None
         What holds now; None if the incidents are over, or were decided.
     drifts : bool
-        Whether the check says drift, were nothing to hold it.
+        Whether the check says drift, were nothing to hold it. That is held from the first check on; the question and what
+        silence means do not depend on it.
     is_steady : bool
         Whether the level has been steady for ``max_hold_s``, and since the question was asked.
     at : int
@@ -180,6 +182,8 @@ def looked(
     >>> state = looked(Holding(), old, True, True, 13 * hour, policy)
     >>> state.state, state.asked_at, looked(Holding(), old, True, False, 13 * hour, policy).state
     ('asked', 46800, 'held')
+    >>> looked(Holding(), old, False, True, 13 * hour, policy) == state
+    True
     >>> [looked(state, old, True, steady, 25 * hour, policy).state for steady in (True, False)]
     ['new_normal', 'asked']
     """
@@ -189,15 +193,16 @@ def looked(
         before = after(before, "over")  # what was decided is past, or something else began
     if episode is None:
         return after(before, "over")
+    asks = is_steady and at - episode.since >= policy.max_hold_s
     if before.state == "free":
-        if not drifts:
+        if not drifts and not asks:
             return before
         before = after(Holding(incident_id=episode.number), "begins")
     held = replace(before, since=episode.since)
     if held.state == "held":
         held = replace(held, incident_id=episode.number)
-        if drifts and is_steady and at - held.since >= policy.max_hold_s:
+        if asks:
             held = replace(after(held, "steady"), asked_at=at)
-    elif is_steady and drifts and policy.silence_is_drift and at - held.asked_at >= policy.unanswered_s:
+    elif is_steady and policy.silence_is_drift and at - held.asked_at >= policy.unanswered_s:
         held = after(held, "silence")
     return held

@@ -3,7 +3,11 @@
 Decides steadiness from hourly levels of scores and of volume, on the logarithm and less what is usual at that hour of day:
 doubled traffic is a constant there, whatever the hour. The yardstick is the reference's own scatter from hour to hour. Four
 things make a level unsteady: it scatters more than it used to, it goes back to what was usual for hours on end, it rises or
-falls over the window, or it surges within the hour, which shows in the scatter of its minutes.
+falls over the window, or it surges within the hour, which shows in the scatter of its minutes. One short burst that is over
+does not: another incident while one waits for an answer says nothing of the level it happens on.
+
+Decides too since when a level holds, once somebody said that it is the new normal: from when on hours are nearer to it than to
+what was usual.
 """
 
 from collections.abc import Mapping
@@ -12,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bgpdrift.drift.hours import HOUR_S, FloatArray, Hours, IntArray
+from bgpdrift.drift.levels import hourly_levels
 
 LEAST_SCATTER = 0.1
 """Logarithm: a tenth more or less from hour to hour is no wave, however quiet the reference was."""
@@ -24,9 +29,13 @@ MOST_SURGE = 0.4
 LEAST_SHARE = 0.75
 """Share of the window's hours that must be there."""
 LEAST_REFERENCE_H = 48
+SETTLED_H = 6
+"""Newest hours of which the median is the level now."""
 RETURNED = 0.25
 """Share of hours back at what was usual from which on a level that had left it comes in waves."""
 TOO_FEW = "too few hours to tell"
+BURST = 1 / 6
+"""Share of the window's hours, running, that may be another incident: 2 of 12."""
 CLEAR_SHIFT = 4.0
 """Multiples of the scatter from which on a level has left what was usual."""
 
@@ -88,28 +97,81 @@ def _unsteady(levels: FloatArray, starts: IntArray, usual: FloatArray, before: I
     if len(shift) < 3:
         return TOO_FEW
     middle = float(np.median(shift))
-    slope = _slope(times, shift)
+    kept = _but_a_burst(shift - _slope(times, shift) * (times - times.mean()))
+    slope = _slope(times[kept], shift[kept])
     rise = slope * float(times[-1] - times[0])
     if abs(rise) > MOST_TREND * scatter:
         return f"it {'rises' if rise > 0 else 'falls'} (by {np.expm1(rise):+.0%} over the window)"
-    left = shift - slope * (times - times.mean())
-    if float(np.std(left)) > MOST_SCATTER * scatter:
-        return f"it comes in waves ({np.std(left) / scatter:.1f} times the usual scatter)"
+    waves = float(np.std((shift - slope * (times - times.mean()))[kept]))
+    if waves > MOST_SCATTER * scatter:
+        return f"it comes in waves ({waves / scatter:.1f} times the usual scatter)"
     if abs(middle) > CLEAR_SHIFT * scatter and float(np.mean(np.abs(shift) < 2 * scatter)) >= RETURNED:
         return "it comes and goes"
     return ""
 
 
+def level_since(current: Mapping[str, Hours], reference: Mapping[str, Hours], since: int, end: int) -> int:
+    """Find the hour from which on the level of the newest hours holds.
+
+    Parameters
+    ----------
+    current, reference : mapping of str to Hours
+        By collector: hours that may be at the new level; clean hours before it.
+    since, end : int
+        Epoch seconds: when the first incident of it began, end of the newest hour. Incidents before the change may belong to
+        the same episode; their hours are not the new level's.
+
+    Returns
+    -------
+    int
+        Epoch seconds of the first hour after which two running are nearer to the newest level than to the usual one; the
+        first whole hour after ``since`` where hours do not tell.
+
+    Examples
+    --------
+    >>> rng, minute = np.random.default_rng(2), 60 * np.arange(9 * 1440)
+    >>> values = rng.gamma(4.0, size=len(minute)) * np.where(minute < 8 * 86_400, 1, 2)
+    >>> found = Hours.from_rows(minute, values)
+    >>> level_since({"a": found}, {"a": found.between(0, 7 * 86_400)}, 8 * 86_400 - 5 * 3600, 9 * 86_400) / 86_400
+    8.0
+    """
+    begin = -(-since // HOUR_S) * HOUR_S
+    now = {name: hours.between(begin, end) for name, hours in current.items()}
+    before = {name: hours for name, hours in reference.items() if len(hours)}
+    now = {name: hours for name, hours in now.items() if name in before and len(hours)}
+    if not now:
+        return begin
+    starts, levels, _ = hourly_levels(now, before)
+    starts, levels = starts[starts >= begin], levels[starts >= begin]
+    newest = float(np.median(levels[-SETTLED_H:]))
+    left = np.abs(levels - newest) < np.abs(levels)
+    found = np.flatnonzero(left[:-1] & left[1:])
+    return int(starts[found[0]]) if len(found) else begin
+
+
+def _but_a_burst(left: FloatArray) -> IntArray:
+    """All but the one run of hours that adds most to the scatter; the newest hour's may go on, and stays."""
+    hours = np.arange(len(left))
+    sizes = range(1, int(BURST * len(left)) + 1)
+    runs = (np.delete(hours, slice(at, at + size)) for size in sizes for at in range(len(left) - size))
+    return min([hours, *runs], key=lambda kept: float(np.std(left[kept])))
+
+
 def _shift(levels: FloatArray, starts: IntArray, usual: FloatArray, before: IntArray) -> tuple[FloatArray, float]:
-    """Levels less what is usual at their hour of day; and the reference's own scatter about that."""
+    """Levels less what is usual at their hour of day; and the reference's own scatter about that.
+
+    The scatter is about the other days' median: of three values one is their median, and would seem not to scatter at all.
+    """
     hour, known = starts // HOUR_S % 24, before // HOUR_S % 24
     overall = float(np.nanmedian(usual)) if np.isfinite(usual).any() else 0.0
-    season = np.full(24, overall)
+    season, residual = np.full(24, overall), usual - overall
     for h in range(24):
-        values = usual[(known == h) & np.isfinite(usual)]
+        there = np.flatnonzero((known == h) & np.isfinite(usual))
+        values = usual[there]
         if len(values):
             season[h] = float(np.median(values))
-    residual = usual - season[known]
+        if len(values) > 1:
+            residual[there] = [value - np.median(np.delete(values, i)) for i, value in enumerate(values)]
     residual = residual[np.isfinite(residual)]
     scatter = 1.4826 * float(np.median(np.abs(residual - np.median(residual)))) if len(residual) else 0.0
     return levels - season[hour], max(scatter, LEAST_SCATTER)

@@ -15,9 +15,9 @@ from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.drift import baselines
 from bgpdrift.drift.holding import Holding, HoldPolicy, heard, looked
-from bgpdrift.drift.hours import HOUR_S
+from bgpdrift.drift.hours import HOUR_S, Hours
 from bgpdrift.drift.lasting import Lasting, counted, due, wished
-from bgpdrift.drift.level import TOO_FEW, steadiness
+from bgpdrift.drift.level import TOO_FEW, level_since, steadiness
 from bgpdrift.drift.policies import conclude
 from bgpdrift.drift.report import Comparison, DriftReport
 from bgpdrift.drift.rule import compare, decide
@@ -195,18 +195,21 @@ class DriftChecks:
         facts = self._facts.read(model, at)
         if facts is None:
             return None
-        report = self._report(facts, current_h)
-        before = drift_rows.lasting_of(cursor)
-        lasting = counted(before, report.verdict, report.severity, facts.version, at, self._rearm_after_s)
         holding = drift_rows.holding_of(cursor)
         if holding.state != "free":
             holding = self._heard(holding)
+        since = facts.held.since if facts.held is not None else holding.since if holding.is_consented else None
+        report = self._report(facts, current_h or self._window_since(since, at))
+        if report.is_drift and since is not None:
+            report = replace(report, change_point=self._level_since(facts, since))
+        before = drift_rows.lasting_of(cursor)
+        lasting = counted(before, report.verdict, report.severity, facts.version, at, self._rearm_after_s)
         still_open = any(span.number == holding.incident_id and span.is_open for span in facts.spans)
         drifts = report.is_drift
         steady, why_not = (True, "")
-        if facts.held is not None and drifts:
-            since = holding.asked_at or 0
-            steady, why_not = self._steady(facts, max(self._policy.max_hold_s, at - since if since else 0))
+        if facts.held is not None and at - facts.held.since >= self._policy.max_hold_s:
+            waited = at - holding.asked_at if holding.state == "asked" else 0
+            steady, why_not = self._steady(facts, max(self._policy.max_hold_s, waited))
         holding = looked(holding, facts.held, drifts, steady, at, self._policy, still_open)
         underlying = report.verdict
         if drifts and holding.holds:
@@ -283,14 +286,30 @@ class DriftChecks:
             recent=pair.recent,
         )
 
+    def _window_since(self, since: int | None, at: int) -> int | None:
+        """Hours of a current window that begins with the incident, where that is shorter than usual and long enough.
+
+        A day that holds both levels says later that there is a new one, and says it less surely.
+        """
+        hours = 0 if since is None else (at - since) // HOUR_S
+        longest = baselines.PRESETS[self._drift.preset].current_h
+        return hours if self._drift.min_current_h <= hours < longest else None
+
+    def _level_since(self, facts: Facts, since: int) -> int:
+        return level_since(facts.known.live, self._usual_scores(facts, since // HOUR_S * HOUR_S), since, facts.at)
+
+    def _usual_scores(self, facts: Facts, began: int) -> dict[str, Hours]:
+        known = facts.known
+        clean = baselines.without(_before(known.live, began), known.out)
+        return baselines.newest(baselines.both(known.profile, clean), 168)
+
     def _steady(self, facts: Facts, window_s: float) -> tuple[bool, str]:
         """Whether scores and volume have been steady since an incident began, at the longest for a window."""
         assert facts.held is not None
         hours = int(-(-window_s // HOUR_S))
         began = facts.held.since // HOUR_S * HOUR_S
         known = facts.known
-        scores = baselines.both(known.profile, baselines.without(_before(known.live, began), known.out))
-        found = {"scores": steadiness(known.live, baselines.newest(scores, 168), facts.at, hours)}
+        found = {"scores": steadiness(known.live, self._usual_scores(facts, began), facts.at, hours)}
         for name in ("announced", "withdrawn"):
             series = self._facts.series(f"feature:{name}", "", min(began, facts.at - 8 * DAY_S) - 8 * DAY_S, facts.at)
             usual = baselines.newest(baselines.without(_before(series, began), known.out), 168)

@@ -25,8 +25,24 @@ def test_a_state_survives_the_store(state: str) -> None:
     assert Holding.from_fields({"state": "odd"}) == Holding.from_fields(None) == Holding()
 
 
-def test_an_incident_without_drift_holds_nothing() -> None:
-    assert looked(Holding(), episode(), False, True, 20 * HOUR, POLICY) == Holding()
+def test_an_incident_without_drift_holds_nothing_while_it_is_young_or_not_steady() -> None:
+    assert looked(Holding(), episode(), False, True, 11 * HOUR, POLICY) == Holding()
+    assert looked(Holding(), episode(), False, False, 90 * HOUR, POLICY) == Holding()
+
+
+def test_an_old_steady_incident_asks_whatever_the_checks_say_yet() -> None:
+    asked = looked(Holding(), episode(), False, True, 12 * HOUR, POLICY)
+    assert (asked.state, asked.incident_id, asked.asked_at) == ("asked", 3, 12 * HOUR)
+    assert looked(asked, episode(), False, True, 23 * HOUR, POLICY).state == "asked"
+    assert looked(asked, episode(), False, True, 24 * HOUR, POLICY).state == "new_normal"
+
+
+def test_another_incident_in_the_wait_does_not_restart_it() -> None:
+    asked = Holding("asked", 3, 0, 9, 12 * HOUR)
+    both = Episode(5, 0, 20 * HOUR, frozenset({3, 5}))
+    later = looked(asked, both, True, False, 20 * HOUR, POLICY)
+    assert (later.incident_id, later.asked_at) == (3, 12 * HOUR)
+    assert looked(later, both, True, True, 24 * HOUR, POLICY).answer == "silence"
 
 
 def test_it_is_asked_when_old_enough_and_steady_and_not_before() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bgpdrift.drift.hours import Hours
-from bgpdrift.drift.level import TOO_FEW, steadiness
+from bgpdrift.drift.level import TOO_FEW, level_since, steadiness
 
 HOUR, DAY = 3_600, 86_400
 
@@ -52,6 +52,48 @@ def test_growth_and_decline_are_not(hourly: float) -> None:
 def test_one_odd_hour_tilts_nothing() -> None:
     level = lambda m: np.where((m >= 7 * DAY + 5 * HOUR) & (m < 7 * DAY + 6 * HOUR), 2.4, 2.0)  # noqa: E731
     assert judged(level) == (True, "")
+
+
+@pytest.mark.parametrize("begins_h", [1, 5, 9])
+def test_a_short_incident_on_a_new_level_is_no_wave(begins_h: int) -> None:
+    burst = lambda m: np.where(abs(m - 7 * DAY - (begins_h + 1) * HOUR + 30) < HOUR, 12.0, 2.0)  # noqa: E731
+    assert sum(judged(burst, seed=seed)[0] for seed in range(20)) >= 17
+
+
+def test_an_incident_that_goes_on_is_no_steady_level() -> None:
+    begun = lambda m: np.where(m >= 7 * DAY + 11 * HOUR, 12.0, 2.0)  # noqa: E731
+    assert sum(judged(begun, seed=seed)[0] for seed in range(20)) <= 1
+
+
+@pytest.mark.parametrize("days", [2, 3])
+def test_a_short_reference_scatters_no_less_than_a_long_one(days: int) -> None:
+    """Of two or three days at an hour one is the median, or both are half way to it: they seem not to scatter."""
+    found = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        rough = np.repeat(rng.lognormal(0, 0.35, 24 * 4), 60)
+        minute = 60 * np.arange(len(rough))
+        before = Hours.from_rows(minute[: 1440 * days], 100 * rough[: 1440 * days])
+        now = Hours.from_rows(minute[-720:], 300 * rough[-720:])
+        found.append(steadiness({"a": now}, {"a": before}, 4 * DAY, 12).is_steady)
+    assert sum(found) >= 36
+
+
+def changed(seed: int, hour: int, before_h: int) -> int:
+    """Hour found where the level doubles at ``hour``, and a first incident was ``before_h`` earlier."""
+    found = lived(lambda m: np.where(m < hour * HOUR, 1.0, 2.0), (hour + 14) / 24, seed=seed)
+    usual, since = found.between(0, 7 * DAY), (hour - before_h) * HOUR + 60 * (before_h > 0)
+    return level_since({"a": found}, {"a": usual}, since, (hour + 14) * HOUR) // HOUR
+
+
+@pytest.mark.parametrize("before_h", [0, 1, 5])
+def test_a_level_begins_where_it_changed_not_where_the_first_incident_was(before_h: int) -> None:
+    found = [changed(seed, 8 * 24 + 5, before_h) for seed in range(20)]
+    assert sum(abs(hour - (8 * 24 + 5)) <= 1 for hour in found) >= 18
+
+
+def test_without_a_reference_a_level_begins_with_its_incident() -> None:
+    assert level_since({"a": lived(lambda m: np.ones(len(m)), 1)}, {}, 90, DAY) == HOUR
 
 
 def test_too_few_hours_are_not_called_steady() -> None:

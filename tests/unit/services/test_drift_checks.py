@@ -316,6 +316,77 @@ def test_silence_makes_a_steady_new_level_the_new_normal(world: World) -> None:
     assert (label["incident_id"], label["label"], label["labelled_by"]) == (7, "new_normal", "bgpdrift")
 
 
+def defaults(world: World) -> None:
+    world.settings = Settings(data_dir=str(world.folder))
+
+
+def test_a_doubled_level_is_asked_about_at_12_h_and_wished_for_within_30(world: World) -> None:
+    """With the defaults: 12 h of steadiness, 12 h of silence, 6 checks, some of which said drift while it was held."""
+    defaults(world)
+    held_world(world, 31)
+    world.run()
+    (asked,) = world.store.approvals(kind="attack_or_new_normal")
+    assert asked["asked_at"] <= T + (9 * 24 + 15) * HOUR
+    (wish,) = world.wishes
+    assert wish["reason"]["consented"]
+    assert wish["requested_at"] <= T + (9 * 24 + 30) * HOUR
+    assert abs(wish["reason"]["change_point"] - (T + 9 * DAY)) <= HOUR
+
+
+def test_an_approval_becomes_a_wish_as_soon_as_the_hours_since_the_change_are_enough(world: World) -> None:
+    defaults(world)
+    held_world(world, 15)
+    world.run()
+    (asked,) = world.store.approvals(kind="attack_or_new_normal")
+    world.store.answer_approval(asked["id"], "approved", "ann", asked["asked_at"])
+    world.run()
+    (wish,) = world.wishes
+    assert wish["requested_at"] <= T + (9 * 24 + 15) * HOUR
+    assert abs(wish["reason"]["change_point"] - (T + 9 * DAY)) <= HOUR
+    windows = {short["window"] for short in world.store.drift_checks(MODEL)[0]["details"]["comparisons"]}
+    assert windows & {"12h/7d", "13h/7d", "14h/7d", "15h/7d"}
+
+
+def test_a_steady_incident_asks_though_no_check_says_drift(world: World) -> None:
+    """Its scores are what they always were: what it is, a person must say, and nothing is retrained for it."""
+    world.live(0, 9 * 24, volume=True)
+    at_rest(world, 9 * 24)
+    world.incident(7, 9 * 24)
+    world.live(9 * 24, 9 * 24 + 20, volume=True)
+    world.run()
+    assert set(world.verdicts()) == {"none"}
+    (asked,) = world.store.approvals(kind="attack_or_new_normal")
+    assert asked["asked_at"] <= T + (9 * 24 + 15) * HOUR
+    assert world.wishes == []
+
+
+def test_a_short_incident_in_the_wait_costs_no_time(world: World) -> None:
+    defaults(world)
+    world.live(0, 9 * 24, volume=True)
+    at_rest(world, 9 * 24)
+    world.incident(7, 9 * 24)
+    world.incident(8, 9 * 24 + 18, 9 * 24 + 20)
+    burst = lambda hour: 9.0 if 18 <= hour - 9 * 24 < 20 else 2.0  # noqa: E731 - a level by the hour
+    world.live(9 * 24, 9 * 24 + 31, factor=burst, volume=True)
+    world.run()
+    (asked,) = world.store.approvals(kind="attack_or_new_normal")
+    assert (asked["subject"], asked["state"]) == ("7", "expired")
+    (wish,) = world.wishes
+    assert wish["requested_at"] <= T + (9 * 24 + 30) * HOUR
+
+
+def test_a_leak_in_waves_for_three_days_that_nobody_answers_stays_an_incident(world: World) -> None:
+    defaults(world)
+    world.live(0, 9 * 24, volume=True)
+    at_rest(world, 9 * 24)
+    world.incident(7, 9 * 24)
+    waves = lambda hour: 3.0 if hour // 2 % 3 == 0 else 1.0  # noqa: E731 - two hours of each six
+    world.live(9 * 24, 12 * 24, factor=waves, volume=True)
+    world.run()
+    assert world.store.approvals() == []
+    assert world.wishes == []
+
+
 @pytest.mark.parametrize(
     ("answer", "label", "wished"), [("approved", "new_normal", True), ("rejected", "true_positive", False)]
 )
