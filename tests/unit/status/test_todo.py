@@ -15,6 +15,7 @@ from bgpdrift.status.facts import (
     Retraining,
     Wish,
 )
+from bgpdrift.status.sentences import of_model
 from bgpdrift.status.todo import exit_code_of, headline_of, todo_of
 
 NOW = 1_795_230_720
@@ -127,6 +128,20 @@ def test_a_version_that_disappoints_and_has_no_predecessor_wakes_somebody():
 @pytest.mark.parametrize("verdict", ["watching", "settled"])
 def test_a_probation_that_goes_well_wakes_nobody(verdict):
     assert said_of(a_model(probation=Probation("9", "8", 0, 86_400, 1.0, 2.0, verdict, ""))) == ()
+
+
+@pytest.mark.parametrize(
+    ("reason", "ending"),
+    [
+        ("", "the old one 2.0."),
+        ("finds 0 %: watched for up to 72 hours", "the old one 2.0; it finds 0 %: watched for up to 72 hours."),
+        ("only 5 anomalies could be laid", "the old one 2.0; only 5 anomalies could be laid."),
+    ],
+)
+def test_a_probation_that_takes_longer_says_why(reason, ending):
+    model = a_model(probation=Probation("9", "8", 0, 86_400, 1.0, 2.0, "watching", reason))
+    (said,) = [one for one in of_model(model, NOW, NOW) if one.startswith("On probation")]
+    assert said.endswith(ending)
 
 
 def test_a_model_file_nobody_can_read_comes_with_the_way_back():
