@@ -12,7 +12,9 @@ from typing import Any
 
 HOUR_S = 3600
 NEAR_S = 6 * HOUR_S
-"""Incidents no further apart are one episode."""
+"""Incidents further apart are no episode."""
+BRIEF_S = 2 * HOUR_S
+"""Nor are those further apart than this and than the earlier one lasted: it was another."""
 CROWDED = 0.5
 """Share of an episode's hours in incidents from which on closed ones are looked at like an open one."""
 NORMAL = frozenset({"false_positive", "new_normal"})
@@ -131,7 +133,7 @@ def episode_of(spans: Sequence[Span], at: int, old_s: float) -> Episode | None:
     chain: list[Span] = []
     begin = at
     for span in sorted(undecided, key=lambda span: (span.end, span.number), reverse=True):
-        if begin - span.end > NEAR_S:
+        if begin - span.end > min(NEAR_S, max(BRIEF_S, span.end - span.start)):
             break
         chain.append(span)
         begin = min(begin, span.start)

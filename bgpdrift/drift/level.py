@@ -6,8 +6,8 @@ things make a level unsteady: it scatters more than it used to, it goes back to 
 falls over the window, or it surges within the hour, which shows in the scatter of its minutes. One short burst that is over
 does not: another incident while one waits for an answer says nothing of the level it happens on.
 
-Decides too since when a level holds, once somebody said that it is the new normal: from when on hours are nearer to it than to
-what was usual.
+Decides too since when a level holds, once somebody said that it is the new normal: the hour that parts those nearer to it from
+those nearer to what was usual.
 """
 
 from collections.abc import Mapping
@@ -124,7 +124,7 @@ def level_since(current: Mapping[str, Hours], reference: Mapping[str, Hours], si
     Returns
     -------
     int
-        Epoch seconds of the first hour after which two running are nearer to the newest level than to the usual one; the
+        Epoch seconds of the hour that parts best those nearer to the newest level from those nearer to the usual one; the
         first whole hour after ``since`` where hours do not tell.
 
     Examples
@@ -145,8 +145,10 @@ def level_since(current: Mapping[str, Hours], reference: Mapping[str, Hours], si
     starts, levels = starts[starts >= begin], levels[starts >= begin]
     newest = float(np.median(levels[-SETTLED_H:]))
     left = np.abs(levels - newest) < np.abs(levels)
-    found = np.flatnonzero(left[:-1] & left[1:])
-    return int(starts[found[0]]) if len(found) else begin
+    if not left.any():
+        return begin
+    wrong = np.cumsum(left) - left + np.cumsum(~left[::-1])[::-1]
+    return int(starts[int(np.argmin(wrong))])
 
 
 def _but_a_burst(left: FloatArray) -> IntArray:

@@ -109,6 +109,13 @@ def test_a_range_that_was_missed_takes_no_part() -> None:
     assert left_out(spans_of([], [label], 9 * HOUR), None) == {"rrc00": {0: "labelled anomaly"}}
 
 
+def test_a_short_incident_hours_before_is_another() -> None:
+    """Its hours are none of the new level, and the age of the question does not count from it."""
+    short, old = Span(4, 0, HOUR), Span(5, 6 * HOUR, 20 * HOUR, True)
+    found = episode_of([short, old], 20 * HOUR, 12 * HOUR)
+    assert found == Episode(5, 6 * HOUR, 20 * HOUR, frozenset({5}))
+
+
 def test_incidents_far_apart_are_no_episode() -> None:
     far = [Span(n, 10 * n * HOUR, (10 * n + 2) * HOUR) for n in range(5)]
     assert episode_of(far, 43 * HOUR, 12 * HOUR) is None

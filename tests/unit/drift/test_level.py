@@ -92,6 +92,13 @@ def test_a_level_begins_where_it_changed_not_where_the_first_incident_was(before
     assert sum(abs(hour - (8 * 24 + 5)) <= 1 for hour in found) >= 18
 
 
+def test_neither_an_incident_before_nor_a_dip_after_moves_the_beginning() -> None:
+    hour = lambda m: m // HOUR - 7 * 24  # noqa: E731
+    level = lambda m: np.where((hour(m) == 1) | ((hour(m) >= 8) & (hour(m) != 14)), 2.5, 1.0)  # noqa: E731
+    found = lived(level, 8)
+    assert level_since({"a": found}, {"a": found.between(0, 7 * DAY)}, 7 * DAY, 8 * DAY) == 7 * DAY + 8 * HOUR
+
+
 def test_without_a_reference_a_level_begins_with_its_incident() -> None:
     assert level_since({"a": lived(lambda m: np.ones(len(m)), 1)}, {}, 90, DAY) == HOUR
 
