@@ -32,9 +32,11 @@ class Happening:
         >>> Happening(93_600, "version", "lstm 2", "settled").line(0)
         'day  1 02.00 h  version lstm 2: settled'
         """
-        return (
-            f"{_day(self.at - start)}  {self.kind} {self.subject}: {self.state}{'; ' if self.text else ''}{self.text}"
-        )
+        return f"{self.when(start)}  {self.kind} {self.subject}: {self.state}{'; ' if self.text else ''}{self.text}"
+
+    def when(self, start: int) -> str:
+        """Event time since ``start``, e.g. ``day  1 02.00 h``."""
+        return _day(self.at - start)
 
 
 class Chronicle:

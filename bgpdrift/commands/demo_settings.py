@@ -33,8 +33,8 @@ SHORTENED: tuple[Shortened, ...] = (
     Shortened("DRIFT__UNANSWERED_H", "2", "a question that nobody answers waits 2 h (not 12)"),
     Shortened("RETRAIN__COOLDOWN_H", "6", "a model rests 6 h after a training (not 24)"),
     Shortened("RETRAIN__PROBATION_H", "8", "probation takes 8 h (not 24)"),
-    Shortened("DRIFT__POLL_S", "0.2"),
-    Shortened("DETECTORS__POLL_S", "0.1"),
+    Shortened("DRIFT__POLL_S", "0.5"),
+    Shortened("DETECTORS__POLL_S", "1.5"),
     Shortened("SPOOL__SEGMENT_S", "0.25"),
 )
 

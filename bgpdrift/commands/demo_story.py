@@ -14,9 +14,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from bgpdrift.commands.demo_chronicle import Happening
+from bgpdrift.commands.demo_words import said
 
 _EVERY_H = 10.0  # without a bar
-_LONGEST = 200
 
 
 class Story:
@@ -69,9 +69,9 @@ class Story:
 
     def happened(self, one: Happening, start: int) -> None:
         """Print what became of a drift, a question, a wish or a version; incidents have lines of their own."""
-        quiet = one.kind == "incident" or (one.kind == "check" and not one.state.startswith(("drift", "held")))
-        if not quiet:
-            self.tell(f"  {one.line(start)}"[:_LONGEST])
+        text = said(one)
+        if text:
+            self.tell(f"  {one.when(start)}  {text}")
 
     def incident(self, row: Mapping[str, Any]) -> None:
         """Say that an incident was opened, and what it was when it is over: each once."""
