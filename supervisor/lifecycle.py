@@ -19,10 +19,14 @@ class State(StrEnum):
     """A process that has not said READY yet."""
     READY = "ready"
     """Does its work."""
+    DEGRADED = "degraded"
+    """Runs, and says itself that it cannot do all of its work."""
     STOPPING = "stopping"
     """Was told to end; nothing follows."""
     RESTARTING = "restarting"
     """Was told to end; starts anew when it has."""
+    RECYCLING = "recycling"
+    """Holds too much memory: told to end in peace, which counts as a failure; starts anew."""
     ABORTING = "aborting"
     """Hangs or was never ready: told to dump its stacks, then killed; starts anew."""
     BACKOFF = "backoff"
@@ -44,10 +48,16 @@ class Event(StrEnum):
     """A process was started."""
     SAID_READY = "said_ready"
     """The process sent READY=1."""
+    SAID_DEGRADED = "said_degraded"
+    """The process said what it cannot do."""
+    SAID_WELL = "said_well"
+    """The process took that back."""
     OVERDUE = "overdue"
     """READY did not come in time."""
     HUNG = "hung"
     """WATCHDOG=1 did not come in time."""
+    TOO_LARGE = "too_large"
+    """It holds more memory than it may."""
     ENDED = "ended"
     """The process ended as it was told to."""
     FAILED = "failed"
@@ -78,15 +88,27 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.STARTING, _E.RESTART): _S.RESTARTING,
     (_S.STARTING, _E.SAID_READY): _S.READY,
     (_S.STARTING, _E.OVERDUE): _S.ABORTING,
+    (_S.STARTING, _E.TOO_LARGE): _S.RECYCLING,
     (_S.STARTING, _E.FAILED): _S.BACKOFF,
     (_S.STARTING, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
     (_S.READY, _E.START): _S.READY,
     (_S.READY, _E.STOP): _S.STOPPING,
     (_S.READY, _E.RESTART): _S.RESTARTING,
     (_S.READY, _E.SAID_READY): _S.READY,
+    (_S.READY, _E.SAID_DEGRADED): _S.DEGRADED,
     (_S.READY, _E.HUNG): _S.ABORTING,
+    (_S.READY, _E.TOO_LARGE): _S.RECYCLING,
     (_S.READY, _E.FAILED): _S.BACKOFF,
     (_S.READY, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
+    (_S.DEGRADED, _E.START): _S.DEGRADED,
+    (_S.DEGRADED, _E.STOP): _S.STOPPING,
+    (_S.DEGRADED, _E.RESTART): _S.RESTARTING,
+    (_S.DEGRADED, _E.SAID_READY): _S.DEGRADED,
+    (_S.DEGRADED, _E.SAID_WELL): _S.READY,
+    (_S.DEGRADED, _E.HUNG): _S.ABORTING,
+    (_S.DEGRADED, _E.TOO_LARGE): _S.RECYCLING,
+    (_S.DEGRADED, _E.FAILED): _S.BACKOFF,
+    (_S.DEGRADED, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
     (_S.STOPPING, _E.START): _S.RESTARTING,
     (_S.STOPPING, _E.STOP): _S.STOPPING,
     (_S.STOPPING, _E.RESTART): _S.RESTARTING,
@@ -97,6 +119,12 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.RESTARTING, _E.RESTART): _S.RESTARTING,
     (_S.RESTARTING, _E.SAID_READY): _S.RESTARTING,
     (_S.RESTARTING, _E.ENDED): _S.WAITING,
+    (_S.RECYCLING, _E.START): _S.RECYCLING,
+    (_S.RECYCLING, _E.STOP): _S.STOPPING,
+    (_S.RECYCLING, _E.RESTART): _S.RESTARTING,
+    (_S.RECYCLING, _E.SAID_READY): _S.RECYCLING,
+    (_S.RECYCLING, _E.FAILED): _S.BACKOFF,
+    (_S.RECYCLING, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
     (_S.ABORTING, _E.START): _S.ABORTING,
     (_S.ABORTING, _E.STOP): _S.STOPPING,
     (_S.ABORTING, _E.RESTART): _S.RESTARTING,
@@ -113,7 +141,13 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.CRASHLOOP, _E.RETRY_DUE): _S.WAITING,
 }
 
-WITH_PROCESS = frozenset({_S.STARTING, _S.READY, _S.STOPPING, _S.RESTARTING, _S.ABORTING})
+UP = frozenset({_S.READY, _S.DEGRADED})
+"""States in which a service has said that it is ready and works."""
+
+ENDED_BY_US = frozenset({_S.ABORTING, _S.RECYCLING})
+"""States in which the supervisor ends the process, and knows why better than its exit tells."""
+
+WITH_PROCESS = UP | ENDED_BY_US | {_S.STARTING, _S.STOPPING, _S.RESTARTING}
 """States in which a process of the service exists."""
 
 ENDING_ON_REQUEST = frozenset({_S.STOPPING, _S.RESTARTING})

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bgpdrift.clock import Clock
-from supervisor.lifecycle import ENDING_ON_REQUEST, WITH_PROCESS, Event, State, next_state
+from supervisor.lifecycle import ENDED_BY_US, ENDING_ON_REQUEST, UP, WITH_PROCESS, Event, State, next_state
 from supervisor.restart_budget import RestartBudget, RestartPolicy
 from supervisor.services import Service
+
+
+DEGRADED_WORD = "X_BGPDRIFT_DEGRADED"
+"""sd_notify field of our services: what cannot be done now; empty when all can. Other managers ignore ``X_…``."""
 
 
 class Process(Protocol):
@@ -46,12 +50,15 @@ class Limits:
         Between TERM and KILL.
     abort_grace_s : float
         Between ABRT and KILL: enough to write the stacks of all threads.
+    memory_bytes : int
+        Most resident memory of the process; 0 is no limit.
     """
 
     ready_timeout_s: float = 30.0
     watchdog_s: float = 30.0
     stop_grace_s: float = 2.5
     abort_grace_s: float = 0.5
+    memory_bytes: int = 0
 
 
 class Supervised:
@@ -67,7 +74,7 @@ class Supervised:
         chance: Callable[[], float],
         changed: Callable[["Supervised", State, State], None] = lambda _unit, _old, _new: None,
     ) -> None:
-        self.service, self._limits, self._policy = service, limits, policy
+        self.service, self.limits, self._policy = service, limits, policy
         self._clock, self._launch, self._chance, self._changed = clock, launch, chance, changed
         self.state = State.STOPPED
         self.process: Process | None = None
@@ -76,9 +83,10 @@ class Supervised:
         """Ready once, or failed once, since it was last asked to start: nobody waits for it any more."""
         self.cause = ""
         """Why the last process ended."""
-        self._said = ""
+        self._said = self._lacks = ""
         self._budget = RestartBudget()
         self._launched_at = self._alive_at = self._retry_at = 0.0
+        self._watchdog_s = limits.watchdog_s
         self._ready_at: float | None = None
         self._kill_at: float | None = None
 
@@ -86,6 +94,10 @@ class Supervised:
     def name(self) -> str:
         """The service's name."""
         return self.service.name
+
+    def apply(self, limits: Limits, policy: RestartPolicy) -> None:
+        """Go by other limits from now on; the watchdog's from the next process on, which is told it at launch."""
+        self.limits, self._policy = limits, policy
 
     def start(self) -> None:
         """Want it up."""
@@ -109,13 +121,16 @@ class Supervised:
             self._fail(f"cannot be started: {self.service.command[0]}: {error.strerror or error}", 0.0)
             return
         self.launches += 1
-        self._launched_at, self._ready_at, self._kill_at, self._said = now, None, None, ""
+        self._launched_at, self._ready_at, self._kill_at = now, None, None
+        self._said = self._lacks = ""
+        self._watchdog_s = self.limits.watchdog_s
         self._move(Event.LAUNCHED)
 
     def heard(self, words: dict[str, str]) -> None:
         """Take what the process said by sd_notify."""
         now = self._clock.monotonic()
         self._said = words.get("STATUS", self._said)
+        self._lacks = words.get(DEGRADED_WORD, self._lacks)
         if words.get("READY") == "1" and self.state in WITH_PROCESS:
             if self._ready_at is None:
                 self._ready_at = now
@@ -123,6 +138,17 @@ class Supervised:
             self._move(Event.SAID_READY)
         if words.get("WATCHDOG") == "1":
             self._alive_at = now
+        if self.state is State.READY and self._lacks:
+            self._move(Event.SAID_DEGRADED)
+        elif self.state is State.DEGRADED and not self._lacks:
+            self._move(Event.SAID_WELL)
+
+    def weigh(self, rss_bytes: int) -> None:
+        """Take note of its resident memory; beyond the limit it is told to end, and starts anew."""
+        if self.limits.memory_bytes and rss_bytes > self.limits.memory_bytes and self.state in UP | {State.STARTING}:
+            found, allowed = rss_bytes / 2**20, self.limits.memory_bytes / 2**20
+            self.cause = f"memory: {found:.0f} MiB, more than {allowed:.0f} MiB"
+            self._move(Event.TOO_LARGE)
 
     def ended(self, how: str) -> None:
         """Take note that the process is gone; ``how`` says it for a person, as in ``exit 1``."""
@@ -132,17 +158,17 @@ class Supervised:
         if self.state in ENDING_ON_REQUEST:
             self._move(Event.ENDED)
         else:
-            # The supervisor ended it, so the reason is the hang and not the signal that followed.
-            self._fail(self.cause if self.state is State.ABORTING else how, ready_for_s)
+            # Where the supervisor ended it, the reason is the hang and not the signal that followed.
+            self._fail(self.cause if self.state in ENDED_BY_US else how, ready_for_s)
 
     def deadline(self) -> float | None:
         """Monotonic time at which `tick` has something to do, if nothing happens before."""
         match self.state:
             case State.STARTING:
-                return self._launched_at + self._limits.ready_timeout_s
-            case State.READY:
-                return self._alive_at + self._limits.watchdog_s
-            case State.STOPPING | State.RESTARTING | State.ABORTING:
+                return self._launched_at + self.limits.ready_timeout_s
+            case State.READY | State.DEGRADED:
+                return self._alive_at + self._watchdog_s
+            case State.STOPPING | State.RESTARTING | State.RECYCLING | State.ABORTING:
                 return self._kill_at
             case State.BACKOFF | State.CRASHLOOP:
                 return self._retry_at
@@ -157,12 +183,12 @@ class Supervised:
         match self.state:
             case State.STARTING:
                 said = f"; it says: {self._said}" if self._said else ""
-                self.cause = f"not ready after {self._limits.ready_timeout_s:g} s{said}"
+                self.cause = f"not ready after {self.limits.ready_timeout_s:g} s{said}"
                 self._move(Event.OVERDUE)
-            case State.READY:
-                self.cause = f"hung: no progress for {self._limits.watchdog_s:g} s"
+            case State.READY | State.DEGRADED:
+                self.cause = f"hung: no progress for {self._watchdog_s:g} s"
                 self._move(Event.HUNG)
-            case State.STOPPING | State.RESTARTING | State.ABORTING:
+            case State.STOPPING | State.RESTARTING | State.RECYCLING | State.ABORTING:
                 self._kill_at = None
                 if self.process is not None:
                     self.process.kill()
@@ -185,8 +211,10 @@ class Supervised:
                 return f"{self.cause}; next try in {wait_s:.1f} s"
             case State.CRASHLOOP:
                 return f"crashloop ({self._budget.summary()}): {self.cause}; next try in {wait_s:.0f} s"
-            case State.ABORTING:
+            case State.ABORTING | State.RECYCLING:
                 return self.cause
+            case State.DEGRADED:
+                return self._lacks
             case _:
                 return self._said
 
@@ -209,12 +237,16 @@ class Supervised:
         now = self._clock.monotonic()
         if self.state is State.WAITING and old is State.STOPPED:
             self.settled = False
-        elif self.state in {State.READY, State.BACKOFF, State.CRASHLOOP}:
+        elif self.state in UP | {State.BACKOFF, State.CRASHLOOP}:
             self.settled = True
         elif self.state is State.ABORTING and self.process is not None:
-            self._kill_at = now + self._limits.abort_grace_s
+            self._kill_at = now + self.limits.abort_grace_s
             self.process.abort()
-        elif self.state in ENDING_ON_REQUEST and old in {State.STARTING, State.READY} and self.process is not None:
+        elif (
+            self.state in ENDING_ON_REQUEST | {State.RECYCLING}
+            and old in UP | {State.STARTING}
+            and self.process is not None
+        ):
             # From `aborting` the KILL is already near; between the two endings nothing changes for the process.
-            self._kill_at = now + self._limits.stop_grace_s
+            self._kill_at = now + self.limits.stop_grace_s
             self.process.terminate()

@@ -25,7 +25,7 @@ class FakeProcess:
 class Life:
     def __init__(self, clock):
         self.clock, self.launched, self.refuse = clock, [], False
-        limits = Limits(ready_timeout_s=30.0, watchdog_s=30.0, stop_grace_s=2.5, abort_grace_s=0.5)
+        limits = Limits(ready_timeout_s=30.0, watchdog_s=30.0, stop_grace_s=2.5, memory_bytes=300 * 2**20)
         policy = RestartPolicy(limit=2, period_s=60.0, crashloop_retry_s=60.0)
         self.unit = Supervised(Service("s", ("s",)), limits, policy, clock, self.launch, chance=lambda: 1.0)
 
@@ -199,3 +199,73 @@ def test_an_operators_restart_clears_the_budget(life):
     life.unit.launch()
     life.unit.ended("exit 1")
     assert life.unit.state is State.BACKOFF
+
+
+def test_one_that_says_what_it_cannot_do_is_degraded_until_it_takes_it_back(life):
+    life.to_ready()
+    life.unit.heard({"X_BGPDRIFT_DEGRADED": "the feed is away", "STATUS": "reconnects"})
+    assert (life.unit.state, life.unit.message()) == (State.DEGRADED, "the feed is away")
+    life.unit.heard({"WATCHDOG": "1"})
+    assert life.unit.state is State.DEGRADED
+    life.unit.heard({"X_BGPDRIFT_DEGRADED": ""})
+    assert (life.unit.state, life.unit.message()) == (State.READY, "reconnects")
+
+
+def test_what_one_lacked_before_it_was_ready_counts_from_ready_and_not_for_its_successor(life):
+    life.unit.start()
+    life.unit.launch()
+    life.unit.heard({"X_BGPDRIFT_DEGRADED": "the disk refuses"})
+    assert life.unit.state is State.STARTING
+    life.unit.heard({"READY": "1"})
+    assert life.unit.state is State.DEGRADED
+    life.unit.ended("exit 1")
+    life.unit.tick()
+    life.to_ready()
+    assert life.unit.state is State.READY
+
+
+def test_a_degraded_one_that_falls_silent_hangs_like_any_other(life, clock):
+    life.to_ready()
+    life.unit.heard({"X_BGPDRIFT_DEGRADED": "the feed is away"})
+    clock.advance(seconds=30)
+    life.unit.tick()
+    assert life.unit.state is State.ABORTING
+
+
+def test_too_much_memory_ends_it_in_peace_names_the_reason_and_counts(life, clock):
+    life.to_ready()
+    life.unit.weigh(300 * 2**20)
+    assert life.unit.state is State.READY
+    life.unit.weigh(301 * 2**20)
+    assert (life.unit.state, life.process.told) == (State.RECYCLING, ["terminate"])
+    life.unit.weigh(301 * 2**20)
+    clock.advance(seconds=2.5)
+    life.unit.tick()
+    assert life.process.told == ["terminate", "kill"]
+    life.unit.ended("exit 0")
+    assert life.unit.state is State.BACKOFF
+    assert life.unit.deadline() == clock.monotonic()
+    assert life.unit.message().startswith("memory: 301 MiB, more than 300 MiB")
+
+
+def test_one_that_grows_again_and_again_ends_in_crashloop(life):
+    life.to_ready()
+    for _ in range(3):
+        life.unit.weigh(400 * 2**20)
+        life.unit.ended("exit 0")
+        last = life.unit.state
+        life.clock.advance(seconds=30)
+        life.unit.tick()
+        if last is not State.CRASHLOOP:
+            life.to_ready()
+    assert last is State.CRASHLOOP
+
+
+def test_new_limits_hold_at_once_but_for_the_watchdog_of_a_process_that_was_told_another(life, clock):
+    life.to_ready()
+    life.unit.apply(Limits(watchdog_s=1.0, memory_bytes=100), RestartPolicy())
+    clock.advance(seconds=29)
+    life.unit.tick()
+    assert life.unit.state is State.READY
+    life.unit.weigh(101)
+    assert life.unit.state is State.RECYCLING
