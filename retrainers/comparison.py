@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bgpdrift.detectors.interface import MINUTE_S, Detector, FloatArray, WindowFrame
+from bgpdrift.detectors.interface import MINUTE_S, Detector, FloatArray, IntArray, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.models.gate import Judged
 from bgpdrift.models.injection import Injected, inject
@@ -60,6 +60,8 @@ class Shown:
         For the gate.
     scores : ndarray of float
         Of clean held-out windows with an opinion.
+    starts : ndarray of int
+        Of the same windows, epoch seconds.
     unusable : int
         Scores that are no finite number.
     abstained : int
@@ -74,6 +76,7 @@ class Shown:
 
     judged: Judged
     scores: FloatArray
+    starts: IntArray
     unusable: int
     abstained: int
     auc: float | None
@@ -114,6 +117,7 @@ def show(model: Model, bench: Bench, settings: Settings) -> Shown:
     """Let a model speak on everything."""
     alarms, minutes, unusable, abstained, right, calm = 0, 0, 0, 0, _Tally(), CalmAlarms()
     scores: list[FloatArray] = []
+    starts: list[IntArray] = []
     for frame in bench.clean:
         voice = _voice(model, frame, settings)
         calm.add(frame, voice)
@@ -122,6 +126,7 @@ def show(model: Model, bench: Bench, settings: Settings) -> Shown:
         unusable += int((~finite & clean & spoken).sum())
         abstained += int((clean & ~spoken).sum())
         scores.append(voice.scores.score[clean & spoken & finite])
+        starts.append(frame.to_score[clean & spoken & finite])
         alarms += count_episodes(frame.to_score, voice.is_alarm & clean)
         minutes += int(clean.sum())
         right.add(voice.is_alarm[clean], np.zeros(int(clean.sum()), bool))
@@ -137,7 +142,8 @@ def show(model: Model, bench: Bench, settings: Settings) -> Shown:
     together = np.concatenate(list(injected_scores.values())) if injected_scores else np.zeros(0)
     auc_by_kind = {kind: auc for kind, auc in by_kind.items() if auc is not None}
     named = "labels" if by_labels else "injected"
-    return Shown(judged, every, unusable, abstained, _auc(every, together), auc_by_kind, named)
+    times = np.concatenate(starts) if starts else np.zeros(0, np.int64)
+    return Shown(judged, every, times, unusable, abstained, _auc(every, together), auc_by_kind, named)
 
 
 class _Tally:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from bgpdrift.clock import Clock
-from bgpdrift.drift.histogram import Histogram
 from bgpdrift.errors import ArtifactError, NotEnoughDataError, PublishRefusedError
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.durable import staged
@@ -31,7 +30,7 @@ from retrainers.after_change import change_point_of
 from retrainers.aftermath import tidy
 from retrainers.comparison import Model, Shown, longest_history, prepare, show
 from retrainers.exits import Exit
-from retrainers.own_drift import drift_figures
+from retrainers.own_drift import drift_by_day
 from retrainers.span import Span, read_span
 from retrainers.training import Trained, to_artifact, train
 
@@ -191,7 +190,8 @@ class Run:
             new = show(candidate, bench, self._settings)
             self._progress("evaluate", 0.6)
             old = show(active, bench, self._settings) if active else None
-            drift = drift_figures(Histogram.of(trained.clean_scores.tolist()), Histogram.of(new.scores.tolist()))
+            scored = [(part.window_start, part.score) for part in trained.held_out]
+            drift, unlike = drift_by_day(scored, (new.starts, new.scores), span.cut)
             figures.update(candidate=new.as_fields(), active=old.as_fields() if old else None, **drift)
             figures.update(held_out_windows=len(new.scores), labelled_windows=bench.labelled_windows)
         with self._phase("gate") as figures:
@@ -203,6 +203,7 @@ class Run:
                 drift_psi=drift.get("drift_psi", 0.0),
                 unusable_scores=new.unusable,
                 span_hours=(span.end - span.start) / 3600,
+                drift_unlike=unlike,
                 record=active.record if active else {},
             )
             verdict = decide_gate(evidence, gate_policy(self._settings, self._options))

@@ -85,6 +85,8 @@ class Evidence:
         Held-out scores of the candidate that are NaN or infinite.
     span_hours : float
         Event time from the first window that teaches to the last that judges.
+    drift_unlike : str
+        Why ``drift_psi`` tells nothing, in words; "" where it does.
     record : mapping of str to float
         Share of the injected anomalies of each kind that the active model found when it was judged itself; empty if
         that is not known.
@@ -97,6 +99,7 @@ class Evidence:
     drift_psi: float = 0.0
     unusable_scores: int = 0
     span_hours: float = math.inf
+    drift_unlike: str = ""
     record: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -220,6 +223,8 @@ def _drift(evidence: Evidence, policy: GatePolicy) -> Check:
     if hours < policy.min_drift_hours:
         said += f": a span of {hours:.0f} h cannot tell drift from time of day"
         return Check("drift", "quality", drift, None, True, said)
+    if evidence.drift_unlike:
+        return Check("drift", "quality", drift, None, True, f"{said}: {evidence.drift_unlike}, which cannot tell drift")
     said += f", at most {policy.max_drift:g} allowed"
     return Check("drift", "quality", drift, policy.max_drift, drift <= policy.max_drift, said)
 

@@ -134,6 +134,18 @@ def test_drift_within_a_span_of_a_day_is_put_on_record_and_refuses_nothing():
     assert drift.sentence.endswith("a span of 26 h cannot tell drift from time of day")
 
 
+def test_a_weekend_held_against_working_days_is_put_on_record_and_refuses_nothing():
+    unlike = "the held-out hours are a weekend, and the training holds none"
+    verdict = decide_gate(replace(EVIDENCE, drift_psi=1.8, span_hours=120.0, drift_unlike=unlike), POLICY)
+
+    drift = next(check for check in verdict.checks if check.name == "drift")
+    assert verdict.accepted
+    assert drift.threshold is None
+    assert drift.sentence.endswith(
+        "the held-out hours are a weekend, and the training holds none, which cannot tell drift"
+    )
+
+
 def test_from_three_days_on_drift_refuses():
     verdict = decide_gate(replace(EVIDENCE, drift_psi=1.8, span_hours=72.0), POLICY)
 
