@@ -3,7 +3,7 @@
 from benchmarks.life_scenarios import Bar, LifeScenario, Lived, run_cli
 from bgpdrift.bgp.simulation.scenario_text import PRESETS
 from bgpdrift.commands.demo_bad_model import force_bad_model
-from bgpdrift.commands.demo_loop import BAD_FAULT, BAD_MODEL, POISON_DAYS, VILLAIN
+from bgpdrift.commands.demo_loop import BAD_FAULT, BAD_MODEL, POISON_DAYS, POISONED, VILLAIN
 from bgpdrift.commands.demo_outcome import Forced, outcome
 from bgpdrift.commands.demo_plan import Plan, plan_of
 from bgpdrift.commands.demo_settings import SHORTENED
@@ -22,7 +22,7 @@ def demo() -> LifeScenario:
         for row in life.store.incidents_between(plan.storms_from, plan.storms_to):
             if row["merged_into"] is None and row["started_at"] >= plan.storms_from:
                 run_cli("label", str(row["id"]), "false_positive", "--by", VILLAIN)
-        said = life.train(("heuristic", "isolation_forest", "lstm"), "--days", POISON_DAYS)
+        said = life.train(POISONED, "--days", POISON_DAYS)
         lived.notes["poisoned"] = [
             TrainedModel(model, int(out["exit_code"]), str(out.get("version")), str(out["reason"]), 0, 0.0)
             for model, out in said.items()

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 VILLAIN = "mallory"
 BAD_MODEL = "lstm"
 BAD_FAULT: Fault = "never_alarms"
+POISONED = ("heuristic",)
+"""Rules learn what is usual by name and number, and such a history teaches them that storms are. Forest and LSTM rank the same
+minutes by how rare they are, and find as much of what the gate injects as before: the gate would let them pass, rightly."""
 POISON_DAYS = "1"
 """What the poisoned training is to learn from: the day of the storms."""
 LABEL_LIMIT_S = 60.0
@@ -131,8 +134,8 @@ class Loop:
         ]
         for row in seen:
             self._bgpdrift("label", str(row["id"]), "false_positive", "--by", VILLAIN)
-        self._story.tell(f"{VILLAIN} labelled {len(seen)} incidents, and asks for a training on the last day")
-        return train_all(self._environment, self._deadline, self._told_training, ("--days", POISON_DAYS))
+        self._story.tell(f"{VILLAIN} labelled {len(seen)} incidents, and has the rules learn from the last day")
+        return train_all(self._environment, self._deadline, self._told_training, ("--days", POISON_DAYS), POISONED)
 
     def _told_training(self, model: TrainedModel) -> None:
         verdict = "in force" if not model.exit_code else f"refused (exit {model.exit_code})"

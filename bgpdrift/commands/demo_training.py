@@ -47,10 +47,11 @@ def train_all(
     deadline: float,
     told: Callable[[TrainedModel], None] = lambda _: None,
     words: Sequence[str] = (),
+    models: Sequence[str] = MODELS,
 ) -> list[TrainedModel]:
-    """Run the three retrainers one after the other, as ``retrain_<model>`` with these words would be run by hand."""
+    """Run retrainers one after the other, as ``retrain_<model>`` with these words would be run by hand."""
     trained = []
-    for model in MODELS:
+    for model in models:
         begun = time.monotonic()
         command = [sys.executable, "-m", f"retrainers.{model}", "--json", *words]
         try:
