@@ -2,7 +2,24 @@
 
 import sys
 
-from supervisor.cli import main
+
+def main() -> int:
+    """Hand over to `supervisor.cli`; a clear word if another package of that name stands in its place."""
+    import supervisor
+
+    if getattr(supervisor, "PART_OF", None) != "bgpdrift":
+        where = next(iter(getattr(supervisor, "__path__", ["?"])))
+        print(
+            f"run_all_services.py: the package `supervisor` found in {where} is not bgpdrift's. The process manager of "
+            "that name on PyPI (supervisord) must live in an environment of its own: `pip uninstall supervisor` here, "
+            "then install bgpdrift again",
+            file=sys.stderr,
+        )
+        return 2
+    from supervisor.cli import main as command_line
+
+    return command_line(sys.argv[1:])
+
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -416,8 +416,25 @@ class SupervisorSettings(Section, frozen=True, kw_only=True):
     watchdog_s: Annotated[
         float, _f("a service that reports no progress for this long hangs: dumped, killed, restarted", "s", gt=0)
     ] = 30.0
+    memory_limit_bytes: Annotated[
+        int, _f("a service that holds more resident memory is told to end and started anew; 0 is no limit", "B", ge=0)
+    ] = 2_000_000_000
+    memory_limits: Annotated[
+        dict[str, Annotated[int, Meta(ge=0)]],
+        _f("other limits for single services, by name, as in `feature_aggregator = 6_000_000_000`", "B"),
+    ] = {}
+    disk_low_bytes: Annotated[
+        int, _f("less free space than this under the data directory: `degraded`, and an alert", "B", ge=0)
+    ] = 1_000_000_000
     log_max_bytes: Annotated[int, _f("a service's log file is rotated at this size", "B", ge=10_000)] = 20_000_000
-    log_keep: Annotated[int, _f("rotated log files kept a service", ge=1, le=100)] = 5
+    log_rotate_s: Annotated[
+        float,
+        _f("or when this much time has begun anew since its last line; 86,400 is each day at 0:00 UTC", "s", ge=60),
+    ] = 86_400.0
+    log_keep: Annotated[int, _f("rotated log files kept a service", ge=1, le=100)] = 14
+    log_total_bytes: Annotated[
+        int, _f("cap of all log files together; beyond it the oldest rotated ones go", "B", ge=100_000)
+    ] = 1_000_000_000
 
 
 class WebSettings(Section, frozen=True, kw_only=True):
@@ -438,6 +455,10 @@ class StoreSettings(Section, frozen=True, kw_only=True):
         ),
     ] = ""
     busy_timeout_s: Annotated[float, _f("how long a writer waits for another", "s", gt=0)] = 15.0
+    reserve_bytes: Annotated[
+        int,
+        _f("disk space kept free for the database: when less is left, spool and log files stop growing", "B", ge=0),
+    ] = 300_000_000
     retention_days: Annotated[
         dict[ExpiringTable, Annotated[int, Meta(ge=1, le=36_500)]],
         _f("days a table's rows are kept, by table name; tables that are not named keep their default", "d"),

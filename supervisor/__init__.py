@@ -1,6 +1,12 @@
 """The process manager: it keeps the services running and knows nothing of BGP.
 
-``services`` names what runs and in which order; ``lifecycle`` and ``restart_budget`` decide (pure); ``supervised`` is
-one service's life; ``child``, ``procfs``, ``orphans``, ``notify_socket`` and ``log_capture`` are the thin shell of
-processes, sockets and files; ``loop`` turns the wheel; ``control`` answers commands; ``cli`` asks them.
+What decides is pure: ``services`` names what runs and in which order, ``lifecycle`` what may follow what,
+``restart_budget`` how often and when a failed one is tried again, ``going_down`` and ``rolling`` whose turn it is to end or
+to be restarted, ``reloading`` whom changed settings concern, ``disk_watch`` how the disk is, ``status`` how all of it
+reads. ``supervised`` is one service's life. The shell of processes, sockets and files is ``child``, ``procfs``,
+``orphans``, ``notify_socket``, ``log_capture`` and ``log_files``, held together by ``hands``; ``loop`` turns the wheel,
+``housekeeping`` looks around, ``control`` and ``commands`` answer, ``cli`` and ``client`` ask.
 """
+
+PART_OF = "bgpdrift"
+"""PyPI has another package of this name; ``run_all_services.py`` tells the two apart by this."""

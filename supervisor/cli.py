@@ -7,9 +7,10 @@ Exit codes: docs/operator-guide.md.
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,6 +29,9 @@ from supervisor.status import (
     exit_code,
     not_running,
 )
+
+if TYPE_CHECKING:
+    from supervisor.client import ControlClient
 
 SUPERVISOR = "supervisor"
 
@@ -70,34 +74,57 @@ def _parser(system: System) -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
+    def named(command: argparse.ArgumentParser, *more: str) -> None:
+        command.add_argument(
+            "name", nargs="?", metavar="NAME", choices=(*system.names, *more), help=", ".join(system.names)
+        )
+
     start = add("start", _start, "start all services; returns when all are ready")
     start.add_argument("--foreground", action="store_true", help="stay, log to standard output (systemd, containers)")
-    add("stop", _stop, "stop all services and the supervisor")
-    restart = add("restart", _restart, "new processes for all services, or for one")
-    restart.add_argument("name", nargs="?", metavar="NAME", choices=system.names, help=", ".join(system.names))
+    named(start)
+    stop = add("stop", _stop, "stop all services and the supervisor, or one service until it is started again")
+    stop.add_argument("--now", action="store_true", help="kill what does not end at once")
+    named(stop)
+    restart = add("restart", _restart, "new processes for all services, one after the other, or for one")
+    named(restart)
+    add("reload", _reload, "apply changed settings: restart the services they concern, refuse broken ones")
     status = add("status", _status, "how everything is")
-    status.add_argument("--json", action="store_true", help="one JSON object")
+    status.add_argument("--json", action="store_true", help="one JSON object; with --watch one a line")
+    status.add_argument(
+        "--watch", nargs="?", type=float, const=2.0, metavar="SECONDS", help="again every SECONDS (2) until Ctrl-C"
+    )
     logs = add("logs", _logs, "the last log lines of all services, or of one")
     logs.add_argument("-f", "--follow", action="store_true", help="go on as lines arrive")
     logs.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="how many lines; default 20")
-    logs.add_argument("name", nargs="?", metavar="NAME", choices=(*system.names, SUPERVISOR))
+    form = logs.add_mutually_exclusive_group()
+    form.add_argument("--console", action="store_true", help="lines for people; the default on a terminal")
+    form.add_argument("--raw", action="store_true", help="lines as they are in the files; the default elsewhere")
+    named(logs, SUPERVISOR)
     return parser
 
 
 def _start(options: argparse.Namespace, settings: Settings, system: System) -> int:
+    if options.name:
+        return _ask_and_wait(settings, system, "start", name=options.name)
     from supervisor.starting import start_background, start_foreground
 
     if options.foreground:
         return start_foreground(settings, system)
-    reply = start_background(settings, system)
-    return _report(reply, settings)
+    return _report(start_background(settings, system), settings)
 
 
 def _stop(options: argparse.Namespace, settings: Settings, system: System) -> int:  # noqa: ARG001 - one form for all
     from supervisor.client import ControlClient
 
+    if options.name:
+        with ControlClient(settings.data_path / "run") as client:
+            client.ask("stop", name=options.name)
+            limit_s = settings.supervisor.stop_grace_s + 5.0
+            client.ask("wait", wait_s=limit_s, timeout_s=limit_s, name=options.name)
+        print(f"stopped: {options.name}, until `start {options.name}`")
+        return EXIT_OK
     with ControlClient(settings.data_path / "run") as client:
-        client.ask("stop")
+        client.ask("stop", now=options.now)
         limit_s = 3 * settings.supervisor.stop_grace_s + 30.0
         if not client.wait_gone(limit_s):
             raise BgpdriftError(f"supervisor pid {client.pid} has not ended after {limit_s:.0f} s")
@@ -105,22 +132,43 @@ def _stop(options: argparse.Namespace, settings: Settings, system: System) -> in
     return EXIT_OK
 
 
-def _restart(options: argparse.Namespace, settings: Settings, system: System) -> int:  # noqa: ARG001
+def _restart(options: argparse.Namespace, settings: Settings, system: System) -> int:
+    return _ask_and_wait(settings, system, "restart", name=options.name)
+
+
+def _reload(options: argparse.Namespace, settings: Settings, system: System) -> int:  # noqa: ARG001
     from supervisor.client import ControlClient
-    from supervisor.starting import patience_s
 
     with ControlClient(settings.data_path / "run") as client:
-        client.ask("restart", name=options.name)
-        wait_s = patience_s(settings)
-        return _report(client.ask("wait", wait_s=wait_s, timeout_s=wait_s, name=options.name), settings)
+        reply = client.ask("reload")
+        changed, concerned = reply["changed"], reply["restarting"]
+        print(f"changed: {', '.join(changed) or 'nothing'}; restarted for it: {', '.join(concerned) or 'nothing'}")
+        return _wait(client, settings, system, None) if concerned else EXIT_OK
+
+
+def _ask_and_wait(settings: Settings, system: System, command: str, name: str | None) -> int:
+    from supervisor.client import ControlClient
+
+    with ControlClient(settings.data_path / "run") as client:
+        client.ask(command, name=name)
+        return _wait(client, settings, system, name)
+
+
+def _wait(client: "ControlClient", settings: Settings, system: System, name: str | None) -> int:
+    """Wait for a restart to end, and say how it did; in a round each service has its time."""
+    from supervisor.starting import patience_s
+
+    wait_s = patience_s(settings) if name else min(600.0, patience_s(settings) * len(system.services))
+    return _report(client.ask("wait", wait_s=wait_s, timeout_s=wait_s, name=name), settings)
 
 
 def _status(options: argparse.Namespace, settings: Settings, system: System) -> int:
-    from supervisor.client import ControlClient, NotRunningError
+    from supervisor.client import NotRunningError
 
+    if options.watch:
+        return _watch(options, settings, system)
     try:
-        with ControlClient(settings.data_path / "run") as client:
-            status = msgspec.convert(client.ask("status")["status"], Status)
+        status = _ask_status(settings)
     except NotRunningError as error:
         if not options.json:
             return _complain(error, EXIT_NOT_RUNNING)
@@ -136,6 +184,41 @@ def _status(options: argparse.Namespace, settings: Settings, system: System) -> 
     return exit_code(status)
 
 
+def _ask_status(settings: Settings) -> Status:
+    from supervisor.client import ControlClient
+
+    with ControlClient(settings.data_path / "run") as client:
+        return msgspec.convert(client.ask("status")["status"], Status)
+
+
+def _watch(options: argparse.Namespace, settings: Settings, system: System) -> int:
+    """Show the status over and over, also while the supervisor is away; ends with Ctrl-C."""
+    from supervisor.client import NoAnswerError, NotRunningError
+
+    def statuses() -> Iterator[Status]:
+        while True:
+            try:
+                yield _ask_status(settings)
+            except (NotRunningError, NoAnswerError):
+                yield not_running(system.names)
+
+    def wait() -> None:
+        time.sleep(max(0.1, options.watch))
+
+    try:
+        if sys.stdout.isatty() and not options.json:
+            from supervisor.status_table import watch
+
+            watch(statuses(), wait)
+        for status in statuses():
+            text = msgspec.json.encode(status).decode() if options.json else "\n".join(as_lines(status)) + "\n"
+            print(text, flush=True)
+            wait()
+    except KeyboardInterrupt:
+        pass
+    return EXIT_OK
+
+
 def _logs(options: argparse.Namespace, settings: Settings, system: System) -> int:
     from supervisor.log_reading import follow, interleave, last_lines
 
@@ -143,7 +226,14 @@ def _logs(options: argparse.Namespace, settings: Settings, system: System) -> in
     paths = [(name, settings.logs_path / f"{name}.log") for name in names]
     width = max(len(name) for name in names)
 
+    colour = sys.stdout.isatty()
+    for_people = options.console or (colour and not options.raw)
+
     def show(name: str, line: str) -> None:
+        if for_people:
+            from supervisor.log_form import as_console
+
+            line = as_console(line, colour)
         print(line if options.name else f"{name:<{width}} | {line}", flush=options.follow)
 
     if options.follow:
@@ -164,6 +254,12 @@ def _report(reply: dict[str, Any], settings: Settings) -> int:
         f"{ready} of {len(status.services)} services ready; supervisor pid {status.supervisor.pid}, "
         f"up {status.supervisor.uptime_s:.1f} s; logs in {settings.logs_path}"
     )
+    named = {problem["name"] for problem in reply["problems"]}
+    for remark in status.supervisor.remarks:
+        if remark.partition(":")[0] not in named:
+            print(f"! {remark}")
+    if reply["left_out"]:
+        print(f"broken off: {', '.join(reply['left_out'])} kept their old processes", file=sys.stderr)
     for problem in reply["problems"]:
         state, message = problem["state"], problem["message"]
         why = message if message.startswith(state) else f"{state}: {message}"

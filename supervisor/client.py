@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from bgpdrift.errors import BgpdriftError
+from bgpdrift.errors import BgpdriftError, SettingsError
 from supervisor.control import SOCKET_NAME, short_path
 from supervisor.instance_lock import holder_of
 
@@ -66,6 +66,8 @@ class ControlClient:
 
         Raises
         ------
+        SettingsError
+            It refused changed settings; the old ones are in force.
         BgpdriftError
             It refused; the text says why.
         NoAnswerError
@@ -84,7 +86,8 @@ class ControlClient:
         line, _, self._buffer = self._buffer.partition(b"\n")
         reply: dict[str, Any] = msgspec.json.decode(line)
         if not reply.pop("ok"):
-            raise BgpdriftError(str(reply.get("error")))
+            refusal = SettingsError if reply.get("kind") == "settings" else BgpdriftError
+            raise refusal(str(reply.get("error")))
         return reply
 
     def wait_gone(self, limit_s: float) -> bool:

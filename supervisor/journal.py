@@ -25,6 +25,10 @@ class Journal:
         """``put(file_name, line)`` takes the lines."""
         self._put, self._clock, self._lowest, self._form = put, clock, _LEVELS[level], form
 
+    def adjust(self, level: str, form: str) -> None:
+        """Write from this level on, in this form, from now on."""
+        self._lowest, self._form = _LEVELS[level], form
+
     def log(self, level: str, event: str, **fields: object) -> None:
         """Write a log line; the level says who acts: info nobody, warning someone tomorrow, error someone now."""
         if _LEVELS[level] >= self._lowest:

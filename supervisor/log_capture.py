@@ -29,7 +29,7 @@ class LineWriter:
 
     def __init__(self, sink: Callable[[str, bytes], int], max_queued_bytes: int = 8_000_000) -> None:
         self._sink, self._max_queued = sink, max_queued_bytes
-        self._queue: queue.SimpleQueue[tuple[str, bytes] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[str, bytes] | Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._queued = 0
         self._dropped: dict[str, int] = {}
@@ -45,6 +45,10 @@ class LineWriter:
             self._queued += len(lines)
         self._queue.put((name, lines))
 
+    def call(self, action: Callable[[], None]) -> None:
+        """Let the thread do something else that waits for the disk, after the lines put so far."""
+        self._queue.put(action)
+
     def close(self, limit_s: float = 2.0) -> None:
         """Write what is queued, for at most ``limit_s`` seconds."""
         self._queue.put(None)
@@ -52,6 +56,12 @@ class LineWriter:
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
+            if callable(item):
+                with contextlib.suppress(
+                    OSError, RuntimeError
+                ):  # the disk refuses, or the loop it answers to has ended
+                    item()
+                continue
             name, lines = item
             with self._lock:
                 dropped = self._dropped.pop(name, 0)

@@ -1,7 +1,8 @@
 """The wheel: turns what happens to processes, sockets, signals and clocks into events of services, and acts in order.
 
 Everything runs on one thread and one event loop, and no step waits for a disk, a child or a client. What an event means
-is decided by `supervisor.supervised` and below; in which order services go up and down by `supervisor.services`.
+is decided by `supervisor.supervised` and below; in which order services go up, down and around by `services`,
+`going_down` and `rolling`; what an operator may ask by `commands`; what is looked at from time to time by `housekeeping`.
 """
 
 import asyncio
@@ -9,35 +10,45 @@ import ctypes
 import os
 import random
 import signal
+import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import msgspec
-
 from bgpdrift.clock import Clock, SystemClock
+from bgpdrift.errors import SettingsError
 from bgpdrift.services.notify import Notifier
 from bgpdrift.settings import Settings
-from supervisor import procfs
-from supervisor.child import Child, child_environment
-from supervisor.control import SOCKET_NAME, ControlServer, RefusedError
-from supervisor.journal import OWN_LOG, Journal
-from supervisor.lifecycle import WITH_PROCESS, State
-from supervisor.log_capture import LineWriter, LogCapture
-from supervisor.notify_socket import NotifySocket
-from supervisor.orphans import RUN_VARIABLE, SERVICE_VARIABLE, Adopted, ChildRecord
+from supervisor.child import Child
+from supervisor.commands import Commands
+from supervisor.control import SOCKET_NAME, ControlServer
+from supervisor.desired_state import DesiredState
+from supervisor.event_recorder import EventRecorder
+from supervisor.going_down import GoingDown, is_over, to_tell
+from supervisor.hands import Hands
+from supervisor.housekeeping import Housekeeping
+from supervisor.journal import Journal
+from supervisor.lifecycle import UP, WITH_PROCESS, State
+from supervisor.log_capture import LineWriter
+from supervisor.log_files import LogFiles
 from supervisor.output import become_output, essence, to_stdout
-from supervisor.restart_budget import RestartPolicy
-from supervisor.rotating_file import RotatingFile
-from supervisor.services import Service, System, may_start, may_stop
-from supervisor.status import ServiceStatus, Status, SupervisorStatus, overall_state
-from supervisor.supervised import Limits, Supervised
+from supervisor.policies import limits_of, log_limits_of, policy_of, require_known_names
+from supervisor.reloading import changed_keys, is_concerned
+from supervisor.rolling import Rolling, next_round
+from supervisor.services import Service, System, may_start
+from supervisor.settings_in_force import SettingsInForce
+from supervisor.status import ServiceStatus, Status, SupervisorStatus, overall_state, remarks
+from supervisor.supervised import Supervised
 
-_HOUSEKEEPING_S = 5.0
 _LEFTOVERS_S = 3.0
-_PROBLEM_LINES = 5
 _PR_SET_CHILD_SUBREAPER = 36
-_LEVELS = {State.BACKOFF: "warning", State.ABORTING: "warning", State.CRASHLOOP: "error"}
+_LEVELS = {
+    State.DEGRADED: "warning",
+    State.BACKOFF: "warning",
+    State.ABORTING: "warning",
+    State.RECYCLING: "warning",
+    State.CRASHLOOP: "error",
+}
+RECORDER = "record_events"
 
 
 class Supervisor:
@@ -51,6 +62,7 @@ class Supervisor:
         foreground: bool = False,
         clock: Clock | None = None,
         listening: Callable[[], None] = lambda: None,
+        after_a_kill: bool = False,
     ) -> None:
         """Prepare; nothing starts before `run`.
 
@@ -68,55 +80,63 @@ class Supervisor:
             Default the system's.
         listening : callable
             Called once the control socket answers.
+        after_a_kill : bool
+            The supervisor before this one did not end by itself.
         """
-        self._system, self._settings, self._run, self._listening = system, settings, run, listening
-        self._foreground = foreground
+        self._system, self._run, self._listening, self._foreground = system, run, listening, foreground
+        self._after_a_kill = after_a_kill
         self._clock = clock or SystemClock()
         self._started_at = self._clock.monotonic()
         self._run_dir = settings.data_path / "run"
-        limits = settings.supervisor
-        policy = RestartPolicy(
-            limits.restart_limit, limits.restart_period_s, limits.backoff_max_s, limits.crashloop_retry_s
+        self._in_force = SettingsInForce(
+            settings, self._run_dir, check=lambda new: require_known_names(new, system.names)
         )
-        patience = Limits(limits.ready_timeout_s, limits.watchdog_s, limits.stop_grace_s)
-        self._units = {
+        self._desired = DesiredState(settings.state_path / "desired.json")
+        self.units = {
             service.name: Supervised(
-                service, patience, policy, self._clock, self._spawn, random.random, self._state_changed
+                service,
+                limits_of(settings, service.name),
+                policy_of(settings),
+                self._clock,
+                self._spawn,
+                random.random,
+                self._state_changed,
             )
             for service in system.services
         }
-        self._children: dict[str, Child] = {}
-        self._stopping = self._was_ready = self._going_down = False
+        self._launched_with: dict[str, Settings] = {}
+        self.stopping = self._was_ready = False
+        self._down: GoingDown | None = None
+        self._rolling = Rolling(())
+        self.left_out: list[str] = []
+        """Services that kept their old process because one before them failed in the last round of restarts."""
+        self._reloading = False
         self._said_outward = ""
-        self._told: set[str] = set()
-        self._tell_at = 0.0
+        self._recorder = EventRecorder(self._clock)
         self._timer: asyncio.TimerHandle | None = None
-        self._waiters: list[asyncio.Event] = []
+        self.waiters: list[asyncio.Event] = []
+
+    @property
+    def settings(self) -> Settings:
+        """What is in force."""
+        return self._in_force.present
 
     # -- life of the whole ------------------------------------------------------------------------------------------
 
     def run(self) -> int:
         """Run until stopped; the exit code."""
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        self._adopted = Adopted(self._run)
-        self._record = ChildRecord(self._run_dir / "children.json", self._run)
-        files: dict[str, RotatingFile] = {}
+        limits = self.settings.supervisor
         own = (lambda _: None) if self._foreground else become_output
-
-        def to_file(name: str, lines: bytes) -> int:
-            if name not in files:
-                path, limits = self._settings.logs_path / name, self._settings.supervisor
-                opened = own if name == OWN_LOG else (lambda _: None)
-                files[name] = RotatingFile(path, limits.log_max_bytes, limits.log_keep, opened)
-            return files[name].write(lines)
-
-        self._files = LineWriter(to_file)
+        files = LogFiles(self.settings.logs_path, log_limits_of(self.settings), limits.log_total_bytes, own)
+        self._files, self._writer = files, LineWriter(files.write)
+        self._writer.call(files.enforce_cap)
         self._stdout = LineWriter(to_stdout) if self._foreground else None
-        self._journal = Journal(self._put, self._clock, self._settings.logs.level, self._settings.logs.form)
+        self.journal = Journal(self._put, self._clock, self.settings.logs.level, self.settings.logs.form)
         try:
             asyncio.run(self._main())
         finally:
-            self._files.close()
+            self._writer.close()
             if self._stdout:
                 self._stdout.close()
         return 0
@@ -127,310 +147,360 @@ class Supervisor:
         self._done = asyncio.Event()
         self._outward = Notifier() if self._foreground else Notifier({})
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            self._loop.add_signal_handler(number, self._asked_to_stop, number)
-        self._loop.add_signal_handler(signal.SIGCHLD, self._strangers)
-        self._captures = {name: LogCapture(partial(self._put, f"{name}.log")) for name in self._units}
-        self._notify = {name: NotifySocket(self._run_dir, name, self._run) for name in self._units}
-        for name in self._units:
-            self._loop.add_reader(self._captures[name].fileno(), self._captures[name].read_some)
-            self._loop.add_reader(self._notify[name].fileno(), self._hear, name)
-        self._control = ControlServer(self._run_dir / SOCKET_NAME, self._command)
+            self._loop.add_signal_handler(number, self._signalled, number)
+        self._loop.add_signal_handler(signal.SIGCHLD, self.strangers)
+        names = (*self.units, RECORDER) if self._system.record else tuple(self.units)
+        self.hands = Hands(names, self._run_dir, self._run, self._put, self._hear, self._child_ended)
+        self._keep_settings()
+        self._control = ControlServer(self._run_dir / SOCKET_NAME, Commands(self).answer)
         await self._control.start()
-        self._journal.log("info", "supervisor.started", pid=os.getpid(), data_dir=str(self._settings.data_path))
+        self.journal.log("info", "supervisor.started", pid=os.getpid(), data_dir=str(self.settings.data_path))
+        self._house = Housekeeping(self, self._control, self._outward, self._clock, self._writer, self._files)
+        if self._after_a_kill:
+            self.journal.log("warning", "supervisor.was_killed")
+            self.event("supervisor", "was_killed", message="the supervisor before this one did not end by itself")
         self._listening()
-        for unit in self._units.values():
-            unit.start()
-        self._advance()
-        keeper = asyncio.create_task(self._keep_house())
-        pulse = asyncio.create_task(self._outer_watchdog())
+        stopped = self._desired.stopped(self.units)
+        for name, unit in self.units.items():
+            if name not in stopped:
+                unit.start()
+        self.advance()
+        tasks = self._house.start(self._foreground)
         try:
             await self._done.wait()
         finally:
-            keeper.cancel()
-            pulse.cancel()
+            for task in tasks:
+                task.cancel()
             await self._end()
+
+    def _keep_settings(self) -> None:
+        try:
+            self._in_force.begin()
+        except (SettingsError, OSError) as error:
+            # What was read a moment ago is in force; only the copy for services that crash is missing.
+            self.journal.log("warning", "settings.not_kept", error=str(error))
 
     async def _end(self) -> None:
         """Leave nothing behind."""
         give_up_at = self._clock.monotonic() + _LEFTOVERS_S
-        while not self._adopted.kill_all() and self._clock.monotonic() < give_up_at:
+        while not self.hands.end_all() and self._clock.monotonic() < give_up_at:
             await asyncio.sleep(0.01)
-        self._journal.log("info", "supervisor.stopped", uptime_s=round(self._uptime_s(), 1))
+        self.journal.log("info", "supervisor.stopped", uptime_s=round(self.uptime_s(), 1))
         self._control.close()
         self._outward.close()
-        for name in self._units:
-            self._loop.remove_reader(self._captures[name].fileno())
-            self._loop.remove_reader(self._notify[name].fileno())
-            self._captures[name].finish()
-            self._captures[name].close()
-            self._notify[name].close()
+        self.hands.close()
 
-    async def _keep_house(self) -> None:
-        while True:
-            await asyncio.sleep(_HOUSEKEEPING_S)
+    def _signalled(self, number: int) -> None:
+        name = signal.Signals(number).name
+        # A terminal that was closed ends what ran on it; a manager's HUP means the settings.
+        if number == signal.SIGHUP and not self.stopping and not _on_a_terminal():
             try:
-                await self._control.ensure()
-            except OSError as error:
-                self._journal.log("error", "control.failed", error=str(error))
-            self._strangers()
+                self.reload()
+            except (SettingsError, OSError):
+                return  # refused, and told in the log
+        else:
+            self.stop(f"signal {name}", now=self.stopping)
 
-    async def _outer_watchdog(self) -> None:
-        """Show an outer manager that this loop turns; it stops when the loop does."""
-        period_s = int(os.environ.get("WATCHDOG_USEC") or 0) / 2e6
-        while self._foreground and period_s:
-            self._outward.send(WATCHDOG="1")
-            await asyncio.sleep(period_s)
+    def _bug(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG002 - asyncio's form
+        """Supervision goes on whatever happens; the bug is told."""
+        error = context.get("exception")
+        self.journal.log("error", "supervisor.bug", where=context.get("message"), error=repr(error))
 
-    def _asked_to_stop(self, number: int) -> None:
-        if self._stopping:
-            self._journal.log("warning", "supervisor.stops_at_once", signal=signal.Signals(number).name)
-            for child in self._children.values():
-                child.kill()
-            return
-        self._stop(f"signal {signal.Signals(number).name}")
+    def uptime_s(self) -> float:
+        """Seconds since this supervisor was made."""
+        return self._clock.monotonic() - self._started_at
 
-    def _stop(self, why: str) -> None:
-        if not self._stopping:
-            self._journal.log("info", "supervisor.stopping", reason=why)
+    # -- what an operator may want ----------------------------------------------------------------------------------
+
+    def stop(self, why: str, now: bool = False) -> None:
+        """Stop everything and end; ``now`` without the time that TERM leaves."""
+        if not self.stopping:
+            self.journal.log("info", "supervisor.stopping", reason=why)
             self._outward.stopping()
-            self._stopping = True
-            self._go_down()
-        self._advance()
+            self.stopping, self._rolling = True, Rolling(())
+            self._down = GoingDown(self._clock.monotonic())
+        if now:
+            self.journal.log("warning", "supervisor.stops_at_once", reason=why)
+            self._down = GoingDown(self._clock.monotonic(), frozenset(self.units))
+            for name, unit in self.units.items():
+                unit.stop()
+                self.hands.kill(name)
+        self.advance()
 
-    def _go_down(self) -> None:
-        self._going_down, self._told, self._tell_at = True, set(), self._clock.monotonic()
+    def want(self, name: str, up: bool) -> None:
+        """Start or stop one service, and remember it.
+
+        Raises
+        ------
+        OSError
+            The wish could not be written down; nothing was changed.
+        """
+        stopped = self._desired.stopped(self.units) - {name} | (set() if up else {name})
+        self._desired.write(stopped)
+        if up:
+            self.units[name].start()
+        else:
+            self.units[name].stop()
+        self.advance()
+
+    def restart(self, names: list[str]) -> None:
+        """Give services new processes: one at once, several one after the other.
+
+        Raises
+        ------
+        SettingsError, OSError
+            Changed settings cannot be applied; nothing was restarted.
+        """
+        self._accept()
+        self.left_out = []
+        if len(names) == 1 and self.units[names[0]].state is State.STOPPED:
+            self.want(names[0], up=True)
+        elif len(names) == 1:
+            self.units[names[0]].restart()
+        else:
+            self._rolling = Rolling(tuple(names))
+        self.advance()
+
+    def reload(self) -> tuple[list[str], list[str]]:
+        """Apply changed settings; gives what changed and which services are restarted for it, one after the other.
+
+        Raises
+        ------
+        SettingsError, OSError
+            They are refused; the old ones stay in force.
+        """
+        before = self._accept()
+        keys = changed_keys(before, self.settings)
+        concerned = [name for name in self.units if self._is_concerned(name)]
+        self.left_out = []
+        waiting = {*self._rolling.waiting, *concerned}
+        self._rolling = Rolling(tuple(name for name in self.units if name in waiting), self._rolling.now)
+        if concerned and self._was_ready and not self._reloading:
+            self._reloading = True
+            self._outward.send(RELOADING="1", MONOTONIC_USEC=str(int(self._clock.monotonic() * 1e6)))
+        self.journal.log("info", "settings.reloaded", changed=sorted(keys), restarting=concerned)
+        self.advance()
+        return sorted(keys), concerned
+
+    def _accept(self) -> Settings:
+        try:
+            before = self._in_force.read_anew()
+        except (SettingsError, OSError) as error:
+            self.journal.log("error", "settings.refused", error=str(error))
+            raise
+        settings = self.settings
+        for name, unit in self.units.items():
+            unit.apply(limits_of(settings, name), policy_of(settings))
+        self._files.limits = log_limits_of(settings)
+        self._files.total_bytes = settings.supervisor.log_total_bytes
+        self._writer.call(self._files.enforce_cap)
+        self.journal.adjust(settings.logs.level, settings.logs.form)
+        return before
+
+    def _is_concerned(self, name: str) -> bool:
+        if self.units[name].state not in WITH_PROCESS or name not in self._launched_with:
+            return False
+        return is_concerned(self.units[name].service, changed_keys(self._launched_with[name], self.settings))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no round of stops or restarts is under way."""
+        return self._down is None and self._rolling.is_over
 
     # -- turning the wheel ------------------------------------------------------------------------------------------
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
         """Do all that is possible now, then arm one timer for what is due next."""
         self._tell_down()
-        for unit in self._units.values():
-            settled = {name for name, other in self._units.items() if other.settled}
-            if unit.state is State.WAITING and not self._going_down and may_start(unit.service, settled):
+        self._roll()
+        for unit in self.units.values():
+            settled = {name for name, other in self.units.items() if other.settled or other.state is State.STOPPED}
+            if unit.state is State.WAITING and not self.stopping and may_start(unit.service, settled):
                 unit.launch()
-        if self._stopping and all(unit.state is State.STOPPED for unit in self._units.values()):
+        if self.stopping and all(unit.state is State.STOPPED for unit in self.units.values()):
             self._done.set()
+        self._record()
         self._tell_outward()
-        for waiter in self._waiters:
+        for waiter in self.waiters:
             waiter.set()
-        deadlines = [deadline for unit in self._units.values() if (deadline := unit.deadline()) is not None]
-        if self._going_down:
-            deadlines.append(self._tell_at + self._stagger_s)
+        deadlines = [unit.deadline() for unit in self.units.values()]
+        deadlines.append(self._recorder.deadline() if self._system.record and not self.stopping else None)
+        if self._down is not None and len(self._down.told) < len(self.units):
+            deadlines.append(self._down.told_at + self._stagger_s)
+        due = [deadline for deadline in deadlines if deadline is not None]
         if self._timer:
             self._timer.cancel()
-        if deadlines:
-            delay_s = max(0.0, min(deadlines) - self._clock.monotonic())
-            self._timer = self._loop.call_later(delay_s, self._tick)
+        if due:
+            self._timer = self._loop.call_later(max(0.0, min(due) - self._clock.monotonic()), self._tick)
 
     def _tick(self) -> None:
         now = self._clock.monotonic()
-        for name, unit in self._units.items():
+        for name, unit in self.units.items():
             deadline = unit.deadline()
             if deadline is not None and now >= deadline:
                 # We may be the one that slept (suspended, stopped): what was said meanwhile counts first.
                 self._listen(name)
                 unit.tick()
-        self._advance()
+        if self._recorder.is_late():
+            self.hands.kill(RECORDER)
+        self.advance()
 
     @property
     def _stagger_s(self) -> float:
-        return self._settings.supervisor.stop_grace_s / 10.0
+        return self.settings.supervisor.stop_grace_s / 10.0
 
     def _tell_down(self) -> None:
-        """Going down, consumers first: tell each whose consumers have gone, or have been told a while ago."""
-        if not self._going_down:
-            return
-        now = self._clock.monotonic()
-        running = {name for name, unit in self._units.items() if name not in self._told or unit.state in WITH_PROCESS}
-        patience_over = now >= self._tell_at + self._stagger_s
-        blocking = (running - self._told) if patience_over else running
-        told_now = [
-            name
-            for name, unit in self._units.items()
-            if name not in self._told and may_stop(unit.service, self._system.services, blocking)
-        ]
-        for name in told_now:
-            self._told.add(name)
-            self._tell_at = now
-            if self._stopping:
-                self._units[name].stop()
-            else:
-                self._units[name].restart()
-        if told_now and not any(self._units[name].state in WITH_PROCESS for name in told_now):
-            self._tell_down()
-        if len(self._told) == len(self._units) and not any(unit.state in WITH_PROCESS for unit in self._units.values()):
-            self._going_down = False
+        """Going down: tell each whose turn it is, again while that makes way for others at once."""
+        while self._down is not None:
+            now, services = self._clock.monotonic(), self._system.services
+            names = to_tell(self._down, services, self._alive(), now, self._stagger_s)
+            for name in names:
+                self.units[name].stop()
+            if names:
+                self._down = GoingDown(now, self._down.told | set(names))
+            if is_over(self._down, services, self._alive()):
+                self._down = None
+            if not names or any(name in self._alive() for name in names):
+                return
+
+    def _alive(self) -> set[str]:
+        return {name for name, unit in self.units.items() if unit.state in WITH_PROCESS}
+
+    def _roll(self) -> None:
+        """Go on with a round of restarts."""
+        while not self._rolling.is_over:
+            after = next_round(self._rolling, {name: unit.state for name, unit in self.units.items()})
+            if after == self._rolling:
+                return
+            failed = self._rolling.now
+            if failed and self.units[failed].state not in UP | {State.STOPPED}:
+                self.left_out = list(self._rolling.waiting)
+                self.journal.log("error", "restart.broken_off", failed=failed, left_out=self.left_out)
+            self._rolling = after
+            if after.now:
+                self.units[after.now].restart()
+                return
 
     def _spawn(self, service: Service) -> Child:
-        name = service.name
-        self._captures[name].forget_tail()
-        env = child_environment(
-            os.environ,
-            NOTIFY_SOCKET=self._notify[name].address,
-            WATCHDOG_USEC=str(int(self._settings.supervisor.watchdog_s * 1e6)),
-            BGPDRIFT_PARENT_PID=str(os.getpid()),
-            **{RUN_VARIABLE: self._run, SERVICE_VARIABLE: name},
-        )
-        child = Child(service.command, env, self._captures[name].write_end)
-        self._children[name] = child
-        self._loop.add_reader(child.pidfd, self._child_ended, name)
-        self._write_record()
-        return child
+        self._launched_with[service.name] = self.settings
+        watchdog_us = int(self.settings.supervisor.watchdog_s * 1e6)
+        return self.hands.spawn(service, WATCHDOG_USEC=str(watchdog_us), **self._in_force.config_for_services())
 
-    def _child_ended(self, name: str) -> None:
-        child, unit, capture = self._children[name], self._units[name], self._captures[name]
-        self._listen(name)
-        self._loop.remove_reader(child.pidfd)
-        how = child.collect()
-        if how is None:
-            self._loop.add_reader(child.pidfd, self._child_ended, name)
-            return
-        del self._children[name]
-        self._strangers()
-        capture.finish()
-        last = capture.last_lines(1)
-        unit.ended(f"{how}: {essence(last[0])}" if last else how)
-        self._write_record()
-        self._advance()
+    def _child_ended(self, name: str, how: str) -> None:
+        self.strangers()
+        last = self.hands.captures[name].last_lines(1)
+        text = f"{how}: {essence(last[0])}" if last else how
+        if name in self.units:
+            self.units[name].ended(text)
+        else:
+            self._recorder.ended(how == "exit 0")
+            if how != "exit 0" and not self.stopping:
+                self.journal.log("warning", "events.not_recorded", error=text)
+        self.advance()
 
-    def _strangers(self) -> None:
+    def strangers(self) -> None:
         """Bury adopted processes; end those whose service has gone."""
-        spawned = {child.pid for child in self._children.values()}
-        self._adopted.reap(spawned)
-
-        def running_since(name: str) -> int | None:
-            child = self._children.get(name)
-            process = procfs.identify(child.pid) if child else None
-            return process.start_time if process else None
-
-        for pid in self._adopted.kill(spawned, running_since):
-            self._journal.log("warning", "orphan.killed", pid=pid)
-
-    def _write_record(self) -> None:
-        self._record.write(child.pid for child in self._children.values())
+        for pid in self.hands.strangers():
+            self.journal.log("warning", "orphan.killed", pid=pid)
 
     def _hear(self, name: str) -> None:
-        before = self._units[name].state
+        if name not in self.units:
+            self.hands.words(name)
+            return
+        before = self.units[name].state
         self._listen(name)
-        if self._units[name].state is not before:
-            self._advance()
+        if self.units[name].state is not before:
+            self.advance()
 
     def _listen(self, name: str) -> None:
-        child = self._children.get(name)
-        for words in self._notify[name].receive(child.pid if child else None):
-            self._units[name].heard(words)
+        for words in self.hands.words(name):
+            self.units[name].heard(words)
 
     def _state_changed(self, unit: Supervised, old: State, new: State) -> None:
         details: dict[str, object] = {"from": str(old), "message": unit.message()}
         if unit.process is not None:
             details["pid"] = unit.process.pid
-        self._journal.log(_LEVELS.get(new, "info"), f"service.{new}", name=unit.name, **details)
-        self._journal.service_event(unit.name, str(new), **details)
+        self.journal.log(_LEVELS.get(new, "info"), f"service.{new}", name=unit.name, **details)
+        if new is State.CRASHLOOP:
+            details |= {"since": unit.crashloop_since, "required": unit.service.required}
+        self.event(unit.name, str(new), urgent=new is State.CRASHLOOP, **details)
+
+    def recovered(self, unit: Supervised, since: float | None) -> None:
+        """Tell that a crash loop is over."""
+        self.journal.log("info", "service.recovered", name=unit.name)
+        self.event(unit.name, "recovered", urgent=True, since=since, message=unit.message())
+
+    def event(self, service: str, what: str, urgent: bool = False, **details: object) -> None:
+        """Note something for the store's ``service_events``."""
+        self.journal.service_event(service, what, **details)
+        self._recorder.happened(urgent)
+
+    def _record(self) -> None:
+        """Let the recorder run, once the lines for it have reached the file."""
+        if not self._system.record or self.stopping or not self._recorder.is_due():
+            return
+        self._recorder.began()
+
+        def spawn() -> None:
+            try:
+                self.hands.spawn(Service(RECORDER, self._system.record), **self._in_force.config_for_services())
+            except OSError as error:
+                self._recorder.ended(well=False)
+                self.journal.log("warning", "events.not_recorded", error=str(error))
+
+        def written() -> None:
+            self._loop.call_soon_threadsafe(spawn)
+
+        self._writer.call(written)
 
     def _tell_outward(self) -> None:
-        states = [str(unit.state) for unit in self._units.values()]
-        ready = sum(state == "ready" for state in states)
-        if ready == len(states) and not self._stopping and not self._was_ready:
+        wanted = [unit for unit in self.units.values() if unit.state is not State.STOPPED]
+        up = sum(unit.state in UP for unit in wanted)
+        text = f"{up} of {len(wanted)} services ready"
+        if up == len(wanted) and not self.stopping and not self._was_ready:
             self._was_ready = True
-            self._journal.log("info", "supervisor.ready", after_s=round(self._uptime_s(), 2))
-            self._outward.ready(f"{ready} of {len(states)} services ready")
-        text = f"{ready} of {len(states)} services ready"
+            self.journal.log("info", "supervisor.ready", after_s=round(self.uptime_s(), 2))
+            self._outward.ready(text)
+        if self._reloading and self._rolling.is_over and not self.stopping:
+            self._reloading = False
+            self._outward.ready(text)
         if text != self._said_outward:
             self._said_outward = text
             self._outward.status(text)
 
     def _put(self, name: str, lines: bytes) -> None:
-        self._files.put(name, lines)
+        self._writer.put(name, lines)
         if self._stdout and name.endswith(".log"):
             self._stdout.put(name, lines)
 
-    def _bug(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG002 - asyncio's form
-        """Supervision goes on whatever happens; the bug is told."""
-        error = context.get("exception")
-        self._journal.log("error", "supervisor.bug", where=context.get("message"), error=repr(error))
-
-    def _uptime_s(self) -> float:
-        return self._clock.monotonic() - self._started_at
-
-    # -- answering ---------------------------------------------------------------------------------------------------
+    # -- telling -----------------------------------------------------------------------------------------------------
 
     def status(self) -> Status:
         """Say how everything is now."""
-        services = tuple(
-            ServiceStatus(
-                name=unit.name,
-                state=str(unit.state),
-                pid=unit.process.pid if unit.process else None,
-                restarts=max(0, unit.launches - 1),
-                uptime_s=round(unit.uptime_s(), 3),
-                rss_bytes=procfs.rss_bytes(unit.process.pid) if unit.process else 0,
-                message=unit.message(),
-            )
-            for unit in self._units.values()
+        services = tuple(self._service_status(name, unit) for name, unit in self.units.items())
+        troubles = [self._house.trouble] if self._house.trouble else []
+        state = overall_state(services, self._was_ready, self.stopping, troubles)
+        said = () if self.stopping else remarks(services, troubles)
+        own = self._house.usage(os.getpid())
+        top = SupervisorStatus(os.getpid(), state, round(self.uptime_s(), 3), said, own.rss_bytes, own.cpu_percent)
+        return Status(top, services)
+
+    def _service_status(self, name: str, unit: Supervised) -> ServiceStatus:
+        usage = self._house.usage(unit.process.pid) if unit.process else None
+        return ServiceStatus(
+            name=name,
+            state=str(unit.state),
+            pid=unit.process.pid if unit.process else None,
+            restarts=max(0, unit.launches - 1),
+            uptime_s=round(unit.uptime_s(), 3),
+            rss_bytes=usage.rss_bytes if usage else 0,
+            message=unit.message(),
+            cpu_percent=usage.cpu_percent if usage else 0.0,
+            memory_limit_bytes=unit.limits.memory_bytes,
+            required=unit.service.required,
+            last_failure=unit.cause,
         )
-        state = overall_state([service.state for service in services], self._was_ready, self._stopping)
-        return Status(SupervisorStatus(os.getpid(), state, round(self._uptime_s(), 3)), services)
 
-    async def _command(self, request: dict[str, Any]) -> dict[str, Any]:
-        match request:
-            case {"command": "status"}:
-                return {"status": msgspec.to_builtins(self.status())}
-            case {"command": "stop"}:
-                self._stop("command")
-                return {"pid": os.getpid()}
-            case {"command": "restart", **rest}:
-                self._restart(rest.get("name"))
-                return {}
-            case {"command": "wait", "timeout_s": int() | float() as timeout_s, **rest}:
-                return await self._wait_ready(float(timeout_s), rest.get("name"))
-            case _:
-                raise RefusedError(f"unknown request {request}; expected command status, stop, restart or wait")
 
-    def _unit(self, name: object) -> Supervised:
-        unit = self._units.get(str(name))
-        if unit is None:
-            raise RefusedError(f"no service {name!r}; there are {', '.join(self._units)}")
-        return unit
-
-    def _restart(self, name: object) -> None:
-        if self._stopping:
-            raise RefusedError("everything is being stopped")
-        if name is not None:
-            self._unit(name).restart()
-        else:
-            for unit in self._units.values():
-                unit.settled = False
-            self._go_down()
-        self._advance()
-
-    async def _wait_ready(self, timeout_s: float, name: object) -> dict[str, Any]:
-        """Answer once the services concerned are ready, have turned out not to become so, or the time is over."""
-        units = list(self._units.values()) if name is None else [self._unit(name)]
-        woken = asyncio.Event()
-        self._waiters.append(woken)
-        give_up_at = self._clock.monotonic() + min(timeout_s, 600.0)
-        try:
-            while not self._stopping:
-                undecided = [unit for unit in units if unit.state not in {State.READY, State.CRASHLOOP}]
-                left_s = give_up_at - self._clock.monotonic()
-                if (not undecided and not self._going_down) or left_s <= 0:
-                    break
-                woken.clear()
-                try:
-                    await asyncio.wait_for(woken.wait(), left_s)
-                except TimeoutError:
-                    break
-        finally:
-            self._waiters.remove(woken)
-        problems = [
-            {
-                "name": unit.name,
-                "state": str(unit.state),
-                "message": unit.message(),
-                "log": self._captures[unit.name].last_lines(_PROBLEM_LINES),
-            }
-            for unit in units
-            if unit.state is not State.READY
-        ]
-        return {"ready": not problems, "problems": problems, "status": msgspec.to_builtins(self.status())}
+def _on_a_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()

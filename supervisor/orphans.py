@@ -48,6 +48,14 @@ class ChildRecord:
             staged.replace(self._path)
 
 
+def was_killed(path: Path) -> bool:
+    """Whether the supervisor that wrote ``path`` ended with services running; ask before `sweep`."""
+    try:
+        return bool(msgspec.json.decode(path.read_bytes(), type=Record).children)
+    except (OSError, msgspec.DecodeError):
+        return False
+
+
 def sweep(path: Path, limit_s: float = 5.0) -> list[int]:
     """End what the supervisor that wrote ``path`` left running.
 
@@ -117,8 +125,10 @@ class Adopted:
         self._not_ours = set(procfs.children_of_self())
 
     def reap(self, spawned: Collection[int]) -> None:
-        """Bury adopted processes that have ended."""
-        for pid in self._strangers(spawned):
+        """Bury what has ended, those from before our time included: nobody else can."""
+        for pid in procfs.children_of_self():
+            if pid in spawned:
+                continue
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
         self._not_ours &= set(procfs.children_of_self())

@@ -22,11 +22,17 @@ class Service:
         Program and arguments.
     after : tuple of str
         Services that are given the chance to become ready first.
+    reads : frozenset of str
+        Tables of ``bgpdrift.toml`` it reads beside those that all read: a change there concerns it.
+    required : bool
+        Whether the whole is degraded while this one is down; else it is only remarked.
     """
 
     name: str
     command: tuple[str, ...]
     after: tuple[str, ...] = ()
+    reads: frozenset[str] = frozenset()
+    required: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,10 +45,13 @@ class System:
         In an order in which each comes after those it names.
     prepare : tuple of str
         Program and arguments run to its end before any service starts; empty means nothing.
+    record : tuple of str
+        Program and arguments run to its end when ``logs/events.ndjson`` has news for the store; empty means nothing.
     """
 
     services: tuple[Service, ...]
     prepare: tuple[str, ...] = ()
+    record: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -66,14 +75,38 @@ DETECTORS = ("heuristic_detector", "lstm_detector", "isolation_forest_detector")
 
 BGPDRIFT = System(
     services=(
-        Service("ris_live_collector", _module("ris_live_collector")),
-        Service("feature_aggregator", _module("feature_aggregator"), after=("ris_live_collector",)),
-        *(Service(name, _module(name), after=("feature_aggregator",)) for name in DETECTORS),
-        Service("ensemble_coordinator", _module("ensemble_coordinator"), after=DETECTORS),
-        Service("correlation_engine", _module("correlation_engine"), after=("ensemble_coordinator",)),
-        Service("drift_monitor", _module("drift_monitor"), after=DETECTORS),
+        Service("ris_live_collector", _module("ris_live_collector"), reads=frozenset({"feed", "spool", "store"})),
+        Service(
+            "feature_aggregator",
+            _module("feature_aggregator"),
+            after=("ris_live_collector",),
+            reads=frozenset({"spool", "windows", "store"}),
+        ),
+        *(
+            Service(name, _module(name), after=("feature_aggregator",), reads=frozenset({"detectors", "store"}))
+            for name in DETECTORS
+        ),
+        Service(
+            "ensemble_coordinator",
+            _module("ensemble_coordinator"),
+            after=DETECTORS,
+            reads=frozenset({"detectors", "ensemble", "store"}),
+        ),
+        Service(
+            "correlation_engine",
+            _module("correlation_engine"),
+            after=("ensemble_coordinator",),
+            reads=frozenset({"detectors", "correlation", "store"}),
+        ),
+        Service(
+            "drift_monitor",
+            _module("drift_monitor"),
+            after=DETECTORS,
+            reads=frozenset({"detectors", "drift", "retrain", "models", "store"}),
+        ),
     ),
     prepare=_module("prepare_store"),
+    record=_module("record_events"),
 )
 """The eight services of bgpdrift; the store's schema is brought up to date before them."""
 

@@ -7,6 +7,7 @@ that is being upgraded. Nothing of the services is known here.
 import contextlib
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -22,7 +23,8 @@ from supervisor.daemon import listens, split
 from supervisor.instance_lock import InstanceLock
 from supervisor.journal import OWN_LOG
 from supervisor.log_reading import last_lines
-from supervisor.orphans import sweep
+from supervisor.orphans import sweep, was_killed
+from supervisor.policies import require_known_names
 from supervisor.services import System
 
 _PREPARE_LIMIT_S = 600.0
@@ -36,13 +38,15 @@ def patience_s(settings: Settings) -> float:
 
 def start_foreground(settings: Settings, system: System) -> int:
     """Supervise in this process until told to stop; for systemd, containers and other managers."""
-    lock = _prepare(settings, system)
+    # As process 1 of a container TERM is ignored unless somebody listens; preparing may take minutes.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    lock, killed = _prepare(settings, system)
     # What our own manager left open is not for the services.
     for descriptor in _open_descriptors():
         with contextlib.suppress(OSError):
             os.set_inheritable(descriptor, False)
     try:
-        return _supervise(settings, system, foreground=True)
+        return _supervise(settings, system, foreground=True, killed=killed)
     finally:
         lock.close()
 
@@ -57,11 +61,11 @@ def start_background(settings: Settings, system: System) -> dict[str, Any]:
     BgpdriftError
         The store cannot be prepared, or the daemon ended.
     """
-    lock = _prepare(settings, system)
+    lock, killed = _prepare(settings, system)
     log = settings.logs_path / OWN_LOG
     is_daemon, pipe = split(log)
     if is_daemon:
-        _daemon(settings, system, lock, pipe)
+        _daemon(settings, system, lock, killed, pipe)
     lock.close()
     if not listens(pipe, _LISTEN_LIMIT_S):
         raise BgpdriftError("\n    ".join(["the supervisor did not come up; its last words:", *last_lines(log, 15)]))
@@ -70,8 +74,9 @@ def start_background(settings: Settings, system: System) -> dict[str, Any]:
         return client.ask("wait", wait_s=wait_s, timeout_s=wait_s)
 
 
-def _prepare(settings: Settings, system: System) -> InstanceLock:
-    """Take the lock, end what a killed predecessor left, prepare the store."""
+def _prepare(settings: Settings, system: System) -> tuple[InstanceLock, bool]:
+    """Take the lock, end what a killed predecessor left, prepare the store; whether there was such a one."""
+    require_known_names(settings, system.names)
     for directory in (settings.data_path / "run", settings.logs_path):
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -79,11 +84,12 @@ def _prepare(settings: Settings, system: System) -> InstanceLock:
             raise BgpdriftError(f"{directory}: cannot be made: {error.strerror}; set data_dir") from error
     run_dir = settings.data_path / "run"
     lock = InstanceLock(run_dir / LOCK_NAME, time.time())
+    killed = was_killed(run_dir / "children.json")
     if ended := sweep(run_dir / "children.json"):
         print(f"ended {len(ended)} processes that a killed supervisor had left: {ended}")
     if system.prepare:
         _run_to_end(system.prepare)
-    return lock
+    return lock, killed
 
 
 def _run_to_end(command: tuple[str, ...]) -> None:
@@ -105,7 +111,7 @@ def _run_to_end(command: tuple[str, ...]) -> None:
     sys.stderr.write(result.stderr)  # what had to be put right
 
 
-def _daemon(settings: Settings, system: System, lock: InstanceLock, pipe: int) -> None:
+def _daemon(settings: Settings, system: System, lock: InstanceLock, killed: bool, pipe: int) -> None:
     """Be the daemon; never returns."""
     code = 1
     try:
@@ -115,7 +121,7 @@ def _daemon(settings: Settings, system: System, lock: InstanceLock, pipe: int) -
             os.write(pipe, b"1")
             os.close(pipe)
 
-        code = _supervise(settings, system, foreground=False, listening=listening)
+        code = _supervise(settings, system, foreground=False, killed=killed, listening=listening)
     except BaseException:
         import traceback
 
@@ -125,11 +131,16 @@ def _daemon(settings: Settings, system: System, lock: InstanceLock, pipe: int) -
 
 
 def _supervise(
-    settings: Settings, system: System, foreground: bool, listening: Callable[[], None] = lambda: None
+    settings: Settings,
+    system: System,
+    foreground: bool,
+    killed: bool,
+    listening: Callable[[], None] = lambda: None,
 ) -> int:
     from supervisor.loop import Supervisor
 
-    return Supervisor(system, settings, secrets.token_hex(8), foreground, listening=listening).run()
+    run = secrets.token_hex(8)
+    return Supervisor(system, settings, run, foreground, listening=listening, after_a_kill=killed).run()
 
 
 def _open_descriptors() -> list[int]:

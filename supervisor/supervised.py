@@ -13,7 +13,6 @@ from supervisor.lifecycle import ENDED_BY_US, ENDING_ON_REQUEST, UP, WITH_PROCES
 from supervisor.restart_budget import RestartBudget, RestartPolicy
 from supervisor.services import Service
 
-
 DEGRADED_WORD = "X_BGPDRIFT_DEGRADED"
 """sd_notify field of our services: what cannot be done now; empty when all can. Other managers ignore ``X_…``."""
 
@@ -82,7 +81,9 @@ class Supervised:
         self.settled = False
         """Ready once, or failed once, since it was last asked to start: nobody waits for it any more."""
         self.cause = ""
-        """Why the last process ended."""
+        """Why the last process that ended unasked did."""
+        self.crashloop_since: float | None = None
+        """Wall time at which it came into its crash loop; until it has recovered or is stopped."""
         self._said = self._lacks = ""
         self._budget = RestartBudget()
         self._launched_at = self._alive_at = self._retry_at = 0.0
@@ -195,6 +196,14 @@ class Supervised:
             case _:
                 self._move(Event.RETRY_DUE)
 
+    def has_recovered(self) -> bool:
+        """Whether it came out of a crash loop and has been up for as long as a failure counts; true once."""
+        ready_for_s = 0.0 if self._ready_at is None else self._clock.monotonic() - self._ready_at
+        if self.crashloop_since is None or self.state not in UP or ready_for_s < self._policy.period_s:
+            return False
+        self.crashloop_since = None
+        return True
+
     def uptime_s(self) -> float:
         """Seconds since the present process was launched; 0 without one."""
         return self._clock.monotonic() - self._launched_at if self.process is not None else 0.0
@@ -235,6 +244,10 @@ class Supervised:
     def _enter(self, old: State) -> None:
         """Act on having come here from another state."""
         now = self._clock.monotonic()
+        if self.state is State.CRASHLOOP and self.crashloop_since is None:
+            self.crashloop_since = self._clock.now()
+        elif self.state is State.STOPPED:
+            self.crashloop_since = None
         if self.state is State.WAITING and old is State.STOPPED:
             self.settled = False
         elif self.state in UP | {State.BACKOFF, State.CRASHLOOP}:

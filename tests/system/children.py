@@ -47,6 +47,20 @@ def behave(behaviour: str) -> None:
             signal.pause()
     if behaviour == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if behaviour == "reader":
+        from bgpdrift import settings
+
+        read = settings.load()
+        print(f"reads client {read.feed.client}", flush=True)
+        if (read.data_path / "dies").exists():
+            sys.exit(7)
+    if behaviour == "degraded":
+        say("READY=1\nX_BGPDRIFT_DEGRADED=the feed is away")
+    if behaviour == "grows":
+        say("READY=1")
+        time.sleep(0.5)
+        held = b"x" * 200_000_000
+        print(f"holds {len(held)}", flush=True)
     if behaviour == "parent":
         # A daemon of its own session, whose parent is gone at once: nobody's child but the subreaper's.
         script = "import os, time; os.setsid(); os.fork() and os._exit(0); time.sleep(600)"
@@ -66,10 +80,11 @@ def behave(behaviour: str) -> None:
 def system_of(names: str):  # type: ignore[no-untyped-def]
     from supervisor.services import Service, System
 
-    services, before = [], ()
+    services, before = [], ()  # what stands after the hyphen is also the table of settings a service reads
     for name in names.split(","):
         command = (sys.executable, str(Path(__file__)), name.split("-")[0])
-        services.append(Service(name, command, after=before))
+        reads = frozenset({name.partition("-")[2]}) if "-" in name else frozenset()
+        services.append(Service(name, command, after=before, reads=reads, required=not name.endswith("optional")))
         before = (name,)
     return System(tuple(services))
 

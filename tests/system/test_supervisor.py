@@ -46,11 +46,11 @@ class Managed:
     """The command line over a system of test children, in a data directory of its own."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.data_dir, self.names = data_dir, ""
+        self.data_dir, self.names, self.config = data_dir, "", ""
         self.settings: dict[str, str] = {}
 
     def env(self) -> dict[str, str]:
-        return os.environ | {"BGPDRIFT_DATA_DIR": str(self.data_dir)} | self.settings
+        return os.environ | {"BGPDRIFT_DATA_DIR": str(self.data_dir), "BGPDRIFT_CONFIG": self.config} | self.settings
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, str(CHILDREN), "run", self.names, *arguments]
@@ -62,6 +62,12 @@ class Managed:
         self.names = names
         self.settings = {f"BGPDRIFT_SUPERVISOR__{key.upper()}": value for key, value in settings.items()}
         return self("start")
+
+    def configure(self, text: str) -> None:
+        """Write a settings file, as an editor does."""
+        path = self.data_dir.parent / "bgpdrift.toml"
+        path.write_text(text)
+        self.config = str(path)
 
     def status(self) -> dict[str, Any]:
         return json.loads(self("status", "--json").stdout)
@@ -88,8 +94,9 @@ def test_start_returns_when_all_are_ready_and_status_has_the_agreed_shape(manage
     assert started.returncode == 0, started.stderr
     status = managed.status()
     assert list(status) == ["supervisor", "services"]
-    assert list(status["supervisor"]) == ["pid", "state", "uptime_s"]
-    assert list(status["services"][0]) == ["name", "state", "pid", "restarts", "uptime_s", "rss_bytes", "message"]
+    assert list(status["supervisor"]) == ["pid", "state", "uptime_s", "remarks", "rss_bytes", "cpu_percent"]
+    fields = "name state pid restarts uptime_s rss_bytes message cpu_percent memory_limit_bytes required last_failure"
+    assert " ".join(status["services"][0]) == fields
     assert [service["state"] for service in status["services"]] == ["ready", "ready"]
     assert all(service["rss_bytes"] > 1_000_000 for service in status["services"])
     assert managed("status").returncode == 0
@@ -298,3 +305,196 @@ def test_a_data_directory_too_deep_for_a_socket_address_works(managed, tmp_path)
     managed.data_dir = tmp_path / ("deep" * 30) / "data"
     assert managed.start("ready-a").returncode == 0
     assert managed("stop").returncode == 0
+
+
+def test_what_a_service_cannot_do_is_seen_in_headline_row_and_exit_code_and_start_still_succeeds(managed):
+    started = managed.start("ready-a,degraded")
+
+    assert started.returncode == 0, started.stderr
+    assert "! degraded: degraded: the feed is away" in started.stdout
+    assert managed.service("degraded")["state"] == "degraded"
+    top = managed.status()["supervisor"]
+    assert (top["state"], top["remarks"]) == ("degraded", ["degraded: degraded: the feed is away"])
+    shown = managed("status")
+    assert shown.returncode == 1
+    assert shown.stdout.startswith("supervisor  degraded  1 of 2 services ready")
+
+
+def test_one_that_is_not_required_may_fail_and_is_remarked(managed):
+    managed.start("ready-a,dies-optional", restart_limit="1", ready_timeout_s="10")
+    top = managed.status()["supervisor"]
+    assert top["state"] == "ready"
+    assert "dies-optional: crashloop (2 in" in top["remarks"][0]
+    assert managed("status").returncode == 0
+
+
+def test_one_that_grows_too_large_is_ended_in_peace_and_told_why(managed):
+    managed.start("grows,ready-a", memory_limit_bytes="100000000", restart_limit="9")
+    until(lambda: managed.service("grows")["restarts"] >= 1, "started anew")
+    assert "memory: " in managed.service("grows")["last_failure"]
+    assert managed.service("ready-a")["restarts"] == 0
+    assert "recycling" in (managed.data_dir / "logs/events.ndjson").read_text()
+
+
+def test_a_rolling_restart_never_has_two_services_down_and_ends_at_the_first_that_fails(managed):
+    managed.configure("")
+    managed.start("ready-a,reader-b,ready-c")
+    before = {service["name"]: service["pid"] for service in managed.status()["services"]}
+
+    assert managed("restart").returncode == 0
+    after = {service["name"]: service["pid"] for service in managed.status()["services"]}
+    assert not set(before.values()) & set(after.values())
+    events = [json.loads(line) for line in (managed.data_dir / "logs/events.ndjson").read_text().splitlines()]
+    since = next(index for index, event in enumerate(events) if event["event"] == "restarting")
+    down: set[str] = set()
+    for event in events[since:]:
+        (down.discard if event["event"] == "ready" else down.add)(event["service"])
+        assert len(down) <= 1
+
+    (managed.data_dir / "dies").touch()
+    broken = managed("restart")
+    assert broken.returncode == 1
+    assert "broken off: ready-c kept their old processes" in broken.stderr
+    assert managed.service("ready-c")["pid"] == after["ready-c"]
+    assert managed.service("ready-a")["pid"] != after["ready-a"]
+
+
+def test_reload_restarts_only_those_whom_the_change_concerns(managed):
+    managed.configure('feed.client = "one"')
+    managed.start("reader-feed,ready-drift")
+    feed, drift = managed.service("reader-feed")["pid"], managed.service("ready-drift")["pid"]
+
+    nothing = managed("reload")
+    assert (nothing.returncode, nothing.stdout) == (0, "changed: nothing; restarted for it: nothing\n")
+
+    managed.configure('feed.client = "two"\nsupervisor.restart_limit = 7')
+    reloaded = managed("reload")
+    assert reloaded.returncode == 0, reloaded.stderr
+    assert "changed: feed.client, supervisor.restart_limit; restarted for it: reader-feed\n" in reloaded.stdout
+    assert managed.service("reader-feed")["pid"] != feed
+    assert managed.service("ready-drift")["pid"] == drift
+    assert "reads client two" in managed.log("reader-feed")
+
+
+def test_broken_settings_are_refused_at_reload_and_one_that_crashes_meanwhile_has_the_old(managed):
+    managed.configure('feed.client = "one"')
+    managed.start("reader-feed")
+    pid = managed.service("reader-feed")["pid"]
+    supervisor = managed.status()["supervisor"]["pid"]
+
+    managed.configure("feed.client = 'tw")
+    assert managed("reload").returncode == 2
+    os.kill(supervisor, signal.SIGHUP)
+    until(lambda: "settings.refused" in managed.log("supervisor"), "refused in the log")
+    os.kill(pid, signal.SIGKILL)
+    managed.configure('feed.client = "one"')  # for the asking side only: nothing was reloaded
+    until(lambda: managed.service("reader-feed")["pid"] not in {pid, None}, "a new process")
+    until(lambda: managed.service("reader-feed")["state"] == "ready", "ready with the old settings")
+    assert managed.log("reader-feed").count("reads client one") == 2
+
+    managed.configure('feed.client = "one"\nstore.url = "sqlite:////tmp/other.sqlite3"')
+    refused = managed("reload")
+    assert refused.returncode == 2
+    assert "store.url: expected unchanged" in refused.stderr
+
+
+def test_what_was_stopped_on_purpose_stays_so_also_under_the_next_supervisor(managed):
+    managed.start("ready-a,ready-b")
+    stopped = managed("stop", "ready-b")
+    assert stopped.returncode == 0, stopped.stderr
+    assert (managed.service("ready-b")["state"], managed.service("ready-b")["pid"]) == ("stopped", None)
+    assert managed.status()["supervisor"]["state"] == "ready"
+    assert managed.status()["supervisor"]["remarks"] == ["ready-b: stopped on purpose"]
+    managed("restart")
+    assert managed.service("ready-b")["state"] == "stopped"
+
+    os.kill(managed.status()["supervisor"]["pid"], signal.SIGKILL)
+    until(lambda: processes_of(managed.data_dir) == [], "all gone")
+    again = managed("start")
+    assert again.returncode == 0
+    assert "ready-b: stopped on purpose" in again.stdout
+    assert managed.service("ready-b")["state"] == "stopped"
+
+    assert managed("start", "ready-b").returncode == 0
+    assert managed.service("ready-b")["state"] == "ready"
+    managed("stop")
+    managed("start")
+    assert managed.service("ready-b")["state"] == "ready"
+
+
+def test_a_second_signal_does_not_wait_for_the_deaf(managed):
+    managed.start("deaf-a,deaf-b", stop_grace_s="60")
+    supervisor = managed.status()["supervisor"]["pid"]
+    os.kill(supervisor, signal.SIGTERM)
+    until(lambda: managed.status()["supervisor"]["state"] == "stopping", "stopping")
+    os.kill(supervisor, signal.SIGTERM)
+    until(lambda: not Path(f"/proc/{supervisor}").exists(), "gone")
+    assert processes_of(managed.data_dir) == []
+
+
+def test_stop_now_does_not_wait_for_the_deaf(managed):
+    managed.start("deaf-a,deaf-b", stop_grace_s="60")
+    assert managed("stop", "--now").returncode == 0
+    assert processes_of(managed.data_dir) == []
+
+
+def test_clients_that_wait_and_hang_up_leave_the_door_open(managed):
+    managed.start("never_ready", ready_timeout_s="1", restart_limit="9")
+    path = managed.data_dir / "run/control.sock"
+    request = b'{"command": "wait", "timeout_s": 600}\n'
+    for _ in range(40):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
+            client.connect(str(path))
+            client.sendall(request)
+    idle = [socket.socket(socket.AF_UNIX) for _ in range(40)]
+    try:
+        for client in idle:
+            client.connect(str(path))
+        assert managed("status").returncode == 1
+    finally:
+        for client in idle:
+            client.close()
+
+
+def test_one_that_shut_only_its_writing_side_gets_its_answer(managed):
+    managed.start("ready-a")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5)
+        client.connect(str(managed.data_dir / "run/control.sock"))
+        client.sendall(b'{"command": "wait", "timeout_s": 5}\n{"command": "status"}\n')
+        client.shutdown(socket.SHUT_WR)
+        answers = b""
+        while data := client.recv(65536):
+            answers += data
+    assert [json.loads(line)["ok"] for line in answers.splitlines()] == [True, True]
+
+
+def test_status_watch_goes_on_when_the_supervisor_goes(managed):
+    managed.start("ready-a")
+    watching = subprocess.Popen(
+        managed.command("status", "--watch", "0.1", "--json"), env=managed.env(), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert watching.stdout is not None
+        assert json.loads(watching.stdout.readline())["supervisor"]["state"] == "ready"
+        managed("stop")
+        until(lambda: json.loads(watching.stdout.readline())["supervisor"]["state"] == "stopped", "seen as stopped")
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(10) == 0
+    finally:
+        watching.kill()
+        watching.communicate()
+
+
+def test_logs_for_people_show_time_level_event_and_fields(managed):
+    managed.start("ready-a")
+    shown = managed("logs", "supervisor", "--console")
+    assert " info    supervisor.ready after_s=" in shown.stdout
+    assert '{"service"' in managed("logs", "supervisor").stdout
+
+
+def test_a_limit_for_a_service_there_is_not_starts_nothing(managed):
+    refused = managed.start("ready-a", **{"memory_limits__nobody": "1"})
+    assert refused.returncode == 2
+    assert "supervisor.memory_limits.nobody: unknown service; expected one of ready-a" in refused.stderr
