@@ -3,7 +3,8 @@
 Decides steadiness from hourly levels of scores and of volume, on the logarithm and less what is usual at that hour of day:
 doubled traffic is a constant there, whatever the hour. The yardstick is the reference's own scatter from hour to hour. Four
 things make a level unsteady: it scatters more than it used to, it goes back to what was usual for hours on end, it rises or
-falls over the window, or it surges within the hour, which shows in the scatter of its minutes. One short burst that is over
+falls over the window, or its minutes tell what hours hide: some are back at what was usual
+(`bgpdrift.drift.returning`), or they scatter more within the hour. One short burst that is over
 does not: another incident while one waits for an answer says nothing of the level it happens on.
 
 Decides too since when a level holds, once somebody said that it is the new normal: the hour that parts those nearer to it from
@@ -17,6 +18,7 @@ import numpy as np
 
 from bgpdrift.drift.hours import HOUR_S, FloatArray, Hours, IntArray
 from bgpdrift.drift.levels import hourly_levels
+from bgpdrift.drift.returning import MOST_BACK, share_back, surging_share
 
 LEAST_SCATTER = 0.1
 """Logarithm: a tenth more or less from hour to hour is no wave, however quiet the reference was."""
@@ -26,6 +28,8 @@ MOST_TREND = 3.0
 """Multiples of the scatter by which it may rise or fall over the window."""
 MOST_SURGE = 0.4
 """Logarithm by which the relative scatter of minutes within an hour may grow: by half."""
+MOST_LEFT = 0.25
+"""Share of an hour's minutes that may stay at what was usual where its highest, or lowest, have left it."""
 LEAST_SHARE = 0.75
 """Share of the window's hours that must be there."""
 LEAST_REFERENCE_H = 48
@@ -83,6 +87,8 @@ def steadiness(
             continue
         judged = True
         reason = _unsteady(levels, now.starts, usual, before.starts)
+        if not reason:
+            reason = _waves(now, before)
         if not reason and minutes:
             reason = _surging(now, before)
         if reason:
@@ -187,7 +193,15 @@ def _level(hours: Hours) -> FloatArray:
         return np.asarray(np.where(means > 0, np.log(means), np.nan))
 
 
+def _waves(now: Hours, before: Hours) -> str:
+    back = share_back({"": now}, {"": before}, 0)
+    return f"it comes in waves ({back:.0%} of its minutes are back at what was usual)" if back > MOST_BACK else ""
+
+
 def _surging(now: Hours, before: Hours) -> str:
+    left = surging_share(now, before)
+    if left > MOST_LEFT:
+        return f"it surges within the hour ({left:.0%} of the minutes stay at what was usual)"
     usual, current = _relative_scatter(before), _relative_scatter(now)
     if not np.isfinite(usual).any() or not np.isfinite(current).any():
         return ""

@@ -21,6 +21,7 @@ from bgpdrift.drift.histogram import middle_of
 from bgpdrift.drift.hours import HOUR_S, FloatArray, Hours, merged
 from bgpdrift.drift.policies import conclude
 from bgpdrift.drift.report import Comparison, DriftReport, LeftOut, Measure, Verdict
+from bgpdrift.drift.returning import MOST_BACK, share_back
 from bgpdrift.drift.season import Matched, match
 from bgpdrift.drift.severity import severity_of
 from bgpdrift.drift.smallest_shift import smallest_shift
@@ -113,9 +114,12 @@ def compare(
     verdict = _verdict(evidence, critical, alpha, settings)
     if verdict == "drift" and fading(now, before):
         verdict = "incident"
-    since = None
+    since, back = None, 0.0
     if verdict == "drift":
         since = change_point(now, before if recent is None else {**before, **_both(before, recent)}, reference_span[0])
+        back = share_back(now, before, current_span[0] if since is None else since)
+    if back > MOST_BACK:
+        verdict, since = "incident", None
     return replace(
         bare,
         verdict=verdict,
@@ -125,7 +129,7 @@ def compare(
         smallest_shift=smallest_shift(matched, evidence.yardstick, evidence.chance, critical, settings),
         change_point=since,
         effective_n=_effective_n(evidence),
-        reason=_reason(verdict, evidence, window, since),
+        reason=_reason(verdict, evidence, window, since, back),
     )
 
 
@@ -343,7 +347,7 @@ def _effective_n(evidence: _Evidence) -> float | None:
     return min(one / alone, float(evidence.matched.n_current)) if one > 0 and alone > 0 else None
 
 
-def _reason(verdict: Verdict, evidence: _Evidence, window: str, since: int | None) -> str:
+def _reason(verdict: Verdict, evidence: _Evidence, window: str, since: int | None, back: float = 0.0) -> str:
     k = MEASURES.index(evidence.alarming)
     size, usual, p_value = evidence.sizes[k], evidence.by_chance[k], evidence.p_value
     if evidence.alarming == "psi":
@@ -357,6 +361,8 @@ def _reason(verdict: Verdict, evidence: _Evidence, window: str, since: int | Non
     )
     if verdict == "drift":
         return f"Drift: {what}{'' if since is None else f', steadily since {_said(since)}'}."
+    if verdict == "incident" and back > MOST_BACK:
+        return f"Incident, no drift: {what}, but in waves: {back:.0%} of the minutes are back at what was usual."
     if verdict == "incident":
         return f"Incident, no drift: {what}, but only in a few hours, or it is on its way back."
     if verdict == "immaterial":

@@ -138,3 +138,14 @@ def test_drift_is_at_least_medium():
     assert decided(found(0.009)).severity == "medium"
     assert decided(found(0.0001)).severity == "high"
     assert decided(found(0.0001, "incident")).severity == "none"
+
+
+def test_a_level_that_comes_in_waves_is_an_incident_and_a_lasting_one_is_drift(scores):
+    """A detector that remembers half an hour is hardly ever calm between two waves of a leak; one minute in six it is."""
+    times, values = scores()
+    today = times >= times[0] + 7 * DAY_S
+    waves = np.where(today & ((times + 5_400) % 10_800 < 9_000), 400, 1) * values
+    verdicts = [compared({"a": Hours.from_rows(times, seen)}) for seen in (np.where(today, 400, 1) * values, waves)]
+    assert [one.verdict for one in verdicts] == ["drift", "incident"]
+    assert verdicts[1].change_point is None
+    assert "in waves" in verdicts[1].reason
