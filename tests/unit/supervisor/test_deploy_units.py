@@ -1,0 +1,183 @@
+"""Units for systemd: understood by it, hardened, and true of the programs they run and of each other."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from supervisor.child import child_environment
+from supervisor.services import BGPDRIFT
+
+ROOT = Path(__file__).parents[3]
+DEPLOY = ROOT / "supervisor" / "deploy"
+HOME = "/srv/bgpdrift"
+PYTHON = f"{HOME}/.venv/bin/python"
+WHOLE, EACH, PREPARE, CHECK, TARGET = (
+    "bgpdrift.service",
+    "bgpdrift@.service",
+    "bgpdrift-prepare.service",
+    "bgpdrift-check.service",
+    "bgpdrift.target",
+)
+PROGRAMS = (WHOLE, EACH, PREPARE, CHECK)
+INSTANCES = tuple(f"bgpdrift@{name}.service" for name in BGPDRIFT.names)
+MORE_THAN_ONCE = {"Environment", "SystemCallFilter", "Wants"}
+WORST_EXPOSURE = 2.0  # systemd-analyze security: 10 is a service that may do everything, below 2 is "OK" or better
+
+
+def read(name: str) -> dict[str, dict[str, list[str]]]:
+    """A unit as sections of keys of values; a line that is none of these, or a key twice that must not be, fails."""
+    unit: dict[str, dict[str, list[str]]] = {}
+    keys: dict[str, list[str]] = {}
+    for line in (DEPLOY / name).read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        if section := re.fullmatch(r"\[(Unit|Service|Timer|Install)\]", line):
+            assert section[1] not in unit, f"{name}: [{section[1]}] twice"
+            keys = unit[section[1]] = {}
+            continue
+        pair = re.fullmatch(r"([A-Z][A-Za-z]+)=(.*)", line)
+        assert pair, f"{name}: {line}"
+        assert pair[1] not in keys or pair[1] in MORE_THAN_ONCE, f"{name}: {pair[1]} twice"
+        keys.setdefault(pair[1], []).append(pair[2])
+    return unit
+
+
+def service(name: str) -> dict[str, str]:
+    return {key: values[0] for key, values in read(name)["Service"].items()}
+
+
+def environment(name: str) -> dict[str, str]:
+    lines = read(name)["Service"].get("Environment", [])
+    return dict(pair.split("=", 1) for line in lines for pair in line.split())
+
+
+def hardening(name: str) -> list[str]:
+    text = (DEPLOY / name).read_text()
+    return text[text.index("NoNewPrivileges=") :].split("\n\n")[0].splitlines()
+
+
+@pytest.fixture
+def analyze() -> str:
+    found = shutil.which("systemd-analyze")
+    if found is None:
+        pytest.skip("systemd-analyze is not here (Debian package systemd): units cannot be verified")
+    return found
+
+
+@pytest.fixture
+def placed(tmp_path: Path) -> Path:
+    """Every unit as it would be installed, over a program that exists."""
+    for program in ("python", "bgpdrift"):
+        path = tmp_path / "srv" / ".venv" / "bin" / program
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+    for path in DEPLOY.iterdir():
+        if path.suffix in {".service", ".target", ".timer"}:
+            (tmp_path / path.name).write_text(path.read_text().replace(HOME, str(tmp_path / "srv")))
+    return tmp_path
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
+
+
+def complaints(analyze: str, folder: Path, *names: str) -> str:
+    """What systemd says against units; "" for nothing. What is installed on this very machine is not ours to judge."""
+    done = run(analyze, "verify", "--man=no", *(str(folder / name) for name in names))
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if "bgpdrift" in line or str(folder) in line]
+    return "\n".join(lines) + ("" if done.returncode == 0 or lines else f"exit code {done.returncode}: {done.stderr}")
+
+
+def test_systemd_has_nothing_to_complain_of(analyze: str, placed: Path) -> None:
+    assert complaints(analyze, placed, WHOLE, PREPARE, TARGET, *INSTANCES) == ""
+
+
+@pytest.mark.parametrize("name", [WHOLE, EACH, PREPARE])
+def test_a_misspelt_line_would_have_been_complained_of(analyze: str, placed: Path, name: str) -> None:
+    path = placed / name
+    path.write_text(path.read_text().replace("NoNewPrivileges=", "NoNewPrivilege="))
+    assert "NoNewPrivilege" in complaints(analyze, placed, INSTANCES[0] if name == EACH else name)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_may_do_little_more_than_it_needs(analyze: str, placed: Path, name: str) -> None:
+    threshold = f"--threshold={WORST_EXPOSURE * 10:.0f}"
+    judged = run(analyze, "security", "--offline=true", "--no-pager", threshold, str(placed / name))
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+
+    (placed / name).write_text((placed / name).read_text().replace("SystemCallFilter", "#").replace("Protect", "#"))
+    judged = run(analyze, "security", "--offline=true", "--no-pager", threshold, str(placed / name))
+    assert judged.returncode != 0, "the threshold holds nothing back"
+
+
+def test_every_program_is_held_to_the_same() -> None:
+    assert len(hardening(WHOLE)) > 20
+    for name in PROGRAMS:
+        assert hardening(name) == hardening(WHOLE), name
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_nothing_is_forbidden_that_training_a_model_needs(name: str) -> None:
+    """PyTorch makes code at run time: `could not create a primitive`."""
+    assert "MemoryDenyWriteExecute" not in service(name)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_runs_as_the_services_user_at_home_and_writes_the_data_alone(name: str) -> None:
+    unit = service(name)
+    assert (unit["User"], unit["WorkingDirectory"], unit["ReadWritePaths"]) == ("bgpdrift", HOME, f"{HOME}/data")
+    assert unit["ProtectSystem"] == "strict"
+
+
+def test_the_target_names_every_service_once() -> None:
+    assert read(TARGET)["Unit"]["Wants"] == list(INSTANCES)
+
+
+def test_each_service_runs_the_very_command_our_supervisor_runs() -> None:
+    command = service(EACH)["ExecStart"].split()
+    for one in BGPDRIFT.services:
+        assert [word.replace("%i", one.name) for word in command] == [PYTHON, *one.command[1:]]
+    assert service(PREPARE)["ExecStart"].split() == [PYTHON, *BGPDRIFT.prepare[1:]]
+
+
+@pytest.mark.parametrize("name", [EACH, PREPARE])
+def test_a_service_gets_the_environment_our_supervisor_gives(name: str) -> None:
+    assert environment(name) == child_environment({})
+
+
+def test_the_whole_and_its_parts_exclude_each_other() -> None:
+    assert read(WHOLE)["Unit"]["Conflicts"] == [TARGET]
+    assert read(TARGET)["Unit"]["Conflicts"] == [WHOLE]
+
+
+def test_the_parts_stop_with_the_target_and_start_after_the_store_is_prepared() -> None:
+    each = read(EACH)["Unit"]
+    assert each["PartOf"] == read(PREPARE)["Unit"]["PartOf"] == [TARGET]
+    assert each["Requires"] == [PREPARE]
+    assert PREPARE in each["After"][0].split()
+    assert service(PREPARE)["RemainAfterExit"] == "yes"
+
+
+@pytest.mark.parametrize("name", [WHOLE, EACH])
+def test_who_hangs_is_noticed_and_who_fails_is_tried_for_ever(name: str) -> None:
+    unit = service(name)
+    assert (unit["Type"], unit["NotifyAccess"], unit["KillMode"]) == ("notify", "main", "mixed")
+    assert 0 < int(unit["WatchdogSec"]) <= 30
+    assert unit["Restart"] == "on-failure"
+    assert "2" in unit["RestartPreventExitStatus"].split()
+    assert read(name)["Unit"]["StartLimitIntervalSec"] == ["0"]
+
+
+def test_a_service_that_is_down_does_not_bring_the_whole_down_at_its_start() -> None:
+    assert service(WHOLE)["TimeoutStartSec"] == "infinity"
+
+
+def test_nothing_is_used_that_systemd_252_does_not_know() -> None:
+    text = "".join((DEPLOY / name).read_text() for name in PROGRAMS)
+    assert not re.search(r"^(RestartSteps|RestartMaxDelaySec)=|notify-reload", text, flags=re.MULTILINE)
