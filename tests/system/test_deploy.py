@@ -1,0 +1,210 @@
+"""What the recipes start, started for real: the units' commands as systemd would, the image's as process 1 of a namespace."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.services import BGPDRIFT
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "supervisor" / "deploy"
+HOME = "/srv/bgpdrift"
+LIMIT_S = 60.0
+MARK = "TEST_OF_RECIPES"  # in the environment of whatever a test starts
+pytestmark = pytest.mark.system
+
+
+def until(condition: Callable[[], Any], what: str, limit_s: float = LIMIT_S) -> Any:
+    give_up_at = time.monotonic() + limit_s
+    while time.monotonic() < give_up_at:
+        if result := condition():
+            return result
+        time.sleep(0.02)
+    raise AssertionError(f"not within {limit_s} s: {what}")
+
+
+class Manager:
+    """Starts what a unit says as systemd does, and hears what the program tells."""
+
+    def __init__(self, unit: str, env: dict[str, str], log: Path, instance: str = "") -> None:
+        text = (DEPLOY / unit).read_text().replace("%i", instance)
+        self.log, self.words = log, []
+        address = f"bgpdrift-test-{secrets.token_hex(8)}"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.socket.bind("\0" + address)
+        self.socket.setblocking(False)
+        own = {"NOTIFY_SOCKET": "@" + address}
+        if watchdog := re.search(r"^WatchdogSec=(\d+)$", text, flags=re.MULTILINE):
+            own["WATCHDOG_USEC"] = str(int(watchdog[1]) * 1_000_000)
+        for line in re.findall(r"^Environment=(.+)$", text, flags=re.MULTILINE):
+            own.update(pair.split("=", 1) for pair in line.split())
+        start = re.search(r"^ExecStart=(.+)$", text, flags=re.MULTILINE)
+        assert start
+        command = start[1].replace(f"{HOME}/.venv/bin/python", sys.executable).split()
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=env | own, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+
+    def heard(self, words: str) -> bool:
+        """Whether the main process, and no other (NotifyAccess=main), has said this; fails if it has ended."""
+        while True:
+            try:
+                data, ancillary, _, _ = self.socket.recvmsg(4096, socket.CMSG_SPACE(12))
+            except BlockingIOError:
+                break
+            (sender, _, _) = struct.unpack("3i", ancillary[0][2][:12])
+            if sender == self.process.pid:
+                self.words += data.decode().split("\n")
+        return words in self.words
+
+    def hears(self, words: str) -> None:
+        until(lambda: self.heard(words) or self.process.poll() is not None, words)
+        assert self.heard(words), f"ended with {self.process.returncode}: {self.log.read_text()[-2000:]}"
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(LIMIT_S)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.socket.close()
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """The little a unit's program finds, with settings that lead into the test's folder and to no feed."""
+    config = tmp_path / "bgpdrift.toml"
+    config.write_text(f'data_dir = "{tmp_path / "data"}"\n[feed]\nurl = "ws://127.0.0.1:9/"\n')
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+    own = {"BGPDRIFT_CONFIG": str(config), MARK: secrets.token_hex(8)}
+    return {"PATH": path, "LANG": "C.UTF-8", "HOME": str(tmp_path)} | own
+
+
+@pytest.fixture
+def start(env: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Manager]]:
+    started: list[Manager] = []
+
+    def begin(unit: str, instance: str = "") -> Manager:
+        started.append(Manager(unit, env, tmp_path / f"{unit}.{instance}.out", instance))
+        return started[-1]
+
+    yield begin
+    for manager in started:
+        manager.close()
+    for pid in processes_of(env):
+        os.kill(pid, signal.SIGKILL)
+
+
+def carries(pid: int, variable: str, value: str) -> bool:
+    try:
+        return f"{variable}={value}\0".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+
+
+def processes_of(env: dict[str, str]) -> list[int]:
+    """Whoever lives and was started by this test, directly or not."""
+    found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in found if carries(pid, MARK, env[MARK])]
+
+
+def test_each_service_as_a_unit_says_it_is_ready_that_it_lives_and_that_it_stops(start, env):
+    prepared = start("bgpdrift-prepare.service")
+    assert prepared.process.wait(LIMIT_S) == 0, prepared.log.read_text()
+
+    services = {name: start("bgpdrift@.service", name) for name in BGPDRIFT.names}
+    for service in services.values():
+        service.hears("READY=1")
+        service.hears(f"MAINPID={service.process.pid}")
+        service.hears("WATCHDOG=1")
+    codes = {name: service.stop() for name, service in services.items()}
+
+    assert codes == dict.fromkeys(BGPDRIFT.names, 0)
+    assert [name for name, service in services.items() if not service.heard("STOPPING=1")] == []
+    assert processes_of(env) == []
+
+
+def test_the_whole_as_a_unit_is_ready_when_all_services_are_and_leaves_none_behind(start, env):
+    whole = start("bgpdrift.service")
+    whole.hears("READY=1")
+    whole.hears(f"STATUS={len(BGPDRIFT.names)} of {len(BGPDRIFT.names)} services ready")
+    whole.hears("WATCHDOG=1")
+    assert len(processes_of(env)) > len(BGPDRIFT.names)
+
+    assert whole.stop() == 0
+    assert whole.heard("STOPPING=1")
+    assert processes_of(env) == []
+
+
+@pytest.fixture
+def unshare() -> list[str]:
+    """Makes a process the first of a process namespace of its own, with a /proc that fits."""
+    found, enter = shutil.which("unshare"), shutil.which("nsenter")
+    command = [found or "unshare", "--fork", "--kill-child", "--pid", "--mount-proc"]
+    if not found or not enter or subprocess.run([*command, "true"], capture_output=True).returncode:
+        pytest.skip("no process namespace can be made here (needs unshare, nsenter and root)")
+    return command
+
+
+def image(instruction: str) -> list[str]:
+    """A command of the Dockerfile."""
+    last = re.findall(rf"^{instruction}\b.*?(\[.+\])$", (DEPLOY / "Dockerfile").read_text(), flags=re.MULTILINE)[-1]
+    return list(json.loads(last))
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_as_process_1_of_a_container_the_supervisor_gets_healthy_buries_orphans_and_stops_cleanly(
+    unshare, env, tmp_path
+):
+    out = tmp_path / "container.out"
+    with out.open("wb") as output:
+        engine = subprocess.Popen(
+            [*unshare, *image("CMD")], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+        (first,) = until(lambda: children(engine.pid), "a process 1")
+        inside = ["nsenter", "-t", str(first), "-p", "-m", "--wd=" + str(ROOT)]
+
+        def healthy() -> bool:
+            assert engine.poll() is None, out.read_text()[-2000:]
+            return subprocess.run([*inside, *image("HEALTHCHECK")], env=env, capture_output=True).returncode == 0
+
+        until(healthy, "a healthy container")
+        # Its parent ends at once, process 1 inherits it; it ends when we close its input.
+        script = "import os\nif os.fork(): os._exit(0)\nos.setsid(); os.read(0, 1)"
+        named = env | {"ORPHAN": env[MARK]}
+        parent = subprocess.Popen([*inside, sys.executable, "-c", script], env=named, stdin=subprocess.PIPE)
+        assert parent.wait(LIMIT_S) == 0
+        (orphan,) = until(
+            lambda: [pid for pid in children(first) if carries(pid, "ORPHAN", env[MARK])], "process 1 inherits"
+        )
+        assert parent.stdin
+        parent.stdin.close()
+        until(lambda: orphan not in children(first), "the orphan is buried")
+
+        os.kill(first, signal.SIGTERM)
+        assert engine.wait(LIMIT_S) == 0, out.read_text()[-2000:]
+    finally:
+        engine.kill()
+        engine.wait()
+    assert processes_of(env) == []
+    assert '"event":"supervisor.stopped"' in out.read_text()
