@@ -130,7 +130,8 @@ class RotatingFile:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._descriptor = os.open(self._path, flags, 0o640)
             found = os.fstat(self._descriptor)
-            self._size, self._last_line_at = found.st_size, found.st_mtime
+            self._size = found.st_size
+            self._last_line_at = found.st_mtime if found.st_size else self._now()
             self._look_at = now + _LOOK_EVERY_S
             self._opened(self._descriptor)
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bgpdrift.clock import Clock
+from bgpdrift.services.notify import DEGRADED_WORD
 from supervisor.lifecycle import ENDED_BY_US, ENDING_ON_REQUEST, UP, WITH_PROCESS, Event, State, next_state
 from supervisor.restart_budget import RestartBudget, RestartPolicy
 from supervisor.services import Service
-
-DEGRADED_WORD = "X_BGPDRIFT_DEGRADED"
-"""sd_notify field of our services: what cannot be done now; empty when all can. Other managers ignore ``X_…``."""
 
 
 class Process(Protocol):

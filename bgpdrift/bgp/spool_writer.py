@@ -6,8 +6,10 @@ by one rename, after fsync; until then it is a ``.part`` whose whole lines the n
 """
 
 import contextlib
+import errno
 import fcntl
 import os
+import shutil
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -79,6 +81,10 @@ class SpoolWriter:
         Creates a segment's file.
     retry_s : float
         Between two attempts at a disk that refuses.
+    reserve_bytes : int
+        Free disk space left to others: with less, writing waits as it does for a disk that refuses.
+    free_bytes : callable
+        Free space of a directory's disk.
 
     Raises
     ------
@@ -97,8 +103,11 @@ class SpoolWriter:
         buffer_bytes: int = 64_000_000,
         opener: Callable[[Path], SegmentFile] = open_new,
         retry_s: float = RETRY_S,
+        reserve_bytes: int = 0,
+        free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
         self._settings, self._path, self._clock = settings, path, clock
+        self._reserve_bytes, self._free_bytes = reserve_bytes, free_bytes
         self._opener, self._retry_s = opener, retry_s
         path.mkdir(parents=True, exist_ok=True)
         self._lock_file = _lock(path)
@@ -244,6 +253,7 @@ class SpoolWriter:
         segment = self._segment
         if segment is None:
             return
+        self._leave_reserve()
         segment.write(self._opener, self._settings.compression_level)
         if not (finish or self._room() <= 0 or self._age_left() <= 0):
             return
@@ -259,6 +269,12 @@ class SpoolWriter:
         with contextlib.suppress(OSError):
             fsync_directory(self._path)
         self._enforce_cap()
+
+    def _leave_reserve(self) -> None:
+        """Refuse to write into the room kept for the database; what is open at the end is written all the same."""
+        if self._reserve_bytes and not self._closing and self._free_bytes(self._path) < self._reserve_bytes:
+            kept = f"less than {self._reserve_bytes / 1e6:,.0f} MB free, which are kept for the database"
+            raise OSError(errno.ENOSPC, kept)
 
     def _enforce_cap(self) -> None:
         segments = spool.list_segments(self._path)

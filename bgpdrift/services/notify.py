@@ -15,6 +15,8 @@ import time
 from collections.abc import Mapping
 
 _DEFAULT_PULSE_S = 5.0
+DEGRADED_WORD = "X_BGPDRIFT_DEGRADED"
+"""Field for what a service that runs cannot do now; empty when it can do all. Other managers ignore ``X_…``."""
 
 
 class Notifier:
@@ -31,7 +33,7 @@ class Notifier:
         self.pulse_s = int(watchdog_us) / 4e6 if watchdog_us.isdigit() and int(watchdog_us) else _DEFAULT_PULSE_S
         """Seconds between two signs of progress: a quarter of what the manager allows."""
         self._next_pulse = 0.0
-        self._status = ""
+        self._status = self._lacks = ""
         self._owed: dict[str, str] = {}
         self._socket: socket.socket | None = None
         if address:
@@ -60,6 +62,12 @@ class Notifier:
         if status != self._status:
             self._status = status
             self.send(STATUS=status)
+
+    def lacks(self, what: str) -> None:
+        """Say what cannot be done although the service runs; empty when all can again. The same twice is sent once."""
+        if what != self._lacks:
+            self._lacks = what
+            self.send(**{DEGRADED_WORD: what})
 
     def alive(self) -> None:
         """Say that the working loop went round; call it from that loop only, never from a timer thread.

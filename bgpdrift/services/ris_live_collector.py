@@ -30,6 +30,8 @@ STATE_FILE: Final = "collector.json"
 STATE_EVERY_S: Final = 2.0
 _BEAT_S: Final = 0.5
 _DISK_RETRY_S: Final = 2.0
+AWAY_S: Final = 60.0
+"""Without the feed for longer than this the collector says that it is degraded; a reconnect takes seconds."""
 
 log = logs.get_logger()
 
@@ -85,8 +87,12 @@ async def _beat(
     """Report progress until the feed's task ends."""
     next_state = clock.monotonic()
     silent: list[str] = []
+    connected_at = clock.monotonic()
     while not feed.done():
         problem = spool.figures().problem
+        if client.figures.connected:
+            connected_at = clock.monotonic()
+        notifier.lacks(hindrance(problem, clock.monotonic() - connected_at))
         notifier.send(STATUS=client.status() + (f"; disk: {problem}" if problem else ""), WATCHDOG="1")
         now = clock.monotonic()
         if now >= next_state:
@@ -96,11 +102,37 @@ async def _beat(
         await asyncio.wait([feed], timeout=_BEAT_S)
 
 
+def hindrance(disk_problem: str, away_s: float) -> str:
+    """Say what keeps the collector from its work; empty if nothing does.
+
+    Parameters
+    ----------
+    disk_problem : str
+        Why the disk refuses; empty when it does not.
+    away_s : float
+        Seconds since the feed was last connected.
+
+    Examples
+    --------
+    >>> hindrance("No space left on device", 0.0), hindrance("", 59.0), hindrance("", 75.0)
+    ('disk: No space left on device', '', 'no feed for 1 min')
+    """
+    if disk_problem:
+        return f"disk: {disk_problem}"
+    return f"no feed for {away_s // 60:.0f} min" if away_s >= AWAY_S else ""
+
+
 async def _open_spool(settings: Settings, clock: Clock, notifier: Notifier, stop: asyncio.Event) -> SpoolWriter | None:
     """Open the spool; while the disk refuses even that, wait and say so."""
     while not stop.is_set():
         try:
-            return SpoolWriter(settings.spool, settings.spool_path, clock, buffer_bytes=settings.feed.buffer_bytes)
+            return SpoolWriter(
+                settings.spool,
+                settings.spool_path,
+                clock,
+                buffer_bytes=settings.feed.buffer_bytes,
+                reserve_bytes=settings.store.reserve_bytes,
+            )
         except OSError as error:
             log.error("spool.cannot_open", path=str(settings.spool_path), error=str(error), retry_in_s=_DISK_RETRY_S)
             notifier.send(STATUS=f"cannot spool: {error}", WATCHDOG="1")

@@ -24,6 +24,8 @@ from bgpdrift.services.notify import Notifier
 EXIT_OK, EXIT_INTERNAL, EXIT_USAGE = 0, 1, 2
 STATUS_EVERY_S = 1.0
 LONGEST_WAIT_S = 10.0
+DEGRADED_AFTER_S = 10.0
+"""What hinders a service for longer than this is no hiccup: it says that it is degraded."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -177,14 +179,20 @@ def _build(
 
 def _loop(worker: Worker, clock: Clock, stop: StopSignal, notifier: Notifier, poll_s: float) -> None:
     next_status = clock.monotonic()
+    hindered_since: float | None = None
     if isinstance(worker, Wakeable) and worker.wake_fd is not None:
         stop.wake_on(worker.wake_fd)
     while not stop.is_set:
         try:
             busy = worker.step()
         except TransientError as error:
+            hindered_since = clock.monotonic() if hindered_since is None else hindered_since
+            if clock.monotonic() - hindered_since >= DEGRADED_AFTER_S:
+                notifier.lacks(str(error))
             _wait_out(error, stop, notifier)
             continue
+        hindered_since = None
+        notifier.lacks("")
         notifier.alive()
         if clock.monotonic() >= next_status:
             notifier.status(worker.status())

@@ -498,3 +498,53 @@ def test_a_limit_for_a_service_there_is_not_starts_nothing(managed):
     refused = managed.start("ready-a", **{"memory_limits__nobody": "1"})
     assert refused.returncode == 2
     assert "supervisor.memory_limits.nobody: unknown service; expected one of ready-a" in refused.stderr
+
+
+def test_a_disk_low_on_space_is_told_and_degrades(managed):
+    managed.start("ready-a", disk_low_bytes=str(10**18))
+    until(lambda: managed.status()["supervisor"]["state"] == "degraded", "degraded")
+    assert managed.status()["supervisor"]["remarks"][0].startswith("disk: ")
+    assert "disk_low" in until(lambda: (managed.data_dir / "logs/events.ndjson").read_text(), "an event")
+    assert managed.service("ready-a")["state"] == "ready"
+
+
+def test_the_databases_reserve_is_not_logged_into(managed):
+    managed.settings["BGPDRIFT_STORE__RESERVE_BYTES"] = str(10**18)
+    managed.names = "chatty"
+    assert managed("start").returncode == 0
+    until(lambda: "disk.reserved" in managed.log("supervisor"), "reserved")
+
+    size = len(managed.log("chatty"))  # what came before the disk was asked
+    until(lambda: managed.service("chatty")["uptime_s"] > 3, "time in which it says much")
+    assert len(managed.log("chatty")) <= size + 100_000
+    assert managed.service("chatty")["restarts"] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a PID namespace")
+def test_as_process_1_it_buries_everything_and_ends_on_term(managed):
+    managed.names = "ready-a,parent"
+    command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *managed.command("start", "--foreground")]
+    process = subprocess.Popen(command, env=managed.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        until(lambda: managed.status()["supervisor"]["state"] == "ready", "ready")
+        assert managed.status()["supervisor"]["pid"] == 1
+        inside = [int(pid) for pid in processes_of(managed.data_dir)]
+        first = next(pid for pid in inside if b"\nNSpid:" in status_of(pid) and ns_pid(pid) == 1)
+        daemon = next(pid for pid in inside if b"time.sleep(600)" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        os.kill(daemon, signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{daemon}").exists(), "buried")
+        os.kill(first, signal.SIGTERM)
+        output, _ = process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+        process.communicate()
+    assert b"supervisor.stopped" in output
+    assert processes_of(managed.data_dir) == []
+
+
+def status_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/status").read_bytes()
+
+
+def ns_pid(pid: int) -> int:
+    return int(status_of(pid).split(b"\nNSpid:")[1].split(b"\n")[0].split()[-1])

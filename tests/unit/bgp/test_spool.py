@@ -275,6 +275,37 @@ def test_a_full_disk_loses_nothing_that_fits_into_memory(tmp_path: Path, clock: 
     assert frames_in(tmp_path) == frames
 
 
+def test_the_room_kept_for_the_database_is_not_written_into_and_nothing_is_lost(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    free, asked = [999_999], []
+
+    def free_bytes(path: Path) -> int:
+        asked.append(path)
+        return free[0]
+
+    writer = SpoolWriter(CALM, tmp_path, clock, retry_s=0.01, reserve_bytes=1_000_000, free_bytes=free_bytes)
+    frames = [frame(number) for number in range(50)]
+    writer.put(frames)
+    until(lambda: len(asked) >= 3, "looked at the disk three times")
+    assert "less than 1 MB free, which are kept for the database" in writer.figures().problem
+    assert not list(tmp_path.glob("*.part"))
+
+    free[0] = 1_000_000
+    assert writer.finish_segment(LIMIT_S)
+    writer.close()
+    assert frames_in(tmp_path) == frames
+
+
+def test_at_the_end_what_is_open_is_written_into_the_reserve(tmp_path: Path, clock: FakeClock) -> None:
+    writer = SpoolWriter(CALM, tmp_path, clock, retry_s=0.01, reserve_bytes=1_000_000, free_bytes=lambda _: 0)
+    frames = [frame(1)]
+    writer.put(frames)
+    until(lambda: bool(writer.figures().problem), "refused")
+    writer.close()
+    assert frames_in(tmp_path) == frames
+
+
 def test_beyond_its_memory_it_drops_counts_and_says_which_time_is_missing(tmp_path: Path, clock: FakeClock) -> None:
     disk = BrokenDisk(full=True)
     settings = SpoolSettings(segment_s=3600.0, segment_bytes=10_000)

@@ -143,3 +143,22 @@ def test_a_word_the_manager_had_no_room_for_is_sent_with_the_next(tmp_path):
         text = receiver.recv(65536).decode()
     assert "READY=1" in text
     assert "STATUS=later" in text
+
+
+def test_what_hinders_it_for_long_is_said_and_taken_back(service, manager):
+    service(
+        """
+    runtime.DEGRADED_AFTER_S = 0.05
+    class Worker:
+        tries = 0
+        def step(self):
+            Worker.tries += 1
+            if Worker.tries < 8: raise StoreBusyError("the store is locked", 0.02)
+            return False
+        def status(self): return "at work"
+        def close(self): pass
+    """
+    )
+    assert "X_BGPDRIFT_DEGRADED=the store is locked" in heard(manager, "X_BGPDRIFT_DEGRADED")
+    while "X_BGPDRIFT_DEGRADED=" not in heard(manager, "X_BGPDRIFT_DEGRADED").splitlines():
+        pass  # until it is taken back
