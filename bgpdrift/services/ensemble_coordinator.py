@@ -54,10 +54,11 @@ class EnsembleCoordinator:
 
     def step(self) -> bool:
         """Decide what can be decided; True if more windows wait and progress was made."""
-        windows = self._store.windows_after(self._position, WINDOWS_A_STEP)
-        last = int(windows[-1]["id"]) if windows else self._position
-        reach = {name: self._reach(name, service, last) for name, service in DETECTORS.items()}
-        ready = self._decidable(windows, reach)
+        newest = self._store.newest_window_id()
+        reach = {name: self._reach(name, service, newest) for name, service in DETECTORS.items()}
+        limit = min((position for position, _ in reach.values() if position is not None), default=None)
+        # Only what can be decided is read: what waits for the slowest detector would be read anew in each step.
+        ready = self._store.windows_after(self._position, WINDOWS_A_STEP, limit)
         if not ready:
             return False
         rows = self._decide(ready, reach)
@@ -66,7 +67,7 @@ class EnsembleCoordinator:
         self._position = position
         self._decided += len(rows)
         self._anomalies += sum(bool(row["is_anomaly"]) for row in rows)
-        return len(windows) == WINDOWS_A_STEP
+        return len(ready) == WINDOWS_A_STEP
 
     def status(self) -> str:
         """Verdicts given and who has no say."""
@@ -92,14 +93,6 @@ class EnsembleCoordinator:
         if now - since >= self._stale_s:
             return None, STALE
         return cursor.position, STALE
-
-    def _decidable(
-        self, windows: Sequence[WindowRow], reach: Mapping[str, tuple[int | None, str]]
-    ) -> Sequence[WindowRow]:
-        limit = min((position for position, _ in reach.values() if position is not None), default=None)
-        if limit is None or (windows and int(windows[-1]["id"]) <= limit):
-            return windows
-        return [window for window in windows if int(window["id"]) <= limit]
 
     def _decide(
         self, windows: Sequence[WindowRow], reach: Mapping[str, tuple[int | None, str]]

@@ -88,7 +88,8 @@ class ScoringService:
             self._wait_for_model()
             return False
         # The first batch of a new model is a short one: what it says is seen soon, and little is done twice if it fails.
-        limit = max(1, self._batch.windows // FIRST_BATCH_SHARE) if self._unproven else self._batch.windows
+        first = self._unproven
+        limit = max(1, self._batch.windows // FIRST_BATCH_SHARE) if first else self._batch.windows
         begun = self._clock.monotonic()
         columns = self._columns()
         windows = self._store.windows_after_as((*_READ, *columns), self._position, limit)
@@ -102,7 +103,7 @@ class ScoringService:
             self._write(rows, int(windows[-1][0]))
         finally:
             self._histories.forget()
-        if limit == self._batch.windows:
+        if not first:
             self._batch.took(len(windows), self._clock.monotonic() - begun)
         self._record()
         return len(windows) == limit

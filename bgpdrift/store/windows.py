@@ -41,14 +41,17 @@ class WindowQueries(Database):
             self.upsert(connection, feature_windows, rows, KEY)
             self.write_cursor(connection, cursor)
 
-    def windows_after(self, row_id: int, limit: int) -> list[WindowRow]:
-        """Read the next windows by id, at most ``limit``.
+    def windows_after(self, row_id: int, limit: int, last_id: int | None = None) -> list[WindowRow]:
+        """Read the next windows by id, at most ``limit``, none after ``last_id``.
 
         On PostgreSQL, ids become visible out of order when several writers insert at once, and a reader could step
         over one. Here each collector is written by one aggregator and read by readers of its shard.
         """
         table = feature_windows
-        return self.rows(select(table).where(table.c.id > row_id).order_by(table.c.id).limit(limit))
+        query = select(table).where(table.c.id > row_id)
+        if last_id is not None:
+            query = query.where(table.c.id <= last_id)
+        return self.rows(query.order_by(table.c.id).limit(limit))
 
     def windows_between(
         self, start: int, end: int, collector: str | None = None, peer: str | None = None
