@@ -18,6 +18,7 @@ from bgpdrift.drift.check import DAY_S, spans
 from bgpdrift.drift.hours import HOUR_S, Hours
 from bgpdrift.drift.report import DriftReport
 from bgpdrift.drift.rule import compare, decide
+from bgpdrift.drift.wander import wander
 from bgpdrift.settings_sections import DriftSettings
 
 Series = Mapping[str, Hours]
@@ -93,6 +94,7 @@ def check(
 ) -> DriftReport:
     """Check once, as the monitor does: the preset against the rolling baseline, and each window against the pinned one."""
     current, rolling = spans(settings.preset, at)
+    usual = wander([hours], current[0])
     found = [
         compare(
             hours,
@@ -103,6 +105,7 @@ def check(
             reference_span=rolling,
             settings=settings,
             alpha=settings.alpha,
+            wander=usual,
             draws=draws,
         )
     ]
@@ -121,6 +124,7 @@ def check(
                 recent={name: part.between(pinned[1], begin) for name, part in hours.items()},
                 settings=settings,
                 alpha=settings.alpha,
+                wander=usual,
                 draws=draws,
             )
         )

@@ -23,11 +23,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from bgpdrift.drift.baselines import Known, pairs
+from bgpdrift.drift.baselines import Known, both, history, pairs
 from bgpdrift.drift.hours import HOUR_S, Hours
 from bgpdrift.drift.lasting import Lasting, counted, due, wished
 from bgpdrift.drift.report import SEVERITIES, DriftReport
 from bgpdrift.drift.rule import compare, decide
+from bgpdrift.drift.wander import wander
 from bgpdrift.errors import InputError
 from bgpdrift.settings_sections import DriftSettings, RetrainSettings
 
@@ -119,12 +120,14 @@ def replay(column: str, times: NDArray[np.int64], values: FloatArray, settings: 
     told.step = largest_step(hours)
     state, version, flagged = Lasting("1"), 1, set[int]()
     profile: dict[str, Hours] = {}
+    earlier: list[dict[str, Hours]] = []
     born, resume = int(hours.starts[0]), 0
     for at in range(int(hours.starts[0]) + DAY_H * HOUR_S, int(hours.starts[-1]) + 2 * HOUR_S, HOUR_S):
         if at < resume:
             continue
         live = {column: hours.between(born, at)}
-        report = _check(Known(at, live, profile, {} if profile else live, {}, flagged), column, str(version), settings)
+        known = Known(at, live, profile, {} if profile else live, {}, flagged, earlier=earlier)
+        report = _check(known, column, str(version), settings)
         told.verdicts.append((at, report.verdict))
         if report.verdict == "drift":
             flagged.add(at - HOUR_S)
@@ -139,12 +142,15 @@ def replay(column: str, times: NDArray[np.int64], values: FloatArray, settings: 
             told.flags.append(flag)
             change = report.change_point or at - DAY_H * HOUR_S
             resume = max(at, change + ENOUGH_H * HOUR_S)
+            earlier.append(both(profile, {column: hours.between(born, resume)}))
             born, version, flagged = resume, version + 1, set()
             profile = {column: hours.between(max(change, resume - BASELINE_H * HOUR_S), resume)}
     return told
 
 
 def _check(known: Known, column: str, version: str, settings: DriftSettings) -> DriftReport:
+    windows = pairs(known, settings)
+    usual = wander(history(known), windows[0].current_span[0])
     found = [
         compare(
             pair.current,
@@ -156,9 +162,10 @@ def _check(known: Known, column: str, version: str, settings: DriftSettings) -> 
             settings=settings,
             alpha=settings.alpha,
             recent=pair.recent,
+            wander=usual,
             draws=DRAWS,
         )
-        for pair in pairs(known, settings)
+        for pair in windows
     ]
     return decide(found, model=column, model_version=version, at=known.at, settings=settings)
 

@@ -60,6 +60,8 @@ class Known:
         Hours that were called drift: never part of a rolling baseline.
     others : sequence of (version, start, end)
         Other versions of the detector that scored lately.
+    earlier : sequence of mapping of str to Hours
+        Their scores, each version by itself: no baseline, but they tell how much days differ.
     """
 
     at: int
@@ -69,6 +71,7 @@ class Known:
     out: Out = field(default_factory=dict)
     flagged: Collection[int] = frozenset()
     others: Sequence[tuple[str, int, int]] = ()
+    earlier: Sequence[Series] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,15 @@ def pairs(known: Known, settings: DriftSettings, current_h: int | None = None) -
         if pair is not None:
             found.append(pair)
     return found
+
+
+def history(known: Known) -> list[dict[str, Hours]]:
+    """All clean hours there are, by version, that in force last: what tells how much days differ.
+
+    Hours called drift are among them: a level that changed is one difference of many.
+    """
+    in_force = both({name: part.between(0, known.at) for name, part in known.profile.items()}, known.live)
+    return [without(series, known.out) for series in (*known.earlier, in_force)]
 
 
 def without(series: Series, out: Out) -> dict[str, Hours]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from bgpdrift.drift.hours import HOUR_S, FloatArray, IntArray
 from bgpdrift.drift.season import Matched
+from bgpdrift.drift.wander import PRIOR_D, Wander
 
 LONGEST_LAG_H = 24
 PRIOR = 36.0
@@ -45,12 +46,12 @@ class Scatter:
     by_day: float
 
 
-def scatter(matched: Matched, level: FloatArray) -> Scatter:
+def scatter(matched: Matched, level: FloatArray, wander: Wander | None = None) -> Scatter:
     """Learn the covariance of a difference from the residuals of the reference, and of the current hours around their mean.
 
     The long-run sum is Bartlett's with Andrews' bandwidth for AR(1) [1]_. Where the level of whole days scatters more than
     their hours lead one to expect, the covariance is inflated by that. Seven days say little about how days differ, so
-    that they do not is believed until they say otherwise clearly.
+    that they do not is believed until they say otherwise clearly; or until a longer history does, where there is one.
 
     Current hours count because extremes come in clusters: a week may hold none, and the next day one. A few hours far from
     the others make the whole day uncertain; a level that lasts does not.
@@ -61,6 +62,8 @@ def scatter(matched: Matched, level: FloatArray) -> Scatter:
         Two windows and the residuals of the reference.
     level : ndarray of float, shape (groups + 1,)
         Measure of level (mean rank) by which days are compared.
+    wander : Wander, optional
+        What a longer history says of how days differ, the farther apart the more.
 
     References
     ----------
@@ -76,9 +79,9 @@ def scatter(matched: Matched, level: FloatArray) -> Scatter:
     long_run, kernel = _bartlett(grid, lag)
     long_run += _bartlett(_on_grid(matched.starts, _own(matched))[0], lag)[0]
     current = hours / (len(residuals) + hours) * long_run
-    freedom = max((len(residuals) - matched.strata) / kernel, 1.0)
+    by_hours = max((len(residuals) - matched.strata) / kernel, 1.0)
     days, per_day = _days(matched.reference_starts, residuals, matched.strata)
-    by_day, meant = 1.0, float(level @ current @ level)
+    by_day, known, meant = 1.0, 1.0, float(level @ current @ level)
     if len(days) >= 2 and meant > 0:
         few = len(days) - 1.0
         found = float(((days @ level) ** 2).mean()) * hours / per_day / meant
@@ -86,7 +89,12 @@ def scatter(matched: Matched, level: FloatArray) -> Scatter:
         believed = min(found, 1 + 2 * (found - 1 - _CLEAR / few**0.5))
         by_day = max(1.0, doubted, believed)
         known = few if believed > doubted else few + PRIOR
-        freedom = 1 / ((1 - 1 / by_day**2) / known + 1 / (freedom * by_day**2))
+    if wander is not None and meant > 0:
+        gap_d = max(int(matched.starts[0] - matched.reference_starts[-1]) / HOUR_S - 1, 0) / _DAY_H
+        far = wander.inflation(meant * (1 + matched.reference_share), hours / per_day, len(residuals) / per_day, gap_d)
+        if far > by_day:
+            by_day, known = far, wander.days + PRIOR_D
+    freedom = 1 / ((1 - 1 / by_day**2) / known + 1 / (by_hours * by_day**2))
     current = by_day * current
     covariance = current * (1 + matched.reference_share)
     lacking = np.maximum(np.diag(floor) - np.diag(covariance), 0.0)

@@ -26,6 +26,7 @@ from bgpdrift.drift.season import Matched, match
 from bgpdrift.drift.severity import severity_of
 from bgpdrift.drift.smallest_shift import smallest_shift
 from bgpdrift.drift.steady import fading, steady_p
+from bgpdrift.drift.wander import Wander
 from bgpdrift.settings_sections import DriftSettings
 
 STEADY_P = 0.05
@@ -71,6 +72,7 @@ def compare(
     alpha: float,
     left_out: Sequence[LeftOut] = (),
     recent: Mapping[str, Hours] | None = None,
+    wander: Wander | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Comparison:
@@ -90,6 +92,8 @@ def compare(
         Hours the caller left out, to be reported.
     recent : mapping of str to Hours, optional
         Hours between reference and current window, where a change may have begun. Only those.
+    wander : Wander, optional
+        How the level of whole days wanders, learned from a history longer than the reference.
     draws, seed : int
         Of the null. The same give the same answer.
     """
@@ -109,7 +113,7 @@ def compare(
     missing = _missing(matched, before, current_span[1], settings)
     if matched is None or missing:
         return replace(bare, reason=missing)
-    evidence = _evidence(matched, draws, seed)
+    evidence = _evidence(matched, draws, seed, wander)
     critical = evidence.chance.family_critical(alpha)
     verdict = _verdict(evidence, critical, alpha, settings)
     if verdict == "drift" and fading(now, before):
@@ -244,10 +248,10 @@ def decide(
     return conclude(report, settings.policy, settings, accuracy)
 
 
-def _evidence(matched: Matched, draws: int, seed: int) -> _Evidence:
+def _evidence(matched: Matched, draws: int, seed: int, wander: Wander | None = None) -> _Evidence:
     difference = matched.difference[:-1]
     yardstick = Yardstick.of(matched.expected[:-1], matched.n_reference)
-    found = scatter(matched, np.append(yardstick.linear[0], 0.0))
+    found = scatter(matched, np.append(yardstick.linear[0], 0.0), wander)
     chance = Chance.of(yardstick, found.covariance[:-1, :-1], found.freedom, draws=draws, seed=seed)
     sizes = yardstick.sizes(difference)
     p_values = chance.p_values(sizes)

@@ -21,6 +21,7 @@ from bgpdrift.drift.level import TOO_FEW, level_since, steadiness
 from bgpdrift.drift.policies import conclude
 from bgpdrift.drift.report import Comparison, DriftReport
 from bgpdrift.drift.rule import compare, decide
+from bgpdrift.drift.wander import Wander, wander
 from bgpdrift.errors import TransientError
 from bgpdrift.models.places import MODELS
 from bgpdrift.models.report_files import report_path, write_report
@@ -257,7 +258,9 @@ class DriftChecks:
 
     def _report(self, facts: Facts, current_h: int | None) -> DriftReport:
         settings = self._drift
-        comparisons = [self._compared(pair) for pair in baselines.pairs(facts.known, settings, current_h)]
+        found = baselines.pairs(facts.known, settings, current_h)
+        usual = wander(baselines.history(facts.known), found[0].current_span[0])
+        comparisons = [self._compared(pair, usual) for pair in found]
         speaking = sum(bool(self._facts.version_at(model, facts.at)) for model in MODELS)
         signals = self._signals.of(facts, comparisons)
         report = decide(
@@ -272,7 +275,7 @@ class DriftChecks:
         accuracy = next((signal for signal in signals if signal.name == "accuracy"), None)
         return conclude(report, settings.policy, settings, accuracy)
 
-    def _compared(self, pair: baselines.Pair) -> Comparison:
+    def _compared(self, pair: baselines.Pair, usual: Wander | None) -> Comparison:
         return compare(
             pair.current,
             pair.reference,
@@ -284,6 +287,7 @@ class DriftChecks:
             alpha=self._drift.alpha,
             left_out=pair.left_out,
             recent=pair.recent,
+            wander=usual,
         )
 
     def _window_since(self, since: int | None, at: int) -> int | None:

@@ -98,7 +98,8 @@ class DriftFacts:
         profile = self._profile(model, version)
         enough = baselines.holds_days(profile, self._settings.drift.min_baseline_days)
         first = {} if enough else self._first(model, version, at, out)
-        known = Known(at, live, profile, first, out, frozenset(flagged), others)
+        earlier = [self.series(series, name, begin, at) for name, _, _ in others]
+        known = Known(at, live, profile, first, out, frozenset(flagged), others, earlier)
         return Facts(model, version, at, known, spans, held, unreadable)
 
     def spans(self, begin: int, at: int) -> list[Span]:

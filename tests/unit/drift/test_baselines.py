@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bgpdrift.drift.baselines import Known, pairs, pinned, rolling, starts_of
+from bgpdrift.drift.baselines import Known, history, pairs, pinned, rolling, starts_of
 from bgpdrift.drift.hours import Hours
 from bgpdrift.settings_sections import DriftSettings
 
@@ -93,3 +93,18 @@ def test_incident_hours_leave_both_windows_at_their_collector_only() -> None:
     assert (len(pair.current["a"]), len(pair.current["b"])) == (23, 24)
     assert 5 * DAY not in pair.reference["a"].starts
     assert {one.reason for one in pair.left_out} == {"incident 1", "incident 2"}
+
+
+def test_a_history_holds_all_clean_hours_each_version_by_itself() -> None:
+    young = Known(
+        30 * DAY,
+        {"a": hours(20 * 24, 30 * 24)},
+        profile={"a": hours(18 * 24, 21 * 24, 2.0)},
+        earlier=[{"a": hours(0, 20 * 24)}],
+        out={"": {3 * DAY: "incident 3", 25 * DAY: "incident 4"}},
+        flagged=frozenset({27 * DAY}),
+    )
+    older, in_force = history(young)
+    assert len(starts_of(older)) == 20 * 24 - 1
+    assert len(starts_of(in_force)) == 12 * 24 - 1, "hours of the artifact too, and those called drift"
+    assert in_force["a"].between(20 * DAY, 20 * DAY + HOUR).totals.tolist() == [1.0], "what was lived counts first"

@@ -261,6 +261,21 @@ def test_a_version_that_changed_inside_the_window_is_judged_by_its_own_scores_al
     assert any("scored by version 1" in reason for _, _, _, reason in left_out)
 
 
+@pytest.mark.parametrize(("earlier", "verdict"), [(False, "drift"), (True, "none")])
+def test_a_young_version_learns_from_those_before_it_how_much_days_differ(
+    world: World, earlier: bool, verdict: str
+) -> None:
+    """Its own few days were calm: without the others an ordinary day would look like drift."""
+    usual = np.exp(np.random.default_rng(4).normal(0.0, 0.2, 26))
+    if earlier:
+        world.live(0, 26 * 24, version="1", factor=lambda hour: 5 * float(usual[hour // 24]))
+    world.rng = np.random.default_rng(7)
+    world.live(26 * 24, 31 * 24, version="2", factor=lambda hour: 1.0 if hour < 30 * 24 else 1.1)
+    judged = world.checks().judge(MODEL, T + 31 * DAY, None)
+    assert judged is not None
+    assert judged.report.verdict == verdict
+
+
 def test_a_collector_that_falls_silent_is_no_drift(world: World) -> None:
     """The one that goes on always scored lower: pooled, the level would have changed."""
     both = ("rrc00", "rrc01")
