@@ -15,6 +15,8 @@ NEAR_S = 6 * HOUR_S
 """Incidents further apart are no episode."""
 BRIEF_S = 2 * HOUR_S
 """Nor are those further apart than this and than the earlier one lasted: it was another."""
+SEVERAL = 3
+"""So many closed ones at least: one, or two, that are over are over."""
 CROWDED = 0.5
 """Share of an episode's hours in incidents from which on closed ones are looked at like an open one."""
 NORMAL = frozenset({"false_positive", "new_normal"})
@@ -141,7 +143,7 @@ def episode_of(spans: Sequence[Span], at: int, old_s: float) -> Episode | None:
         return None
     still = [span for span in chain if span.is_open]
     crowded = len({hour for span in chain for hour in span.hours}) * HOUR_S >= CROWDED * (at - begin)
-    if not still and not (crowded and at - begin >= old_s):
+    if not still and not (len(chain) >= SEVERAL and crowded and at - begin >= old_s):
         return None
     stands = min(still, key=lambda span: (span.start, span.number)) if still else chain[0]
     return Episode(stands.number, begin, max(span.end for span in chain), frozenset(span.number for span in chain))

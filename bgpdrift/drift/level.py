@@ -40,16 +40,19 @@ RETURNED = 0.25
 TOO_FEW = "too few hours to tell"
 BURST = 1 / 6
 """Share of the window's hours, running, that may be another incident: 2 of 12."""
+LEAST_MOVE = 2.0
+"""Multiples of the scatter from which on there is another level that one may ask about."""
 CLEAR_SHIFT = 4.0
 """Multiples of the scatter from which on a level has left what was usual."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steadiness:
-    """Whether a level is steady, and in a few words why not."""
+    """Whether a level is steady, and in a few words why not; and whether it is another than the usual one."""
 
     is_steady: bool
     reason: str = ""
+    has_moved: bool = False
 
 
 def steadiness(
@@ -79,25 +82,26 @@ def steadiness(
     [True, False]
     """
     found = [name for name in sorted(current) if name in reference and len(reference[name])]
-    judged = False
+    judged = moved = False
     for name in found:
         now, before = current[name].between(end - hours * HOUR_S, end), reference[name]
         levels, usual = _level(now), _level(before)
         if len(before) < LEAST_REFERENCE_H or np.isfinite(levels).sum() < LEAST_SHARE * hours:
             continue
         judged = True
-        reason = _unsteady(levels, now.starts, usual, before.starts)
+        shift, scatter = _shift(levels, now.starts, usual, before.starts)
+        reason = _unsteady(shift, scatter, now.starts)
+        moved |= abs(float(np.nanmedian(shift))) > LEAST_MOVE * scatter
         if not reason:
             reason = _waves(now, before)
         if not reason and minutes:
             reason = _surging(now, before)
         if reason:
-            return Steadiness(False, f"{reason} at {name}")
-    return Steadiness(True) if judged else Steadiness(False, TOO_FEW)
+            return Steadiness(False, f"{reason} at {name}", moved)
+    return Steadiness(True, "", moved) if judged else Steadiness(False, TOO_FEW)
 
 
-def _unsteady(levels: FloatArray, starts: IntArray, usual: FloatArray, before: IntArray) -> str:
-    shift, scatter = _shift(levels, starts, usual, before)
+def _unsteady(shift: FloatArray, scatter: float, starts: IntArray) -> str:
     good = np.isfinite(shift)
     shift, times = shift[good], starts[good]
     if len(shift) < 3:

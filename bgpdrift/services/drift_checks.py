@@ -25,6 +25,7 @@ from bgpdrift.drift.wander import Wander, wander
 from bgpdrift.errors import TransientError
 from bgpdrift.models.places import MODELS
 from bgpdrift.models.report_files import report_path, write_report
+from bgpdrift.models.triggers import OPEN
 from bgpdrift.services import drift_rows
 from bgpdrift.services.drift_facts import DAY_S, DriftFacts, Facts, incident_row
 from bgpdrift.services.drift_signals import Signals
@@ -210,7 +211,7 @@ class DriftChecks:
         steady, why_not = (True, "")
         if facts.held is not None and at - facts.held.since >= self._policy.max_hold_s:
             waited = at - holding.asked_at if holding.state == "asked" else 0
-            steady, why_not = self._steady(facts, max(self._policy.max_hold_s, waited))
+            steady, why_not = self._steady(facts, max(self._policy.max_hold_s, waited), drifts)
         holding = looked(holding, facts.held, drifts, steady, at, self._policy, still_open)
         underlying = report.verdict
         if drifts and holding.holds:
@@ -218,6 +219,7 @@ class DriftChecks:
         wish = due(lasting, report.verdict, self._drift.lasting_checks, holding.is_consented)
         if wish:
             lasting = wished(lasting, at, report.severity)
+            wish = not self._waits(model, facts.version, holding.is_consented)
         report = replace(report, context=self._context(facts, lasting, holding, underlying))
         return Judged(report, underlying, lasting, holding, wish)
 
@@ -242,6 +244,7 @@ class DriftChecks:
             wish = due(lasting, verdict, self._drift.lasting_checks, after.is_consented)
             if wish:
                 lasting = wished(lasting, at, severity)
+                wish = not self._waits(model, str(details.get("version")), after.is_consented)
             details |= {"verdict": verdict, "holding": after.as_fields(), **drift_rows.lasting_fields(lasting)}
             write = DriftWrite(
                 cursor,
@@ -307,8 +310,16 @@ class DriftChecks:
         clean = baselines.without(_before(known.live, began), known.out)
         return baselines.newest(baselines.both(known.profile, clean), 168)
 
-    def _steady(self, facts: Facts, window_s: float) -> tuple[bool, str]:
-        """Whether scores and volume have been steady since an incident began, at the longest for a window."""
+    def _waits(self, model: str, version: str, consented: bool) -> bool:
+        """Whether a wish for the same is under way, that a new one would say nothing more than."""
+        waiting = [row["reason"] for row in self._store.triggers(model, OPEN)]
+        return any(one.get("version") == version and bool(one.get("consented")) >= consented for one in waiting)
+
+    def _steady(self, facts: Facts, window_s: float, drifts: bool) -> tuple[bool, str]:
+        """Whether scores and volume have been steady since an incident began, at the longest for a window.
+
+        And at another level: where scores are at what was usual there is nothing to ask about.
+        """
         assert facts.held is not None
         hours = int(-(-window_s // HOUR_S))
         began = facts.held.since // HOUR_S * HOUR_S
@@ -318,6 +329,8 @@ class DriftChecks:
             series = self._facts.series(f"feature:{name}", "", min(began, facts.at - 8 * DAY_S) - 8 * DAY_S, facts.at)
             usual = baselines.newest(baselines.without(_before(series, began), known.out), 168)
             found[name] = steadiness(series, usual, facts.at, hours, minutes=True)
+        if not drifts and not found["scores"].has_moved:
+            return False, found["scores"].reason or "scores are at what was usual"
         judged = {name: one for name, one in found.items() if one.reason != TOO_FEW}
         moves = [f"{name}: {one.reason}" for name, one in judged.items() if not one.is_steady]
         return bool(judged) and not moves, "; ".join(moves) or ("" if judged else TOO_FEW)

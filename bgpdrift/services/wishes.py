@@ -104,7 +104,7 @@ class Wishes:
             return self._change(row, "refuse", "the drift is gone", at)
         if at < int(row["reason"].get("until") or 0):
             return False
-        return self._change(row, "resume", "", at)
+        return self._change(row, "resume", "", at, **self._known_now(row))
 
     def _decide(self, row: TriggerRow, at: int) -> bool:
         model = str(row["model"])
@@ -198,6 +198,15 @@ class Wishes:
             not_before_because=str(reason.get("not_before_because") or ""),
             consented=_consented(row),
         )
+
+    def _known_now(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """What the last check says of the same drift: a wish that waited knows better since when there is a new level."""
+        cursor = self._store.read_cursor(f"drift:{row['model']}")
+        now = cursor.details if cursor else {}
+        if now.get("verdict") != "drift" or now.get("version") != row["reason"].get("version"):
+            return {}
+        names_now = ("severity", "change_point", "reason", "report_path", "collectors")
+        return {name: now[name] for name in names_now if name in now}
 
     def _severity_now(self, row: Mapping[str, Any]) -> Severity:
         """What the last check says, where it is about the same version; else what the wish says."""

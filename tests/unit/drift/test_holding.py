@@ -119,3 +119,9 @@ def test_a_short_incident_hours_before_is_another() -> None:
 def test_incidents_far_apart_are_no_episode() -> None:
     far = [Span(n, 10 * n * HOUR, (10 * n + 2) * HOUR) for n in range(5)]
     assert episode_of(far, 43 * HOUR, 12 * HOUR) is None
+
+
+@pytest.mark.parametrize(("count", "holds"), [(1, False), (2, False), (3, True)])
+def test_closed_incidents_hold_only_where_they_are_several(count: int, holds: bool) -> None:
+    closed = [Span(n, n * 5 * HOUR, (n * 5 + 4) * HOUR) for n in range(count)]
+    assert (episode_of(closed, closed[-1].end + HOUR, 4 * HOUR) is not None) == holds

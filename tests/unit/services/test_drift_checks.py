@@ -362,17 +362,42 @@ def test_an_approval_becomes_a_wish_as_soon_as_the_hours_since_the_change_are_en
     assert windows & {"12h/7d", "13h/7d", "14h/7d", "15h/7d"}
 
 
-def test_a_steady_incident_asks_though_no_check_says_drift(world: World) -> None:
-    """Its scores are what they always were: what it is, a person must say, and nothing is retrained for it."""
+def test_an_incident_that_scores_do_not_show_is_not_asked_about(world: World) -> None:
+    """There is nothing to learn from it, and silence must not call a hijack, that only rules see, the new normal."""
     world.live(0, 9 * 24, volume=True)
     at_rest(world, 9 * 24)
     world.incident(7, 9 * 24)
     world.live(9 * 24, 9 * 24 + 20, volume=True)
     world.run()
     assert set(world.verdicts()) == {"none"}
-    (asked,) = world.store.approvals(kind="attack_or_new_normal")
-    assert asked["asked_at"] <= T + (9 * 24 + 15) * HOUR
+    assert world.store.approvals(kind="attack_or_new_normal") == []
+    assert world.store.outcomes_between(0, 2**62) == []
     assert world.wishes == []
+
+
+def test_one_incident_that_is_over_is_not_asked_about(world: World) -> None:
+    """However long it was: a level that stays makes detectors alarm again and again."""
+    world.live(0, 9 * 24, volume=True)
+    at_rest(world, 9 * 24)
+    world.incident(7, 9 * 24, 9 * 24 + 9)
+    world.live(9 * 24, 9 * 24 + 15, factor=3.0, volume=True)
+    world.run()
+    assert world.store.approvals(kind="attack_or_new_normal") == []
+
+
+def test_while_a_wish_waits_the_same_drift_makes_no_other(world: World) -> None:
+    """Not even after the cooldown; but one that somebody agreed to does."""
+    world.live(0, 9 * 24)
+    world.run()
+    world.live(9 * 24, 12 * 24, factor=3.0)
+    world.run()
+    (wish,) = world.wishes
+    assert world.state["verdict"] == "drift"
+    assert world.state["wished_at"] - wish["requested_at"] >= 24 * HOUR
+    world.store.change_trigger(wish["id"], "wanted", "refused", refused_because="a test says so")
+    world.live(12 * 24, 14 * 24, factor=3.0)
+    world.run()
+    assert [one["state"] for one in world.wishes] == ["wanted", "refused"]
 
 
 def test_a_short_incident_in_the_wait_costs_no_time(world: World) -> None:
