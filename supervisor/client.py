@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bgpdrift.errors import BgpdriftError, SettingsError
-from supervisor.control import SOCKET_NAME, short_path
+from supervisor.control_address import SOCKET_NAME, short_path
 from supervisor.instance_lock import holder_of
 
 LOCK_NAME = "supervisor.lock"

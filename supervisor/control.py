@@ -5,7 +5,6 @@ loses its connection; the supervisor loses nothing. What a command does is decid
 """
 
 import asyncio
-import contextlib
 import math
 import os
 import select
@@ -18,8 +17,10 @@ from typing import Any
 import msgspec
 
 from bgpdrift.errors import BgpdriftError
+from supervisor.control_address import SOCKET_NAME, short_path
 
-SOCKET_NAME = "control.sock"
+__all__ = ["LONGEST_REQUEST", "MOST_CLIENTS", "SOCKET_NAME", "ControlServer", "RefusedError"]
+
 LONGEST_REQUEST = 4096
 MOST_CLIENTS = 32
 _IDLE_S, _SEND_S, _LOOK_S = 10.0, 5.0, 1.0
@@ -33,16 +34,6 @@ class RefusedError(BgpdriftError):
     def __init__(self, message: str, kind: str = "") -> None:
         super().__init__(message)
         self.kind = kind
-
-
-@contextlib.contextmanager
-def short_path(path: Path) -> Any:
-    """Give a name for ``path`` that fits into a socket address (108 bytes), however deep the directory lies."""
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)
 
 
 class ControlServer:
