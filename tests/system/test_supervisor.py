@@ -548,3 +548,25 @@ def status_of(pid: int) -> bytes:
 
 def ns_pid(pid: int) -> int:
     return int(status_of(pid).split(b"\nNSpid:")[1].split(b"\n")[0].split()[-1])
+
+
+def test_a_service_stopped_and_started_again_and_again_leaves_no_descriptor_and_no_zombie(managed):
+    from supervisor.client import ControlClient
+
+    managed.start("ready-a,ready-b")
+    with ControlClient(managed.data_dir / "run") as client:
+        descriptors = Path(f"/proc/{client.pid}/fd")
+
+        def round_trip() -> None:
+            for command in ("stop", "start"):
+                client.ask(command, name="ready-a")
+                client.ask("wait", wait_s=30.0, timeout_s=30.0, name="ready-a")
+
+        round_trip()
+        before = len(list(descriptors.iterdir()))
+        for _ in range(20):
+            round_trip()
+        assert len(list(descriptors.iterdir())) == before
+        assert len(Path(f"/proc/{client.pid}/task/{client.pid}/children").read_text().split()) == 2
+    assert managed.service("ready-a")["state"] == "ready"
+    assert managed.service("ready-b")["restarts"] == 0
