@@ -417,11 +417,17 @@ class SupervisorSettings(Section, frozen=True, kw_only=True):
         float, _f("a service that reports no progress for this long hangs: dumped, killed, restarted", "s", gt=0)
     ] = 30.0
     memory_limit_bytes: Annotated[
-        int, _f("a service that holds more resident memory is told to end and started anew; 0 is no limit", "B", ge=0)
+        int,
+        _f(
+            "a service that holds more resident memory is told to end and started anew, the aggregator beyond "
+            "2 × windows.max_state_bytes on top; 0 is no limit",
+            "B",
+            ge=0,
+        ),
     ] = 2_000_000_000
     memory_limits: Annotated[
         dict[str, Annotated[int, Meta(ge=0)]],
-        _f("other limits for single services, by name, as in `feature_aggregator = 6_000_000_000`", "B"),
+        _f("other limits for single services, by name, as in `feature_aggregator = 3_000_000_000`", "B"),
     ] = {}
     disk_low_bytes: Annotated[
         int, _f("less free space than this under the data directory: `degraded`, and an alert", "B", ge=0)

@@ -95,7 +95,7 @@ class Supervisor:
         self.units = {
             service.name: Supervised(
                 service,
-                limits_of(settings, service.name),
+                limits_of(settings, service),
                 policy_of(settings),
                 self._clock,
                 self._spawn,
@@ -289,8 +289,8 @@ class Supervisor:
             self.journal.log("error", "settings.refused", error=str(error))
             raise
         settings = self.settings
-        for name, unit in self.units.items():
-            unit.apply(limits_of(settings, name), policy_of(settings))
+        for unit in self.units.values():
+            unit.apply(limits_of(settings, unit.service), policy_of(settings))
         self._files.limits = log_limits_of(settings)
         self._files.total_bytes = settings.supervisor.log_total_bytes
         self._writer.call(self._files.enforce_cap)

@@ -1,26 +1,35 @@
 """What the settings mean for one service and for its log files. Pure."""
 
 from collections.abc import Collection
+from operator import attrgetter
 
 from bgpdrift.errors import SettingsError
 from bgpdrift.settings import Settings
 from supervisor.restart_budget import RestartPolicy
 from supervisor.rotating_file import LogLimits
+from supervisor.services import Service
 from supervisor.supervised import Limits
 
 
-def limits_of(settings: Settings, name: str) -> Limits:
-    """How long service ``name`` may take, and how much it may hold.
+def limits_of(settings: Settings, service: Service) -> Limits:
+    """How long a service may take, and how much it may hold.
 
     Examples
     --------
     >>> from bgpdrift.settings import load
-    >>> settings = load(env={}, overrides={"supervisor.memory_limits.feature_aggregator": 6_000_000_000})
-    >>> limits_of(settings, "feature_aggregator").memory_bytes, limits_of(settings, "drift_monitor").memory_bytes
+    >>> aggregator = Service("feature_aggregator", ("a",), memory_on_top="windows.max_state_bytes")
+    >>> common, named = load(env={}), load(env={}, overrides={"supervisor.memory_limits.feature_aggregator": 7})
+    >>> limits_of(common, aggregator).memory_bytes, limits_of(common, Service("b", ("b",))).memory_bytes
     (6000000000, 2000000000)
+    >>> limits_of(named, aggregator).memory_bytes
+    7
     """
     given = settings.supervisor
-    memory_bytes = given.memory_limits.get(name, given.memory_limit_bytes)
+    memory_bytes = given.memory_limits.get(service.name)
+    if memory_bytes is None:
+        memory_bytes = given.memory_limit_bytes
+        if memory_bytes and service.memory_on_top:
+            memory_bytes += 2 * int(attrgetter(service.memory_on_top)(settings))
     return Limits(given.ready_timeout_s, given.watchdog_s, given.stop_grace_s, memory_bytes=memory_bytes)
 
 

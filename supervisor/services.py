@@ -26,6 +26,9 @@ class Service:
         Tables of ``bgpdrift.toml`` it reads beside those that all read: a change there concerns it.
     required : bool
         Whether the whole is degraded while this one is down; else it is only remarked.
+    memory_on_top : str
+        Dotted key of a setting that lets it hold so many bytes of its own accord; twice that is added to the common
+        limit, since a copy is made when they are saved.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Service:
     after: tuple[str, ...] = ()
     reads: frozenset[str] = frozenset()
     required: bool = True
+    memory_on_top: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ BGPDRIFT = System(
             _module("feature_aggregator"),
             after=("ris_live_collector",),
             reads=frozenset({"spool", "windows", "store"}),
+            memory_on_top="windows.max_state_bytes",
         ),
         *(
             Service(name, _module(name), after=("feature_aggregator",), reads=frozenset({"detectors", "store"}))

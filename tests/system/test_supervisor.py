@@ -526,7 +526,7 @@ def test_as_process_1_it_buries_everything_and_ends_on_term(managed):
     command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *managed.command("start", "--foreground")]
     process = subprocess.Popen(command, env=managed.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        until(lambda: managed.status()["supervisor"]["state"] == "ready", "ready")
+        until(lambda: managed("status").returncode == 0, "ready")
         assert managed.status()["supervisor"]["pid"] == 1
         inside = [int(pid) for pid in processes_of(managed.data_dir)]
         first = next(pid for pid in inside if b"\nNSpid:" in status_of(pid) and ns_pid(pid) == 1)
