@@ -169,7 +169,7 @@ def looked(
         Whether the check says drift, were nothing to hold it. That is held from the first check on; the question and what
         silence means do not depend on it.
     is_steady : bool
-        Whether the level has been steady for ``max_hold_s``, and since the question was asked.
+        Whether it is another level and has been steady for ``max_hold_s``, and since the question was asked.
     at : int
         Event time.
     still_open : bool
@@ -193,6 +193,8 @@ def looked(
         before = after(before, "over")  # what was decided is past, or something else began
     if episode is None:
         return after(before, "over")
+    if before.state == "asked" and before.incident_id not in episode.numbers:
+        before = after(before, "over")  # what was asked about is past, and its silence says nothing of this one
     asks = is_steady and at - episode.since >= policy.max_hold_s
     if before.state == "free":
         if not drifts and not asks:

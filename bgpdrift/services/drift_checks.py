@@ -208,7 +208,7 @@ class DriftChecks:
         lasting = counted(before, report.verdict, report.severity, facts.version, at, self._rearm_after_s)
         still_open = any(span.number == holding.incident_id and span.is_open for span in facts.spans)
         drifts = report.is_drift
-        steady, why_not = (True, "")
+        steady, why_not = False, ""
         if facts.held is not None and at - facts.held.since >= self._policy.max_hold_s:
             waited = at - holding.asked_at if holding.state == "asked" else 0
             steady, why_not = self._steady(facts, max(self._policy.max_hold_s, waited), drifts)
@@ -396,11 +396,12 @@ class DriftChecks:
         details = drift_rows.state_fields(report, lasting, holding, path, self._every_s, self._drift.lasting_checks)
         notices = []
         question = None
-        if holding.state == "asked" and before.state != "asked":
+        asks = holding.state == "asked" and (before.state != "asked" or before.incident_id != holding.incident_id)
+        if asks:
             question = drift_rows.question(holding, report, QUESTION)
             notices += drift_rows.question_notice(holding, report, self._clock.now())
         answered = None
-        if before.state == "asked" and holding.state != "asked" and before.question_id:
+        if before.state == "asked" and (asks or holding.state != "asked") and before.question_id:
             answered = (before.question_id, "expired", "bgpdrift", at)
         if judged.wish:
             notices += drift_rows.wish_notice(model, at, details, self._clock.now())

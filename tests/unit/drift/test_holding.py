@@ -45,6 +45,13 @@ def test_another_incident_in_the_wait_does_not_restart_it() -> None:
     assert looked(later, both, True, True, 24 * HOUR, POLICY).answer == "silence"
 
 
+def test_silence_about_one_incident_is_none_about_the_next() -> None:
+    """Storms that began in the wait were called the new normal for an hour's alarm that was over."""
+    asked = Holding("asked", 3, 0, 9, 12 * HOUR)
+    other = looked(asked, episode(5, 20 * HOUR), True, True, 25 * HOUR, POLICY)
+    assert (other.state, other.incident_id, other.question_id) == ("held", 5, 0)
+
+
 def test_it_is_asked_when_old_enough_and_steady_and_not_before() -> None:
     young = looked(Holding(), episode(), True, True, 11 * HOUR, POLICY)
     assert young.state == "held"
