@@ -80,6 +80,7 @@ def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, me
     false = tuple(incident["summary"] for incident in incidents if not _is_true(incident, truth))
     feed = json.loads((data / "state" / "collector.json").read_text())
     cursor = store.read_cursor("feature_aggregator")
+    resets = [reset for reset in truth["resets"] if reset["kind"] != "start"]
     return Report(
         seconds=seconds,
         simulated_hours=(end - start) / 3600,
@@ -90,8 +91,8 @@ def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, me
         doubled=len(keys) - len(set(keys)),
         duplicates=int(cursor.details.get("duplicates", 0)) if cursor else 0,
         dropped=int(feed["dropped"]),
-        session_resets=len(truth["scenario"]["resets"]),
-        explained_resets=sum(1 for row in rows if row["peer_reset"] and row["session_up"]),
+        session_resets=len(resets),
+        explained_resets=sum(any(_explains(row, reset) for row in rows) for reset in resets),
         findings=findings,
         false_incidents=false,
         memory=memory,
@@ -116,6 +117,12 @@ def _find(item: Mapping[str, Any], incidents: list[Any]) -> Finding:
         delay_s=None if first is None else max(0, int(first) + 60 - start),
         found_as=", ".join(dict.fromkeys(str(i["kind"]) for i in own)),
     )
+
+
+def _explains(row: Mapping[str, Any], reset: Mapping[str, Any]) -> bool:
+    """Whether a window carries the mark of a reset: it is of the same collector, and of the minutes of the reset."""
+    near = reset["start"] - 60 < row["window_start"] <= reset["end"]
+    return bool(row["peer_reset"]) and row["collector"] == reset["collector"] and near
 
 
 def _is_true(incident: Mapping[str, Any], truth: Mapping[str, Any]) -> bool:
