@@ -7,6 +7,3 @@ reads. ``supervised`` is one service's life. The shell of processes, sockets and
 ``orphans``, ``notify_socket``, ``log_capture`` and ``log_files``, held together by ``hands``; ``loop`` turns the wheel,
 ``housekeeping`` looks around, ``control`` and ``commands`` answer, ``cli`` and ``client`` ask.
 """
-
-PART_OF = "bgpdrift"
-"""PyPI has another package of this name; ``run_all_services.py`` tells the two apart by this."""

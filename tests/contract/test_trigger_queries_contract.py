@@ -116,3 +116,19 @@ def test_what_is_no_column_is_refused_whole(store: Store) -> None:
     with pytest.raises(StoreError, match="unknown column"):
         store.change_trigger(number, "wanted", "flagged", notices=[{**notice("a"), "colour": "red"}])
     assert store.triggers()[0]["state"] == "wanted"
+
+
+def test_events_read_from_elsewhere_their_notices_and_the_place_are_kept_together_and_once(store: Store) -> None:
+    event = {"at": 1.5, "service": "lstm_detector", "event": "crashloop", "details": {"message": "exit 1"}}
+    first = Cursor("supervisor_events", 1, {"file": "a", "offset": 90})
+    assert store.record_service_events([event], [notice("loop")], first, expected=None)
+    assert not store.record_service_events([event], [notice("other")], first, expected=None)
+
+    second = Cursor("supervisor_events", 2, {"file": "a", "offset": 180})
+    assert store.record_service_events([event], [notice("loop")], second, expected=first)
+
+    assert [row["details"] for row in store.service_events(5)] == [{"message": "exit 1"}] * 2
+    assert [row["key"] for row in store.notifications()] == ["loop"]
+    found = store.read_cursor("supervisor_events")
+    assert found is not None
+    assert (found.position, found.details) == (2, {"file": "a", "offset": 180})
