@@ -53,7 +53,8 @@ def replay(files: list[Path], speed: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def system(data: Path, url: str) -> Iterator[Callable[[], dict[str, Any]]]:
+def system(data: Path, url: str) -> Iterator[tuple[Callable[[], dict[str, Any]], Callable[..., Any]]]:
+    """Run all services; gives what asks for their status, and what runs a command of `run_all_services.py`."""
     environment = {**os.environ, "BGPDRIFT_DATA_DIR": str(data), "BGPDRIFT_FEED__URL": url}
     # Longer than a restart takes on a busy machine: a pause is no end.
     environment["BGPDRIFT_WINDOWS__IDLE_CLOSE_S"] = "12"
@@ -70,30 +71,46 @@ def system(data: Path, url: str) -> Iterator[Callable[[], dict[str, Any]]]:
             services = json.loads(manage("status", "--json").stdout)["services"]
             return {service["name"]: service for service in services}
 
-        yield status
+        yield status, manage
     finally:
         manage("stop")
 
 
-def test_services_killed_in_the_middle_of_a_replay_lose_and_double_nothing(shared_data: Path, tmp_path: Path) -> None:
-    """Windows of the running system equal those of `bgpdrift features`, with kill -9 of collector and aggregator."""
+@pytest.fixture(scope="module")
+def archives(shared_data: Path) -> tuple[list[Path], dict[int, dict[str, Any]]]:
+    """Archives, and the windows `bgpdrift features` makes of them, by their start."""
     files = sorted((shared_data / "mrt").glob("gobgpdump-20130101-arch*.mrt.gz"))
     lines = subprocess.run(
         [sys.executable, "-m", "bgpdrift.cli", "features", *map(str, files)], capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    expected = {row["window_start"]: row for row in map(json.loads, lines)}
+    return files, {row["window_start"]: row for row in map(json.loads, lines)}
 
-    with replay(files, "120") as url, system(tmp_path / "data", url) as status:
+
+@pytest.mark.parametrize("disturbed", ["killed", "restarted"])
+def test_services_disturbed_in_the_middle_of_a_replay_lose_and_double_nothing(
+    archives: tuple[list[Path], dict[int, dict[str, Any]]], tmp_path: Path, disturbed: str
+) -> None:
+    """Windows of the running system equal those of `bgpdrift features`.
+
+    With kill -9 of collector and aggregator, and with a rolling restart of all eight.
+    """
+    files, expected = archives
+    with replay(files, "120") as url, system(tmp_path / "data", url) as (status, manage):
         store = open_store(f"sqlite:///{tmp_path / 'data' / 'bgpdrift.sqlite3'}")
 
         def newest() -> int:
             return max((row["window_start"] for row in store.windows_between(FIRST - 60, LAST + 600)), default=0)
 
-        for service, minute in (("ris_live_collector", 8), ("feature_aggregator", 16), ("ris_live_collector", 24)):
-            wait_for(lambda minute=minute: newest() >= FIRST + minute * 60, f"minute {minute}")  # type: ignore[misc]
-            pid = status()[service]["pid"]
-            os.kill(pid, signal.SIGKILL)
-            wait_for(lambda pid=pid, name=service: status()[name]["pid"] not in (pid, None), f"{service} again")  # type: ignore[misc]
+        if disturbed == "restarted":
+            wait_for(lambda: newest() >= FIRST + 8 * 60, "minute 8")
+            restarted = manage("restart")
+            assert restarted.returncode == 0, restarted.stdout + restarted.stderr
+        else:
+            for service, minute in (("ris_live_collector", 8), ("feature_aggregator", 16), ("ris_live_collector", 24)):
+                wait_for(lambda minute=minute: newest() >= FIRST + minute * 60, f"minute {minute}")  # type: ignore[misc]
+                pid = status()[service]["pid"]
+                os.kill(pid, signal.SIGKILL)
+                wait_for(lambda pid=pid, name=service: status()[name]["pid"] not in (pid, None), f"{service} again")  # type: ignore[misc]
         wait_for(lambda: newest() >= LAST, "the last minute")
         rows = store.windows_between(FIRST, LAST + 60)
         store.close()
