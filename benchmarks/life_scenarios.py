@@ -253,6 +253,35 @@ def regime(what: str, change: Regime | None, answers: str = "", bar_h: float = N
     return LifeScenario(what, world(END_D, SEEN_TWICE, () if change is None else (change,)), judge, act)
 
 
+def doubled() -> LifeScenario:
+    """Twice the traffic from day 8 on, which nobody answers: no detector alarms on that, so there is nothing to ask."""
+    lived_by = regime("", Regime("level", 2.0, CHANGE_D * DAY_S))
+
+    def judge(lived: Lived) -> list[Bar]:
+        begin, end = lived.day(CHANGE_D), lived.world.end
+        truth = true_incidents(lived.world.truth)
+        found = [row for row in lived.life.store.incidents_between(begin, end) if row["merged_into"] is None]
+        false = [
+            row for row in found if not any(t.start <= row["last_seen_at"] and row["started_at"] < t.end for t in truth)
+        ]
+        asked = lived.chronicle.all("question", state="pending", since=begin)
+        wishes = [w for w in lived.life.store.triggers() if w["requested_at"] >= begin]
+        before, after = lived.figures(TRAIN_D, CHANGE_D), lived.figures(AFTER_D, END_D)
+        loss = (before[ENSEMBLE].auc or 0.0) - (after[ENSEMBLE].auc or 0.0)
+        return [
+            Bar("false incidents after the change", len(false), not false),
+            Bar("anomalous minutes in the day after it", lived.figures(CHANGE_D, CHANGE_D + 1.0)[ENSEMBLE].alarmed_minutes,
+                not lived.figures(CHANGE_D, CHANGE_D + 1.0)[ENSEMBLE].alarmed_minutes),
+            Bar("questions asked", len(asked), len(asked) <= len(wishes)),
+            Bar("wishes to retrain", len(wishes), True),
+            Bar("AUC of the ensemble lost, before → after", round(loss, 4), loss <= AUC_LOSS),
+            *_figure_bars("before", before),
+            *_figure_bars("after", after),
+        ]  # fmt: skip
+
+    return LifeScenario("traffic doubles, which no detector need mind", lived_by.scenario, judge)
+
+
 # Attacks: what is wrong for days is wrong all the same.
 
 
@@ -363,12 +392,13 @@ def _figure_bars(when: str, found: Mapping[str, Figures]) -> list[Bar]:
 
 SCENARIOS: Mapping[str, Callable[[], LifeScenario]] = {
     "calm_month": calm_month,
-    "level_unanswered": lambda: regime(
-        "traffic doubles, nobody answers", Regime("level", 2.0, CHANGE_D * DAY_S)
+    "doubled": doubled,
+    "paths_unanswered": lambda: regime(
+        "every path is three hops longer, nobody answers", Regime("path", 3, CHANGE_D * DAY_S)
     ),
-    "level_approved": lambda: regime(
-        "traffic doubles, and an operator says it is the new normal", Regime("level", 2.0, CHANGE_D * DAY_S),
-        "approve", ANSWERED_H + 12.0,
+    "paths_approved": lambda: regime(
+        "every path is three hops longer, and an operator says it is the new normal",
+        Regime("path", 3, CHANGE_D * DAY_S), "approve", ANSWERED_H + 12.0,
     ),
     "no_change": lambda: regime("nothing changes: what the same incidents are worth a second time", None),
     "path": lambda: regime("every path is a hop longer", Regime("path", 1, CHANGE_D * DAY_S)),
