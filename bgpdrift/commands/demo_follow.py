@@ -14,6 +14,7 @@ from bgpdrift.models import flags
 from bgpdrift.models.places import MODELS
 from bgpdrift.store import Store
 
+HOUR_S = 3600
 UNJUDGED_S = 2 * 3600
 """Event time between the newest window and the newest verdict beyond which the feed is held."""
 UNCHECKED_S = 3 * 3600
@@ -33,7 +34,7 @@ class Progress:
     where : Where
         Windows, verdicts, segments.
     checked : int
-        Event time of the oldest of the detectors' last drift checks; 0 before the first.
+        Event time of the oldest of the detectors' last drift checks, and of the hours of versions on probation; 0 before.
     training : bool
         Somebody asked for a training that is not over.
     """
@@ -64,9 +65,36 @@ def progress(store: Store, data: Path, artifacts: Path) -> Progress:
     """Look."""
     cursors = [store.read_cursor(f"drift:{model}") for model in MODELS]
     checks = [cursor.position for cursor in cursors if cursor is not None and cursor.details]
+    watched = [store.read_cursor(f"probation:{model}") for model in MODELS]
+    checks += [one.position for one in watched if one is not None and one.details.get("verdict") == "watching"]
     asked = bool(store.triggers(states=AT_WORK, limit=1)) or bool(flags.waiting(artifacts))
     training = asked or any(artifacts.glob("retrain_*.flag.claimed"))
     return Progress(where(store, data), min(checks, default=0), training)
+
+
+def await_checks(
+    feed: Holdable,
+    look: Callable[[], Progress],
+    moment: int,
+    deadline: float,
+    *,
+    told: Callable[[Progress], None] = lambda _: None,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """Wait until each drift check that is due by a moment was made, and what follows from it. False if time ran out.
+
+    The feed may have ended: the monitor is behind it by up to three hours, and what it decides there belongs to the story.
+    """
+    while monotonic() < deadline:
+        now = look()
+        told(now)
+        if now.checked >= moment // HOUR_S * HOUR_S and not now.training:
+            return True
+        if feed.ended and not now.checked:
+            return False
+        sleep(POLL_S)
+    return False
 
 
 def follow(

@@ -95,6 +95,9 @@ class Loop:
                 poisoned = self._poison()
                 forced = self._force()
                 self._until(last_minute(self._truth))
+                demo_follow.await_checks(
+                    self._feed, self._look, last_minute(self._truth), self._deadline, told=self._told
+                )
         return outcome(
             self._store,
             self._chronicle,
@@ -106,16 +109,16 @@ class Loop:
         )
 
     def _until(self, moment: int) -> bool:
-        def look() -> Progress:
-            return demo_follow.progress(self._store, self._data, self._settings.artifacts_path)
+        return demo_follow.follow(self._feed, self._look, moment, self._deadline, told=self._told)
 
-        def told(now: Progress) -> None:
-            self._story.reach((now.where.newest - self._start) / HOUR_S)
-            for incident in self._store.incidents_between(self._start, now.where.newest):
-                self._story.incident(incident)
-            self._chronicle.look(now.where.newest)
+    def _look(self) -> Progress:
+        return demo_follow.progress(self._store, self._data, self._settings.artifacts_path)
 
-        return demo_follow.follow(self._feed, look, moment, self._deadline, told=told)
+    def _told(self, now: Progress) -> None:
+        self._story.reach((now.where.newest - self._start) / HOUR_S)
+        for incident in self._store.incidents_between(self._start, now.where.newest):
+            self._story.incident(incident)
+        self._chronicle.look(now.where.newest)
 
     def _settle(self) -> None:
         def look() -> demo_history.Where:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from bgpdrift.clock import FakeClock
-from bgpdrift.commands.demo_follow import MOST_SEGMENTS, Progress, follow, progress, should_hold
+from bgpdrift.commands.demo_follow import MOST_SEGMENTS, Progress, await_checks, follow, progress, should_hold
 from bgpdrift.commands.demo_history import Where
 from bgpdrift.models import flags
 from bgpdrift.models.flags import Flag
@@ -116,3 +116,21 @@ def test_a_request_that_lies_there_or_is_worked_on_is_a_training(tmp_path):
     assert (calm.training, calm.checked) == (False, NOW - HOUR)
     assert asked.training
     assert claimed.training
+
+
+def test_the_last_checks_are_waited_for_also_when_the_feed_has_ended():
+    feed, seen, moment = RecordedFeed(), iter([3_600, 7_200, 10_800]), 3 * 3_600 + 900
+    feed.ended = True
+
+    def look():
+        return Progress(Where(newest=moment, judged=moment), checked=next(seen))
+
+    assert await_checks(feed, look, moment, 10.0, monotonic=lambda: 0.0, sleep=lambda _: None)
+
+
+def test_nobody_waits_for_checks_beyond_the_deadline():
+    clock = iter([0.0, 5.0, 11.0])
+    late = Progress(Where(newest=7_200, judged=7_200), checked=3_600)
+    assert not await_checks(
+        RecordedFeed(), lambda: late, 7_200, 10.0, monotonic=lambda: next(clock), sleep=lambda _: None
+    )
