@@ -80,7 +80,7 @@ def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, me
     false = tuple(incident["summary"] for incident in incidents if not _is_true(incident, truth))
     feed = json.loads((data / "state" / "collector.json").read_text())
     cursor = store.read_cursor("feature_aggregator")
-    resets = [reset for reset in truth["resets"] if reset["kind"] != "start"]
+    resets = truth["scenario"]["resets"]
     return Report(
         seconds=seconds,
         simulated_hours=(end - start) / 3600,
@@ -92,7 +92,7 @@ def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, me
         duplicates=int(cursor.details.get("duplicates", 0)) if cursor else 0,
         dropped=int(feed["dropped"]),
         session_resets=len(resets),
-        explained_resets=sum(any(_explains(row, reset) for row in rows) for reset in resets),
+        explained_resets=sum(any(_explains(row, reset, start) for row in rows) for reset in resets),
         findings=findings,
         false_incidents=false,
         memory=memory,
@@ -119,10 +119,11 @@ def _find(item: Mapping[str, Any], incidents: list[Any]) -> Finding:
     )
 
 
-def _explains(row: Mapping[str, Any], reset: Mapping[str, Any]) -> bool:
-    """Whether a window carries the mark of a reset: it is of the same collector, and of the minutes of the reset."""
-    near = reset["start"] - 60 < row["window_start"] <= reset["end"]
-    return bool(row["peer_reset"]) and row["collector"] == reset["collector"] and near
+def _explains(row: Mapping[str, Any], reset: Mapping[str, Any], start: int) -> bool:
+    """Whether a window carries the mark of a reset: it is of the same collector, if one is named, and of its minutes."""
+    down = start + reset["at_s"]
+    near = down - 60 < row["window_start"] <= down + reset["down_s"] + 60
+    return bool(row["peer_reset"]) and reset["collector"] in ("", row["collector"]) and near
 
 
 def _is_true(incident: Mapping[str, Any], truth: Mapping[str, Any]) -> bool:

@@ -4,7 +4,8 @@ import pytest
 
 from bgpdrift.commands.demo_judge import _explains
 
-RESET = {"kind": "planned", "collector": "rrc00", "start": 77_040.0, "end": 77_081.6}
+START = 600_000
+RESET = {"at_s": 77_040.0, "collector": "rrc00", "peer": 1, "down_s": 40.0}
 
 
 @pytest.mark.parametrize(
@@ -12,11 +13,16 @@ RESET = {"kind": "planned", "collector": "rrc00", "start": 77_040.0, "end": 77_0
     [
         ("rrc00", 77_040, 1, True),
         ("rrc00", 76_980, 1, False),
-        ("rrc00", 77_100, 1, False),
+        ("rrc00", 77_160, 1, False),
         ("rrc01", 77_040, 1, False),
         ("rrc00", 77_040, 0, False),
     ],
 )
 def test_a_reset_is_explained_by_a_marked_minute_of_its_own_collector_and_time(collector, minute, marked, explains):
-    row = {"collector": collector, "window_start": minute, "peer_reset": marked}
-    assert _explains(row, RESET) == explains
+    row = {"collector": collector, "window_start": START + minute, "peer_reset": marked}
+    assert _explains(row, RESET, START) == explains
+
+
+def test_a_reset_of_no_named_collector_is_explained_at_any():
+    row = {"collector": "rrc01", "window_start": START + 77_040, "peer_reset": 1}
+    assert _explains(row, {**RESET, "collector": ""}, START)
