@@ -182,18 +182,23 @@ def _spoken(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
         yield Decision("refuse", "drift", "the drift is gone")
     if now.under_way is not None:
         yield Decision("refuse", "one at a time", f"wish {now.under_way} of this model is under way")
-    yield from _later(now, policy)
+    yield from _cooldown(now, policy)
+    # Before the wait for data: a person thinks, and silence runs, while hours after the change gather.
     if now.severity == "critical" and policy.approve_critical and not now.consented:
         said = "the drift is critical: a person is asked first (retrain.approve_critical)"
         yield Decision("ask", "approval", said)
+    yield from _too_little(now, policy)
 
 
-def _later(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
+def _cooldown(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
     if now.quiet_since is not None:
         until = now.quiet_since + round(policy.cooldown_h * HOUR_S)
         if now.at < until:
             said = f"cooldown until {when(until)}: {now.quiet_because} was at {when(now.quiet_since)}"
             yield Decision("postpone", "cooldown", said, until)
+
+
+def _too_little(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
     if now.at < now.not_before:
         yield Decision("postpone", "windows", now.not_before_because, now.not_before)
     if now.change_point is not None and now.at < (until := enough_after(now.change_point, policy.held_out_share)):

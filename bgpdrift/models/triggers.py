@@ -4,6 +4,7 @@
 
     wanted ──refuse──► refused            claimed ──finish──► done
       │ ├──ask──► waiting_approval          ├──fail──► failed
+      │ │                 ├──postpone──► postponed (agreed to)
       │ ├──postpone──► postponed            ├──requeue──► flagged
       └─┴──flag──► flagged ──claim──► claimed └─postpone──► postponed ──resume──► wanted
 
@@ -52,6 +53,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     ("wanted", "refuse"): "refused",
     ("postponed", "resume"): "wanted",
     ("postponed", "refuse"): "refused",
+    ("waiting_approval", "postpone"): "postponed",
     ("waiting_approval", "flag"): "flagged",
     ("waiting_approval", "refuse"): "refused",
     ("flagged", "claim"): "claimed",

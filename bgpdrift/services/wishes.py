@@ -142,6 +142,8 @@ class Wishes:
         decision = decide(self.situation(agreed, at), policy)
         if decision.outcome == "refuse":
             return self._change(agreed, "refuse", decision.sentence, at, safeguard=decision.safeguard, answered=over)
+        if decision.outcome == "postpone":
+            return self._change(agreed, "postpone", decision.sentence, at, until=decision.until, answered=over)
         return self._flag(agreed, at, answered=over)
 
     def _renew(self, model: str, at: int) -> bool:

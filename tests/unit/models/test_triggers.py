@@ -25,6 +25,7 @@ ALLOWED = {
     ("wanted", "refuse"): "refused",
     ("postponed", "resume"): "wanted",
     ("postponed", "refuse"): "refused",
+    ("waiting_approval", "postpone"): "postponed",
     ("waiting_approval", "flag"): "flagged",
     ("waiting_approval", "refuse"): "refused",
     ("flagged", "claim"): "claimed",

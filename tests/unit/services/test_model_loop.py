@@ -450,6 +450,26 @@ def test_critical_drift_asks_and_a_yes_flags(world):
     assert world.state() == "flagged"
 
 
+def test_a_person_is_asked_while_hours_gather_and_what_was_agreed_to_waits_for_them(world):
+    number = world.wish(severity="critical", change_point=world.now)
+    world.check(severity="critical")
+    world.step()
+    (question,) = world.store.approvals("pending")
+    world.step(hours=3)
+    world.store.answer_approval(question["id"], "approved", "ann", world.now)
+    world.step()
+    assert (world.state(), world.trigger(number)["reason"]["consented"]) == ("postponed", True)
+
+    world.step(hours=26.9)
+    world.check(severity="critical")
+    assert world.state() == "postponed"
+    world.fill()
+    world.step(hours=0.2)
+
+    assert world.state() == "flagged"
+    assert [row["state"] for row in world.store.approvals()] == ["approved"]
+
+
 def test_a_no_refuses_and_is_not_asked_again_for_a_week(world):
     number = world.wish(severity="critical")
     world.check(severity="critical")
