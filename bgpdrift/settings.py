@@ -9,6 +9,7 @@ validated at once, before anything starts: an unknown key, a wrong type or unit,
 import math
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,9 @@ def _leaf_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _leaf_keys(value, f"{prefix}{name}.")
 
 
-def _known() -> dict[str, Field]:
+@cache
+def _known() -> Mapping[str, Field]:
+    # Worked out once: every command waits for its settings, and asks this several times.
     return {field.key: field for field in fields()}
 
 
@@ -234,7 +237,7 @@ def _origin(key: str, origins: Mapping[str, str], default: str) -> str:
 def _refuse_endless(settings: Settings, origins: Mapping[str, str], default: str) -> None:
     """Refuse infinity and NaN, which pass every lower bound."""
     values = msgspec.to_builtins(settings)
-    for field in fields():
+    for field in _known().values():
         value = _value_at(values, field.key)
         if isinstance(value, float) and not math.isfinite(value):
             raise SettingsError(

@@ -7,11 +7,11 @@ so one that fails to become ready holds nobody back for longer than its first at
 
 import sys
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(msgspec.Struct, frozen=True):
     """One program to keep running.
 
     Attributes
@@ -39,8 +39,7 @@ class Service:
     memory_on_top: str = ""
 
 
-@dataclass(frozen=True)
-class System:
+class System(msgspec.Struct, frozen=True):
     """Everything one supervisor runs.
 
     Attributes
