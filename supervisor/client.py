@@ -49,9 +49,13 @@ class ControlClient:
             holder = holder_of(run_dir / LOCK_NAME)
             if holder is None:
                 raise NotRunningError(f"not running for {run_dir.parent}") from None
+            why = (
+                f"{SOCKET_NAME} is missing: it is starting or stopping, or somebody removed the socket, which it makes anew"
+                if isinstance(error, FileNotFoundError)
+                else f"{error.strerror}: it is starting or stopping"
+            )
             raise NoAnswerError(
-                f"supervisor pid {holder.pid} holds {run_dir.parent} but does not listen ({error.strerror}): "
-                "it is starting or stopping; try again in a moment"
+                f"{holder} holds {run_dir.parent} but does not listen ({why}); try again in a few seconds"
             ) from None
         self.pid: int = struct.unpack("3i", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
 

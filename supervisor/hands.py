@@ -98,6 +98,27 @@ class Hands:
 
         return self._adopted.kill(spawned, running_since)
 
+    def renew_sockets(self) -> list[str]:
+        """Bind anew the sockets that somebody removed, and write down again what runs; gives whose they were.
+
+        Raises
+        ------
+        OSError
+            One cannot be bound.
+        """
+        missing = [name for name, found in self._notify.items() if found.is_missing]
+        for name in missing:
+            self._heard(name)  # what arrived before
+            before = self._notify[name].fileno()
+            self._loop.remove_reader(before)
+            try:
+                self._notify[name].renew()
+            finally:
+                self._loop.add_reader(self._notify[name].fileno(), self._heard, name)
+        if missing:
+            self._write_record()
+        return missing
+
     def end_all(self) -> bool:
         """KILL and bury whatever is left; True when nothing is."""
         for child in self._children.values():

@@ -83,6 +83,7 @@ class Housekeeping:
             self._ask_disk()
             await asyncio.sleep(SWEEP_EVERY_S)
             try:
+                self._supervisor.keep_run_dir()
                 await self._control.ensure()
             except OSError as error:
                 self._supervisor.journal.log("error", "control.failed", error=str(error))

@@ -22,7 +22,6 @@ from supervisor.child import Child
 from supervisor.commands import Commands
 from supervisor.control import SOCKET_NAME, ControlServer
 from supervisor.desired_state import DesiredState
-from supervisor.event_recorder import EventRecorder
 from supervisor.going_down import GoingDown, is_over, to_tell
 from supervisor.hands import Hands
 from supervisor.housekeeping import Housekeeping
@@ -31,12 +30,15 @@ from supervisor.lifecycle import UP, WITH_PROCESS, State
 from supervisor.log_capture import LineWriter
 from supervisor.log_files import LogFiles
 from supervisor.output import become_output, essence, to_stdout
+from supervisor.outward import Outward
+from supervisor.picture import picture
 from supervisor.policies import limits_of, log_limits_of, policy_of, require_known_names
+from supervisor.record_run import RECORDER, RecordRun
 from supervisor.reloading import changed_keys, is_concerned
 from supervisor.rolling import Rolling, next_round
 from supervisor.services import Service, System, may_start
 from supervisor.settings_in_force import SettingsInForce
-from supervisor.status import ServiceStatus, Status, SupervisorStatus, overall_state, remarks
+from supervisor.status import Status
 from supervisor.supervised import Supervised
 
 _LEFTOVERS_S = 3.0
@@ -48,7 +50,6 @@ _LEVELS = {
     State.RECYCLING: "warning",
     State.CRASHLOOP: "error",
 }
-RECORDER = "record_events"
 
 
 class Supervisor:
@@ -63,6 +64,7 @@ class Supervisor:
         clock: Clock | None = None,
         listening: Callable[[], None] = lambda: None,
         after_a_kill: bool = False,
+        keep_lock: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare; nothing starts before `run`.
 
@@ -82,9 +84,11 @@ class Supervisor:
             Called once the control socket answers.
         after_a_kill : bool
             The supervisor before this one did not end by itself.
+        keep_lock : callable
+            Makes the lock file anew if somebody removed it.
         """
         self._system, self._run, self._listening, self._foreground = system, run, listening, foreground
-        self._after_a_kill = after_a_kill
+        self._after_a_kill, self._keep_lock = after_a_kill, keep_lock
         self._clock = clock or SystemClock()
         self._started_at = self._clock.monotonic()
         self._run_dir = settings.data_path / "run"
@@ -105,14 +109,11 @@ class Supervisor:
             for service in system.services
         }
         self._launched_with: dict[str, Settings] = {}
-        self.stopping = self._was_ready = False
+        self.stopping = False
         self._down: GoingDown | None = None
         self._rolling = Rolling(())
         self.left_out: list[str] = []
         """Services that kept their old process because one before them failed in the last round of restarts."""
-        self._reloading = False
-        self._said_outward = ""
-        self._recorder = EventRecorder(self._clock)
         self._timer: asyncio.TimerHandle | None = None
         self.waiters: list[asyncio.Event] = []
 
@@ -145,17 +146,19 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._bug)
         self._done = asyncio.Event()
-        self._outward = Notifier() if self._foreground else Notifier({})
+        self._outward = Outward(Notifier() if self._foreground else Notifier({}))
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._loop.add_signal_handler(number, self._signalled, number)
         self._loop.add_signal_handler(signal.SIGCHLD, self.strangers)
         names = (*self.units, RECORDER) if self._system.record else tuple(self.units)
         self.hands = Hands(names, self._run_dir, self._run, self._put, self._hear, self._child_ended)
+        variables = self._in_force.config_for_services
+        self._recording = RecordRun(self._system.record, self.hands, self._writer, self.journal, self._clock, variables)
         self._keep_settings()
         self._control = ControlServer(self._run_dir / SOCKET_NAME, Commands(self).answer)
         await self._control.start()
         self.journal.log("info", "supervisor.started", pid=os.getpid(), data_dir=str(self.settings.data_path))
-        self._house = Housekeeping(self, self._control, self._outward, self._clock, self._writer, self._files)
+        self._house = Housekeeping(self, self._control, self._outward.notifier, self._clock, self._writer, self._files)
         if self._after_a_kill:
             self.journal.log("warning", "supervisor.was_killed")
             self.event("supervisor", "was_killed", message="the supervisor before this one did not end by itself")
@@ -187,7 +190,7 @@ class Supervisor:
             await asyncio.sleep(0.01)
         self.journal.log("info", "supervisor.stopped", uptime_s=round(self.uptime_s(), 1))
         self._control.close()
-        self._outward.close()
+        self._outward.notifier.close()
         self.hands.close()
 
     def _signalled(self, number: int) -> None:
@@ -275,9 +278,8 @@ class Supervisor:
         self.left_out = []
         waiting = {*self._rolling.waiting, *concerned}
         self._rolling = Rolling(tuple(name for name in self.units if name in waiting), self._rolling.now)
-        if concerned and self._was_ready and not self._reloading:
-            self._reloading = True
-            self._outward.send(RELOADING="1", MONOTONIC_USEC=str(int(self._clock.monotonic() * 1e6)))
+        if concerned:
+            self._outward.reloading(self._clock.monotonic())
         self.journal.log("info", "settings.reloaded", changed=sorted(keys), restarting=concerned)
         self.advance()
         return sorted(keys), concerned
@@ -319,12 +321,13 @@ class Supervisor:
                 unit.launch()
         if self.stopping and all(unit.state is State.STOPPED for unit in self.units.values()):
             self._done.set()
-        self._record()
+        if not self.stopping:
+            self._recording.advance()
         self._tell_outward()
         for waiter in self.waiters:
             waiter.set()
         deadlines = [unit.deadline() for unit in self.units.values()]
-        deadlines.append(self._recorder.deadline() if self._system.record and not self.stopping else None)
+        deadlines.append(None if self.stopping else self._recording.deadline())
         if self._down is not None and len(self._down.told) < len(self.units):
             deadlines.append(self._down.told_at + self._stagger_s)
         due = [deadline for deadline in deadlines if deadline is not None]
@@ -341,8 +344,6 @@ class Supervisor:
                 # We may be the one that slept (suspended, stopped): what was said meanwhile counts first.
                 self._listen(name)
                 unit.tick()
-        if self._recorder.is_late():
-            self.hands.kill(RECORDER)
         self.advance()
 
     @property
@@ -393,15 +394,25 @@ class Supervisor:
         if name in self.units:
             self.units[name].ended(text)
         else:
-            self._recorder.ended(how == "exit 0")
-            if how != "exit 0" and not self.stopping:
-                self.journal.log("warning", "events.not_recorded", error=text)
+            self._recording.ended(how, text)
         self.advance()
 
     def strangers(self) -> None:
         """Bury adopted processes; end those whose service has gone."""
         for pid in self.hands.strangers():
             self.journal.log("warning", "orphan.killed", pid=pid)
+
+    def keep_run_dir(self) -> None:
+        """Make anew what somebody removed from the run directory, as one who tidies up may.
+
+        Raises
+        ------
+        OSError
+            The disk refuses.
+        """
+        self._keep_lock()
+        if missing := self.hands.renew_sockets():
+            self.journal.log("warning", "sockets.renewed", services=missing)
 
     def _hear(self, name: str) -> None:
         if name not in self.units:
@@ -433,40 +444,13 @@ class Supervisor:
     def event(self, service: str, what: str, urgent: bool = False, **details: object) -> None:
         """Note something for the store's ``service_events``."""
         self.journal.service_event(service, what, **details)
-        self._recorder.happened(urgent)
-
-    def _record(self) -> None:
-        """Let the recorder run, once the lines for it have reached the file."""
-        if not self._system.record or self.stopping or not self._recorder.is_due():
-            return
-        self._recorder.began()
-
-        def spawn() -> None:
-            try:
-                self.hands.spawn(Service(RECORDER, self._system.record), **self._in_force.config_for_services())
-            except OSError as error:
-                self._recorder.ended(well=False)
-                self.journal.log("warning", "events.not_recorded", error=str(error))
-
-        def written() -> None:
-            self._loop.call_soon_threadsafe(spawn)
-
-        self._writer.call(written)
+        self._recording.happened(urgent)
 
     def _tell_outward(self) -> None:
         wanted = [unit for unit in self.units.values() if unit.state is not State.STOPPED]
         up = sum(unit.state in UP for unit in wanted)
-        text = f"{up} of {len(wanted)} services ready"
-        if up == len(wanted) and not self.stopping and not self._was_ready:
-            self._was_ready = True
+        if self._outward.tell(up, len(wanted), self._rolling.is_over):
             self.journal.log("info", "supervisor.ready", after_s=round(self.uptime_s(), 2))
-            self._outward.ready(text)
-        if self._reloading and self._rolling.is_over and not self.stopping:
-            self._reloading = False
-            self._outward.ready(text)
-        if text != self._said_outward:
-            self._said_outward = text
-            self._outward.status(text)
 
     def _put(self, name: str, lines: bytes) -> None:
         self._writer.put(name, lines)
@@ -477,29 +461,8 @@ class Supervisor:
 
     def status(self) -> Status:
         """Say how everything is now."""
-        services = tuple(self._service_status(name, unit) for name, unit in self.units.items())
-        troubles = [self._house.trouble] if self._house.trouble else []
-        state = overall_state(services, self._was_ready, self.stopping, troubles)
-        said = () if self.stopping else remarks(services, troubles)
-        own = self._house.usage(os.getpid())
-        top = SupervisorStatus(os.getpid(), state, round(self.uptime_s(), 3), said, own.rss_bytes, own.cpu_percent)
-        return Status(top, services)
-
-    def _service_status(self, name: str, unit: Supervised) -> ServiceStatus:
-        usage = self._house.usage(unit.process.pid) if unit.process else None
-        return ServiceStatus(
-            name=name,
-            state=str(unit.state),
-            pid=unit.process.pid if unit.process else None,
-            restarts=max(0, unit.launches - 1),
-            uptime_s=round(unit.uptime_s(), 3),
-            rss_bytes=usage.rss_bytes if usage else 0,
-            message=unit.message(),
-            cpu_percent=usage.cpu_percent if usage else 0.0,
-            memory_limit_bytes=unit.limits.memory_bytes,
-            required=unit.service.required,
-            last_failure=unit.cause,
-        )
+        house, was_ready = self._house, self._outward.was_ready
+        return picture(self.units.values(), house.usage, house.trouble, was_ready, self.stopping, self.uptime_s())
 
 
 def _on_a_terminal() -> bool:

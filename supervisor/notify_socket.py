@@ -22,16 +22,9 @@ class NotifySocket:
     def __init__(self, directory: Path, service: str, run: str) -> None:
         """Bind in ``directory``, or as an abstract name where that path is too long for a Unix socket."""
         path = directory / f"{service}.notify"
-        self._path: Path | None = None
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        if len(os.fsencode(path)) <= _LONGEST_PATH:
-            path.unlink(missing_ok=True)
-            self._socket.bind(str(path))
-            self._path, self.address = path, str(path)
-        else:
-            self.address = f"@bgpdrift-{run}-{service}"
-            self._socket.bind("\0" + self.address[1:])
+        self._path = path if len(os.fsencode(path)) <= _LONGEST_PATH else None
+        self.address = str(path) if self._path else f"@bgpdrift-{run}-{service}"
+        self._socket = self._bound()
 
     def fileno(self) -> int:
         """Give the descriptor, for the event loop."""
@@ -48,6 +41,38 @@ class NotifySocket:
             if group is not None and _sender_group(ancillary) == group:
                 messages.append(parse(data))
         return messages
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether somebody removed the file: nobody who starts now can speak to us."""
+        return self._path is not None and not self._path.exists()
+
+    def renew(self) -> None:
+        """Bind anew, with another descriptor; who spoke to the old socket finds that it refuses, and connects again.
+
+        Raises
+        ------
+        OSError
+            It cannot be bound; the old one is kept.
+        """
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        before, self._socket = self._socket, self._bound()
+        before.close()
+
+    def _bound(self) -> socket.socket:
+        found = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        try:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            if self._path is None:
+                found.bind("\0" + self.address[1:])
+            else:
+                self._path.unlink(missing_ok=True)
+                found.bind(self.address)
+        except OSError:
+            found.close()
+            raise
+        return found
 
     def close(self) -> None:
         """Close and remove."""

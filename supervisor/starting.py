@@ -46,7 +46,7 @@ def start_foreground(settings: Settings, system: System) -> int:
         with contextlib.suppress(OSError):
             os.set_inheritable(descriptor, False)
     try:
-        return _supervise(settings, system, foreground=True, killed=killed)
+        return _supervise(settings, system, lock, foreground=True, killed=killed)
     finally:
         lock.close()
 
@@ -121,7 +121,7 @@ def _daemon(settings: Settings, system: System, lock: InstanceLock, killed: bool
             os.write(pipe, b"1")
             os.close(pipe)
 
-        code = _supervise(settings, system, foreground=False, killed=killed, listening=listening)
+        code = _supervise(settings, system, lock, foreground=False, killed=killed, listening=listening)
     except BaseException:
         import traceback
 
@@ -133,6 +133,7 @@ def _daemon(settings: Settings, system: System, lock: InstanceLock, killed: bool
 def _supervise(
     settings: Settings,
     system: System,
+    lock: InstanceLock,
     foreground: bool,
     killed: bool,
     listening: Callable[[], None] = lambda: None,
@@ -140,7 +141,9 @@ def _supervise(
     from supervisor.loop import Supervisor
 
     run = secrets.token_hex(8)
-    return Supervisor(system, settings, run, foreground, listening=listening, after_a_kill=killed).run()
+    return Supervisor(
+        system, settings, run, foreground, listening=listening, after_a_kill=killed, keep_lock=lock.ensure
+    ).run()
 
 
 def _open_descriptors() -> list[int]:

@@ -22,8 +22,8 @@ DEGRADED_WORD = "X_BGPDRIFT_DEGRADED"
 class Notifier:
     """Sends state to the manager; never blocks, never fails.
 
-    Words that do not get through (the manager is stopped, its queue full) go along with the next ones, so that a READY
-    is late at worst, never lost.
+    Words that do not get through (the manager is stopped, its queue full, its socket removed and not yet made anew) go
+    along with the next ones, so that a READY is late at worst, never lost.
     """
 
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
@@ -35,12 +35,13 @@ class Notifier:
         self._next_pulse = 0.0
         self._status = self._lacks = ""
         self._owed: dict[str, str] = {}
+        self._address = "\0" + address[1:] if address.startswith("@") else address
         self._socket: socket.socket | None = None
         if address:
             with contextlib.suppress(OSError):
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
                 self._socket.setblocking(False)
-                self._socket.connect("\0" + address[1:] if address.startswith("@") else address)
+                self._socket.connect(self._address)
 
     def send(self, **words: str) -> None:
         """Send words such as ``READY="1"``; a manager that went away or does not read is ignored."""
@@ -49,7 +50,13 @@ class Notifier:
         self._owed.update(words)
         text = "\n".join(f"{key}={value.replace(chr(10), ' ')[:1000]}" for key, value in self._owed.items())
         with contextlib.suppress(OSError):
-            self._socket.send(text.encode())
+            try:
+                self._socket.send(text.encode())
+            except BlockingIOError:
+                raise  # it does not read
+            except OSError:
+                self._socket.connect(self._address)  # another one listens there by now
+                self._socket.send(text.encode())
             self._owed.clear()
 
     def ready(self, status: str) -> None:

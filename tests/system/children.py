@@ -12,6 +12,18 @@ import time
 from pathlib import Path
 
 PULSE_S = 0.1
+FLOODING = 6
+"""Processes of one service that write to its log without a pause."""
+
+
+def set_clock() -> None:
+    """Let the wall clock of this process be wrong by as many seconds as a file says, from one moment to the next."""
+    wrong_by, true_time = Path(os.environ["CHILDREN_CLOCK"]), time.time
+
+    def wrong_time() -> float:
+        return true_time() + float(wrong_by.read_text())
+
+    time.time = wrong_time
 
 
 def say(text: str) -> None:
@@ -65,6 +77,20 @@ def behave(behaviour: str) -> None:
         # A daemon of its own session, whose parent is gone at once: nobody's child but the subreaper's.
         script = "import os, time; os.setsid(); os.fork() and os._exit(0); time.sleep(600)"
         subprocess.run([sys.executable, "-c", script], check=True)
+    if behaviour == "speaks":
+        from bgpdrift.services.notify import Notifier
+
+        notifier = Notifier()
+        notifier.ready("at work")
+        while True:
+            time.sleep(PULSE_S)
+            notifier.alive()
+    if behaviour == "floods":
+        say("READY=1")
+        for _ in range(FLOODING):
+            if os.fork() == 0:
+                while True:
+                    os.write(1, b"flood %s\n" % (b"x" * 4000) * 16)
     if behaviour == "chatty":
         say("READY=1")
         number = 0
@@ -91,6 +117,8 @@ def system_of(names: str):  # type: ignore[no-untyped-def]
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
+        if "CHILDREN_CLOCK" in os.environ:
+            set_clock()
         if sys.argv[1] == "run":
             from supervisor.cli import main
 

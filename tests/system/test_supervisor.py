@@ -5,87 +5,12 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-CHILDREN = Path(__file__).with_name("children.py")
-LIMIT_S = 15.0
 pytestmark = pytest.mark.system
-
-
-def until(condition: Callable[[], Any], what: str, limit_s: float = LIMIT_S) -> Any:
-    give_up_at = time.monotonic() + limit_s
-    while time.monotonic() < give_up_at:
-        if result := condition():
-            return result
-        time.sleep(0.01)
-    raise AssertionError(f"not within {limit_s} s: {what}")
-
-
-def processes_of(data_dir: Path) -> list[int]:
-    """Every living process whose environment names this data directory, but for ourselves."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                environ = (entry / "environ").read_bytes()
-                zombie = (entry / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
-            except OSError:
-                continue
-            if f"BGPDRIFT_DATA_DIR={data_dir}\0".encode() in environ and not zombie:
-                found.append(int(entry.name))
-    return found
-
-
-class Managed:
-    """The command line over a system of test children, in a data directory of its own."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self.data_dir, self.names, self.config = data_dir, "", ""
-        self.settings: dict[str, str] = {}
-
-    def env(self) -> dict[str, str]:
-        return os.environ | {"BGPDRIFT_DATA_DIR": str(self.data_dir), "BGPDRIFT_CONFIG": self.config} | self.settings
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, str(CHILDREN), "run", self.names, *arguments]
-
-    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(*arguments), env=self.env(), capture_output=True, text=True, timeout=40)
-
-    def start(self, names: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        self.names = names
-        self.settings = {f"BGPDRIFT_SUPERVISOR__{key.upper()}": value for key, value in settings.items()}
-        return self("start")
-
-    def configure(self, text: str) -> None:
-        """Write a settings file, as an editor does."""
-        path = self.data_dir.parent / "bgpdrift.toml"
-        path.write_text(text)
-        self.config = str(path)
-
-    def status(self) -> dict[str, Any]:
-        return json.loads(self("status", "--json").stdout)
-
-    def service(self, name: str) -> dict[str, Any]:
-        return next(service for service in self.status()["services"] if service["name"] == name)
-
-    def log(self, name: str) -> str:
-        path = self.data_dir / "logs" / f"{name}.log"
-        return path.read_text() if path.exists() else ""
-
-
-@pytest.fixture
-def managed(tmp_path: Path) -> Iterator[Managed]:
-    it = Managed(tmp_path / "data")
-    yield it
-    for pid in processes_of(it.data_dir):
-        os.kill(pid, signal.SIGKILL)
 
 
 def test_start_returns_when_all_are_ready_and_status_has_the_agreed_shape(managed):
@@ -127,7 +52,9 @@ def test_a_killed_service_comes_back_at_once_and_its_neighbours_stay(managed):
     first, neighbour = managed.service("ready-a")["pid"], managed.service("ready-b")["pid"]
 
     os.kill(first, signal.SIGKILL)
-    until(lambda: managed.service("ready-a")["state"] == "ready" and managed.service("ready-a")["pid"] != first, "back")
+    managed.until(
+        lambda: managed.service("ready-a")["state"] == "ready" and managed.service("ready-a")["pid"] != first, "back"
+    )
 
     assert managed.service("ready-a")["restarts"] == 1
     assert managed.service("ready-b")["pid"] == neighbour
@@ -165,7 +92,7 @@ def test_a_hung_service_is_dumped_and_restarted(managed):
 
     os.kill(pid, signal.SIGSTOP)
     stopped_at = time.monotonic()
-    until(lambda: managed.service("ready-a")["pid"] not in {pid, None}, "a new process")
+    managed.until(lambda: managed.service("ready-a")["pid"] not in {pid, None}, "a new process")
 
     assert time.monotonic() - stopped_at < 3.0
     assert "Fatal Python error: Aborted" in managed.log("ready-a")
@@ -173,14 +100,14 @@ def test_a_hung_service_is_dumped_and_restarted(managed):
 
 def test_stop_leaves_nothing_neither_the_deaf_nor_grandchildren_in_a_session_of_their_own(managed):
     managed.start("ready-a,parent,deaf-b")
-    assert len(processes_of(managed.data_dir)) == 5
+    assert len(managed.processes()) == 5
 
     began = time.monotonic()
     stopped = managed("stop")
 
     assert stopped.returncode == 0, stopped.stderr
     assert time.monotonic() - began < 5.0
-    assert processes_of(managed.data_dir) == []
+    assert not managed.processes()
     assert managed("status").returncode == 3
 
 
@@ -190,14 +117,14 @@ def test_a_killed_supervisor_leaves_no_service_and_the_next_start_no_grandchild(
     services = {service["pid"] for service in status["services"]}
 
     os.kill(status["supervisor"]["pid"], signal.SIGKILL)
-    until(lambda: not services & set(processes_of(managed.data_dir)), "services gone", limit_s=2.0)
-    left = processes_of(managed.data_dir)
+    managed.until(lambda: not services & set(managed.processes()), "services gone", limit_s=2.0)
+    left = list(managed.processes())
     assert len(left) == 1  # the daemon that hid in its own session
 
     again = managed("start")
     assert again.returncode == 0, again.stderr
-    assert left[0] not in processes_of(managed.data_dir)
-    assert len(processes_of(managed.data_dir)) == 4
+    assert left[0] not in managed.processes()
+    assert len(managed.processes()) == 4
 
 
 def test_restart_gives_one_service_or_all_new_processes(managed):
@@ -218,10 +145,10 @@ def test_restart_gives_one_service_or_all_new_processes(managed):
 def test_a_chatty_service_fills_its_files_to_the_cap_and_no_line_is_torn(managed):
     managed.start("chatty", log_max_bytes="100000", log_keep="2")
     logs = managed.data_dir / "logs"
-    until(lambda: (logs / "chatty.log.2").exists(), "rotated twice")
+    managed.until(lambda: (logs / "chatty.log.2").exists(), "rotated twice")
 
     (logs / "chatty.log").unlink()
-    until(lambda: (logs / "chatty.log").exists(), "opened again after it was removed")
+    managed.until(lambda: (logs / "chatty.log").exists(), "opened again after it was removed")
     assert managed("stop").returncode == 0
 
     files = sorted(logs.glob("chatty.log*"))
@@ -271,14 +198,14 @@ def test_a_removed_socket_comes_back(managed):
     managed.start("ready-a")
     (managed.data_dir / "run/control.sock").unlink()
     assert managed("status").returncode == 1
-    until(lambda: managed("status").returncode == 0, "listening again")
+    managed.until(lambda: managed("status").returncode == 0, "listening again")
 
 
 def test_in_the_foreground_it_logs_to_stdout_tells_its_manager_and_ends_cleanly_on_term(managed, tmp_path):
     managed.names = "ready-a"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as outer:
         outer.bind(str(tmp_path / "outer"))
-        outer.settimeout(LIMIT_S)
+        outer.settimeout(managed.limit_s)
         env = managed.env() | {"NOTIFY_SOCKET": str(tmp_path / "outer")}
         process = subprocess.Popen(managed.command("start", "--foreground"), env=env, stdout=subprocess.PIPE)
         words = b""
@@ -286,11 +213,11 @@ def test_in_the_foreground_it_logs_to_stdout_tells_its_manager_and_ends_cleanly_
             words = outer.recv(4096)
         assert b"1 of 1 services ready" in words
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=LIMIT_S)
+        output, _ = process.communicate(timeout=managed.limit_s)
     assert process.returncode == 0
     assert b"ready-a | ready starts as" in output
     assert b"supervisor.stopped" in output
-    assert processes_of(managed.data_dir) == []
+    assert not managed.processes()
 
 
 def test_broken_settings_start_nothing_and_exit_2_with_one_line(managed):
@@ -330,7 +257,7 @@ def test_one_that_is_not_required_may_fail_and_is_remarked(managed):
 
 def test_one_that_grows_too_large_is_ended_in_peace_and_told_why(managed):
     managed.start("grows,ready-a", memory_limit_bytes="100000000", restart_limit="9")
-    until(lambda: managed.service("grows")["restarts"] >= 1, "started anew")
+    managed.until(lambda: managed.service("grows")["restarts"] >= 1, "started anew")
     assert "memory: " in managed.service("grows")["last_failure"]
     assert managed.service("ready-a")["restarts"] == 0
     assert "recycling" in (managed.data_dir / "logs/events.ndjson").read_text()
@@ -385,11 +312,11 @@ def test_broken_settings_are_refused_at_reload_and_one_that_crashes_meanwhile_ha
     managed.configure("feed.client = 'tw")
     assert managed("reload").returncode == 2
     os.kill(supervisor, signal.SIGHUP)
-    until(lambda: "settings.refused" in managed.log("supervisor"), "refused in the log")
+    managed.until(lambda: "settings.refused" in managed.log("supervisor"), "refused in the log")
     os.kill(pid, signal.SIGKILL)
     managed.configure('feed.client = "one"')  # for the asking side only: nothing was reloaded
-    until(lambda: managed.service("reader-feed")["pid"] not in {pid, None}, "a new process")
-    until(lambda: managed.service("reader-feed")["state"] == "ready", "ready with the old settings")
+    managed.until(lambda: managed.service("reader-feed")["pid"] not in {pid, None}, "a new process")
+    managed.until(lambda: managed.service("reader-feed")["state"] == "ready", "ready with the old settings")
     assert managed.log("reader-feed").count("reads client one") == 2
 
     managed.configure('feed.client = "one"\nstore.url = "sqlite:////tmp/other.sqlite3"')
@@ -409,7 +336,7 @@ def test_what_was_stopped_on_purpose_stays_so_also_under_the_next_supervisor(man
     assert managed.service("ready-b")["state"] == "stopped"
 
     os.kill(managed.status()["supervisor"]["pid"], signal.SIGKILL)
-    until(lambda: processes_of(managed.data_dir) == [], "all gone")
+    managed.until(lambda: not managed.processes(), "all gone")
     again = managed("start")
     assert again.returncode == 0
     assert "ready-b: stopped on purpose" in again.stdout
@@ -426,16 +353,16 @@ def test_a_second_signal_does_not_wait_for_the_deaf(managed):
     managed.start("deaf-a,deaf-b", stop_grace_s="60")
     supervisor = managed.status()["supervisor"]["pid"]
     os.kill(supervisor, signal.SIGTERM)
-    until(lambda: managed.status()["supervisor"]["state"] == "stopping", "stopping")
+    managed.until(lambda: managed.status()["supervisor"]["state"] == "stopping", "stopping")
     os.kill(supervisor, signal.SIGTERM)
-    until(lambda: not Path(f"/proc/{supervisor}").exists(), "gone")
-    assert processes_of(managed.data_dir) == []
+    managed.until(lambda: not Path(f"/proc/{supervisor}").exists(), "gone")
+    assert not managed.processes()
 
 
 def test_stop_now_does_not_wait_for_the_deaf(managed):
     managed.start("deaf-a,deaf-b", stop_grace_s="60")
     assert managed("stop", "--now").returncode == 0
-    assert processes_of(managed.data_dir) == []
+    assert not managed.processes()
 
 
 def test_clients_that_wait_and_hang_up_leave_the_door_open(managed):
@@ -479,7 +406,9 @@ def test_status_watch_goes_on_when_the_supervisor_goes(managed):
         assert watching.stdout is not None
         assert json.loads(watching.stdout.readline())["supervisor"]["state"] == "ready"
         managed("stop")
-        until(lambda: json.loads(watching.stdout.readline())["supervisor"]["state"] == "stopped", "seen as stopped")
+        managed.until(
+            lambda: json.loads(watching.stdout.readline())["supervisor"]["state"] == "stopped", "seen as stopped"
+        )
         watching.send_signal(signal.SIGINT)
         assert watching.wait(10) == 0
     finally:
@@ -502,9 +431,9 @@ def test_a_limit_for_a_service_there_is_not_starts_nothing(managed):
 
 def test_a_disk_low_on_space_is_told_and_degrades(managed):
     managed.start("ready-a", disk_low_bytes=str(10**18))
-    until(lambda: managed.status()["supervisor"]["state"] == "degraded", "degraded")
+    managed.until(lambda: managed.status()["supervisor"]["state"] == "degraded", "degraded")
     assert managed.status()["supervisor"]["remarks"][0].startswith("disk: ")
-    assert "disk_low" in until(lambda: (managed.data_dir / "logs/events.ndjson").read_text(), "an event")
+    assert "disk_low" in managed.until(lambda: (managed.data_dir / "logs/events.ndjson").read_text(), "an event")
     assert managed.service("ready-a")["state"] == "ready"
 
 
@@ -512,10 +441,10 @@ def test_the_databases_reserve_is_not_logged_into(managed):
     managed.settings["BGPDRIFT_STORE__RESERVE_BYTES"] = str(10**18)
     managed.names = "chatty"
     assert managed("start").returncode == 0
-    until(lambda: "disk.reserved" in managed.log("supervisor"), "reserved")
+    managed.until(lambda: "disk.reserved" in managed.log("supervisor"), "reserved")
 
     size = len(managed.log("chatty"))  # what came before the disk was asked
-    until(lambda: managed.service("chatty")["uptime_s"] > 3, "time in which it says much")
+    managed.until(lambda: managed.service("chatty")["uptime_s"] > 3, "time in which it says much")
     assert len(managed.log("chatty")) <= size + 100_000
     assert managed.service("chatty")["restarts"] == 0
 
@@ -526,20 +455,20 @@ def test_as_process_1_it_buries_everything_and_ends_on_term(managed):
     command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *managed.command("start", "--foreground")]
     process = subprocess.Popen(command, env=managed.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        until(lambda: managed("status").returncode == 0, "ready")
+        managed.until(lambda: managed("status").returncode == 0, "ready")
         assert managed.status()["supervisor"]["pid"] == 1
-        inside = [int(pid) for pid in processes_of(managed.data_dir)]
+        inside = [int(pid) for pid in managed.processes()]
         first = next(pid for pid in inside if b"\nNSpid:" in status_of(pid) and ns_pid(pid) == 1)
         daemon = next(pid for pid in inside if b"time.sleep(600)" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(daemon, signal.SIGKILL)
-        until(lambda: not Path(f"/proc/{daemon}").exists(), "buried")
+        managed.until(lambda: not Path(f"/proc/{daemon}").exists(), "buried")
         os.kill(first, signal.SIGTERM)
-        output, _ = process.communicate(timeout=LIMIT_S)
+        output, _ = process.communicate(timeout=managed.limit_s)
     finally:
         process.kill()
         process.communicate()
     assert b"supervisor.stopped" in output
-    assert processes_of(managed.data_dir) == []
+    assert not managed.processes()
 
 
 def status_of(pid: int) -> bytes:

@@ -1,0 +1,86 @@
+"""What tests of the supervisor share: its command line over a system of test children, in a data directory of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHILDREN = Path(__file__).with_name("children.py")
+
+
+class Managed:
+    """The command line, and what there is to look at from outside."""
+
+    limit_s = 15.0
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir, self.names, self.config = data_dir, "", ""
+        self.settings: dict[str, str] = {}
+
+    def env(self) -> dict[str, str]:
+        return os.environ | {"BGPDRIFT_DATA_DIR": str(self.data_dir), "BGPDRIFT_CONFIG": self.config} | self.settings
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, str(CHILDREN), "run", self.names, *arguments]
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.command(*arguments), env=self.env(), capture_output=True, text=True, timeout=40)
+
+    def start(self, names: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        self.names = names
+        self.settings |= {f"BGPDRIFT_SUPERVISOR__{key.upper()}": value for key, value in settings.items()}
+        return self("start")
+
+    def configure(self, text: str) -> None:
+        """Write a settings file, as an editor does."""
+        path = self.data_dir.parent / "bgpdrift.toml"
+        path.write_text(text)
+        self.config = str(path)
+
+    def status(self) -> dict[str, Any]:
+        return json.loads(self("status", "--json").stdout)
+
+    def service(self, name: str) -> dict[str, Any]:
+        return next(service for service in self.status()["services"] if service["name"] == name)
+
+    def log(self, name: str) -> str:
+        path = self.data_dir / "logs" / f"{name}.log"
+        return path.read_text() if path.exists() else ""
+
+    def until(self, condition: Callable[[], Any], what: str, limit_s: float = limit_s) -> Any:
+        give_up_at = time.monotonic() + limit_s
+        while time.monotonic() < give_up_at:
+            if result := condition():
+                return result
+            time.sleep(0.01)
+        raise AssertionError(f"not within {limit_s} s: {what}")
+
+    def processes(self) -> dict[int, str]:
+        """Every living process whose environment names this data directory, ours apart, and which service's it is."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    environ = (entry / "environ").read_bytes().split(b"\0")
+                    zombie = (entry / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+                except OSError:
+                    continue
+                if f"BGPDRIFT_DATA_DIR={self.data_dir}".encode() in environ and not zombie:
+                    variables = dict(pair.partition(b"=")[::2] for pair in environ)
+                    found[int(entry.name)] = variables.get(b"BGPDRIFT_SERVICE", b"").decode()
+        return found
+
+
+@pytest.fixture
+def managed(tmp_path: Path) -> Iterator[Managed]:
+    it = Managed(tmp_path / "data")
+    yield it
+    for pid in it.processes():
+        os.kill(pid, signal.SIGKILL)

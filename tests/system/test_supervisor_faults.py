@@ -1,0 +1,239 @@
+"""What may happen to a machine, done to the supervisor with real processes: it goes on, and its services once each.
+
+Rounds of what is random are few here; ``SUPERVISOR_ROUNDS=200 pytest tests/system/test_supervisor_faults.py`` does more.
+"""
+
+import collections
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROUNDS = int(os.environ.get("SUPERVISOR_ROUNDS", "0"))
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120 + 10 * ROUNDS)]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 512 KiB where the data directory will be."""
+    place = tmp_path / "data"
+    place.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    command = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"cannot mount a tmpfs here: {done.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill(place: Path) -> Path:
+    filler = place / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    return filler
+
+
+def pids(managed) -> dict[str, int | None]:
+    return {service["name"]: service["pid"] for service in managed.status()["services"]}
+
+
+def test_two_services_killed_at_once_come_back_and_the_third_stays(managed):
+    managed.start("chatty-a,chatty-b,ready-c")
+    before = pids(managed)
+
+    for name in ("chatty-a", "chatty-b"):
+        os.kill(before[name], signal.SIGKILL)
+    managed.until(lambda: managed("status").returncode == 0, "all ready again")
+
+    after = pids(managed)
+    assert [name for name in before if before[name] == after[name]] == ["ready-c"]
+    assert collections.Counter(managed.processes().values()) == {"": 1, "chatty-a": 1, "chatty-b": 1, "ready-c": 1}
+
+
+def test_all_services_killed_at_once_come_back_once_each(managed):
+    managed.start("ready-a,parent-b,ready-c")
+    before = pids(managed)
+
+    for pid in before.values():
+        os.kill(pid, signal.SIGKILL)
+    managed.until(
+        lambda: managed("status").returncode == 0 and not set(pids(managed).values()) & {*before.values()}, "new"
+    )
+
+    # The daemon that the killed one left in a session of its own went with it; the new one has its own.
+    expected = {"": 1, "ready-a": 1, "parent-b": 2, "ready-c": 1}
+    managed.until(lambda: collections.Counter(managed.processes().values()) == expected, "each once")
+
+
+def test_a_service_that_somebody_stopped_is_stopped_for_good_when_asked(managed):
+    managed.start("ready-a,ready-b", stop_grace_s="10")
+    os.kill(managed.service("ready-a")["pid"], signal.SIGSTOP)
+    began = time.monotonic()
+    assert managed("stop").returncode == 0
+    assert time.monotonic() - began < 5.0  # it heard TERM, and needed no KILL
+    assert not managed.processes()
+
+
+def test_a_service_whose_many_processes_flood_its_log_fills_its_share_and_disturbs_nobody(managed):
+    started = managed.start(
+        "floods,ready-b", log_max_bytes="200000", log_keep="3", log_total_bytes="600000", watchdog_s="5"
+    )
+    assert started.returncode == 0, started.stderr
+    logs = managed.data_dir / "logs"
+    managed.until(lambda: (logs / "floods.log.3").exists(), "rotated")
+    since = managed.service("ready-b")["uptime_s"]
+
+    managed.until(lambda: managed.service("ready-b")["uptime_s"] > since + 6.0, "longer than the watchdog waits")
+
+    assert managed.service("ready-b")["restarts"] == 0
+    assert managed.service("floods")["restarts"] == 0
+    assert managed.status()["supervisor"]["rss_bytes"] < 60_000_000
+    assert managed("stop").returncode == 0
+    assert not managed.processes()
+    assert sum(file.stat().st_size for file in logs.iterdir()) <= 600_000 + 200_000
+    assert "ready starts" in managed.log("ready-b")
+
+
+def test_on_a_full_disk_everything_goes_on_and_the_logs_say_afterwards_what_they_lost(small_disk, managed):
+    managed.settings["BGPDRIFT_STORE__RESERVE_BYTES"] = "0"
+    assert managed.start("chatty,ready-b", disk_low_bytes="0", log_max_bytes="70000", log_keep="1").returncode == 0
+    filler = fill(small_disk)
+    managed.until(lambda: os.statvfs(small_disk).f_bavail == 0, "full")
+
+    os.kill(managed.service("ready-b")["pid"], signal.SIGKILL)
+    managed.until(lambda: managed.service("ready-b")["restarts"] == 1, "killed and back")
+    managed.until(lambda: managed("status").returncode == 0, "ready on a full disk")
+    assert managed("restart", "ready-b").returncode in {0, 2}  # the settings' copy may find no room: said, not done
+    refused = managed("stop", "ready-b")
+    assert (refused.returncode, "cannot be written down" in refused.stderr) in {(1, True), (0, False)}
+    assert managed.service("chatty")["restarts"] == 0
+
+    (small_disk / "logs" / "chatty.log").unlink()
+    filler.unlink()
+    managed.until(lambda: "log.dropped" in managed.log("chatty"), "what was lost is told")
+    assert managed("start", "ready-b").returncode == 0
+    assert managed("stop").returncode == 0
+    assert not managed.processes()
+
+
+def test_a_supervisor_killed_on_a_full_disk_starts_again_or_says_in_one_line_why_not(small_disk, managed):
+    managed.settings["BGPDRIFT_STORE__RESERVE_BYTES"] = "0"
+    managed.start("ready-a,parent-b", disk_low_bytes="0")
+    filler = fill(small_disk)
+    os.kill(managed.status()["supervisor"]["pid"], signal.SIGKILL)
+    managed.until(lambda: set(managed.processes().values()) <= {"parent-b"}, "services gone with it")
+
+    again = managed("start")
+    assert "Traceback" not in again.stderr
+    if again.returncode != 0:
+        assert len(again.stderr.splitlines()) == 1
+    filler.unlink()
+    assert managed("start").returncode in {0, 3}
+    expected = {"": 1, "ready-a": 1, "parent-b": 2}
+    managed.until(lambda: collections.Counter(managed.processes().values()) == expected, "each once")
+
+
+def test_while_its_socket_is_gone_status_names_who_runs_and_why_it_does_not_answer(managed):
+    managed.start("ready-a")
+    supervisor = managed.status()["supervisor"]["pid"]
+    (managed.data_dir / "run/control.sock").unlink()
+
+    away = managed("status")
+    second = managed("start")
+
+    assert away.returncode == 1
+    assert f"supervisor pid {supervisor}" in away.stderr
+    assert "control.sock is missing: it is starting or stopping, or somebody removed" in away.stderr
+    assert second.returncode == 3
+    managed.until(lambda: managed("status").returncode == 0, "listening again")
+    assert managed.status()["supervisor"]["pid"] == supervisor
+    assert managed.service("ready-a")["restarts"] == 0
+
+
+def test_somebody_who_empties_the_run_directory_gets_no_second_supervisor_and_services_stay_heard(managed):
+    managed.start("speaks-a,speaks-b", watchdog_s="4")
+    supervisor = managed.status()["supervisor"]["pid"]
+    shutil.rmtree(managed.data_dir / "run")
+
+    assert managed("start").returncode == 3
+    managed.until(lambda: managed("status").returncode == 0, "all is heard again", limit_s=25.0)
+    assert managed.status()["supervisor"]["pid"] == supervisor
+    assert managed("start").returncode == 3
+    since = pids(managed)
+    managed.until(lambda: managed.service("speaks-a")["uptime_s"] > 8.0, "longer than its watchdog waits")
+    assert pids(managed) == since
+    assert collections.Counter(managed.processes().values()) == {"": 1, "speaks-a": 1, "speaks-b": 1}
+
+
+def test_a_wall_clock_that_jumps_by_days_changes_neither_restarts_nor_watchdogs(managed, tmp_path):
+    clock = tmp_path / "wrong_by"
+    clock.write_text("0")
+    managed.settings["CHILDREN_CLOCK"] = str(clock)
+    managed.start("ready-a,ready-b", watchdog_s="2", restart_limit="3")
+    neighbour = managed.service("ready-b")["pid"]
+
+    for wrong_by in (86_400, -2 * 86_400):
+        staged = tmp_path / "wrong_by.new"
+        staged.write_text(str(wrong_by))
+        staged.replace(clock)
+        before = managed.service("ready-a")
+        os.kill(before["pid"], signal.SIGKILL)
+        killed_at = time.monotonic()
+        managed.until(lambda: pids(managed)["ready-a"] not in {before["pid"], None}, "back")  # noqa: B023
+        assert time.monotonic() - killed_at < 5.0
+        managed.until(lambda: managed.service("ready-a")["state"] == "ready", "ready")
+        assert 0.0 <= managed.service("ready-a")["uptime_s"] < 60.0
+
+    stopped = managed.service("ready-a")["pid"]
+    os.kill(stopped, signal.SIGSTOP)
+    managed.until(lambda: pids(managed)["ready-a"] not in {stopped, None}, "a hang is noticed", limit_s=8.0)
+    assert "hung: no progress for 2 s" in managed.service("ready-a")["last_failure"]
+    assert pids(managed)["ready-b"] == neighbour
+    # A new day began in between, so the file was rotated.
+    files = (managed.data_dir / "logs").glob("events.ndjson*")
+    events = [json.loads(line)["at"] for file in files for line in file.read_text().splitlines()]
+    assert max(events) - min(events) > 2 * 86_400  # it did jump
+    assert managed("stop").returncode == 0
+
+
+@pytest.mark.parametrize("number", range(ROUNDS or 12))
+def test_a_supervisor_killed_at_any_moment_of_a_command_leaves_nothing_twice(managed, number):
+    chance = random.Random(number)
+    command = ("start", "stop", "restart")[number % 3]
+    managed.names = "ready-a,parent-b,ready-c"
+    if command != "start":
+        managed("start")
+
+    running = subprocess.Popen(
+        managed.command(command), env=managed.env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    pause_s = chance.uniform(0.0, 0.8)
+    time.sleep(pause_s)
+    for pid, service in managed.processes().items():
+        if not service and pid != running.pid:
+            os.kill(pid, signal.SIGKILL)
+    running.wait(30)
+
+    began = time.monotonic()
+    again = managed("start")
+    assert again.returncode in {0, 3}, (pause_s, again.stderr)  # 3: the command came through before, or after, the kill
+    assert time.monotonic() - began < 10.0
+    expected = {"": 1, "ready-a": 1, "parent-b": 2, "ready-c": 1}
+    managed.until(
+        lambda: collections.Counter(managed.processes().values()) == expected, f"each once, after {pause_s} s"
+    )
+    assert managed("stop").returncode == 0
+    assert not managed.processes()
