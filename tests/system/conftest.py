@@ -84,3 +84,10 @@ def managed(tmp_path: Path) -> Iterator[Managed]:
     yield it
     for pid in it.processes():
         os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard() -> None:
+    """Let children hear SIGINT also where the tests run in the background of a shell, which ignores it for them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

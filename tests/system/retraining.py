@@ -20,7 +20,7 @@ def trained_already(folder, model, frames, *, progress, **options):  # type: ign
     from bgpdrift.models.artifact import read
     from bgpdrift.models.loading import builder
     from bgpdrift.verdicts.calibration import Calibration
-    from retrainers.training import Trained
+    from retrainers.training import HeldOut, Trained
 
     found = read(folder / f"{model}.safetensors", model)
     build = builder(model, 360)
@@ -29,11 +29,17 @@ def trained_already(folder, model, frames, *, progress, **options):  # type: ign
     rows = sum(int(frame.clean.sum()) for frame in frames)
     progress("fit", 1.0)
     progress("calibrate", 1.0)
-    spoken = [(detector.score(frame), frame.clean) for frame in frames]
-    scores = np.concatenate(
-        [said.score[clean & np.array([not why for why in said.abstained])] for said, clean in spoken]
-    )
-    return Trained(found.content, detector, Calibration.from_fields(found.calibration), scores, rows, len(scores))
+    held_out = []
+    for frame in frames:
+        said = detector.score(frame)
+        used = frame.clean & np.array([not why for why in said.abstained])
+        may_alarm = np.array([said.may_alarm(i) for i in range(len(used))])
+        held_out.append(
+            HeldOut(frame.collector, frame.peer, frame.window_start[used], said.score[used], may_alarm[used])
+        )
+    scores = np.concatenate([part.score for part in held_out])
+    calibration = Calibration.from_fields(found.calibration)
+    return Trained(found.content, detector, calibration, scores, rows, len(scores), tuple(held_out))
 
 
 def meet(end: str) -> None:
