@@ -92,7 +92,7 @@ def test_services_disturbed_in_the_middle_of_a_replay_lose_and_double_nothing(
 ) -> None:
     """Windows of the running system equal those of `bgpdrift features`.
 
-    With kill -9 of collector and aggregator, and with a rolling restart of all eight.
+    With kill -9 of each of the eight in turn and of two at once, and with a rolling restart of all eight.
     """
     files, expected = archives
     with replay(files, "120") as url, system(tmp_path / "data", url) as (status, manage):
@@ -106,16 +106,27 @@ def test_services_disturbed_in_the_middle_of_a_replay_lose_and_double_nothing(
             restarted = manage("restart")
             assert restarted.returncode == 0, restarted.stdout + restarted.stderr
         else:
-            for service, minute in (("ris_live_collector", 8), ("feature_aggregator", 16), ("ris_live_collector", 24)):
-                wait_for(lambda minute=minute: newest() >= FIRST + minute * 60, f"minute {minute}")  # type: ignore[misc]
-                pid = status()[service]["pid"]
-                os.kill(pid, signal.SIGKILL)
-                wait_for(lambda pid=pid, name=service: status()[name]["pid"] not in (pid, None), f"{service} again")  # type: ignore[misc]
+            # Each of the eight in turn, every four minutes of the replay; then two at once.
+            victims = [[name] for name in status()] + [["ris_live_collector", "feature_aggregator"]]
+            for number, names in enumerate(victims, 1):
+                wait_for(lambda number=number: newest() >= FIRST + 4 * number * 60, f"minute {4 * number}")  # type: ignore[misc]
+                services = status()
+                before = {name: services[name]["pid"] for name in names}
+                for pid in before.values():
+                    os.kill(pid, signal.SIGKILL)
+                for name, pid in before.items():
+                    wait_for(lambda pid=pid, name=name: status()[name]["pid"] not in (pid, None), f"{name} again")  # type: ignore[misc]
         wait_for(lambda: newest() >= LAST, "the last minute")
         rows = store.windows_between(FIRST, LAST + 60)
+        minutes = list(range(FIRST, LAST + 60, 60))
+        wait_for(lambda: len(store.verdicts_between(FIRST, LAST + 60)) >= len(minutes), "the last verdict")
+        verdicts = store.verdicts_between(FIRST, LAST + 60)
+        scores = store.scores_between(FIRST, LAST + 60, "heuristic")
         store.close()
 
-    assert [row["window_start"] for row in rows] == list(range(FIRST, LAST + 60, 60))
+    assert [row["window_start"] for row in rows] == minutes
+    assert [row["window_start"] for row in scores] == minutes
+    assert [row["window_start"] for row in verdicts] == minutes
     for row in rows:
         for name in FEATURE_NAMES:
             assert row[name] == pytest.approx(expected[row["window_start"]][name]), (row["window_start"], name)
