@@ -1,4 +1,7 @@
-"""The supervisor with real child programs: start, death, hang, stop, and its own death."""
+"""The supervisor with real child programs: start, death, hang, stop, and its own death.
+
+``SUPERVISOR_ROUNDS=1000`` stops and starts one service as often as that.
+"""
 
 import json
 import os
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+ROUNDS = int(os.environ.get("SUPERVISOR_ROUNDS", "20"))
 pytestmark = pytest.mark.system
 
 
@@ -479,6 +483,7 @@ def ns_pid(pid: int) -> int:
     return int(status_of(pid).split(b"\nNSpid:")[1].split(b"\n")[0].split()[-1])
 
 
+@pytest.mark.timeout(60 + ROUNDS)
 def test_a_service_stopped_and_started_again_and_again_leaves_no_descriptor_and_no_zombie(managed):
     from supervisor.client import ControlClient
 
@@ -493,7 +498,7 @@ def test_a_service_stopped_and_started_again_and_again_leaves_no_descriptor_and_
 
         round_trip()
         before = len(list(descriptors.iterdir()))
-        for _ in range(20):
+        for _ in range(ROUNDS):
             round_trip()
         assert len(list(descriptors.iterdir())) == before
         assert len(Path(f"/proc/{client.pid}/task/{client.pid}/children").read_text().split()) == 2
