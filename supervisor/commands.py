@@ -106,7 +106,7 @@ class Commands:
         try:
             while not supervisor.stopping:
                 left_s = give_up_at - self._clock.monotonic()
-                if left_s <= 0 or (supervisor.is_settled and all(_is_decided(unit) for unit in units)):
+                if left_s <= 0 or (supervisor.rounds.is_settled and all(_is_decided(unit) for unit in units)):
                     break
                 woken.clear()
                 try:
@@ -130,7 +130,7 @@ class Commands:
         ]
         status = msgspec.to_builtins(self._supervisor.status())
         ready = not problems and not self._supervisor.stopping
-        return {"ready": ready, "problems": problems, "left_out": self._supervisor.left_out, "status": status}
+        return {"ready": ready, "problems": problems, "left_out": self._supervisor.rounds.left_out, "status": status}
 
 
 def _is_decided(unit: Supervised) -> bool:

@@ -1,8 +1,8 @@
 """The wheel: turns what happens to processes, sockets, signals and clocks into events of services, and acts in order.
 
 Everything runs on one thread and one event loop, and no step waits for a disk, a child or a client. What an event means
-is decided by `supervisor.supervised` and below; in which order services go up, down and around by `services`,
-`going_down` and `rolling`; what an operator may ask by `commands`; what is looked at from time to time by `housekeeping`.
+is decided by `supervisor.supervised` and below; in which order services go up by `services`, down and around by `rounds`;
+what an operator may ask by `commands`; what is looked at from time to time by `housekeeping`.
 """
 
 import asyncio
@@ -22,7 +22,6 @@ from supervisor.child import Child
 from supervisor.commands import Commands
 from supervisor.control import SOCKET_NAME, ControlServer
 from supervisor.desired_state import DesiredState
-from supervisor.going_down import GoingDown, is_over, to_tell
 from supervisor.hands import Hands
 from supervisor.housekeeping import Housekeeping
 from supervisor.journal import Journal
@@ -35,7 +34,7 @@ from supervisor.picture import picture
 from supervisor.policies import limits_of, log_limits_of, policy_of, require_known_names
 from supervisor.record_run import RECORDER, RecordRun
 from supervisor.reloading import changed_keys, is_concerned
-from supervisor.rolling import Rolling, next_round
+from supervisor.rounds import Rounds
 from supervisor.services import Service, System, may_start
 from supervisor.settings_in_force import SettingsInForce
 from supervisor.status import Status
@@ -110,10 +109,6 @@ class Supervisor:
         }
         self._launched_with: dict[str, Settings] = {}
         self.stopping = False
-        self._down: GoingDown | None = None
-        self._rolling = Rolling(())
-        self.left_out: list[str] = []
-        """Services that kept their old process because one before them failed in the last round of restarts."""
         self._timer: asyncio.TimerHandle | None = None
         self.waiters: list[asyncio.Event] = []
 
@@ -134,6 +129,7 @@ class Supervisor:
         self._writer.call(files.enforce_cap)
         self._stdout = LineWriter(to_stdout) if self._foreground else None
         self.journal = Journal(self._put, self._clock, self.settings.logs.level, self.settings.logs.form)
+        self.rounds = Rounds(self.units, self._system.services, self.journal, self._clock)
         try:
             asyncio.run(self._main())
         finally:
@@ -220,13 +216,12 @@ class Supervisor:
         if not self.stopping:
             self.journal.log("info", "supervisor.stopping", reason=why)
             self._outward.stopping()
-            self.stopping, self._rolling = True, Rolling(())
-            self._down = GoingDown(self._clock.monotonic())
+            self.stopping = True
+            self.rounds.go_down()
         if now:
             self.journal.log("warning", "supervisor.stops_at_once", reason=why)
-            self._down = GoingDown(self._clock.monotonic(), frozenset(self.units))
-            for name, unit in self.units.items():
-                unit.stop()
+            self.rounds.go_down(at_once=True)
+            for name in self.units:
                 self.hands.kill(name)
         self.advance()
 
@@ -255,13 +250,13 @@ class Supervisor:
             Changed settings cannot be applied; nothing was restarted.
         """
         self._accept()
-        self.left_out = []
+        self.rounds.left_out = []
         if len(names) == 1 and self.units[names[0]].state is State.STOPPED:
             self.want(names[0], up=True)
         elif len(names) == 1:
             self.units[names[0]].restart()
         else:
-            self._rolling = Rolling(tuple(names))
+            self.rounds.restart(names, anew=True)
         self.advance()
 
     def reload(self) -> tuple[list[str], list[str]]:
@@ -275,9 +270,7 @@ class Supervisor:
         before = self._accept()
         keys = changed_keys(before, self.settings)
         concerned = [name for name in self.units if self._is_concerned(name)]
-        self.left_out = []
-        waiting = {*self._rolling.waiting, *concerned}
-        self._rolling = Rolling(tuple(name for name in self.units if name in waiting), self._rolling.now)
+        self.rounds.restart(concerned, anew=False)
         if concerned:
             self._outward.reloading(self._clock.monotonic())
         self.journal.log("info", "settings.reloaded", changed=sorted(keys), restarting=concerned)
@@ -304,17 +297,12 @@ class Supervisor:
             return False
         return is_concerned(self.units[name].service, changed_keys(self._launched_with[name], self.settings))
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether no round of stops or restarts is under way."""
-        return self._down is None and self._rolling.is_over
-
     # -- turning the wheel ------------------------------------------------------------------------------------------
 
     def advance(self) -> None:
         """Do all that is possible now, then arm one timer for what is due next."""
-        self._tell_down()
-        self._roll()
+        patience_s = self.settings.supervisor.stop_grace_s / 10.0
+        self.rounds.advance(patience_s)
         for unit in self.units.values():
             settled = {name for name, other in self.units.items() if other.settled or other.state is State.STOPPED}
             if unit.state is State.WAITING and not self.stopping and may_start(unit.service, settled):
@@ -328,8 +316,7 @@ class Supervisor:
             waiter.set()
         deadlines = [unit.deadline() for unit in self.units.values()]
         deadlines.append(None if self.stopping else self._recording.deadline())
-        if self._down is not None and len(self._down.told) < len(self.units):
-            deadlines.append(self._down.told_at + self._stagger_s)
+        deadlines.append(self.rounds.deadline(patience_s))
         due = [deadline for deadline in deadlines if deadline is not None]
         if self._timer:
             self._timer.cancel()
@@ -345,42 +332,6 @@ class Supervisor:
                 self._listen(name)
                 unit.tick()
         self.advance()
-
-    @property
-    def _stagger_s(self) -> float:
-        return self.settings.supervisor.stop_grace_s / 10.0
-
-    def _tell_down(self) -> None:
-        """Going down: tell each whose turn it is, again while that makes way for others at once."""
-        while self._down is not None:
-            now, services = self._clock.monotonic(), self._system.services
-            names = to_tell(self._down, services, self._alive(), now, self._stagger_s)
-            for name in names:
-                self.units[name].stop()
-            if names:
-                self._down = GoingDown(now, self._down.told | set(names))
-            if is_over(self._down, services, self._alive()):
-                self._down = None
-            if not names or any(name in self._alive() for name in names):
-                return
-
-    def _alive(self) -> set[str]:
-        return {name for name, unit in self.units.items() if unit.state in WITH_PROCESS}
-
-    def _roll(self) -> None:
-        """Go on with a round of restarts."""
-        while not self._rolling.is_over:
-            after = next_round(self._rolling, {name: unit.state for name, unit in self.units.items()})
-            if after == self._rolling:
-                return
-            failed = self._rolling.now
-            if failed and self.units[failed].state not in UP | {State.STOPPED}:
-                self.left_out = list(self._rolling.waiting)
-                self.journal.log("error", "restart.broken_off", failed=failed, left_out=self.left_out)
-            self._rolling = after
-            if after.now:
-                self.units[after.now].restart()
-                return
 
     def _spawn(self, service: Service) -> Child:
         self._launched_with[service.name] = self.settings
@@ -449,7 +400,7 @@ class Supervisor:
     def _tell_outward(self) -> None:
         wanted = [unit for unit in self.units.values() if unit.state is not State.STOPPED]
         up = sum(unit.state in UP for unit in wanted)
-        if self._outward.tell(up, len(wanted), self._rolling.is_over):
+        if self._outward.tell(up, len(wanted), self.rounds.is_around):
             self.journal.log("info", "supervisor.ready", after_s=round(self.uptime_s(), 2))
 
     def _put(self, name: str, lines: bytes) -> None:
