@@ -52,7 +52,7 @@ def run() -> list[dict[str, Any]]:
         command("start")
         cold_s = time.perf_counter() - began
         try:
-            rows = [_row("supervisor: cold start to all eight ready", cold_s, "s", 10.0)]
+            rows = [_row("supervisor: cold start to all eight ready", cold_s, "s", 5.0)]
             status = json.loads(command("status", "--json"))
             rows += _memory(status)
             rows.append(_row("supervisor: status, p50", _status_ms(env, directory), "ms", 150.0))

@@ -16,6 +16,7 @@ from bgpdrift.clock import Clock
 from bgpdrift.errors import ArtifactError, NotEnoughDataError, PublishRefusedError
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.durable import staged
+from bgpdrift.models.forebears import INHERITED, inherit, record_of
 from bgpdrift.models.gate import Evidence, GatePolicy, GateVerdict, decide_gate
 from bgpdrift.models.keeping import KeepPolicy
 from bgpdrift.models.loading import builder, default_bytes
@@ -255,11 +256,7 @@ class Run:
             if build is None:
                 return None
             calibration = Calibration.from_fields(found.calibration)
-            record = {
-                str(kind): float(share)
-                for kind, share in dict(found.metrics.get("injected") or {}).items()
-                if isinstance(share, int | float)
-            }
+            record = record_of(found.metrics, self._clock.now() - found.created_at)
             return Model(found.version, artifacts.run_self_test(found, build), calibration, record)
         except ArtifactError as error:
             self._say({"event": "retrain.active_unusable", "reason": str(error)})
@@ -342,8 +339,11 @@ class Run:
         verdict: GateVerdict,
         seconds: float,
     ) -> dict[str, Any]:
+        # Who forces a model in takes it as it is: its successors are held to it, not to what was before.
+        record = active.record if active and not verdict.forced else {}
         return {
             **new.as_fields(),
+            INHERITED: inherit(new.judged.injected, record),
             **drift,
             "held_out_windows": len(new.scores),
             "training_seconds": round(seconds, 3),

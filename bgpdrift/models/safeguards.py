@@ -221,6 +221,36 @@ def enough_after(change_point: int, held_out_share: float) -> int:
     return change_point + round(DAY_S / (1.0 - held_out_share))
 
 
+def learn_from(wanted: int | None, newest: int | None, at: int, held_out_share: float) -> int | None:
+    """Choose the change point of a wish whose time has come: the newest one known, unless that means to wait again.
+
+    The change point of a drift that goes on is found anew each hour, and may move on with it. A wish that has waited for a
+    whole day keeps the one it waited for: what followed it is enough to learn from, and the model is trained again as the
+    new level fills. Otherwise a wish could wait for ever.
+
+    Parameters
+    ----------
+    wanted, newest : int or None
+        Event time of the change as the wish has it, and as the last check has it.
+    at : int
+        Event time.
+    held_out_share : float
+        Of what follows, the part that only judges.
+
+    Examples
+    --------
+    >>> day = 86_400
+    >>> learn_from(0, 20 * HOUR_S, 30 * HOUR_S, 0.2), learn_from(0, 2 * HOUR_S, 40 * HOUR_S, 0.2), learn_from(0, 9, 10, 0.2)
+    (0, 7200, 9)
+    >>> learn_from(0, None, 40 * HOUR_S, 0.2), learn_from(None, 9, 10, 0.2)
+    (None, 9)
+    """
+    if wanted is None or newest is None:
+        return newest
+    ripe, waits = enough_after(wanted, held_out_share), enough_after(newest, held_out_share)
+    return wanted if ripe <= at < waits else newest
+
+
 def silence(asked_at: int, at: int, policy: SafeguardPolicy) -> Literal["wait", "consent"]:
     """Say what it means that nobody has answered yet.
 

@@ -23,6 +23,7 @@ from bgpdrift.models.safeguards import (
     SafeguardPolicy,
     Situation,
     decide,
+    learn_from,
     may_ask_again,
     names,
     silence,
@@ -104,7 +105,12 @@ class Wishes:
             return self._change(row, "refuse", "the drift is gone", at)
         if at < int(row["reason"].get("until") or 0):
             return False
-        return self._change(row, "resume", "", at, **self._known_now(row))
+        known = self._known_now(row)
+        if "change_point" in known:
+            share = self._policies[str(row["model"])].held_out_share
+            wanted = row["reason"].get("change_point")
+            known["change_point"] = learn_from(wanted, known["change_point"], at, share)
+        return self._change(row, "resume", "", at, **known)
 
     def _decide(self, row: TriggerRow, at: int) -> bool:
         model = str(row["model"])

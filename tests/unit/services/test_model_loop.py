@@ -436,6 +436,17 @@ def test_a_postponed_wish_is_dropped_when_the_drift_is_gone(world):
     assert world.runner.started == []
 
 
+def test_a_wish_that_waited_for_a_day_does_not_wait_again_because_the_change_is_found_later_now(world):
+    changed_at = world.now
+    number = world.wish(change_point=changed_at)
+    world.step()
+    world.step(hours=29.9)
+    world.fill()
+    world.check(change_point=changed_at + 19 * HOUR_S)
+    world.step(hours=0.2, times=2)
+    assert (world.state(), world.trigger(number)["reason"]["change_point"]) == ("flagged", changed_at)
+
+
 def test_critical_drift_asks_and_a_yes_flags(world):
     number = world.wish(severity="critical")
     world.step(times=2)
