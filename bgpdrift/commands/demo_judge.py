@@ -5,7 +5,7 @@ loop must have shown, `demo_outcome` decides; how all of it reads, `demo_report`
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,9 @@ class Report:
     models: tuple[TrainedModel, ...] = ()
     steps: tuple[Step, ...] = ()
     problems: tuple[str, ...] = field(default=())
+    change_seen_as: tuple[
+        str, ...
+    ] = ()  # incidents that began when the world changed for good: no attack, no false alarm
 
     @property
     def passed(self) -> bool:
@@ -77,7 +80,7 @@ def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, me
     found = store.incidents_between(start - 86_400, end + 86_400)
     incidents = [incident for incident in found if incident["merged_into"] is None]
     findings = tuple(_find(item, incidents) for item in without_storms(truth))
-    false = tuple(incident["summary"] for incident in incidents if not _is_true(incident, truth))
+    false, changed = without_truth(incidents, truth)
     feed = json.loads((data / "state" / "collector.json").read_text())
     cursor = store.read_cursor("feature_aggregator")
     resets = truth["scenario"]["resets"]
@@ -94,9 +97,28 @@ def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, me
         session_resets=len(resets),
         explained_resets=sum(any(_explains(row, reset, start) for row in rows) for reset in resets),
         findings=findings,
-        false_incidents=false,
+        false_incidents=tuple(incident["summary"] for incident in false),
+        change_seen_as=tuple(incident["summary"] for incident in changed),
         memory=memory,
     )
+
+
+def without_truth(
+    incidents: Iterable[Mapping[str, Any]], truth: Mapping[str, Any]
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Give the incidents that belong to none of the ground truth: false ones, and those in which a lasting change began.
+
+    Examples
+    --------
+    >>> truth = {"incidents": [{"start": 0, "end": 600}], "regimes": [{"start": 90_000}]}
+    >>> false, changed = without_truth([{"started_at": at} for at in (60, 50_000, 90_660)], truth)
+    >>> [one["started_at"] for one in false], [one["started_at"] for one in changed]
+    ([50000], [90660])
+    """
+    others = [incident for incident in incidents if not _began_with(incident, truth["incidents"])]
+    changes = [{"start": regime["start"], "end": regime["start"]} for regime in truth["regimes"]]
+    changed = [incident for incident in others if _began_with(incident, changes)]
+    return [incident for incident in others if incident not in changed], changed
 
 
 def last_minute(truth: Mapping[str, Any]) -> int:
@@ -126,6 +148,6 @@ def _explains(row: Mapping[str, Any], reset: Mapping[str, Any], start: int) -> b
     return bool(row["peer_reset"]) and reset["collector"] in ("", row["collector"]) and near
 
 
-def _is_true(incident: Mapping[str, Any], truth: Mapping[str, Any]) -> bool:
-    """Whether something really happened when an incident began."""
-    return any(item["start"] - EARLY_S <= incident["started_at"] <= item["end"] + TAIL_S for item in truth["incidents"])
+def _began_with(incident: Mapping[str, Any], happened: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether something of this really happened when an incident began."""
+    return any(item["start"] - EARLY_S <= incident["started_at"] <= item["end"] + TAIL_S for item in happened)

@@ -17,6 +17,8 @@ def show(report: Report, svg: Path | None = None) -> None:
     """Print a report, and save it as a picture where asked."""
     console = Console(record=svg is not None, width=78 if svg else None)
     console.print(_incidents(report))
+    for summary in report.change_seen_as:
+        console.print(_indented(f"the change itself: {summary}"))
     for summary in report.false_incidents:
         console.print(_indented(f"false: {summary}"))
     if report.models:

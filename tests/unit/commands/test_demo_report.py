@@ -1,5 +1,7 @@
 """How the demo's report reads: within 80 columns, with what went wrong said in words and not in a cell."""
 
+from dataclasses import replace
+
 import pytest
 
 from bgpdrift.commands.demo_judge import Finding, Report
@@ -46,6 +48,15 @@ def test_a_model_that_is_in_force_and_was_not_heard_fails_the_demo(capsys, monke
 
     assert "lstm 1 is in force and was never heard" in text
     assert "demo FAILED" in text
+
+
+def test_an_incident_in_which_the_change_began_is_named_so_and_not_counted_as_false(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    show(replace(report(GOOD), change_seen_as=("Leak at collector rrc00 since 2026-09-04 14:11 UTC.",)))
+    text = capsys.readouterr().out
+
+    assert "  the change itself: Leak at collector rrc00 since" in text
+    assert ", 0 false," in text
 
 
 def test_what_went_well_passes_in_one_sentence(capsys, monkeypatch):
