@@ -91,3 +91,24 @@ def ctrl_c_is_heard() -> None:
     """Let children hear SIGINT also where the tests run in the background of a shell, which ignores it for them."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def mount_small_disk() -> Iterator[Callable[[Path, str], Path]]:
+    """Mount a file system of some size (``64k``) at a new folder; unmounted afterwards."""
+    places: list[Path] = []
+
+    def mount(place: Path, size: str) -> Path:
+        if os.geteuid() != 0:
+            pytest.skip("mounting a tmpfs needs root")
+        place.mkdir(parents=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"cannot mount a tmpfs here: {done.stderr.strip()}")
+        places.append(place)
+        return place
+
+    yield mount
+    for place in places:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)

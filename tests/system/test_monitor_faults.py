@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -116,20 +116,9 @@ def test_a_monitor_killed_again_and_again_makes_each_check_and_each_wish_once(tm
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(tmp_path: Path, mount_small_disk: Callable[[Path, str], Path]) -> Path:
     """A file system of 64 KiB."""
-    place = tmp_path / "data" / "model_artifacts"
-    place.mkdir(parents=True)
-    if os.geteuid() != 0:
-        pytest.skip("mounting a tmpfs needs root")
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"cannot mount a tmpfs here: {done.stderr.strip()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
+    return mount_small_disk(tmp_path / "data" / "model_artifacts", "64k")
 
 
 def test_on_a_full_disk_checks_are_recorded_without_a_report_and_reports_come_back_with_room(small_disk: Path) -> None:
