@@ -86,7 +86,7 @@ class Housekeeping:
                 self._supervisor.keep_run_dir()
                 await self._control.ensure()
             except OSError as error:
-                self._supervisor.journal.log("error", "control.failed", error=str(error))
+                self._supervisor.journal.log("error", "run_dir.not_kept", error=str(error))
             self._supervisor.strangers()
 
     def _ask_disk(self) -> None:

@@ -362,6 +362,8 @@ class Supervisor:
             The disk refuses.
         """
         self._keep_lock()
+        if self._in_force.ensure():
+            self.journal.log("warning", "settings.renewed")
         if missing := self.hands.renew_sockets():
             self.journal.log("warning", "sockets.renewed", services=missing)
 

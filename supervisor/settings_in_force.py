@@ -46,6 +46,7 @@ class SettingsInForce:
         self._is_named = bool(named)
         self._copy = directory / COPY_NAME
         self._next = directory / f"{COPY_NAME}.new"
+        self._text: bytes | None = None
 
     def config_for_services(self) -> dict[str, str]:
         """Give the variable that names the copy; nothing if there is none, and services read the file itself."""
@@ -62,8 +63,22 @@ class SettingsInForce:
             The copy cannot be written.
         """
         self._copy.unlink(missing_ok=True)  # an earlier supervisor's
-        self.present = self._stage()
+        self.present, self._text = self._stage()
         self._next.replace(self._copy)
+
+    def ensure(self) -> bool:
+        """Write the copy again if somebody removed it; True if that was so.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
+        if self._text is None or self._copy.is_file():
+            return False
+        self._write(self._text)
+        self._next.replace(self._copy)
+        return True
 
     def read_anew(self) -> Settings:
         """Read the file as it is now, and keep it if it can be applied; services started from now on go by it.
@@ -80,16 +95,16 @@ class SettingsInForce:
         OSError
             The copy cannot be written; nothing was changed.
         """
-        new = self._stage()
+        new, text = self._stage()
         fixed = sorted(changed_keys(self.present, new) & FIXED)
         self._check(new)
         if fixed:
             raise SettingsError(f"{self._source}: {', '.join(fixed)}: expected unchanged; stop, then start")
         self._next.replace(self._copy)
-        before, self.present = self.present, new
+        before, self.present, self._text = self.present, new, text
         return before
 
-    def _stage(self) -> Settings:
+    def _stage(self) -> tuple[Settings, bytes]:
         """Copy the file first and read the copy: what is checked is what services get."""
         try:
             text = self._source.read_bytes()
@@ -99,11 +114,14 @@ class SettingsInForce:
             text = b""
         except OSError as error:
             raise SettingsError(f"{self._source}: cannot be read: {error.strerror}") from error
+        self._write(text)
+        try:
+            return settings.load(self._next, self._env), text
+        except SettingsError as error:
+            raise SettingsError(str(error).replace(str(self._next), str(self._source))) from None
+
+    def _write(self, text: bytes) -> None:
         # It may hold the database's password, as the original does.
         descriptor = os.open(self._next, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(text)
-        try:
-            return settings.load(self._next, self._env)
-        except SettingsError as error:
-            raise SettingsError(str(error).replace(str(self._next), str(self._source))) from None

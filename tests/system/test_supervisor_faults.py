@@ -161,6 +161,7 @@ def test_somebody_who_empties_the_run_directory_gets_no_second_supervisor_and_se
     managed.until(lambda: managed("status").returncode == 0, "all is heard again", limit_s=25.0)
     assert managed.status()["supervisor"]["pid"] == supervisor
     assert managed("start").returncode == 3
+    managed.until((managed.data_dir / "run/settings.toml").exists, "the settings in force are kept again")
     since = pids(managed)
     managed.until(lambda: managed.service("speaks-a")["uptime_s"] > 8.0, "longer than its watchdog waits")
     assert pids(managed) == since

@@ -62,6 +62,17 @@ def test_a_file_that_is_gone_is_refused(in_force, source):
         in_force.read_anew()
 
 
+def test_a_copy_that_somebody_removed_is_written_again_as_it_was_accepted(in_force, source, tmp_path):
+    source.write_text('feed.client = "two"\n')
+    assert not in_force.ensure()
+    (tmp_path / "settings.toml").unlink()
+
+    assert in_force.ensure()
+
+    assert what_services_read(in_force) == "one"
+    assert (tmp_path / "settings.toml").stat().st_mode & 0o777 == 0o600
+
+
 def test_the_callers_own_check_comes_before_anything_is_kept(tmp_path, source):
     def refuse(settings):
         raise SettingsError("not these")
