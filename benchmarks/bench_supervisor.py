@@ -1,6 +1,7 @@
 """The supervisor and its eight services: how fast they are up, back and answering, and what they hold in memory.
 
-No peers yet: those join with the comparison of process managers. ``ratio_to`` names the bar each value is held to.
+Beside other process managers, with small programs in place of the services: `benchmarks.bench_managers`.
+``ratio_to`` names the bar each value is held to.
 """
 
 import json

@@ -133,6 +133,8 @@ def test_a_run_tells_every_phase_publishes_the_model_and_records_it(world):
     evaluation = json.loads((world.folder / f"{MODEL}.evaluation.json").read_text())
     assert evaluation["version"] == "2"
     assert "drift_psi" in evaluation
+    assert evaluation["injected_record"].keys() == evaluation["injected"].keys()
+    assert all(evaluation["injected_record"][kind] >= share for kind, share in evaluation["injected"].items())
     assert [name for name in world.visible() if name.startswith(f"{MODEL}_backup_")]
     event = world.events()[0]
     assert (event["promoted"], event["version"], event["exit_code"]) == (True, "2", 0)
