@@ -17,8 +17,8 @@ from rapidfuzz.distance import Levenshtein
 
 from bgpdrift.bgp.messages import Message
 from bgpdrift.bgp.mrt import read_mrt
-from bgpdrift.bgp.simulation.engine import Simulation
-from bgpdrift.bgp.simulation.scenario import Scenario
+from bgpdrift.lab.simulation.engine import Simulation
+from bgpdrift.lab.simulation.scenario import Scenario
 
 
 class _Frame(msgspec.Struct):

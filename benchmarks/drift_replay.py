@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bgpdrift.drift.between_day_variance import wander
 from bgpdrift.drift.check import DAY_S, spans
 from bgpdrift.drift.hours import HOUR_S, Hours
 from bgpdrift.drift.report import DriftReport
 from bgpdrift.drift.rule import compare, decide
-from bgpdrift.drift.wander import wander
 from bgpdrift.settings_sections import DriftSettings
 
 Series = Mapping[str, Hours]

@@ -1,7 +1,7 @@
 """The drift rule over a real month: every column of a feature log checked hourly, as the drift monitor would, and drawn.
 
 Decides how a series is replayed: hourly checks by `bgpdrift.drift.rule` over the monitor's own windows
-(`bgpdrift.drift.baselines`) and its own persistence (`bgpdrift.drift.lasting`). After a flag the model counts as trained
+(`bgpdrift.drift.baselines`) and its own persistence (`bgpdrift.drift.persistence`). After a flag the model counts as trained
 anew on what follows the change, as soon as 30 hours of it exist, and goes on as the next version. Whether a flagged column
 has a level shift the reader judges by the picture; ``step`` beside it is plain arithmetic that shares nothing with the rule.
 
@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bgpdrift.drift.baselines import Known, both, history, pairs
+from bgpdrift.drift.between_day_variance import wander
 from bgpdrift.drift.hours import HOUR_S, Hours
-from bgpdrift.drift.lasting import Lasting, counted, due, wished
+from bgpdrift.drift.persistence import Lasting, counted, due, wished
 from bgpdrift.drift.report import SEVERITIES, DriftReport
 from bgpdrift.drift.rule import compare, decide
-from bgpdrift.drift.wander import wander
 from bgpdrift.errors import InputError
 from bgpdrift.settings_sections import DriftSettings, RetrainSettings
 

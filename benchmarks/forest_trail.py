@@ -17,7 +17,7 @@ from sklearn.ensemble import IsolationForest
 from bgpdrift.detectors.interface import FloatArray, WindowFrame
 from bgpdrift.detectors.isolation_forest import ranked, stretched
 from bgpdrift.detectors.prepared import Preparation
-from bgpdrift.features.labelled import read_labelled
+from bgpdrift.lab.labelled_sets.reading import read_labelled
 from bgpdrift.store.window_columns import FEATURE_NAMES
 from bgpdrift.verdicts.quality import roc_auc
 from retrainers.fit_isolation_forest import counts_of

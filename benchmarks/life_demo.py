@@ -1,14 +1,14 @@
 """The story of `bgpdrift demo` lived through in one process: same world, settings and villains, without feed and supervisor."""
 
 from benchmarks.life_scenarios import Bar, LifeScenario, Lived, run_cli
-from bgpdrift.bgp.simulation.scenario_text import PRESETS
-from bgpdrift.commands.demo_bad_model import force_bad_model
-from bgpdrift.commands.demo_loop import BAD_FAULT, BAD_MODEL, POISON_DAYS, POISONED, VILLAIN
-from bgpdrift.commands.demo_outcome import Forced, outcome
-from bgpdrift.commands.demo_plan import Plan, plan_of
-from bgpdrift.commands.demo_settings import SHORTENED
-from bgpdrift.commands.demo_training import HISTORY_H, TrainedModel
-from bgpdrift.verdicts.stored_quality import true_incidents
+from bgpdrift.lab.demo.bad_model import force_bad_model
+from bgpdrift.lab.demo.loop import BAD_FAULT, BAD_MODEL, POISON_DAYS, POISONED, VILLAIN
+from bgpdrift.lab.demo.outcome import Forced, outcome
+from bgpdrift.lab.demo.plan import Plan, plan_of
+from bgpdrift.lab.demo.settings import SHORTENED
+from bgpdrift.lab.demo.training import HISTORY_H, TrainedModel
+from bgpdrift.lab.simulation.scenario_text import PRESETS
+from bgpdrift.lab.stored_quality import true_incidents
 
 
 def demo() -> LifeScenario:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 from benchmarks.life_system import Life
 from benchmarks.life_world import DAY_S, HOUR_S, World
-from bgpdrift.bgp.simulation.scenario import INCIDENT_KINDS, Incident, Regime, Scenario
-from bgpdrift.commands.demo_bad_model import Fault, force_bad_model
-from bgpdrift.commands.demo_chronicle import Chronicle
+from bgpdrift.lab.demo.bad_model import Fault, force_bad_model
+from bgpdrift.lab.demo.chronicle import Chronicle
+from bgpdrift.lab.simulation.scenario import INCIDENT_KINDS, Incident, Regime, Scenario
+from bgpdrift.lab.stored_quality import ENSEMBLE, stored_quality, true_incidents
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.places import MODELS, current_path
 from bgpdrift.verdicts.quality import Figures
-from bgpdrift.verdicts.stored_quality import ENSEMBLE, stored_quality, true_incidents
 
 TRAIN_D, CHANGE_D = 5, 8
 """Days: until models are trained, until what the scenario is about."""

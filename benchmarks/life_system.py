@@ -20,8 +20,8 @@ from bgpdrift.clock import FakeClock
 from bgpdrift.models import flags
 from bgpdrift.models.moves import Moves
 from bgpdrift.models.places import MODELS
+from bgpdrift.scoring.detector_worker import ScoringService
 from bgpdrift.services import correlation_engine, drift_monitor, ensemble_coordinator
-from bgpdrift.services.scoring import ScoringService
 from bgpdrift.settings import load
 from bgpdrift.store import Cursor, migrate, open_store
 

@@ -17,10 +17,10 @@ import msgspec
 import bgpdrift
 from bgpdrift.bgp.messages import Message
 from bgpdrift.bgp.ris_frames import FrameDecoder
-from bgpdrift.bgp.simulation.engine import Simulation
-from bgpdrift.bgp.simulation.scenario import Scenario
-from bgpdrift.bgp.simulation.truth import truth_of
 from bgpdrift.features.aggregator import Aggregator
+from bgpdrift.lab.simulation.engine import Simulation
+from bgpdrift.lab.simulation.scenario import Scenario
+from bgpdrift.lab.simulation.truth import truth_of
 from bgpdrift.settings import WindowSettings
 
 CACHE = Path(tempfile.gettempdir()) / "bgpdrift-worlds"

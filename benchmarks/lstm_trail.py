@@ -20,7 +20,7 @@ from bgpdrift.detectors import lstm
 from bgpdrift.detectors.interface import Detector, FloatArray, ModelContent, WindowFrame
 from bgpdrift.detectors.isolation_forest import IsolationForest
 from bgpdrift.detectors.preparation import SCALES_MIN
-from bgpdrift.features.labelled import read_labelled
+from bgpdrift.lab.labelled_sets.reading import read_labelled
 from bgpdrift.verdicts.quality import roc_auc
 from retrainers import fit_isolation_forest, fit_lstm
 

@@ -17,7 +17,7 @@ from benchmarks.life_scenarios import SCENARIOS as OTHERS
 from benchmarks.life_scenarios import Bar, Lived
 from benchmarks.life_system import Tell, living
 from benchmarks.life_world import world_of
-from bgpdrift.commands.demo_chronicle import Chronicle
+from bgpdrift.lab.demo.chronicle import Chronicle
 
 SCENARIOS = {"demo": demo, **OTHERS}
 

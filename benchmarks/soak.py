@@ -30,9 +30,9 @@ from typing import Any
 
 from benchmarks.life_system import living
 from benchmarks.life_world import world_of
-from bgpdrift.bgp.simulation.scenario import Scenario
-from bgpdrift.commands.demo_feed import running_feed
-from bgpdrift.commands.demo_training import MODELS, train_all
+from bgpdrift.lab.demo.feed import running_feed
+from bgpdrift.lab.demo.training import MODELS, train_all
+from bgpdrift.lab.simulation.scenario import Scenario
 from bgpdrift.store import Store, migrate, open_store
 from bgpdrift.store.schema import scores, verdicts
 from bgpdrift.store.window_columns import FEATURE_NAMES

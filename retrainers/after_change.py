@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bgpdrift.errors import NotEnoughDataError
-from bgpdrift.models.safeguards import DAY_S, enough_after, when
+from bgpdrift.monitor.safeguards import DAY_S, enough_after, when
 
 
 def span_start(end: int, days: int, change_point: int | None, held_out_share: float) -> int:

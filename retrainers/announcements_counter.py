@@ -11,7 +11,7 @@ import numpy as np
 from bgpdrift.detectors.interface import DROPPED, FEED_GAP, INCOMPLETE, MINUTE_S, FloatArray, Scores, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.errors import InputError, NotEnoughDataError
-from bgpdrift.features.labelled_sfu import ANNOUNCEMENTS
+from bgpdrift.lab.labelled_sets.sfu import ANNOUNCEMENTS
 from bgpdrift.verdicts.calibration import Calibration, extremal_index
 
 NAME = "announcements_counter"

@@ -32,7 +32,7 @@ class Model:
     detector: Detector
     calibration: Calibration
     record: Mapping[str, float] = field(default_factory=dict)
-    """Share of injected anomalies of each kind that a successor is held to (`bgpdrift.models.forebears`)."""
+    """Share of injected anomalies of each kind that a successor is held to (`bgpdrift.models.ancestors`)."""
 
 
 @dataclass(frozen=True, slots=True)

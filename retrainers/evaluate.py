@@ -87,7 +87,7 @@ def judge(
     file: Path, truth: Path | None, train_minutes: int, detectors: Sequence[str], seed: int, plot: Path | None
 ) -> dict[str, Any]:
     """Evaluate one file; draw it if asked."""
-    from bgpdrift.features.labelled import read_labelled
+    from bgpdrift.lab.labelled_sets.reading import read_labelled
     from bgpdrift.settings import load
     from retrainers.evaluation import as_fields, evaluate
 

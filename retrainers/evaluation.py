@@ -15,7 +15,7 @@ import numpy as np
 from bgpdrift.detectors.interface import EXCLUDED, MINUTE_S, Detector, FloatArray, IntArray, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.errors import BgpdriftError, InputError
-from bgpdrift.features.labelled_windows import LabelledWindows
+from bgpdrift.lab.labelled_sets.windows import LabelledWindows
 from bgpdrift.models.voice import Voice
 from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import Calibration

@@ -15,8 +15,7 @@ from typing import Any
 from bgpdrift.clock import Clock
 from bgpdrift.errors import ArtifactError, NotEnoughDataError, PublishRefusedError
 from bgpdrift.models import artifact as artifacts
-from bgpdrift.models.durable import staged
-from bgpdrift.models.forebears import INHERITED, inherit, record_of
+from bgpdrift.models.ancestors import INHERITED, inherit, record_of
 from bgpdrift.models.gate import Evidence, GatePolicy, GateVerdict, decide_gate
 from bgpdrift.models.keeping import KeepPolicy
 from bgpdrift.models.loading import builder, default_bytes
@@ -24,6 +23,7 @@ from bgpdrift.models.moves import Moves
 from bgpdrift.models.places import candidate_path, current_path
 from bgpdrift.models.publication import active_version, next_version, stage
 from bgpdrift.models.records import version_row
+from bgpdrift.process.durable import staged
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 from bgpdrift.verdicts.calibration import Calibration

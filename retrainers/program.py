@@ -176,7 +176,7 @@ def _options(asked: Asked, settings: "Settings", claim: "Claim | None") -> dict[
 
 def _claim(folder: Path, model: str) -> "Claim | None":
     from bgpdrift.models import flags
-    from bgpdrift.models.owner import this_process
+    from bgpdrift.process.identity import this_process
 
     return flags.claim(folder, model, this_process())
 

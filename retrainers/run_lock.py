@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from bgpdrift.errors import AlreadyRunningError, TransientError
-from bgpdrift.models.owner import Owner, is_alive, this_process
+from bgpdrift.process.identity import Owner, is_alive, this_process
 
 NAME = "retrain.lock"
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from bgpdrift.bgp.messages import Message
 from bgpdrift.bgp.ris_frames import FrameDecoder
-from bgpdrift.bgp.simulation.engine import Simulation
-from bgpdrift.bgp.simulation.scenario import INCIDENT_KINDS, Incident, Scenario
 from bgpdrift.features.aggregator import Aggregator
-from bgpdrift.features.labelled_lines import TrueIncident, read_windows
-from bgpdrift.features.labelled_windows import LabelledWindows
+from bgpdrift.lab.labelled_sets.lines import TrueIncident, read_windows
+from bgpdrift.lab.labelled_sets.windows import LabelledWindows
+from bgpdrift.lab.simulation.engine import Simulation
+from bgpdrift.lab.simulation.scenario import INCIDENT_KINDS, Incident, Scenario
 from bgpdrift.settings import WindowSettings
 
 PLAIN, FAINT = "plain", "faint"

@@ -19,7 +19,7 @@ from sqlalchemy import select
 from bgpdrift.detectors.interface import CLEAN_MARKS, EXCLUDED, INCOMPLETE, MINUTE_S, IntArray, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.errors import NotEnoughDataError
-from bgpdrift.models.safeguards import when
+from bgpdrift.monitor.safeguards import when
 from bgpdrift.store import Store
 from bgpdrift.store.schema import outcomes as outcomes_table
 from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from bgpdrift.clock import Clock
-from bgpdrift.services.notify import Notifier
+from bgpdrift.process.sd_notify import Notifier
 from supervisor.control import ControlServer
 from supervisor.disk_watch import DiskLevel, disk_level, explain, free_bytes
 from supervisor.log_capture import LineWriter

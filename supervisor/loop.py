@@ -16,29 +16,29 @@ from typing import Any
 
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import SettingsError
-from bgpdrift.services.notify import Notifier
+from bgpdrift.process.sd_notify import Notifier
 from bgpdrift.settings import Settings
 from supervisor.child import Child
 from supervisor.commands import Commands
 from supervisor.control import SOCKET_NAME, ControlServer
 from supervisor.desired_state import DesiredState
-from supervisor.hands import Hands
 from supervisor.housekeeping import Housekeeping
 from supervisor.journal import Journal
 from supervisor.lifecycle import UP, WITH_PROCESS, State
 from supervisor.log_capture import LineWriter
 from supervisor.log_files import LogFiles
 from supervisor.output import become_output, essence, to_stdout
-from supervisor.outward import Outward
-from supervisor.picture import picture
 from supervisor.policies import limits_of, log_limits_of, policy_of, require_known_names
+from supervisor.process_control import Hands
 from supervisor.record_run import RECORDER, RecordRun
 from supervisor.reloading import changed_keys, is_concerned
-from supervisor.rounds import Rounds
 from supervisor.services import Service, System, may_start
 from supervisor.settings_in_force import SettingsInForce
+from supervisor.snapshot import picture
 from supervisor.status import Status
 from supervisor.supervised import Supervised
+from supervisor.ticks import Rounds
+from supervisor.upstream import Outward
 
 _LEFTOVERS_S = 3.0
 _PR_SET_CHILD_SUBREAPER = 36

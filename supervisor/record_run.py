@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 
 from bgpdrift.clock import Clock
 from supervisor.event_recorder import EventRecorder
-from supervisor.hands import Hands
 from supervisor.journal import Journal
 from supervisor.log_capture import LineWriter
+from supervisor.process_control import Hands
 from supervisor.services import Service
 
 RECORDER = "record_events"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bgpdrift.clock import Clock
-from bgpdrift.services.notify import DEGRADED_WORD
+from bgpdrift.process.sd_notify import DEGRADED_WORD
 from supervisor.lifecycle import ENDED_BY_US, ENDING_ON_REQUEST, UP, WITH_PROCESS, Event, State, next_state
 from supervisor.restart_budget import RestartBudget, RestartPolicy
 from supervisor.services import Service

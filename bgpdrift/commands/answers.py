@@ -2,14 +2,14 @@
 
 import click
 
-from bgpdrift.models.approvals import Answer
+from bgpdrift.monitor.approvals import Answer
 
 
 def answer(number: int, said: Answer, by: str | None) -> None:
     """Write an answer, or say why it cannot be given."""
     from bgpdrift.commands.label import _user
     from bgpdrift.errors import InputError
-    from bgpdrift.models.approvals import checked_answer
+    from bgpdrift.monitor.approvals import checked_answer
     from bgpdrift.settings import load
     from bgpdrift.store import open_store
 
@@ -28,8 +28,8 @@ def show(every: bool, as_json: bool) -> None:
     """Print the questions that wait, or all of them."""
     import msgspec
 
-    from bgpdrift.models.approvals import PENDING, question
-    from bgpdrift.models.safeguards import when
+    from bgpdrift.monitor.approvals import PENDING, question
+    from bgpdrift.monitor.safeguards import when
     from bgpdrift.settings import load
     from bgpdrift.store import open_store
 

@@ -11,7 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from bgpdrift.drift.report import DriftReport
-    from bgpdrift.services.drift_checks import Judged
+    from bgpdrift.monitor.drift_checks import Judged
     from bgpdrift.settings import Settings
     from bgpdrift.store import Store
 
@@ -72,7 +72,7 @@ def exit_code(reports: Sequence["DriftReport"]) -> int:
 
 def _look(settings: "Settings", model: str | None, window_days: int | None, say: bool) -> list["DriftReport"]:
     from bgpdrift.clock import SystemClock
-    from bgpdrift.services.drift_checks import DriftChecks, cursor_of
+    from bgpdrift.monitor.drift_checks import DriftChecks, cursor_of
     from bgpdrift.store import open_store
 
     found = []
@@ -94,7 +94,7 @@ def _look(settings: "Settings", model: str | None, window_days: int | None, say:
 
 def _act(settings: "Settings", model: str | None) -> list["DriftReport"]:
     from bgpdrift.clock import SystemClock
-    from bgpdrift.services.drift_checks import DriftChecks, cursor_of
+    from bgpdrift.monitor.drift_checks import DriftChecks, cursor_of
     from bgpdrift.services.drift_monitor import build
     from bgpdrift.store import open_store
 

@@ -8,7 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from bgpdrift.drift.report import DriftReport
-    from bgpdrift.drift.score_log import ScoreLog
+    from bgpdrift.lab.score_log import ScoreLog
 
 EXIT_DRIFT, EXIT_NOT_ENOUGH = 10, 4
 
@@ -49,10 +49,10 @@ def command(
     """
     import msgspec
 
-    from bgpdrift.drift.log_check import check_log, check_logs, needed_s
     from bgpdrift.drift.report_json import encode
-    from bgpdrift.drift.score_log import read_score_log
     from bgpdrift.errors import InputError
+    from bgpdrift.lab.score_log import read_score_log
+    from bgpdrift.lab.score_log_check import check_log, check_logs, needed_s
     from bgpdrift.settings import load
 
     settings = load().drift

@@ -22,8 +22,8 @@ def command(folder: Path, scenario: str, limit: float, svg: Path | None) -> None
     """Run all services on a simulated Internet that changes, and judge what was found, learned, refused and taken back."""
     import sys
 
-    from bgpdrift.commands.demo_report import show
-    from bgpdrift.commands.demo_run import run_demo
+    from bgpdrift.lab.demo.report import show
+    from bgpdrift.lab.demo.run import run_demo
 
     report = run_demo(folder.absolute(), scenario, limit)
     show(report, svg)

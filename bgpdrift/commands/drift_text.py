@@ -2,7 +2,7 @@
 
 import click
 
-from bgpdrift.drift import said
+from bgpdrift.drift import summary as said
 from bgpdrift.drift.report import DriftReport
 
 MOST_LEFT_OUT = 5

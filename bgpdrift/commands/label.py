@@ -73,8 +73,8 @@ def _row(
     store: Any, words: tuple[str, ...], span: tuple[str | None, str | None, str], word: Any, newest: int | None
 ) -> tuple[dict[str, Any], list[str]]:
     """Turn what was typed into a row of ``outcomes``, and what the user should know beside it."""
-    from bgpdrift.bgp.simulation.scenario_text import parse_time
     from bgpdrift.errors import InputError
+    from bgpdrift.lab.simulation.scenario_text import parse_time
     from bgpdrift.verdicts.outcomes import MISSED, of_incident, of_missed, overlapping
 
     begin, end, collector = span

@@ -60,7 +60,7 @@ def _page(settings: "Settings", store: "Store", model: str, days: int) -> str | 
     from bgpdrift import __version__
     from bgpdrift.commands.report_rows import histories
     from bgpdrift.drift.report_page import render
-    from bgpdrift.drift.said import moment
+    from bgpdrift.drift.summary import moment
 
     newest = store.drift_checks(model, limit=1)
     if not newest:
@@ -81,7 +81,7 @@ def _report(check: "dict[str, object]", signals: "list[dict[str, object]]") -> "
     """Read the file of the check, which says most; else what the store kept."""
     from bgpdrift.commands.report_rows import report_of
     from bgpdrift.errors import BgpdriftError
-    from bgpdrift.models.report_files import read_report
+    from bgpdrift.monitor.report_files import read_report
 
     if check["report_path"]:
         try:
@@ -94,7 +94,7 @@ def _report(check: "dict[str, object]", signals: "list[dict[str, object]]") -> "
 def _hours(settings: "Settings", store: "Store", report: "DriftReport") -> "list[Hours]":
     """Scores of both windows, by collector: live ones, and those the artifact brought along."""
     from bgpdrift.drift.baselines import both
-    from bgpdrift.services.drift_facts import DriftFacts
+    from bgpdrift.monitor.check_inputs import DriftFacts
 
     facts = DriftFacts(settings, store).read(report.model, report.at)
     if facts is None or facts.version != report.model_version:

@@ -62,9 +62,9 @@ def command(
     --regime and --reset add to it. Kinds of incident: worm, leak, hijack, subprefix, outage, silence, flapping. Kinds of
     regime: level, path, peers.
     """
-    from bgpdrift.bgp.simulation import run
-    from bgpdrift.bgp.simulation.scenario_text import build_scenario
     from bgpdrift.errors import InputError
+    from bgpdrift.lab.simulation import run
+    from bgpdrift.lab.simulation.scenario_text import build_scenario
 
     if (listen is None) == (out is None):
         raise InputError("simulate: expected either --listen HOST:PORT or --out FILE")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bgpdrift.drift.between_day_variance import PRIOR_D, Wander
 from bgpdrift.drift.hours import HOUR_S, FloatArray, IntArray
 from bgpdrift.drift.season import Matched
-from bgpdrift.drift.wander import PRIOR_D, Wander
 
 LONGEST_LAG_H = 24
 PRIOR = 36.0

@@ -3,7 +3,7 @@
 Decides what holds a drift back: an incident that is open, or closed ones that follow one another so closely that hardly an
 hour between them is clean (a lasting change often looks so: the detectors' own usual catches up, and loses it again). Hours of
 other incidents are left out; those a person called a false alarm or a new normal are hours like any other. Whether it is an
-attack or the new normal, `bgpdrift.drift.holding` asks.
+attack or the new normal, `bgpdrift.drift.incident_hold` asks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -4,7 +4,7 @@ Decides steadiness from hourly levels of scores and of volume, on the logarithm 
 doubled traffic is a constant there, whatever the hour. The yardstick is the reference's own scatter from hour to hour. Four
 things make a level unsteady: it scatters more than it used to, it goes back to what was usual for hours on end, it rises or
 falls over the window, or its minutes tell what hours hide: some are back at what was usual
-(`bgpdrift.drift.returning`), or they scatter more within the hour. One short burst that is over
+(`bgpdrift.drift.reversion`), or they scatter more within the hour. One short burst that is over
 does not: another incident while one waits for an answer says nothing of the level it happens on.
 
 Decides too since when a level holds, once somebody said that it is the new normal: the hour that parts those nearer to it from
@@ -18,7 +18,7 @@ import numpy as np
 
 from bgpdrift.drift.hours import HOUR_S, FloatArray, Hours, IntArray
 from bgpdrift.drift.levels import hourly_levels
-from bgpdrift.drift.returning import MOST_BACK, share_back, surging_share
+from bgpdrift.drift.reversion import MOST_BACK, share_back, surging_share
 
 LEAST_SCATTER = 0.1
 """Logarithm: a tenth more or less from hour to hour is no wave, however quiet the reference was."""

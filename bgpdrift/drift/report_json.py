@@ -2,7 +2,7 @@
 
 Decides how a report is written down and what is refused when one is read: another form or version, a missing or unknown
 key, a value of the wrong type, a verdict or severity nobody knows, a number that is none. `schema` describes the same form to
-other programs (docs/drift-report.schema.json). Where files lie `bgpdrift.models.report_files` decides.
+other programs (docs/drift-report.schema.json). Where files lie `bgpdrift.monitor.report_files` decides.
 """
 
 import math

@@ -1,7 +1,7 @@
 """A drift report as one page for a browser or for paper: everything in it, nothing fetched, no script, below 300 KB.
 
 Decides what the page shows and in which order. How a plot looks `bgpdrift.drift.svg` decides, how a figure is said
-`bgpdrift.drift.said`; where report, hours and history come from, the caller.
+`bgpdrift.drift.summary`; where report, hours and history come from, the caller.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bgpdrift.drift import measures, said, svg
+from bgpdrift.drift import measures, svg
+from bgpdrift.drift import summary as said
 from bgpdrift.drift.histogram import WIDTH, Histogram, middle_of
 from bgpdrift.drift.hours import HOUR_S, Hours
 from bgpdrift.drift.report import SEVERITIES, Comparison, DriftReport, Measure

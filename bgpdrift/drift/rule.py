@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from bgpdrift.drift import measures as figures
+from bgpdrift.drift.between_day_variance import Wander
 from bgpdrift.drift.chance import MEASURES, Chance, Yardstick, two_sided
 from bgpdrift.drift.change_point import change_point
 from bgpdrift.drift.dependence import Scatter, scatter
@@ -21,12 +22,11 @@ from bgpdrift.drift.histogram import middle_of
 from bgpdrift.drift.hours import HOUR_S, FloatArray, Hours, merged
 from bgpdrift.drift.policies import conclude
 from bgpdrift.drift.report import Comparison, DriftReport, LeftOut, Measure, Verdict
-from bgpdrift.drift.returning import MOST_BACK, share_back
+from bgpdrift.drift.reversion import MOST_BACK, share_back
 from bgpdrift.drift.season import Matched, match
 from bgpdrift.drift.severity import severity_of
 from bgpdrift.drift.smallest_shift import smallest_shift
-from bgpdrift.drift.steady import fading, steady_p
-from bgpdrift.drift.wander import Wander
+from bgpdrift.drift.stability import fading, steady_p
 from bgpdrift.settings_sections import DriftSettings
 
 STEADY_P = 0.05

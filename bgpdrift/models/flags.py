@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from bgpdrift.errors import TransientError
-from bgpdrift.models.owner import Owner, is_alive
 from bgpdrift.models.publication import write_whole
+from bgpdrift.process.identity import Owner, is_alive
 
 LOCK_NAME = ".flags.lock"
 MOST_BYTES = 65_536

@@ -89,7 +89,7 @@ class Evidence:
         Why ``drift_psi`` tells nothing, in words; "" where it does.
     record : mapping of str to float
         Share of the injected anomalies of each kind that the active model or one of its forebears found when it was
-        judged itself (`bgpdrift.models.forebears`); empty if that is not known.
+        judged itself (`bgpdrift.models.ancestors`); empty if that is not known.
     """
 
     candidate: Judged

@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bgpdrift.models.durable import sync_folder
 from bgpdrift.models.inventory import ModelFile, ModelFiles
 from bgpdrift.models.places import REASON_SUFFIX, SUFFIX
+from bgpdrift.process.durable import sync_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 from bgpdrift.errors import InputError
 
 SUFFIX = ".safetensors"
-STAGE_SUFFIX = ".stage"
 REASON_SUFFIX = ".reason.json"
 CANDIDATES, REJECTED = "candidates", "rejected"
 MODELS = ("heuristic", "isolation_forest", "lstm")

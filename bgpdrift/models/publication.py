@@ -21,10 +21,7 @@ from bgpdrift.clock import Clock
 from bgpdrift.errors import ArtifactError, DigestMismatchError, PublishRefusedError, TransientError
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.artifact import Artifact
-from bgpdrift.models.durable import RETRY_S, staged, sync_folder, write_whole
-from bgpdrift.models.locking import exclusive, publish_lock
 from bgpdrift.models.places import (
-    STAGE_SUFFIX,
     SUFFIX,
     backup_paths,
     backup_stamp,
@@ -37,6 +34,8 @@ from bgpdrift.models.places import (
 from bgpdrift.models.recovery import recover
 from bgpdrift.models.rejection import reject, second_name, set_aside
 from bgpdrift.models.verification import DEFAULT_HISTORY_MINUTES, Verify, verify_file
+from bgpdrift.process.durable import RETRY_S, STAGE_SUFFIX, staged, sync_folder, write_whole
+from bgpdrift.process.locks import exclusive, publish_lock
 
 __all__ = [
     "STAGE_STEPS",

@@ -11,8 +11,8 @@ import msgspec
 
 from bgpdrift.errors import ArtifactError, TransientError
 from bgpdrift.models import artifact as artifacts
-from bgpdrift.models.durable import RETRY_S, sync_folder, write_whole
 from bgpdrift.models.places import REASON_SUFFIX, REJECTED, SUFFIX, backup_stamp
+from bgpdrift.process.durable import RETRY_S, sync_folder, write_whole
 
 
 def reject(folder: Path, file: Path, model: str, reason: str, now: float) -> Path:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from bgpdrift.errors import TransientError
 from bgpdrift.models.artifact import Identity
-from bgpdrift.models.locking import RETRY_S, exclusive, publish_lock
-from bgpdrift.models.places import REJECTED, STAGE_SUFFIX
+from bgpdrift.models.places import REJECTED
 from bgpdrift.models.publication import reject
+from bgpdrift.process.durable import STAGE_SUFFIX
+from bgpdrift.process.locks import RETRY_S, exclusive, publish_lock
 
 
 def set_aside(path: Path, model: str, identity: Identity, reason: str, now: float) -> Path | None:

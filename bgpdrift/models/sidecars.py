@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bgpdrift.models.artifact import SCHEMA_VERSION, Artifact
-from bgpdrift.models.durable import write_whole
+from bgpdrift.process.durable import write_whole
 
 DRIFT_PREFIX = "drift_"
 

@@ -2,9 +2,9 @@
 
 Decides the order of a step: housekeeping, folding, then checks, then what follows for the models. Two cursors, one for
 scores and one for windows, move in one transaction with the histograms, and only from where this reader began: a kill
-counts nothing twice, nor does a second monitor. What a row adds `bgpdrift.services.folding` decides, whether a detector
-still fits `bgpdrift.services.drift_checks`, what becomes of a model that does not `bgpdrift.services.model_loop`. Labels
-become daily figures in `bgpdrift.services.labelled_days`.
+counts nothing twice, nor does a second monitor. What a row adds `bgpdrift.monitor.folding` decides, whether a detector
+still fits `bgpdrift.monitor.drift_checks`, what becomes of a model that does not `bgpdrift.monitor.model_loop`. Labels
+become daily figures in `bgpdrift.monitor.performance_days`.
 """
 
 from collections import Counter
@@ -14,11 +14,12 @@ from typing import Any, Protocol
 from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.detectors.rules import RULES
-from bgpdrift.services import folding, runtime
-from bgpdrift.services.drift_checks import DriftChecks
-from bgpdrift.services.folding import HOUR_S, Folded
-from bgpdrift.services.labelled_days import LabelledDays
-from bgpdrift.services.model_loop import ModelLoop
+from bgpdrift.monitor import folding
+from bgpdrift.monitor.drift_checks import DriftChecks
+from bgpdrift.monitor.folding import HOUR_S, Folded
+from bgpdrift.monitor.model_loop import ModelLoop
+from bgpdrift.monitor.performance_days import LabelledDays
+from bgpdrift.services import runtime
 from bgpdrift.settings import Settings
 from bgpdrift.store import Cursor, Store, open_store
 from bgpdrift.store.retention import Sweeper
@@ -29,7 +30,7 @@ RULE_NAMES = tuple(rule.name for rule in RULES)
 
 
 class Checks(Protocol):
-    """What decides whether the detectors still fit, e.g. `bgpdrift.services.drift_checks.DriftChecks`."""
+    """What decides whether the detectors still fit, e.g. `bgpdrift.monitor.drift_checks.DriftChecks`."""
 
     def step(self) -> bool:
         """Do a bounded piece of work; True if more is waiting."""
@@ -41,7 +42,7 @@ class Checks(Protocol):
 
 
 class Loop(Protocol):
-    """What acts on it, e.g. `bgpdrift.services.model_loop.ModelLoop`."""
+    """What acts on it, e.g. `bgpdrift.monitor.model_loop.ModelLoop`."""
 
     def step(self, event_now: int) -> bool:
         """Do a bounded piece of work; True if more is waiting."""

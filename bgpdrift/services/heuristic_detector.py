@@ -1,7 +1,7 @@
 """The service of the heuristic detector: rules with learned thresholds. All of its work is `scoring`."""
 
+from bgpdrift.scoring.detector_worker import build_for
 from bgpdrift.services import runtime
-from bgpdrift.services.scoring import build_for
 
 NAME = "heuristic_detector"
 MODEL = "heuristic"

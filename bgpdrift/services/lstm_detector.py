@@ -1,7 +1,7 @@
 """The service of the LSTM autoencoder: waits for a model and abstains until one was trained. All of its work is `scoring`."""
 
+from bgpdrift.scoring.detector_worker import build_for
 from bgpdrift.services import runtime
-from bgpdrift.services.scoring import build_for
 
 NAME = "lstm_detector"
 MODEL = "lstm"

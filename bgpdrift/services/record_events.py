@@ -16,7 +16,7 @@ import msgspec
 
 from bgpdrift import settings
 from bgpdrift.errors import BgpdriftError
-from bgpdrift.services.event_notices import notices_of
+from bgpdrift.monitor.event_alerts import notices_of
 from bgpdrift.services.runtime import follow_parent
 from bgpdrift.store import Cursor, Store, open_store
 

@@ -21,7 +21,7 @@ from bgpdrift.bgp.ris_client import RisClient
 from bgpdrift.bgp.spool_writer import SpoolWriter
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import BgpdriftError, SettingsError
-from bgpdrift.services.notify import Notifier
+from bgpdrift.process.sd_notify import Notifier
 from bgpdrift.services.runtime import EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, prepare
 from bgpdrift.settings import Settings
 

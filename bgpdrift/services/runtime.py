@@ -19,7 +19,7 @@ from typing import Protocol, runtime_checkable
 from bgpdrift import logs, settings
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import BgpdriftError, SettingsError, TransientError
-from bgpdrift.services.notify import Notifier
+from bgpdrift.process.sd_notify import Notifier
 
 EXIT_OK, EXIT_INTERNAL, EXIT_USAGE = 0, 1, 2
 STATUS_EVERY_S = 1.0

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from bgpdrift.models.owner import Owner, is_alive
 from bgpdrift.models.places import MODELS, current_path
-from bgpdrift.status.facts import FlagFile, Running
+from bgpdrift.process.identity import Owner, is_alive
+from bgpdrift.status.snapshot import FlagFile, Running
 
 RUN_LOCK = "retrain.lock"
 UNREADABLE = "unreadable"

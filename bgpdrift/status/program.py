@@ -19,7 +19,7 @@ from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.models.places import MODELS
 from bgpdrift.settings import Settings, load
-from bgpdrift.status.facts import EXIT_OK, EXIT_USAGE, Status
+from bgpdrift.status.snapshot import EXIT_OK, EXIT_USAGE, Status
 
 PLAIN = str.maketrans({"–": "-", "−": "-", "…": "~", "·": "|", "×": "x", "≥": ">", "≤": "<"})
 

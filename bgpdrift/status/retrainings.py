@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bgpdrift.status.facts import Retraining
+from bgpdrift.status.snapshot import Retraining
 
 ENDED = {1: "failed", 2: "failed", 3: "rejected", 4: "not enough data", 5: "another ran", 6: "timed out"}
 """What a retrainer's exit code says (docs/retraining.md)."""

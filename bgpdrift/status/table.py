@@ -10,8 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bgpdrift.status.facts import EXIT_BLIND, Model, Monitor, Retraining, Status
-from bgpdrift.status.sentences import of_model, verdict_words
+from bgpdrift.status.messages import of_model, verdict_words
+from bgpdrift.status.snapshot import EXIT_BLIND, Model, Monitor, Retraining, Status
 from bgpdrift.status.spark import ASCII_BLOCKS, BLOCKS, bar, moment, span, spark
 
 RATE = "alarm_rate"

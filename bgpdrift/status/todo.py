@@ -6,11 +6,11 @@ deals with, and a system that cannot see are.
 
 from collections.abc import Iterator, Sequence
 
-from bgpdrift.models.approvals import ATTACK_OR_NEW_NORMAL
 from bgpdrift.models.places import MODELS
-from bgpdrift.models.triggers import OPEN
+from bgpdrift.monitor.approvals import ATTACK_OR_NEW_NORMAL
+from bgpdrift.monitor.request_states import OPEN
 from bgpdrift.settings import Settings
-from bgpdrift.status.facts import (
+from bgpdrift.status.snapshot import (
     EXIT_BLIND,
     EXIT_DRIFT,
     EXIT_OK,

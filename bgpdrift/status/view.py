@@ -7,10 +7,13 @@ rather than guessed. What needs a person is decided in `todo`.
 from collections.abc import Mapping
 from typing import Any
 
-from bgpdrift.models.approvals import ATTACK_OR_NEW_NORMAL, question
 from bgpdrift.models.places import MODELS
+from bgpdrift.monitor.approvals import ATTACK_OR_NEW_NORMAL, question
 from bgpdrift.settings import Settings
-from bgpdrift.status.facts import (
+from bgpdrift.status.files import Files, ModelHeader
+from bgpdrift.status.records import REPORTS, WEEK_S, Records, Row
+from bgpdrift.status.retrainings import retraining
+from bgpdrift.status.snapshot import (
     SCHEMA,
     Holding,
     MeasureRow,
@@ -23,9 +26,6 @@ from bgpdrift.status.facts import (
     Status,
     Wish,
 )
-from bgpdrift.status.files import Files, ModelHeader
-from bgpdrift.status.records import REPORTS, WEEK_S, Records, Row
-from bgpdrift.status.retrainings import retraining
 from bgpdrift.status.supervised import Supervised
 from bgpdrift.status.todo import MISSING, exit_code_of, headline_of, todo_of
 

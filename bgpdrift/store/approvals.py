@@ -1,7 +1,7 @@
 """Questions to a person and their answers.
 
 Decides that a question is answered once: whoever comes later learns that it was. Which answers there are and what follows
-from them, `bgpdrift.models.approvals` and those who asked decide.
+from them, `bgpdrift.monitor.approvals` and those who asked decide.
 """
 
 from collections.abc import Mapping

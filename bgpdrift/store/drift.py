@@ -13,9 +13,9 @@ from sqlalchemy import Connection, delete, func, select
 
 from bgpdrift.store.database import Cursor
 from bgpdrift.store.outcomes import OutcomeQueries
+from bgpdrift.store.retrain_requests import TriggerQueries
 from bgpdrift.store.rows import prepared
 from bgpdrift.store.schema import approvals, drift_metrics, drift_signals, feature_windows, outcomes, retrain_triggers
-from bgpdrift.store.triggers import TriggerQueries
 
 KEY = ("model", "window", "timestamp")
 OPEN_TRIGGERS = ("wanted", "postponed", "waiting_approval", "flagged", "claimed")

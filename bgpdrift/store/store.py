@@ -16,9 +16,9 @@ from bgpdrift.store.incidents import IncidentQueries
 from bgpdrift.store.models import ModelQueries
 from bgpdrift.store.outcomes import OutcomeQueries
 from bgpdrift.store.queries_extra import ExtraQueries
+from bgpdrift.store.retrain_requests import TriggerQueries
 from bgpdrift.store.revisions import explain_revision
 from bgpdrift.store.scores import ScoreQueries
-from bgpdrift.store.triggers import TriggerQueries
 from bgpdrift.store.upkeep import UpkeepQueries
 from bgpdrift.store.verdicts import VerdictQueries
 from bgpdrift.store.windows import WindowQueries

@@ -78,7 +78,7 @@ def behave(behaviour: str) -> None:
         script = "import os, time; os.setsid(); os.fork() and os._exit(0); time.sleep(600)"
         subprocess.run([sys.executable, "-c", script], check=True)
     if behaviour == "speaks":
-        from bgpdrift.services.notify import Notifier
+        from bgpdrift.process.sd_notify import Notifier
 
         notifier = Notifier()
         notifier.ready("at work")

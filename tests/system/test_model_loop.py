@@ -16,11 +16,11 @@ import pytest
 
 from bgpdrift.clock import FakeClock
 from bgpdrift.models import flags
-from bgpdrift.models.owner import Owner, is_alive
 from bgpdrift.models.publication import active_version
-from bgpdrift.services.model_loop import ModelLoop
-from bgpdrift.services.retrainer_runner import RetrainerRunner, progress_path
-from bgpdrift.services.retraining_runs import RUNNING
+from bgpdrift.monitor.model_loop import ModelLoop
+from bgpdrift.monitor.retrainer_process import RetrainerRunner, progress_path
+from bgpdrift.monitor.retraining_runs import RUNNING
+from bgpdrift.process.identity import Owner, is_alive
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
 
@@ -91,7 +91,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = Path(__file__).parents[1] / "unit" / "detectors" / "windows.py"
+    path = Path(__file__).parents[1] / "windows.py"
     spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
     assert spec is not None
     assert spec.loader is not None

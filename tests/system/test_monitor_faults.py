@@ -15,7 +15,7 @@ import pytest
 
 from bgpdrift.clock import FakeClock
 from bgpdrift.drift.histogram import Histogram
-from bgpdrift.services.drift_checks import DriftChecks
+from bgpdrift.monitor.drift_checks import DriftChecks
 from bgpdrift.settings import Settings
 from bgpdrift.settings_sections import DriftSettings
 from bgpdrift.store import Cursor, Store, migrate, open_store

@@ -44,7 +44,7 @@ def loaded(name: str, path: Path):  # type: ignore[no-untyped-def]
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    windows = loaded("bgpdrift_tests_windows", HERE.parent / "unit" / "detectors" / "windows.py")
+    windows = loaded("bgpdrift_tests_windows", HERE.parent / "windows.py")
     path = tmp_path_factory.mktemp("base") / "base.safetensors"
     path.write_bytes(to_bytes(learn_artifact([windows.calm(6_000)])))
     return path

@@ -93,7 +93,7 @@ class World:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
     """A store with windows, and version 1 in force."""
-    path = Path(__file__).parents[1] / "unit" / "detectors" / "windows.py"
+    path = Path(__file__).parents[1] / "windows.py"
     spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
     assert spec is not None
     assert spec.loader is not None

@@ -4,10 +4,10 @@ import mrtparse
 import pytest
 
 from bgpdrift.bgp import mrt_writer
-from bgpdrift.bgp.simulation.engine import Simulation
-from bgpdrift.bgp.simulation.mrt_records import mrt_records
-from bgpdrift.bgp.simulation.records import ANNOUNCED, SESSION, WITHDREW
-from bgpdrift.bgp.simulation.scenario import Reset, Scenario
+from bgpdrift.lab.simulation.engine import Simulation
+from bgpdrift.lab.simulation.mrt_records import mrt_records
+from bgpdrift.lab.simulation.records import ANNOUNCED, SESSION, WITHDREW
+from bgpdrift.lab.simulation.scenario import Reset, Scenario
 
 
 def read(path) -> list[dict]:

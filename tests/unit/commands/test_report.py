@@ -10,11 +10,11 @@ from bgpdrift.commands.report import command
 from bgpdrift.commands.report_rows import histories, report_of
 from bgpdrift.drift.check import check_scores
 from bgpdrift.drift.hours import Hours
-from bgpdrift.drift.lasting import Lasting
+from bgpdrift.drift.persistence import Lasting
 from bgpdrift.drift.report import Measure
 from bgpdrift.errors import InputError
-from bgpdrift.models.report_files import write_report
-from bgpdrift.services import drift_rows
+from bgpdrift.monitor import check_rows as drift_rows
+from bgpdrift.monitor.report_files import write_report
 from bgpdrift.settings import load
 from bgpdrift.store import Cursor, migrate, open_store
 from bgpdrift.store.drift import DriftWrite

@@ -9,7 +9,8 @@ import pytest
 
 def load_beside(name: str) -> ModuleType:
     """Load a helper that lies beside the tests; importlib mode puts no test folder on the path."""
-    path = Path(__file__).parent / f"{name}.py"
+    folder = Path(__file__).parents[2] if name == "windows" else Path(__file__).parent
+    path = folder / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"bgpdrift_tests_{name}", path)
     assert spec is not None
     assert spec.loader is not None

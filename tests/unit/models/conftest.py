@@ -16,7 +16,7 @@ from bgpdrift.models.learn_default import learn_artifact
 
 @pytest.fixture(scope="session")
 def windows():
-    path = Path(__file__).parents[1] / "detectors" / "windows.py"
+    path = Path(__file__).parents[2] / "windows.py"
     spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
     assert spec is not None
     assert spec.loader is not None

@@ -11,7 +11,7 @@ import pytest
 
 from bgpdrift.models import flags
 from bgpdrift.models.flags import UNREADABLE, Flag
-from bgpdrift.models.owner import Owner, boot_id, is_alive, this_process
+from bgpdrift.process.identity import Owner, boot_id, is_alive, this_process
 
 GONE = Owner(pid=2**22 + 1, start_time=5, boot_id="another boot")
 
@@ -190,7 +190,7 @@ def test_of_many_processes_at_once_one_takes_the_flag(tmp_path):
 
 
 def test_a_process_is_alive_until_it_ends_also_before_it_is_reaped():
-    code = f"import sys; sys.path[:] = {sys.path!r}; from bgpdrift.models.owner import *; import msgspec, os\n"
+    code = f"import sys; sys.path[:] = {sys.path!r}; from bgpdrift.process.identity import *; import msgspec, os\n"
     code += "os.write(1, msgspec.json.encode(this_process())); os.close(1); input()"
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout is not None

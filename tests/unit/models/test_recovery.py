@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from bgpdrift.models.artifact import read
-from bgpdrift.models.durable import staged
-from bgpdrift.models.locking import exclusive, publish_lock
 from bgpdrift.models.places import current_path
 from bgpdrift.models.publication import active_version, recover
+from bgpdrift.process.durable import staged
+from bgpdrift.process.locks import exclusive, publish_lock
 
 M, NOW = "heuristic", 1_700_000_000
 

@@ -6,8 +6,8 @@ import pytest
 
 from bgpdrift.errors import TransientError
 from bgpdrift.models.artifact import identity_of
-from bgpdrift.models.locking import exclusive, publish_lock
 from bgpdrift.models.setting_aside import set_aside
+from bgpdrift.process.locks import exclusive, publish_lock
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture(scope="session")
 def windows() -> ModuleType:
     """The generated windows that the detectors' tests use."""
-    path = Path(__file__).parents[1] / "detectors" / "windows.py"
+    path = Path(__file__).parents[2] / "windows.py"
     spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
     assert spec is not None
     assert spec.loader is not None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bgpdrift.bgp.simulation.scenario import INCIDENT_KINDS, Incident, Scenario
+from bgpdrift.lab.simulation.scenario import INCIDENT_KINDS, Incident, Scenario
 from retrainers.evaluate_kinds import as_fields, as_markdown, as_text
 from retrainers.evaluation import Evaluation, Row
 from retrainers.judging import Judged

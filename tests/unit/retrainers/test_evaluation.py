@@ -8,7 +8,7 @@ import pytest
 
 from bgpdrift.detectors.interface import EXCLUDED, Detector, Scores, WindowFrame
 from bgpdrift.errors import InputError, NotEnoughDataError
-from bgpdrift.features.labelled_windows import LabelledWindows
+from bgpdrift.lab.labelled_sets.windows import LabelledWindows
 from bgpdrift.settings import Settings, load
 from bgpdrift.verdicts.calibration import Calibration
 from retrainers.announcements_counter import AnnouncementsCounter, calibrate

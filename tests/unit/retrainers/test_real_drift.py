@@ -10,8 +10,8 @@ from bgpdrift.detectors.interface import WindowFrame
 from bgpdrift.drift import check_scores
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.drift.hours import HOUR_S
-from bgpdrift.features.labelled import read_labelled
-from bgpdrift.services.drift_checks import DriftChecks
+from bgpdrift.lab.labelled_sets.reading import read_labelled
+from bgpdrift.monitor.drift_checks import DriftChecks
 from bgpdrift.settings import Settings
 from bgpdrift.store import IncidentChanges, migrate, open_store
 from retrainers.training import train

@@ -20,7 +20,7 @@ LIMITS = {"days": 7, "held_out_share": 0.2, "margin_s": MARGIN_S, "min_windows":
 
 @pytest.fixture(scope="module")
 def windows():
-    path = Path(__file__).parents[1] / "detectors" / "windows.py"
+    path = Path(__file__).parents[2] / "windows.py"
     spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
     assert spec is not None
     assert spec.loader is not None

@@ -15,7 +15,7 @@ STORM = slice(1_500, 1_560)
 
 @pytest.fixture(scope="module")
 def calm():
-    path = Path(__file__).parents[1] / "detectors" / "windows.py"
+    path = Path(__file__).parents[2] / "windows.py"
     spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
     assert spec is not None
     assert spec.loader is not None

@@ -9,8 +9,8 @@ import structlog
 from bgpdrift.clock import FakeClock
 from bgpdrift.models.loading import default_bytes
 from bgpdrift.models.publication import active_version
+from bgpdrift.scoring.detector_worker import source_of
 from bgpdrift.services import prepare_store
-from bgpdrift.services.scoring import source_of
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import open_store
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bgpdrift.services.event_notices import notices_of
+from bgpdrift.monitor.event_alerts import notices_of
 from bgpdrift.services.record_events import BATCH, record
 from bgpdrift.store import migrate, open_store
 

@@ -10,7 +10,7 @@ import textwrap
 
 import pytest
 
-from bgpdrift.services.notify import Notifier
+from bgpdrift.process.sd_notify import Notifier
 
 
 @pytest.fixture

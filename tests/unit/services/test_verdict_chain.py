@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 from bgpdrift.clock import FakeClock
 from bgpdrift.drift.histogram import Histogram
+from bgpdrift.scoring.detector_worker import HEARTBEAT_S, ScoringService
 from bgpdrift.services.correlation_engine import CorrelationEngine
 from bgpdrift.services.drift_monitor import DriftMonitor
 from bgpdrift.services.ensemble_coordinator import EnsembleCoordinator
-from bgpdrift.services.scoring import HEARTBEAT_S, ScoringService
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
 
@@ -24,7 +24,7 @@ MODELS = ("heuristic", "isolation_forest", "lstm")
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, object]]:
     """700 minutes with an update storm from 640 to 660."""
-    path = Path(__file__).parents[1] / "detectors" / "windows.py"
+    path = Path(__file__).parents[2] / "windows.py"
     spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
     assert spec is not None
     assert spec.loader is not None

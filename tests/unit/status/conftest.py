@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from bgpdrift.clock import FakeClock
-from bgpdrift.models.owner import this_process
+from bgpdrift.process.identity import this_process
 from bgpdrift.settings import Settings, load
-from bgpdrift.status.facts import Status
 from bgpdrift.status.program import look
+from bgpdrift.status.snapshot import Status
 from bgpdrift.store import Cursor, Store, migrate, open_store
 from bgpdrift.store.schema import (
     approvals,

@@ -8,7 +8,7 @@ import pytest
 
 from bgpdrift.drift.report import SEVERITIES, VERDICTS
 from bgpdrift.settings import fields
-from bgpdrift.status import facts
+from bgpdrift.status import snapshot as facts
 
 PAGE = Path(__file__).parents[3] / "docs" / "drift.md"
 STRUCTS = [

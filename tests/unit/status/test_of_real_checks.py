@@ -6,7 +6,7 @@ import pytest
 
 from bgpdrift.clock import FakeClock
 from bgpdrift.drift.histogram import Histogram
-from bgpdrift.services.drift_checks import DriftChecks
+from bgpdrift.monitor.drift_checks import DriftChecks
 from bgpdrift.status import files, records, view
 from bgpdrift.status.supervised import Supervised
 from bgpdrift.store.schema import hourly_histograms, incidents, retrain_triggers

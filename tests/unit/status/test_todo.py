@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from bgpdrift.settings import Settings
-from bgpdrift.status.facts import (
+from bgpdrift.status.messages import of_model
+from bgpdrift.status.snapshot import (
     EXIT_BLIND,
     EXIT_DRIFT,
     EXIT_OK,
@@ -15,7 +16,6 @@ from bgpdrift.status.facts import (
     Retraining,
     Wish,
 )
-from bgpdrift.status.sentences import of_model
 from bgpdrift.status.todo import exit_code_of, headline_of, todo_of
 
 NOW = 1_795_230_720

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from bgpdrift.status import files, records, view
-from bgpdrift.status.facts import EXIT_BLIND, EXIT_DRIFT, EXIT_OK, Status
+from bgpdrift.status.snapshot import EXIT_BLIND, EXIT_DRIFT, EXIT_OK, Status
 from bgpdrift.status.supervised import Supervised
 from bgpdrift.store import migrate
 

@@ -1,9 +1,9 @@
 """Whose turn it is: going down, restarting one after the other."""
 
-from supervisor.going_down import GoingDown, is_over, to_tell
 from supervisor.lifecycle import State
 from supervisor.rolling import Rolling, next_round
 from supervisor.services import Service
+from supervisor.shutdown import GoingDown, is_over, to_tell
 
 A, B, C = Service("a", ("a",)), Service("b", ("b",), after=("a",)), Service("c", ("c",), after=("a", "b"))
 ALL = (A, B, C)

@@ -1,0 +1,1 @@
+"""For research and demonstration: simulated Internet, demo, labelled data sets, evaluation, score logs."""

@@ -1,0 +1,1 @@
+"""The demo: the whole system on a simulated Internet, judged by what it found."""

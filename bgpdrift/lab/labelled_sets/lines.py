@@ -1,0 +1,174 @@
+"""Our own labelled windows: lines of `bgpdrift features`, with the truth in a field ``label`` or in a file beside them.
+
+Decides which minutes the ground truth of `bgpdrift simulate --truth` calls anomalous: those that overlap an incident, at the
+collectors (and, in windows of one peer, the peers) that see it. Recovery after its end is not labelled. Lines without
+labels and without such a file are minutes nothing is known to be wrong with.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bgpdrift.errors import InputError
+from bgpdrift.lab.labelled_sets.windows import LabelledWindows
+from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES
+
+LENGTH_S = 60
+_LABELS: Mapping[Any, bool] = {1: True, -1: False, 0: False}  # true and false are 1 and 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrueIncident:
+    """What a ground truth says of one incident: ``[start, end)``, epoch seconds, and who sees it."""
+
+    kind: str
+    start: float
+    end: float
+    collectors: tuple[str, ...]
+    peers: tuple[str, ...]
+
+    def marks(self, window_start: npt.NDArray[np.int64], collector: str, peer: str) -> npt.NDArray[np.bool_]:
+        """Where windows of a group overlap it.
+
+        Examples
+        --------
+        >>> worm = TrueIncident("worm", 90.0, 120.0, ("rrc00",), ())
+        >>> worm.marks(np.array([0, 60, 120]), "rrc00", "").tolist()
+        [False, True, False]
+        """
+        seen = collector in self.collectors and (not peer or not self.peers or peer in self.peers)
+        return seen & (window_start < self.end) & (window_start + LENGTH_S > self.start)
+
+
+def read_truth(raw: bytes, name: str) -> list[TrueIncident]:
+    """Read the incidents of a ground truth as `bgpdrift simulate --truth` writes it.
+
+    Raises
+    ------
+    InputError
+        It is none.
+    """
+    expected = "the ground truth of `bgpdrift simulate --truth` expected"
+    try:
+        found = msgspec.json.decode(raw)["incidents"]
+        return [
+            TrueIncident(
+                str(item["kind"]),
+                float(item["start"]),
+                float(item["end"]),
+                tuple(map(str, item["collectors"])),
+                tuple(map(str, item["peers"])),
+            )
+            for item in found
+        ]
+    except msgspec.DecodeError as error:
+        raise InputError(f"{name}: {expected}, no JSON found: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{name}: {expected}, but `incidents` cannot be read: {error!r}") from error
+
+
+def read_lines(lines: Iterable[bytes], name: str, truth: Sequence[TrueIncident] | None = None) -> list[LabelledWindows]:
+    """Read windows, one result a (collector, peer), in the order of their names.
+
+    Parameters
+    ----------
+    lines : iterable of bytes
+        JSON objects; blank lines are skipped. A minute that comes twice keeps its last row.
+    name : str
+        Of the file, for messages.
+    truth : sequence of TrueIncident, optional
+        Takes the place of labels in the lines.
+
+    Raises
+    ------
+    InputError
+        With file and line: what was expected and what was found.
+
+    Examples
+    --------
+    >>> lines = [b'{"window_start":60,"collector":"rrc00","announced":3,"label":1}']
+    >>> [(w.collector, w.features["announced"].tolist(), w.truth.tolist()) for w in read_lines(lines, "a.ndjson")]
+    [('rrc00', [3.0], [True])]
+    """
+    groups: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+    columns: tuple[str, ...] = ()
+    labelled: bool | None = None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        place = f"{name}, line {number}"
+        row = _row(line, place)
+        known = tuple(column for column in (*FEATURE_NAMES, *QUALITY_NAMES) if column in row)
+        if columns and known != columns:
+            odd = ", ".join(sorted(set(known) ^ set(columns)))
+            raise InputError(f"{place}: the columns of the lines before expected; they differ in {odd}")
+        columns = known
+        if truth is None:
+            if labelled is not None and ("label" in row) != labelled:
+                found = "one" if "label" in row else "none"
+                raise InputError(f"{place}: a `label` on every line or on none expected, {found} found here")
+            labelled = "label" in row
+            row["label"] = _label(row.get("label", 0), place)
+        groups.setdefault((row["collector"], row.get("peer", "")), {})[row["window_start"]] = row
+    if not columns:
+        raise InputError(f"{name}: no window; lines of `bgpdrift features` expected")
+    return [_windows(key, rows, columns, truth) for key, rows in sorted(groups.items())]
+
+
+def read_windows(rows: Iterable[Mapping[str, Any]], truth: Sequence[TrueIncident]) -> list[LabelledWindows]:
+    """Label windows as the aggregator gives them, one result a (collector, peer), in the order of their names."""
+    groups: dict[tuple[str, str], dict[int, Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["collector"], row["peer"]), {})[row["window_start"]] = row
+    return [_windows(key, found, (*FEATURE_NAMES, *QUALITY_NAMES), truth) for key, found in sorted(groups.items())]
+
+
+def _row(line: bytes, place: str) -> dict[str, Any]:
+    try:
+        row = msgspec.json.decode(line)
+    except msgspec.DecodeError as error:
+        raise InputError(f"{place}: a JSON object expected: {error}") from error
+    if not isinstance(row, dict):
+        raise InputError(f"{place}: a JSON object expected, {type(row).__name__} found")
+    start = row.get("window_start")
+    if not isinstance(start, int) or isinstance(start, bool) or start % LENGTH_S:
+        raise InputError(f"{place}: window_start in whole minutes of epoch seconds expected, {start!r} found")
+    for name in ("collector", "peer"):
+        if not isinstance(row.get(name, "" if name == "peer" else None), str):
+            raise InputError(f"{place}: {name}: a text expected, {row.get(name)!r} found")
+    if "announced" not in row:
+        raise InputError(f"{place}: a window of `bgpdrift features` expected, no `announced` found")
+    for name in (*FEATURE_NAMES, *QUALITY_NAMES):
+        value = row.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InputError(f"{place}: {name}: a number expected, {value!r} found")
+    return row
+
+
+def _label(value: Any, place: str) -> bool:
+    if isinstance(value, int | float) and value in _LABELS:
+        return _LABELS[value]
+    raise InputError(f"{place}: label: 1 or true (anomaly), -1 or false (normal) expected, {value!r} found")
+
+
+def _windows(
+    key: tuple[str, str],
+    rows: Mapping[int, Mapping[str, Any]],
+    columns: Sequence[str],
+    truth: Sequence[TrueIncident] | None,
+) -> LabelledWindows:
+    ordered = [rows[start] for start in sorted(rows)]
+    starts = np.array(sorted(rows), np.int64)
+
+    def values(names: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:
+        return {name: np.array([row[name] for row in ordered], np.float64) for name in columns if name in names}
+
+    if truth is None:
+        labels = np.array([row["label"] for row in ordered], bool)
+    else:
+        labels = np.logical_or.reduce([np.zeros(len(starts), bool), *(item.marks(starts, *key) for item in truth)])
+    return LabelledWindows(*key, starts, values(FEATURE_NAMES), values(QUALITY_NAMES), labels)

@@ -1,0 +1,64 @@
+"""Labelled minutes of any kind we can read: SFU files and our own windows, plain or compressed.
+
+Decides by content what a file is, never by its name. What their columns mean is `labelled_sfu`'s and `labelled_lines`'.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bgpdrift.bgp.sources import lines_of, opened
+from bgpdrift.errors import InputError
+from bgpdrift.lab.labelled_sets.lines import read_lines, read_truth
+from bgpdrift.lab.labelled_sets.sfu import read_sfu
+from bgpdrift.lab.labelled_sets.windows import LabelledWindows
+
+__all__ = ["LabelledWindows", "read_labelled"]
+
+
+def read_labelled(path: Path, truth: Path | None = None) -> list[LabelledWindows]:
+    """Read a file of labelled minutes, one result a (collector, peer).
+
+    Parameters
+    ----------
+    path : Path
+        CSV of 42 columns as the SFU CNL publishes it, or lines of `bgpdrift features` with or without ``label``.
+    truth : Path, optional
+        Ground truth of `bgpdrift simulate --truth`, for lines without labels.
+
+    Raises
+    ------
+    InputError
+        It cannot be read; the message names file, line, what was expected and what was found.
+    """
+    with opened(path) as stream:
+        is_lines = stream.head.lstrip().startswith(b"{")
+        if truth is not None and not is_lines:
+            raise InputError(
+                f"{path}: lines of `bgpdrift features` expected with --truth; this file has its own labels"
+            )
+        if not stream.head.strip():
+            raise InputError(f"{path}: empty; SFU columns or lines of `bgpdrift features` expected")
+        incidents = None if truth is None else read_truth(_bytes(truth), str(truth))
+        lines = list(lines_of(stream))
+        if stream.problem:
+            raise InputError(f"{path}: {stream.problem}, after {len(lines)} lines")
+        if is_lines:
+            return read_lines(lines, str(path), incidents)
+        return [read_sfu(_texts(lines, path), str(path))]
+
+
+def _texts(lines: Iterable[bytes], path: Path) -> list[str]:
+    texts = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            texts.append(line.decode("ascii"))
+        except UnicodeDecodeError:
+            raise InputError(f"{path}, line {number}: numbers or a JSON object expected, bytes found") from None
+    return texts
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error

@@ -1,0 +1,156 @@
+"""The labelled sets of SFU CNL (CSV, 42 columns, no header) as windows with our columns.
+
+Decides which of their columns is which of ours. In the files, columns 5 and 6 count UPDATE messages, 7 and 8 the prefixes
+in them (NLRI). Found by counting: columns 12 to 14 (duplicate, implicit withdrawal, duplicate withdrawal) count prefixes,
+since they exceed the messages and hardly ever the prefixes; 38 to 40 (origin attribute) count messages, since they add up
+to column 5, to more where messages also announce IPv6. Means (9, 11, 17) are rounded to whole numbers. So:
+
+- ``announced`` is column 7, ``withdrawn`` 8, ``messages`` 5 + 6 (a message that does both counts twice);
+- sums are mean times number: of paths over ``announced``, of edit distances over ``implicit_withdrawal``;
+- origin attributes keep their shares and are scaled to ``announced``;
+- column 5 itself goes along as `ANNOUNCEMENTS`, which our windows do not have: the plain counter every report holds its
+  detectors against counts it.
+
+Left out: 16 (corrupt), 18 to 37 (one-hot copies of the maxima), 41 (packet size; we do not keep it). The files name the
+time of day and no date: minutes lie on a grid that begins on 2000-01-01 UTC, a step back of half a day or more is the next
+day, and minutes that are missing stay missing.
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from bgpdrift.errors import InputError
+from bgpdrift.lab.labelled_sets.windows import LabelledWindows
+
+FIELDS = 42
+ANNOUNCEMENTS = "announcements"
+"""UPDATE messages that announce something; no detector reads it."""
+COLLECTOR = "labelled"
+"""The files do not name theirs."""
+_FIRST_DAY = 946_684_800  # 2000-01-01
+_MINUTES_A_DAY = 1440
+_LABELS = {1.0: True, -1.0: False, 0.0: False}
+
+
+def read_sfu(lines: Iterable[str], name: str) -> LabelledWindows:
+    """Read the lines of a file.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        Blank ones are skipped.
+    name : str
+        Of the file, for messages.
+
+    Raises
+    ------
+    InputError
+        With file and line: another number of fields, no number, a time that is none or goes back, an unknown label.
+
+    Examples
+    --------
+    >>> fields = [2359, 23, 59, 0, 2, 1, 10, 3, 4, 9, 3, *[0] * 26, 1, 0, 1, 240, -1]
+    >>> windows = read_sfu([",".join(map(str, fields))], "one.csv")
+    >>> {key: float(windows.features[key][0]) for key in ("announced", "path_length_sum", "origin_igp")}
+    {'announced': 10.0, 'path_length_sum': 40.0, 'origin_igp': 5.0}
+    """
+    rows: list[list[float]] = []
+    minutes: list[int] = []
+    for number, fields in enumerate(csv.reader(lines), start=1):
+        if not fields or not any(field.strip() for field in fields):
+            continue
+        place = f"{name}, line {number}"
+        if not rows and len(fields) == FIELDS and not any(_is_number(field) for field in fields):
+            continue  # a header, which somebody added
+        row = _numbers(fields, place)
+        minute = _minute(row, minutes[-1] if minutes else None, place)
+        if minutes and minute == minutes[-1]:  # the same minute again: the later word counts
+            rows[-1] = row
+            continue
+        rows.append(row)
+        minutes.append(minute)
+    if not rows:
+        raise InputError(f"{name}: no line; {FIELDS} comma-separated numbers a line expected")
+    table = np.array(rows)
+    return LabelledWindows(
+        COLLECTOR,
+        "",
+        _FIRST_DAY + 60 * np.array(minutes, np.int64),
+        _our_columns(table),
+        {},
+        table[:, FIELDS - 1] == 1.0,
+    )
+
+
+def _numbers(fields: Sequence[str], place: str) -> list[float]:
+    if len(fields) != FIELDS:
+        raise InputError(f"{place}: {FIELDS} comma-separated numbers expected, {len(fields)} fields found")
+    row = []
+    for column, field in enumerate(fields, start=1):
+        if not _is_number(field):
+            raise InputError(f"{place}: column {column}: a finite number expected, {field.strip()!r} found")
+        row.append(float(field))
+    for column, value in enumerate(row[:-1], start=1):
+        if value < 0:
+            raise InputError(f"{place}: column {column}: a count of at least 0 expected, {value:g} found")
+    if row[-1] not in _LABELS:
+        raise InputError(f"{place}: label (column {FIELDS}): 1 (anomaly) or -1 (normal) expected, {row[-1]:g} found")
+    return row
+
+
+def _minute(row: Sequence[float], before: int | None, place: str) -> int:
+    """Minutes since the first day began."""
+    hour, minute = row[1], row[2]
+    if not (hour in range(24) and minute in range(60)):
+        raise InputError(
+            f"{place}: hour 0 to 23 and minute 0 to 59 expected in columns 2 and 3, {hour:g}:{minute:g} found"
+        )
+    of_day = int(hour) * 60 + int(minute)
+    if before is None:
+        return of_day
+    day, last = divmod(before, _MINUTES_A_DAY)
+    if of_day >= last:
+        return day * _MINUTES_A_DAY + of_day
+    if last - of_day < _MINUTES_A_DAY // 2:
+        raise InputError(f"{place}: {_clock(of_day)} after {_clock(last)}; minutes in order expected")
+    return (day + 1) * _MINUTES_A_DAY + of_day
+
+
+def _our_columns(table: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.float64]]:
+    def theirs(number: int) -> npt.NDArray[np.float64]:
+        return table[:, number - 1]
+
+    announced, implicit = theirs(7), theirs(13)
+    of_origin = theirs(38) + theirs(39) + theirs(40)
+    prefixes_a_message = np.where(of_origin > 0, announced / np.maximum(of_origin, 1.0), 0.0)
+    return {
+        ANNOUNCEMENTS: theirs(5),
+        "messages": theirs(5) + theirs(6),
+        "announced": announced,
+        "withdrawn": theirs(8),
+        "path_length_sum": theirs(9) * announced,
+        "path_length_max": theirs(10),
+        "unique_path_length_sum": theirs(11) * announced,
+        "duplicate": theirs(12),
+        "implicit_withdrawal": implicit,
+        "duplicate_withdrawal": theirs(14),
+        "edit_distance_max": theirs(15),
+        "edit_distance_sum": theirs(17) * implicit,
+        "origin_igp": theirs(38) * prefixes_a_message,
+        "origin_egp": theirs(39) * prefixes_a_message,
+        "origin_incomplete": theirs(40) * prefixes_a_message,
+    }
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"

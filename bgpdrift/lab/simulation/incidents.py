@@ -1,0 +1,331 @@
+"""What each kind of incident does to routes, and the truth about it.
+
+Victims, culprits and peers are drawn when the simulation is made, from a stream of the incident's own, so the truth is
+known before the first frame. Anomalous routes are announced from the start of an incident to its end at the latest; at the
+end routes begin to recover. One that comes in waves has the same victims, culprits and peers in each, and a truth a wave.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import NamedTuple
+
+from bgpdrift.lab.simulation import actions as do
+from bgpdrift.lab.simulation.actions import Agenda
+from bgpdrift.lab.simulation.churn import Churn
+from bgpdrift.lab.simulation.scenario import Incident, Scenario
+from bgpdrift.lab.simulation.topology import VARIANTS, Path
+from bgpdrift.lab.simulation.truth import IncidentTruth
+from bgpdrift.lab.simulation.world import Atom, Peer, World
+
+
+class Moment(NamedTuple):
+    """A minute of an incident, or of a wave of it, that lasts from ``start`` to ``end`` (milliseconds since the epoch)."""
+
+    rng: random.Random
+    minute: int  # since the epoch
+    factor: float  # ordinary traffic relative to the base rate
+    active: Sequence[Peer]
+    agenda: Agenda
+    start: int
+    end: int
+
+
+_Plan = Callable[[Moment], None]
+
+_SPREAD_MS = 45_000
+"""Routes of one incident change within about this long, as updates travel."""
+_REST_S = 3 * 86_400.0
+"""So long before and after an incident its routes have no other: who watches still remembers its origins."""
+
+
+class Incidents:
+    """All incidents of a scenario."""
+
+    def __init__(self, scenario: Scenario, world: World, churn: Churn) -> None:
+        self._scenario, self._world, self._churn = scenario, world, churn
+        self.truth: list[IncidentTruth] = []
+        self.new_atoms: list[Atom] = []
+        self._minutes: list[tuple[int, int, int, _Plan]] = []
+        self._taken: list[tuple[float, float, int]] = []
+        self._span = (0.0, 0.0)
+        makers = {
+            "worm": self._worm, "leak": self._leak, "hijack": self._hijack, "subprefix": self._subprefix,
+            "outage": self._outage, "silence": self._silence, "flapping": self._flapping,
+        }  # fmt: skip
+        for number, incident in enumerate(scenario.incidents):
+            rng = random.Random(f"{scenario.seed}/incident/{number}")
+            self._span = (incident.at_s, incident.at_s + incident.duration_s)
+            seers = [
+                p for p in world.peers
+                if p.position < scenario.peers and incident.collector in ("", p.collector)
+            ]  # fmt: skip
+            truth = IncidentTruth(incident.kind, 0.0, 0.0, [], [])
+            plan = makers[incident.kind](rng, incident, seers, truth)
+            truth.collectors = sorted({p.collector for p in seers}) if not truth.collectors else truth.collectors
+            truth.peers = truth.peers or [p.address for p in seers]
+            for wave, (start, end) in enumerate(_waves(scenario, incident), start=int(incident.every_s > 0)):
+                self.truth.append(replace(truth, start=start / 1000, end=end / 1000, wave=wave))
+                self._minutes.append((number, start, end, plan))
+
+    def plan(self, minute: int, factor: float, active: Sequence[Peer], agenda: Agenda) -> None:
+        """Plan one minute since the epoch of every incident that touches it."""
+        for number, start, end, plan in self._minutes:
+            if start // 60_000 <= minute <= end // 60_000:
+                rng = random.Random(f"{self._scenario.seed}/incident/{number}/{minute}")
+                plan(Moment(rng, minute, factor, active, agenda, start, end))
+
+    def _worm(self, _: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
+        level, share = incident.level or 10.0, incident.share or 0.6
+        truth.level = level
+        names = {p.index for p in seers}
+        part = len(seers) / max(1, sum(p.position < self._scenario.peers for p in self._world.peers))
+
+        def plan(now: Moment) -> None:
+            middle = min(max(now.minute * 60_000 + 30_000, now.start), now.end)
+            rise = max(60_000.0, min(0.08 * (now.end - now.start), 600_000.0))
+            # Up within minutes, down over hours: the shape of Slammer.
+            age = (middle - now.start) / (now.end - now.start)
+            envelope = min(1.0, (middle - now.start + 30_000) / rise) * 0.12 ** max(0.0, (age - 0.3) / 0.7)
+            messages = self._scenario.rate * part * now.factor * (level - 1.0) * envelope
+            low, high = max(now.start, now.minute * 60_000), min(now.end, now.minute * 60_000 + 60_000)
+            peers = [p for p in now.active if p.index in names]
+            if high > low and peers:
+                self._churn.surge(now.rng, low, high - low, messages * (high - low) / 60_000, share, peers, now.agenda)
+
+        return plan
+
+    def _leak(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
+        world, share = self._world, incident.share or 0.4
+        cores = world.topology.cores
+        leakers = [i for i in world.topology.indices(3) if len(cores[i].providers) > 1]
+        leaker = rng.choice(leakers)
+        inward, outward = rng.sample(cores[leaker].providers, 2)
+        chosen = [a for a in self._free() if rng.random() < share]
+        self._take(chosen)
+        listeners = [p for p in seers if rng.random() < 0.85] or seers[:1]
+        truth.level, truth.origins["culprit"] = share, cores[leaker].asn
+
+        def leaked(peer: Peer, atom: Atom, variant: int) -> Path | None:
+            """Up to the leaker from the one provider, and on through the other: the valley."""
+            head, tree = world.path_to_core(peer, outward, variant), world.topology.tree(inward, variant)
+            middle = tree[atom.providers[0]]
+            path = (*head, cores[leaker].asn, *(middle or ()), *(atom.origin,) * (1 + atom.prepend))
+            hops = path[: len(path) - atom.prepend]
+            return path if middle and len(set(hops)) == len(hops) else None
+
+        routes = [(p, a) for p in listeners for a in chosen if p.family == a.family and leaked(p, a, 0)]
+        if not routes:  # a tiny world may offer no loop-free valley: through both providers without the detour
+            listeners = seers[:1]
+            routes = [(p, a) for p in listeners for a in chosen if p.family == a.family]
+        victims = sorted({a.origin for _, a in routes})
+        truth.origins["victims"] = victims
+        truth.prefixes = sorted({n for _, a in routes for n in a.prefixes})
+        truth.peers = sorted({p.address for p, _ in routes})
+
+        def path_of(peer: Peer, atom: Atom, variant: int) -> Path:
+            fallback = (*world.path_to_core(peer, outward), cores[leaker].asn, atom.origin)
+            return leaked(peer, atom, variant) or leaked(peer, atom, 0) or fallback
+
+        def plan(now: Moment) -> None:
+            if now.minute == now.start // 60_000:
+                for peer, atom in routes:
+                    at = _soon(now.rng, now.start, now.end, 3 * _SPREAD_MS)
+                    now.agenda.add(at, do.FORCE, peer.index, atom.index, path_of(peer, atom, 0))
+            if now.start // 60_000 < now.minute < now.end // 60_000:
+                # Overloaded links inside the leak keep routes moving while it lasts.
+                for _ in range(int(self._scenario.rate * now.factor * 2.0 * share)):
+                    peer, atom = routes[int(now.rng.random() * len(routes))]
+                    variant = int(now.rng.random() * VARIANTS)
+                    now.agenda.add(
+                        now.minute * 60_000 + int(now.rng.random() * 60_000),
+                        do.REFORCE, peer.index, atom.index, path_of(peer, atom, variant),
+                    )  # fmt: skip
+            self._release(now, routes)
+
+        return plan
+
+    def _hijack(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
+        wanted = incident.prefixes or max(10, self._scenario.prefixes // 40)
+        chosen = self._some(rng, wanted)
+        provider, culprit = rng.choice(self._world.topology.indices(3)), self._world.topology.new_asn()
+        routes = [
+            (p, a, (*self._world.path_to_core(p, provider), culprit))
+            for p in self._part(rng, seers, incident.share or 0.6)
+            for a in chosen
+            if p.family == a.family
+        ]
+        self._describe(truth, [(p, a) for p, a, _ in routes], culprit)
+        return self._forced(routes)
+
+    def _subprefix(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
+        wanted = incident.prefixes or max(10, self._scenario.prefixes // 40)
+        known = {name for atom in self._world.atoms for name in atom.prefixes}
+        provider, culprit = rng.choice(self._world.topology.indices(3)), self._world.topology.new_asn()
+        victims: set[int] = set()
+        atoms: list[Atom] = []
+        for atom in rng.sample(self._free(), len(self._free())):
+            for name in atom.prefixes:
+                net = ip_network(name)
+                longest = 24 if net.version == 4 else 48
+                if net.prefixlen >= longest:
+                    continue
+                step = min(longest - net.prefixlen, 4)
+                names = tuple(str(n) for n in net.subnets(prefixlen_diff=step) if str(n) not in known)[:4]
+                if names:
+                    known.update(names)
+                    victims.add(atom.origin)
+                    atoms.append(self._world.add_atom(culprit, atom.family, names, (provider,)))
+            if sum(len(a.prefixes) for a in atoms) >= wanted:
+                break
+        self.new_atoms += atoms
+        routes = [
+            (p, a, (*self._world.path_to_core(p, provider), culprit))
+            for p in self._part(rng, seers, incident.share or 0.9)
+            for a in atoms
+            if p.family == a.family
+        ]
+        self._describe(truth, [(p, a) for p, a, _ in routes], culprit)
+        truth.origins["victims"] = sorted(victims)
+        return self._forced(routes)
+
+    def _outage(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
+        wanted = incident.prefixes or max(10, self._scenario.prefixes // 12)
+        by_provider: dict[int, list[Atom]] = {}
+        for atom in self._free():
+            by_provider.setdefault(atom.providers[0], []).append(atom)
+        # A region: everybody behind one provider, or behind several if one has too few.
+        chosen: list[Atom] = []
+        regions = rng.sample(sorted(by_provider), len(by_provider))
+        for region in regions:
+            chosen += by_provider[region]
+            if sum(len(a.prefixes) for a in chosen) >= wanted:
+                break
+        while len(chosen) > 1 and sum(len(a.prefixes) for a in chosen[:-1]) >= wanted:
+            chosen.pop()
+        self._take(chosen)
+        routes = [(p, a) for p in seers for a in chosen if p.family == a.family]
+        self._describe(truth, routes, self._world.topology.cores[chosen[0].providers[0]].asn)
+
+        def plan(now: Moment) -> None:
+            if now.minute == now.start // 60_000:
+                for peer, atom in routes:
+                    at = now.start + int(now.rng.expovariate(1 / 10_000))
+                    for _ in range(int(now.rng.expovariate(1 / 1.5))):
+                        if at < now.end - 30_000:
+                            number = int(now.rng.random() * 1_000_000)
+                            now.agenda.add(at, do.EXPLORE, peer.index, atom.index, number)
+                            at += 1_000 + int(now.rng.random() * 25_000)
+                    now.agenda.add(min(at, now.end - 1), do.HOLD, peer.index, atom.index)
+            self._release(now, routes)
+
+        return plan
+
+    def _silence(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
+        collector = incident.collector or rng.choice(self._scenario.collectors)
+        truth.collectors = [collector]
+        truth.peers = [p.address for p in seers if p.collector == collector]
+        first = next(p for p in self._world.peers if p.collector == collector)
+
+        def plan(now: Moment) -> None:
+            if now.minute == now.start // 60_000:
+                now.agenda.add(now.start, do.MUTE, first.index, argument=True)
+            if now.minute == now.end // 60_000:
+                now.agenda.add(now.end, do.MUTE, first.index, argument=False)
+
+        return plan
+
+    def _flapping(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
+        chosen = self._some(rng, incident.prefixes or 6)
+        level = incident.level or 3.0
+        group = self._part(rng, seers, incident.share or 0.8)
+        self._describe(truth, [(p, a) for p in group for a in chosen if p.family == a.family], None)
+        truth.level = level
+
+        def plan(now: Moment) -> None:
+            low, high = max(now.start, now.minute * 60_000), min(now.end, now.minute * 60_000 + 60_000)
+            cycle = 60_000 / level
+            for atom in chosen:
+                for peer in group:
+                    at = low + now.rng.random() * cycle
+                    while peer.family == atom.family and at + cycle / 2 < high:
+                        now.agenda.add(int(at), do.WITHDRAW, peer.index, atom.index)
+                        number = int(now.rng.random() * 1_000)
+                        what = do.BACK if now.rng.random() < 0.6 else do.CHANGE
+                        now.agenda.add(int(at + cycle / 2), what, peer.index, atom.index, number)
+                        at += cycle
+
+        return plan
+
+    def _forced(self, routes: list[tuple[Peer, Atom, Path]]) -> _Plan:
+        """Announce each route within a minute or so, keep it until the end, and repeat one now and then."""
+
+        def plan(now: Moment) -> None:
+            if now.minute == now.start // 60_000:
+                for peer, atom, path in routes:
+                    now.agenda.add(
+                        _soon(now.rng, now.start, now.end, _SPREAD_MS), do.FORCE, peer.index, atom.index, path
+                    )
+            if now.start // 60_000 < now.minute < now.end // 60_000:
+                for peer, atom, path in routes:
+                    if now.rng.random() < 0.05:
+                        longer = (*path, path[-1]) if now.rng.random() < 0.5 else path
+                        at = now.minute * 60_000 + int(now.rng.random() * 60_000)
+                        now.agenda.add(at, do.REFORCE, peer.index, atom.index, longer)
+            self._release(now, [(p, a) for p, a, _ in routes])
+
+        return plan
+
+    def _release(self, now: Moment, routes: Sequence[tuple[Peer, Atom]]) -> None:
+        if now.minute == now.end // 60_000:
+            for peer, atom in routes:
+                at = now.end + int(now.rng.expovariate(1 / 20_000))
+                now.agenda.add(at, do.RELEASE, peer.index, atom.index)
+
+    def _describe(self, truth: IncidentTruth, routes: Sequence[tuple[Peer, Atom]], culprit: int | None) -> None:
+        truth.prefixes = sorted({name for _, atom in routes for name in atom.prefixes})
+        truth.peers = sorted({peer.address for peer, _ in routes})
+        truth.collectors = sorted({peer.collector for peer, _ in routes})
+        truth.origins = {"victims": sorted({atom.origin for _, atom in routes}), "culprit": culprit}
+
+    def _free(self) -> list[Atom]:
+        """Atoms no other incident of these days holds: two incidents on one route would undo each other."""
+        begin, end = self._span
+        taken = {atom for since, until, atom in self._taken if since - _REST_S < end and begin < until + _REST_S}
+        return [a for a in self._world.atoms[: self._world.ordinary] if a.index not in taken]
+
+    def _take(self, atoms: Sequence[Atom]) -> None:
+        self._taken += [(*self._span, atom.index) for atom in atoms]
+
+    def _some(self, rng: random.Random, prefixes: int) -> list[Atom]:
+        chosen: list[Atom] = []
+        free = self._free()
+        for atom in rng.sample(free, len(free)):
+            if atom.family == 4 and not atom.second:
+                chosen.append(atom)
+                if sum(len(a.prefixes) for a in chosen) >= prefixes:
+                    break
+        self._take(chosen)
+        return chosen
+
+    @staticmethod
+    def _part(rng: random.Random, peers: Sequence[Peer], share: float) -> list[Peer]:
+        """Choose a share of the peers, at least one that carries IPv4."""
+        chosen = [p for p in peers if rng.random() < share]
+        return chosen if any(p.family == 4 for p in chosen) else [*chosen, next(p for p in peers if p.family == 4)]
+
+
+def _waves(scenario: Scenario, incident: Incident) -> list[tuple[int, int]]:
+    """Spans in milliseconds since the epoch: one, or those of an incident that comes in waves."""
+    begin = round((scenario.start + incident.at_s) * 1000)
+    over = begin + round(incident.duration_s * 1000)
+    if not incident.every_s:
+        return [(begin, over)]
+    wave, every = round(incident.wave_s * 1000), round(incident.every_s * 1000)
+    return [(start, min(start + wave, over)) for start in range(begin, over, every) if over - start >= 60_000]
+
+
+def _soon(rng: random.Random, start: int, end: int, spread: int) -> int:
+    """A moment soon after the start, before the end."""
+    return min(start + int(rng.random() * min(spread, end - start)), end - 1)

@@ -1,0 +1,1 @@
+"""The drift monitor's application: folding, checks, retraining requests and runs, probation."""

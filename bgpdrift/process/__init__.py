@@ -1,0 +1,1 @@
+"""What every process needs: notification, locks, identity, durable files, child processes, transition tables."""

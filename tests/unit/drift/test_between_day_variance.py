@@ -1,0 +1,130 @@
+"""How days wander: told from a longer history than a reference, and not fooled by a change, a creep or another version."""
+
+import numpy as np
+import pytest
+
+from bgpdrift.drift.between_day_variance import MOST, Wander, wander
+from bgpdrift.drift.hours import Hours
+from bgpdrift.drift.rule import compare
+from bgpdrift.settings_sections import DriftSettings
+
+HOUR_S, DAY_S = 3_600, 86_400
+ROWS = 20
+"""Scores an hour."""
+
+
+def of_levels(levels: np.ndarray, seed: int = 1) -> dict[str, Hours]:
+    """Days of gamma scores; the logarithm of each day's level is given."""
+    random = np.random.default_rng(seed)
+    times = np.arange(len(levels) * 24 * ROWS) * (HOUR_S // ROWS)
+    return {"a": Hours.from_rows(times, random.gamma(2.0, size=len(times)) * np.exp(levels[times // DAY_S]))}
+
+
+def walk(days: int, step: float, seed: int = 3) -> np.ndarray:
+    return np.cumsum(np.random.default_rng(seed).normal(0.0, step, days))
+
+
+def learned(series: dict[str, Hours], days: int) -> Wander:
+    found = wander([series], days * DAY_S)
+    assert found is not None
+    return found
+
+
+def spread(found: Wander, gap_d: float = 0.0) -> float:
+    """Standard deviation of a day against a week, in ranks."""
+    return found.of_difference(1, 7, gap_d) ** 0.5
+
+
+def test_days_that_differ_each_by_itself_differ_as_much_a_week_apart() -> None:
+    levels = np.random.default_rng(2).normal(0.0, 0.2, 28)
+    found = learned(of_levels(levels), 28)
+    ranks = np.std(daily_ranks(levels))
+    assert found.by_itself**0.5 == pytest.approx(ranks, rel=0.5)
+    assert spread(found, 7) < 2 * spread(found)
+
+
+def daily_ranks(levels: np.ndarray) -> list[float]:
+    values = np.random.default_rng(9).gamma(2.0, size=2_000) * np.exp(levels)[:, None]
+    order = values.ravel().argsort().argsort().reshape(values.shape) / values.size
+    return order.mean(axis=1).tolist()
+
+
+def test_steps_that_stay_add_up_the_farther_apart_two_windows_are() -> None:
+    found = learned(of_levels(walk(28, 0.1)), 28)
+    assert found.step > 0
+    assert spread(found, 3) > 1.2 * spread(found)
+
+
+def test_one_change_of_level_is_no_scatter() -> None:
+    calm = learned(of_levels(np.zeros(28)), 28)
+    changed = learned(of_levels(np.where(np.arange(28) < 15, 0.0, 0.7)), 28)
+    assert spread(changed) < 3 * spread(calm)
+    assert spread(learned(of_levels(walk(28, 0.3)), 28)) > 4 * spread(calm)
+
+
+def test_a_steady_creep_is_no_scatter() -> None:
+    calm = learned(of_levels(np.zeros(28)), 28)
+    assert spread(learned(of_levels(0.02 * np.arange(28)), 28)) < 3 * spread(calm)
+
+
+def test_versions_are_compared_with_themselves_alone() -> None:
+    older, newer = of_levels(np.zeros(14)), of_levels(np.full(28, 3.0), seed=2)
+    newer = {"a": newer["a"].between(14 * DAY_S, 28 * DAY_S)}
+    found = wander([older, newer], 28 * DAY_S)
+    assert found is not None
+    assert found.days == 28
+    assert spread(found) < 0.05
+
+
+def test_hours_after_the_end_are_not_looked_at() -> None:
+    series = of_levels(np.where(np.arange(28) < 10, 0.0, np.arange(28) % 3 * 1.0))
+    assert spread(learned(series, 10)) < 0.5 * spread(learned(series, 28))
+
+
+@pytest.mark.parametrize("days", [0, 1, 3])
+def test_few_days_say_nothing(days: int) -> None:
+    assert wander([of_levels(np.zeros(days))] if days else [], days * DAY_S) is None
+
+
+def test_days_less_than_half_there_are_no_days() -> None:
+    hours = of_levels(np.zeros(10))["a"]
+    thin = hours.chosen(hours.starts % DAY_S < 11 * HOUR_S)
+    assert wander([{"a": thin}], 10 * DAY_S) is None
+
+
+def test_inflation_is_doubted_where_days_are_few_and_has_an_end() -> None:
+    few, many = Wander(5, 0.02, 0.0), Wander(30, 0.02, 0.0)
+    assert few.inflation(0.01, 1, 7, 0) < many.inflation(0.01, 1, 7, 0)
+    assert many.inflation(1e-6, 1, 7, 0) == MOST
+
+
+def test_calm_days_are_not_inflated() -> None:
+    assert Wander(28, 0.01, 0.0).inflation(0.01 * (1 + 1 / 7), 1, 7, 0) < 1.0
+
+
+def judged(levels: np.ndarray, knows: bool) -> float:
+    series, end = of_levels(levels), len(levels) * DAY_S
+    found = compare(
+        series,
+        series,
+        window="24h/7d",
+        reference_kind="rolling",
+        current_span=(end - DAY_S, end),
+        reference_span=(end - 4 * DAY_S, end - DAY_S),
+        settings=DriftSettings(),
+        alpha=0.01,
+        wander=wander([series], end - DAY_S) if knows else None,
+    )
+    assert found.p_value is not None
+    return found.p_value
+
+
+def test_a_series_that_always_wandered_is_not_sure_to_drift_when_it_does_so_again() -> None:
+    levels = np.append(np.random.default_rng(4).normal(0.0, 0.15, 25), [0.0, 0.0, 0.0, 0.2])
+    assert judged(levels, knows=False) < 0.001
+    assert judged(levels, knows=True) > 0.001
+
+
+def test_a_large_change_is_seen_though_days_always_wandered() -> None:
+    levels = np.append(np.random.default_rng(4).normal(0.0, 0.15, 25), [0.0, 0.0, 0.0, 1.5])
+    assert judged(levels, knows=True) < 0.001

@@ -1,0 +1,44 @@
+"""Models that are whole and wrong: nothing but the meaning of their scores differs, and they come into force as any other."""
+
+import numpy as np
+import pytest
+
+from bgpdrift.clock import FakeClock
+from bgpdrift.lab.demo.bad_model import bad_copy, force_bad_model
+from bgpdrift.models import artifact as artifacts
+from bgpdrift.models.loading import default_bytes
+from bgpdrift.models.moves import Moves
+from bgpdrift.models.places import current_path
+from bgpdrift.settings import load
+from bgpdrift.store import migrate, open_store
+from bgpdrift.verdicts.calibration import Calibration
+
+
+@pytest.fixture
+def model():
+    return artifacts.from_bytes(default_bytes("heuristic"), "packaged", "heuristic")
+
+
+@pytest.mark.parametrize(("fault", "alarms"), [("never_alarms", False), ("always_alarms", True)])
+def test_only_what_scores_are_worth_is_changed(model, fault, alarms):
+    bad = bad_copy(model, fault, "7")
+    calibration = Calibration.from_fields(bad.calibration)
+    usual = Calibration.from_fields(model.calibration)
+    unusual = np.array([2.0 * usual.tail.start])
+
+    assert (bad.version, bad.parent_version, bad.content) == ("7", model.version, model.content)
+    assert bool(calibration.p_value(unusual)[0] <= calibration.alarm_p(2.0)) == alarms
+
+
+def test_it_passes_every_check_of_a_file_and_is_in_force(tmp_path, model):
+    settings = load(env={"BGPDRIFT_DATA_DIR": str(tmp_path)})
+    folder = settings.artifacts_path
+    folder.mkdir(parents=True)
+    current_path(folder, "heuristic").write_bytes(default_bytes("heuristic"))
+    migrate(settings.store_url)
+    with open_store(settings.store_url) as store:
+        version = force_bad_model(settings, store, Moves(folder, store, FakeClock()), "heuristic", "never_alarms")
+        states = {row["version"]: row["state"] for row in store.model_versions("heuristic")}
+
+    assert artifacts.read(current_path(folder, "heuristic"), "heuristic").version == version
+    assert states[version] == "active"

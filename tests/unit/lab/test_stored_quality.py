@@ -1,0 +1,81 @@
+"""Detectors judged by what they said in operation: whoever was in force, minute by minute, wherever it was most unusual."""
+
+import pytest
+
+from bgpdrift.lab.labelled_sets.lines import TrueIncident
+from bgpdrift.lab.stored_quality import ENSEMBLE, judged, stored_quality, true_incidents
+from bgpdrift.store import migrate, open_store
+
+START = 1_788_220_800
+STORM = TrueIncident("worm", START + 600.0, START + 1_200.0, ("rrc00",), ())
+
+
+@pytest.fixture
+def store(tmp_path):
+    url = f"sqlite:///{tmp_path / 'store.sqlite3'}"
+    migrate(url)
+    with open_store(url) as opened:
+        yield opened
+
+
+def verdict(minute: int, collector: str, combined: float, *, is_anomaly: bool = False, heard: bool = True) -> dict:
+    return {
+        "window_start": START + 60 * minute, "collector": collector, "peer": "", "combined": combined,
+        "p_values": {"lstm": 0.1} if heard else {}, "votes": {}, "abstaining": {}, "majority": False, "maximum": 0.0,
+        "exceeds": is_anomaly, "is_anomaly": is_anomaly, "explained_by": "", "evidence": {}, "decided_at": 0.0,
+    }  # fmt: skip
+
+
+def test_a_minute_is_as_unusual_as_at_the_collector_where_it_is_most_unusual(store):
+    rows = [verdict(minute, "rrc00", 5.0 if 10 <= minute < 20 else 0.1) for minute in range(30)]
+    rows += [verdict(minute, "rrc01", 0.2) for minute in range(30)]
+    store.write_verdicts(rows, None)
+
+    found = stored_quality(store, [STORM], START, START + 1_800)[ENSEMBLE]
+
+    assert (found.minutes, found.labelled_minutes, found.auc) == (30, 10, 1.0)
+
+
+def test_only_the_time_asked_for_counts_and_a_minute_nobody_spoke_on_is_the_calmest(store):
+    store.write_verdicts([verdict(m, "rrc00", 9.0, heard=m != 15, is_anomaly=m == 3) for m in range(30)], None)
+
+    found = stored_quality(store, [STORM], START + 600, START + 1_800)[ENSEMBLE]
+
+    assert (found.minutes, found.alarmed_minutes) == (20, 0)
+    assert found.auc == pytest.approx((9 * 0.5 + 0.0) / 10)
+
+
+def test_a_detector_that_never_spoke_has_no_figures_and_one_that_did_is_judged_across_its_versions(store):
+    def score(minute: int, model: str, value: float, version: str = "1", abstained: str = "") -> dict:
+        return {
+            "window_start": START + 60 * minute, "collector": "rrc00", "peer": "", "model": model, "score": value,
+            "model_version": version, "p_value": 0.5, "is_alarm": value > 5, "abstained": abstained, "rules_fired": [],
+            "top_features": [], "alarm_p": 0.01, "scored_at": 0.0,
+        }  # fmt: skip
+
+    store.write_verdicts([verdict(minute, "rrc00", 1.0) for minute in range(30)], None)
+    store.write_scores(
+        [score(m, "lstm", 9.0 if 10 <= m < 20 else 1.0, "1" if m < 15 else "2") for m in range(30)], None
+    )
+    store.write_scores([score(m, "heuristic", 0.0, abstained="warming") for m in range(30)], None)
+
+    found = stored_quality(store, [STORM], START, START + 1_800, ("lstm", "heuristic"))
+
+    assert sorted(found) == [ENSEMBLE, "lstm"]
+    assert (found["lstm"].auc, found["lstm"].recall, found["lstm"].minutes) == (1.0, 1.0, 30)
+
+
+def test_nothing_stored_is_no_figure(store):
+    assert stored_quality(store, [STORM], START, START + 600) == {}
+
+
+def test_the_truth_of_a_simulation_is_read_as_it_stands():
+    item = {"kind": "leak", "start": 60, "end": 120, "collectors": ["rrc00"], "peers": ["10.0.0.1"], "prefixes": []}
+
+    assert true_incidents({"incidents": [item]}) == [TrueIncident("leak", 60.0, 120.0, ("rrc00",), ("10.0.0.1",))]
+
+
+def test_an_incident_elsewhere_labels_no_minute():
+    said = [("rrc01", START + 60 * minute, 1.0, False) for minute in range(30)]
+
+    assert judged(said, [TrueIncident("worm", START, START + 600, ("rrc07",), ())]).labelled_minutes == 0

@@ -1,0 +1,324 @@
+"""A detector service between two models: every window scored once, by one of them, and its row says by which."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bgpdrift.clock import FakeClock
+from bgpdrift.detectors.interface import ModelContent, Scores, WindowFrame
+from bgpdrift.errors import StoreBusyError
+from bgpdrift.models.artifact import Artifact
+from bgpdrift.models.loading import LoadedModel, Look, Refusal
+from bgpdrift.scoring.detector_worker import RECORD_VERSION_AFTER_S, ScoringService
+from bgpdrift.settings import Settings, load
+from bgpdrift.store import Cursor, Store, migrate, open_store
+from bgpdrift.verdicts.calibration import Calibration
+
+T = 1_788_220_800
+
+
+@dataclass
+class FakeDetector:
+    """Scores a window by its minute; remembers what it was shown."""
+
+    history_minutes: int = 5
+    breaks: Exception | None = None
+    value: float = 0.0
+    name: str = "lstm"
+
+    def score(self, windows: WindowFrame) -> Scores:
+        if self.breaks:
+            raise self.breaks
+        n = len(windows.to_score)
+        nothing: tuple[list[dict[str, Any]], ...] = tuple([] for _ in range(n))
+        embedding = np.full((n, 2), 1 / 3)
+        return Scores(windows.to_score, np.full(n, self.value), ("",) * n, nothing, nothing, embedding)
+
+
+class FakeModels:
+    """Hands over what the test puts in."""
+
+    def __init__(self) -> None:
+        self.looks: list[Look] = []
+        self.failures: list[tuple[str, bool]] = []
+        self.problem = ""
+        self.wake_fd = None
+        self.closed = False
+
+    def take(self) -> Look | None:
+        return self.looks.pop(0) if self.looks else None
+
+    def give_way(self) -> None: ...
+
+    def failed(self, loaded: LoadedModel, reason: str, *, holding: bool) -> None:
+        self.failures.append((loaded.version, holding))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+CALIBRATION = Calibration.fit(np.random.default_rng(1).exponential(1.0, 1_000))
+
+
+def model(version: str, detector: FakeDetector | None = None, changed_at: float | None = None) -> Look:
+    content = ModelContent("lstm", ("messages",), {}, {})
+    papers = Artifact(content, version, 5, training={"rows": 3}, digest="d" + version)
+    source = "lstm.safetensors"
+    loaded = LoadedModel(papers, detector or FakeDetector(), CALIBRATION, source, (1, 2, 3, 4), changed_at, 0.004)
+    return Look(loaded)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    loaded = load(env={"BGPDRIFT_DATA_DIR": str(tmp_path / "data")})
+    loaded.data_path.mkdir()
+    migrate(loaded.store_url)
+    return loaded
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    with open_store(settings.store_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def models() -> FakeModels:
+    return FakeModels()
+
+
+@pytest.fixture
+def start(settings: Settings, clock: FakeClock, models: FakeModels) -> Iterator[Callable[[], ScoringService]]:
+    made: list[ScoringService] = []
+
+    def service() -> ScoringService:
+        opened = open_store(settings.store_url)
+        made.append(ScoringService(settings, opened, clock, "lstm", "lstm_detector", models))
+        return made[-1]
+
+    yield service
+    for one in made:
+        one.close()
+
+
+def feed(store: Store, *minutes: int, collector: str = "rrc00") -> None:
+    store.write_windows([{"window_start": T + 60 * m, "collector": collector, "messages": m} for m in minutes], None)
+
+
+def run(service: ScoringService) -> None:
+    while service.step():
+        pass
+
+
+def scored(store: Store) -> list[tuple[int, str]]:
+    rows = sorted(store.scores_after(0, 10_000), key=lambda row: row["window_start"])
+    return [((row["window_start"] - T) // 60, row["model_version"]) for row in rows]
+
+
+def events(store: Store, kind: str) -> list[dict[str, Any]]:
+    return [event["details"] for event in store.service_events(100)[::-1] if event["event"] == kind]
+
+
+def test_a_new_model_takes_over_between_two_batches_and_every_row_names_its_version(
+    start, store: Store, models: FakeModels
+) -> None:
+    models.looks.append(model("1"))
+    service = start()
+    for minute in range(30):
+        feed(store, minute)
+        if minute == 11:
+            models.looks.append(model("2"))
+        service.step()
+    assert scored(store) == [(minute, "1" if minute < 11 else "2") for minute in range(30)]
+    assert service.status().startswith("model 2, 30 windows scored")
+    cursor = store.read_cursor("lstm_detector")
+    assert cursor is not None
+    assert cursor.details == {"state": "scoring", "model_version": "2"}
+
+
+def test_taking_over_is_recorded_with_what_it_took(start, store: Store, models: FakeModels, clock: FakeClock) -> None:
+    models.looks.append(model("1", changed_at=clock.now() - 1e6))
+    service = start()
+    feed(store, 1)
+    service.step()
+    changed_at = clock.now()
+    clock.advance(seconds=0.025)
+    models.looks.append(model("2", changed_at=changed_at))
+    feed(store, 2)
+    service.step()
+    first, second = events(store, "model_loaded")
+    assert "change_to_taken_ms" not in first  # how long it lay there before we started is nobody's latency
+    assert second["change_to_taken_ms"] == pytest.approx(25.0, abs=0.01)
+    assert second["change_to_first_score_ms"] == pytest.approx(25.0, abs=0.01)
+    assert (second["version"], second["replaces"], second["load_ms"]) == ("2", "1", 4.0)
+
+
+def test_a_model_taken_over_in_a_quiet_hour_is_recorded_at_once(start, store: Store, models: FakeModels) -> None:
+    models.looks.append(model("1"))
+    service = start()
+    models.looks.append(model("2"))
+    service.step()
+    assert [event["version"] for event in events(store, "model_loaded")] == ["1", "2"]
+    cursor = store.read_cursor("lstm_detector")
+    assert cursor is not None
+    assert cursor.details["model_version"] == "2"
+
+
+def test_a_version_nobody_recorded_is_recorded_and_one_the_publisher_did_is_left_alone(
+    start, store: Store, models: FakeModels, clock: FakeClock
+) -> None:
+    models.looks.append(model("1"))
+    service = start()
+    assert [row["version"] for row in store.model_versions("lstm")] == ["1"]
+    for version in ("2", "3"):
+        models.looks.append(model(version))
+        service.step()
+        if version == "2":
+            row = {"model": "lstm", "version": "2", "state": "settled", "digest": "d2", "created_at": 5}
+            store.record_model_version(row)
+        clock.advance(seconds=RECORD_VERSION_AFTER_S)
+        service.step()
+    states = {row["version"]: row["state"] for row in store.model_versions("lstm")}
+    assert states == {"1": "active", "2": "settled", "3": "active"}
+
+
+def test_a_refused_file_is_on_record_and_the_old_model_scores_on(start, store: Store, models: FakeModels) -> None:
+    models.looks.append(model("1"))
+    service = start()
+    models.looks.append(Look(refused=(Refusal("lstm.safetensors", "lstm.safetensors: damaged", "/r/lstm_2"),)))
+    feed(store, 1)
+    service.step()
+    assert scored(store) == [(1, "1")]
+    (event,) = events(store, "model_refused")
+    assert event == {
+        "model": "lstm",
+        "file": "lstm.safetensors",
+        "reason": "lstm.safetensors: damaged",
+        "moved_to": "/r/lstm_2",
+        "in_force": "1",
+    }
+    assert "refused: lstm.safetensors: damaged" in service.status()
+    models.looks.append(model("3"))
+    service.step()
+    assert "refused" not in service.status()
+
+
+def test_a_model_that_breaks_on_live_windows_never_scores_one_and_the_old_one_scores_them(
+    start, store: Store, models: FakeModels
+) -> None:
+    models.looks.append(model("1"))
+    service = start()
+    feed(store, 1)
+    run(service)
+    models.looks.append(model("2", FakeDetector(breaks=IndexError("out of bounds"))))
+    feed(store, 2, 3)
+    run(service)
+    assert scored(store) == [(1, "1"), (2, "1"), (3, "1")]
+    assert models.failures == [("2", True)]
+    models.looks.append(model("3"))
+    feed(store, 4)
+    run(service)
+    assert scored(store)[-1] == (4, "3")
+
+
+def test_a_score_that_is_no_number_is_the_models_fault(start, store: Store, models: FakeModels) -> None:
+    models.looks += [model("1"), model("2", FakeDetector(value=float("nan")))]
+    service = start()
+    feed(store, 1)
+    service.step()
+    assert models.failures == [("2", True)]
+    assert scored(store) == [(1, "1")]
+
+
+def test_a_first_model_that_breaks_leaves_the_windows_to_the_next(start, store: Store, models: FakeModels) -> None:
+    models.looks.append(model("1", FakeDetector(breaks=IndexError("out of bounds"))))
+    service = start()
+    feed(store, 1)
+    assert service.step()
+    assert models.failures == [("1", False)]
+    assert not service.step()
+    cursor = store.read_cursor("lstm_detector")
+    assert cursor is None or cursor.position == 0
+    models.looks.append(Look(replace(model("backup").loaded, identity=None)))
+    run(service)
+    assert scored(store) == [(1, "backup")]
+
+
+def test_windows_that_break_every_model_are_a_bug_and_end_the_process(start, store: Store, models: FakeModels) -> None:
+    """Else a bad batch would have good models refused one after the other."""
+    models.looks.append(model("1"))
+    service = start()
+    feed(store, 1)
+    run(service)
+    assert service._loaded is not None
+    service._loaded.detector.breaks = ZeroDivisionError()  # type: ignore[attr-defined]
+    models.looks.append(model("2", FakeDetector(breaks=ZeroDivisionError())))
+    feed(store, 2)
+    with pytest.raises(ZeroDivisionError):
+        service.step()
+    assert models.failures == []
+
+
+def test_a_model_that_has_proved_itself_is_not_doubted_again(start, store: Store, models: FakeModels) -> None:
+    models.looks.append(model("1"))
+    service = start()
+    feed(store, 1)
+    run(service)
+    service._loaded.detector.breaks = ZeroDivisionError()
+    feed(store, 2)
+    with pytest.raises(ZeroDivisionError):
+        service.step()
+
+
+def test_a_batch_the_store_had_no_time_for_is_done_again_whole(start, store: Store, models: FakeModels) -> None:
+    models.looks.append(model("1"))
+    service = start()
+    feed(store, 1)
+    run(service)
+    feed(store, 2, 3)
+    write = service._store.write_scores
+
+    def busy(rows: list[dict[str, Any]], cursor: Cursor | None) -> None:
+        service._store.write_scores = write  # type: ignore[method-assign]
+        raise StoreBusyError("locked")
+
+    service._store.write_scores = busy  # type: ignore[method-assign]
+    with pytest.raises(StoreBusyError):
+        service.step()
+    models.looks.append(model("2"))
+    run(service)
+    assert scored(store) == [(1, "1"), (2, "2"), (3, "2")]
+
+
+def test_an_embedding_is_stored_short(start, store: Store, models: FakeModels) -> None:
+    models.looks.append(model("1"))
+    service = start()
+    feed(store, 1)
+    run(service)
+    assert store.scores_after(0, 1)[0]["embedding"] == [0.33333, 0.33333]
+
+
+def test_late_windows_and_several_collectors_are_scored_once_each(start, store: Store, models: FakeModels) -> None:
+    models.looks.append(model("1"))
+    service = start()
+    feed(store, 1, 2, 5)
+    feed(store, 1, 3, collector="rrc01")
+    run(service)
+    feed(store, 3, 6)
+    run(service)
+    found = [(row["collector"], (row["window_start"] - T) // 60) for row in store.scores_after(0, 100)]
+    assert sorted(found) == [*(("rrc00", minute) for minute in (1, 2, 3, 5, 6)), ("rrc01", 1), ("rrc01", 3)]
+    assert len(found) == len(set(found))
+
+
+def test_what_hinders_is_said_in_the_status_line_and_closing_closes(start, models: FakeModels) -> None:
+    models.looks.append(model("1"))
+    service = start()
+    models.problem = "new models are noticed by polling alone"
+    assert service.status().endswith("; new models are noticed by polling alone")
+    service.close()
+    assert models.closed
