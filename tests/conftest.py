@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from bgpdrift.clock import FakeClock
+from helpers import windows as generated_windows
 
 # No example may fail for being slow on a busy machine; in CI the same examples run every time.
 settings.register_profile(
@@ -26,6 +28,12 @@ def shared_data() -> Path:
             pytest.fail(reason + ", and this is CI")
         pytest.skip(reason)
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def windows() -> ModuleType:
+    """Return the module that generates windows."""
+    return generated_windows
 
 
 @pytest.fixture

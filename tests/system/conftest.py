@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from helpers.until import until
 
 CHILDREN = Path(__file__).with_name("children.py")
 
@@ -55,12 +56,7 @@ class Managed:
         return path.read_text() if path.exists() else ""
 
     def until(self, condition: Callable[[], Any], what: str, limit_s: float = limit_s) -> Any:
-        give_up_at = time.monotonic() + limit_s
-        while time.monotonic() < give_up_at:
-            if result := condition():
-                return result
-            time.sleep(0.01)
-        raise AssertionError(f"not within {limit_s} s: {what}")
+        return until(condition, limit_s, what)
 
     def processes(self) -> dict[int, str]:
         """Every living process whose environment names this data directory, ours apart, and which service's it is."""

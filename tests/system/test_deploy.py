@@ -10,13 +10,12 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from helpers.until import until
 from supervisor.services import BGPDRIFT
 
 ROOT = Path(__file__).parents[2]
@@ -25,15 +24,6 @@ HOME = "/srv/bgpdrift"
 LIMIT_S = 60.0
 MARK = "TEST_OF_RECIPES"  # in the environment of whatever a test starts
 pytestmark = pytest.mark.system
-
-
-def until(condition: Callable[[], Any], what: str, limit_s: float = LIMIT_S) -> Any:
-    give_up_at = time.monotonic() + limit_s
-    while time.monotonic() < give_up_at:
-        if result := condition():
-            return result
-        time.sleep(0.02)
-    raise AssertionError(f"not within {limit_s} s: {what}")
 
 
 class Manager:
@@ -73,7 +63,7 @@ class Manager:
         return words in self.words
 
     def hears(self, words: str) -> None:
-        until(lambda: self.heard(words) or self.process.poll() is not None, words)
+        until(lambda: self.heard(words) or self.process.poll() is not None, LIMIT_S, words)
         assert self.heard(words), f"ended with {self.process.returncode}: {self.log.read_text()[-2000:]}"
 
     def stop(self) -> int:
@@ -181,25 +171,25 @@ def test_as_process_1_of_a_container_the_supervisor_gets_healthy_buries_orphans_
             [*unshare, *image("CMD")], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
     try:
-        (first,) = until(lambda: children(engine.pid), "a process 1")
+        (first,) = until(lambda: children(engine.pid), LIMIT_S, "a process 1")
         inside = ["nsenter", "-t", str(first), "-p", "-m", "--wd=" + str(ROOT)]
 
         def healthy() -> bool:
             assert engine.poll() is None, out.read_text()[-2000:]
             return subprocess.run([*inside, *image("HEALTHCHECK")], env=env, capture_output=True).returncode == 0
 
-        until(healthy, "a healthy container")
+        until(healthy, LIMIT_S, "a healthy container")
         # Its parent ends at once, process 1 inherits it; it ends when we close its input.
         script = "import os\nif os.fork(): os._exit(0)\nos.setsid(); os.read(0, 1)"
         named = env | {"ORPHAN": env[MARK]}
         parent = subprocess.Popen([*inside, sys.executable, "-c", script], env=named, stdin=subprocess.PIPE)
         assert parent.wait(LIMIT_S) == 0
         (orphan,) = until(
-            lambda: [pid for pid in children(first) if carries(pid, "ORPHAN", env[MARK])], "process 1 inherits"
+            lambda: [pid for pid in children(first) if carries(pid, "ORPHAN", env[MARK])], LIMIT_S, "process 1 inherits"
         )
         assert parent.stdin
         parent.stdin.close()
-        until(lambda: orphan not in children(first), "the orphan is buried")
+        until(lambda: orphan not in children(first), LIMIT_S, "the orphan is buried")
 
         os.kill(first, signal.SIGTERM)
         assert engine.wait(LIMIT_S) == 0, out.read_text()[-2000:]

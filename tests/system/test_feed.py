@@ -5,14 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import zstandard
 
 from bgpdrift.bgp.spool import SpoolReader
+from helpers.until import until
 
 pytestmark = pytest.mark.system
 LIMIT_S = 30.0
@@ -28,13 +28,6 @@ def processes() -> Iterator[list[subprocess.Popen[str]]]:
         process.wait(LIMIT_S)
         if process.stdout is not None:
             process.stdout.close()
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < end, f"still not: {what}"
-        time.sleep(0.02)
 
 
 def recording(path: Path, frames: int, seconds: float) -> Path:
@@ -96,11 +89,11 @@ def test_a_collector_killed_twice_has_every_frame_and_repeats_are_known_by_their
     url = replay(processes, recording(tmp_path / "r.zst", count, 600.0), "--speed", "100")
     for target in (0.2, 0.5):
         process = collector(processes, tmp_path / "data", url)
-        until(lambda: len(set(spooled(tmp_path / "data"))) > target * count, f"{target:.0%} are there")  # noqa: B023
+        until(lambda: len(set(spooled(tmp_path / "data"))) > target * count, LIMIT_S, f"{target:.0%} are there")  # noqa: B023
         process.kill()
         process.wait(LIMIT_S)
     process = collector(processes, tmp_path / "data", url)
-    until(lambda: len(set(spooled(tmp_path / "data"))) == count, "every frame is there")
+    until(lambda: len(set(spooled(tmp_path / "data"))) == count, LIMIT_S, "every frame is there")
     process.terminate()
 
     assert process.wait(LIMIT_S) == 0
@@ -114,7 +107,7 @@ def test_a_collector_that_cannot_reach_its_feed_runs_says_so_and_stops_when_aske
     tmp_path: Path, processes: list[subprocess.Popen[str]]
 ) -> None:
     process = collector(processes, tmp_path / "data", "ws://127.0.0.1:9/v1/ws/")
-    until(lambda: "refused" in str(state(tmp_path / "data").get("last_error")), "the state file says why")
+    until(lambda: "refused" in str(state(tmp_path / "data").get("last_error")), LIMIT_S, "the state file says why")
     assert process.poll() is None
 
     process.send_signal(signal.SIGTERM)
@@ -141,7 +134,7 @@ def test_a_replay_ends_when_asked_to_and_says_how_many_frames_it_sent(
 
     assert processes[0].stdout.readline() == "done: 2000 frames\n"
     assert processes[0].wait(LIMIT_S) == 0
-    until(lambda: len(spooled(tmp_path / "data")) == 2000, "the collector has them all")
+    until(lambda: len(spooled(tmp_path / "data")) == 2000, LIMIT_S, "the collector has them all")
 
 
 @pytest.mark.shared_data
@@ -153,7 +146,7 @@ def test_the_real_sample_passes_through_the_spool_unchanged(
     source = shared_data / "ris_live" / "ris-live-20190523-1000.jsonl.gz"
     url = replay(processes, source, "--speed", "max")
     process = collector(processes, tmp_path / "data", url)
-    until(lambda: len(spooled(tmp_path / "data")) == 1000, "all frames are there")
+    until(lambda: len(spooled(tmp_path / "data")) == 1000, LIMIT_S, "all frames are there")
     process.terminate()
     assert process.wait(LIMIT_S) == 0
 

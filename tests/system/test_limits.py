@@ -5,24 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from helpers.until import until
+
 PROGRAM = Path(__file__).with_name("limited.py")
 pytestmark = pytest.mark.system
-
-
-def until(condition: Callable[[], Any], what: str, limit_s: float = 20.0) -> Any:
-    give_up_at = time.monotonic() + limit_s
-    while time.monotonic() < give_up_at:
-        if result := condition():
-            return result
-        time.sleep(0.01)
-    raise AssertionError(f"not within {limit_s} s: {what}")
 
 
 def gone(pid: int) -> bool:
@@ -65,7 +56,7 @@ def heard(folder: Path) -> list[dict[str, Any]]:
         except (OSError, ValueError):
             return None
 
-    return until(read, "the worker spoke")
+    return until(read, 20, "the worker spoke")
 
 
 def test_a_worker_says_its_exit_code_runs_with_low_priority_and_one_thread(limited):
@@ -92,7 +83,7 @@ def test_one_that_takes_too_long_is_ended_with_all_it_started(limited, behaviour
     ended = answer(limited(behaviour, seconds=0.8))
     assert (ended["exit"], ended["because"]) == (None, "time")
     assert ended["signal"] == (signal.SIGKILL if behaviour == "deaf" else signal.SIGTERM)
-    until(lambda: all(gone(line["pid"]) for line in ended["heard"] if "pid" in line), "all of it is gone")
+    until(lambda: all(gone(line["pid"]) for line in ended["heard"] if "pid" in line), 20, "all of it is gone")
 
 
 @pytest.mark.parametrize("behaviour", ["grows", "child_grows"])
@@ -111,7 +102,7 @@ def test_one_that_somebody_killed_is_told_from_one_that_ended(limited):
 def test_what_a_worker_leaves_behind_is_ended_with_it(limited):
     ended = answer(limited("forks_and_ends"))
     assert (ended["exit"], ended["because"]) == (0, "")
-    until(lambda: gone(ended["heard"][1]["pid"]), "its child is gone")
+    until(lambda: gone(ended["heard"][1]["pid"]), 20, "its child is gone")
 
 
 def test_a_parent_that_is_asked_to_stop_stops_its_worker_first(limited, tmp_path):
@@ -121,11 +112,11 @@ def test_a_parent_that_is_asked_to_stop_stops_its_worker_first(limited, tmp_path
     ended = answer(process)
     assert (ended["because"], ended["signal"]) == ("asked", signal.SIGTERM)
     assert gone(born["pid"])
-    until(lambda: gone(forked["pid"]), "what it started is gone")
+    until(lambda: gone(forked["pid"]), 20, "what it started is gone")
 
 
 def test_a_worker_dies_with_its_parent(limited, tmp_path):
     process = limited("sleeps", 60.0, 1_000, "tell")
     (born,) = heard(tmp_path)
     process.kill()
-    until(lambda: gone(born["pid"]), "the worker followed its parent")
+    until(lambda: gone(born["pid"]), 20, "the worker followed its parent")

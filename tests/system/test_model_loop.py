@@ -1,12 +1,10 @@
 """The loop with real retrainer processes: a wish becomes a version; runs are killed, hang, eat memory; monitors die."""
 
-import importlib.util
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,8 @@ from bgpdrift.monitor.retraining_runs import RUNNING
 from bgpdrift.process.identity import Owner, is_alive
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
+from helpers import windows
+from helpers.until import until
 
 DRIVER = Path(__file__).with_name("retraining.py")
 MODEL, MINUTES = "heuristic", 4_500
@@ -68,14 +68,12 @@ class World:
         return number
 
     def until(self, condition: Callable[[], Any], limit_s: float = 60.0) -> Any:
-        give_up_at = time.monotonic() + limit_s
-        while time.monotonic() < give_up_at:
+        def step() -> Any:
             self.clock.advance(seconds=60)
             self.loop.step(self.now)
-            if found := condition():
-                return found
-            time.sleep(0.02)
-        raise AssertionError(f"not within {limit_s} s: {self.store.triggers()}")
+            return condition()
+
+        return until(step, limit_s, "the condition after a step of the loop", poll_s=0.02)
 
     def state(self) -> str:
         return str(self.store.triggers(MODEL)[0]["state"])
@@ -91,12 +89,6 @@ class World:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = Path(__file__).parents[1] / "windows.py"
-    spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
-    assert spec is not None
-    assert spec.loader is not None
-    windows = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(windows)
     data_dir = tmp_path_factory.mktemp("loop") / "data"
     data_dir.mkdir()
     own = {

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from bgpdrift.settings import Settings
 from bgpdrift.settings_sections import DriftSettings
 from bgpdrift.store import Cursor, Store, migrate, open_store
 from bgpdrift.store.drift import DriftWrite
+from helpers.until import until
 
 HOUR, DAY = 3_600, 86_400
 T = 19_000 * DAY
@@ -78,11 +78,11 @@ def monitor(folder: Path) -> "subprocess.Popen[bytes]":
 
 
 def wait_for(store: Store, checks: int, running: "subprocess.Popen[bytes]", log: Path) -> None:
-    give_up_at = time.monotonic() + LIMIT_S
-    while len(store.drift_checks(MODEL, limit=100)) < checks:
+    def are_made() -> bool:
         assert running.poll() is None, log.read_text()[-2_000:]
-        assert time.monotonic() < give_up_at, log.read_text()[-2_000:]
-        time.sleep(0.005)
+        return len(store.drift_checks(MODEL, limit=100)) >= checks
+
+    until(are_made, LIMIT_S, f"{checks} checks, log {log}", poll_s=0.005)
 
 
 def lived(folder: Path, kills: int) -> dict[str, Any]:

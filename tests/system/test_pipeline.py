@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,11 @@ import pytest
 
 from bgpdrift.store import open_store
 from bgpdrift.store.window_columns import FEATURE_NAMES
+from helpers.until import until
 
 pytestmark = [pytest.mark.system, pytest.mark.shared_data, pytest.mark.timeout(240)]
 
 FIRST, LAST = 1356999240, 1357001940  # 2013-01-01 00:14 and 00:59 UTC
-
-
-def wait_for(condition: Callable[[], bool], what: str, limit_s: float = 120.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
-        time.sleep(0.1)
 
 
 @contextlib.contextmanager
@@ -102,24 +95,24 @@ def test_services_disturbed_in_the_middle_of_a_replay_lose_and_double_nothing(
             return max((row["window_start"] for row in store.windows_between(FIRST - 60, LAST + 600)), default=0)
 
         if disturbed == "restarted":
-            wait_for(lambda: newest() >= FIRST + 8 * 60, "minute 8")
+            until(lambda: newest() >= FIRST + 8 * 60, 120, "minute 8")
             restarted = manage("restart")
             assert restarted.returncode == 0, restarted.stdout + restarted.stderr
         else:
             # Each of the eight in turn, every four minutes of the replay; then two at once.
             victims = [[name] for name in status()] + [["ris_live_collector", "feature_aggregator"]]
             for number, names in enumerate(victims, 1):
-                wait_for(lambda number=number: newest() >= FIRST + 4 * number * 60, f"minute {4 * number}")  # type: ignore[misc]
+                until(lambda number=number: newest() >= FIRST + 4 * number * 60, 120, f"minute {4 * number}")  # type: ignore[misc]
                 services = status()
                 before = {name: services[name]["pid"] for name in names}
                 for pid in before.values():
                     os.kill(pid, signal.SIGKILL)
                 for name, pid in before.items():
-                    wait_for(lambda pid=pid, name=name: status()[name]["pid"] not in (pid, None), f"{name} again")  # type: ignore[misc]
-        wait_for(lambda: newest() >= LAST, "the last minute")
+                    until(lambda pid=pid, name=name: status()[name]["pid"] not in (pid, None), 120, f"{name} again")  # type: ignore[misc]
+        until(lambda: newest() >= LAST, 120, "the last minute")
         rows = store.windows_between(FIRST, LAST + 60)
         minutes = list(range(FIRST, LAST + 60, 60))
-        wait_for(lambda: len(store.verdicts_between(FIRST, LAST + 60)) >= len(minutes), "the last verdict")
+        until(lambda: len(store.verdicts_between(FIRST, LAST + 60)) >= len(minutes), 120, "the last verdict")
         verdicts = store.verdicts_between(FIRST, LAST + 60)
         scores = store.scores_between(FIRST, LAST + 60, "heuristic")
         store.close()

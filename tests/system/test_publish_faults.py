@@ -7,10 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,8 @@ from bgpdrift.models.artifact import from_bytes, read, to_bytes
 from bgpdrift.models.learn_default import learn_artifact
 from bgpdrift.models.places import backup_paths, candidate_paths, current_path
 from bgpdrift.models.publication import STEPS, active_version, recover
+from helpers import power_loss, windows
+from helpers.until import until
 
 pytestmark = pytest.mark.system
 HERE = Path(__file__).parent
@@ -32,19 +32,8 @@ MOST_CALLS = 40
 """Calls of one kind in one publish; more is a bug of the test."""
 
 
-def loaded(name: str, path: Path):  # type: ignore[no-untyped-def]
-    spec = util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    windows = loaded("bgpdrift_tests_windows", HERE.parent / "windows.py")
     path = tmp_path_factory.mktemp("base") / "base.safetensors"
     path.write_bytes(to_bytes(learn_artifact([windows.calm(6_000)])))
     return path
@@ -324,10 +313,9 @@ def test_a_publisher_that_hangs_keeps_others_out_until_it_is_dead(
     note.unlink(missing_ok=True)
     with Publishers(base) as hung:
         hung.order(folder, "2", pause="guard")
-        give_up_at = time.monotonic() + 30
-        while not (note.exists() and note.read_text().endswith("\n")):
-            assert time.monotonic() < give_up_at
-            time.sleep(0.01)
+        until(
+            lambda: note.exists() and note.read_text().endswith("\n"), 30, "the process id of the publisher is on disk"
+        )
         assert publish(folder, "3") == 7, "busy"
         assert put_right(folder) == []
         os.kill(int(note.read_text()), signal.SIGKILL)
@@ -340,7 +328,6 @@ def test_after_a_power_loss_at_any_moment_old_or_new_is_in_force(
     base: Path, folder: Path, strace: str, tmp_path: Path
 ) -> None:
     """Every disk that unsynced writes may leave, at every call of a publish; after the last sync it is the new one."""
-    power_loss = loaded("bgpdrift_tests_power_loss", HERE / "power_loss.py")
     before = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     log = tmp_path / "trace"
     calls = "trace=openat,write,fsync,link,linkat,rename,renameat,renameat2,unlink,unlinkat"

@@ -1,6 +1,5 @@
 """Retrainers as real processes on a small store: what they publish, refuse and leave behind, and each exit code."""
 
-import importlib.util
 import json
 import os
 import pty
@@ -8,8 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +18,14 @@ from bgpdrift.models.flags import Flag
 from bgpdrift.models.loading import ModelSource, builder
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
+from helpers import windows
+from helpers.until import until
 from retrainers.run_lock import RunLock
 
 DRIVER = Path(__file__).with_name("retraining.py")
 MODEL = "heuristic"
 MINUTES = 4_500
 pytestmark = pytest.mark.system
-
-
-def until(condition: Callable[[], Any], what: str, limit_s: float = 30.0) -> Any:
-    give_up_at = time.monotonic() + limit_s
-    while time.monotonic() < give_up_at:
-        if result := condition():
-            return result
-        time.sleep(0.01)
-    raise AssertionError(f"not within {limit_s} s: {what}")
 
 
 class World:
@@ -93,12 +84,6 @@ class World:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
     """A store with windows, and version 1 in force."""
-    path = Path(__file__).parents[1] / "windows.py"
-    spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
-    assert spec is not None
-    assert spec.loader is not None
-    windows = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(windows)
     data_dir = tmp_path_factory.mktemp("retrainers") / "data"
     data_dir.mkdir()
     world = World(data_dir)
@@ -287,7 +272,7 @@ def test_the_whole_program_killed_leaves_the_old_model_and_the_next_run_tidies_u
     assert code == -signal.SIGKILL
     assert world.version_in_force() == "1"
     assert world.events()[0]["finished_at"] is None
-    code, lines = until(lambda: (done := world.run())[0] != 5 and done, "the worker followed its parent")
+    code, lines = until(lambda: (done := world.run())[0] != 5 and done, 30, "the worker followed its parent")
     assert code == 0, world.stderr
     assert world.version_in_force() == lines[-1]["version"] == ("3" if phase == "stage" else "2")
     newest, died, *_ = world.events()
@@ -327,7 +312,7 @@ def waiting_run(world: World) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    until((world.data_dir / "waiting").exists, "the run has begun")
+    until((world.data_dir / "waiting").exists, 30, "the run has begun")
     return process
 
 
@@ -356,7 +341,7 @@ def test_the_flag_of_a_killed_run_is_a_flag_again_and_one_dropped_meanwhile_is_t
     found = flags.peek(world.folder, MODEL)
     assert found is not None
     assert found.reason == "again"
-    assert until(lambda: (code := world.run("--from-flag")[0]) != 5 and code == 0, "the next run answers it")
+    assert until(lambda: (code := world.run("--from-flag")[0]) != 5 and code == 0, 30, "the next run answers it")
     assert flags.waiting(world.folder) == []
 
 

@@ -5,8 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from bgpdrift.models.learn_default import learn_artifact
 from bgpdrift.models.publication import publish, stage
 from bgpdrift.store import Store, migrate, open_store
 from bgpdrift.store.window_columns import FEATURE_NAMES, FEATURES
+from helpers.until import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -38,13 +38,6 @@ def calm(minutes: int, seed: int) -> WindowFrame:
 @pytest.fixture(scope="module")
 def artifact() -> Artifact:
     return learn_artifact([calm(6_000, 1)])
-
-
-def wait_for(condition: Callable[[], Any], what: str, limit_s: float = 60.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
-        time.sleep(0.02)
 
 
 class Detector:
@@ -98,11 +91,11 @@ class Detector:
     def takes(self, version: int) -> None:
         """Wait until a version is in force and has scored."""
         self.feed(2)
-        wait_for(
-            lambda: str(version) in [e["version"] for e in self.events("model_loaded")], f"version {version} loaded"
+        until(
+            lambda: str(version) in [e["version"] for e in self.events("model_loaded")], 60, f"version {version} loaded"
         )
         self.feed(1)
-        wait_for(self.is_done, "all windows scored")
+        until(self.is_done, 60, "all windows scored")
         assert self.store.scores_after(len(COLLECTORS) * (self.fed - 1), 1)[0]["model_version"] == str(version)
 
     def is_done(self) -> bool:
@@ -166,16 +159,16 @@ def test_a_bad_file_a_lost_file_and_a_bad_link_leave_the_old_model_at_work(detec
     good = detector.bytes_of(2)
     for number, bad in enumerate([good[: len(good) // 2], good[:-1] + b"\x07", b"", b"\x80\x04K\x01."]):
         detector.put(bad)
-        wait_for(lambda: len(detector.events("model_refused")) > number, "the refusal is on record")  # noqa: B023
+        until(lambda: len(detector.events("model_refused")) > number, 60, "the refusal is on record")  # noqa: B023
         detector.feed(1)
-        wait_for(detector.is_done, "the old model scores on")
+        until(detector.is_done, 60, "the old model scores on")
     assert {event["in_force"] for event in detector.events("model_refused")} == {"1"}
     assert len(list((detector.models / "rejected").glob("*.reason.json"))) == 4
     detector.put(1)
     detector.current.unlink()
     (detector.models / "elsewhere").write_bytes(b"bad")
     detector.current.symlink_to("elsewhere")
-    wait_for(lambda: len(detector.events("model_refused")) > 4, "the bad link is on record")
+    until(lambda: len(detector.events("model_refused")) > 4, 60, "the bad link is on record")
     assert detector.process is not None
     assert detector.process.poll() is None
     detector.put(3)
@@ -211,7 +204,7 @@ def test_started_with_a_bad_file_it_works_with_the_newest_backup(tmp_path: Path,
         detector.put(b"bad")
         detector.start()
         detector.takes(5)
-        wait_for(lambda: detector.events("model_refused"), "the bad file is on record")
+        until(lambda: detector.events("model_refused"), 60, "the bad file is on record")
         detector.put(6)
         detector.takes(6)
     finally:

@@ -17,6 +17,7 @@ from bgpdrift.bgp.ris_client import RisClient
 from bgpdrift.bgp.ris_connection import MOVES, Event, Health, IllegalMoveError, State, backoff_s, judge, move
 from bgpdrift.clock import SystemClock
 from bgpdrift.settings import FeedSettings
+from helpers.until import until_async
 
 LIMIT_S = 15.0
 Handler = Callable[[ServerConnection], Awaitable[None]]
@@ -57,13 +58,6 @@ async def hold(connection: ServerConnection) -> None:
     with contextlib.suppress(ConnectionClosed):
         while True:
             await connection.recv()
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < end, f"still not: {what}"
-        await asyncio.sleep(0.01)
 
 
 def feed(url: str, **changes: Any) -> FeedSettings:
@@ -128,8 +122,8 @@ def test_it_names_itself_subscribes_for_each_collector_and_hands_every_frame_on_
         async with serving(handler) as (url, connections):
             settings = feed(url, collectors=["rrc00", "rrc07"], prefixes=["10.0.0.0/8"])
             async with client_of(settings, sink, last_event_time=7.0) as client:
-                await until(lambda: len(sink.frames) == 500, "all frames have come")
-                await until(lambda: client.state is State.STREAMING, "it streams")
+                await until_async(lambda: len(sink.frames) == 500, LIMIT_S, "all frames have come")
+                await until_async(lambda: client.state is State.STREAMING, LIMIT_S, "it streams")
                 assert client.status().startswith(f"connected to {url}")
                 assert "replaying 2019-05-23" in client.status()
             assert connections[0].request is not None
@@ -158,7 +152,7 @@ def test_garbage_a_cut_frame_and_an_unknown_type_go_to_the_spool_and_are_counted
     async def test() -> None:
         sink = Kept()
         async with serving(handler) as (url, _), client_of(feed(url), sink) as client:
-            await until(lambda: frame(3) in sink.frames, "the last frame has come")
+            await until_async(lambda: frame(3) in sink.frames, LIMIT_S, "the last frame has come")
             assert client.figures.unreadable == 5
             assert client.figures.others == {"ris_novelty": 1}
 
@@ -176,7 +170,7 @@ def test_a_lost_connection_is_opened_again_and_the_time_between_is_recorded() ->
     async def test() -> None:
         sink = Kept()
         async with serving(aborts, good) as (url, _), client_of(feed(url), sink):
-            await until(lambda: len(sink.records) == 3, "it is connected again")
+            await until_async(lambda: len(sink.records) == 3, LIMIT_S, "it is connected again")
 
         assert [record[:3] for record in sink.records[1:3]] == [
             ("disconnected", 1_558_620_048.0, None),
@@ -196,7 +190,7 @@ def test_what_the_server_says_before_it_closes_is_kept() -> None:
     async def test() -> None:
         sink = Kept()
         async with serving(refuses, good) as (url, _), client_of(feed(url), sink) as client:
-            await until(lambda: frame(101) in sink.frames, "it is connected again")
+            await until_async(lambda: frame(101) in sink.frames, LIMIT_S, "it is connected again")
             assert "client is too slow" in client.figures.last_error
         assert sink.reasons()[0] == "closed by the server with code 1008: client is too slow"
 
@@ -217,7 +211,7 @@ def test_a_socket_that_is_open_and_silent_is_pinged_and_then_given_up() -> None:
     async def test() -> None:
         sink = Kept()
         async with serving(silent, good) as (url, _), client_of(feed(url, silence_s=0.8), sink):
-            await until(lambda: frame(101) in sink.frames, "it is connected again")
+            await until_async(lambda: frame(101) in sink.frames, LIMIT_S, "it is connected again")
 
         assert heard[0] == {"type": "ping", "data": None}
         assert sink.reasons()[0].startswith("no frame of any collector for")
@@ -240,13 +234,13 @@ def test_a_feed_that_lags_is_given_up_but_a_replay_of_history_is_not() -> None:
         sink = Kept()
         servers = serving(lagging(1200.0), lagging(1.0))
         async with servers as (url, connections), client_of(feed(url, silence_s=0.4), sink) as client:
-            await until(lambda: len(connections) == 2, "it has left the server that lags")
-            await until(lambda: client.state is State.STREAMING, "it streams")
+            await until_async(lambda: len(connections) == 2, LIMIT_S, "it has left the server that lags")
+            await until_async(lambda: client.state is State.STREAMING, LIMIT_S, "it streams")
         assert "s old" in sink.reasons()[0]
 
         sink = Kept()
         async with serving(lagging(1e8)) as (url, connections), client_of(feed(url, silence_s=0.2), sink) as client:
-            await until(lambda: len(sink.frames) > 50, "more frames than a second brings")
+            await until_async(lambda: len(sink.frames) > 50, LIMIT_S, "more frames than a second brings")
             assert len(connections) == 1
 
     run(test())
@@ -258,11 +252,11 @@ def test_a_server_that_cannot_be_reached_is_tried_again_and_the_status_says_why(
             free.bind(("127.0.0.1", 0))
             url = f"ws://127.0.0.1:{free.getsockname()[1]}/v1/ws/"
             async with client_of(feed(url, backoff_max_s=5.0), Kept()) as client:
-                await until(lambda: client.figures.last_error != "", "it was refused")
-                await until(lambda: client.state is State.WAITING, "it waits")
+                await until_async(lambda: client.figures.last_error != "", LIMIT_S, "it was refused")
+                await until_async(lambda: client.state is State.WAITING, LIMIT_S, "it waits")
                 assert client.status().startswith(f"cannot reach {url}: connection refused; next try in ")
         async with client_of(feed("ws://name.invalid/v1/ws/"), Kept()) as client:
-            await until(lambda: client.figures.last_error != "", "the name was looked up")
+            await until_async(lambda: client.figures.last_error != "", LIMIT_S, "the name was looked up")
             assert client.figures.last_error == "name resolution failed"
 
     run(test())
@@ -279,7 +273,7 @@ def test_a_server_that_answers_but_refuses_the_upgrade_is_named_as_such() -> Non
         async with server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
             async with client_of(feed(url), Kept()) as client:
-                await until(lambda: "503" in client.figures.last_error, "the refusal is known")
+                await until_async(lambda: "503" in client.figures.last_error, LIMIT_S, "the refusal is known")
 
     run(test())
 
@@ -294,7 +288,7 @@ def test_a_server_that_accepts_and_says_nothing_does_not_hold_up_a_stop() -> Non
         async with server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
             async with client_of(feed(url, connect_timeout_s=60.0), Kept()) as client:
-                await until(lambda: client.state is State.CONNECTING, "it tries")
+                await until_async(lambda: client.state is State.CONNECTING, LIMIT_S, "it tries")
                 begun = time.monotonic()
             assert time.monotonic() - begun < 2.0
 
@@ -306,7 +300,7 @@ def test_a_server_that_does_not_acknowledge_is_noted_and_its_frames_are_taken() 
         sink = Kept()
         async with serving(good) as (url, connections):
             async with client_of(feed(url, silence_s=4.0), sink, acknowledge_s=0.1) as client:
-                await until(lambda: "acknowledged" in client.figures.last_error, "it is noted")
+                await until_async(lambda: "acknowledged" in client.figures.last_error, LIMIT_S, "it is noted")
             assert len(connections) == 1
         assert len(sink.frames) == 2
 
@@ -316,7 +310,7 @@ def test_a_server_that_does_not_acknowledge_is_noted_and_its_frames_are_taken() 
 def test_a_sink_that_is_full_costs_frames_not_the_connection() -> None:
     async def test() -> None:
         async with serving(good) as (url, connections), client_of(feed(url), Kept(full=True)) as client:
-            await until(lambda: client.figures.dropped == 2, "both frames are counted as dropped")
+            await until_async(lambda: client.figures.dropped == 2, LIMIT_S, "both frames are counted as dropped")
             assert len(connections) == 1
 
     run(test())

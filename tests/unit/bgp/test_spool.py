@@ -4,8 +4,7 @@ import errno
 import os
 import random
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -18,16 +17,10 @@ from bgpdrift.bgp.spool_writer import SpoolWriter
 from bgpdrift.clock import FakeClock, SystemClock
 from bgpdrift.errors import AlreadyRunningError
 from bgpdrift.settings import SpoolSettings
+from helpers.until import until
 
 CALM = SpoolSettings(segment_s=3600.0)
 LIMIT_S = 20.0
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < end, f"still not: {what}"
-        time.sleep(0.005)
 
 
 def frame(number: int, padding: int = 100) -> bytes:
@@ -112,12 +105,12 @@ def test_a_segment_ends_by_age_and_by_size(tmp_path: Path) -> None:
     writer = SpoolWriter(SpoolSettings(segment_s=0.05), tmp_path / "age", SystemClock())
     for number in (1, 2):
         writer.put([frame(number)])
-        until(lambda: writer.figures().segments == number, f"segment {number} is finished by age")  # noqa: B023
+        until(lambda: writer.figures().segments == number, LIMIT_S, f"segment {number} is finished by age")  # noqa: B023
     writer.close()
     writer = SpoolWriter(SpoolSettings(segment_s=3600.0, segment_bytes=10_000), tmp_path / "size", FakeClock())
     for number in range(40):
         writer.put([frame(number, 1000)])
-    until(lambda: writer.figures().segments >= 3, "three segments are finished by size")
+    until(lambda: writer.figures().segments >= 3, LIMIT_S, "three segments are finished by size")
     writer.close()
 
     assert len(frames_in(tmp_path / "age")) == 2
@@ -158,7 +151,7 @@ def part_of(tmp_path: Path, clock: FakeClock, frames: list[bytes]) -> bytes:
     size = 0
     for one in frames:
         writer.put([one])
-        until(lambda: part.exists() and part.stat().st_size > size, "the frame reached the disk")  # noqa: B023
+        until(lambda: part.exists() and part.stat().st_size > size, LIMIT_S, "the frame reached the disk")  # noqa: B023
         size = part.stat().st_size
     data = part.read_bytes()
     writer.close()
@@ -263,7 +256,7 @@ def test_a_full_disk_loses_nothing_that_fits_into_memory(tmp_path: Path, clock: 
     frames = [frame(number) for number in range(50)]
     for one in frames:
         assert writer.put([one])
-    until(lambda: disk.refusals >= 3, "the disk has refused three times")
+    until(lambda: disk.refusals >= 3, LIMIT_S, "the disk has refused three times")
     assert "No space left" in writer.figures().problem
 
     disk.full = False
@@ -287,7 +280,7 @@ def test_the_room_kept_for_the_database_is_not_written_into_and_nothing_is_lost(
     writer = SpoolWriter(CALM, tmp_path, clock, retry_s=0.01, reserve_bytes=1_000_000, free_bytes=free_bytes)
     frames = [frame(number) for number in range(50)]
     writer.put(frames)
-    until(lambda: len(asked) >= 3, "looked at the disk three times")
+    until(lambda: len(asked) >= 3, LIMIT_S, "looked at the disk three times")
     assert "less than 1 MB free, which are kept for the database" in writer.figures().problem
     assert not list(tmp_path.glob("*.part"))
 
@@ -301,7 +294,7 @@ def test_at_the_end_what_is_open_is_written_into_the_reserve(tmp_path: Path, clo
     writer = SpoolWriter(CALM, tmp_path, clock, retry_s=0.01, reserve_bytes=1_000_000, free_bytes=lambda _: 0)
     frames = [frame(1)]
     writer.put(frames)
-    until(lambda: bool(writer.figures().problem), "refused")
+    until(lambda: bool(writer.figures().problem), LIMIT_S, "refused")
     writer.close()
     assert frames_in(tmp_path) == frames
 
@@ -311,7 +304,7 @@ def test_beyond_its_memory_it_drops_counts_and_says_which_time_is_missing(tmp_pa
     settings = SpoolSettings(segment_s=3600.0, segment_bytes=10_000)
     writer = SpoolWriter(settings, tmp_path, clock, opener=disk, retry_s=0.01, buffer_bytes=20_000)
     fitted = [writer.put([frame(number, 1000)], number, number) for number in range(100)]
-    until(lambda: disk.refusals >= 1, "the disk has refused")
+    until(lambda: disk.refusals >= 1, LIMIT_S, "the disk has refused")
 
     disk.full = False
     assert writer.finish_segment(LIMIT_S)
@@ -373,7 +366,7 @@ def test_a_really_full_disk_is_survived(small_disk: Path, clock: FakeClock) -> N
     frames = [frame(number, 10_000) for number in range(60)]  # 300 kB compressed, and 124 kB of room
     for one in frames:
         assert writer.put([one])
-    until(lambda: writer.figures().problem != "", "the disk is full")
+    until(lambda: writer.figures().problem != "", LIMIT_S, "the disk is full")
 
     ballast.unlink()
     assert writer.finish_segment(LIMIT_S)

@@ -1,6 +1,5 @@
 """The array code and features.md read word for word must give the same windows, however a stream is cut."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,7 @@ from bgpdrift.bgp.messages import Announcement, Message
 from bgpdrift.bgp.sources import open_source
 from bgpdrift.features.aggregator import Aggregator
 from bgpdrift.settings import WindowSettings
-
-_spec = importlib.util.spec_from_file_location("naive", Path(__file__).with_name("naive.py"))
-assert _spec is not None
-assert _spec.loader is not None
-naive = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(naive)
+from helpers import naive_features
 
 PREFIXES = ["192.0.2.0/24", "198.51.100.0/24", "10.0.0.0/8", "2001:db8::/32", "2001:db8:0:0::/32", "2001:db8::1/128"]
 PATHS: list[Any] = [(1, 2, 3), (1, 2, 2, 3), (1, 4), (1, 2, (5, 3)), (7, 1, 7), ()]
@@ -66,7 +60,7 @@ def run(messages: list[Message], cuts: list[int]) -> list[dict[str, Any]]:
 @given(streams(), st.lists(st.integers(0, 40), max_size=3))
 def test_windows_agree_with_the_definition_however_the_stream_is_cut(messages: list[Message], cuts: list[int]) -> None:
     rows = run(messages, [min(cut, len(messages)) for cut in cuts])
-    expected = naive.windows(messages)
+    expected = naive_features.windows(messages)
 
     for row in rows:
         for name, value in expected.get(row["window_start"], {}).items():
@@ -102,7 +96,7 @@ def test_real_archives_give_what_the_definition_says(shared_data: Path, name: st
 
     rows = run(messages, [])
 
-    expected = naive.windows(messages)
+    expected = naive_features.windows(messages)
     for row in rows:
         for column, value in expected.get(row["window_start"], {}).items():
             assert row[column] == pytest.approx(value), (row["window_start"], column)

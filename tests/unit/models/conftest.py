@@ -1,9 +1,7 @@
 """A small learned model, and files made of it: good, bent and damaged."""
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,17 +10,6 @@ import pytest
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.artifact import Artifact, to_bytes
 from bgpdrift.models.learn_default import learn_artifact
-
-
-@pytest.fixture(scope="session")
-def windows():
-    path = Path(__file__).parents[2] / "windows.py"
-    spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from bgpdrift.monitor.retraining_runs import RUNNING
 from bgpdrift.process.identity import Owner, this_process
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Cursor, Store, migrate, open_store
+from helpers import windows
 
 M, HOUR_S = "heuristic", 3_600
 NOW = 1_788_220_800
@@ -591,17 +592,10 @@ def test_a_store_that_is_gone_for_a_minute_costs_nothing(world, monkeypatch):
 
 @pytest.fixture
 def artifact_in_force(world, tmp_path):
-    import importlib.util
 
     from bgpdrift.models.artifact import to_bytes
     from bgpdrift.models.learn_default import learn_artifact
 
-    path = Path(__file__).parents[2] / "windows.py"
-    spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
-    assert spec is not None
-    assert spec.loader is not None
-    windows = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(windows)
     artifact = learn_artifact([windows.calm(6_000)])
 
     def put(version: str) -> None:

@@ -1,6 +1,5 @@
 """Versions in force, watched over stored windows: the good settle, the deaf and the loud are taken back."""
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,17 +23,6 @@ from retrainers.training import to_artifact, train
 
 M, HOUR_S = "heuristic", 3_600
 HISTORY_MIN, WATCHED_H = 480, 26
-
-
-@pytest.fixture(scope="module")
-def windows():
-    path = Path(__file__).parents[2] / "windows.py"
-    spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def trained(frames: list[Any]) -> Artifact:

@@ -1,8 +1,6 @@
 """What candidate and active model show on the held-out windows, with detectors whose every word is known."""
 
-import importlib.util
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,17 +13,6 @@ from retrainers.comparison import Model, longest_history, prepare, show
 from retrainers.span import Interval, Span
 
 SETTINGS = Settings()
-
-
-@pytest.fixture(scope="module")
-def windows():
-    path = Path(__file__).parents[2] / "windows.py"
-    spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """What a model learns from: which windows teach, which judge, and which are left out and why."""
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,17 +15,6 @@ from retrainers.span import Interval, chosen, closed_in, labelled, mark, read_sp
 
 MARGIN_S = 600
 LIMITS = {"days": 7, "held_out_share": 0.2, "margin_s": MARGIN_S, "min_windows": 100, "max_windows": 100_000}
-
-
-@pytest.fixture(scope="module")
-def windows():
-    path = Path(__file__).parents[2] / "windows.py"
-    spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """What a mark keeps out of training leaves no trace in what was learned."""
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bgpdrift.detectors.interface import EXCLUDED
+from helpers import windows
 from retrainers.training import train
 
 STORM = slice(1_500, 1_560)
@@ -15,12 +14,6 @@ STORM = slice(1_500, 1_560)
 
 @pytest.fixture(scope="module")
 def calm():
-    path = Path(__file__).parents[2] / "windows.py"
-    spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
-    assert spec is not None
-    assert spec.loader is not None
-    windows = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(windows)
     return windows.calm(3_000)
 
 

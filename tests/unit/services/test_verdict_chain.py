@@ -1,6 +1,5 @@
 """Windows in a real store, through the services, to incidents: who waits for whom, and that a kill costs nothing."""
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from bgpdrift.services.drift_monitor import DriftMonitor
 from bgpdrift.services.ensemble_coordinator import EnsembleCoordinator
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
+from helpers import windows
 
 MODELS = ("heuristic", "isolation_forest", "lstm")
 
@@ -24,12 +24,6 @@ MODELS = ("heuristic", "isolation_forest", "lstm")
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, object]]:
     """700 minutes with an update storm from 640 to 660."""
-    path = Path(__file__).parents[2] / "windows.py"
-    spec = importlib.util.spec_from_file_location("bgpdrift_tests_windows", path)
-    assert spec is not None
-    assert spec.loader is not None
-    windows = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(windows)
     frame = windows.calm(700)
     for name in ("announced", "path_length_sum", "messages"):
         frame.features[name][640:660] *= 30
