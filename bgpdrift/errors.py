@@ -9,6 +9,10 @@ class BgpdriftError(Exception):
     """Base of every error raised on purpose; the command line prints these without a traceback."""
 
 
+class IllegalTransitionError(Exception):
+    """A bug: an event was applied in a state that does not allow it. Not a `BgpdriftError`, so nothing retries it."""
+
+
 class TransientError(BgpdriftError):
     """Worth another try, after ``retry_in_s`` seconds."""
 

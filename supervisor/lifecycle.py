@@ -7,6 +7,8 @@ Decides nothing about when an event is due (`supervisor.supervised`) or how ofte
 
 from enum import StrEnum
 
+from bgpdrift.process.transitions import TransitionTable
+
 
 class State(StrEnum):
     """What a service is at."""
@@ -68,78 +70,80 @@ class Event(StrEnum):
     """The wait before the next attempt is over."""
 
 
-class IllegalTransitionError(Exception):
-    """A bug: this event cannot happen in this state."""
-
-
 _S, _E = State, Event
-TRANSITIONS: dict[tuple[State, Event], State] = {
-    (_S.STOPPED, _E.START): _S.WAITING,
-    (_S.STOPPED, _E.STOP): _S.STOPPED,
-    (_S.STOPPED, _E.RESTART): _S.WAITING,
-    (_S.WAITING, _E.START): _S.WAITING,
-    (_S.WAITING, _E.STOP): _S.STOPPED,
-    (_S.WAITING, _E.RESTART): _S.WAITING,
-    (_S.WAITING, _E.LAUNCHED): _S.STARTING,
-    (_S.WAITING, _E.FAILED): _S.BACKOFF,
-    (_S.WAITING, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
-    (_S.STARTING, _E.START): _S.STARTING,
-    (_S.STARTING, _E.STOP): _S.STOPPING,
-    (_S.STARTING, _E.RESTART): _S.RESTARTING,
-    (_S.STARTING, _E.SAID_READY): _S.READY,
-    (_S.STARTING, _E.OVERDUE): _S.ABORTING,
-    (_S.STARTING, _E.TOO_LARGE): _S.RECYCLING,
-    (_S.STARTING, _E.FAILED): _S.BACKOFF,
-    (_S.STARTING, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
-    (_S.READY, _E.START): _S.READY,
-    (_S.READY, _E.STOP): _S.STOPPING,
-    (_S.READY, _E.RESTART): _S.RESTARTING,
-    (_S.READY, _E.SAID_READY): _S.READY,
-    (_S.READY, _E.SAID_DEGRADED): _S.DEGRADED,
-    (_S.READY, _E.HUNG): _S.ABORTING,
-    (_S.READY, _E.TOO_LARGE): _S.RECYCLING,
-    (_S.READY, _E.FAILED): _S.BACKOFF,
-    (_S.READY, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
-    (_S.DEGRADED, _E.START): _S.DEGRADED,
-    (_S.DEGRADED, _E.STOP): _S.STOPPING,
-    (_S.DEGRADED, _E.RESTART): _S.RESTARTING,
-    (_S.DEGRADED, _E.SAID_READY): _S.DEGRADED,
-    (_S.DEGRADED, _E.SAID_WELL): _S.READY,
-    (_S.DEGRADED, _E.HUNG): _S.ABORTING,
-    (_S.DEGRADED, _E.TOO_LARGE): _S.RECYCLING,
-    (_S.DEGRADED, _E.FAILED): _S.BACKOFF,
-    (_S.DEGRADED, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
-    (_S.STOPPING, _E.START): _S.RESTARTING,
-    (_S.STOPPING, _E.STOP): _S.STOPPING,
-    (_S.STOPPING, _E.RESTART): _S.RESTARTING,
-    (_S.STOPPING, _E.SAID_READY): _S.STOPPING,
-    (_S.STOPPING, _E.ENDED): _S.STOPPED,
-    (_S.RESTARTING, _E.START): _S.RESTARTING,
-    (_S.RESTARTING, _E.STOP): _S.STOPPING,
-    (_S.RESTARTING, _E.RESTART): _S.RESTARTING,
-    (_S.RESTARTING, _E.SAID_READY): _S.RESTARTING,
-    (_S.RESTARTING, _E.ENDED): _S.WAITING,
-    (_S.RECYCLING, _E.START): _S.RECYCLING,
-    (_S.RECYCLING, _E.STOP): _S.STOPPING,
-    (_S.RECYCLING, _E.RESTART): _S.RESTARTING,
-    (_S.RECYCLING, _E.SAID_READY): _S.RECYCLING,
-    (_S.RECYCLING, _E.FAILED): _S.BACKOFF,
-    (_S.RECYCLING, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
-    (_S.ABORTING, _E.START): _S.ABORTING,
-    (_S.ABORTING, _E.STOP): _S.STOPPING,
-    (_S.ABORTING, _E.RESTART): _S.RESTARTING,
-    (_S.ABORTING, _E.SAID_READY): _S.ABORTING,
-    (_S.ABORTING, _E.FAILED): _S.BACKOFF,
-    (_S.ABORTING, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
-    (_S.BACKOFF, _E.START): _S.BACKOFF,
-    (_S.BACKOFF, _E.STOP): _S.STOPPED,
-    (_S.BACKOFF, _E.RESTART): _S.WAITING,
-    (_S.BACKOFF, _E.RETRY_DUE): _S.WAITING,
-    (_S.CRASHLOOP, _E.START): _S.CRASHLOOP,
-    (_S.CRASHLOOP, _E.STOP): _S.STOPPED,
-    (_S.CRASHLOOP, _E.RESTART): _S.WAITING,
-    (_S.CRASHLOOP, _E.RETRY_DUE): _S.WAITING,
-}
+SERVICE_LIFECYCLE = TransitionTable(
+    "service",
+    State,
+    Event,
+    {
+        (_S.STOPPED, _E.START): _S.WAITING,
+        (_S.STOPPED, _E.STOP): _S.STOPPED,
+        (_S.STOPPED, _E.RESTART): _S.WAITING,
+        (_S.WAITING, _E.START): _S.WAITING,
+        (_S.WAITING, _E.STOP): _S.STOPPED,
+        (_S.WAITING, _E.RESTART): _S.WAITING,
+        (_S.WAITING, _E.LAUNCHED): _S.STARTING,
+        (_S.WAITING, _E.FAILED): _S.BACKOFF,
+        (_S.WAITING, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
+        (_S.STARTING, _E.START): _S.STARTING,
+        (_S.STARTING, _E.STOP): _S.STOPPING,
+        (_S.STARTING, _E.RESTART): _S.RESTARTING,
+        (_S.STARTING, _E.SAID_READY): _S.READY,
+        (_S.STARTING, _E.OVERDUE): _S.ABORTING,
+        (_S.STARTING, _E.TOO_LARGE): _S.RECYCLING,
+        (_S.STARTING, _E.FAILED): _S.BACKOFF,
+        (_S.STARTING, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
+        (_S.READY, _E.START): _S.READY,
+        (_S.READY, _E.STOP): _S.STOPPING,
+        (_S.READY, _E.RESTART): _S.RESTARTING,
+        (_S.READY, _E.SAID_READY): _S.READY,
+        (_S.READY, _E.SAID_DEGRADED): _S.DEGRADED,
+        (_S.READY, _E.HUNG): _S.ABORTING,
+        (_S.READY, _E.TOO_LARGE): _S.RECYCLING,
+        (_S.READY, _E.FAILED): _S.BACKOFF,
+        (_S.READY, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
+        (_S.DEGRADED, _E.START): _S.DEGRADED,
+        (_S.DEGRADED, _E.STOP): _S.STOPPING,
+        (_S.DEGRADED, _E.RESTART): _S.RESTARTING,
+        (_S.DEGRADED, _E.SAID_READY): _S.DEGRADED,
+        (_S.DEGRADED, _E.SAID_WELL): _S.READY,
+        (_S.DEGRADED, _E.HUNG): _S.ABORTING,
+        (_S.DEGRADED, _E.TOO_LARGE): _S.RECYCLING,
+        (_S.DEGRADED, _E.FAILED): _S.BACKOFF,
+        (_S.DEGRADED, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
+        (_S.STOPPING, _E.START): _S.RESTARTING,
+        (_S.STOPPING, _E.STOP): _S.STOPPING,
+        (_S.STOPPING, _E.RESTART): _S.RESTARTING,
+        (_S.STOPPING, _E.SAID_READY): _S.STOPPING,
+        (_S.STOPPING, _E.ENDED): _S.STOPPED,
+        (_S.RESTARTING, _E.START): _S.RESTARTING,
+        (_S.RESTARTING, _E.STOP): _S.STOPPING,
+        (_S.RESTARTING, _E.RESTART): _S.RESTARTING,
+        (_S.RESTARTING, _E.SAID_READY): _S.RESTARTING,
+        (_S.RESTARTING, _E.ENDED): _S.WAITING,
+        (_S.RECYCLING, _E.START): _S.RECYCLING,
+        (_S.RECYCLING, _E.STOP): _S.STOPPING,
+        (_S.RECYCLING, _E.RESTART): _S.RESTARTING,
+        (_S.RECYCLING, _E.SAID_READY): _S.RECYCLING,
+        (_S.RECYCLING, _E.FAILED): _S.BACKOFF,
+        (_S.RECYCLING, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
+        (_S.ABORTING, _E.START): _S.ABORTING,
+        (_S.ABORTING, _E.STOP): _S.STOPPING,
+        (_S.ABORTING, _E.RESTART): _S.RESTARTING,
+        (_S.ABORTING, _E.SAID_READY): _S.ABORTING,
+        (_S.ABORTING, _E.FAILED): _S.BACKOFF,
+        (_S.ABORTING, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
+        (_S.BACKOFF, _E.START): _S.BACKOFF,
+        (_S.BACKOFF, _E.STOP): _S.STOPPED,
+        (_S.BACKOFF, _E.RESTART): _S.WAITING,
+        (_S.BACKOFF, _E.RETRY_DUE): _S.WAITING,
+        (_S.CRASHLOOP, _E.START): _S.CRASHLOOP,
+        (_S.CRASHLOOP, _E.STOP): _S.STOPPED,
+        (_S.CRASHLOOP, _E.RESTART): _S.WAITING,
+        (_S.CRASHLOOP, _E.RETRY_DUE): _S.WAITING,
+    },
+    initial=State.STOPPED,
+)
 
 UP = frozenset({_S.READY, _S.DEGRADED})
 """States in which a service has said that it is ready and works."""
@@ -152,25 +156,3 @@ WITH_PROCESS = UP | ENDED_BY_US | {_S.STARTING, _S.STOPPING, _S.RESTARTING}
 
 ENDING_ON_REQUEST = frozenset({_S.STOPPING, _S.RESTARTING})
 """States in which the end of the process is what an operator asked for."""
-
-
-def next_state(state: State, event: Event) -> State:
-    """Give the state that follows.
-
-    Raises
-    ------
-    IllegalTransitionError
-        The table has no such move.
-
-    Examples
-    --------
-    >>> str(next_state(State.READY, Event.HUNG))
-    'aborting'
-    >>> next_state(State.STOPPED, Event.RETRY_DUE)
-    Traceback (most recent call last):
-    supervisor.lifecycle.IllegalTransitionError: stopped: 'retry_due' cannot happen here
-    """
-    try:
-        return TRANSITIONS[state, event]
-    except KeyError:
-        raise IllegalTransitionError(f"{state}: '{event}' cannot happen here") from None

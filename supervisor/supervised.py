@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bgpdrift.clock import Clock
 from bgpdrift.process.sd_notify import DEGRADED_WORD
-from supervisor.lifecycle import ENDED_BY_US, ENDING_ON_REQUEST, UP, WITH_PROCESS, Event, State, next_state
+from supervisor.lifecycle import ENDED_BY_US, ENDING_ON_REQUEST, SERVICE_LIFECYCLE, UP, WITH_PROCESS, Event, State
 from supervisor.restart_budget import RestartBudget, RestartPolicy
 from supervisor.services import Service
 
@@ -233,7 +233,7 @@ class Supervised:
         self._move(Event.FAILED_TOO_OFTEN if self._budget.is_spent(self._policy) else Event.FAILED)
 
     def _move(self, event: Event) -> None:
-        old, self.state = self.state, next_state(self.state, event)
+        old, self.state = self.state, SERVICE_LIFECYCLE.next_state(self.state, event)
         if old is self.state:
             return
         self._enter(old)

@@ -14,28 +14,40 @@ An answer that a person changes later counts: ``attack`` becomes ``new_normal`` 
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from bgpdrift.drift.episode import ANOMALOUS, NORMAL, Episode
+from bgpdrift.process.transitions import TransitionTable
 
 State = Literal["free", "held", "asked", "attack", "new_normal"]
 Event = Literal["begins", "steady", "normal", "attack", "silence", "over"]
 
-TRANSITIONS: dict[tuple[State, Event], State] = {
-    ("free", "begins"): "held",
-    ("held", "steady"): "asked",
-    ("held", "normal"): "new_normal",
-    ("held", "attack"): "attack",
-    ("held", "over"): "free",
-    ("asked", "normal"): "new_normal",
-    ("asked", "attack"): "attack",
-    ("asked", "silence"): "new_normal",
-    ("asked", "over"): "free",
-    ("attack", "normal"): "new_normal",
-    ("attack", "over"): "free",
-    ("new_normal", "attack"): "attack",
-    ("new_normal", "over"): "free",
-}
+HOLD_LIFECYCLE: TransitionTable[State, Event] = TransitionTable(
+    "incident hold",
+    get_args(State),
+    get_args(Event),
+    {
+        ("free", "begins"): "held",
+        ("free", "over"): "free",
+        ("free", "normal"): "free",
+        ("free", "attack"): "free",
+        ("held", "steady"): "asked",
+        ("held", "normal"): "new_normal",
+        ("held", "attack"): "attack",
+        ("held", "over"): "free",
+        ("asked", "normal"): "new_normal",
+        ("asked", "attack"): "attack",
+        ("asked", "silence"): "new_normal",
+        ("asked", "over"): "free",
+        ("attack", "normal"): "new_normal",
+        ("attack", "attack"): "attack",
+        ("attack", "over"): "free",
+        ("new_normal", "attack"): "attack",
+        ("new_normal", "normal"): "new_normal",
+        ("new_normal", "over"): "free",
+    },
+    initial="free",
+)
 HOLDS: frozenset[State] = frozenset({"held", "asked", "attack"})
 
 
@@ -106,16 +118,21 @@ class HoldPolicy:
 
 
 def after(before: Holding, event: Event) -> Holding:
-    """Take one event; one that cannot happen in a state changes nothing.
+    """Return the hold after an event; an answer that confirms the present state changes nothing.
+
+    Raises
+    ------
+    IllegalTransitionError
+        The event cannot happen in this state.
 
     Examples
     --------
     >>> held = after(Holding(incident_id=3), "begins")
-    >>> [after(held, event).state for event in ("steady", "silence", "normal", "attack", "over")]
-    ['asked', 'held', 'new_normal', 'attack', 'free']
+    >>> [after(held, event).state for event in ("steady", "normal", "attack", "over")]
+    ['asked', 'new_normal', 'attack', 'free']
     """
-    state = TRANSITIONS.get((before.state, event))
-    if state is None:
+    state = HOLD_LIFECYCLE.next_state(before.state, event)
+    if state == before.state:
         return before
     if state == "free":
         return Holding()

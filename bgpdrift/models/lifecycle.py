@@ -11,57 +11,39 @@ that one settles is it retired. ``rolled_back`` disappointed once: nothing bring
 names it (``reinstate``). ``rejected`` never was in force and never will be.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
-from bgpdrift.errors import PublishRefusedError
+from bgpdrift.process.transitions import TransitionTable
 
 State = Literal["candidate", "active", "settled", "rejected", "rolled_back", "retired"]
-Event = Literal["publish", "reject", "settle", "replace", "succeed", "roll_back", "restore", "reinstate"]
-
-STATES: tuple[State, ...] = ("candidate", "active", "settled", "rejected", "rolled_back", "retired")
-EVENTS: tuple[Event, ...] = (
-    "publish",  # a candidate comes into force
+Event = Literal[
+    "publish",  # a candidate becomes active
     "reject",  # the gate refuses it
     "settle",  # probation passed
-    "replace",  # another version comes into force
+    "replace",  # another version becomes active
     "succeed",  # the version that replaced this settled one settled too
-    "roll_back",  # taken out of force because it disappointed
-    "restore",  # in force again, because its successor disappointed
-    "reinstate",  # in force again although it disappointed once: a person names it
+    "roll_back",  # no longer active, because probation failed or a person decided so
+    "restore",  # active again, because its successor was rolled back
+    "reinstate",  # active again although it was rolled back once: a person names it
+]
+STATES: tuple[State, ...] = get_args(State)
+
+VERSION_LIFECYCLE: TransitionTable[State, Event] = TransitionTable(
+    "model version",
+    STATES,
+    get_args(Event),
+    {
+        ("candidate", "publish"): "active",
+        ("candidate", "reject"): "rejected",
+        ("active", "settle"): "settled",
+        ("active", "replace"): "retired",
+        ("active", "roll_back"): "rolled_back",
+        ("settled", "replace"): "settled",
+        ("settled", "succeed"): "retired",
+        ("settled", "roll_back"): "rolled_back",
+        ("settled", "restore"): "active",
+        ("retired", "restore"): "active",
+        ("rolled_back", "reinstate"): "active",
+    },
+    initial="candidate",
 )
-
-TRANSITIONS: dict[tuple[State, Event], State] = {
-    ("candidate", "publish"): "active",
-    ("candidate", "reject"): "rejected",
-    ("active", "settle"): "settled",
-    ("active", "replace"): "retired",
-    ("active", "roll_back"): "rolled_back",
-    ("settled", "replace"): "settled",
-    ("settled", "succeed"): "retired",
-    ("settled", "roll_back"): "rolled_back",
-    ("settled", "restore"): "active",
-    ("retired", "restore"): "active",
-    ("rolled_back", "reinstate"): "active",
-}
-
-
-def next_state(state: State, event: Event) -> State:
-    """What a version is after an event.
-
-    Raises
-    ------
-    PublishRefusedError
-        Nothing of the kind can happen to a version in this state.
-
-    Examples
-    --------
-    >>> next_state("candidate", "publish")
-    'active'
-    >>> next_state("rolled_back", "restore")
-    Traceback (most recent call last):
-    bgpdrift.errors.PublishRefusedError: a version that is rolled_back cannot take "restore"
-    """
-    try:
-        return TRANSITIONS[state, event]
-    except KeyError:
-        raise PublishRefusedError(f'a version that is {state} cannot take "{event}"') from None

@@ -17,7 +17,7 @@ from bgpdrift.errors import ArtifactError, BgpdriftError, InputError, PublishRef
 from bgpdrift.models.artifact import Artifact, read
 from bgpdrift.models.inventory import ModelFile, ModelFiles, survey
 from bgpdrift.models.keeping import KeepPolicy, collect
-from bgpdrift.models.lifecycle import STATES, Event, State, next_state
+from bgpdrift.models.lifecycle import STATES, VERSION_LIFECYCLE, Event, State
 from bgpdrift.models.places import current_path
 from bgpdrift.models.promotion import Promotion, choose_promotion
 from bgpdrift.models.publication import Publication, publish, recover, reject, stage
@@ -191,12 +191,13 @@ class Moves:
     def settle(self, model: str, version: str) -> None:
         """Probation passed: the version settles, and the one that settled before it is retired."""
         states = self._book.states(model)
-        changes: list[tuple[str, str, str]] = [
-            (model, version, next_state(state_or(states.get(version, "active"), STATES), "settle"))
-        ]
-        for other, state in states.items():
-            if state == "settled" and other != version:
-                changes.append((model, other, next_state("settled", "succeed")))
+        state = state_or(states.get(version, "active"), STATES)
+        if not VERSION_LIFECYCLE.allows(state, "settle"):
+            raise PublishRefusedError(f"{model}: version {version} is {state} and cannot settle")
+        changes: list[tuple[str, str, str]] = [(model, version, VERSION_LIFECYCLE.next_state(state, "settle"))]
+        for other, other_state in states.items():
+            if other_state == "settled" and other != version:
+                changes.append((model, other, VERSION_LIFECYCLE.next_state("settled", "succeed")))
         self._book.write(model, [], changes, None, None)
         self._log.info("model.settled", model=model, version=version)
         self._collect(model, ())
@@ -223,7 +224,7 @@ class Moves:
         now = self._clock.now()
         path = current_path(self._folder, model)
         others = [
-            (model, version, next_state("active", "replace"))
+            (model, version, VERSION_LIFECYCLE.next_state("active", "replace"))
             for version, state in states.items()
             if state == "active" and version != found.version
         ]
@@ -283,9 +284,13 @@ class Moves:
         # What the store believes may lag behind the files, which are the truth: an impossible step is taken as from
         # the state the files show, and written down.
         before: State = {"publish": "candidate", "restore": "retired", "reinstate": "rolled_back"}[what]  # type: ignore[assignment]
-        state = next_state(before, what)
+        state = VERSION_LIFECYCLE.next_state(before, what)
         changes = [
-            (model, version, next_state(state_or(states.get(version, "active"), ("active", "settled")), then))
+            (
+                model,
+                version,
+                VERSION_LIFECYCLE.next_state(state_or(states.get(version, "active"), ("active", "settled")), then),
+            )
             for version, then in others
             if version
         ]

@@ -1,4 +1,4 @@
-"""The life of a wish to retrain as a table: what it is, what happens to it, what it is then. Pure; nothing else may follow.
+"""The life cycle of a retraining request, and what the state of its flag file, its claim and its run says of it. Pure.
 
 ::
 
@@ -15,89 +15,47 @@ allowed at all, others decide.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from bgpdrift.errors import PublishRefusedError
+from bgpdrift.process.transitions import TransitionTable
 
 State = Literal["wanted", "waiting_approval", "postponed", "flagged", "claimed", "done", "failed", "refused"]
-Event = Literal["ask", "postpone", "resume", "flag", "refuse", "claim", "requeue", "finish", "fail"]
-
-STATES: tuple[State, ...] = (
-    "wanted",
-    "waiting_approval",
-    "postponed",
-    "flagged",
-    "claimed",
-    "done",
-    "failed",
-    "refused",
-)
-EVENTS: tuple[Event, ...] = (
+Event = Literal[
     "ask",  # a person must agree first
-    "postpone",  # not now: cooldown, too few windows
-    "resume",  # that time has come
-    "flag",  # the flag file is dropped
-    "refuse",  # a safeguard or a person says no, or there is nothing left to mend
-    "claim",  # a retrainer took the flag
-    "requeue",  # it died, and the flag lies there again
-    "finish",  # a new version came into force
-    "fail",  # it ended otherwise, for good
+    "postpone",  # a cooldown is not over, or there are too few windows
+    "resume",  # the time it was postponed to is reached
+    "flag",  # the flag file is written
+    "refuse",  # a safeguard or a person refuses it, or there is no drift any more
+    "claim",  # a retrainer took the flag file
+    "requeue",  # the retrainer died, and the flag file is there again
+    "finish",  # a new version became active
+    "fail",  # the run ended without one and is not tried again
+]
+
+REQUEST_LIFECYCLE: TransitionTable[State, Event] = TransitionTable(
+    "retraining request",
+    get_args(State),
+    get_args(Event),
+    {
+        ("wanted", "ask"): "waiting_approval",
+        ("wanted", "postpone"): "postponed",
+        ("wanted", "flag"): "flagged",
+        ("wanted", "refuse"): "refused",
+        ("postponed", "resume"): "wanted",
+        ("postponed", "refuse"): "refused",
+        ("waiting_approval", "postpone"): "postponed",
+        ("waiting_approval", "flag"): "flagged",
+        ("waiting_approval", "refuse"): "refused",
+        ("flagged", "claim"): "claimed",
+        ("claimed", "requeue"): "flagged",
+        ("claimed", "postpone"): "postponed",
+        ("claimed", "finish"): "done",
+        ("claimed", "fail"): "failed",
+    },
+    initial="wanted",
 )
-OPEN: tuple[State, ...] = ("wanted", "waiting_approval", "postponed", "flagged", "claimed")
-"""States of a wish that is still to be dealt with."""
-
-TRANSITIONS: dict[tuple[State, Event], State] = {
-    ("wanted", "ask"): "waiting_approval",
-    ("wanted", "postpone"): "postponed",
-    ("wanted", "flag"): "flagged",
-    ("wanted", "refuse"): "refused",
-    ("postponed", "resume"): "wanted",
-    ("postponed", "refuse"): "refused",
-    ("waiting_approval", "postpone"): "postponed",
-    ("waiting_approval", "flag"): "flagged",
-    ("waiting_approval", "refuse"): "refused",
-    ("flagged", "claim"): "claimed",
-    ("claimed", "requeue"): "flagged",
-    ("claimed", "postpone"): "postponed",
-    ("claimed", "finish"): "done",
-    ("claimed", "fail"): "failed",
-}
-
-
-def next_state(state: State, event: Event) -> State:
-    """What a wish is after an event.
-
-    Raises
-    ------
-    PublishRefusedError
-        Nothing of the kind can happen to a wish in this state.
-
-    Examples
-    --------
-    >>> next_state("wanted", "flag")
-    'flagged'
-    >>> next_state("done", "flag")
-    Traceback (most recent call last):
-    bgpdrift.errors.PublishRefusedError: a wish that is done cannot take "flag"
-    """
-    try:
-        return TRANSITIONS[state, event]
-    except KeyError:
-        raise PublishRefusedError(f'a wish that is {state} cannot take "{event}"') from None
-
-
-def after(state: State, *events: Event) -> State:
-    """What a wish is after several events, each of which must be allowed.
-
-    Examples
-    --------
-    >>> after("flagged", "claim", "finish")
-    'done'
-    """
-    for event in events:
-        state = next_state(state, event)
-    return state
-
+OPEN: tuple[State, ...] = tuple(s for s in REQUEST_LIFECYCLE.states if s not in REQUEST_LIFECYCLE.final_states)
+"""States of a request that is not finished."""
 
 MOST_ATTEMPTS = 3
 """Runs that one wish, or one flag, may kill or make fail before it is given up."""

@@ -17,7 +17,7 @@ from bgpdrift.models.artifact import identity_of
 from bgpdrift.models.places import MODELS, current_path
 from bgpdrift.models.publication import active_version
 from bgpdrift.monitor import approvals
-from bgpdrift.monitor.request_states import OPEN, next_state
+from bgpdrift.monitor.request_states import OPEN, REQUEST_LIFECYCLE
 from bgpdrift.monitor.safeguards import (
     DAY_S,
     Decision,
@@ -238,7 +238,7 @@ class Wishes:
     def _flag(self, row: TriggerRow, at: int, answered: tuple[int, str, str, int] | None = None) -> bool:
         newest = self._store.retrain_events(str(row["model"]), 1)
         reason = {**row["reason"], "flagged_at": at, "attempts": 0, "after_event": newest[0]["id"] if newest else 0}
-        state = next_state(row["state"], "flag")
+        state = REQUEST_LIFECYCLE.next_state(row["state"], "flag")
         if not self._store.change_trigger(
             row["id"], row["state"], state, reason=reason, refused_because="", answered=answered
         ):
@@ -261,7 +261,7 @@ class Wishes:
             "body": f"{reason.get('reason') or ''} `bgpdrift approve --list` shows the question.".strip(),
             "state": "pending",
         }
-        state = next_state(row["state"], "ask")
+        state = REQUEST_LIFECYCLE.next_state(row["state"], "ask")
         moved = self._store.change_trigger(
             row["id"],
             row["state"],
@@ -288,7 +288,7 @@ class Wishes:
         answered: tuple[int, str, str, int] | None = None,
         **noted: Any,
     ) -> bool:
-        state = next_state(row["state"], event)
+        state = REQUEST_LIFECYCLE.next_state(row["state"], event)
         reason = {**row["reason"], **noted} | ({"ended_at": at} if state == "refused" else {})
         if not self._store.change_trigger(
             row["id"], row["state"], state, reason=reason, refused_because=sentence, answered=answered

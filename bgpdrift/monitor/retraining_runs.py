@@ -19,7 +19,7 @@ from bgpdrift.models import flags
 from bgpdrift.models.flags import Flag
 from bgpdrift.models.moves import Moves
 from bgpdrift.models.places import MODELS
-from bgpdrift.monitor.request_states import MOST_ATTEMPTS, Ended, Evidence, Progress, after, progress
+from bgpdrift.monitor.request_states import MOST_ATTEMPTS, REQUEST_LIFECYCLE, Ended, Evidence, Progress, progress
 from bgpdrift.monitor.retrainer_process import Over, Runner, at_work, progress_path
 from bgpdrift.monitor.retraining_requests import MONITOR, InForce, loop_cursor
 from bgpdrift.monitor.safeguards import HOUR_S
@@ -143,7 +143,7 @@ class RetrainingRuns:
                 self.drop(row)
             return False
         reason = {**row["reason"], **_noted(found, seen, event, at)}
-        state = after(row["state"], *found.events)
+        state = REQUEST_LIFECYCLE.next_state(row["state"], *found.events)
         cursor, notices, said = None, [], seen.ended.reason if seen.ended else ""
         if state in ("done", "failed"):
             cursor = Cursor(loop_cursor(row["model"]), at, {"because": "an automatic run", "trigger_id": row["id"]})
@@ -237,7 +237,9 @@ class RetrainingRuns:
         # The row first: should we die here, the flag is still there to be taken away by the next monitor.
         ended = Ended(1, reason=f"given up: {flag.attempts} runs died of this request, see retrain_{model}.log")
         if row is not None and row["state"] in ("flagged", "claimed"):
-            state = after(row["state"], *(("claim", "fail") if row["state"] == "flagged" else ("fail",)))
+            state = REQUEST_LIFECYCLE.next_state(
+                row["state"], *(("claim", "fail") if row["state"] == "flagged" else ("fail",))
+            )
             self._store.change_trigger(
                 row["id"],
                 row["state"],

@@ -11,7 +11,7 @@ from typing import Any
 
 from bgpdrift.store.incidents import IncidentChanges
 from bgpdrift.verdicts.explanation import guess_kind, severity, summary
-from bgpdrift.verdicts.lifecycle import RECORDED, after
+from bgpdrift.verdicts.lifecycle import INCIDENT_LIFECYCLE, RECORDED
 from bgpdrift.verdicts.linking import Footprint, groups, linked, union
 
 MOST_ITEMS = 200
@@ -144,7 +144,7 @@ class Correlator:
     def _grow(
         self, row: dict[str, Any], minute: int, verdicts: Sequence[Mapping[str, Any]], footprint: Footprint
     ) -> None:
-        row["state"] = after(row["state"], "anomaly")
+        row["state"] = INCIDENT_LIFECYCLE.next_state(row["state"], "anomaly")
         row["closed_at"] = None
         row["started_at"] = min(row["started_at"], minute)
         row["last_seen_at"] = max(row["last_seen_at"], minute)
@@ -158,7 +158,7 @@ class Correlator:
         self._record(row, minute, RECORDED[row["state"]])
 
     def _merge(self, row: dict[str, Any], survivor: dict[str, Any], minute: int) -> None:
-        row["state"] = after(row["state"], "merged")
+        row["state"] = INCIDENT_LIFECYCLE.next_state(row["state"], "merged")
         row["closed_at"], row["merged_into"] = minute, survivor["id"]
         for name in ("collectors", "origins", "prefixes", "peers"):
             _extend(survivor, name, row[name])
@@ -182,7 +182,7 @@ class Correlator:
             quiet_at = row["last_seen_at"] + 60 * self._policy.quiet_minutes
             clocks = [self._clocks.get(collector, newest) for collector in row["collectors"]]
             if min(clocks, default=newest) >= quiet_at or newest >= quiet_at + 60 * LOST_COLLECTOR_MIN:
-                row["state"] = after(row["state"], "quiet")
+                row["state"] = INCIDENT_LIFECYCLE.next_state(row["state"], "quiet")
                 row["closed_at"] = quiet_at
                 self._changed(row)
                 self._record(row, quiet_at, RECORDED["closed"])

@@ -1,45 +1,37 @@
-"""The life of an incident as a table: (state, event) → state. What is not in it is refused."""
+"""The life cycle of an incident: which state follows which event."""
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
-from bgpdrift.errors import BgpdriftError
+from bgpdrift.process.transitions import TransitionTable
 
-STATES = ("", "open", "updated", "closed", "reopened")
-"""``""`` is an incident that does not exist yet."""
-EVENTS = ("anomaly", "quiet", "merged")
-"""anomaly: a verdict that belongs to it; quiet: nothing for ``quiet_minutes``; merged: it was one with another."""
+State = Literal["", "open", "updated", "closed", "reopened"]
+"""``""`` is the state of an incident that does not exist yet."""
+Event = Literal[
+    "anomaly",  # a verdict belongs to the incident
+    "quiet",  # no verdict for ``quiet_minutes``
+    "merged",  # the incident was merged with another
+]
 
-TRANSITIONS: Mapping[tuple[str, str], str] = {
-    ("", "anomaly"): "open",
-    ("open", "anomaly"): "updated",
-    ("updated", "anomaly"): "updated",
-    ("reopened", "anomaly"): "updated",
-    ("closed", "anomaly"): "reopened",
-    ("open", "quiet"): "closed",
-    ("updated", "quiet"): "closed",
-    ("reopened", "quiet"): "closed",
-    ("open", "merged"): "closed",
-    ("updated", "merged"): "closed",
-    ("reopened", "merged"): "closed",
-    ("closed", "merged"): "closed",
-}
-RECORDED = {"open": "opened", "updated": "updated", "closed": "closed", "reopened": "reopened"}
-"""Kind of the row in ``incident_events`` that a new state leaves."""
-
-
-class IllegalTransitionError(BgpdriftError):
-    """An incident was asked to do what its state does not allow: a defect of the caller."""
-
-
-def after(state: str, event: str) -> str:
-    """State after an event.
-
-    Examples
-    --------
-    >>> after("closed", "anomaly")
-    'reopened'
-    """
-    try:
-        return TRANSITIONS[state, event]
-    except KeyError:
-        raise IllegalTransitionError(f"incident: {event!r} is not possible in state {state!r}") from None
+INCIDENT_LIFECYCLE: TransitionTable[State, Event] = TransitionTable(
+    "incident",
+    get_args(State),
+    get_args(Event),
+    {
+        ("", "anomaly"): "open",
+        ("open", "anomaly"): "updated",
+        ("updated", "anomaly"): "updated",
+        ("reopened", "anomaly"): "updated",
+        ("closed", "anomaly"): "reopened",
+        ("open", "quiet"): "closed",
+        ("updated", "quiet"): "closed",
+        ("reopened", "quiet"): "closed",
+        ("open", "merged"): "closed",
+        ("updated", "merged"): "closed",
+        ("reopened", "merged"): "closed",
+        ("closed", "merged"): "closed",
+    },
+    initial="",
+)
+RECORDED: Mapping[State, str] = {"open": "opened", "updated": "updated", "closed": "closed", "reopened": "reopened"}
+"""The kind of row in ``incident_events`` that records a new state."""

@@ -3,7 +3,8 @@
 import pytest
 
 from bgpdrift.drift.episode import Episode, Span, episode_of, left_out, spans_of
-from bgpdrift.drift.incident_hold import TRANSITIONS, Holding, HoldPolicy, after, heard, looked
+from bgpdrift.drift.incident_hold import HOLD_LIFECYCLE, Holding, HoldPolicy, after, heard, looked
+from bgpdrift.errors import IllegalTransitionError
 
 HOUR = 3_600
 POLICY = HoldPolicy(12 * HOUR, 12 * HOUR)
@@ -13,9 +14,9 @@ def episode(number: int = 3, since: int = 0) -> Episode:
     return Episode(number, since, since + HOUR, frozenset({number}))
 
 
-def test_the_table_leads_back_to_free_from_everywhere() -> None:
-    for state in ("held", "asked", "attack", "new_normal"):
-        assert TRANSITIONS[state, "over"] == "free"
+def test_the_end_of_the_incident_frees_the_drift_in_every_state() -> None:
+    for state in HOLD_LIFECYCLE.states:
+        assert HOLD_LIFECYCLE.next_state(state, "over") == "free"
 
 
 @pytest.mark.parametrize("state", ["held", "asked", "attack", "new_normal"])
@@ -83,8 +84,14 @@ def test_what_was_decided_does_not_decide_another_incident() -> None:
     assert (other.state, other.incident_id, other.question_id) == ("held", 8, 0)
 
 
-def test_an_event_that_cannot_happen_changes_nothing() -> None:
-    assert after(Holding(), "silence") == Holding()
+def test_silence_without_a_question_is_a_bug() -> None:
+    with pytest.raises(IllegalTransitionError):
+        after(Holding(), "silence")
+
+
+def test_an_answer_that_confirms_what_silence_decided_changes_nothing() -> None:
+    by_silence = after(Holding("asked", 3, 0, 9, HOUR), "silence")
+    assert after(by_silence, "normal") == by_silence
 
 
 def row(number: int, start: int, end: int | None, **columns: object) -> dict[str, object]:

@@ -1,25 +1,25 @@
-"""Every pair of state and event of an incident."""
+"""What can happen to an incident."""
 
-import pytest
+from bgpdrift.verdicts.lifecycle import INCIDENT_LIFECYCLE, RECORDED
 
-from bgpdrift.verdicts.lifecycle import EVENTS, STATES, TRANSITIONS, IllegalTransitionError, after
-
-
-@pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("event", EVENTS)
-def test_a_pair_leads_where_the_table_says_or_is_refused(state: str, event: str) -> None:
-    if (state, event) in TRANSITIONS:
-        assert after(state, event) in STATES[1:]
-    else:
-        with pytest.raises(IllegalTransitionError, match=event):
-            after(state, event)
+MOVES = INCIDENT_LIFECYCLE.transitions
 
 
-def test_the_illegal_pairs_are_these() -> None:
-    illegal = {(s, e) for s in STATES for e in EVENTS} - set(TRANSITIONS)
-    assert illegal == {("", "quiet"), ("", "merged"), ("closed", "quiet")}
+def test_an_incident_that_does_not_exist_can_only_be_opened():
+    assert [(event, state) for (source, event), state in MOVES.items() if source == ""] == [("anomaly", "open")]
 
 
-def test_only_a_closed_incident_reopens_and_only_quiet_or_a_merger_closes() -> None:
-    assert {s for (s, _), to in TRANSITIONS.items() if to == "reopened"} == {"closed"}
-    assert {e for (_, e), to in TRANSITIONS.items() if to == "closed"} == {"quiet", "merged"}
+def test_a_verdict_keeps_an_incident_open():
+    assert INCIDENT_LIFECYCLE.next_state("", "anomaly", "anomaly", "anomaly") == "updated"
+
+
+def test_a_closed_incident_reopens_and_no_other_does():
+    assert {source for (source, _), state in MOVES.items() if state == "reopened"} == {"closed"}
+
+
+def test_only_quiet_or_a_merge_closes_an_incident():
+    assert {event for (_, event), state in MOVES.items() if state == "closed"} == {"quiet", "merged"}
+
+
+def test_every_state_that_can_be_reached_leaves_a_row_in_the_log():
+    assert set(RECORDED) == set(MOVES.values())
