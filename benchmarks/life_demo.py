@@ -7,8 +7,8 @@ from bgpdrift.lab.demo.outcome import Forced, outcome
 from bgpdrift.lab.demo.plan import Plan, plan_of
 from bgpdrift.lab.demo.settings import SHORTENED
 from bgpdrift.lab.demo.training import HISTORY_H, TrainedModel
+from bgpdrift.lab.evaluation.stored_quality import true_incidents
 from bgpdrift.lab.simulation.scenario_text import PRESETS
-from bgpdrift.lab.stored_quality import true_incidents
 
 
 def demo() -> LifeScenario:

@@ -14,8 +14,8 @@ from benchmarks.life_system import Life
 from benchmarks.life_world import DAY_S, HOUR_S, World
 from bgpdrift.lab.demo.bad_model import Fault, force_bad_model
 from bgpdrift.lab.demo.chronicle import Chronicle
+from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, stored_quality, true_incidents
 from bgpdrift.lab.simulation.scenario import INCIDENT_KINDS, Incident, Regime, Scenario
-from bgpdrift.lab.stored_quality import ENSEMBLE, stored_quality, true_incidents
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.places import MODELS, current_path
 from bgpdrift.verdicts.quality import Figures

@@ -1,25 +1,94 @@
-"""`bgpdrift evaluate`: how good the detectors are on labelled minutes; hands over to `python -m retrainers.evaluate`.
+"""`bgpdrift evaluate`: how good the detectors are on labelled minutes they were not trained on.
 
-A process of its own, since judging means training, and bgpdrift loads no training library. Options and output are that
-program's.
+Reads the options and prints. `bgpdrift.lab.evaluation` trains, scores and counts.
 """
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
 
-@click.command(
-    "evaluate",
-    add_help_option=False,
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+@click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--labelled", metavar="FILE", type=click.Path(path_type=Path), help="SFU columns or lines of `bgpdrift features`."
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def command(arguments: tuple[str, ...]) -> None:
-    """Judge the detectors on labelled minutes; `--help` of the program it starts names the options."""
-    import subprocess
+@click.option(
+    "--all", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Every labelled file of a folder."
+)
+@click.option(
+    "--truth", metavar="FILE", type=click.Path(path_type=Path), help="Of `bgpdrift simulate`, for lines without labels."
+)
+@click.option("--kinds", is_flag=True, help="Simulated incidents of every kind: which detector finds which.")
+@click.option("--seeds", default=3, show_default=True, metavar="N", help="Number of simulated worlds, with --kinds.")
+@click.option("--train-minutes", default=2880, show_default=True, metavar="N", help="Minutes to train on.")
+@click.option("--detector", "detectors", multiple=True, metavar="NAME", help="Only this row; repeatable.")
+@click.option("--seed", default=0, show_default=True, metavar="N", help="Seed of everything random in training.")
+@click.option("--plot", metavar="PNG", type=click.Path(path_type=Path), help="Also draw the scores; needs matplotlib.")
+@click.option("--json", "form", flag_value="json", help="One JSON object; with --all or --kinds a list.")
+@click.option("--markdown", "form", flag_value="markdown", help="The table as in docs/quality.md.")
+def command(
+    labelled: Path | None,
+    folder: Path | None,
+    truth: Path | None,
+    kinds: bool,
+    seeds: int,
+    train_minutes: int,
+    detectors: tuple[str, ...],
+    seed: int,
+    plot: Path | None,
+    form: str | None,
+) -> None:
+    """Train on the first minutes of a labelled file and evaluate on all later minutes.
+
+    Reports the plain announcement counter, each detector and the ensemble. Alarm budgets, weights and debounce are those
+    of the settings.
+    """
     import sys
 
-    try:
-        done = subprocess.run([sys.executable, "-m", "retrainers.evaluate", *arguments], check=False)  # noqa: S603
-    except KeyboardInterrupt:  # the child had it too
-        sys.exit(130)
-    sys.exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
+    import msgspec
+
+    from bgpdrift.errors import InputError
+    from bgpdrift.lab.evaluation import incident_kinds, labelled_files, table
+    from bgpdrift.settings import load
+
+    if sum((labelled is not None, folder is not None, kinds)) != 1:
+        raise InputError("evaluate: one of --labelled FILE, --all DIR and --kinds expected")
+    if labelled is None and (plot is not None or truth is not None):
+        raise InputError("evaluate: --plot and --truth go with --labelled FILE")
+    options = labelled_files.Options(load(), train_minutes, detectors, seed)
+    if kinds:
+        worlds = incident_kinds.evaluate_worlds(seeds, options, _status)
+        if form == "json":
+            click.echo(msgspec.json.format(msgspec.json.encode(worlds), indent=2))
+        else:
+            as_table = incident_kinds.as_markdown if form == "markdown" else incident_kinds.as_text
+            click.echo(as_table(worlds), nl=False)
+        return
+    if labelled is not None:
+        documents = [labelled_files.evaluate_file(labelled, options, _status, truth, plot)]
+    else:
+        documents = labelled_files.evaluate_folder(folder or Path(), options, _status)
+    if form == "json":
+        shown = documents if labelled is None else documents[0]
+        click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2))
+    elif form == "markdown":
+        click.echo(table.as_markdown(documents), nl=False)
+    else:
+        table.show(documents)
+    if any("error" in document for document in documents):
+        sys.exit(1)
+
+
+@contextmanager
+def _status(title: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal what is being done; elsewhere print nothing."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status(title) as status:
+        yield lambda text: status.update(f"{title}: {text}")

@@ -22,7 +22,7 @@ from bgpdrift.lab.demo.judge import last_minute
 from bgpdrift.lab.demo.outcome import Forced, Step, outcome
 from bgpdrift.lab.demo.plan import HOUR_S, Plan
 from bgpdrift.lab.demo.training import TrainedModel, train_all
-from bgpdrift.lab.stored_quality import true_incidents
+from bgpdrift.lab.evaluation.stored_quality import true_incidents
 from bgpdrift.models.moves import Moves
 from bgpdrift.models.places import MODELS
 from bgpdrift.models.publication import active_version

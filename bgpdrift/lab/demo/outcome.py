@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from bgpdrift.lab.demo.chronicle import Chronicle, Happening
 from bgpdrift.lab.demo.plan import HOUR_S, Plan
 from bgpdrift.lab.demo.training import TrainedModel
+from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, stored_quality
 from bgpdrift.lab.labelled_sets.lines import TrueIncident
-from bgpdrift.lab.stored_quality import ENSEMBLE, stored_quality
 from bgpdrift.models.places import MODELS
 from bgpdrift.store import Store
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, judged, stored_quality, true_incidents
 from bgpdrift.lab.labelled_sets.lines import TrueIncident
-from bgpdrift.lab.stored_quality import ENSEMBLE, judged, stored_quality, true_incidents
 from bgpdrift.store import migrate, open_store
 
 START = 1_788_220_800

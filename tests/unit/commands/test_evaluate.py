@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from bgpdrift.commands.evaluate import command
 from bgpdrift.errors import InputError
-from retrainers.evaluate import command, labelled_files, truth_beside
-from retrainers.evaluation import ROWS
+from bgpdrift.lab.evaluation.evaluation import ROWS
+from bgpdrift.lab.evaluation.labelled_files import labelled_files, truth_beside
 
 Evaluate = Callable[..., Result]
 COUNTER = ("--detector", "announcements_counter", "--train-minutes", "720")
@@ -119,7 +120,7 @@ def test_what_makes_no_sense_is_refused(evaluate: Evaluate, words: list[str], me
     assert message in str(done.exception)
 
 
-def test_bgpdrift_evaluate_hands_over_options_output_and_exit_code(lines: Path) -> None:
+def test_the_command_line_prints_json_and_exits_2_on_a_file_that_cannot_be_read(lines: Path) -> None:
     bgpdrift = [sys.executable, "-m", "bgpdrift.cli", "evaluate"]
 
     done = subprocess.run([*bgpdrift, "--labelled", str(lines), "--json", *COUNTER], capture_output=True, text=True)

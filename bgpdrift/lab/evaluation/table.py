@@ -11,7 +11,7 @@ TITLES = ("AUC", "F1", "precision", "recall", "first alarm, min", "false alarms 
 _SHORT_TITLES = ("AUC", "F1", "precision", "recall", "1st alarm", "false/day")
 _FORMATS = (".4f", ".3f", ".3f", ".3f", ".0f", ".2f")
 Document = Mapping[str, Any]
-"""An evaluation as `retrainers.evaluation.as_fields` gives it, or ``{"file", "error"}``."""
+"""An evaluation as `bgpdrift.lab.evaluation.evaluation.as_fields` gives it, or ``{"file", "error"}``."""
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:

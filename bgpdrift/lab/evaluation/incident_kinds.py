@@ -4,40 +4,35 @@ An incident is found by a detector if an alarm began within it (from its first m
 is no finding. How long it took is counted to the end of the first alarmed minute.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-import click
-
 from bgpdrift.detectors.interface import MINUTE_S
-from bgpdrift.settings import load
+from bgpdrift.lab.evaluation.evaluation import Evaluation, evaluate, trainer
+from bgpdrift.lab.evaluation.labelled_files import Options, Status
+from bgpdrift.lab.evaluation.simulated_worlds import SimulatedIncident, plan, windows_of
 from bgpdrift.verdicts.quality import episodes
-from retrainers.evaluation import Evaluation, Tell, TrainOne, evaluate
-from retrainers.simulated_worlds import SimulatedIncident, plan, windows_of
-
-Status = Callable[[str], AbstractContextManager[Tell]]
 
 
-def run(
-    seeds: int, train_minutes: int, wanted: Sequence[str], form: str | None, train: TrainOne, status: Status
-) -> None:
-    """Simulate and judge ``seeds`` worlds and print what came out."""
-    worlds = []
-    for seed in range(1, seeds + 1):
-        with status(f"world {seed} of {seeds}") as tell:
+def evaluate_worlds(count: int, options: Options, status: Status) -> list[dict[str, Any]]:
+    """Simulate and evaluate `count` worlds, one for each seed from 1 on."""
+    train, worlds = trainer(options.settings), []
+    for seed in range(1, count + 1):
+        with status(f"world {seed} of {count}") as tell:
             tell("simulating")
-            scenario, incidents = plan(seed, train_minutes)
-            groups = windows_of(scenario)
-            found = evaluate(groups, train, load(), train_minutes=train_minutes, seed=seed, wanted=wanted, tell=tell)
-        worlds.append(as_fields(seed, train_minutes, incidents, found))
-    if form == "json":
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(worlds), indent=2))
-    else:
-        click.echo(as_markdown(worlds) if form == "markdown" else as_text(worlds), nl=False)
+            scenario, incidents = plan(seed, options.train_minutes)
+            evaluation = evaluate(
+                windows_of(scenario),
+                train,
+                options.settings,
+                train_minutes=options.train_minutes,
+                seed=seed,
+                wanted=options.rows,
+                tell=tell,
+            )
+        worlds.append(as_fields(seed, options.train_minutes, incidents, evaluation))
+    return worlds
 
 
 def as_fields(

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from bgpdrift.lab.evaluation.detections import Judged
+from bgpdrift.lab.evaluation.evaluation import Evaluation, Row
+from bgpdrift.lab.evaluation.incident_kinds import as_fields, as_markdown, as_text
+from bgpdrift.lab.evaluation.simulated_worlds import FAINT, PLAIN, SLOT_S, SimulatedIncident, plan, windows_of
 from bgpdrift.lab.simulation.scenario import INCIDENT_KINDS, Incident, Scenario
-from retrainers.evaluate_kinds import as_fields, as_markdown, as_text
-from retrainers.evaluation import Evaluation, Row
-from retrainers.judging import Judged
-from retrainers.simulated_worlds import FAINT, PLAIN, SLOT_S, SimulatedIncident, plan, windows_of
 
 
 def evaluation(*alarmed: tuple[int, int]) -> Evaluation:

@@ -15,9 +15,9 @@ import numpy as np
 
 from bgpdrift.detectors.interface import MINUTE_S, FloatArray, IntArray
 from bgpdrift.errors import InputError
+from bgpdrift.lab.evaluation.evaluation import Evaluation
+from bgpdrift.lab.evaluation.table import cells
 from bgpdrift.verdicts.quality import labelled_spans
-from retrainers.evaluation import Evaluation
-from retrainers.evaluation_table import cells
 
 _LABELLED, _TRAINING, _LINE, _ALARM, _MUTED = "#f6c9a8", "#e9edf1", "#1f4e79", "#c0392b", "#5b6770"
 

@@ -8,11 +8,11 @@ import pytest
 
 from bgpdrift.detectors.interface import EXCLUDED, Detector, Scores, WindowFrame
 from bgpdrift.errors import InputError, NotEnoughDataError
+from bgpdrift.lab.evaluation.announcements_counter import AnnouncementsCounter, calibrate
+from bgpdrift.lab.evaluation.evaluation import COUNTER, ROWS, as_fields, evaluate
 from bgpdrift.lab.labelled_sets.windows import LabelledWindows
 from bgpdrift.settings import Settings, load
 from bgpdrift.verdicts.calibration import Calibration
-from retrainers.announcements_counter import AnnouncementsCounter, calibrate
-from retrainers.evaluation import COUNTER, ROWS, as_fields, evaluate
 
 BEGIN = 1_700_000_040
 TRAIN, ALL = 1440, 2400

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bgpdrift.detectors.interface import Scores, WindowFrame
+from bgpdrift.lab.evaluation.detections import joined, judge_alone, judge_together, k_of_n, policy_of
 from bgpdrift.models.voice import Voice
 from bgpdrift.settings import Settings, load
 from bgpdrift.verdicts.calibration import Calibration
-from retrainers.judging import joined, judge_alone, judge_together, k_of_n, policy_of
 
 RULE = {"rule": "update_storm", "sufficient": True}
 

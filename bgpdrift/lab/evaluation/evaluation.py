@@ -5,6 +5,7 @@ them carries the `EXCLUDED` mark), every later minute is scored and judged. A de
 figures and a reason; the ensemble goes on without it, as it would at night.
 """
 
+import importlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +16,14 @@ import numpy as np
 from bgpdrift.detectors.interface import EXCLUDED, MINUTE_S, Detector, FloatArray, IntArray, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.errors import BgpdriftError, InputError
+from bgpdrift.lab.evaluation import announcements_counter
+from bgpdrift.lab.evaluation.announcements_counter import AnnouncementsCounter
+from bgpdrift.lab.evaluation.detections import ENSEMBLE, Judged, joined, judge_alone, judge_together, policy_of
 from bgpdrift.lab.labelled_sets.windows import LabelledWindows
 from bgpdrift.models.voice import Voice
 from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import Calibration
 from bgpdrift.verdicts.quality import Figures, figures
-from retrainers import announcements_counter
-from retrainers.announcements_counter import AnnouncementsCounter
-from retrainers.judging import ENSEMBLE, Judged, joined, judge_alone, judge_together, policy_of
 
 COUNTER = announcements_counter.NAME
 MODELS = ("heuristic", "isolation_forest", "lstm")
@@ -156,6 +157,20 @@ def evaluate(
     }
     shown = {name: judged[name] for name in rows if name in judged}
     return Evaluation(rows, shown, window_start, truth, announced, test_from)
+
+
+def trainer(settings: Settings) -> TrainOne:
+    """Give a function that trains a model as its retrainer does.
+
+    The retrainers are loaded by name: they import training libraries, which the services must not load.
+    """
+    training = importlib.import_module("retrainers.training")
+
+    def train(model: str, frames: Sequence[WindowFrame], seed: int) -> tuple[Detector, Calibration]:
+        trained = training.train(model, frames, seed=seed, history_minutes=settings.detectors.history_minutes)
+        return trained.detector, trained.calibration
+
+    return train
 
 
 def _counter(training: Sequence[WindowFrame]) -> tuple[Detector, Calibration]:
