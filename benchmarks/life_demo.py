@@ -27,10 +27,10 @@ def demo() -> LifeScenario:
             TrainedModel(model, int(out["exit_code"]), str(out.get("version")), str(out["reason"]), 0, 0.0)
             for model, out in said.items()
         ]
-        before = lived.in_force().get(BAD_MODEL, "")
+        before = lived.active_versions().get(BAD_MODEL, "")
         if not before:
             return  # it was never trained: there is nothing to make worse
-        version = force_bad_model(life.settings, life.store, life.moves, BAD_MODEL, BAD_FAULT)
+        version = force_bad_model(life.settings, life.store, life.registry, BAD_MODEL, BAD_FAULT)
         lived.notes["forced"] = Forced(BAD_MODEL, version, before, BAD_FAULT, now)
 
     def judge(lived: Lived) -> list[Bar]:
@@ -38,7 +38,9 @@ def demo() -> LifeScenario:
         assert isinstance(poisoned, list)
         assert forced is None or isinstance(forced, Forced)
         truth = true_incidents(lived.world.truth)
-        steps = outcome(lived.life.store, lived.chronicle, truth, _plan(lived), poisoned, forced, lived.in_force())
+        steps = outcome(
+            lived.life.store, lived.chronicle, truth, _plan(lived), poisoned, forced, lived.active_versions()
+        )
         why = [Bar(f"{model.model} on the poisoned history", model.outcome, True) for model in poisoned]
         return [*(Bar(step.what, step.found, step.passed) for step in steps), *why]
 

@@ -17,7 +17,7 @@ from bgpdrift.lab.demo.chronicle import Chronicle
 from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, stored_quality, true_incidents
 from bgpdrift.lab.simulation.scenario import INCIDENT_KINDS, Incident, Regime, Scenario
 from bgpdrift.models import artifact as artifacts
-from bgpdrift.models.places import MODELS, current_path
+from bgpdrift.models.paths import MODELS, current_path
 from bgpdrift.verdicts.quality import Figures
 
 TRAIN_D, CHANGE_D = 5, 8
@@ -71,7 +71,7 @@ class Lived:
         truth = true_incidents(self.world.truth)
         return stored_quality(self.life.store, truth, self.day(begin_d), self.day(end_d), MODELS)
 
-    def in_force(self) -> dict[str, str]:
+    def active_versions(self) -> dict[str, str]:
         """Version by model, as the files say."""
         folder = self.life.settings.artifacts_path
         paths = {model: current_path(folder, model) for model in MODELS}
@@ -179,9 +179,9 @@ def _during_incident(lived: Lived, at: int) -> bool:
 # Regimes: what was usual is no more.
 
 WAVE_S = 2_700.0
-SETTLED_D = 3.5
+ACCEPTED_D = 3.5
 """Days after a change by which all must be over, and the quality is judged again."""
-AFTER_D = CHANGE_D + SETTLED_D
+AFTER_D = CHANGE_D + ACCEPTED_D
 END_D = AFTER_D + CHANGE_D - TRAIN_D
 SEEN_TWICE = tuple(
     Incident(
@@ -227,11 +227,11 @@ def regime(what: str, change: Regime | None, answers: str = "", bar_h: float = N
         drift = next((c for c in chronicle.all("check", since=begin) if c.state.startswith("drift")), None)
         wish = chronicle.first("wish", since=begin)
         promoted = chronicle.all("version", state="active", since=begin)
-        settled = chronicle.all("version", state="settled", since=begin)
+        accepted = chronicle.all("version", state="accepted", since=begin)
         back = chronicle.all("version", state="rolled_back", since=begin)
         first = min((v.at for v in promoted), default=None)
-        last = max((v.at for v in settled), default=None)
-        trained_h, settled_h = lived.since(first, CHANGE_D), lived.since(last, CHANGE_D)
+        last = max((v.at for v in accepted), default=None)
+        trained_h, accepted_h = lived.since(first, CHANGE_D), lived.since(last, CHANGE_D)
         before, after = lived.figures(TRAIN_D, CHANGE_D), lived.figures(AFTER_D, END_D)
         between = lived.figures(CHANGE_D, CHANGE_D + 1.0)
         bars = [
@@ -239,7 +239,7 @@ def regime(what: str, change: Regime | None, answers: str = "", bar_h: float = N
             Bar("wish to retrain, h", lived.since(wish.at if wish else None, CHANGE_D), wish is not None),
             Bar(f"first new model in force, h (at most {bar_h:g} and the time to gather a day)", trained_h,
                 trained_h is not None and trained_h <= bar_h + 12.0),
-            Bar("last probation settled, h", settled_h, settled_h is not None and settled_h <= SETTLED_D * 24),
+            Bar("last probation accepted, h", accepted_h, accepted_h is not None and accepted_h <= ACCEPTED_D * 24),
             Bar("versions taken back", len(back), not back),
             Bar("anomalous minutes a day just after the change", between[ENSEMBLE].alarmed_minutes, True),
         ]  # fmt: skip
@@ -325,7 +325,7 @@ def poisoned_history() -> LifeScenario:
             if row["state"] == "closed" and row["merged_into"] is None and row["id"] not in labelled:
                 run_cli("label", str(row["id"]), "false_positive", "--by", "mallory")
         if now == lived.day(ATTACK_D + 2):
-            lived.notes["before"] = lived.in_force()
+            lived.notes["before"] = lived.active_versions()
             lived.notes["said"] = lived.life.train(MODELS, "--days", "2")
 
     def judge(lived: Lived) -> list[Bar]:
@@ -335,7 +335,7 @@ def poisoned_history() -> LifeScenario:
             Bar(f"{model} trained on it", f"{out['outcome']}: {out['reason']}", out["outcome"] == "rejected")
             for model, out in said.items()
         ]
-        return [*bars, Bar("versions in force unchanged", "", lived.in_force() == lived.notes["before"])]
+        return [*bars, Bar("versions in force unchanged", "", lived.active_versions() == lived.notes["before"])]
 
     return LifeScenario(
         "a poisoned history whose candidates must be rejected",
@@ -353,8 +353,8 @@ def bad_model(fault: Fault, model: str = "lstm") -> LifeScenario:
     def act(lived: Lived, now: int) -> None:
         life = lived.life
         if now == lived.day(forced_d):
-            lived.notes["before"] = lived.in_force()[model]
-            lived.notes["bad"] = force_bad_model(life.settings, life.store, life.moves, model, fault)
+            lived.notes["before"] = lived.active_versions()[model]
+            lived.notes["bad"] = force_bad_model(life.settings, life.store, life.registry, model, fault)
 
     def judge(lived: Lived) -> list[Bar]:
         bad = lived.notes["bad"]
@@ -362,12 +362,12 @@ def bad_model(fault: Fault, model: str = "lstm") -> LifeScenario:
         hours = lived.since(gone.at if gone else None, forced_d)
         again = [v for v in lived.chronicle.all("version", f"{model} {bad}", "active") if gone and v.at > gone.at]
         promoted = run_cli("promote", model)
-        after = lived.in_force()[model]
+        after = lived.active_versions()[model]
         return [
             Bar("taken back, h after it came into force (at most 25)", hours, hours is not None and hours <= 25.0),
             Bar("version in force at the end", after, after == lived.notes["before"]),
             Bar("published again", len(again), not again),
-            Bar("`bgpdrift promote` takes it", promoted.stdout.strip(), after == lived.in_force()[model]),
+            Bar("`bgpdrift promote` takes it", promoted.stdout.strip(), after == lived.active_versions()[model]),
         ]
 
     what = f"a model that {fault.replace('_', ' ')} is forced in, and taken back by probation"

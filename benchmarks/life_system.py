@@ -18,8 +18,8 @@ from typing import Any, Protocol
 from bgpdrift import logs
 from bgpdrift.clock import FakeClock
 from bgpdrift.models import flags
-from bgpdrift.models.moves import Moves
-from bgpdrift.models.places import MODELS
+from bgpdrift.models.model_registry import ModelRegistry
+from bgpdrift.models.paths import MODELS
 from bgpdrift.scoring.detector_worker import ScoringService
 from bgpdrift.services import correlation_engine, drift_monitor, ensemble_coordinator
 from bgpdrift.settings import load
@@ -77,9 +77,9 @@ class Life:
         self.training_s = 0.0
 
     @property
-    def moves(self) -> Moves:
+    def registry(self) -> ModelRegistry:
         """For what a person does to models."""
-        return Moves(
+        return ModelRegistry(
             self.settings.artifacts_path,
             self.store,
             self.clock,

@@ -368,7 +368,7 @@ class RetrainSettings(Section, frozen=True, kw_only=True):
     ] = []
     low_priority: Annotated[int, _f("niceness of automatic runs", ge=0, le=19)] = 10
     probation_h: Annotated[
-        float, _f("event time a new version is watched beside the one before it; 0 settles at once", "h", ge=0)
+        float, _f("event time a new version is watched beside the one before it; 0 is accepted at once", "h", ge=0)
     ] = 24.0
     probation_accuracy_drop: Annotated[
         float, _f("accuracy lost against the previous version, as a share, from which it is taken back", gt=0, le=1)
@@ -387,7 +387,7 @@ class RetrainSettings(Section, frozen=True, kw_only=True):
 
 
 class ModelSettings(Section, frozen=True, kw_only=True):
-    """Files of models that are kept. The model in force, its parent and versions that settled stay in any case."""
+    """Files of models that are kept. The model in force, its parent and accepted versions stay in any case."""
 
     keep_backups: Annotated[
         int, _f("backups kept a model: versions to go back to, each as large as the model", ge=1, le=1000)

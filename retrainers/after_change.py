@@ -2,7 +2,7 @@
 
 Seven days of which six are the old world teach the old world. What follows the change must hold a whole day to learn from,
 so that every hour of the day was seen, beside the part that only judges. Where the change lies is the drift monitor's word,
-or that of the papers of the model in force, which was trained after it.
+or that of the metadata of the model in force, which was trained after it.
 """
 
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ def change_point_of(asked: Mapping[str, Any], active_training: Mapping[str, Any]
     asked : mapping
         Details of the flag.
     active_training : mapping
-        Papers of the model in force.
+        Metadata of the model in force.
 
     Examples
     --------
@@ -60,6 +60,6 @@ def change_point_of(asked: Mapping[str, Any], active_training: Mapping[str, Any]
     >>> change_point_of({"change_point": "soon"}, {}) is None
     True
     """
-    found = [papers.get("change_point") for papers in (asked, active_training)]
+    found = [metadata.get("change_point") for metadata in (asked, active_training)]
     known = [int(value) for value in found if isinstance(value, int | float) and value > 0]
     return max(known, default=None)

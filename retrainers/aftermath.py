@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bgpdrift.clock import Clock
-from bgpdrift.models.moves import Moves
-from bgpdrift.models.places import candidate_path
+from bgpdrift.models.model_registry import ModelRegistry
+from bgpdrift.models.paths import candidate_path
 from bgpdrift.models.publication import active_version
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
@@ -40,23 +40,23 @@ def tidy(
         Events that were closed.
     """
     folder, closed = settings.artifacts_path, []
-    moves = Moves(folder, store, clock, history_minutes=settings.detectors.history_minutes)
-    moves.recover()
+    registry = ModelRegistry(folder, store, clock, history_minutes=settings.detectors.history_minutes)
+    registry.recover()
     for row in store.retrain_events(limit=EVENTS_LOOKED_AT):
         if row["kind"] != "retrain" or row["finished_at"] is not None:
             continue
-        in_force = bool(row["version"]) and active_version(folder, row["model"]) == row["version"]
-        if not in_force:
+        active = bool(row["version"]) and active_version(folder, row["model"]) == row["version"]
+        if not active:
             _remove_candidate(folder, row)
         closing = {
             "finished_at": int(clock.now()),
             "exit_code": int(exit_code),
-            "promoted": in_force,
-            "notes": f"{notes}; version {row['version']} had come into force" if in_force else notes,
+            "promoted": active,
+            "notes": f"{notes}; version {row['version']} had come into force" if active else notes,
         }
         store.finish_retrain_event(int(row["id"]), closing)
         closed.append(int(row["id"]))
-        moves.reconcile(str(row["model"]))
+        registry.reconcile(str(row["model"]))
     return closed
 
 

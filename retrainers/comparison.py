@@ -2,8 +2,8 @@
 
 The candidate and the active model see the very same windows, with the same anomalies in the same minutes, and speak as
 their services do: alarm by p-value and budget. An abstention is no alarm. What a model finds of an injected anomaly are
-minutes in which it is quiet without it (`bgpdrift.models.voice`): after a change of level the active model alarms all the
-time, and finds nothing. Decides nothing; the gate compares.
+minutes in which it is quiet without it (`bgpdrift.models.detector_output`): after a change of level the active model
+alarms all the time, and finds nothing. Decides nothing; the gate compares.
 """
 
 from collections import defaultdict
@@ -15,9 +15,9 @@ import numpy as np
 
 from bgpdrift.detectors.interface import MINUTE_S, Detector, FloatArray, IntArray, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
+from bgpdrift.models.detector_output import CalmAlarms, DetectorOutput, count_episodes, find_new_alarms
 from bgpdrift.models.gate import Judged
 from bgpdrift.models.injection import Injected, inject
-from bgpdrift.models.voice import CalmAlarms, Voice, count_episodes, heard_anew
 from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import MINUTES_A_DAY, Calibration
 from bgpdrift.verdicts.quality import roc_auc
@@ -180,7 +180,7 @@ def _on_injected(
     scores: defaultdict[str, list[FloatArray]] = defaultdict(list)
     for laid in bench.injected:
         voice = _voice(model, laid.frame, settings)
-        heard = heard_anew(voice, calm.at(laid.frame))
+        heard = find_new_alarms(voice, calm.at(laid.frame))
         found[laid.kind].append(bool(heard.any()))
         scores[laid.kind].append(np.where(voice.spoken, voice.scores.score, -np.inf))
         right.add(heard, np.ones(len(heard), bool))
@@ -215,8 +215,8 @@ def _around(
     return frame.rows(begin, end, first - begin), inside, inside & (label.label in ANOMALOUS)
 
 
-def _voice(model: Model, frame: WindowFrame, settings: Settings) -> Voice:
-    return Voice.of(model.detector, model.calibration, frame, settings)
+def _voice(model: Model, frame: WindowFrame, settings: Settings) -> DetectorOutput:
+    return DetectorOutput.of(model.detector, model.calibration, frame, settings)
 
 
 def _short(value: float | None) -> float | None:

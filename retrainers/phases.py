@@ -17,12 +17,12 @@ from bgpdrift.errors import ArtifactError, NotEnoughDataError, PublishRefusedErr
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.ancestors import INHERITED, inherit, record_of
 from bgpdrift.models.gate import Evidence, GatePolicy, GateVerdict, decide_gate
-from bgpdrift.models.keeping import KeepPolicy
 from bgpdrift.models.loading import builder, default_bytes
-from bgpdrift.models.moves import Moves
-from bgpdrift.models.places import candidate_path, current_path
+from bgpdrift.models.model_registry import ModelRegistry
+from bgpdrift.models.paths import candidate_path, current_path
 from bgpdrift.models.publication import active_version, next_version, stage
-from bgpdrift.models.records import version_row
+from bgpdrift.models.registry_records import version_row
+from bgpdrift.models.retention import RetentionPolicy
 from bgpdrift.process.durable import staged
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
@@ -138,8 +138,10 @@ class Run:
         self._settings, self._store, self._clock, self._model = settings, store, clock, model
         self._options, self._say, self._guard = options, say, guard
         self._folder = settings.artifacts_path
-        keep = KeepPolicy(settings.models.keep_backups, settings.models.keep_candidates, settings.models.keep_rejected)
-        self._moves = Moves(self._folder, store, clock, keep, settings.detectors.history_minutes)
+        keep = RetentionPolicy(
+            settings.models.keep_backups, settings.models.keep_candidates, settings.models.keep_rejected
+        )
+        self._registry = ModelRegistry(self._folder, store, clock, keep, settings.detectors.history_minutes)
         self._event_id: int | None = None
         self._event: dict[str, Any] = {}
 
@@ -148,7 +150,7 @@ class Run:
         begun = self._clock.now()
         if not self._options.dry_run:
             tidy(self._settings, self._store, self._clock)
-            self._moves.reconcile(self._model)
+            self._registry.reconcile(self._model)
             self._event = {"model": self._model, "kind": "retrain", "started_at": int(begun)}
             self._event["reason_json"] = dict(self._options.reason)
             self._event_id = self._store.record_retrain_event(self._event)
@@ -292,7 +294,7 @@ class Run:
             if not verdict.accepted:
                 # Never seen among the candidates, however this ends: `promote` would take it.
                 with staged(path, raw) as file:
-                    place = self._moves.reject(self._model, file, verdict.reason)
+                    place = self._registry.reject(self._model, file, verdict.reason)
                 self._event["artifact_path"] = str(place)
                 return Result(Exit.REJECTED, "rejected", verdict.reason, version, metrics)
             self._announce(version, path)
@@ -304,7 +306,7 @@ class Run:
             return Result(Exit.PROMOTED, "candidate", verdict.reason, version, metrics)
         with self._phase("publish") as figures:
             try:
-                done = self._moves.publish(
+                done = self._registry.publish(
                     self._model,
                     path,
                     expected_active=expected,

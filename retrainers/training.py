@@ -167,7 +167,7 @@ def to_artifact(
     drift_cause: Mapping[str, Any] | None = None,
     alarms_per_day: float = DetectorSettings().false_alarms_per_day,
 ) -> Artifact:
-    """Give a trained model its papers: span, calibration, reference profile and a self-test cut from its own span.
+    """Give a trained model its metadata: span, calibration, reference profile and a self-test cut from its own span.
 
     The reference profile is what drift is measured against until the version has lived for a week, and what creeping
     drift is measured against for as long as it lives.

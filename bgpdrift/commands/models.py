@@ -18,7 +18,7 @@ def command(as_json: bool) -> None:
     import msgspec
 
     from bgpdrift.clock import SystemClock
-    from bgpdrift.commands.model_moves import open_records
+    from bgpdrift.commands.model_registry import open_records
     from bgpdrift.settings import load
 
     settings = load()
@@ -36,9 +36,9 @@ def command(as_json: bool) -> None:
 
 def model_overview(folder: "Path", model: str, rows: "list[dict[str, Any]]") -> dict[str, Any]:
     """All about one model, as JSON: files are the truth, the store adds states and times."""
-    from bgpdrift.models.inventory import ModelFile, survey
+    from bgpdrift.models.model_files import ModelFile, list_model_files
 
-    files = survey(folder, model)
+    files = list_model_files(folder, model)
     known = {row["version"]: row for row in rows if row["model"] == model}
 
     def entry(file: ModelFile) -> dict[str, Any]:
@@ -73,11 +73,11 @@ def model_overview(folder: "Path", model: str, rows: "list[dict[str, Any]]") -> 
 
 
 def _models(folder: "Path", rows: "list[dict[str, Any]]") -> list[str]:
-    from bgpdrift.models.inventory import survey
-    from bgpdrift.models.places import MODELS
+    from bgpdrift.models.model_files import list_model_files
+    from bgpdrift.models.paths import MODELS
 
     recorded = {row["model"] for row in rows}
-    return [model for model in MODELS if model in recorded or survey(folder, model).has_any]
+    return [model for model in MODELS if model in recorded or list_model_files(folder, model).has_any]
 
 
 def _table(overview: list[dict[str, Any]], now: float) -> None:

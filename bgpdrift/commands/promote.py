@@ -19,19 +19,19 @@ def command(model: str | None, max_drift: float | None, as_json: bool) -> None:
     """Publish the best candidate of MODEL, or of every model. Exit 3 if candidates wait and none is good enough."""
     import msgspec
 
-    from bgpdrift.commands.model_moves import open_moves
-    from bgpdrift.models.places import MODELS, candidate_paths, checked
+    from bgpdrift.commands.model_registry import open_registry
+    from bgpdrift.models.paths import MODELS, candidate_paths, check_names
     from bgpdrift.settings import load
 
     settings = load()
     limit = settings.retrain.max_drift if max_drift is None else max_drift
     if model:
-        checked(model)
+        check_names(model)
     waiting = [name for name in ([model] if model else MODELS) if candidate_paths(settings.artifacts_path, name)]
     published = 0
-    with open_moves(settings) as moves:
+    with open_registry(settings) as registry:
         for name in waiting:
-            done, chosen = moves.promote(name, limit)
+            done, chosen = registry.promote(name, limit)
             published += done is not None
             skipped = {skipped.version: skipped.reason for skipped in chosen.skipped}
             if as_json:

@@ -22,12 +22,12 @@ def command(model: str | None, out: Path | None, days: int) -> None:
     One self-contained file: verdict and reason, both distributions, every measure and how it went over time.
     """
     from bgpdrift.errors import InputError
-    from bgpdrift.models.places import MODELS, checked
+    from bgpdrift.models.paths import MODELS, check_names
     from bgpdrift.settings import load
     from bgpdrift.store import open_store
 
     if model is not None:
-        checked(model)
+        check_names(model)
     elif out is not None:
         raise InputError("--out names one page: say which MODEL")
     settings = load()

@@ -9,11 +9,11 @@ import click
 @click.option("--reason", default="by hand", show_default=True, help="Recorded with the version that goes.")
 def command(model: str, to: str | None, reason: str) -> None:
     """Put an earlier version of MODEL (heuristic, isolation_forest, lstm) back in force."""
-    from bgpdrift.commands.model_moves import open_moves
-    from bgpdrift.models.places import checked
+    from bgpdrift.commands.model_registry import open_registry
+    from bgpdrift.models.paths import check_names
     from bgpdrift.settings import load
 
-    checked(model, to or "1")
-    with open_moves(load()) as moves:
-        done = moves.roll_back(model, reason, to)
+    check_names(model, to or "1")
+    with open_registry(load()) as registry:
+        done = registry.roll_back(model, reason, to)
     click.echo(f"{model}: version {done.version} is in force again, {done.parent_version or 'none'} is set aside")

@@ -172,8 +172,8 @@ def history(known: Known) -> list[dict[str, Hours]]:
 
     Hours called drift are among them: a level that changed is one difference of many.
     """
-    in_force = both({name: part.between(0, known.at) for name, part in known.profile.items()}, known.live)
-    return [without(series, known.out) for series in (*known.earlier, in_force)]
+    active = both({name: part.between(0, known.at) for name, part in known.profile.items()}, known.live)
+    return [without(series, known.out) for series in (*known.earlier, active)]
 
 
 def without(series: Series, out: Out) -> dict[str, Hours]:

@@ -1,4 +1,4 @@
-"""What a model and its forebears found of injected anomalies: the measure a successor is held to, fading with time. Pure.
+"""What a model and its ancestors found of injected anomalies: the measure a successor is held to, fading with time. Pure.
 
 Each version may be a little worse than the one before it, since figures of a few dozen anomalies scatter. Held to its
 predecessor alone, a line of models could so become deaf step by step: a history poisoned slowly. So a version inherits the
@@ -23,7 +23,7 @@ def record_of(metrics: Mapping[str, Any], age_s: float) -> dict[str, float]:
     ----------
     metrics : mapping
         ``injected``: what it found itself when it was judged, by kind of anomaly. `INHERITED`: the best of that and of its
-        forebears at that time; absent in older artifacts.
+        ancestors at that time; absent in older artifacts.
     age_s : float
         Seconds since then.
 

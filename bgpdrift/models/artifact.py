@@ -81,7 +81,7 @@ class Artifact:
     reference: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     @property
-    def papers_only(self) -> "Artifact":
+    def metadata_only(self) -> "Artifact":
         """The same without its arrays: what is worth keeping once a detector was built from it."""
         return replace(self, content=replace(self.content, arrays={}), self_test={}, reference={})
 
@@ -109,7 +109,7 @@ class _Schema(msgspec.Struct):
     schema_version: int
 
 
-class _Papers(msgspec.Struct):
+class Metadata(msgspec.Struct):
     """Types and limits of the metadata; what would not fit into the store is no model either."""
 
     model: str
@@ -193,7 +193,7 @@ def from_bytes(raw: bytes, name: str, model: str) -> Artifact:
             if schema > SCHEMA_VERSION:
                 raise NewerSchemaError(f"{found}; update bgpdrift first")
             raise ArtifactError(f"{found}; it is too old, train it anew")
-        papers = msgspec.json.decode(metadata.bgpdrift, type=_Papers)
+        papers = msgspec.json.decode(metadata.bgpdrift, type=Metadata)
         tensors = safetensors.load(raw)
     except (msgspec.MsgspecError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{name}: unreadable: {error}") from error

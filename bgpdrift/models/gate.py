@@ -13,7 +13,7 @@ accuracy, f1         quality     not below the active model's by more than ``tol
 class:<name>         quality     no class of outcomes is recognised less often, by more than ``tolerance``
 injected             quality     injected anomalies are found at least as often, within ``detection_tolerance``
 injected:<kind>      quality     the same for each kind, within ``kind_tolerance`` (few episodes each)
-injected_record      quality     injected anomalies are found as often as the active model or its forebears found them
+injected_record      quality     injected anomalies are found as often as the active model or its ancestors found them
                                  when they came into force, within ``record_tolerance``
 injected_record:…    quality     the same for each kind, within ``record_kind_tolerance``
 injected_least       quality     injected anomalies are found at least with ``min_detection``, active model or not
@@ -88,7 +88,7 @@ class Evidence:
     drift_unlike : str
         Why ``drift_psi`` tells nothing, in words; "" where it does.
     record : mapping of str to float
-        Share of the injected anomalies of each kind that the active model or one of its forebears found when it was
+        Share of the injected anomalies of each kind that the active model or one of its ancestors found when it was
         judged itself (`bgpdrift.models.ancestors`); empty if that is not known.
     """
 
@@ -248,7 +248,7 @@ def _comparisons(candidate: Judged, active: Judged | None, policy: GatePolicy) -
 
 
 def _against_record(found: Mapping[str, float], record: Mapping[str, float], policy: GatePolicy) -> Iterator[Check]:
-    """Compare with what the active model and its forebears found in their time, over the kinds that both met."""
+    """Compare with what the active model and its ancestors found in their time, over the kinds that both met."""
     kinds = sorted(set(found) & set(record))
     if not kinds:
         return

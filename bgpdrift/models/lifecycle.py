@@ -2,12 +2,12 @@
 
 ::
 
-    candidate ──publish──► active ──settle──► settled ──succeed──► retired
+    candidate ──publish──► active ──accept──► accepted ──supersede──► retired
         └─reject─► rejected   ├─roll_back─► rolled_back ◄─roll_back─┘
                               └─replace─► retired ──restore──► active
 
-``settled`` outlives its replacement: while its successor is on probation it is the version to return to, and only when
-that one settles is it retired. ``rolled_back`` disappointed once: nothing brings it back by itself, only a person who
+``accepted`` outlives its replacement: while its successor is on probation it is the version to return to, and only when
+that one is accepted is it retired. ``rolled_back`` disappointed once: nothing brings it back by itself, only a person who
 names it (``reinstate``). ``rejected`` never was in force and never will be.
 """
 
@@ -15,13 +15,13 @@ from typing import Literal, get_args
 
 from bgpdrift.process.transitions import TransitionTable
 
-State = Literal["candidate", "active", "settled", "rejected", "rolled_back", "retired"]
+State = Literal["candidate", "active", "accepted", "rejected", "rolled_back", "retired"]
 Event = Literal[
     "publish",  # a candidate becomes active
     "reject",  # the gate refuses it
-    "settle",  # probation passed
+    "accept",  # probation passed
     "replace",  # another version becomes active
-    "succeed",  # the version that replaced this settled one settled too
+    "supersede",  # the version that replaced this accepted version is accepted too
     "roll_back",  # no longer active, because probation failed or a person decided so
     "restore",  # active again, because its successor was rolled back
     "reinstate",  # active again although it was rolled back once: a person names it
@@ -35,13 +35,13 @@ VERSION_LIFECYCLE: TransitionTable[State, Event] = TransitionTable(
     {
         ("candidate", "publish"): "active",
         ("candidate", "reject"): "rejected",
-        ("active", "settle"): "settled",
+        ("active", "accept"): "accepted",
         ("active", "replace"): "retired",
         ("active", "roll_back"): "rolled_back",
-        ("settled", "replace"): "settled",
-        ("settled", "succeed"): "retired",
-        ("settled", "roll_back"): "rolled_back",
-        ("settled", "restore"): "active",
+        ("accepted", "replace"): "accepted",
+        ("accepted", "supersede"): "retired",
+        ("accepted", "roll_back"): "rolled_back",
+        ("accepted", "restore"): "active",
         ("retired", "restore"): "active",
         ("rolled_back", "reinstate"): "active",
     },

@@ -3,7 +3,7 @@
 `ModelSource.look` compares the current file's identity (one stat) and loads only what changed: opened once, read whole,
 verified, built, warmed up by its self-test. A file that fails is looked at a second time when it had a moment to be
 finished, then refused once, with its reason, and set aside; it is not tried again until it changes, while the model in
-force goes on. When to look, and on which thread, is `bgpdrift.models.takeover`'s.
+force goes on. When to look, and on which thread, is `bgpdrift.models.reloading`'s.
 """
 
 import math
@@ -36,7 +36,7 @@ class LoadedModel:
     Attributes
     ----------
     artifact : Artifact
-        Its papers; the arrays are the detector's alone.
+        Its metadata; the arrays are the detector's alone.
     detector : Detector
         Built, warmed up and self-tested.
     calibration : Calibration
@@ -78,7 +78,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class LoadAttempt:
     """What a look found: a model to take over, if any; files that failed; what hinders, for the status line."""
 
     loaded: LoadedModel | None = None
@@ -165,7 +165,7 @@ class ModelSource:
         return self._path
 
     @property
-    def has_news(self) -> bool:
+    def has_changed(self) -> bool:
         """Whether the current file is another than the one judged last; one stat, from any thread."""
         return not self._looked or identity_at(self._path) != self._judged
 
@@ -175,7 +175,7 @@ class ModelSource:
         suspect = self._suspect
         return math.inf if suspect is None else max(0.0, suspect[1] + SETTLE_S - self._clock.monotonic())
 
-    def look(self) -> Look:
+    def look(self) -> LoadAttempt:
         """Look at the current file once; load what is new."""
         now = self._clock.monotonic()
         refused = self._take_failures()
@@ -193,7 +193,7 @@ class ModelSource:
             loaded = self._fall_back(refused)
         if loaded is not None:
             self._holding, self._handed_over = True, loaded.artifact.digest
-        return Look(loaded, tuple(refused), notice)
+        return LoadAttempt(loaded, tuple(refused), notice)
 
     def failed(self, loaded: LoadedModel, reason: str, *, holding: bool) -> None:
         """Say that a model failed on live windows, though it had verified: its file is refused at the next look.
@@ -273,7 +273,7 @@ class ModelSource:
         if artifact.digest in self._bad_digests:
             raise ArtifactError(f"{source}: {self._bad_digests[artifact.digest]}")
         calibration = Calibration.from_fields(artifact.calibration)
-        return LoadedModel(artifact.papers_only, artifacts.run_self_test(artifact, self._build), calibration, source)
+        return LoadedModel(artifact.metadata_only, artifacts.run_self_test(artifact, self._build), calibration, source)
 
     def _take_failures(self) -> list[Refusal]:
         refused: list[Refusal] = []

@@ -1,4 +1,4 @@
-"""Which candidate is published when several wait; a pure choice, carried out by `bgpdrift.models.moves`.
+"""Which candidate is published when several wait; a pure choice, carried out by `bgpdrift.models.model_registry`.
 
 Eligible is a candidate that can be read, was never in force, is later than the version that is, and whose drift figures
 are known and at most ``max_drift``. The best of them has the best of the first figure in `QUALITY` that all of them
@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bgpdrift.models.inventory import ModelFile, ModelFiles
+from bgpdrift.models.model_files import ModelFile, ModelFiles
 from bgpdrift.models.sidecars import drift_figures
 
 QUALITY = ("f1", "auc", "injected_mean")
 """Figures of an evaluation that are better when larger, in the order they count."""
-PAST = frozenset({"active", "settled", "retired", "rolled_back", "rejected"})
+PAST = frozenset({"active", "accepted", "retired", "rolled_back", "rejected"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Decides when a file may become the current one, not which: the gate, a person or probation chose it. Each step has a name
 in `STEPS`, and ``at_step`` is called before it, so that a test can end the process there. Wherever it ends, a reader
 loads the old model or the new one, whole; after ``sync`` the new one survives a power loss. What comes after (events,
-sidecars, old versions) is `bgpdrift.models.moves`; what a dead process left behind, `bgpdrift.models.recovery`.
+sidecars, old versions) is `bgpdrift.models.model_registry`; what a dead process left behind, `bgpdrift.models.recovery`.
 
 A symbolic link in place of the current file is replaced by the new file: never written through, and what it led to is
 copied as the backup. The folder itself may be one.
@@ -21,13 +21,13 @@ from bgpdrift.clock import Clock
 from bgpdrift.errors import ArtifactError, DigestMismatchError, PublishRefusedError, TransientError
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.artifact import Artifact
-from bgpdrift.models.places import (
+from bgpdrift.models.paths import (
     SUFFIX,
     backup_paths,
     backup_stamp,
     candidate_path,
     candidate_paths,
-    checked,
+    check_names,
     current_path,
     next_version,
 )
@@ -80,7 +80,7 @@ class Publication:
     seconds : float
         From ``lock`` to ``sync``, monotonic.
     artifact : Artifact
-        What was read and checked, for sidecars and records.
+        What was read and check_names, for sidecars and records.
     """
 
     version: str
@@ -147,7 +147,7 @@ def stage(
     TransientError
         Too little space (three times the size is asked for), or the disk fails.
     """
-    checked(model, version)
+    check_names(model, version)
     found = artifacts.from_bytes(raw, f"{model} {version}", model)
     if found.version != version:
         raise ArtifactError(f"{model}: version {found.version!r} in the file, {version!r} expected")
@@ -214,7 +214,7 @@ def publish(
     TransientError
         Another process is publishing this model, or the disk failed: the old model is in force, the candidate waits.
     """
-    checked(model)
+    check_names(model)
     path = current_path(folder, model)
     begun = clock.monotonic()
     at_step("lock")

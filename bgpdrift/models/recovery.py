@@ -14,7 +14,7 @@ import msgspec
 
 from bgpdrift.errors import ArtifactError, DigestMismatchError, LockHeldError, TransientError
 from bgpdrift.models import artifact as artifacts
-from bgpdrift.models.places import CANDIDATES, MODELS, REJECTED, backup_paths, current_path
+from bgpdrift.models.paths import CANDIDATES, MODELS, REJECTED, backup_paths, current_path
 from bgpdrift.models.rejection import set_aside
 from bgpdrift.models.verification import DEFAULT_HISTORY_MINUTES, Verify, verify_file
 from bgpdrift.process.durable import sweep_stages, write_whole

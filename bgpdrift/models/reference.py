@@ -19,7 +19,7 @@ from bgpdrift.drift.stored_hours import hours_by_collector
 from bgpdrift.errors import ArtifactError
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.artifact import Artifact
-from bgpdrift.models.places import backup_paths, current_path
+from bgpdrift.models.paths import backup_paths, current_path
 
 MOST_HOURS = 31 * 24
 """Kept a collector, the newest: what was usual a month ago is no reference for a week."""

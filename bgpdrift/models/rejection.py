@@ -11,7 +11,7 @@ import msgspec
 
 from bgpdrift.errors import ArtifactError, TransientError
 from bgpdrift.models import artifact as artifacts
-from bgpdrift.models.places import REASON_SUFFIX, REJECTED, SUFFIX, backup_stamp
+from bgpdrift.models.paths import REASON_SUFFIX, REJECTED, SUFFIX, backup_stamp
 from bgpdrift.process.durable import RETRY_S, sync_folder, write_whole
 
 

@@ -1,9 +1,9 @@
-"""Which earlier version comes back when one disappoints; a pure choice, carried out by `bgpdrift.models.moves`."""
+"""Which earlier version comes back when one disappoints; a pure choice, carried out by `bgpdrift.models.model_registry`."""
 
 from collections.abc import Mapping, Sequence
 
 from bgpdrift.errors import InputError
-from bgpdrift.models.inventory import ModelFile, ModelFiles
+from bgpdrift.models.model_files import ModelFile, ModelFiles
 
 ROLLED_BACK_NOTE = "rolled back: "
 """How the note on a file begins that disappointed in force; those of the gate begin otherwise."""

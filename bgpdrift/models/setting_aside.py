@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bgpdrift.errors import TransientError
 from bgpdrift.models.artifact import Identity
-from bgpdrift.models.places import REJECTED
+from bgpdrift.models.paths import REJECTED
 from bgpdrift.models.publication import reject
 from bgpdrift.process.durable import STAGE_SUFFIX
 from bgpdrift.process.locks import RETRY_S, exclusive, publish_lock

@@ -16,7 +16,7 @@ from bgpdrift.process.durable import write_whole
 DRIFT_PREFIX = "drift_"
 
 
-def model_papers(artifact: Artifact, published_at: float) -> dict[str, Any]:
+def model_metadata(artifact: Artifact, published_at: float) -> dict[str, Any]:
     """What ``<model>.model.json`` says."""
     return {
         "model": artifact.content.model,
@@ -33,7 +33,7 @@ def model_papers(artifact: Artifact, published_at: float) -> dict[str, Any]:
     }
 
 
-def evaluation_papers(artifact: Artifact) -> dict[str, Any]:
+def evaluation_metadata(artifact: Artifact) -> dict[str, Any]:
     """What ``<model>.evaluation.json`` says: figures, the ``drift_…`` ones among them, and the drift that caused it.
 
     Figures of the drift that caused the training come as ``drift_cause_…`` unless named ``drift_…`` already.
@@ -42,8 +42,8 @@ def evaluation_papers(artifact: Artifact) -> dict[str, Any]:
         name if name.startswith(DRIFT_PREFIX) else f"{DRIFT_PREFIX}cause_{name}": value
         for name, value in artifact.drift_cause.items()
     }
-    papers = {"model": artifact.content.model, "version": artifact.version, **cause, **artifact.metrics}
-    return {**papers, "drift_figures": drift_figures(artifact.metrics)}
+    metadata = {"model": artifact.content.model, "version": artifact.version, **cause, **artifact.metrics}
+    return {**metadata, "drift_figures": drift_figures(artifact.metrics)}
 
 
 def drift_figures(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -73,9 +73,9 @@ def write_sidecars(folder: Path, artifact: Artifact, published_at: float) -> Non
         The disk is full, read-only or fails.
     """
     model = artifact.content.model
-    for name, papers in (
-        (f"{model}.model.json", model_papers(artifact, published_at)),
-        (f"{model}.evaluation.json", evaluation_papers(artifact)),
+    for name, metadata in (
+        (f"{model}.model.json", model_metadata(artifact, published_at)),
+        (f"{model}.evaluation.json", evaluation_metadata(artifact)),
     ):
-        text = msgspec.json.format(msgspec.json.encode(papers), indent=2)
+        text = msgspec.json.format(msgspec.json.encode(metadata), indent=2)
         write_whole(folder / name, text + b"\n")

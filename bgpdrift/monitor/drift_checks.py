@@ -23,7 +23,7 @@ from bgpdrift.drift.policies import conclude
 from bgpdrift.drift.report import Comparison, DriftReport
 from bgpdrift.drift.rule import compare, decide
 from bgpdrift.errors import TransientError
-from bgpdrift.models.places import MODELS
+from bgpdrift.models.paths import MODELS
 from bgpdrift.monitor import check_rows as drift_rows
 from bgpdrift.monitor.check_inputs import DAY_S, DriftFacts, Facts, incident_row
 from bgpdrift.monitor.check_signals import Signals

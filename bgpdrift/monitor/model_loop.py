@@ -11,7 +11,7 @@ from bgpdrift.clock import Clock
 from bgpdrift.errors import LockHeldError
 from bgpdrift.monitor.probation import Probation
 from bgpdrift.monitor.retrainer_process import RetrainerRunner, Runner
-from bgpdrift.monitor.retraining_requests import InForce, Wishes
+from bgpdrift.monitor.retraining_requests import ActiveVersions, Wishes
 from bgpdrift.monitor.retraining_runs import RetrainingRuns
 from bgpdrift.process.locks import exclusive
 from bgpdrift.settings import Settings
@@ -33,10 +33,10 @@ class ModelLoop:
 
     def __init__(self, settings: Settings, store: Store, clock: Clock, runner: Runner | None = None) -> None:
         self._folder, self._log = settings.artifacts_path, logs.get_logger()
-        in_force = InForce(self._folder)
-        self._runs = RetrainingRuns(settings, store, clock, runner or RetrainerRunner(settings), in_force)
-        self._wishes = Wishes(settings, store, clock, in_force, self._runs.drop)
-        self._probation = Probation(settings, store, clock, in_force)
+        active_versions = ActiveVersions(self._folder)
+        self._runs = RetrainingRuns(settings, store, clock, runner or RetrainerRunner(settings), active_versions)
+        self._wishes = Wishes(settings, store, clock, active_versions, self._runs.drop)
+        self._probation = Probation(settings, store, clock, active_versions)
 
     def step(self, event_now: int) -> bool:
         """Do what is to be done now; True if something moved and another step should follow at once.

@@ -2,8 +2,8 @@
 
 Hour by hour of event time the version in force and the one it replaced are given the same windows (`shadow_scoring`); what
 was counted stands in the row ``probation:<model>`` of ``cursors``, together with the shadow's histograms, so that a restart
-counts no hour twice. A version that settles is recorded as settled; one that disappoints is taken back, which begins a
-cooldown and is said. One that came back by a rollback was in force before, and settles at once. Decides nothing itself.
+counts no hour twice. A version that is accepted is recorded as accepted; one that disappoints is taken back, which begins a
+cooldown and is said. One that came back by a rollback was in force before, and is accepted at once. Decides nothing itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ import msgspec
 from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.errors import ArtifactError, BgpdriftError, InputError, PublishRefusedError
-from bgpdrift.models.inventory import survey
-from bgpdrift.models.keeping import KeepPolicy
-from bgpdrift.models.moves import Moves
-from bgpdrift.models.places import MODELS, current_path
+from bgpdrift.models.model_files import list_model_files
+from bgpdrift.models.model_registry import ModelRegistry
+from bgpdrift.models.paths import MODELS, current_path
 from bgpdrift.models.publication import active_version
+from bgpdrift.models.retention import RetentionPolicy
 from bgpdrift.models.rollback import choose_rollback
-from bgpdrift.monitor.probation_rule import Decision, Papers, ProbationPolicy, Tally, decide
-from bgpdrift.monitor.retraining_requests import InForce, loop_cursor
+from bgpdrift.monitor.probation_rule import Decision, Metadata, ProbationPolicy, Tally, decide
+from bgpdrift.monitor.retraining_requests import ActiveVersions, loop_cursor
 from bgpdrift.monitor.shadow_scoring import HOUR_S, Hour, ShadowScoring, Version, load_version
 from bgpdrift.settings import Settings
 from bgpdrift.store import Cursor, Store
@@ -48,20 +48,25 @@ class Probation:
     ----------
     settings, store, clock
         Of the monitor.
-    in_force : InForce
+    active_versions : ActiveVersions
         Versions.
-    moves : Moves, optional
+    registry : ModelRegistry, optional
         What puts versions in and out of force.
     """
 
     def __init__(
-        self, settings: Settings, store: Store, clock: Clock, in_force: InForce, moves: Moves | None = None
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        active_versions: ActiveVersions,
+        registry: ModelRegistry | None = None,
     ) -> None:
         kept, self._history = settings.models, settings.detectors.history_minutes
-        keep = KeepPolicy(kept.keep_backups, kept.keep_candidates, kept.keep_rejected)
-        self._store, self._clock, self._in_force, self._log = store, clock, in_force, logs.get_logger()
+        keep = RetentionPolicy(kept.keep_backups, kept.keep_candidates, kept.keep_rejected)
+        self._store, self._clock, self._active_versions, self._log = store, clock, active_versions, logs.get_logger()
         self._folder, self._policy = settings.artifacts_path, ProbationPolicy.of(settings)
-        self._moves = moves or Moves(self._folder, store, clock, keep, self._history)
+        self._registry = registry or ModelRegistry(self._folder, store, clock, keep, self._history)
         self._scoring = ShadowScoring(settings, store)
         self._done: dict[str, str] = {}
         """Version by model that needs no more watching."""
@@ -73,7 +78,7 @@ class Probation:
         return any(more)
 
     def _look(self, model: str, at: int) -> bool:
-        version = self._in_force(model)
+        version = self._active_versions(model)
         if not version or self._done.get(model) == version:
             return False
         state = {str(row["version"]): str(row["state"]) for row in self._store.model_versions(model)}.get(version)
@@ -115,7 +120,7 @@ class Probation:
         self._log.info("probation.begun", model=model, version=version, parent=details["parent"])
         if came_back or self._policy.hours <= 0:
             reason = "it was in force before, and came back" if came_back else "probation is switched off"
-            return self._conclude(model, cursor, Decision("settled", reason), at)
+            return self._conclude(model, cursor, Decision("accepted", reason), at)
         self._store.upsert_histograms([], cursor)
         return True
 
@@ -139,8 +144,10 @@ class Probation:
         counted = self._with_labels(counted, new, old, int(details["started_at"]), at)
         passed_h = (end - int(details["started_at"])) / HOUR_S
         past_gate = bool(details.get("past_gate", False)) or new.forced
-        papers = Papers(past_gate, new.promised, old.promised if old else None)
-        decision = decide(counted, passed_h=passed_h, has_shadow=old is not None, policy=self._policy, papers=papers)
+        metadata = Metadata(past_gate, new.promised, old.promised if old else None)
+        decision = decide(
+            counted, passed_h=passed_h, has_shadow=old is not None, policy=self._policy, metadata=metadata
+        )
         longest_s = round(self._policy.longest_h * HOUR_S)
         after = {
             **details,
@@ -160,8 +167,8 @@ class Probation:
         cursor = Cursor(cursor.name, cursor.position, details)
         self._store.upsert_histograms(histograms or [], cursor)
         version = str(details["version"])
-        if decision.verdict == "settled":
-            self._moves.settle(model, version)
+        if decision.verdict == "accepted":
+            self._registry.accept(model, version)
             self._done[model] = version
         elif decision.verdict == "rolled_back":
             return self._take_back(model, cursor, at)
@@ -175,13 +182,13 @@ class Probation:
     def _take_back(self, model: str, cursor: Cursor, at: int) -> bool:
         version, reason = str(cursor.details["version"]), str(cursor.details["reason"])
 
-        def still_in_force() -> None:
+        def require_active() -> None:
             if active_version(self._folder, model) != version:
                 raise PublishRefusedError(f"{model}: version {version} is not in force any more")
 
         try:
-            still_in_force()
-            self._moves.roll_back(model, f"on probation: {reason}", guard=still_in_force)
+            require_active()
+            self._registry.roll_back(model, f"on probation: {reason}", guard=require_active)
         except PublishRefusedError as error:
             self._log.info("probation.not_taken_back", model=model, version=version, reason=str(error))
             return False
@@ -206,9 +213,9 @@ class Probation:
         self._log.warning("probation.rolled_back", model=model, version=version, reason=reason)
 
     def _finish(self, model: str, version: str, cursor: Cursor | None, state: str) -> None:
-        """It needs no watching; one that somebody else settled is written down as that."""
+        """It needs no watching; one that somebody else accepted is written down as that."""
         if cursor is not None and cursor.details.get("verdict") in ("watching", "alone"):
-            details = {**cursor.details, "verdict": "settled", "reason": f"it is {state}"}
+            details = {**cursor.details, "verdict": "accepted", "reason": f"it is {state}"}
             self._store.upsert_histograms([], Cursor(cursor.name, cursor.position, details))
         self._done[model] = version
 
@@ -228,7 +235,7 @@ class Probation:
         """Version and file a rollback would go back to; None if there is none."""
         states = {str(row["version"]): str(row["state"]) for row in self._store.model_versions(model)}
         try:
-            chosen = choose_rollback(survey(self._folder, model), states)[0]
+            chosen = choose_rollback(list_model_files(self._folder, model), states)[0]
         except InputError:
             return None
         return chosen.version, chosen.path

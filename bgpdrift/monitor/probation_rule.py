@@ -10,7 +10,7 @@ alarms      it alarms alone (no other detector within ten minutes) more than ``a
 detection   of at least `LEAST_INJECTED` anomalies it misses more than ``detection_loss`` of those beyond what the
             version before it misses
 deafness    of as many it finds less than ``min_detection``, and either it came into force past the gate (promoted by
-            hand, or forced), or it falls short of what its papers or those of the version before it promise by more
+            hand, or forced), or it falls short of what its metadata or those of the version before it promise by more
             than ``detection_loss``. What the version before it finds does not matter: that may be useless by now
 accuracy    of at least ``min_labels`` labels by people it loses more than ``accuracy_drop`` against the version
             before it, and at least `LEAST_LOST` of them
@@ -41,7 +41,7 @@ LEAST_LOST = 3
 
 NO_WAY_BACK = "there is no version to go back to"
 
-Verdict = Literal["watching", "settled", "rolled_back", "alone"]
+Verdict = Literal["watching", "accepted", "rolled_back", "alone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class ProbationPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Papers:
+class Metadata:
     """What is known of a version beside what it shows.
 
     Attributes
@@ -149,7 +149,7 @@ class Decision:
 
 
 def decide(
-    tally: Tally, *, passed_h: float, has_shadow: bool, policy: ProbationPolicy, papers: Papers = Papers()
+    tally: Tally, *, passed_h: float, has_shadow: bool, policy: ProbationPolicy, metadata: Metadata = Metadata()
 ) -> Decision:
     """Decide after an hour.
 
@@ -163,7 +163,7 @@ def decide(
         Whether there is a version before it that could be asked.
     policy : ProbationPolicy
         Limits.
-    papers : Papers
+    metadata : Metadata
         How it came into force, and what it promised.
 
     Examples
@@ -172,13 +172,13 @@ def decide(
     'watching'
     >>> decide(Tally(60, 1, 1, 28, 10, 22), passed_h=4, has_shadow=True, policy=ProbationPolicy()).reason
     'finds 36 % of the injected anomalies, the version before it 79 %'
-    >>> forced = Papers(past_gate=True)
-    >>> decide(Tally(60, 0, 0, 28, 0, 0), passed_h=4, has_shadow=True, policy=ProbationPolicy(), papers=forced).reason
+    >>> forced = Metadata(past_gate=True)
+    >>> decide(Tally(60, 0, 0, 28, 0, 0), passed_h=4, has_shadow=True, policy=ProbationPolicy(), metadata=forced).reason
     'finds 0 % of the injected anomalies, at least 10 % expected; it came into force past the gate'
     """
     wrong = _too_loud(tally, has_shadow, policy)
     if has_shadow:
-        wrong = wrong or _deafer(tally, policy) or _broken_word(tally, policy, papers) or _less_right(tally, policy)
+        wrong = wrong or _deafer(tally, policy) or _broken_word(tally, policy, metadata) or _less_right(tally, policy)
         if wrong:
             return Decision("rolled_back", wrong)
     elif wrong:
@@ -200,7 +200,7 @@ def _at_the_end(tally: Tally, passed_h: float, has_shadow: bool, policy: Probati
             return Decision("watching", said + until)
     elif deaf:
         return Decision("alone", f"{deaf}{_no_better(tally)}" if has_shadow else f"{deaf}; {NO_WAY_BACK}")
-    return Decision("settled", f"{passed_h:.3g} hours on probation, and nothing speaks against it")
+    return Decision("accepted", f"{passed_h:.3g} hours on probation, and nothing speaks against it")
 
 
 def _deaf(tally: Tally, policy: ProbationPolicy) -> str:
@@ -215,16 +215,16 @@ def _no_better(tally: Tally) -> str:
     return f"; the version before it {_percent(tally.shadow_found, tally.injected)}"
 
 
-def _broken_word(tally: Tally, policy: ProbationPolicy, papers: Papers) -> str:
+def _broken_word(tally: Tally, policy: ProbationPolicy, metadata: Metadata) -> str:
     deaf = _deaf(tally, policy)
     if not deaf:
         return ""
-    if papers.past_gate:
+    if metadata.past_gate:
         return f"{deaf}; it came into force past the gate"
     found = tally.found / tally.injected
     for whose, promised in (
-        ("its papers", papers.promised),
-        ("the papers of the version before it", papers.shadow_promised),
+        ("its metadata", metadata.promised),
+        ("the metadata of the version before it", metadata.shadow_promised),
     ):
         if promised is not None and found < promised - policy.detection_loss:
             return f"{deaf}; {whose} promise {100 * promised:.0f} %"

@@ -13,7 +13,7 @@ from pathlib import Path
 from bgpdrift.drift.report import DriftReport
 from bgpdrift.drift.report_json import decode, encode
 from bgpdrift.errors import InputError, TransientError
-from bgpdrift.models.places import STAMP_FORM, checked
+from bgpdrift.models.paths import STAMP_FORM, check_names
 from bgpdrift.process.durable import write_whole
 
 _NAME = re.compile(r"drift_report_([a-z][a-z0-9_]*)_(\d{8}T\d{6}Z)\.json")
@@ -29,7 +29,7 @@ def report_path(folder: Path, model: str, at: int) -> Path:
     >>> report_path(Path("model_artifacts"), "lstm", 1_767_225_600).name
     'drift_report_lstm_20260101T000000Z.json'
     """
-    checked(model)
+    check_names(model)
     return folder / f"drift_report_{model}_{datetime.fromtimestamp(at, UTC).strftime(STAMP_FORM)}.json"
 
 

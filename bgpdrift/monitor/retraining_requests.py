@@ -14,7 +14,7 @@ from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.drift.report import SEVERITIES, Severity
 from bgpdrift.models.artifact import identity_of
-from bgpdrift.models.places import MODELS, current_path
+from bgpdrift.models.paths import MODELS, current_path
 from bgpdrift.models.publication import active_version
 from bgpdrift.monitor import approvals
 from bgpdrift.monitor.request_states import OPEN, REQUEST_LIFECYCLE
@@ -46,7 +46,7 @@ def loop_cursor(model: str) -> str:
     return f"loop:{model}"
 
 
-class InForce:
+class ActiveVersions:
     """Which version of a model is in force; a file is read again only when it changed."""
 
     def __init__(self, folder: Path) -> None:
@@ -71,17 +71,22 @@ class Wishes:
     ----------
     settings, store, clock
         Of the monitor.
-    in_force : InForce
+    active_versions : ActiveVersions
         Versions.
     drop : callable
         Drops the flag of a wish, given its row.
     """
 
     def __init__(
-        self, settings: Settings, store: Store, clock: Clock, in_force: InForce, drop: Callable[[TriggerRow], None]
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        active_versions: ActiveVersions,
+        drop: Callable[[TriggerRow], None],
     ) -> None:
         self._settings, self._store, self._clock = settings, store, clock
-        self._in_force, self._drop, self._log = in_force, drop, logs.get_logger()
+        self._active_versions, self._drop, self._log = active_versions, drop, logs.get_logger()
         self._policies = {model: SafeguardPolicy.of(settings, model) for model in MODELS}
         self._renewed_at = 0
 
@@ -160,7 +165,7 @@ class Wishes:
         cursor = self._store.read_cursor(f"drift:{model}")
         now = cursor.details if cursor else {}
         lasts = now.get("verdict") == "drift" and int(now.get("lasting") or 0) >= int(now.get("needed") or 1)
-        if not lasts or now.get("version") != self._in_force(model):
+        if not lasts or now.get("version") != self._active_versions(model):
             return False
         before = newest["reason"]
         if before.get("safeguard") == "approval" and not may_ask_again(before.get("answered_at"), at):
@@ -195,7 +200,7 @@ class Wishes:
             severity=self._severity_now(row),
             collectors=names(reason.get("collectors") or ()),
             wanted_for=str(reason.get("version") or ""),
-            in_force=self._in_force(model),
+            active_version=self._active_versions(model),
             drift_lasts=self._lasts(row),
             under_way=busy[0] if busy and row["id"] else None,
             quiet_since=cursor.position if cursor else None,

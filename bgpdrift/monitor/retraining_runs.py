@@ -17,11 +17,11 @@ from bgpdrift.clock import Clock
 from bgpdrift.errors import TransientError
 from bgpdrift.models import flags
 from bgpdrift.models.flags import Flag
-from bgpdrift.models.moves import Moves
-from bgpdrift.models.places import MODELS
+from bgpdrift.models.model_registry import ModelRegistry
+from bgpdrift.models.paths import MODELS
 from bgpdrift.monitor.request_states import MOST_ATTEMPTS, REQUEST_LIFECYCLE, Ended, Evidence, Progress, progress
 from bgpdrift.monitor.retrainer_process import Over, Runner, at_work, progress_path
-from bgpdrift.monitor.retraining_requests import MONITOR, InForce, loop_cursor
+from bgpdrift.monitor.retraining_requests import MONITOR, ActiveVersions, loop_cursor
 from bgpdrift.monitor.safeguards import HOUR_S
 from bgpdrift.process.identity import Owner, is_alive
 from bgpdrift.settings import Settings
@@ -49,13 +49,15 @@ class RetrainingRuns:
         Of the monitor.
     runner : Runner
         Starts retrainers.
-    in_force : InForce
+    active_versions : ActiveVersions
         Versions.
     """
 
-    def __init__(self, settings: Settings, store: Store, clock: Clock, runner: Runner, in_force: InForce) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, clock: Clock, runner: Runner, active_versions: ActiveVersions
+    ) -> None:
         self._settings, self._store, self._clock, self._runner = settings, store, clock, runner
-        self._folder, self._in_force, self._log = settings.artifacts_path, in_force, logs.get_logger()
+        self._folder, self._active_versions, self._log = settings.artifacts_path, active_versions, logs.get_logger()
         self._pauses: dict[str, tuple[float, float]] = {}
         """By model: monotonic time before which nothing is started, and the pause after the next failure."""
         self._child: tuple[str, Owner] | None = None
@@ -175,7 +177,7 @@ class RetrainingRuns:
         event = self._event_of(model, number, int(reason.get("after_event") or 0))
         goes_on = self._goes_on(model)
         claim_lives = claim is not None and is_alive(claim.owner)
-        ended = _ended(event, self._in_force(model), goes_on or claim_lives)
+        ended = _ended(event, self._active_versions(model), goes_on or claim_lives)
         promoted = ended is not None and ended.promoted
         flag_ours = flag is not None and flag.details.get("trigger_id") == number
         claim_ours = claim is not None and claim_lives and claim.flag.details.get("trigger_id") == number
@@ -219,7 +221,7 @@ class RetrainingRuns:
         notes = f"killed; version {event['version']} had come into force"
         done = {"finished_at": int(self._clock.now()), "exit_code": 1, "promoted": True, "notes": notes}
         self._store.finish_retrain_event(int(event["id"]), done)
-        Moves(self._folder, self._store, self._clock).reconcile(str(event["model"]))
+        ModelRegistry(self._folder, self._store, self._clock).reconcile(str(event["model"]))
 
     def _check_flag(self, model: str, at: int) -> None:
         """Take away a flag that killed too many runs, and one whose wish was dealt with."""
@@ -348,12 +350,12 @@ def _noted(found: Progress, seen: Evidence, event: Mapping[str, Any] | None, at:
     return noted
 
 
-def _ended(event: Mapping[str, Any] | None, in_force: str, goes_on: bool) -> Ended | None:
+def _ended(event: Mapping[str, Any] | None, active_version: str, goes_on: bool) -> Ended | None:
     if event is None:
         return None
     version = str(event["version"] or "")
     if event["finished_at"] is not None:
         return Ended(event["exit_code"], bool(event["promoted"]), str(event["notes"]), version)
-    if version and version == in_force:
+    if version and version == active_version:
         return Ended(0, True, f"version {version} came into force", version)
     return None if goes_on else Ended(None, reason="ended without a word", version=version)

@@ -86,7 +86,7 @@ class Situation:
         Where it drifts; empty if nobody knows.
     wanted_for : str
         Version that drifts; "" if nobody knows.
-    in_force : str
+    active_version : str
         Version in force now.
     drift_lasts : bool
         False once the monitor says that it cleared.
@@ -113,7 +113,7 @@ class Situation:
     severity: Severity = "high"
     collectors: tuple[str, ...] = ()
     wanted_for: str = ""
-    in_force: str = ""
+    active_version: str = ""
     drift_lasts: bool = True
     under_way: int | None = None
     quiet_since: int | None = None
@@ -175,8 +175,8 @@ def _spoken(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
     if SEVERITIES.index(now.severity) < SEVERITIES.index(policy.min_severity):
         said = f"the drift is {now.severity}; retrain.min_severity asks for {policy.min_severity}"
         yield Decision("refuse", "severity", said)
-    if now.wanted_for and now.in_force and now.wanted_for != now.in_force:
-        said = f"version {now.wanted_for} drifted, and {now.in_force} is in force since"
+    if now.wanted_for and now.active_version and now.wanted_for != now.active_version:
+        said = f"version {now.wanted_for} drifted, and {now.active_version} is in force since"
         yield Decision("refuse", "version", said)
     if not now.drift_lasts:
         yield Decision("refuse", "drift", "the drift is gone")

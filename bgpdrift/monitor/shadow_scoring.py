@@ -18,9 +18,9 @@ from bgpdrift.detectors.interface import MINUTE_S, Detector, IntArray, WindowFra
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.models import artifact as artifacts
+from bgpdrift.models.detector_output import CalmAlarms, DetectorOutput, count_episodes, find_new_alarms
 from bgpdrift.models.injection import A_KIND, KINDS, Injected, inject, steps
 from bgpdrift.models.loading import builder
-from bgpdrift.models.voice import CalmAlarms, Voice, count_episodes, heard_anew
 from bgpdrift.monitor.probation_rule import Tally
 from bgpdrift.scoring.histories import columns_for
 from bgpdrift.settings import Settings
@@ -43,9 +43,9 @@ class Version:
     calibration: Calibration
     features: tuple[str, ...]
     promised: float | None = None
-    """Share of the injected anomalies it found when it was trained; None if its papers do not say."""
+    """Share of the injected anomalies it found when it was trained; None if its metadata do not say."""
     forced: bool = False
-    """Published although the gate refused it, as its papers say."""
+    """Published although the gate refused it, as its metadata say."""
 
 
 def load_version(path: Path, model: str, history_minutes: int) -> Version:
@@ -146,7 +146,7 @@ class ShadowScoring:
             if (calm[0].at(laid.frame) & others).any():
                 continue  # it is awake, and not alone: what it would say of one more anomaly cannot be told
             heard = [
-                bool(heard_anew(self._voice(one, laid.frame), known.at(laid.frame)).any())
+                bool(find_new_alarms(self._voice(one, laid.frame), known.at(laid.frame)).any())
                 for one, known in zip(asked, calm, strict=False)
             ]
             tally += Tally(injected=1, found=int(heard[0]), shadow_found=int(heard[-1]) if old else 0)
@@ -169,8 +169,8 @@ class ShadowScoring:
                 minutes.setdefault(str(row["collector"]), []).append(int(row["window_start"]))
         return {place: np.unique(np.array(found, np.int64)) for place, found in minutes.items()}
 
-    def _voice(self, version: Version, frame: WindowFrame) -> Voice:
-        return Voice.of(version.detector, version.calibration, frame, self._settings)
+    def _voice(self, version: Version, frame: WindowFrame) -> DetectorOutput:
+        return DetectorOutput.of(version.detector, version.calibration, frame, self._settings)
 
 
 def dealt(model: str, frames: Sequence[WindowFrame], history_minutes: int, start: int) -> list[Injected]:
@@ -201,6 +201,6 @@ def _near(minutes: IntArray, others: IntArray) -> BoolArray:
     return np.asarray(until > after)
 
 
-def _histogram(voice: Voice) -> tuple[Histogram, int]:
+def _histogram(voice: DetectorOutput) -> tuple[Histogram, int]:
     usable = voice.spoken & np.isfinite(voice.scores.score)
     return Histogram.of(voice.scores.score[usable].tolist()), int((voice.is_alarm & usable).sum())

@@ -2,7 +2,7 @@
 
 Also waits for a model where there is none yet, which is work too: the cursor follows the newest window and says so, so
 that nobody waits for us. How a window is scored is the detector's affair, which file is the model `ModelSource`'s, when
-to look for it `ModelFeed`'s. A new model takes over between two batches. One that verified but fails on live windows is
+to look for it `ModelReloader`'s. A new model takes over between two batches. One that verified but fails on live windows is
 taken back before anything of it was written: the model before it scores those same windows.
 """
 
@@ -15,9 +15,9 @@ from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.errors import TransientError
 from bgpdrift.models import artifact as artifacts
-from bgpdrift.models.loading import LoadedModel, Look, ModelSource, Refusal, builder, publish_default
-from bgpdrift.models.places import current_path
-from bgpdrift.models.takeover import ModelFeed, PolledModels, WatchedModels
+from bgpdrift.models.loading import LoadAttempt, LoadedModel, ModelSource, Refusal, builder, publish_default
+from bgpdrift.models.paths import current_path
+from bgpdrift.models.reloading import ModelReloader, PollingReloader, WatchingReloader
 from bgpdrift.scoring.batch_size import BatchSize
 from bgpdrift.scoring.histories import Columns, Group, Histories, columns_for
 from bgpdrift.scoring.score_rows import score_rows
@@ -45,7 +45,7 @@ class ScoringService:
         Of this process; the store is closed with the service.
     model, service : str
         Whose scores, and under which name the cursor stands.
-    models : ModelFeed, optional
+    models : ModelReloader, optional
         Where models come from; default: looked for between steps, on this thread.
     """
 
@@ -56,11 +56,11 @@ class ScoringService:
         clock: Clock,
         model: str,
         service: str,
-        models: ModelFeed | None = None,
+        models: ModelReloader | None = None,
     ) -> None:
         self._settings, self._store, self._clock = settings, store, clock
         self._model, self._service, self._log = model, service, logs.get_logger()
-        self._models = models or PolledModels(source_of(settings, model, clock, store), clock)
+        self._models = models or PollingReloader(source_of(settings, model, clock, store), clock)
         self._loaded: LoadedModel | None = None
         self._previous: LoadedModel | None = None
         self._unproven = False
@@ -146,7 +146,7 @@ class ScoringService:
                 delay_s = RECORD_VERSION_AFTER_S if self._previous else 0.0
                 self._unrecorded = (self._clock.monotonic() + delay_s, look.loaded)
 
-    def _note(self, look: Look) -> None:
+    def _note(self, look: LoadAttempt) -> None:
         for refusal in look.refused:
             self._note_refusal(refusal)
         if look.notice and look.notice != self._notice:
@@ -160,7 +160,7 @@ class ScoringService:
             "file": refusal.file,
             "reason": refusal.reason,
             "moved_to": refusal.moved_to,
-            "in_force": self._loaded.version if self._loaded else "",
+            "active_version": self._loaded.version if self._loaded else "",
         }
         self._log.error("model.refused", **details)
         self._events.append((self._clock.now(), "model_refused", details))
@@ -271,21 +271,21 @@ class ScoringService:
             self._unrecorded = None
 
     def _record_version(self, loaded: LoadedModel) -> None:
-        papers = loaded.artifact
+        metadata = loaded.artifact
         known = [row for row in self._store.model_versions(self._model) if row["version"] == loaded.version]
-        if known and known[0]["digest"] == papers.digest:
+        if known and known[0]["digest"] == metadata.digest:
             return
         self._store.record_model_version(
             {
                 "model": self._model,
                 "version": loaded.version,
                 "state": "active",
-                "parent_version": papers.parent_version or None,
-                "digest": papers.digest,
+                "parent_version": metadata.parent_version or None,
+                "digest": metadata.digest,
                 "artifact_path": loaded.source,
-                "created_at": papers.created_at,
+                "created_at": metadata.created_at,
                 "activated_at": int(self._clock.now()),
-                "details": {"training": dict(papers.training), "metrics": dict(papers.metrics)},
+                "details": {"training": dict(metadata.training), "metrics": dict(metadata.metrics)},
             }
         )
 
@@ -309,7 +309,7 @@ def build_for(model: str, service: str) -> Any:
     def build(settings: Settings, clock: Clock) -> ScoringService:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         store = open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s)
-        models = WatchedModels(source_of(settings, model, clock, store), clock, settings.detectors.model_poll_s)
+        models = WatchingReloader(source_of(settings, model, clock, store), clock, settings.detectors.model_poll_s)
         try:
             return ScoringService(settings, store, clock, model, service, models)
         except BaseException:

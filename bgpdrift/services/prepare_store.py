@@ -32,8 +32,8 @@ def put_models_right(loaded: Settings) -> None:
     """Recover the artifact directory and record which versions the files show in force; says on stderr what it did."""
     from bgpdrift import logs
     from bgpdrift.clock import SystemClock
-    from bgpdrift.models.moves import Moves
-    from bgpdrift.models.places import MODELS
+    from bgpdrift.models.model_registry import ModelRegistry
+    from bgpdrift.models.paths import MODELS
     from bgpdrift.store import open_store
 
     logs.configure(loaded.logs.level, loaded.logs.form, service="prepare_store", stream=sys.stderr)
@@ -41,11 +41,11 @@ def put_models_right(loaded: Settings) -> None:
         with open_store(loaded.store_url, busy_timeout_s=loaded.store.busy_timeout_s) as store:
             history = loaded.detectors.history_minutes
             clock = SystemClock()
-            moves = Moves(loaded.artifacts_path, store, clock, history_minutes=history)
-            for line in moves.recover():
+            registry = ModelRegistry(loaded.artifacts_path, store, clock, history_minutes=history)
+            for line in registry.recover():
                 store.record_service_event(clock.now(), "prepare_store", "model_recovered", {"what": line})
             for model in MODELS:
-                moves.reconcile(model)
+                registry.reconcile(model)
     except BgpdriftError as error:
         logs.get_logger().warning("model.recovery_failed", reason=str(error))
 

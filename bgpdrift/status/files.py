@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from bgpdrift.models.places import MODELS, current_path
+from bgpdrift.models.paths import MODELS, current_path
 from bgpdrift.process.identity import Owner, is_alive
 from bgpdrift.status.snapshot import FlagFile, Running
 
@@ -22,7 +22,7 @@ _TAIL_BYTES = 16_384
 
 
 class ModelHeader(msgspec.Struct, frozen=True):
-    """The papers of a model file, as far as they matter here."""
+    """The metadata of a model file, as far as they matter here."""
 
     version: str = ""
     created_at: int = 0
@@ -32,7 +32,7 @@ class ModelHeader(msgspec.Struct, frozen=True):
     exists: bool = True
 
 
-class _Papers(msgspec.Struct):
+class _Metadata(msgspec.Struct):
     version: str
     created_at: int = 0
     parent_version: str = ""
@@ -60,21 +60,21 @@ def look(artifacts: Path, logs: Path) -> Files:
 
 
 def header_of(path: Path) -> ModelHeader:
-    """Read the papers at the head of a model file."""
+    """Read the metadata at the head of a model file."""
     try:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
             if not 0 < size <= _MOST_HEADER_BYTES:
                 return ModelHeader(problem=f"{path.name} is no model: its header is {size} bytes long")
             header = msgspec.json.decode(file.read(size), type=dict[str, Any])
-        papers = msgspec.json.decode(header["__metadata__"]["bgpdrift"], type=_Papers)
+        metadata = msgspec.json.decode(header["__metadata__"]["bgpdrift"], type=_Metadata)
     except FileNotFoundError:
         return ModelHeader(exists=False)
     except OSError as error:
         return ModelHeader(problem=f"{path.name} cannot be read: {error.strerror}")
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError):
         return ModelHeader(problem=f"{path.name} is no model, or half of one")
-    return ModelHeader(papers.version, papers.created_at, papers.parent_version)
+    return ModelHeader(metadata.version, metadata.created_at, metadata.parent_version)
 
 
 def flag_of(artifacts: Path, model: str) -> FlagFile | None:

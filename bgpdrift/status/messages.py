@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from bgpdrift.status.snapshot import Holding, Model, Wish
 from bgpdrift.status.spark import moment, span
 
-_ENDS = {"settled": "passed", "rolled_back": "failed, taken back", "alone": "it disappoints"}
+_ENDS = {"accepted": "passed", "rolled_back": "failed, taken back", "alone": "it disappoints"}
 WORDS = {
     "none": "no drift",
     "drift": "DRIFT",

@@ -17,7 +17,7 @@ import msgspec
 
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import BgpdriftError, InputError
-from bgpdrift.models.places import MODELS
+from bgpdrift.models.paths import MODELS
 from bgpdrift.settings import Settings, load
 from bgpdrift.status.snapshot import EXIT_OK, EXIT_USAGE, Status
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Executable, func, select
 
 from bgpdrift.errors import BgpdriftError
-from bgpdrift.models.places import MODELS
+from bgpdrift.models.paths import MODELS
 from bgpdrift.store import open_store
 from bgpdrift.store.drift import NEWEST_WINDOWS
 from bgpdrift.store.engine import parse_url, sqlite_path

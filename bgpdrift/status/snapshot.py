@@ -147,7 +147,7 @@ class Probation(msgspec.Struct, frozen=True):
     alarms_per_day: float | None
     shadow_alarms_per_day: float | None
     verdict: str
-    """``watching``; ``settled``, ``rolled_back``; ``alone`` if it disappoints and there is none (better) to go back to."""
+    """``watching``; ``accepted``, ``rolled_back``; ``alone`` if it disappoints and there is none (better) to go back to."""
     reason: str
 
     @property
@@ -163,9 +163,9 @@ class Model(msgspec.Struct, frozen=True):
     version: str
     """In force; "" if there is none."""
     state: str
-    """``active``, ``probation``, ``settled``; ``none`` without a file, ``damaged`` if it cannot be read."""
+    """``active``, ``probation``, ``accepted``; ``none`` without a file, ``damaged`` if it cannot be read."""
     created_at: int | None
-    in_force_since: int | None
+    active_since: int | None
     age_s: float | None
     parent_version: str
     file_problem: str

@@ -26,7 +26,7 @@ SEVERITY_STYLES = {
     "critical": "bold red reverse",
 }
 VERDICT_STYLES = {"none": "green", "drift": "bold red", "held": "yellow", "incident": "yellow", "immaterial": "cyan"}
-STATE_STYLES = {"settled": "green", "probation": "yellow", "none": "bold red", "damaged": "bold red"}
+STATE_STYLES = {"accepted": "green", "probation": "yellow", "none": "bold red", "damaged": "bold red"}
 
 
 def draw(status: Status, console: Console, only: str = "") -> None:

@@ -6,7 +6,7 @@ deals with, and a system that cannot see are.
 
 from collections.abc import Iterator, Sequence
 
-from bgpdrift.models.places import MODELS
+from bgpdrift.models.paths import MODELS
 from bgpdrift.monitor.approvals import ATTACK_OR_NEW_NORMAL
 from bgpdrift.monitor.request_states import OPEN
 from bgpdrift.settings import Settings

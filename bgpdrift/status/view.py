@@ -7,7 +7,7 @@ rather than guessed. What needs a person is decided in `todo`.
 from collections.abc import Mapping
 from typing import Any
 
-from bgpdrift.models.places import MODELS
+from bgpdrift.models.paths import MODELS
 from bgpdrift.monitor.approvals import ATTACK_OR_NEW_NORMAL, question
 from bgpdrift.settings import Settings
 from bgpdrift.status.files import Files, ModelHeader
@@ -104,15 +104,15 @@ def _model(name: str, records: Records, files: Files, settings: Settings, now: f
     said = _details(cursor)
     checks = [check for check in records.checks if check["model"] == name]
     last = checks[-1] if checks else None
-    in_force_since = row.get("activated_at") or header.created_at or None
+    active_since = row.get("activated_at") or header.created_at or None
     probation = _probation(records, name, header.version)
     return Model(
         model=name,
         version=header.version,
         state=_state(header, row, probation),
         created_at=header.created_at or None,
-        in_force_since=in_force_since,
-        age_s=max(0.0, now - in_force_since) if in_force_since else None,
+        active_since=active_since,
+        age_s=max(0.0, now - active_since) if active_since else None,
         parent_version=header.parent_version,
         file_problem=header.problem,
         verdict=str(said.get("verdict") or (last["verdict"] if last else _unchecked(records))),

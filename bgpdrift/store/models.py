@@ -69,7 +69,7 @@ class ModelQueries(Database):
         query = select(model_retrain_events).order_by(model_retrain_events.c.id.desc()).limit(limit)
         return self.rows(query if model is None else query.where(model_retrain_events.c.model == model))
 
-    def record_move(
+    def record_transition(
         self,
         versions: Sequence[Mapping[str, Any]],
         states: Sequence[tuple[str, str, str]],

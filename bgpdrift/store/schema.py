@@ -275,7 +275,7 @@ model_versions = Table(
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("model", String(64), nullable=False),
     Column("version", String(64), nullable=False),
-    Column("state", String(24), nullable=False),  # candidate, active, settled, rejected, rolled_back, retired
+    Column("state", String(24), nullable=False),  # candidate, active, accepted, rejected, rolled_back, retired
     Column("parent_version", String(64), nullable=True),
     Column("digest", String(64), nullable=False),
     Column("artifact_path", Text, nullable=False, default=""),

@@ -63,23 +63,23 @@ def test_a_state_is_changed_with_its_time_and_an_unknown_version_is_said(store: 
     assert not store.set_model_state("heuristic", "1", "active", T)
     (row,) = store.model_versions("lstm")
     assert (row["state"], row["state_at"], row["activated_at"]) == ("active", T + 5, T + 5)
-    store.set_model_state("lstm", "1", "settled", T + 60)
+    store.set_model_state("lstm", "1", "accepted", T + 60)
     (row,) = store.model_versions("lstm")
-    assert (row["state"], row["state_at"], row["activated_at"]) == ("settled", T + 60, T + 5)
+    assert (row["state"], row["state_at"], row["activated_at"]) == ("accepted", T + 60, T + 5)
 
 
 def test_a_move_is_written_as_a_whole_or_not_at_all(store: Store) -> None:
     store.record_model_version(version("1"))
     event = {"model": "lstm", "version": "2", "kind": "promote", "started_at": T}
 
-    number = store.record_move([version("2")], [("lstm", "1", "retired"), ("lstm", "9", "retired")], event, T)
+    number = store.record_transition([version("2")], [("lstm", "1", "retired"), ("lstm", "9", "retired")], event, T)
 
     assert states(store) == {"1": "retired", "2": "active"}
     assert [row["id"] for row in store.retrain_events("lstm")] == [number]
     with pytest.raises(StoreError):
-        store.record_move([version("3")], [("lstm", "2", "retired")], {**event, "kind": "magic"}, T)
+        store.record_transition([version("3")], [("lstm", "2", "retired")], {**event, "kind": "magic"}, T)
     assert states(store) == {"1": "retired", "2": "active"}
-    assert store.record_move([], [("lstm", "2", "settled")], None, T) is None
+    assert store.record_transition([], [("lstm", "2", "accepted")], None, T) is None
 
 
 def test_a_score_carries_its_embedding_or_none(store: Store) -> None:

@@ -238,11 +238,11 @@ def test_histograms_are_replaced_not_added(store):
 def test_model_versions_and_service_events_are_kept(store):
     row = {"model": "lstm", "version": "v1", "state": "active", "digest": "ab", "created_at": T}
     store.record_model_version(row)
-    store.record_model_version({**row, "state": "settled"})
+    store.record_model_version({**row, "state": "accepted"})
     store.record_service_event(1.5, "lstm_detector", "model_loaded", {"ms": 3.0})
     store.record_service_event(2.5, "aggregator", "started", {})
 
-    assert [r["state"] for r in store.model_versions("lstm")] == ["settled"]
+    assert [r["state"] for r in store.model_versions("lstm")] == ["accepted"]
     assert store.model_versions("heuristic") == []
     assert [event["at"] for event in store.service_events(1)] == [2.5]
     assert store.service_events(5, service="lstm_detector")[0]["details"] == {"ms": 3.0}

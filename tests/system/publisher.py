@@ -22,7 +22,7 @@ import structlog
 from bgpdrift.clock import SystemClock
 from bgpdrift.errors import BgpdriftError, PublishRefusedError, TransientError
 from bgpdrift.models.artifact import from_bytes, read, to_bytes
-from bgpdrift.models.moves import Moves
+from bgpdrift.models.model_registry import ModelRegistry
 from bgpdrift.models.publication import stage
 from bgpdrift.models.verification import verify_file
 
@@ -62,8 +62,8 @@ def publish(raw: bytes, order: dict[str, str]) -> int:
     verify = verify_file if order.get("real") else trusting
     try:
         candidate = stage(folder, MODEL, version, raw, at_step=at_step, verify=verify)
-        moves = Moves(folder, None, SystemClock(), verify=verify)
-        moves.publish(MODEL, candidate, expected_active=order["expected"], at_step=at_step)
+        registry = ModelRegistry(folder, None, SystemClock(), verify=verify)
+        registry.publish(MODEL, candidate, expected_active=order["expected"], at_step=at_step)
     except TransientError:
         return 7
     except PublishRefusedError:

@@ -17,7 +17,7 @@ import pytest
 from bgpdrift.errors import ArtifactError
 from bgpdrift.models.artifact import from_bytes, read, to_bytes
 from bgpdrift.models.learn_default import learn_artifact
-from bgpdrift.models.places import backup_paths, candidate_paths, current_path
+from bgpdrift.models.paths import backup_paths, candidate_paths, current_path
 from bgpdrift.models.publication import STEPS, active_version, recover
 from helpers import power_loss, windows
 from helpers.until import until

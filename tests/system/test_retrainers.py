@@ -64,7 +64,7 @@ class World:
         with self.store() as store:
             return [row for row in store.retrain_events(MODEL) if row["kind"] == kind]
 
-    def version_in_force(self) -> str:
+    def active_version(self) -> str:
         """What a detector that starts now loads."""
         loaded = ModelSource(self.folder, MODEL, builder(MODEL, 360)).look().loaded
         return loaded.version if loaded else ""
@@ -114,7 +114,7 @@ def test_a_run_tells_every_phase_publishes_the_model_and_records_it(world):
     assert gate["accepted"]
     assert {check["check"] for check in gate["checks"]} > {"rows", "accuracy", "f1", "injected", "alarm_rate", "drift"}
     assert (last["outcome"], last["version"], last["exit_code"]) == ("promoted", "2", 0)
-    assert world.version_in_force() == "2"
+    assert world.active_version() == "2"
     evaluation = json.loads((world.folder / f"{MODEL}.evaluation.json").read_text())
     assert evaluation["version"] == "2"
     assert "drift_psi" in evaluation
@@ -160,7 +160,7 @@ def test_a_candidate_waits_for_promote_and_is_not_in_force(world):
     assert code == 0, world.stderr
     assert lines[-1]["outcome"] == "candidate"
     assert f"candidates/{MODEL}_2.safetensors" in world.visible()
-    assert world.version_in_force() == "1"
+    assert world.active_version() == "1"
     with world.store() as store:
         assert [(v["version"], v["state"]) for v in store.model_versions(MODEL)] == [
             ("1", "active"),
@@ -176,7 +176,7 @@ def test_a_refused_model_is_set_aside_with_the_reason_and_force_publishes_it(wor
     assert "drift" in lines[-1]["reason"]
     note = json.loads((world.folder / "rejected" / f"{MODEL}_2.reason.json").read_text())
     assert note["reason"] == lines[-1]["reason"]
-    assert world.version_in_force() == "1"
+    assert world.active_version() == "1"
     assert not any(name.startswith("candidates/") for name in world.visible())
     assert (world.events()[0]["exit_code"], world.events()[0]["promoted"]) == (3, False)
 
@@ -184,7 +184,7 @@ def test_a_refused_model_is_set_aside_with_the_reason_and_force_publishes_it(wor
 
     assert code == 0, world.stderr
     assert (lines[-1]["forced"], lines[-1]["version"]) == (True, "3")
-    assert world.version_in_force() == "3"
+    assert world.active_version() == "3"
     assert world.events()[0]["notes"].startswith("forced: ")
 
 
@@ -195,7 +195,7 @@ def test_too_few_clean_windows_are_exit_4(world):
     assert lines[-1]["outcome"] == "not_enough_data"
     assert "at least 50,000 expected" in lines[-1]["reason"]
     assert world.events()[0]["exit_code"] == 4
-    assert world.version_in_force() == "1"
+    assert world.active_version() == "1"
 
 
 def test_another_run_is_exit_5_and_named(world):
@@ -226,7 +226,7 @@ def test_a_run_that_takes_too_long_is_exit_6_and_leaves_nothing(world):
     assert lines[-1]["outcome"] == "timed_out"
     assert all(event["finished_at"] is not None for event in world.events())
     assert world.visible() == before
-    assert world.version_in_force() == "1"
+    assert world.active_version() == "1"
 
 
 def test_a_run_that_holds_too_much_is_exit_1_and_says_so(world):
@@ -248,7 +248,7 @@ def test_a_worker_killed_in_any_phase_leaves_the_old_model_and_nothing_else(worl
     assert code == 1
     assert lines[-1]["outcome"] == "killed"
     assert {name: raw for name, raw in world.files().items() if not name.endswith(".lock")} == before
-    assert world.version_in_force() == "1"
+    assert world.active_version() == "1"
     event = world.events()[0]
     assert (event["exit_code"], event["promoted"]) == (1, False)
     assert "killed by signal 9" in event["notes"]
@@ -258,7 +258,7 @@ def test_a_worker_killed_after_publishing_leaves_the_new_model(world):
     code, _ = world.run(end="worker", at="retrain.publish")
 
     assert code == 1
-    assert world.version_in_force() == "2"
+    assert world.active_version() == "2"
     event = world.events()[0]
     assert (event["promoted"], event["version"]) == (True, "2")
 
@@ -270,11 +270,11 @@ def test_the_whole_program_killed_leaves_the_old_model_and_the_next_run_tidies_u
     code, _ = world.run(end="parent", at=f"retrain.{phase}")
 
     assert code == -signal.SIGKILL
-    assert world.version_in_force() == "1"
+    assert world.active_version() == "1"
     assert world.events()[0]["finished_at"] is None
     code, lines = until(lambda: (done := world.run())[0] != 5 and done, 30, "the worker followed its parent")
     assert code == 0, world.stderr
-    assert world.version_in_force() == lines[-1]["version"] == ("3" if phase == "stage" else "2")
+    assert world.active_version() == lines[-1]["version"] == ("3" if phase == "stage" else "2")
     newest, died, *_ = world.events()
     assert newest["promoted"]
     assert died["notes"].startswith("ended without a word")

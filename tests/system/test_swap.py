@@ -162,7 +162,7 @@ def test_a_bad_file_a_lost_file_and_a_bad_link_leave_the_old_model_at_work(detec
         until(lambda: len(detector.events("model_refused")) > number, 60, "the refusal is on record")  # noqa: B023
         detector.feed(1)
         until(detector.is_done, 60, "the old model scores on")
-    assert {event["in_force"] for event in detector.events("model_refused")} == {"1"}
+    assert {event["active_version"] for event in detector.events("model_refused")} == {"1"}
     assert len(list((detector.models / "rejected").glob("*.reason.json"))) == 4
     detector.put(1)
     detector.current.unlink()

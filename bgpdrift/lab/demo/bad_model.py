@@ -1,7 +1,7 @@
 """Models that are whole, pass their self-test and are wrong: what a gate that was overruled would let through.
 
 Only the calibration is touched: the scores are those of the model in force, what they are worth is not. Decides how a
-model is bad; bringing it into force is a person's ``--force``, here `Moves.publish`.
+model is bad; bringing it into force is a person's ``--force``, here `ModelRegistry.publish`.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.artifact import Artifact
-from bgpdrift.models.moves import Moves
-from bgpdrift.models.places import current_path, next_version
+from bgpdrift.models.model_registry import ModelRegistry
+from bgpdrift.models.paths import current_path, next_version
 from bgpdrift.models.publication import stage
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
@@ -33,7 +33,7 @@ def bad_copy(model: Artifact, fault: Fault, version: str) -> Artifact:
     return replace(model, version=version, parent_version=model.version, calibration=calibration, digest="")
 
 
-def force_bad_model(settings: Settings, store: Store, moves: Moves, model: str, fault: Fault) -> str:
+def force_bad_model(settings: Settings, store: Store, registry: ModelRegistry, model: str, fault: Fault) -> str:
     """Publish a bad copy of the model in force; its version."""
     folder = settings.artifacts_path
     active = artifacts.read(current_path(folder, model), model)
@@ -41,5 +41,5 @@ def force_bad_model(settings: Settings, store: Store, moves: Moves, model: str, 
     version = next_version(folder, model, known)
     raw = artifacts.to_bytes(bad_copy(active, fault, version))
     path = stage(folder, model, version, raw, history_minutes=settings.detectors.history_minutes)
-    moves.publish(model, path, expected_active=active.version, event={"notes": f"forced: {fault}"})
+    registry.publish(model, path, expected_active=active.version, event={"notes": f"forced: {fault}"})
     return version

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bgpdrift.models.places import MODELS
+from bgpdrift.models.paths import MODELS
 from bgpdrift.store import Store
 
 HOUR_S = 3600
@@ -29,8 +29,8 @@ class Happening:
 
         Examples
         --------
-        >>> Happening(93_600, "version", "lstm 2", "settled").line(0)
-        'day  1 02.00 h  version lstm 2: settled'
+        >>> Happening(93_600, "version", "lstm 2", "accepted").line(0)
+        'day  1 02.00 h  version lstm 2: accepted'
         """
         return f"{self.when(start)}  {self.kind} {self.subject}: {self.state}{'; ' if self.text else ''}{self.text}"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bgpdrift.lab.demo.history import POLL_S, Holdable, Where, where
 from bgpdrift.models import flags
-from bgpdrift.models.places import MODELS
+from bgpdrift.models.paths import MODELS
 from bgpdrift.store import Store
 
 HOUR_S = 3600

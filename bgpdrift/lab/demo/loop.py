@@ -23,8 +23,8 @@ from bgpdrift.lab.demo.outcome import Forced, Step, outcome
 from bgpdrift.lab.demo.plan import HOUR_S, Plan
 from bgpdrift.lab.demo.training import TrainedModel, train_all
 from bgpdrift.lab.evaluation.stored_quality import true_incidents
-from bgpdrift.models.moves import Moves
-from bgpdrift.models.places import MODELS
+from bgpdrift.models.model_registry import ModelRegistry
+from bgpdrift.models.paths import MODELS
 from bgpdrift.models.publication import active_version
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
@@ -145,11 +145,11 @@ class Loop:
     def _force(self) -> Forced:
         settings = self._settings
         before = active_version(settings.artifacts_path, BAD_MODEL)
-        moves = Moves(
+        registry = ModelRegistry(
             settings.artifacts_path, self._store, SystemClock(), history_minutes=settings.detectors.history_minutes
         )
         at = (self._store.newest_window_start() or 0) + 60
-        version = force_bad_model(settings, self._store, moves, BAD_MODEL, BAD_FAULT)
+        version = force_bad_model(settings, self._store, registry, BAD_MODEL, BAD_FAULT)
         fault = BAD_FAULT.replace("_", " ")
         self._story.tell(f"{VILLAIN} forces {BAD_MODEL} {version} into force, past the gate: a model that {fault}")
         return Forced(BAD_MODEL, version, before, fault, at)

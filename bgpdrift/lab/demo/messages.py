@@ -5,7 +5,7 @@ from bgpdrift.lab.demo.chronicle import Happening
 LONGEST = 150
 _VERSION = {
     "active": "{subject} is in force",
-    "settled": "{subject} passed its probation",
+    "accepted": "{subject} passed its probation",
     "rolled_back": "{subject} disappointed and is taken back",
     "rejected": "{subject} is refused by the gate",
 }

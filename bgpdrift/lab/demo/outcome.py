@@ -12,7 +12,7 @@ from bgpdrift.lab.demo.plan import HOUR_S, Plan
 from bgpdrift.lab.demo.training import TrainedModel
 from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, stored_quality
 from bgpdrift.lab.labelled_sets.lines import TrueIncident
-from bgpdrift.models.places import MODELS
+from bgpdrift.models.paths import MODELS
 from bgpdrift.store import Store
 
 AUC_LOSS = 0.02
@@ -57,7 +57,7 @@ def outcome(
     plan: Plan,
     poisoned: Sequence[TrainedModel],
     forced: Forced | None,
-    in_force: Mapping[str, str],
+    active_versions: Mapping[str, str],
 ) -> list[Step]:
     """Judge the loop.
 
@@ -73,14 +73,14 @@ def outcome(
         What came of training on the poisoned history.
     forced : Forced or None
         The bad model, if it came to that.
-    in_force : mapping of str to str
+    active_versions : mapping of str to str
         Version by model at the end.
     """
     return [
         *_drift(chronicle, plan),
         *_quality(store, truth, plan),
         *_poison(poisoned),
-        *_bad(chronicle, forced, in_force),
+        *_bad(chronicle, forced, active_versions),
     ]
 
 
@@ -88,14 +88,14 @@ def _drift(chronicle: Chronicle, plan: Plan) -> list[Step]:
     changed = plan.change_at
     found = [first for model in MODELS if (first := _first_drift(chronicle, model, plan))]
     trained = [v for v in chronicle.all("version", state="active", since=changed) if v.at < plan.after[1]]
-    settled = [v for v in chronicle.all("version", state="settled", since=changed) if v.at < plan.storms_to]
+    accepted = [v for v in chronicle.all("version", state="accepted", since=changed) if v.at < plan.storms_to]
     mine = {v.subject for v in trained}
-    passed = [v for v in settled if v.subject in mine]
+    passed = [v for v in accepted if v.subject in mine]
     back = [v for v in chronicle.all("version", state="rolled_back", since=changed) if v.subject in mine]
     return [
         Step("drift found after the change", _when(found, changed), bool(found)),
         Step("trained again and in force", _when(trained, changed), bool(trained)),
-        Step("probation settled", _when(passed, changed), bool(passed) and not back),
+        Step("probation accepted", _when(passed, changed), bool(passed) and not back),
     ]
 
 
@@ -128,12 +128,12 @@ def _poison(poisoned: Sequence[TrainedModel]) -> list[Step]:
     ]
 
 
-def _bad(chronicle: Chronicle, forced: Forced | None, in_force: Mapping[str, str]) -> list[Step]:
+def _bad(chronicle: Chronicle, forced: Forced | None, active_versions: Mapping[str, str]) -> list[Step]:
     if forced is None:
         return [Step("bad model taken back", "it was never forced in", False)]
     name = f"{forced.model} {forced.version}"
     gone = chronicle.first("version", name, "rolled_back")
-    restored = in_force.get(forced.model) == forced.in_place_of
+    restored = active_versions.get(forced.model) == forced.in_place_of
     if gone is None or not restored:
         return [Step("bad model taken back", f"{name} ({forced.fault}) is still in force", False)]
     again = [v for v in chronicle.all("version", name, "active") if v.at > gone.at]

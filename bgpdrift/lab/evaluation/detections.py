@@ -13,7 +13,7 @@ import numpy as np
 
 from bgpdrift.detectors.interface import PEER_RESET, FloatArray, IntArray, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
-from bgpdrift.models.voice import Voice
+from bgpdrift.models.detector_output import DetectorOutput
 from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import P_FLOOR
 from bgpdrift.verdicts.ensemble import EnsemblePolicy, Opinion, debounced, decide
@@ -67,7 +67,7 @@ def policy_of(settings: Settings) -> EnsemblePolicy:
     )
 
 
-def judge_alone(voice: Voice, policy: EnsemblePolicy) -> Judged:
+def judge_alone(voice: DetectorOutput, policy: EnsemblePolicy) -> Judged:
     """A detector as if nobody else were there."""
     starts = voice.scores.window_start
     silent = np.array([bool(reason) for reason in voice.scores.abstained], bool)
@@ -81,13 +81,13 @@ def judge_alone(voice: Voice, policy: EnsemblePolicy) -> Judged:
 
 
 def judge_together(
-    voices: Mapping[str, Voice], absent: Mapping[str, str], frame: WindowFrame, policy: EnsemblePolicy
+    voices: Mapping[str, DetectorOutput], absent: Mapping[str, str], frame: WindowFrame, policy: EnsemblePolicy
 ) -> Judged:
     """The ensemble's verdicts on the windows to be scored of one group.
 
     Parameters
     ----------
-    voices : mapping of detector to Voice
+    voices : mapping of detector to DetectorOutput
         Those that could be trained.
     absent : mapping of detector to str
         The others, and why: they abstain.

@@ -20,7 +20,7 @@ from bgpdrift.lab.evaluation import announcements_counter
 from bgpdrift.lab.evaluation.announcements_counter import AnnouncementsCounter
 from bgpdrift.lab.evaluation.detections import ENSEMBLE, Judged, joined, judge_alone, judge_together, policy_of
 from bgpdrift.lab.labelled_sets.windows import LabelledWindows
-from bgpdrift.models.voice import Voice
+from bgpdrift.models.detector_output import DetectorOutput
 from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import Calibration
 from bgpdrift.verdicts.quality import Figures, figures
@@ -125,10 +125,10 @@ def evaluate(
         except BgpdriftError as error:
             absent[name] = str(error)
         seconds[name] = time.monotonic() - began
-    voices: dict[str, list[Voice]] = {}
+    voices: dict[str, list[DetectorOutput]] = {}
     for name, (detector, calibration) in trained.items():
         tell(f"scoring with {name}")
-        voices[name] = [Voice.of(detector, calibration, frame, settings) for frame in frames]
+        voices[name] = [DetectorOutput.of(detector, calibration, frame, settings) for frame in frames]
     judged = {name: joined([judge_alone(voice, policy) for voice in of_groups]) for name, of_groups in voices.items()}
     speaking = [name for name in models if name in voices]
     if ENSEMBLE in wanted and speaking:

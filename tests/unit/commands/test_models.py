@@ -13,7 +13,7 @@ from bgpdrift.cli import cli
 from bgpdrift.detectors.interface import ModelContent
 from bgpdrift.errors import InputError
 from bgpdrift.models.artifact import Artifact, to_bytes
-from bgpdrift.models.places import current_path
+from bgpdrift.models.paths import current_path
 from bgpdrift.models.publication import active_version
 from bgpdrift.settings import load
 from bgpdrift.store import migrate, open_store
@@ -62,11 +62,11 @@ def test_the_table_fits_eighty_columns_with_the_longest_names(folder: Path) -> N
         (folder / f"{M}_backup_20260101T0000{number:02}Z.safetensors").write_bytes(bytes_of(str(number)))
         (folder / "candidates" / f"{M}_{number + 20}.safetensors").write_bytes(bytes_of(str(number + 20)))
     with open_store(load().store_url) as store:
-        row = {"model": M, "version": "default-1", "state": "settled", "digest": "", "created_at": 5}
+        row = {"model": M, "version": "default-1", "state": "accepted", "digest": "", "created_at": 5}
         store.record_model_version(row)
     lines = run("models").stdout.splitlines()
     assert max(map(len, lines)) <= 80
-    for word in (M, "default-1", "settled", "09-01…09-05", "123,456", "0.997", "0.123", "12"):
+    for word in (M, "default-1", "accepted", "09-01…09-05", "123,456", "0.997", "0.123", "12"):
         assert word in lines[1] + lines[2], word
     assert "…" not in lines[1].replace("09-01…09-05", "")
 

@@ -104,7 +104,7 @@ def test_a_history_holds_all_clean_hours_each_version_by_itself() -> None:
         out={"": {3 * DAY: "incident 3", 25 * DAY: "incident 4"}},
         flagged=frozenset({27 * DAY}),
     )
-    older, in_force = history(young)
+    older, active = history(young)
     assert len(starts_of(older)) == 20 * 24 - 1
-    assert len(starts_of(in_force)) == 12 * 24 - 1, "hours of the artifact too, and those called drift"
-    assert in_force["a"].between(20 * DAY, 20 * DAY + HOUR).totals.tolist() == [1.0], "what was lived counts first"
+    assert len(starts_of(active)) == 12 * 24 - 1, "hours of the artifact too, and those called drift"
+    assert active["a"].between(20 * DAY, 20 * DAY + HOUR).totals.tolist() == [1.0], "what was lived counts first"

@@ -24,12 +24,12 @@ def bytes_of(artifact) -> Callable[[str], bytes]:
 
 
 def resign(raw: bytes, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> bytes:
-    """Let ``change`` bend the header and the papers in it, and sign the result as if it were ours."""
+    """Let ``change`` bend the header and the metadata in it, and sign the result as if it were ours."""
     length = int.from_bytes(raw[:8], "little")
     header = msgspec.json.decode(raw[8 : 8 + length])
-    papers = msgspec.json.decode(header["__metadata__"]["bgpdrift"])
-    change(header, papers)
-    header["__metadata__"]["bgpdrift"] = msgspec.json.encode(papers).decode()
+    metadata = msgspec.json.decode(header["__metadata__"]["bgpdrift"])
+    change(header, metadata)
+    header["__metadata__"]["bgpdrift"] = msgspec.json.encode(metadata).decode()
     header["__metadata__"]["digest"] = "0" * 64
     head = msgspec.json.encode(header, order="sorted")
     head += b" " * (-len(head) % 8)

@@ -14,16 +14,16 @@ WORSE_BY = 0.09
 
 def last_found(generations: int, age_s: float, remembers: bool) -> float:
     """What the last version in force finds, after so many attempts at putting a worse one there."""
-    in_force, metrics = FIRST, {"injected": FIRST.injected, INHERITED: FIRST.injected}
+    active, metrics = FIRST, {"injected": FIRST.injected, INHERITED: FIRST.injected}
     for _ in range(generations):
         record = record_of(metrics, age_s)
-        found = {kind: share - WORSE_BY for kind, share in in_force.injected.items()}
-        candidate = replace(in_force, injected=found)
-        evidence = Evidence(candidate, in_force, train_rows=8_000, seconds=4.0, record=record)
+        found = {kind: share - WORSE_BY for kind, share in active.injected.items()}
+        candidate = replace(active, injected=found)
+        evidence = Evidence(candidate, active, train_rows=8_000, seconds=4.0, record=record)
         if decide_gate(evidence, GatePolicy()).accepted:
-            in_force = candidate
+            active = candidate
             metrics = {"injected": found, INHERITED: inherit(found, record) if remembers else found}
-    return round(in_force.injected["burst"], 2)
+    return round(active.injected["burst"], 2)
 
 
 def test_no_line_of_models_goes_deaf_step_by_step():

@@ -99,25 +99,25 @@ def test_whole_files_with_wrong_content_are_refused(artifact, change, match: str
     ],
 )
 def test_a_right_digest_over_wrong_papers_saves_nobody(raw: bytes, resigned, field, value, match: str) -> None:
-    def bend(_: dict[str, Any], papers: dict[str, Any]) -> None:
-        papers[field] = value
+    def bend(_: dict[str, Any], metadata: dict[str, Any]) -> None:
+        metadata[field] = value
 
     with pytest.raises(ArtifactError, match=match):
         from_bytes(resigned(raw, bend), "bent", "heuristic")
 
 
-def _detector_gone(header: dict[str, Any], papers: dict[str, Any]) -> None:
-    papers["hyper_parameters"] = {}
+def _detector_gone(header: dict[str, Any], metadata: dict[str, Any]) -> None:
+    metadata["hyper_parameters"] = {}
 
 
-def _nested(header: dict[str, Any], papers: dict[str, Any]) -> None:
+def _nested(header: dict[str, Any], metadata: dict[str, Any]) -> None:
     inner: Any = 1
     for _ in range(900):
         inner = [inner]
-    papers["metrics"] = {"deep": inner}
+    metadata["metrics"] = {"deep": inner}
 
 
-def _beyond_the_end(header: dict[str, Any], papers: dict[str, Any]) -> None:
+def _beyond_the_end(header: dict[str, Any], metadata: dict[str, Any]) -> None:
     header["thresholds"]["data_offsets"][1] += 10**12
 
 
@@ -205,6 +205,6 @@ def test_what_is_no_plain_file_or_too_large_is_not_read(tmp_path: Path) -> None:
 
 def test_the_metadata_is_json_for_people_and_small(raw: bytes) -> None:
     length = int.from_bytes(raw[:8], "little")
-    papers = json.loads(json.loads(raw[8 : 8 + length])["__metadata__"]["bgpdrift"])
-    assert {"model", "version", "schema_version", "calibration", "training", "metrics", "created_at"} <= set(papers)
+    metadata = json.loads(json.loads(raw[8 : 8 + length])["__metadata__"]["bgpdrift"])
+    assert {"model", "version", "schema_version", "calibration", "training", "metrics", "created_at"} <= set(metadata)
     assert length < 100_000

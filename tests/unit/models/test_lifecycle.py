@@ -8,19 +8,19 @@ next_state = VERSION_LIFECYCLE.next_state
 
 
 def test_a_version_becomes_active_is_accepted_and_is_retired_when_its_successor_is_accepted():
-    assert next_state("candidate", "publish", "settle", "replace", "succeed") == "retired"
+    assert next_state("candidate", "publish", "accept", "replace", "supersede") == "retired"
 
 
 def test_an_accepted_version_stays_accepted_while_its_successor_is_on_probation():
-    assert next_state("candidate", "publish", "settle", "replace") == "settled"
+    assert next_state("candidate", "publish", "accept", "replace") == "accepted"
 
 
-@pytest.mark.parametrize("events", [("settle", "replace"), ("replace",)])
+@pytest.mark.parametrize("events", [("accept", "replace"), ("replace",)])
 def test_a_replaced_version_becomes_active_again_when_its_successor_is_rolled_back(events):
     assert next_state("active", *events, "restore") == "active"
 
 
-@pytest.mark.parametrize("state", ["active", "settled"])
+@pytest.mark.parametrize("state", ["active", "accepted"])
 def test_a_version_can_be_rolled_back_before_and_after_it_is_accepted(state):
     assert next_state(state, "roll_back") == "rolled_back"
 

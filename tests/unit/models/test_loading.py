@@ -13,7 +13,7 @@ import pytest
 from bgpdrift.clock import FakeClock
 from bgpdrift.errors import ArtifactError, TransientError
 from bgpdrift.models.artifact import from_bytes, to_bytes
-from bgpdrift.models.loading import SETTLE_S, Look, ModelSource, builder, default_bytes, publish_default
+from bgpdrift.models.loading import SETTLE_S, LoadAttempt, ModelSource, builder, default_bytes, publish_default
 from bgpdrift.models.publication import current_path
 
 BUILD = builder("heuristic", 360)
@@ -33,11 +33,11 @@ class Shelf:
         stage.write_bytes(raw if isinstance(raw, bytes) else self.bytes_of(raw))
         stage.replace(self.folder / name)
 
-    def look(self) -> Look:
+    def look(self) -> LoadAttempt:
         return self.source.look()
 
-    def look_until_judged(self) -> Look:
-        """Look twice, the second time when a bad file had its moment to be finished."""
+    def look_until_judged(self) -> LoadAttempt:
+        """LoadAttempt twice, the second time when a bad file had its moment to be finished."""
         first = self.look()
         self.clock.advance(seconds=SETTLE_S)
         return self.look() if first.loaded is None else first
@@ -82,17 +82,17 @@ def test_the_default_is_published_once_and_never_over_another(tmp_path: Path, by
 
 
 def test_a_new_current_file_is_taken_over_and_an_unchanged_one_is_not_read_again(at_work: Shelf) -> None:
-    assert at_work.look() == Look()
+    assert at_work.look() == LoadAttempt()
     at_work.put("2")
-    assert at_work.source.has_news
+    assert at_work.source.has_changed
     assert at_work.look().loaded.version == "2"
-    assert not at_work.source.has_news
+    assert not at_work.source.has_changed
 
 
 def test_a_second_name_for_the_file_is_no_news_and_a_touch_is(at_work: Shelf) -> None:
     """Before each publish the current file gets a backup's name: that must not cost a load."""
     os.link(at_work.current, at_work.folder / "heuristic_backup_20260101T000000Z.safetensors")
-    assert not at_work.source.has_news
+    assert not at_work.source.has_changed
     os.utime(at_work.current, (1, 1))
     assert at_work.look().loaded.version == "1"
 
@@ -155,10 +155,10 @@ def _mutations(good: bytes, resigned: Callable[..., bytes]) -> list[bytes]:
     rng = random.Random(3)
 
     def papers_changed(**values: Any) -> bytes:
-        return resigned(good, lambda header, papers: papers.update(values))
+        return resigned(good, lambda header, metadata: metadata.update(values))
 
     def header_changed(name: str, value: Any) -> bytes:
-        return resigned(good, lambda header, papers: header["thresholds"].update({name: value}))
+        return resigned(good, lambda header, metadata: header["thresholds"].update({name: value}))
 
     length = int.from_bytes(good[:8], "little")
     nan_weights = good[:-8] + b"\xff" * 8
@@ -169,7 +169,7 @@ def _mutations(good: bytes, resigned: Callable[..., bytes]) -> list[bytes]:
         (1 << 62).to_bytes(8, "little") + good[8:],
         (2_000_000).to_bytes(8, "little") + b" " * 2_000_000 + good,
         good + b"\0",
-        resigned(nan_weights, lambda header, papers: None),
+        resigned(nan_weights, lambda header, metadata: None),
         papers_changed(schema_version=2),
         papers_changed(schema_version=0),
         papers_changed(model="lstm"),
@@ -227,12 +227,12 @@ def test_a_self_test_that_does_not_match_is_refused_by_the_detector_too(at_work:
 
 
 def test_a_model_of_a_later_schema_is_refused_and_left_to_those_who_can_read_it(at_work: Shelf, resigned) -> None:
-    at_work.put(resigned(at_work.bytes_of("2"), lambda header, papers: papers.update(schema_version=2)))
+    at_work.put(resigned(at_work.bytes_of("2"), lambda header, metadata: metadata.update(schema_version=2)))
     (refusal,) = at_work.look_until_judged().refused
     assert "update bgpdrift first" in refusal.reason
     assert refusal.moved_to == ""
     assert at_work.current.exists()
-    assert at_work.look() == Look()
+    assert at_work.look() == LoadAttempt()
     assert next_good_one_is_taken(at_work)
 
 
@@ -273,7 +273,7 @@ def test_a_link_to_something_bad_stays_its_makers(at_work: Shelf) -> None:
     (refusal,) = at_work.look_until_judged().refused
     assert refusal.moved_to == ""
     assert at_work.current.is_symlink()
-    assert at_work.look() == Look()
+    assert at_work.look() == LoadAttempt()
     at_work.put("2", "bad")  # what it leads to is replaced by a good one
     assert at_work.look().loaded.version == "2"
 

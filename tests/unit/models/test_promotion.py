@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bgpdrift.models.inventory import ModelFile, ModelFiles
+from bgpdrift.models.model_files import ModelFile, ModelFiles
 from bgpdrift.models.promotion import choose_promotion
 
 

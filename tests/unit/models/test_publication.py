@@ -18,7 +18,7 @@ from bgpdrift.errors import (
 )
 from bgpdrift.models import publication
 from bgpdrift.models.artifact import read, to_bytes
-from bgpdrift.models.places import backup_paths, candidate_path, candidate_paths, current_path
+from bgpdrift.models.paths import backup_paths, candidate_path, candidate_paths, current_path
 from bgpdrift.models.publication import PUBLISH_STEPS, STAGE_STEPS, active_version, publish, reject, stage
 from bgpdrift.models.verification import verify_file
 from bgpdrift.process.durable import staged, sweep_stages

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from bgpdrift.models.artifact import read
-from bgpdrift.models.places import current_path
+from bgpdrift.models.paths import current_path
 from bgpdrift.models.publication import active_version, recover
 from bgpdrift.process.durable import staged
 from bgpdrift.process.locks import exclusive, publish_lock
@@ -81,8 +81,8 @@ def test_without_a_good_backup_it_says_so_and_leaves_the_file(folder: Path) -> N
 def test_a_whole_file_of_another_program_is_left_to_those_who_can_run_it(folder: Path, resigned, bytes_of) -> None:
     """An outdated host on a shared directory must not take a newer model from the others."""
 
-    def newer(_: dict[str, object], papers: dict[str, object]) -> None:
-        papers["schema_version"] = 99
+    def newer(_: dict[str, object], metadata: dict[str, object]) -> None:
+        metadata["schema_version"] = 99
 
     current_path(folder, M).write_bytes(resigned(bytes_of("3"), newer))
     assert put_right(folder) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bgpdrift.errors import InputError
-from bgpdrift.models.inventory import ModelFile, ModelFiles
+from bgpdrift.models.model_files import ModelFile, ModelFiles
 from bgpdrift.models.rollback import ROLLED_BACK_NOTE, choose_rollback
 
 

@@ -391,13 +391,13 @@ def test_the_next_monitor_waits_for_the_run_of_one_that_died_and_learns_what_cam
     assert world.runner.started == [M]
 
 
-def test_a_run_killed_just_after_the_publication_is_done_and_not_begun_again(world, artifact_in_force):
+def test_a_run_killed_just_after_the_publication_is_done_and_not_begun_again(world, active_artifact):
     number = world.wish()
     world.step()
     world.claim(DEAD)
     event = world.begin_event(number)
     world.store.finish_retrain_event(event, {"version": "7"})
-    artifact_in_force("7")
+    active_artifact("7")
     world.runner.ended = Over(M, -9)
 
     world.clock.advance(minutes=20)
@@ -591,7 +591,7 @@ def test_a_store_that_is_gone_for_a_minute_costs_nothing(world, monkeypatch):
 
 
 @pytest.fixture
-def artifact_in_force(world, tmp_path):
+def active_artifact(world, tmp_path):
 
     from bgpdrift.models.artifact import to_bytes
     from bgpdrift.models.learn_default import learn_artifact

@@ -12,10 +12,10 @@ import pytest
 from bgpdrift.clock import FakeClock
 from bgpdrift.errors import InputError
 from bgpdrift.models.artifact import Artifact, read, to_bytes
-from bgpdrift.models.moves import Moves
+from bgpdrift.models.model_registry import ModelRegistry
 from bgpdrift.models.publication import active_version, stage
 from bgpdrift.monitor.probation import Probation, probation_cursor
-from bgpdrift.monitor.retraining_requests import InForce
+from bgpdrift.monitor.retraining_requests import ActiveVersions
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
 from bgpdrift.verdicts.calibration import Calibration
@@ -60,12 +60,12 @@ class World:
 
     def __init__(self, settings: Settings, store: Store, clock: FakeClock) -> None:
         self.settings, self.store, self.clock, self.folder = settings, store, clock, settings.artifacts_path
-        self.moves = Moves(self.folder, store, clock, verify=trusting)
+        self.registry = ModelRegistry(self.folder, store, clock, verify=trusting)
         self.start = 0
         self.restart()
 
     def restart(self) -> None:
-        self.probation = Probation(self.settings, self.store, self.clock, InForce(self.folder), self.moves)
+        self.probation = Probation(self.settings, self.store, self.clock, ActiveVersions(self.folder), self.registry)
 
     def put(self, artifact: Artifact, version: str, kind: str = "retrain") -> None:
         """Bring a version into force, as a retrainer or a person does."""
@@ -73,7 +73,7 @@ class World:
         parent = active_version(self.folder, M)
         raw = to_bytes(replace(artifact, version=version, parent_version=parent))
         file = stage(self.folder, M, version, raw, verify=trusting)
-        self.moves.publish(M, file, expected_active=parent, kind=kind)
+        self.registry.publish(M, file, expected_active=parent, kind=kind)
 
     def live_on(self, frame: Any, rows_of: Callable[[Any], list[dict[str, object]]]) -> None:
         self.store.write_windows(rows_of(frame), None)
@@ -118,9 +118,9 @@ def test_a_good_version_settles_after_its_time_and_its_shadow_is_on_record(world
 
     world.watch(restarts=True)
 
-    assert world.states() == {"1": "retired", "2": "settled"}
+    assert world.states() == {"1": "retired", "2": "accepted"}
     details = world.cursor().details
-    assert (details["version"], details["parent"], details["verdict"], details["checks"]) == ("2", "1", "settled", 24)
+    assert (details["version"], details["parent"], details["verdict"], details["checks"]) == ("2", "1", "accepted", 24)
     assert details["tally"]["injected"] == 24 * 7
     assert details["detection"] == details["shadow_detection"] > 0.5
     rows = world.store.histograms_between(f"shadow:{M}", 0, 2**40)
@@ -136,7 +136,7 @@ def test_a_deaf_version_is_taken_back_within_hours_and_that_is_said(world, good,
 
     world.watch(hours=6)
 
-    assert world.states() == {"1": "settled", "2": "rolled_back"}
+    assert world.states() == {"1": "accepted", "2": "rolled_back"}
     assert active_version(world.folder, M) == "1"
     assert world.notices() == [f"rolled_back:{M}:2"]
     assert world.store.read_cursor(f"loop:{M}").details == {"because": "version 2 was taken back"}
@@ -147,7 +147,7 @@ def test_a_deaf_version_is_taken_back_within_hours_and_that_is_said(world, good,
     assert active_version(world.folder, M) == "1"
 
 
-def papers(artifact: Artifact, promised: float) -> Artifact:
+def metadata(artifact: Artifact, promised: float) -> Artifact:
     return replace(artifact, metrics={**artifact.metrics, "injected_mean": promised})
 
 
@@ -156,12 +156,12 @@ def test_a_deaf_version_after_a_deaf_one_is_taken_back_if_forced_in_or_if_its_pa
     world, deaf, calm_day, windows, kind, promised
 ):
     world.live_on(calm_day, windows.rows_of)
-    world.put(papers(deaf, 0.0), "1")
-    world.put(papers(deaf, promised), "2", kind)
+    world.put(metadata(deaf, 0.0), "1")
+    world.put(metadata(deaf, promised), "2", kind)
 
     world.watch(hours=6)
 
-    assert world.states() == {"1": "settled", "2": "rolled_back"}
+    assert world.states() == {"1": "accepted", "2": "rolled_back"}
     assert world.notices() == [f"rolled_back:{M}:2"]
 
 
@@ -172,8 +172,8 @@ def test_a_deaf_version_after_a_deaf_one_that_passed_the_gate_is_watched_longer_
     world.settings = msgspec.structs.replace(world.settings, retrain=retrain)
     world.restart()
     world.live_on(calm_day, windows.rows_of)
-    world.put(papers(deaf, 0.2), "1")
-    world.put(papers(deaf, 0.2), "2")
+    world.put(metadata(deaf, 0.2), "1")
+    world.put(metadata(deaf, 0.2), "2")
 
     world.watch(hours=5)
     details = world.cursor().details
@@ -196,12 +196,12 @@ def test_a_version_that_was_taken_back_never_comes_back_by_itself_also_when_the_
     world.put(deaf, "3", "promote")
     world.watch(hours=6)
 
-    assert world.states() == {"1": "settled", "2": "rolled_back", "3": "rolled_back"}
+    assert world.states() == {"1": "accepted", "2": "rolled_back", "3": "rolled_back"}
     assert active_version(world.folder, M) == "1"
     with pytest.raises(InputError, match="nothing to go back to"):
-        world.moves.roll_back(M, "the one before it disappoints, too")
+        world.registry.roll_back(M, "the one before it disappoints, too")
     assert active_version(world.folder, M) == "1"
-    assert world.moves.promote(M, max_drift=100.0)[0] is None
+    assert world.registry.promote(M, max_drift=100.0)[0] is None
 
 
 def test_a_version_that_alarms_all_the_time_is_taken_back(world, good, for_low_traffic, calm_day, windows):
@@ -220,7 +220,7 @@ def test_after_a_change_of_level_the_new_version_settles_although_the_old_one_al
     world.put(for_high_traffic, "2")
     world.watch()
     details = world.cursor().details
-    assert (world.states()["2"], details["shadow_alarms_per_day"] > 20) == ("settled", True)
+    assert (world.states()["2"], details["shadow_alarms_per_day"] > 20) == ("accepted", True)
 
 
 def test_an_attack_costs_no_version_its_place_that_sees_it_whatever_it_promised(world, good, deaf, calm_day, windows):
@@ -228,7 +228,7 @@ def test_an_attack_costs_no_version_its_place_that_sees_it_whatever_it_promised(
         calm_day.features[name][HISTORY_MIN:] *= 20.0
     world.live_on(calm_day, windows.rows_of)
     world.put(deaf, "1")
-    world.put(papers(good, 0.9), "2", "promote")
+    world.put(metadata(good, 0.9), "2", "promote")
     at = calm_day.window_start[HISTORY_MIN:].tolist()
     other = {"collector": "rrc00", "model": "lstm", "model_version": "3", "score": 9.0, "p_value": 1e-6}
     world.store.write_scores([{**other, "window_start": start, "is_alarm": True} for start in at], None)
@@ -245,7 +245,7 @@ def test_a_first_version_settles_by_its_own_alarms_alone(world, good, calm_day, 
     world.live_on(calm_day, windows.rows_of)
     world.put(good, "1")
     world.watch()
-    assert world.states() == {"1": "settled"}
+    assert world.states() == {"1": "accepted"}
     assert world.cursor().details["shadow_detection"] is None
 
 
@@ -269,7 +269,7 @@ def test_killed_between_the_decision_and_the_rollback_the_next_monitor_takes_it_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.moves, "roll_back", dies)
+        patch.setattr(world.registry, "roll_back", dies)
         with pytest.raises(KeyboardInterrupt):
             world.watch()
     assert (active_version(world.folder, M), world.cursor().details["verdict"]) == ("2", "rolled_back")
@@ -298,21 +298,21 @@ def test_killed_between_the_rollback_and_its_word_it_is_said_once(world, good, d
     for _ in range(3):
         world.probation.step(world.start)
     assert world.notices() == [f"rolled_back:{M}:2"]
-    assert world.states() == {"1": "settled", "2": "rolled_back"}
+    assert world.states() == {"1": "accepted", "2": "rolled_back"}
 
 
 def test_a_version_that_came_meanwhile_is_not_the_one_that_goes(world, good, deaf, calm_day, windows, monkeypatch):
     world.live_on(calm_day, windows.rows_of)
     world.put(good, "1")
     world.put(deaf, "2")
-    roll_back = world.moves.roll_back
+    roll_back = world.registry.roll_back
 
     def somebody_is_quicker(*arguments: Any, **options: Any) -> Any:
         world.put(good, "3")
         return roll_back(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.moves, "roll_back", somebody_is_quicker)
+        patch.setattr(world.registry, "roll_back", somebody_is_quicker)
         world.watch(hours=1)
         for hour in range(8, 14):
             if active_version(world.folder, M) == "2":
@@ -327,4 +327,4 @@ def test_probation_can_be_switched_off(world, deaf, good, calm_day, windows):
     world.put(good, "1")
     world.put(deaf, "2")
     world.probation.step(world.start)
-    assert world.states()["2"] == "settled"
+    assert world.states()["2"] == "accepted"

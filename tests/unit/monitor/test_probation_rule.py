@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bgpdrift.monitor.probation_rule import LEAST_INJECTED, Papers, ProbationPolicy, Tally, decide
+from bgpdrift.monitor.probation_rule import LEAST_INJECTED, Metadata, ProbationPolicy, Tally, decide
 from bgpdrift.settings import Settings
 
 POLICY = ProbationPolicy()
@@ -15,19 +15,19 @@ SEES = {"found": 30, "shadow_found": 30}
 @pytest.mark.parametrize(
     ("tally", "verdict"),
     [
-        (Tally(**DAY, alarms=2, shadow_alarms=2, found=40, shadow_found=41), "settled"),
+        (Tally(**DAY, alarms=2, shadow_alarms=2, found=40, shadow_found=41), "accepted"),
         (Tally(**DAY, **SEES, alarms=11, shadow_alarms=2), "rolled_back"),
-        (Tally(**DAY, **SEES, alarms=10, shadow_alarms=0), "settled"),
+        (Tally(**DAY, **SEES, alarms=10, shadow_alarms=0), "accepted"),
         (Tally(minutes=60, alarms=11), "rolled_back"),  # also within its first hours
-        (Tally(**DAY, **SEES, alarms=24, shadow_alarms=24), "settled"),  # both: an attack, or a new level
+        (Tally(**DAY, **SEES, alarms=24, shadow_alarms=24), "accepted"),  # both: an attack, or a new level
         (Tally(**DAY, found=26, shadow_found=41), "rolled_back"),
-        (Tally(**DAY, found=27, shadow_found=41), "settled"),
-        (Tally(**DAY, found=56, shadow_found=0), "settled"),  # the one before it alarms all the time
+        (Tally(**DAY, found=27, shadow_found=41), "accepted"),
+        (Tally(**DAY, found=56, shadow_found=0), "accepted"),  # the one before it alarms all the time
         (Tally(minutes=60, injected=27, found=0, shadow_found=27), "watching"),  # too few to tell
         (Tally(**DAY, **SEES, labels=40, right=36, shadow_right=39), "rolled_back"),
-        (Tally(**DAY, **SEES, labels=40, right=37, shadow_right=39), "settled"),
-        (Tally(**DAY, **SEES, labels=19, right=0, shadow_right=19), "settled"),
-        (Tally(**DAY, **SEES, labels=20, right=18, shadow_right=20), "settled"),  # two labels are chance
+        (Tally(**DAY, **SEES, labels=40, right=37, shadow_right=39), "accepted"),
+        (Tally(**DAY, **SEES, labels=19, right=0, shadow_right=19), "accepted"),
+        (Tally(**DAY, **SEES, labels=20, right=18, shadow_right=20), "accepted"),  # two labels are chance
     ],
 )
 def test_each_rule_speaks_from_its_limit_on(tally, verdict):
@@ -45,7 +45,7 @@ def test_without_a_version_before_it_nothing_is_taken_back_and_the_loud_and_the_
     loud = decide(Tally(**DAY, **SEES, alarms=11), passed_h=3, has_shadow=False, policy=POLICY)
     assert (loud.verdict, loud.reason.rpartition("; ")[2]) == ("alone", "there is no version to go back to")
     deaf = Tally(**DAY)
-    assert decide(deaf, passed_h=24, has_shadow=False, policy=POLICY, papers=Papers(past_gate=True)).extends
+    assert decide(deaf, passed_h=24, has_shadow=False, policy=POLICY, metadata=Metadata(past_gate=True)).extends
     told = decide(deaf, passed_h=72, has_shadow=False, policy=POLICY)
     assert (told.verdict, told.reason) == (
         "alone",
@@ -57,32 +57,32 @@ DEAF = Tally(minutes=240, injected=LEAST_INJECTED, found=2, shadow_found=0)
 
 
 @pytest.mark.parametrize(
-    ("papers", "verdict"),
+    ("metadata", "verdict"),
     [
-        (Papers(past_gate=True), "rolled_back"),
-        (Papers(past_gate=True, promised=0.0), "rolled_back"),
-        (Papers(promised=0.33), "rolled_back"),
-        (Papers(promised=0.32), "watching"),  # within the tolerance that the gate has for a model's record
-        (Papers(promised=None, shadow_promised=0.33), "rolled_back"),
-        (Papers(), "watching"),
+        (Metadata(past_gate=True), "rolled_back"),
+        (Metadata(past_gate=True, promised=0.0), "rolled_back"),
+        (Metadata(promised=0.33), "rolled_back"),
+        (Metadata(promised=0.32), "watching"),  # within the tolerance that the gate has for a model's record
+        (Metadata(promised=None, shadow_promised=0.33), "rolled_back"),
+        (Metadata(), "watching"),
     ],
 )
 def test_a_deaf_version_after_a_deaf_one_is_taken_back_in_four_hours_if_it_had_no_pass_or_promised_more(
-    papers, verdict
+    metadata, verdict
 ):
-    assert decide(DEAF, passed_h=4, has_shadow=True, policy=POLICY, papers=papers).verdict == verdict
+    assert decide(DEAF, passed_h=4, has_shadow=True, policy=POLICY, metadata=metadata).verdict == verdict
 
 
 def test_a_version_that_hears_enough_stays_whatever_was_promised_and_however_it_came():
-    papers = Papers(past_gate=True, promised=0.9, shadow_promised=0.9)
+    metadata = Metadata(past_gate=True, promised=0.9, shadow_promised=0.9)
     hears = Tally(minutes=1_440, injected=56, found=6, shadow_found=0, shadow_alarms=24)
-    assert decide(hears, passed_h=24, has_shadow=True, policy=POLICY, papers=papers).verdict == "settled"
+    assert decide(hears, passed_h=24, has_shadow=True, policy=POLICY, metadata=metadata).verdict == "accepted"
 
 
 def test_a_promise_is_not_broken_before_enough_anomalies_were_laid():
     few = Tally(minutes=180, injected=LEAST_INJECTED - 1)
-    papers = Papers(past_gate=True, promised=0.9)
-    assert decide(few, passed_h=4, has_shadow=True, policy=POLICY, papers=papers).verdict == "watching"
+    metadata = Metadata(past_gate=True, promised=0.9)
+    assert decide(few, passed_h=4, has_shadow=True, policy=POLICY, metadata=metadata).verdict == "watching"
 
 
 def test_a_version_that_passed_and_hears_nothing_where_nobody_does_is_watched_longer_and_never_settles_deaf():
@@ -100,7 +100,7 @@ def test_a_version_that_passed_and_hears_nothing_where_nobody_does_is_watched_lo
 def test_where_too_few_anomalies_can_be_laid_it_is_waited_for_them_but_not_for_ever():
     few = Tally(minutes=1_440, injected=5)
     assert decide(few, passed_h=24, has_shadow=True, policy=POLICY).extends
-    assert decide(few, passed_h=72, has_shadow=True, policy=POLICY).verdict == "settled"
+    assert decide(few, passed_h=72, has_shadow=True, policy=POLICY).verdict == "accepted"
 
 
 def test_however_short_a_probation_is_set_a_deaf_version_can_be_told():

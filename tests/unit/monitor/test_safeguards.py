@@ -18,7 +18,7 @@ from bgpdrift.monitor.safeguards import (
 from bgpdrift.settings import Settings
 
 NOW = 1_767_225_600
-CALM = Situation("lstm", NOW, "high", ("rrc00",), wanted_for="3", in_force="3", windows=10_000)
+CALM = Situation("lstm", NOW, "high", ("rrc00",), wanted_for="3", active_version="3", windows=10_000)
 POLICY = SafeguardPolicy()
 
 
@@ -38,7 +38,7 @@ def test_drift_that_nothing_speaks_against_is_flagged_without_a_word():
             "it drifts at rrc00; only rrc21 may retrain (retrain.pilot_collectors)",
         ),
         ({"severity": "medium"}, {}, "refuse", "the drift is medium; retrain.min_severity asks for high"),
-        ({"in_force": "4"}, {}, "refuse", "version 3 drifted, and 4 is in force since"),
+        ({"active_version": "4"}, {}, "refuse", "version 3 drifted, and 4 is in force since"),
         ({"drift_lasts": False}, {}, "refuse", "the drift is gone"),
         ({"under_way": 7}, {}, "refuse", "wish 7 of this model is under way"),
         (

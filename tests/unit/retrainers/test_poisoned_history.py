@@ -42,7 +42,7 @@ def span_of(frame) -> Span:
 
 @pytest.fixture(scope="module")
 def active(windows) -> Model:
-    """The model in force, trained on a calm world, with what it found then on its papers."""
+    """The model in force, trained on a calm world, with what it found then on its metadata."""
     span = span_of(windows.calm(MINUTES, seed=1))
     trained = train("heuristic", span.teaching())
     model = Model("1", trained.detector, trained.calibration)

@@ -95,7 +95,7 @@ def test_an_artifact_carries_the_hours_of_its_out_of_sample_scores(windows: Modu
     assert 48 <= len(hours["rrc99"]) <= 51
     assert hours["rrc99"].starts.min() >= frames[0].window_start[0] // 3_600 * 3_600
     assert sum(array.nbytes for array in artifact.reference.values()) < 30_000
-    assert artifact.papers_only.reference == {}
+    assert artifact.metadata_only.reference == {}
 
 
 def test_a_model_without_reference_hours_has_none(windows: ModuleType) -> None:

@@ -12,7 +12,7 @@ from bgpdrift.clock import FakeClock
 from bgpdrift.detectors.interface import ModelContent, Scores, WindowFrame
 from bgpdrift.errors import StoreBusyError
 from bgpdrift.models.artifact import Artifact
-from bgpdrift.models.loading import LoadedModel, Look, Refusal
+from bgpdrift.models.loading import LoadAttempt, LoadedModel, Refusal
 from bgpdrift.scoring.detector_worker import RECORD_VERSION_AFTER_S, ScoringService
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Cursor, Store, migrate, open_store
@@ -43,13 +43,13 @@ class FakeModels:
     """Hands over what the test puts in."""
 
     def __init__(self) -> None:
-        self.looks: list[Look] = []
+        self.looks: list[LoadAttempt] = []
         self.failures: list[tuple[str, bool]] = []
         self.problem = ""
         self.wake_fd = None
         self.closed = False
 
-    def take(self) -> Look | None:
+    def take(self) -> LoadAttempt | None:
         return self.looks.pop(0) if self.looks else None
 
     def give_way(self) -> None: ...
@@ -64,12 +64,12 @@ class FakeModels:
 CALIBRATION = Calibration.fit(np.random.default_rng(1).exponential(1.0, 1_000))
 
 
-def model(version: str, detector: FakeDetector | None = None, changed_at: float | None = None) -> Look:
+def model(version: str, detector: FakeDetector | None = None, changed_at: float | None = None) -> LoadAttempt:
     content = ModelContent("lstm", ("messages",), {}, {})
-    papers = Artifact(content, version, 5, training={"rows": 3}, digest="d" + version)
+    metadata = Artifact(content, version, 5, training={"rows": 3}, digest="d" + version)
     source = "lstm.safetensors"
-    loaded = LoadedModel(papers, detector or FakeDetector(), CALIBRATION, source, (1, 2, 3, 4), changed_at, 0.004)
-    return Look(loaded)
+    loaded = LoadedModel(metadata, detector or FakeDetector(), CALIBRATION, source, (1, 2, 3, 4), changed_at, 0.004)
+    return LoadAttempt(loaded)
 
 
 @pytest.fixture
@@ -178,18 +178,18 @@ def test_a_version_nobody_recorded_is_recorded_and_one_the_publisher_did_is_left
         models.looks.append(model(version))
         service.step()
         if version == "2":
-            row = {"model": "lstm", "version": "2", "state": "settled", "digest": "d2", "created_at": 5}
+            row = {"model": "lstm", "version": "2", "state": "accepted", "digest": "d2", "created_at": 5}
             store.record_model_version(row)
         clock.advance(seconds=RECORD_VERSION_AFTER_S)
         service.step()
     states = {row["version"]: row["state"] for row in store.model_versions("lstm")}
-    assert states == {"1": "active", "2": "settled", "3": "active"}
+    assert states == {"1": "active", "2": "accepted", "3": "active"}
 
 
 def test_a_refused_file_is_on_record_and_the_old_model_scores_on(start, store: Store, models: FakeModels) -> None:
     models.looks.append(model("1"))
     service = start()
-    models.looks.append(Look(refused=(Refusal("lstm.safetensors", "lstm.safetensors: damaged", "/r/lstm_2"),)))
+    models.looks.append(LoadAttempt(refused=(Refusal("lstm.safetensors", "lstm.safetensors: damaged", "/r/lstm_2"),)))
     feed(store, 1)
     service.step()
     assert scored(store) == [(1, "1")]
@@ -199,7 +199,7 @@ def test_a_refused_file_is_on_record_and_the_old_model_scores_on(start, store: S
         "file": "lstm.safetensors",
         "reason": "lstm.safetensors: damaged",
         "moved_to": "/r/lstm_2",
-        "in_force": "1",
+        "active_version": "1",
     }
     assert "refused: lstm.safetensors: damaged" in service.status()
     models.looks.append(model("3"))
@@ -243,7 +243,7 @@ def test_a_first_model_that_breaks_leaves_the_windows_to_the_next(start, store: 
     assert not service.step()
     cursor = store.read_cursor("lstm_detector")
     assert cursor is None or cursor.position == 0
-    models.looks.append(Look(replace(model("backup").loaded, identity=None)))
+    models.looks.append(LoadAttempt(replace(model("backup").loaded, identity=None)))
     run(service)
     assert scored(store) == [(1, "backup")]
 

@@ -58,8 +58,8 @@ class System:
 
     def model_file(self, model: str, version: str, created_at: int, parent: str = "") -> None:
         """A model in force, its header only: more is not read."""
-        papers = {"version": version, "created_at": created_at, "parent_version": parent}
-        header = json.dumps({"__metadata__": {"bgpdrift": json.dumps(papers), "digest": "0"}}).encode()
+        metadata = {"version": version, "created_at": created_at, "parent_version": parent}
+        header = json.dumps({"__metadata__": {"bgpdrift": json.dumps(metadata), "digest": "0"}}).encode()
         raw = struct.pack("<Q", len(header)) + header
         (self.settings.artifacts_path / f"{model}.safetensors").write_bytes(raw)
 
@@ -194,9 +194,9 @@ def at_night(system: System) -> System:
     """A night on which three things happened at once: what the pictures in the docs show."""
     system.data_until(NOW - 60)
     for model, version, state, age_d in (
-        ("heuristic", "4", "settled", 31),
+        ("heuristic", "4", "accepted", 31),
         ("isolation_forest", "7", "active", 0.4),
-        ("lstm", "9", "settled", 12),
+        ("lstm", "9", "accepted", 12),
     ):
         since = int(NOW - age_d * 86_400)
         system.model_file(model, version, since, str(int(version) - 1))

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from bgpdrift.models.flags import Flag, claim, drop
-from bgpdrift.models.places import current_path
+from bgpdrift.models.paths import current_path
 from bgpdrift.process.identity import this_process
 from bgpdrift.status.files import flag_of, header_of, look, progress
 

@@ -26,9 +26,9 @@ def a_model(**said):
     plain = {
         "model": "lstm",
         "version": "9",
-        "state": "settled",
+        "state": "accepted",
         "created_at": 0,
-        "in_force_since": 0,
+        "active_since": 0,
         "age_s": 0.0,
         "parent_version": "8",
         "file_problem": "",
@@ -125,7 +125,7 @@ def test_a_version_that_disappoints_and_has_no_predecessor_wakes_somebody():
     assert "no version to go back to" in item.sentence
 
 
-@pytest.mark.parametrize("verdict", ["watching", "settled"])
+@pytest.mark.parametrize("verdict", ["watching", "accepted"])
 def test_a_probation_that_goes_well_wakes_nobody(verdict):
     assert said_of(a_model(probation=Probation("9", "8", 0, 86_400, 1.0, 2.0, verdict, ""))) == ()
 

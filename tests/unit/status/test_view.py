@@ -27,9 +27,9 @@ def test_the_state_of_each_model_is_told(night, constants):
     status = built(night, constants.NOW)
     told = [(model.model, model.version, model.state, model.verdict, model.severity) for model in status.models]
     assert told == [
-        ("heuristic", "4", "settled", "none", "none"),
+        ("heuristic", "4", "accepted", "none", "none"),
         ("isolation_forest", "7", "probation", "none", "none"),
-        ("lstm", "9", "settled", "drift", "critical"),
+        ("lstm", "9", "accepted", "drift", "critical"),
     ]
     assert model_of(status, "lstm").age_s == pytest.approx(12 * 86_400)
     assert model_of(status, "lstm").smallest_shift == 0.12
@@ -109,7 +109,7 @@ def test_a_model_that_holds_because_of_an_incident_says_which(system, constants)
 def test_probation_that_is_over_is_no_longer_the_state(night, constants):
     from bgpdrift.store import Cursor
 
-    over = {"version": "7", "parent": "6", "verdict": "settled", "reason": "no worse"}
+    over = {"version": "7", "parent": "6", "verdict": "accepted", "reason": "no worse"}
     with night.store.writing() as connection:
         night.store.write_cursor(connection, Cursor("probation:isolation_forest", constants.CHECKED, over))
     assert model_of(built(night, constants.NOW), "isolation_forest").state == "active"

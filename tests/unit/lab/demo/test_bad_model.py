@@ -7,8 +7,8 @@ from bgpdrift.clock import FakeClock
 from bgpdrift.lab.demo.bad_model import bad_copy, force_bad_model
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.loading import default_bytes
-from bgpdrift.models.moves import Moves
-from bgpdrift.models.places import current_path
+from bgpdrift.models.model_registry import ModelRegistry
+from bgpdrift.models.paths import current_path
 from bgpdrift.settings import load
 from bgpdrift.store import migrate, open_store
 from bgpdrift.verdicts.calibration import Calibration
@@ -37,7 +37,9 @@ def test_it_passes_every_check_of_a_file_and_is_in_force(tmp_path, model):
     current_path(folder, "heuristic").write_bytes(default_bytes("heuristic"))
     migrate(settings.store_url)
     with open_store(settings.store_url) as store:
-        version = force_bad_model(settings, store, Moves(folder, store, FakeClock()), "heuristic", "never_alarms")
+        version = force_bad_model(
+            settings, store, ModelRegistry(folder, store, FakeClock()), "heuristic", "never_alarms"
+        )
         states = {row["version"]: row["state"] for row in store.model_versions("heuristic")}
 
     assert artifacts.read(current_path(folder, "heuristic"), "heuristic").version == version

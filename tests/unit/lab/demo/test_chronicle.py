@@ -34,10 +34,10 @@ def test_each_thing_is_told_when_it_changes_and_not_again(store):
 
     for hour in (1, 2, 30):
         if hour == 30:
-            store.set_model_state("lstm", "3", "settled", START)
+            store.set_model_state("lstm", "3", "accepted", START)
         chronicle.look(START + hour * 3600)
 
-    assert told == ["day  0 01.00 h  version lstm 3: active", "day  1 06.00 h  version lstm 3: settled"]
+    assert told == ["day  0 01.00 h  version lstm 3: active", "day  1 06.00 h  version lstm 3: accepted"]
     assert [one.at - START for one in chronicle.all("version", "lstm")] == [3600, 108_000]
 
 

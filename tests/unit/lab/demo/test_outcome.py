@@ -23,7 +23,7 @@ FORCED = Forced("lstm", "5", "3", "never alarms", START + 46 * HOUR)
 GOOD = (
     Happening(START + 15 * HOUR, "check", "lstm", "drift high", "the level rose"),
     Happening(START + 20 * HOUR, "version", "lstm 3", "active"),
-    Happening(START + 28 * HOUR, "version", "lstm 3", "settled"),
+    Happening(START + 28 * HOUR, "version", "lstm 3", "accepted"),
     Happening(START + 46 * HOUR, "version", "lstm 5", "active"),
     Happening(START + 50 * HOUR, "version", "lstm 5", "rolled_back"),
 )
@@ -48,10 +48,12 @@ def verdict(at: int, combined: float) -> dict:
     }  # fmt: skip
 
 
-def judged(store, happened=GOOD, poisoned=(REFUSED,), forced=FORCED, in_force="3", truth=TRUTH):
+def judged(store, happened=GOOD, poisoned=(REFUSED,), forced=FORCED, active_versions="3", truth=TRUTH):
     chronicle = Chronicle(store, START)
     chronicle.happenings += happened
-    return {step.what: step for step in outcome(store, chronicle, truth, PLAN, poisoned, forced, {"lstm": in_force})}
+    return {
+        step.what: step for step in outcome(store, chronicle, truth, PLAN, poisoned, forced, {"lstm": active_versions})
+    }
 
 
 def test_when_all_of_it_happened_each_step_says_when(store):
@@ -59,7 +61,7 @@ def test_when_all_of_it_happened_each_step_says_when(store):
 
     assert [step.passed for step in steps.values()] == [True] * 6
     assert steps["drift found after the change"].found == "lstm after 5 h"
-    assert steps["probation settled"].found == "lstm 3 after 18 h"
+    assert steps["probation accepted"].found == "lstm 3 after 18 h"
     assert steps["quality restored (AUC)"].found == "1.000 before, 1.000 after"
     assert steps["bad model taken back"].found == "lstm 5 after 4 h, 3 is back"
 
@@ -69,7 +71,7 @@ def test_when_all_of_it_happened_each_step_says_when(store):
     [
         (0, "drift found after the change"),
         (1, "trained again and in force"),
-        (2, "probation settled"),
+        (2, "probation accepted"),
         (4, "bad model taken back"),
     ],
 )
@@ -82,14 +84,14 @@ def test_what_did_not_happen_fails(store, missing, failed):
 def test_a_new_model_that_was_taken_back_is_no_settled_one(store):
     back = Happening(START + 29 * HOUR, "version", "lstm 3", "rolled_back")
 
-    assert not judged(store, [*GOOD, back])["probation settled"].passed
+    assert not judged(store, [*GOOD, back])["probation accepted"].passed
 
 
 def test_a_bad_model_that_comes_again_was_not_taken_back_for_good(store):
     again = Happening(START + 55 * HOUR, "version", "lstm 5", "active")
 
     assert not judged(store, [*GOOD, again])["bad model taken back"].passed
-    assert not judged(store, in_force="5")["bad model taken back"].passed
+    assert not judged(store, active_versions="5")["bad model taken back"].passed
     assert not judged(store, forced=None)["bad model taken back"].passed
 
 

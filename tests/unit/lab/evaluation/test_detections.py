@@ -7,7 +7,7 @@ import pytest
 
 from bgpdrift.detectors.interface import Scores, WindowFrame
 from bgpdrift.lab.evaluation.detections import joined, judge_alone, judge_together, k_of_n, policy_of
-from bgpdrift.models.voice import Voice
+from bgpdrift.models.detector_output import DetectorOutput
 from bgpdrift.settings import Settings, load
 from bgpdrift.verdicts.calibration import Calibration
 
@@ -50,8 +50,8 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def voice(calibration: Calibration, settings: Settings) -> Callable[[Told], Voice]:
-    return lambda detector: Voice.of(detector, calibration, frame(5), settings)
+def voice(calibration: Calibration, settings: Settings) -> Callable[[Told], DetectorOutput]:
+    return lambda detector: DetectorOutput.of(detector, calibration, frame(5), settings)
 
 
 def frame(n: int, reset: tuple[int, ...] = ()) -> WindowFrame:
@@ -59,13 +59,15 @@ def frame(n: int, reset: tuple[int, ...] = ()) -> WindowFrame:
     return WindowFrame("rrc00", "", 60 * np.arange(n), {"announced": np.zeros(n)}, marks)
 
 
-def test_an_alarm_needs_two_minutes_of_three(voice: Callable[[Told], Voice], settings: Settings) -> None:
+def test_an_alarm_needs_two_minutes_of_three(voice: Callable[[Told], DetectorOutput], settings: Settings) -> None:
     judged = judge_alone(voice(Told("lstm", [100, 0, 100, 100, 0])), policy_of(settings))
 
     assert judged.alarms.tolist() == [False, False, True, True, False]
 
 
-def test_a_silent_minute_ranks_lowest_and_raises_no_alarm(voice: Callable[[Told], Voice], settings: Settings) -> None:
+def test_a_silent_minute_ranks_lowest_and_raises_no_alarm(
+    voice: Callable[[Told], DetectorOutput], settings: Settings
+) -> None:
     judged = judge_alone(voice(Told("lstm", [-7, 100, 100, 100, 0], silent=(1, 2))), policy_of(settings))
 
     assert judged.score.tolist() == [-7, -np.inf, -np.inf, 100, 0]
@@ -73,7 +75,9 @@ def test_a_silent_minute_ranks_lowest_and_raises_no_alarm(voice: Callable[[Told]
     assert not judged.alarms.any()
 
 
-def test_a_minute_with_nothing_to_act_on_is_no_alarm_however_rare_its_score(voice: Callable[[Told], Voice]) -> None:
+def test_a_minute_with_nothing_to_act_on_is_no_alarm_however_rare_its_score(
+    voice: Callable[[Told], DetectorOutput],
+) -> None:
     """A p-value alone names no rule."""
     scores = [0.0, 100.0, 0.0, 100.0, 0.0]
 
@@ -81,7 +85,9 @@ def test_a_minute_with_nothing_to_act_on_is_no_alarm_however_rare_its_score(voic
     assert voice(Told("heuristic", scores, idle=(1,))).is_alarm.tolist() == [False, False, False, True, False]
 
 
-def test_two_that_agree_are_an_alarm_of_the_ensemble(voice: Callable[[Told], Voice], settings: Settings) -> None:
+def test_two_that_agree_are_an_alarm_of_the_ensemble(
+    voice: Callable[[Told], DetectorOutput], settings: Settings
+) -> None:
     loud, calm = [0.0, 100.0, 100.0, 0.0, 0.0], [0.0] * 5
     two = {"lstm": voice(Told("lstm", loud)), "isolation_forest": voice(Told("isolation_forest", loud))}
     one = {"lstm": voice(Told("lstm", loud)), "isolation_forest": voice(Told("isolation_forest", calm))}
@@ -93,7 +99,9 @@ def test_two_that_agree_are_an_alarm_of_the_ensemble(voice: Callable[[Told], Voi
     assert not alone.alarms.any()
 
 
-def test_a_table_transfer_explains_what_the_ensemble_saw(voice: Callable[[Told], Voice], settings: Settings) -> None:
+def test_a_table_transfer_explains_what_the_ensemble_saw(
+    voice: Callable[[Told], DetectorOutput], settings: Settings
+) -> None:
     loud = [100.0] * 5
     two = {"lstm": voice(Told("lstm", loud)), "isolation_forest": voice(Told("isolation_forest", loud))}
 
@@ -102,7 +110,9 @@ def test_a_table_transfer_explains_what_the_ensemble_saw(voice: Callable[[Told],
     assert not judged.alarms.any()
 
 
-def test_where_nobody_has_an_opinion_the_ensemble_has_none(voice: Callable[[Told], Voice], settings: Settings) -> None:
+def test_where_nobody_has_an_opinion_the_ensemble_has_none(
+    voice: Callable[[Told], DetectorOutput], settings: Settings
+) -> None:
     only = {"lstm": voice(Told("lstm", [1.0] * 5, silent=(2,)))}
 
     judged = judge_together(only, {"heuristic": "absent"}, frame(5), policy_of(settings))
@@ -116,7 +126,9 @@ def test_a_missing_minute_is_a_calm_one(settings: Settings) -> None:
     assert k_of_n(minutes, np.array([True, True, True]), policy_of(settings)).tolist() == [False, False, True]
 
 
-def test_several_collectors_are_as_loud_as_the_loudest(voice: Callable[[Told], Voice], settings: Settings) -> None:
+def test_several_collectors_are_as_loud_as_the_loudest(
+    voice: Callable[[Told], DetectorOutput], settings: Settings
+) -> None:
     groups = [voice(Told("lstm", scores)) for scores in ([0.0, 1.0, 2.0, 0.0, 0.0], [0.0, 0.0, 100.0, 100.0, 0.0])]
 
     both = joined([judge_alone(group, policy_of(settings)) for group in groups])

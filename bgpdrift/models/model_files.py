@@ -13,7 +13,7 @@ import msgspec
 from bgpdrift.errors import ArtifactError
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.artifact import Artifact
-from bgpdrift.models.places import (
+from bgpdrift.models.paths import (
     REASON_SUFFIX,
     SUFFIX,
     backup_paths,
@@ -39,7 +39,7 @@ class ModelFile:
     reason : str
         Why it was set aside, for files in ``rejected/``.
     metrics, training : mapping
-        From its papers.
+        From its metadata.
     created_at : int
         Epoch seconds; 0 if unknown.
     parent_version : str
@@ -77,7 +77,7 @@ class ModelFiles:
         return self.current.version if self.current and not self.current.problem else ""
 
 
-def survey(folder: Path, model: str) -> ModelFiles:
+def list_model_files(folder: Path, model: str) -> ModelFiles:
     """Read every file of a model."""
     path = current_path(folder, model)
     return ModelFiles(

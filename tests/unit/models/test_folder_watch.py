@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from bgpdrift.clock import FakeClock
-from bgpdrift.models.watching import RETRY_EVERY_S, FolderWatch
+from bgpdrift.models.folder_watch import RETRY_EVERY_S, FolderWatch
 
 
 class FakeObserver:

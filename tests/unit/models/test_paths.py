@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpdrift.errors import InputError
-from bgpdrift.models.places import backup_paths, backup_stamp, candidate_paths, checked, next_version
+from bgpdrift.models.paths import backup_paths, backup_stamp, candidate_paths, check_names, next_version
 
 YEAR_S = 365 * 86_400
 
@@ -77,4 +77,4 @@ def test_candidates_are_listed_newest_version_first_and_stages_not_at_all(tmp_pa
 @pytest.mark.parametrize(("model", "version"), [("../x", "1"), ("", "1"), ("lstm", "../1"), ("lstm", ""), ("a/b", "1")])
 def test_no_name_leads_out_of_the_folder(model: str, version: str) -> None:
     with pytest.raises(InputError):
-        checked(model, version)
+        check_names(model, version)

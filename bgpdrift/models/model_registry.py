@@ -1,8 +1,8 @@
 """Every change of which version is in force, from its choice to its record: the shell around the publish protocol.
 
-`Moves` publishes, then does what comes after (step 7): rows in ``model_retrain_events`` and ``model_versions``, a line in
+`ModelRegistry` publishes, then does what comes after (step 7): rows in ``model_retrain_events`` and ``model_versions``, a line in
 the log, sidecars, old files removed. The file is the truth: where the store is away the model is in force all the same,
-and `Moves.reconcile` writes down later what the files say. What may follow what is decided in `lifecycle`, what to
+and `ModelRegistry.reconcile` writes down later what the files say. What may follow what is decided in `lifecycle`, what to
 publish in `promotion` and `rollback`.
 """
 
@@ -15,30 +15,30 @@ from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.errors import ArtifactError, BgpdriftError, InputError, PublishRefusedError
 from bgpdrift.models.artifact import Artifact, read
-from bgpdrift.models.inventory import ModelFile, ModelFiles, survey
-from bgpdrift.models.keeping import KeepPolicy, collect
 from bgpdrift.models.lifecycle import STATES, VERSION_LIFECYCLE, Event, State
-from bgpdrift.models.places import current_path
+from bgpdrift.models.model_files import ModelFile, ModelFiles, list_model_files
+from bgpdrift.models.paths import current_path
 from bgpdrift.models.promotion import Promotion, choose_promotion
 from bgpdrift.models.publication import Publication, publish, recover, reject, stage
-from bgpdrift.models.records import MoveBook, MoveRecords, state_or, version_row
+from bgpdrift.models.registry_records import RegistryRecords, RegistryStore, state_or, version_row
+from bgpdrift.models.retention import RetentionPolicy, collect
 from bgpdrift.models.rollback import ROLLED_BACK_NOTE, choose_rollback
 from bgpdrift.models.sidecars import write_sidecars
 from bgpdrift.models.verification import DEFAULT_HISTORY_MINUTES, Verify, verify_file
 
 
-class Moves:
-    """Moves models of one artifact directory in and out of force.
+class ModelRegistry:
+    """ModelRegistry models of one artifact directory in and out of force.
 
     Parameters
     ----------
     folder : Path
         The artifact directory.
-    store : MoveRecords or None
+    store : RegistryStore or None
         Where moves are recorded; None if it cannot be reached, which stops no move.
     clock : Clock
         For stamps and durations.
-    keep : KeepPolicy
+    keep : RetentionPolicy
         How many old files stay.
     history_minutes : int
         Setting ``detectors.history_minutes``.
@@ -49,16 +49,16 @@ class Moves:
     def __init__(
         self,
         folder: Path,
-        store: MoveRecords | None,
+        store: RegistryStore | None,
         clock: Clock,
-        keep: KeepPolicy | None = None,
+        keep: RetentionPolicy | None = None,
         history_minutes: int = DEFAULT_HISTORY_MINUTES,
         verify: Verify = verify_file,
     ) -> None:
         self._folder, self._clock = folder, clock
-        self._keep, self._history, self._verify = keep or KeepPolicy(), history_minutes, verify
+        self._keep, self._history, self._verify = keep or RetentionPolicy(), history_minutes, verify
         self._log = logs.get_logger()
-        self._book = MoveBook(store, clock)
+        self._book = RegistryRecords(store, clock)
 
     def publish(
         self,
@@ -112,7 +112,7 @@ class Moves:
         self, model: str, max_drift: float, at_step: Callable[[str], None] = lambda _: None
     ) -> tuple[Publication | None, Promotion]:
         """Publish the best candidate whose drift figures stay under ``max_drift``; say why the others were skipped."""
-        files = survey(self._folder, model)
+        files = list_model_files(self._folder, model)
         chosen = choose_promotion(files, self._book.states(model), max_drift, self._why_unusable(model))
         for skipped in chosen.skipped:
             self._log.info("model.skipped", model=model, version=skipped.version, reason=skipped.reason)
@@ -145,7 +145,7 @@ class Moves:
         BgpdriftError
             As `publish`.
         """
-        begun, files, states = self._clock.now(), survey(self._folder, model), self._book.states(model)
+        begun, files, states = self._clock.now(), list_model_files(self._folder, model), self._book.states(model)
         choice = choose_rollback(files, states, to)
         staged: Path | None = None
         try:
@@ -188,18 +188,18 @@ class Moves:
         self._log.warning("model.rejected", model=model, version=version, reason=reason)
         return place
 
-    def settle(self, model: str, version: str) -> None:
-        """Probation passed: the version settles, and the one that settled before it is retired."""
+    def accept(self, model: str, version: str) -> None:
+        """Probation passed: the version is accepted, and the version accepted before it is retired."""
         states = self._book.states(model)
         state = state_or(states.get(version, "active"), STATES)
-        if not VERSION_LIFECYCLE.allows(state, "settle"):
-            raise PublishRefusedError(f"{model}: version {version} is {state} and cannot settle")
-        changes: list[tuple[str, str, str]] = [(model, version, VERSION_LIFECYCLE.next_state(state, "settle"))]
+        if not VERSION_LIFECYCLE.allows(state, "accept"):
+            raise PublishRefusedError(f"{model}: version {version} is {state} and cannot be accepted")
+        changes: list[tuple[str, str, str]] = [(model, version, VERSION_LIFECYCLE.next_state(state, "accept"))]
         for other, other_state in states.items():
-            if other_state == "settled" and other != version:
-                changes.append((model, other, VERSION_LIFECYCLE.next_state("settled", "succeed")))
+            if other_state == "accepted" and other != version:
+                changes.append((model, other, VERSION_LIFECYCLE.next_state("accepted", "supersede")))
         self._book.write(model, [], changes, None, None)
-        self._log.info("model.settled", model=model, version=version)
+        self._log.info("model.accepted", model=model, version=version)
         self._collect(model, ())
 
     def recover(self) -> list[str]:
@@ -219,7 +219,7 @@ class Moves:
         except ArtifactError:
             return False
         states = self._book.states(model)
-        if not self._book.is_open or states.get(found.version) in ("active", "settled"):
+        if not self._book.is_open or states.get(found.version) in ("active", "accepted"):
             return False
         now = self._clock.now()
         path = current_path(self._folder, model)
@@ -289,7 +289,7 @@ class Moves:
             (
                 model,
                 version,
-                VERSION_LIFECYCLE.next_state(state_or(states.get(version, "active"), ("active", "settled")), then),
+                VERSION_LIFECYCLE.next_state(state_or(states.get(version, "active"), ("active", "accepted")), then),
             )
             for version, then in others
             if version
@@ -332,7 +332,7 @@ class Moves:
         self._log.error("model.publish_failed", model=model, kind=kind, reason=str(error))
 
     def _collect(self, model: str, also: tuple[str, ...]) -> None:
-        settled = {version for version, state in self._book.states(model).items() if state == "settled"}
-        removed = collect(survey(self._folder, model), self._keep, settled, also)
+        accepted = {version for version, state in self._book.states(model).items() if state == "accepted"}
+        removed = collect(list_model_files(self._folder, model), self._keep, accepted, also)
         if removed:
             self._log.info("model.collected", model=model, files=[path.name for path in removed])

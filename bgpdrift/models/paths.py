@@ -97,7 +97,7 @@ def version_in_name(path: Path, model: str) -> str:
     return path.stem.removeprefix(f"{model}_").partition("~")[0]
 
 
-def checked(model: str, version: str = "1") -> None:
+def check_names(model: str, version: str = "1") -> None:
     """Refuse names that would lead out of the folder."""
     if not _NAME.fullmatch(model):
         raise InputError(f"{model!r} is no name of a model; expected one of {', '.join(MODELS)}")

@@ -1,6 +1,6 @@
 """How many old files are kept. Which go is decided here, purely; `collect` removes them.
 
-Never removed: the current file, and the only copy of the active version, of its parent or of a settled one, however old.
+Never removed: the current file, and the only copy of the active version, of its parent or of an accepted one, however old.
 Damaged files take no place among those kept, and go when they are older than all of these.
 """
 
@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bgpdrift.models.inventory import ModelFile, ModelFiles
-from bgpdrift.models.places import REASON_SUFFIX, SUFFIX
+from bgpdrift.models.model_files import ModelFile, ModelFiles
+from bgpdrift.models.paths import REASON_SUFFIX, SUFFIX
 from bgpdrift.process.durable import sync_folder
 
 
 @dataclass(frozen=True, slots=True)
-class KeepPolicy:
+class RetentionPolicy:
     """Files kept a model, besides protected versions: settings section ``models``."""
 
     backups: int = 5
@@ -58,23 +58,25 @@ def expired(files: Sequence[ModelFile], keep: int, protected: Collection[str]) -
     return going
 
 
-def protected_versions(files: ModelFiles, settled: Collection[str]) -> set[str]:
-    """Versions that must stay: the one in force, its parent, those that settled."""
+def protected_versions(files: ModelFiles, accepted: Collection[str]) -> set[str]:
+    """Versions that must stay: the one in force, its parent, those that are accepted."""
     parent = files.current.parent_version if files.current else ""
-    return {version for version in (files.active_version, parent, *settled) if version}
+    return {version for version in (files.active_version, parent, *accepted) if version}
 
 
-def collect(files: ModelFiles, policy: KeepPolicy, settled: Collection[str], also: Collection[str] = ()) -> list[Path]:
+def collect(
+    files: ModelFiles, policy: RetentionPolicy, accepted: Collection[str], also: Collection[str] = ()
+) -> list[Path]:
     """Remove what is not kept; what cannot be removed stays for the next time.
 
     Parameters
     ----------
     files : ModelFiles
         As they lie now.
-    policy : KeepPolicy
+    policy : RetentionPolicy
         How many stay.
-    settled : collection of str
-        Versions in state ``settled``.
+    accepted : collection of str
+        Versions in state ``accepted``.
     also : collection of str
         More versions to protect, e.g. the one that was in force until now.
 
@@ -83,7 +85,7 @@ def collect(files: ModelFiles, policy: KeepPolicy, settled: Collection[str], als
     list of Path
         Files that are gone.
     """
-    protected = protected_versions(files, settled) | set(also)
+    protected = protected_versions(files, accepted) | set(also)
     going = [
         *expired(files.backups, policy.backups, protected),
         *expired(files.candidates, policy.candidates, ()),

@@ -1,6 +1,6 @@
 """When a detector looks for a new model, and on which thread it is loaded.
 
-`PolledModels` looks when asked, on the caller's thread: for tests and tools. `WatchedModels` is what services use: a
+`PollingReloader` looks when asked, on the caller's thread: for tests and tools. `WatchingReloader` is what services use: a
 thread of its own waits for an event or a second to pass, loads and verifies beside the scoring, and hands the result
 over through a queue and an eventfd, so that a service asleep wakes at once. Which file is loaded is `ModelSource`'s.
 """
@@ -14,8 +14,8 @@ from typing import Protocol
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock
-from bgpdrift.models.loading import LoadedModel, Look, ModelSource
-from bgpdrift.models.watching import FolderWatch, Observer, system_observer
+from bgpdrift.models.folder_watch import FolderWatch, Observer, system_observer
+from bgpdrift.models.loading import LoadAttempt, LoadedModel, ModelSource
 
 POLL_S = 1.0
 LONG_S = 5.0
@@ -25,10 +25,10 @@ GIVE_WAY_S = 0.02
 JOIN_S = 1.0
 
 
-class ModelFeed(Protocol):
+class ModelReloader(Protocol):
     """Where a scoring service gets its models from."""
 
-    def take(self) -> Look | None:
+    def take(self) -> LoadAttempt | None:
         """Give what was found since the last call, or nothing; never waits."""
         ...
 
@@ -55,15 +55,15 @@ class ModelFeed(Protocol):
         ...
 
 
-class PolledModels:
+class PollingReloader:
     """Looks every `POLL_S` seconds, when asked."""
 
     def __init__(self, source: ModelSource, clock: Clock, poll_s: float = POLL_S) -> None:
         self._source, self._clock, self._poll_s = source, clock, poll_s
         self._next_look = clock.monotonic()
 
-    def take(self) -> Look | None:
-        """Look, if it is time to."""
+    def take(self) -> LoadAttempt | None:
+        """LoadAttempt, if it is time to."""
         if self._clock.monotonic() < self._next_look:
             return None
         self._next_look = self._clock.monotonic() + self._poll_s
@@ -91,7 +91,7 @@ class PolledModels:
         """Nothing is open."""
 
 
-class WatchedModels:
+class WatchingReloader:
     """Looks on a thread of its own, at once when the folder says so and every second in any case.
 
     The first look is made here, on the caller's thread: a service that says it is ready has the model it can have.
@@ -106,7 +106,7 @@ class WatchedModels:
     ) -> None:
         self._source, self._clock, self._poll_s = source, clock, poll_s
         self._looking_since: float | None = None
-        self._found: deque[Look] = deque([source.look()])
+        self._found: deque[LoadAttempt] = deque([source.look()])
         self._changed, self._idle = threading.Event(), threading.Event()
         self._idle.set()
         self._closing = False
@@ -117,7 +117,7 @@ class WatchedModels:
         self._thread = threading.Thread(target=self._run, name="models", daemon=True)
         self._thread.start()
 
-    def take(self) -> Look | None:
+    def take(self) -> LoadAttempt | None:
         """Give the next finding, oldest first."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
@@ -162,7 +162,7 @@ class WatchedModels:
 
     def _hear(self) -> None:
         # Reading a file makes no event that is asked for, and a second name for it none that matters.
-        if self._source.has_news:
+        if self._source.has_changed:
             self._idle.clear()
         self._changed.set()
 
@@ -178,7 +178,7 @@ class WatchedModels:
                 look = self._source.look()
             except Exception as error:
                 # Whatever a file or a file system does to us, scoring goes on, and the next second is another chance.
-                look = Look(notice=f"looking for a model failed: {type(error).__name__}: {error}")
+                look = LoadAttempt(notice=f"looking for a model failed: {type(error).__name__}: {error}")
                 logs.get_logger().error("model.look_failed", error=str(error), exc_info=True)
             self._looking_since = None
             if not self._changed.is_set():

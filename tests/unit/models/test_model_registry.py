@@ -12,11 +12,11 @@ from structlog.testing import capture_logs
 from bgpdrift.clock import FakeClock
 from bgpdrift.errors import InputError, PublishRefusedError, StoreBusyError
 from bgpdrift.models.artifact import read, to_bytes
-from bgpdrift.models.inventory import survey
-from bgpdrift.models.keeping import KeepPolicy
-from bgpdrift.models.moves import Moves
-from bgpdrift.models.places import backup_paths, current_path
+from bgpdrift.models.model_files import list_model_files
+from bgpdrift.models.model_registry import ModelRegistry
+from bgpdrift.models.paths import backup_paths, current_path
 from bgpdrift.models.publication import active_version, stage
+from bgpdrift.models.retention import RetentionPolicy
 from bgpdrift.store import Store, migrate, open_store
 
 M = "heuristic"
@@ -40,13 +40,13 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
 
 
 @pytest.fixture
-def moves(folder: Path, store: Store, clock: FakeClock) -> Moves:
-    return Moves(folder, store, clock, KeepPolicy(backups=2), verify=trusting)
+def registry(folder: Path, store: Store, clock: FakeClock) -> ModelRegistry:
+    return ModelRegistry(folder, store, clock, RetentionPolicy(backups=2), verify=trusting)
 
 
 @pytest.fixture
-def put(folder: Path, moves: Moves, artifact, clock: FakeClock) -> Callable[..., Any]:
-    def put(version: str, by: Moves = moves, parent: str = "", **options: Any) -> Any:
+def put(folder: Path, registry: ModelRegistry, artifact, clock: FakeClock) -> Callable[..., Any]:
+    def put(version: str, by: ModelRegistry = registry, parent: str = "", **options: Any) -> Any:
         clock.advance(hours=1)
         raw = to_bytes(replace(artifact, version=version, parent_version=parent, metrics={"drift_psi": 0.1, "f1": 0.9}))
         candidate = stage(folder, M, version, raw, verify=trusting)
@@ -70,8 +70,8 @@ def test_a_publication_is_a_row_a_line_and_two_sidecars(put, folder: Path, store
     assert event["notes"].startswith("version 2 in place of 1")
     assert states(store) == {"1": "retired", "2": "active"}
     assert [line["event"] for line in lines] == ["model.published"]
-    papers = json.loads((folder / "heuristic.model.json").read_text())
-    assert (papers["version"], papers["digest"]) == ("2", read(current_path(folder, M), M).digest)
+    metadata = json.loads((folder / "heuristic.model.json").read_text())
+    assert (metadata["version"], metadata["digest"]) == ("2", read(current_path(folder, M), M).digest)
     assert json.loads((folder / "heuristic.evaluation.json").read_text())["drift_psi"] == 0.1
 
 
@@ -83,10 +83,12 @@ def test_an_event_begun_earlier_is_completed_not_doubled(put, store: Store, cloc
     assert event["finished_at"] == int(clock.now())
 
 
-def test_a_publication_that_is_refused_is_on_record_too(put, folder: Path, store: Store, moves: Moves) -> None:
+def test_a_publication_that_is_refused_is_on_record_too(
+    put, folder: Path, store: Store, registry: ModelRegistry
+) -> None:
     put("1")
     with capture_logs() as lines, pytest.raises(PublishRefusedError):
-        moves.publish(M, folder / "candidates" / "x", expected_active="7")
+        registry.publish(M, folder / "candidates" / "x", expected_active="7")
     event = store.retrain_events(M)[0]
     assert (event["promoted"], event["exit_code"]) == (False, 1)
     assert "version 1 is in force, 7 was" in event["notes"]
@@ -103,12 +105,12 @@ def test_a_store_that_is_away_stops_no_move_and_is_told_later(
 
     put("1")
     with capture_logs() as lines:
-        put("2", by=Moves(folder, Away(), clock, verify=trusting))  # type: ignore[arg-type]
+        put("2", by=ModelRegistry(folder, Away(), clock, verify=trusting))  # type: ignore[arg-type]
     assert active_version(folder, M) == "2"
     assert "model.unrecorded" in {line["event"] for line in lines}
     assert states(store) == {"1": "active"}
 
-    later = Moves(folder, store, clock, verify=trusting)
+    later = ModelRegistry(folder, store, clock, verify=trusting)
     assert later.reconcile(M)
     assert states(store) == {"1": "retired", "2": "active"}
     assert store.retrain_events(M)[0]["kind"] == "recover"
@@ -116,7 +118,9 @@ def test_a_store_that_is_away_stops_no_move_and_is_told_later(
 
 
 @pytest.mark.parametrize("step", ["unlock"])
-def test_what_died_between_commit_and_record_is_recorded_at_the_next_start(put, moves, store: Store, step: str) -> None:
+def test_what_died_between_commit_and_record_is_recorded_at_the_next_start(
+    put, registry, store: Store, step: str
+) -> None:
     class Killed(BaseException):
         pass
 
@@ -128,20 +132,20 @@ def test_what_died_between_commit_and_record_is_recorded_at_the_next_start(put, 
     with pytest.raises(Killed):
         put("2", at_step=kill)
     assert states(store) == {"1": "active"}
-    assert moves.recover() == []
-    assert moves.reconcile(M)
+    assert registry.recover() == []
+    assert registry.reconcile(M)
     assert states(store) == {"1": "retired", "2": "active"}
 
 
-def test_without_a_model_there_is_nothing_to_reconcile(moves: Moves) -> None:
-    assert not moves.reconcile(M)
+def test_without_a_model_there_is_nothing_to_reconcile(registry: ModelRegistry) -> None:
+    assert not registry.reconcile(M)
 
 
-def test_a_rollback_brings_the_previous_version_back_and_keeps_the_other_apart(put, moves, folder, store) -> None:
+def test_a_rollback_brings_the_previous_version_back_and_keeps_the_other_apart(put, registry, folder, store) -> None:
     for version in "123":
         put(version)
     with capture_logs() as lines:
-        done = moves.roll_back(M, "too loud")
+        done = registry.roll_back(M, "too loud")
     assert (done.version, done.parent_version) == ("2", "3")
     assert states(store) == {"1": "retired", "2": "active", "3": "rolled_back"}
     event = store.retrain_events(M)[0]
@@ -152,24 +156,24 @@ def test_a_rollback_brings_the_previous_version_back_and_keeps_the_other_apart(p
     )
     assert "model.published" in {line["event"] for line in lines}
     assert "3" not in {read(path, M).version for path in backup_paths(folder, M)}
-    assert [file.version for file in survey(folder, M).rejected] == ["3"]
-    assert survey(folder, M).candidates == ()
+    assert [file.version for file in list_model_files(folder, M).rejected] == ["3"]
+    assert list_model_files(folder, M).candidates == ()
 
 
-def test_two_rollbacks_go_back_two_versions_and_never_forward(put, moves, store) -> None:
+def test_two_rollbacks_go_back_two_versions_and_never_forward(put, registry, store) -> None:
     for version in "123":
         put(version)
-    assert [moves.roll_back(M, "x").version, moves.roll_back(M, "y").version] == ["2", "1"]
+    assert [registry.roll_back(M, "x").version, registry.roll_back(M, "y").version] == ["2", "1"]
     assert states(store) == {"1": "active", "2": "rolled_back", "3": "rolled_back"}
     with pytest.raises(InputError, match="rolled back before: 3, 2"):
-        moves.roll_back(M, "z")
+        registry.roll_back(M, "z")
 
 
-def test_a_person_may_name_a_version_that_was_rolled_back(put, moves, store) -> None:
+def test_a_person_may_name_a_version_that_was_rolled_back(put, registry, store) -> None:
     put("1")
     put("2")
-    moves.roll_back(M, "x")
-    assert moves.roll_back(M, "on second thoughts", to="2").version == "2"
+    registry.roll_back(M, "x")
+    assert registry.roll_back(M, "on second thoughts", to="2").version == "2"
     assert states(store) == {"1": "rolled_back", "2": "active"}
 
 
@@ -177,10 +181,10 @@ def test_a_rollback_passes_over_a_damaged_backup_and_works_without_a_store(put, 
     for version in "12345":
         put(version)
     backup_paths(folder, M)[0].write_bytes(b"half")
-    assert Moves(folder, None, clock, verify=trusting).roll_back(M, "x").version == "3"
+    assert ModelRegistry(folder, None, clock, verify=trusting).roll_back(M, "x").version == "3"
 
 
-def test_a_rollback_that_fails_leaves_all_as_it_was(put, moves, folder, store) -> None:
+def test_a_rollback_that_fails_leaves_all_as_it_was(put, registry, folder, store) -> None:
     put("1")
     put("2")
 
@@ -189,60 +193,62 @@ def test_a_rollback_that_fails_leaves_all_as_it_was(put, moves, folder, store) -
 
     before = sorted(path.name for path in folder.rglob("*.safetensors"))
     with pytest.raises(PublishRefusedError):
-        moves.roll_back(M, "x", guard=lost)
+        registry.roll_back(M, "x", guard=lost)
     assert sorted(path.name for path in folder.rglob("*.safetensors")) == before
     assert states(store) == {"1": "retired", "2": "active"}
     assert store.retrain_events(M)[0]["notes"] == "failed: not now"
 
 
-def test_a_promotion_publishes_the_best_and_records_why_the_others_were_skipped(moves, folder, store, artifact) -> None:
+def test_a_promotion_publishes_the_best_and_records_why_the_others_were_skipped(
+    registry, folder, store, artifact
+) -> None:
     for version, drift in (("1", 0.3), ("2", 0.1), ("3", 0.9)):
         raw = to_bytes(replace(artifact, version=version, metrics={"drift_psi": drift}))
         stage(folder, M, version, raw, verify=trusting)
     (folder / "candidates" / "heuristic_4.safetensors").write_bytes(b"half")
     with capture_logs() as lines:
-        done, chosen = moves.promote(M, max_drift=0.5)
+        done, chosen = registry.promote(M, max_drift=0.5)
     assert done is not None
     assert done.version == "2"
     assert {skipped.version for skipped in chosen.skipped} == {"1", "3", "4"}
     assert set(store.retrain_events(M)[0]["reason_json"]["skipped"]) == {"1", "3", "4"}
     assert [line["event"] for line in lines].count("model.skipped") == 3
-    assert moves.promote(M, max_drift=0.0)[0] is None
+    assert registry.promote(M, max_drift=0.0)[0] is None
     assert active_version(folder, M) == "2"
 
 
-def test_a_version_that_settles_retires_the_one_that_settled_before(put, moves, store) -> None:
+def test_a_version_that_settles_retires_the_one_that_settled_before(put, registry, store) -> None:
     for version in "123":
         put(version)
         if version != "2":
-            moves.settle(M, version)
-    assert states(store) == {"1": "retired", "2": "retired", "3": "settled"}
+            registry.accept(M, version)
+    assert states(store) == {"1": "retired", "2": "retired", "3": "accepted"}
     put("4")
-    assert states(store)["3"] == "settled", "it is the one to return to"
-    moves.roll_back(M, "x")
+    assert states(store)["3"] == "accepted", "it is the one to return to"
+    registry.roll_back(M, "x")
     assert states(store) == {"1": "retired", "2": "retired", "3": "active", "4": "rolled_back"}
 
 
-def test_what_was_rolled_back_cannot_settle(put, moves) -> None:
+def test_what_was_rolled_back_cannot_settle(put, registry) -> None:
     put("1")
     put("2")
-    moves.roll_back(M, "x")
+    registry.roll_back(M, "x")
     with pytest.raises(PublishRefusedError, match="rolled_back"):
-        moves.settle(M, "2")
+        registry.accept(M, "2")
 
 
-def test_a_candidate_the_gate_refuses_is_set_aside_with_a_row(moves, folder, store, bytes_of) -> None:
+def test_a_candidate_the_gate_refuses_is_set_aside_with_a_row(registry, folder, store, bytes_of) -> None:
     path = stage(folder, M, "1", bytes_of("1"), verify=trusting)
-    place = moves.reject(M, path, "finds less", {"exit_code": 3})
+    place = registry.reject(M, path, "finds less", {"exit_code": 3})
     assert place.parent.name == "rejected"
     assert states(store) == {"1": "rejected"}
     event = store.retrain_events(M)[0]
     assert (event["kind"], event["notes"], event["exit_code"], event["promoted"]) == ("reject", "finds less", 3, False)
 
 
-def test_old_backups_go_but_never_the_settled_one_nor_the_parent(put, moves, folder) -> None:
+def test_old_backups_go_but_never_the_settled_one_nor_the_parent(put, registry, folder) -> None:
     put("1")
-    moves.settle(M, "1")
+    registry.accept(M, "1")
     for version in "23456":
         put(version, parent="2" if version == "6" else "")
         assert read(backup_paths(folder, M)[0], M).version == str(int(version) - 1)

@@ -22,7 +22,7 @@ EPISODE_MIN = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class DetectorOutput:
     """A detector's opinions on the windows of one group, aligned with them."""
 
     scores: Scores
@@ -32,7 +32,9 @@ class Voice:
     """P-value up to which it alarms."""
 
     @classmethod
-    def of(cls, detector: Detector, calibration: Calibration, frame: WindowFrame, settings: Settings) -> "Voice":
+    def of(
+        cls, detector: Detector, calibration: Calibration, frame: WindowFrame, settings: Settings
+    ) -> "DetectorOutput":
         """Let a detector speak on the windows to be scored, as its service does."""
         scores = detector.score(frame)
         silent = np.array([bool(reason) for reason in scores.abstained], bool)
@@ -65,7 +67,7 @@ class CalmAlarms:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[IntArray, BoolArray]] = {}
 
-    def add(self, frame: WindowFrame, voice: Voice) -> None:
+    def add(self, frame: WindowFrame, voice: DetectorOutput) -> None:
         """Remember what it says of the windows to be scored of a group."""
         self._known[frame.collector, frame.peer] = (frame.to_score, voice.is_alarm)
 
@@ -78,7 +80,7 @@ class CalmAlarms:
         return np.asarray((starts[rows] == frame.to_score) & alarms[rows])
 
 
-def heard_anew(voice: Voice, calm: BoolArray) -> BoolArray:
+def find_new_alarms(voice: DetectorOutput, calm: BoolArray) -> BoolArray:
     """Minutes in which a model alarms with an anomaly, and would be quiet without it."""
     return np.asarray(voice.is_alarm & ~calm)
 

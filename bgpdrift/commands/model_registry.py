@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from bgpdrift.models.moves import Moves
+    from bgpdrift.models.model_registry import ModelRegistry
     from bgpdrift.settings import Settings
     from bgpdrift.store import Store
 
@@ -29,18 +29,18 @@ def open_records(settings: "Settings") -> "Iterator[Store | None]":
 
 
 @contextmanager
-def open_moves(settings: "Settings") -> "Iterator[Moves]":
+def open_registry(settings: "Settings") -> "Iterator[ModelRegistry]":
     """Make what moves models, with the settings in force."""
     import sys
 
     from bgpdrift import logs
     from bgpdrift.clock import SystemClock
-    from bgpdrift.models.keeping import KeepPolicy
-    from bgpdrift.models.moves import Moves
+    from bgpdrift.models.model_registry import ModelRegistry
+    from bgpdrift.models.retention import RetentionPolicy
 
     form = "console" if sys.stderr.isatty() else settings.logs.form
     logs.configure(settings.logs.level, form, service="bgpdrift", stream=sys.stderr)
-    keep = KeepPolicy(settings.models.keep_backups, settings.models.keep_candidates, settings.models.keep_rejected)
+    keep = RetentionPolicy(settings.models.keep_backups, settings.models.keep_candidates, settings.models.keep_rejected)
     with open_records(settings) as store:
         history = settings.detectors.history_minutes
-        yield Moves(settings.artifacts_path, store, SystemClock(), keep, history_minutes=history)
+        yield ModelRegistry(settings.artifacts_path, store, SystemClock(), keep, history_minutes=history)

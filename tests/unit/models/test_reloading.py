@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bgpdrift.clock import FakeClock, SystemClock
-from bgpdrift.models.loading import LoadedModel, Look, ModelSource, builder
-from bgpdrift.models.takeover import PolledModels, WatchedModels
-from bgpdrift.models.watching import Observer, system_observer
+from bgpdrift.models.folder_watch import Observer, system_observer
+from bgpdrift.models.loading import LoadAttempt, LoadedModel, ModelSource, builder
+from bgpdrift.models.reloading import PollingReloader, WatchingReloader
 
 
 class Deaf:
@@ -45,11 +45,11 @@ def put(tmp_path: Path, bytes_of) -> Callable[[str], None]:
 
 @pytest.fixture
 def watched(tmp_path: Path, put):
-    made: list[WatchedModels] = []
+    made: list[WatchingReloader] = []
 
-    def start(make: Callable[[], Observer] = system_observer, poll_s: float = 60.0) -> WatchedModels:
+    def start(make: Callable[[], Observer] = system_observer, poll_s: float = 60.0) -> WatchingReloader:
         source = ModelSource(tmp_path / "models", "heuristic", builder("heuristic", 360))
-        made.append(WatchedModels(source, SystemClock(), poll_s, make))
+        made.append(WatchingReloader(source, SystemClock(), poll_s, make))
         first = made[-1].take()
         assert first is not None
         assert first.loaded is not None
@@ -60,7 +60,7 @@ def watched(tmp_path: Path, put):
         models.close()
 
 
-def next_look(models: WatchedModels) -> Look:
+def next_look(models: WatchingReloader) -> LoadAttempt:
     """Sleep until woken, as a service does."""
     while True:
         assert models.wake_fd is not None
@@ -70,7 +70,7 @@ def next_look(models: WatchedModels) -> Look:
             return look
 
 
-def next_model(models: WatchedModels) -> LoadedModel:
+def next_model(models: WatchingReloader) -> LoadedModel:
     while (look := next_look(models)).loaded is None:
         pass
     return look.loaded
@@ -122,14 +122,14 @@ def test_a_source_that_breaks_is_asked_again(tmp_path: Path, put, capsys) -> Non
     class Breaks(ModelSource):
         broken = 0
 
-        def look(self) -> Look:
+        def look(self) -> LoadAttempt:
             self.broken += 1
             if self.broken == 2:
                 raise RuntimeError("no such luck")
             return super().look()
 
     source = Breaks(tmp_path / "models", "heuristic", builder("heuristic", 360))
-    models = WatchedModels(source, SystemClock(), 0.01, Deaf)
+    models = WatchingReloader(source, SystemClock(), 0.01, Deaf)
     models.take()
     assert "no such luck" in next_look(models).notice
     put("2")
@@ -141,13 +141,13 @@ def test_a_load_that_takes_very_long_is_told_and_keeps_nobody_waiting(tmp_path: 
     begun, go_on = threading.Event(), threading.Event()
 
     class Slow(ModelSource):
-        def look(self) -> Look:
+        def look(self) -> LoadAttempt:
             if self._looked:
                 begun.set()
                 go_on.wait(20)
             return super().look()
 
-    models = WatchedModels(Slow(tmp_path / "models", "heuristic", builder("heuristic", 360)), clock, 0.01, Deaf)
+    models = WatchingReloader(Slow(tmp_path / "models", "heuristic", builder("heuristic", 360)), clock, 0.01, Deaf)
     models.take()
     assert begun.wait(20)
     assert models.problem == ""
@@ -168,7 +168,7 @@ def test_closing_leaves_no_descriptor(watched) -> None:
 
 
 def test_polled_models_look_once_a_second(tmp_path: Path, put, clock: FakeClock) -> None:
-    models = PolledModels(ModelSource(tmp_path / "models", "heuristic", builder("heuristic", 360), clock), clock)
+    models = PollingReloader(ModelSource(tmp_path / "models", "heuristic", builder("heuristic", 360), clock), clock)
     assert models.take().loaded.version == "1"
     put("2")
     assert models.take() is None

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgpdrift.models.inventory import ModelFile, ModelFiles
-from bgpdrift.models.keeping import KeepPolicy, collect, expired, protected_versions
+from bgpdrift.models.model_files import ModelFile, ModelFiles
+from bgpdrift.models.retention import RetentionPolicy, collect, expired, protected_versions
 
 
 def file(version: str, problem: str = "", folder: Path = Path("x"), parent: str = "") -> ModelFile:
@@ -51,10 +51,10 @@ def test_files_go_with_their_notes_and_what_cannot_be_removed_is_left_for_later(
         one.path.with_name(one.path.name.replace(".safetensors", ".reason.json")).write_bytes(b"{}")
     files = ModelFiles("m", None, (), (), tuple(rejected))
 
-    assert collect(files, KeepPolicy(rejected=1), ()) == [rejected[1].path]
+    assert collect(files, RetentionPolicy(rejected=1), ()) == [rejected[1].path]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m_3.reason.json", "m_3.safetensors"]
 
 
 @pytest.mark.parametrize("kind", ["backups", "candidates", "rejected"])
 def test_each_kind_of_file_has_its_own_number(kind: str) -> None:
-    assert getattr(KeepPolicy(**{kind: 1}), kind) == 1
+    assert getattr(RetentionPolicy(**{kind: 1}), kind) == 1

@@ -11,14 +11,14 @@ from bgpdrift.models.artifact import Artifact
 from bgpdrift.models.lifecycle import State
 
 
-class MoveRecords(Protocol):
+class RegistryStore(Protocol):
     """What is asked of a `bgpdrift.store.Store`."""
 
     def model_versions(self, model: str | None = None) -> list[dict[str, Any]]:
         """Rows of ``model_versions``."""
         ...
 
-    def record_move(
+    def record_transition(
         self,
         versions: Sequence[Mapping[str, Any]],
         states: Sequence[tuple[str, str, str]],
@@ -33,10 +33,10 @@ class MoveRecords(Protocol):
         ...
 
 
-class MoveBook:
+class RegistryRecords:
     """Writes moves into a store that may be away: a model in force must not wait for its record."""
 
-    def __init__(self, store: MoveRecords | None, clock: Clock) -> None:
+    def __init__(self, store: RegistryStore | None, clock: Clock) -> None:
         self._store, self._clock, self._log = store, clock, logs.get_logger()
 
     @property
@@ -78,7 +78,7 @@ class MoveBook:
             self._log.warning("model.unrecorded", model=model, reason="no store")
             return
         try:
-            self._store.record_move(versions, states, None if event_id is not None else event, self._clock.now())
+            self._store.record_transition(versions, states, None if event_id is not None else event, self._clock.now())
             if event is not None and event_id is not None:
                 begun_before = {"model", "started_at", "kind"}
                 row = {name: value for name, value in event.items() if name not in begun_before}

@@ -2,7 +2,7 @@
 
 Decides when events have to be asked for anew: the folder was replaced or came back, the watch died, or the system had
 run out of watches a while ago. Events are only ever a hint to look sooner: they get lost (a queue overflows, NFS sends
-none), so that whoever uses this looks at the file every second anyway (`bgpdrift.models.takeover`).
+none), so that whoever uses this looks at the file every second anyway (`bgpdrift.models.reloading`).
 """
 
 import contextlib
