@@ -1,4 +1,4 @@
-"""`bgpdrift config`: show what is in force and why, check a file, write one. Decides nothing about settings."""
+"""`bgpdrift config`: show the effective settings and their sources, check a file, write a file."""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--json", "form", flag_value="json", help="One JSON object: value and source by setting.")
-@click.option("--toml", "form", flag_value="toml", help="A complete bgpdrift.toml.")
-@click.option("--markdown", "form", flag_value="markdown", help="The configuration reference, defaults only.")
+@click.option("--json", "form", flag_value="json", help="Print one JSON object: value and source of each setting.")
+@click.option("--toml", "form", flag_value="toml", help="Print a complete bgpdrift.toml.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print the configuration reference (defaults).")
 def show(form: str | None) -> None:
-    """Print the settings in force and where each comes from."""
+    """Print the effective settings and the source of each."""
     import msgspec
 
     from bgpdrift import settings
@@ -43,7 +43,7 @@ def show(form: str | None) -> None:
 @command.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 def check(file: Path | None) -> None:
-    """Read FILE, or what a service would read, and say whether it could start with it."""
+    """Check FILE, or the settings that a service would read. Exit status 2 if a service could not start with them."""
     from bgpdrift import settings
 
     _, sources = settings.load_with_sources(file)
@@ -54,7 +54,7 @@ def check(file: Path | None) -> None:
 @command.command()
 @click.argument("file", default="bgpdrift.toml", type=click.Path(path_type=Path))
 def init(file: Path) -> None:
-    """Write FILE with every setting, its default and its meaning; an existing file is left alone."""
+    """Write FILE with every setting, its default and its meaning. An existing file is not changed."""
     from bgpdrift import settings
     from bgpdrift.errors import InputError
 
@@ -62,26 +62,26 @@ def init(file: Path) -> None:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(settings.as_toml(settings.Settings()))
     except FileExistsError:
-        raise InputError(f"{file}: exists already; remove it first, or name another file") from None
+        raise InputError(f"{file}: the file exists already; remove it, or choose another name") from None
     except OSError as error:
         raise InputError(f"{file}: cannot be written: {error.strerror}") from error
     click.echo(f"wrote {file}")
 
 
 def reference() -> str:
-    """Write ``docs/configuration.md``: the settings, and how long each table's rows are kept."""
+    """Return the text of ``docs/configuration.md``: the settings and the retention of each table."""
     from bgpdrift import settings
     from bgpdrift.store.retention import DEFAULT_DAYS, WALL_TIME_TABLES
 
     lines = [
         settings.as_markdown(),
-        "## How long rows are kept",
+        "## Retention",
         "",
-        "`store.retention_days` overrides these, by table. Event time is that of the data: a replay of an old",
-        "recording ages by the recording. Only closed incidents and answered approvals expire; an incident takes its",
-        "events along, a drift check its signals. Model versions and cursors are kept for ever.",
+        "`store.retention_days` overrides these values by table. Event time is the time of the data, so rows of a replayed",
+        "recording expire by the time in the recording. Only closed incidents and answered approval requests expire. An",
+        "incident is removed with its events, a drift check with its signals. Model versions and cursors do not expire.",
         "",
-        "| table | days | ages in |",
+        "| table | days | expires by |",
         "|---|---|---|",
     ]
     for table, days in DEFAULT_DAYS.items():
@@ -96,7 +96,7 @@ def _value(loaded: Any, key: str) -> Any:
 
 
 def _shown(key: str, value: Any) -> Any:
-    """Hide the password of a database URL."""
+    """Return the value without the password of a database URL."""
     if key == "store.url" and "@" in str(value):
         from sqlalchemy.engine import make_url
 

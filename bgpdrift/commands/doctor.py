@@ -1,6 +1,7 @@
-"""`bgpdrift doctor`: run every check, print what was found and how to mend it.
+"""`bgpdrift doctor`: run every check, print what it found and what to do.
 
-Decides the order of checks, that one which raises is a failure and not the end, and the exit status: 1 if any failed.
+Decides the order of the checks and the exit status: 1 if a check failed. A check that raises an exception counts as failed;
+the others still run.
 """
 
 import sys
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a check, for machines.")
-@click.option("--migrate", is_flag=True, help="First bring the database's schema up to date, creating it if need be.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array with one object per check.")
+@click.option("--migrate", is_flag=True, help="First create or upgrade the database schema.")
 def command(as_json: bool, migrate: bool) -> None:
-    """Check settings, store, directories, disk, feed and clock; say how to mend what is wrong."""
+    """Check settings, directories, disk, store, feed, services and clock; print what to do about each problem."""
     findings = examine(migrate)
     if as_json:
         import msgspec
@@ -32,7 +33,7 @@ def command(as_json: bool, migrate: bool) -> None:
 
 
 def examine(migrate: bool = False) -> "list[Finding]":
-    """Run all checks; settings that cannot be read leave nothing else to check."""
+    """Run all checks. Invalid settings end the examination, because every other check needs them."""
     from bgpdrift import settings
     from bgpdrift.commands import doctor_checks as checks
     from bgpdrift.commands.doctor_feed import check_feed
@@ -41,7 +42,7 @@ def examine(migrate: bool = False) -> "list[Finding]":
     try:
         loaded, sources = settings.load_with_sources()
     except BgpdriftError as error:
-        return [checks.Finding("settings", "fail", str(error), "correct it; `bgpdrift config check` reads it again")]
+        return [checks.Finding("settings", "fail", str(error), "correct the setting, then run `bgpdrift config check`")]
     findings = [checks.settings_finding(None, sources)]
     if migrate:
         findings += run_checks([_check_migration], loaded)
@@ -60,7 +61,7 @@ def examine(migrate: bool = False) -> "list[Finding]":
 
 
 def run_checks(checks: "Iterable[Check]", loaded: "Settings") -> "list[Finding]":
-    """Run checks; one that raises is a failed check, and the rest goes on."""
+    """Run checks; one that raises an exception becomes a failed check."""
     from bgpdrift.commands.doctor_checks import Finding
 
     findings = []
@@ -70,7 +71,7 @@ def run_checks(checks: "Iterable[Check]", loaded: "Settings") -> "list[Finding]"
             findings.append(check(loaded))
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
-            findings.append(Finding(name, "fail", text, "the check itself failed; report this line"))
+            findings.append(Finding(name, "fail", text, "the check has a bug; please report this line"))
     return findings
 
 
@@ -82,7 +83,7 @@ def _check_migration(loaded: "Settings") -> "Finding":
     try:
         return Finding("schema", "ok", f"the database is {migrate(loaded.store_url)}")
     except BgpdriftError as error:
-        return Finding("schema", "fail", str(error), "see the message; nothing was changed")
+        return Finding("schema", "fail", str(error), "nothing was changed")
 
 
 def _print(findings: "list[Finding]") -> None:
@@ -96,8 +97,8 @@ def _print(findings: "list[Finding]") -> None:
     table.add_column(overflow="fold")
     styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
     for finding in findings:
-        told = Text(finding.found)
-        if finding.mend and finding.level != "ok":
-            told.append(f"\n→ {finding.mend}", style="bold")
-        table.add_row(Text(finding.level.upper(), style=styles[finding.level]), finding.check, told)
+        result = Text(finding.found)
+        if finding.advice and finding.level != "ok":
+            result.append(f"\n→ {finding.advice}", style="bold")
+        table.add_row(Text(finding.level.upper(), style=styles[finding.level]), finding.check, result)
     Console().print(table)

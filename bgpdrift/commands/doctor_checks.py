@@ -1,43 +1,63 @@
-"""What `bgpdrift doctor` looks at on this machine: each check says what it found and how to mend it.
+"""The checks of `bgpdrift doctor` on this machine: each returns what it found and how to correct it.
 
-A check decides only about its own subject and changes nothing. The feed is checked in `doctor_feed`.
+A check changes nothing. The feed is checked in `doctor_feed`.
 """
 
-import contextlib
-import json
 import os
 import platform
 import shutil
 import socket
 import sqlite3
 import time
+import urllib.parse
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from bgpdrift.settings import Settings
 
 DISK_RESERVE_BYTES = 2_000_000_000
-"""Free space beyond the spool's cap below which a warning is given: a month of windows and scores."""
+"""Free space required beyond the limit of the spool; about a month of windows and scores."""
 
 MAX_WAL_BYTES = 256_000_000
 MAX_STATE_AGE_S = 60.0
 
 
+class CollectorReport(msgspec.Struct, frozen=True):
+    """The fields of ``state/collector.json`` that the check reads."""
+
+    dropped: int = 0
+    lag_s: float | None = None
+
+
 @dataclass(frozen=True)
 class Finding:
-    """What one check found."""
+    """The result of one check.
+
+    Attributes
+    ----------
+    check : str
+        Name of the check.
+    level : str
+        ``ok``, ``warn`` or ``fail``.
+    found : str
+        What the check found.
+    advice : str
+        What to do about it; empty if nothing.
+    """
 
     check: str
     level: Literal["ok", "warn", "fail"]
     found: str
-    mend: str = ""
+    advice: str = ""
 
 
 def check_store(loaded: Settings) -> Finding:
-    """Open the database, compare its schema, look for damage and a log that grew."""
+    """Open the database, compare its schema, search for damage and for a write-ahead log that grew too large."""
     from bgpdrift.errors import StoreBusyError, StoreError
     from bgpdrift.store import open_store
     from bgpdrift.store.engine import parse_url, sqlite_path
@@ -47,25 +67,25 @@ def check_store(loaded: Settings) -> Finding:
         with open_store(loaded.store_url, busy_timeout_s=min(loaded.store.busy_timeout_s, 5.0)) as store:
             name = store.name
     except StoreBusyError as error:
-        return Finding("store", "fail", str(error), "see that the server runs, or wait for who holds the lock")
+        return Finding("store", "fail", str(error), "check that the server runs, or wait until the lock is released")
     except StoreError as error:
-        text, _, mend = str(error).rpartition("; ")
-        return Finding("store", "fail", text or str(error), mend or "see docs/configuration.md, [store]")
+        text, _, advice = str(error).rpartition("; ")
+        return Finding("store", "fail", text or str(error), advice or "see docs/configuration.md, [store]")
     path = sqlite_path(parse_url(loaded.store_url))
     if path is None:
-        return Finding("store", "ok", f"{name} answers, schema is current")
+        return Finding("store", "ok", f"{name} answers; the schema is current")
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as connection:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         return Finding("store", "fail", f"{path} is damaged: {verdict}", "stop all services and restore a copy")
     if wal_bytes(path) > MAX_WAL_BYTES:
-        found = f"{path}-wal has {_size(wal_bytes(path))}"
-        return Finding("store", "warn", found, "a reader keeps a view open; restart the services one by one")
-    return Finding("store", "ok", f"{path}, {_size(path.stat().st_size)}, schema is current, no damage")
+        found = f"the write-ahead log {path}-wal holds {_size(wal_bytes(path))}"
+        return Finding("store", "warn", found, "a reader keeps a transaction open; restart the services one by one")
+    return Finding("store", "ok", f"{path}, {_size(path.stat().st_size)}, the schema is current, no damage")
 
 
 def check_directories(loaded: Settings) -> Finding:
-    """See that the directories can be written and are nobody else's business."""
+    """Check that the directories can be written by us, and not by everybody."""
     missing: list[Path] = []
     closed: list[Path] = []
     open_: list[Path] = []
@@ -78,75 +98,108 @@ def check_directories(loaded: Settings) -> Finding:
         elif path.stat().st_mode & 0o002:
             open_.append(path)
     if closed:
-        found = "cannot be written or is no directory: " + ", ".join(map(str, closed))
-        return Finding("directories", "fail", found, "give it to the services' user, or set data_dir to another place")
+        found = "not a directory, or not writable: " + ", ".join(map(str, closed))
+        return Finding("directories", "fail", found, "make the services' user its owner, or change data_dir")
     if open_:
-        found = "anybody may write to " + ", ".join(map(str, open_))
-        return Finding("directories", "warn", found, "chmod o-w: who can write a model there decides what is an alarm")
+        found = "every user may write to " + ", ".join(map(str, open_))
+        return Finding("directories", "warn", found, "chmod o-w: a model placed there decides what is an alarm")
     if missing:
-        return Finding("directories", "ok", f"{len(missing)} below {loaded.data_path} will be made at the first start")
-    return Finding("directories", "ok", f"{loaded.data_path} and those in it can be written")
+        return Finding("directories", "ok", f"{len(missing)} below {loaded.data_path} are created at the first start")
+    return Finding("directories", "ok", f"{loaded.data_path} and its subdirectories are writable")
 
 
 def check_disk(loaded: Settings) -> Finding:
-    """Compare free space with what the spool may take."""
+    """Compare the free space with the limit of the spool."""
     place = next(path for path in (loaded.data_path, *loaded.data_path.parents) if path.exists())
     free = shutil.disk_usage(place).free
-    found = f"{_size(free)} free on {place}; the spool may take {_size(loaded.spool.max_bytes)}"
+    found = f"{_size(free)} free on {place}; the limit of the spool is {_size(loaded.spool.max_bytes)}"
     if free < loaded.spool.max_bytes // 10:
-        return Finding("disk space", "fail", found, "make room, or lower spool.max_bytes and store.retention_days")
+        return Finding(
+            "disk space", "fail", found, "free disk space, or lower spool.max_bytes and store.retention_days"
+        )
     if free < loaded.spool.max_bytes + DISK_RESERVE_BYTES:
-        return Finding("disk space", "warn", found, "make room, or lower spool.max_bytes: a long outage would fill it")
+        return Finding("disk space", "warn", found, "free disk space, or lower spool.max_bytes")
     return Finding("disk space", "ok", found)
 
 
-def check_clock(loaded: Settings) -> Finding:  # noqa: ARG001 - every check is called alike
-    """Ask the kernel whether the clock is kept in step, by adjtimex(2)."""
+def check_clock(loaded: Settings) -> Finding:  # noqa: ARG001 - all checks have one signature
+    """Ask the kernel whether the clock is synchronised (adjtimex(2))."""
     import ctypes
 
     if time.time() < 1_700_000_000:
-        return Finding("clock", "fail", f"it says {time.strftime('%F', time.gmtime())}", "set the clock; run chrony")
+        return Finding(
+            "clock", "fail", f"the clock shows {time.strftime('%F', time.gmtime())}", "set the clock; run chrony"
+        )
     buffer = (ctypes.c_char * 512)()  # struct timex is 208 bytes; zero modes reads only
     state = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
     if state < 0:
-        return Finding("clock", "warn", "the kernel does not tell whether it is in step", "see that chrony or NTP runs")
+        return Finding("clock", "warn", "the kernel does not report its state", "check that chrony or NTP runs")
     if state == 5:  # TIME_ERROR: unsynchronised
-        return Finding("clock", "warn", "not kept in step by NTP", "run chrony or systemd-timesyncd: lag is wall clock")
-    return Finding("clock", "ok", "kept in step")
+        return Finding(
+            "clock", "warn", "not synchronised by NTP", "run chrony or systemd-timesyncd; lag is measured by it"
+        )
+    return Finding("clock", "ok", "synchronised")
 
 
 def check_collector(loaded: Settings) -> Finding:
-    """Read what the collector last said of itself."""
+    """Read the last report of the collector."""
     path = loaded.state_path / "collector.json"
     if not path.is_file():
         return Finding("collector", "ok", "has not run yet")
-    said = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        report = msgspec.json.decode(path.read_bytes(), type=CollectorReport)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return Finding(
+            "collector", "fail", f"{path} is damaged: {error}", f"remove {path}; the collector writes it again"
+        )
     age_s = time.time() - path.stat().st_mtime
-    dropped, lag_s = said.get("dropped", 0), said.get("lag_s")
-    found = f"{dropped} frames dropped, lag {'unknown' if lag_s is None else f'{lag_s:.1f} s'}, said {age_s:.0f} s ago"
-    if dropped:
-        return Finding("collector", "warn", found, "the disk was too slow or too full; see the collector's log")
+    lag = "unknown" if report.lag_s is None else _duration(report.lag_s)
+    found = f"{report.dropped} frames dropped, lag {lag}, reported {age_s:.0f} s ago"
+    if report.lag_s is not None and report.lag_s > loaded.feed.replay_lag_s and not _is_loopback(loaded.feed.url):
+        return Finding("collector", "fail", found, "the server sends the past, or this machine's clock is wrong")
+    if report.dropped:
+        return Finding("collector", "warn", found, "the disk was too slow or full; see the collector's log")
     if age_s > MAX_STATE_AGE_S:
-        return Finding("collector", "warn", found, "it does not run, or hangs: run_all_services.py status")
+        return Finding("collector", "warn", found, "it is stopped or hangs; see run_all_services.py status")
     return Finding("collector", "ok", found)
 
 
 def check_supervisor(loaded: Settings) -> Finding:
-    """Look for the supervisor's control socket and knock."""
-    run = loaded.data_path / "run"
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(2.0)
-        directory = os.open(run, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:  # by descriptor: a socket's address holds 107 bytes, a path may be longer
-            connection.connect(f"/proc/self/fd/{directory}/control.sock")
-        finally:
-            os.close(directory)
-        return Finding("supervisor", "ok", f"runs, answers on {run / 'control.sock'}")
-    return Finding("supervisor", "warn", "does not run", "python run_all_services.py start")
+    """Ask the supervisor for the state of its services."""
+    from bgpdrift.status.supervised import ask
+
+    answer = ask(loaded.data_path)
+    if answer.supervisor == "stopped":
+        return Finding("supervisor", "warn", "does not run", "python run_all_services.py start")
+    if answer.supervisor == "no_answer":
+        return Finding("supervisor", "fail", answer.message, "see logs/supervisor.log in the data directory")
+    if answer.failing:
+        found = f"runs; failing services: {', '.join(answer.failing)}"
+        return Finding("supervisor", "fail", found, f"python run_all_services.py logs {answer.failing[0]}")
+    return Finding("supervisor", "ok", f"runs, state {answer.supervisor}")
+
+
+def _is_loopback(url: str) -> bool:
+    host = urllib.parse.urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _duration(seconds: float) -> str:
+    """Write a duration in its largest unit.
+
+    Examples
+    --------
+    >>> _duration(1.25), _duration(7_200.0), _duration(3.2e8)
+    ('1.2 s', '2.0 h', '10.1 years')
+    """
+    for unit, length_s in (("years", 365.25 * 86_400), ("days", 86_400.0), ("h", 3_600.0), ("min", 60.0)):
+        if seconds >= length_s:
+            return f"{seconds / length_s:.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def check_web_port(loaded: Settings) -> Finding:
-    """See whether the web port can be bound, or is served already."""
+    """Check whether the web port can be bound."""
     place = f"{loaded.web.host}:{loaded.web.port}"
     family = socket.AF_INET6 if ":" in loaded.web.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -154,13 +207,13 @@ def check_web_port(loaded: Settings) -> Finding:
         try:
             probe.bind((loaded.web.host, loaded.web.port))
         except OSError as error:
-            mend = "our own web service, or another program; set web.port or web.host otherwise"
-            return Finding("web port", "warn", f"{place}: {error.strerror}", mend)
+            advice = "if another program than the web service uses it, change web.port or web.host"
+            return Finding("web port", "warn", f"{place}: {error.strerror}", advice)
     return Finding("web port", "ok", f"{place} is free")
 
 
-def check_versions(loaded: Settings) -> Finding:  # noqa: ARG001 - every check is called alike
-    """Name the versions a bug report needs."""
+def check_versions(loaded: Settings) -> Finding:  # noqa: ARG001 - all checks have one signature
+    """List the versions that a bug report needs."""
     names = ("sqlalchemy", "alembic", "msgspec", "numpy", "picows")
     packages = ", ".join(f"{name} {metadata.version(name)}" for name in names)
     found = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {packages}"
@@ -170,7 +223,7 @@ def check_versions(loaded: Settings) -> Finding:  # noqa: ARG001 - every check i
 
 
 def settings_finding(file: Path | None, sources: dict[str, str]) -> Finding:
-    """Say where the settings came from."""
+    """Report where the settings came from."""
     origins = ", ".join(sorted(set(sources.values()))) or (str(file) if file else "defaults only")
     return Finding("settings", "ok", f"valid: {origins}")
 

@@ -1,71 +1,119 @@
-"""Can the feed be reached? A WebSocket handshake of our own, so that the answer says which step failed.
+"""The feed check of `bgpdrift doctor`: connect, subscribe as the collector does, and wait for one frame.
 
-Decides nothing about the feed's content: the collector reads that.
+The check uses a client name of its own. RIS Live identifies clients by name, so a check under the collector's name could
+end the collector's connection.
 """
 
-import base64
+import asyncio
 import os
 import socket
 import ssl
-import time
-from urllib.parse import urlencode, urlsplit
+import urllib.parse
+from typing import Final
 
+import msgspec
+from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from bgpdrift.bgp.ris_connection import connection_url, subscriptions
 from bgpdrift.commands.doctor_checks import Finding
-from bgpdrift.settings import Settings
+from bgpdrift.settings import FeedSettings, Settings
 
-_MEND = "see feed.url, the firewall and the proxy; services wait and come back by themselves"
+MAX_FRAME_WAIT_S: Final = 10.0
+"""Longest wait for the first frame; all of RIS Live sends thousands a second."""
+CLIENT_SUFFIX: Final = "-doctor"
+FEED_ADVICE: Final = "check feed.url, name resolution and outgoing TCP; a proxy must pass WebSockets"
 
 
 def check_feed(loaded: Settings) -> Finding:
-    """Resolve, connect, negotiate TLS and upgrade to WebSocket, all within feed.connect_timeout_s."""
-    url = urlsplit(loaded.feed.url)
-    host = url.hostname or ""
-    port = url.port or (443 if url.scheme == "wss" else 80)
-    deadline = time.monotonic() + loaded.feed.connect_timeout_s
-    step = "name resolution or connection"
+    """Connect, subscribe and wait for a frame; each step has a limit."""
+    feed = loaded.feed
     try:
-        with socket.create_connection((host, port), timeout=loaded.feed.connect_timeout_s) as plain:
-            connection: socket.socket = plain
-            if url.scheme == "wss":
-                step = "TLS"
-                plain.settimeout(_left(deadline))
-                connection = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-            with connection:
-                step = "WebSocket handshake"
-                answer = _upgrade(connection, url.path or "/", f"{host}:{port}", loaded.feed.client, deadline)
+        frame_type = asyncio.run(_receive_first_frame(feed))
+    except TimeoutError:
+        return Finding("feed", "fail", f"{feed.url}: no connection within {feed.connect_timeout_s:g} s", FEED_ADVICE)
+    except ssl.SSLError as error:
+        return Finding("feed", "fail", f"{feed.url}: TLS failed: {error.reason or error}", FEED_ADVICE)
+    except socket.gaierror as error:
+        return Finding("feed", "fail", f"{feed.url}: name resolution failed: {error.strerror}", FEED_ADVICE)
+    except WSError as error:
+        return Finding("feed", "fail", f"{feed.url}: WebSocket handshake failed: {error}", FEED_ADVICE)
     except OSError as error:
-        return Finding("feed", "fail", f"{loaded.feed.url}: {step} failed: {error}", _MEND)
-    if " 101 " not in answer + " ":
-        return Finding("feed", "fail", f"{loaded.feed.url}: expected HTTP 101, found {answer!r}", _MEND)
-    return Finding("feed", "ok", f"{loaded.feed.url} accepts WebSocket connections")
+        # asyncio replaces the system's text by its own; the number is the system's.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        return Finding("feed", "fail", f"{feed.url}: connection failed: {reason}", FEED_ADVICE)
+    if frame_type is not None:
+        return Finding("feed", "ok", f"{feed.url} sends frames")
+    found = f"{feed.url} accepts the connection, but sent no frame within {MAX_FRAME_WAIT_S:g} s"
+    if _is_filtered(feed):
+        return Finding("feed", "warn", found, "a filtered feed can be quiet; see feed.prefixes, feed.paths, feed.peers")
+    return Finding("feed", "fail", found, "see feed.collectors: does the server know these collectors?")
 
 
-def _upgrade(connection: socket.socket, path: str, host: str, client: str, deadline: float) -> str:
-    key = base64.b64encode(os.urandom(16)).decode()
-    lines = (
-        f"GET {path}?{urlencode({'client': client})} HTTP/1.1",
-        f"Host: {host}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Key: {key}",
-        "Sec-WebSocket-Version: 13",
-        "",
-        "",
-    )
-    connection.settimeout(_left(deadline))
-    connection.sendall("\r\n".join(lines).encode())
-    received = b""
-    while b"\r\n" not in received and len(received) < 4096:
-        connection.settimeout(_left(deadline))
-        chunk = connection.recv(1024)
-        if not chunk:
-            raise ConnectionError("closed without an answer")
-        received += chunk
-    return received.partition(b"\r\n")[0].decode("latin-1")
+def _is_filtered(feed: FeedSettings) -> bool:
+    return bool(feed.prefixes or feed.paths or feed.peers)
 
 
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("timed out")
-    return left
+class _FirstFrame(WSListener):
+    """Resolves a future with the type of the first routing message, or with the reason why there is none."""
+
+    def __init__(self, received: "asyncio.Future[str]") -> None:
+        self._received = received
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.CLOSE:
+            reason = (frame.get_close_message() or b"").decode(errors="replace")
+            self._resolve_error(ConnectionError(f"the server closed the connection {reason}".rstrip()))
+            transport.disconnect()
+            return
+        try:
+            message = msgspec.json.decode(frame.get_payload_as_bytes(), type=dict[str, object])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return
+        if message.get("type") == "ris_message" and not self._received.done():
+            self._received.set_result("ris_message")
+        elif message.get("type") == "ris_error":
+            self._resolve_error(ConnectionError(f"the server answered with an error: {str(message.get('data'))[:200]}"))
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - the listener's signature
+        self._resolve_error(ConnectionError("the server closed the connection"))
+
+    def _resolve_error(self, error: OSError) -> None:
+        if not self._received.done():
+            self._received.set_exception(error)
+
+
+async def _receive_first_frame(feed: FeedSettings) -> str | None:
+    """Return the type of the first routing message; None if none arrives in time.
+
+    Raises
+    ------
+    TimeoutError
+        The connection is not open within ``feed.connect_timeout_s``.
+    OSError, WSError
+        A step failed.
+    """
+    received: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async with asyncio.timeout(feed.connect_timeout_s):
+        transport, _ = await ws_connect(lambda: _FirstFrame(received), _url_of_doctor(feed))
+    try:
+        for subscription in subscriptions(feed):
+            transport.send(WSMsgType.TEXT, msgspec.json.encode({"type": "ris_subscribe", "data": subscription}))
+        done, _ = await asyncio.wait([received], timeout=MAX_FRAME_WAIT_S)
+        return received.result() if done else None
+    finally:
+        received.cancel()
+        transport.disconnect()
+
+
+def _url_of_doctor(feed: FeedSettings) -> str:
+    """Return the feed's URL with the client name of the check.
+
+    Examples
+    --------
+    >>> _url_of_doctor(FeedSettings(url="wss://ris-live.ripe.net/v1/ws/", client="noc"))
+    'wss://ris-live.ripe.net/v1/ws/?client=noc-doctor'
+    """
+    parts = urllib.parse.urlsplit(connection_url(feed))
+    query = dict(urllib.parse.parse_qsl(parts.query))
+    query["client"] = f"{query.get('client', feed.client)}{CLIENT_SUFFIX}"
+    return urllib.parse.urlunsplit(parts._replace(query=urllib.parse.urlencode(query)))

@@ -1,124 +1,279 @@
-"""`bgpdrift incidents`: what happened and what is happening, as a table; or everything about one incident."""
+"""`bgpdrift incidents`: list incidents, or explain one.
 
-from typing import Any
+Decides which incidents are listed: every open one, and those of the last 24 hours of data, unless options say otherwise.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bgpdrift.store import Store
+
+DAY_S = 86_400
+MAX_NAMES = 20
+"""Names of one kind shown in the explanation of an incident."""
+MAX_EVENT_TIME = 2**62
+STATES = {"open": "open", "updated": "open", "reopened": "open again", "closed": "closed"}
+"""Stored states as a person reads them; ``updated`` is an open incident that changed."""
 
 
 @click.command("incidents", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("incident_id", required=False, type=int)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object (a line for each incident of the list).")
-@click.option("--all", "show_all", is_flag=True, help="Also closed incidents and those merged into others.")
-def command(incident_id: int | None, as_json: bool, show_all: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one object per incident and line.")
+@click.option("--all", "show_all", is_flag=True, help="List all incidents, also those merged into others.")
+@click.option(
+    "--since", metavar="TIME", help="List incidents that end at or after TIME (ISO 8601 or epoch seconds, UTC)."
+)
+@click.option("--until", metavar="TIME", help="List incidents that begin before TIME.")
+@click.option("--asn", type=int, help="List incidents that name this origin AS.")
+@click.option("--prefix", help="List incidents that name a prefix that overlaps PREFIX.")
+@click.option("--collector", help="List incidents at this collector.")
+@click.option("--watch", is_flag=True, help="Print the list again every 5 seconds until Ctrl-C.")
+def command(
+    incident_id: int | None,
+    as_json: bool,
+    show_all: bool,
+    since: str | None,
+    until: str | None,
+    asn: int | None,
+    prefix: str | None,
+    collector: str | None,
+    watch: bool,
+) -> None:
     """List open incidents and those of the last 24 hours of data, or explain the one with INCIDENT_ID."""
-    import msgspec
-
-    from bgpdrift.errors import InputError
     from bgpdrift.settings import load
     from bgpdrift.store import open_store
 
     settings = load()
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
-        if incident_id is None:
-            now = store.newest_window_start() or 0
-            rows = store.incidents_between(0 if show_all else now - 86_400, 2**62)
-            rows = [row for row in rows if show_all or row["merged_into"] is None]
-            events: list[dict[str, Any]] = []
-        else:
-            found = store.incident(incident_id)
-            if found is None:
-                raise InputError(f"incidents: no incident {incident_id}; `bgpdrift incidents --all` lists them")
-            rows, events = [found], store.incident_events(incident_id)
-    if as_json:
         if incident_id is not None:
-            rows = [{**rows[0], "events": events}]
+            _show_one(store, incident_id, as_json)
+            return
+        span = (_parse_time("--since", since), _parse_time("--until", until))
+        filters = _Filters(asn, prefix, collector)
+        while True:
+            if watch and not as_json:
+                click.clear()
+            _show_list(_select(store, span, show_all, filters), as_json)
+            if not watch:
+                return
+            time.sleep(5.0)
+
+
+class _Filters:
+    """Which incidents are listed."""
+
+    def __init__(self, asn: int | None, prefix: str | None, collector: str | None) -> None:
+        import ipaddress
+
+        from bgpdrift.errors import InputError
+
+        self._asn, self._collector = asn, collector
+        try:
+            self._network = None if prefix is None else ipaddress.ip_network(prefix)
+        except ValueError as error:
+            raise InputError(f"--prefix {prefix!r}: expected a prefix such as 192.0.2.0/24: {error}") from None
+
+    def match(self, row: dict[str, Any]) -> bool:
+        """Return whether an incident names what is asked for."""
+        if self._collector is not None and self._collector not in row["collectors"]:
+            return False
+        if self._asn is not None and self._asn not in _numbers(row["origins"]):
+            return False
+        return self._network is None or any(self._overlaps(prefix) for prefix in row["prefixes"])
+
+    def _overlaps(self, prefix: object) -> bool:
+        import ipaddress
+
+        assert self._network is not None
+        try:
+            other = ipaddress.ip_network(str(prefix))
+        except ValueError:
+            return False
+        return self._network.version == other.version and self._network.overlaps(other)
+
+
+def _numbers(values: list[Any]) -> set[int]:
+    return {int(value) for value in values if str(value).isdigit()}
+
+
+def _select(
+    store: "Store", span: tuple[int | None, int | None], show_all: bool, filters: _Filters
+) -> list[dict[str, Any]]:
+    since, until = span
+    if since is None:
+        since = 0 if show_all or until is not None else (store.newest_window_start() or 0) - DAY_S
+    rows = store.incidents_between(since, MAX_EVENT_TIME if until is None else until)
+    return [row for row in rows if (show_all or row["merged_into"] is None) and filters.match(row)]
+
+
+def _parse_time(option: str, text: str | None) -> int | None:
+    """Parse a time option.
+
+    Raises
+    ------
+    InputError
+        The text is neither ISO 8601 nor epoch seconds.
+
+    Examples
+    --------
+    >>> _parse_time("--since", "2026-01-01T00:00"), _parse_time("--since", "1767225600"), _parse_time("--since", None)
+    (1767225600, 1767225600, None)
+    """
+    from datetime import UTC, datetime
+
+    from bgpdrift.errors import InputError
+
+    if text is None:
+        return None
+    if text.isdigit():
+        return int(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"{option} {text!r}: expected a time such as 2026-01-31T12:00 or epoch seconds") from None
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+
+
+def _show_list(rows: list[dict[str, Any]], as_json: bool) -> None:
+    import msgspec
+    from rich.console import Console
+
+    if as_json:
         for row in rows:
             click.echo(msgspec.json.encode(row))
-    elif incident_id is not None:
-        _explain(rows[0], events)
+    elif not rows:
+        click.echo("No incident is open, and none was open in the time asked for.")
     else:
-        _list(rows)
+        Console(highlight=False).print(_list_table(rows))
+        click.echo("`bgpdrift incidents ID` explains one.")
 
 
-def _list(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
+def _list_table(rows: list[dict[str, Any]]) -> "Table":
     from rich.table import Table
+    from rich.text import Text
 
-    if not rows:
-        click.echo("no incidents")
-        return
-    table = Table("id", "state", "severity", "kind", box=None)
+    from bgpdrift.formatting import escape_control, format_time
+
+    table = Table("id", "state", "severity", "kind", box=None, pad_edge=False)
     table.add_column("began (UTC)", no_wrap=True)
-    table.add_column("lasted", justify="right", no_wrap=True)
-    table.add_column("where")
+    table.add_column("duration", justify="right", no_wrap=True)
+    table.add_column("collectors")
     for row in rows:
-        table.add_row(
+        cells = (
             str(row["id"]),
-            str(row["state"]),
-            str(row["severity"]),
-            str(row["kind"]),
-            _utc(row["started_at"]),
+            STATES.get(row["state"], row["state"]),
+            row["severity"],
+            row["kind"],
+            format_time(row["started_at"]),
             f"{(row['last_seen_at'] + 60 - row['started_at']) // 60} min",
             ", ".join(sorted(row["collectors"])),
         )
-    Console().print(table)
-    click.echo("`bgpdrift incidents ID` explains one.")
+        table.add_row(*(Text(escape_control(cell)) for cell in cells))
+    return table
+
+
+def _show_one(store: "Store", incident_id: int, as_json: bool) -> None:
+    import msgspec
+
+    from bgpdrift.errors import InputError
+
+    row = store.incident(incident_id)
+    if row is None:
+        raise InputError(f"no incident {incident_id}; `bgpdrift incidents --all` lists them")
+    events = store.incident_events(incident_id)
+    if as_json:
+        click.echo(msgspec.json.encode({**row, "events": events}))
+    else:
+        _explain(row, events)
 
 
 def _explain(row: dict[str, Any], events: list[dict[str, Any]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+
+    from bgpdrift.formatting import escape_control
 
     console, explanation = Console(highlight=False, markup=False), row["explanation"]
-    console.print(f"Incident {row['id']}: {row['summary']}")
-    console.print(
-        f"{row['state']}, severity {row['severity']}, {_utc(row['started_at'])} to {_utc(row['last_seen_at'] + 60)} UTC, "
-        f"peak {row['peak']:.1f} (−log10 p)"
-    )
+    for line in _head_lines(row):
+        console.print(escape_control(line))
+    if explanation.get("rules_fired"):
+        console.print(_rules_table(explanation))
+    if explanation.get("top_features"):
+        console.print(_features_table(explanation))
+    for line in (*_vote_lines(explanation), *_name_lines(row), *_event_lines(events)):
+        console.print(escape_control(line))
+
+
+def _head_lines(row: dict[str, Any]) -> Iterator[str]:
+    from bgpdrift.formatting import format_time
+
+    yield f"Incident {row['id']}: {row['summary']}"
+    state = STATES.get(row["state"], row["state"])
+    span = f"{format_time(row['started_at'])} to {format_time(row['last_seen_at'] + 60)} UTC"
+    yield f"State: {state}. Severity: {row['severity']}. Time: {span}. Peak surprisal: {row['peak']:.1f} (−log10 p)."
     if row["merged_into"] is not None:
-        console.print(f"One with incident {row['merged_into']}, where it goes on.")
+        yield f"This incident was merged into incident {row['merged_into']}."
+
+
+def _rules_table(explanation: dict[str, Any]) -> "Table":
+    from rich.table import Table
+
+    from bgpdrift.formatting import escape_control
+
     minutes = explanation.get("rule_minutes", {})
-    rules = Table(
-        "rule", "present", "usual", "threshold", "fired in", "meaning", title="Rules fired, at their strongest"
-    )
-    for rule in explanation.get("rules_fired", []):
-        rules.add_row(
-            rule["rule"],
-            f"{rule['value']:g}",
-            f"{rule['usual']:g}",
-            f"{rule['threshold']:g}",
-            f"{minutes.get(rule['rule'], 0)} min",
-            rule["meaning"] + (f" Explained by {rule['explained_by']}." if rule.get("explained_by") else ""),
-        )
-    console.print(rules)
-    features = Table("detector", "feature", "present", "usual", "weight", title="What spoke most for it")
-    for entry in explanation.get("top_features", []):
-        figures = (f"{entry['present']:g}", f"{entry['usual']:g}", f"{entry['weight']:g}")
-        features.add_row(str(entry.get("detector", "")), entry["feature"], *figures)
-    console.print(features)
-    for name, p in explanation.get("p_values", {}).items():
-        console.print(f"{name}: p = {p:.2g}")
+    table = Table(title="Rules that fired, at their maximum", title_justify="left")
+    for name in ("rule", "value", "baseline", "threshold", "minutes", "meaning"):
+        table.add_column(name)
+    for rule in explanation["rules_fired"]:
+        meaning = rule["meaning"] + (f" Explained by {rule['explained_by']}." if rule.get("explained_by") else "")
+        figures = (f"{rule[name]:g}" for name in ("value", "usual", "threshold"))
+        table.add_row(rule["rule"], *figures, str(minutes.get(rule["rule"], 0)), escape_control(meaning))
+    return table
+
+
+def _features_table(explanation: dict[str, Any]) -> "Table":
+    from rich.table import Table
+
+    table = Table(title="Features that contributed most", title_justify="left")
+    for name in ("detector", "feature", "value", "baseline", "weight"):
+        table.add_column(name)
+    for entry in explanation["top_features"]:
+        figures = (f"{entry[name]:g}" for name in ("present", "usual", "weight"))
+        table.add_row(str(entry.get("detector", "")), entry["feature"], *figures)
+    return table
+
+
+def _vote_lines(explanation: dict[str, Any]) -> Iterator[str]:
+    for name, p_value in explanation.get("p_values", {}).items():
+        yield f"{name}: p = {p_value:.2g}"
     for name, reason in explanation.get("abstaining", {}).items():
-        console.print(f"{name}: abstains ({reason})")
-    for name in ("collectors", "peers", "origins", "prefixes"):
-        if row[name]:
-            shown = ", ".join(map(str, row[name][:20]))
-            console.print(f"{name}: {shown}" + (f" and {len(row[name]) - 20} more" if len(row[name]) > 20 else ""))
+        yield f"{name}: abstains ({reason})"
+
+
+def _name_lines(row: dict[str, Any]) -> Iterator[str]:
+    for kind in ("collectors", "peers", "origins", "prefixes"):
+        names = [str(name) for name in row[kind]]
+        if names:
+            rest = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+            yield f"{kind}: {', '.join(names[:MAX_NAMES])}{rest}"
+
+
+def _event_lines(events: list[dict[str, Any]]) -> Iterator[str]:
+    from bgpdrift.formatting import format_time
+
     for event in events:
-        if event["kind"] != "updated":
-            console.print(f"{_utc(event['at'])} {event['kind']}{_label_of(event)}")
+        if event["kind"] == "labelled":
+            yield f"{format_time(event['at'])} labelled {_describe_label(event['details'])}"
+        elif event["kind"] != "updated":
+            yield f"{format_time(event['at'])} {event['kind']}"
 
 
-def _label_of(event: dict[str, Any]) -> str:
-    if event["kind"] != "labelled":
-        return ""
-    details = event["details"]
-    said = details["label"] or f"no longer {details['was']}"
-    notes = f": {details['notes']}" if details.get("notes") else ""
-    return f" {said} by {details['labelled_by'] or 'somebody'}{notes}"
-
-
-def _utc(seconds: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+def _describe_label(details: dict[str, Any]) -> str:
+    label = details["label"] or f"no longer {details['was']}"
+    by = f" by {details['labelled_by']}" if details["labelled_by"] else ""
+    return f"{label}{by}" + (f": {details['notes']}" if details.get("notes") else "")

@@ -1,6 +1,6 @@
-"""What the supervisor says of the drift monitor, asked over its control socket (docs/operator-guide.md).
+"""The supervisor's state, asked over its control socket (docs/supervisor-control.md).
 
-Decides how long a person waits for the answer. Who is asked may hang, start or be gone: each is an answer too.
+Decides how long to wait for the answer. A supervisor that hangs, starts or is gone is a result, not an error.
 """
 
 import os
@@ -13,28 +13,31 @@ import msgspec
 
 SOCKET_NAME = "control.sock"
 SERVICE = "drift_monitor"
-PATIENCE_S = 2.0
-_MOST_BYTES = 1_000_000
+MAX_WAIT_S = 2.0
+FAILING_STATES = frozenset({"crashloop", "aborting", "backoff"})
+_MAX_ANSWER_BYTES = 1_000_000
 
 
 class Supervised(msgspec.Struct, frozen=True):
-    """The supervisor and its drift monitor."""
+    """The supervisor, its drift monitor, and which other services are not ready."""
 
     supervisor: str = "stopped"
-    """Its state; ``stopped`` if there is none, ``no_answer`` if it does not answer."""
+    """State of the supervisor; ``stopped`` if there is none, ``no_answer`` if it does not answer."""
     state: str = "not_running"
-    """Of the drift monitor."""
+    """State of the drift monitor."""
     message: str = ""
     pid: int | None = None
     uptime_s: float | None = None
     others_down: tuple[str, ...] = ()
     """Other services that are not ready, by name."""
+    failing: tuple[str, ...] = ()
+    """Services, the drift monitor included, that end again and again."""
 
 
-def ask(data_dir: Path, patience_s: float = PATIENCE_S) -> Supervised:
-    """Ask the supervisor of a data directory."""
+def ask(data_dir: Path, max_wait_s: float = MAX_WAIT_S) -> Supervised:
+    """Ask the supervisor of a data directory for its state."""
     try:
-        reply = _request(data_dir / "run", patience_s)
+        reply = _request(data_dir / "run", max_wait_s)
     except (FileNotFoundError, ConnectionRefusedError):
         return Supervised()
     except OSError as error:
@@ -43,7 +46,7 @@ def ask(data_dir: Path, patience_s: float = PATIENCE_S) -> Supervised:
 
 
 def read(reply: bytes) -> Supervised:
-    """Read its answer.
+    """Decode the answer of the supervisor.
 
     Examples
     --------
@@ -59,22 +62,23 @@ def read(reply: bytes) -> Supervised:
     except (msgspec.MsgspecError, KeyError, TypeError):
         return Supervised("no_answer", "no_answer", "the supervisor's answer cannot be read")
     down = tuple(name for name, row in services.items() if row["state"] != "ready" and name != SERVICE)
+    failing = tuple(name for name, row in services.items() if row["state"] in FAILING_STATES)
     row = services.get(SERVICE)
     if row is None:
-        return Supervised(supervisor, others_down=down)
-    return Supervised(supervisor, str(row["state"]), str(row["message"]), row["pid"], row["uptime_s"], down)
+        return Supervised(supervisor, others_down=down, failing=failing)
+    return Supervised(supervisor, str(row["state"]), str(row["message"]), row["pid"], row["uptime_s"], down, failing)
 
 
-def _request(run_dir: Path, patience_s: float) -> bytes:
-    # The name of a socket may have 108 bytes; through a descriptor a directory of any depth is reached.
+def _request(run_dir: Path, max_wait_s: float) -> bytes:
+    # A socket address holds 108 bytes. Through a descriptor, a directory of any depth can be reached.
     directory = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)) as connection:
-            connection.settimeout(patience_s)
+            connection.settimeout(max_wait_s)
             connection.connect(f"/proc/self/fd/{directory}/{SOCKET_NAME}")
             connection.sendall(b'{"command":"status"}\n')
             answer = b""
-            while b"\n" not in answer and len(answer) < _MOST_BYTES:
+            while b"\n" not in answer and len(answer) < _MAX_ANSWER_BYTES:
                 more = connection.recv(65_536)
                 if not more:
                     break

@@ -1,24 +1,27 @@
-"""`bgpdrift doctor`: what is wrong is a line with a mend, one bad check does not end the others."""
+"""`bgpdrift doctor`: each problem is a line with advice; one bad check does not end the others."""
 
 import json
+import os
 import socket
 import threading
 from pathlib import Path
 
 import pytest
+import websockets.sync.server
 from click.testing import CliRunner
 
 from bgpdrift import settings
 from bgpdrift.commands import doctor_checks as checks
+from bgpdrift.commands import doctor_feed
 from bgpdrift.commands.doctor import command, run_checks
 from bgpdrift.commands.doctor_feed import check_feed
 from bgpdrift.store import migrate
 
 
 @pytest.fixture
-def answering():
-    """A server that reads one request and answers with the given bytes; gives its port."""
-    stops = []
+def raw_server():
+    """A TCP server that reads one request and answers with the given bytes; returns its port."""
+    started = []
 
     def start(answer):
         server = socket.create_server(("127.0.0.1", 0))
@@ -34,12 +37,39 @@ def answering():
 
         thread = threading.Thread(target=serve)
         thread.start()
-        stops.append((server, thread))
+        started.append((server, thread))
         return server.getsockname()[1]
 
     yield start
-    for server, thread in stops:
+    for server, thread in started:
         server.close()
+        thread.join(5)
+
+
+@pytest.fixture
+def feed_server():
+    """A WebSocket server that sends the given messages after the first subscription; returns port and requests."""
+    started = []
+
+    def start(*messages):
+        requests = []
+
+        def handle(connection):
+            requests.append(connection.request.path)
+            requests.append(json.loads(connection.recv()))
+            for message in messages:
+                connection.send(json.dumps(message))
+            requests.extend(json.loads(request) for request in connection)  # until the client disconnects
+
+        server = websockets.sync.server.serve(handle, "127.0.0.1", 0)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        started.append((server, thread))
+        return server.socket.getsockname()[1], requests
+
+    yield start
+    for server, thread in started:
+        server.shutdown()
         thread.join(5)
 
 
@@ -47,30 +77,67 @@ def at(tmp_path, **env):
     return settings.load(env={"BGPDRIFT_DATA_DIR": str(tmp_path / "data"), **env})
 
 
-def test_a_feed_that_upgrades_is_reachable(tmp_path, answering):
-    port = answering(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")
-    finding = check_feed(at(tmp_path, BGPDRIFT_FEED__URL=f"ws://127.0.0.1:{port}/v1/ws/"))
-    assert finding.level == "ok", finding
+FRAME = {"type": "ris_message", "data": {"timestamp": 1.0, "host": "rrc00", "type": "KEEPALIVE"}}
 
 
-@pytest.mark.parametrize(("answer", "said"), [(b"HTTP/1.1 404 Not Found\r\n\r\n", "404"), (b"", "without an answer")])
-def test_a_feed_that_does_not_upgrade_fails_and_says_how(tmp_path, answering, answer, said):
-    finding = check_feed(at(tmp_path, BGPDRIFT_FEED__URL=f"ws://127.0.0.1:{answering(answer)}/"))
-    assert finding.level == "fail"
-    assert said in finding.found
-    assert finding.mend
+def feed_at(tmp_path, port, **env):
+    return at(tmp_path, BGPDRIFT_FEED__URL=f"ws://127.0.0.1:{port}/v1/ws/", **env)
 
 
-def test_a_feed_nobody_serves_fails(tmp_path):
+def test_a_feed_that_sends_a_frame_passes(tmp_path, feed_server):
+    port, _ = feed_server({"type": "ris_subscribe_ok", "data": {}}, FRAME)
+
+    finding = check_feed(feed_at(tmp_path, port))
+
+    assert (finding.level, "sends frames" in finding.found) == ("ok", True), finding
+
+
+def test_the_check_uses_a_client_name_of_its_own(tmp_path, feed_server):
+    """RIS Live knows clients by name; under the collector's name the check would end its connection."""
+    port, requests = feed_server(FRAME)
+
+    check_feed(feed_at(tmp_path, port, BGPDRIFT_FEED__CLIENT="noc"))
+
+    assert requests[0] == "/v1/ws/?client=noc-doctor"
+    assert requests[1]["type"] == "ris_subscribe"
+
+
+@pytest.mark.parametrize(("filters", "level"), [({}, "fail"), ({"BGPDRIFT_FEED__PREFIXES": "192.0.2.0/24"}, "warn")])
+def test_a_silent_feed_fails_unless_a_filter_explains_it(tmp_path, feed_server, monkeypatch, filters, level):
+    monkeypatch.setattr(doctor_feed, "MAX_FRAME_WAIT_S", 0.2)
+    port, _ = feed_server()
+
+    finding = check_feed(feed_at(tmp_path, port, **filters))
+
+    assert (finding.level, "no frame" in finding.found) == (level, True), finding
+
+
+def test_an_error_of_the_server_is_quoted(tmp_path, feed_server):
+    port, _ = feed_server({"type": "ris_error", "data": {"message": "too many clients"}})
+
+    finding = check_feed(feed_at(tmp_path, port))
+
+    assert (finding.level, "too many clients" in finding.found) == ("fail", True), finding
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", b""])
+def test_a_feed_without_a_websocket_fails_with_advice(tmp_path, raw_server, answer):
+    finding = check_feed(feed_at(tmp_path, raw_server(answer)))
+
+    assert (finding.level, bool(finding.advice)) == ("fail", True), finding
+
+
+def test_a_feed_without_a_server_fails(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    assert "refused" in check_feed(at(tmp_path, BGPDRIFT_FEED__URL=f"ws://127.0.0.1:{port}/")).found
+
+    assert "refused" in check_feed(feed_at(tmp_path, port)).found
 
 
-def test_a_missing_database_is_mended_by_migrating(tmp_path):
+def test_a_missing_database_is_created_by_migrating(tmp_path):
     loaded = at(tmp_path)
     finding = checks.check_store(loaded)
-    assert (finding.level, "--migrate" in finding.mend) == ("fail", True)
+    assert (finding.level, "--migrate" in finding.advice) == ("fail", True)
 
     migrate(loaded.store_url)
     assert checks.check_store(loaded).level == "ok"
@@ -96,7 +163,7 @@ def test_a_port_in_use_is_a_warning(tmp_path):
     assert checks.check_web_port(loaded).level == "ok"
 
 
-def test_a_directory_everybody_may_write_is_a_warning(tmp_path):
+def test_a_directory_writable_by_everybody_is_a_warning(tmp_path):
     loaded = at(tmp_path)
     loaded.artifacts_path.mkdir(parents=True)
     loaded.artifacts_path.chmod(0o777)
@@ -127,23 +194,43 @@ def test_a_check_that_raises_fails_and_the_rest_goes_on(tmp_path):
     assert "RuntimeError: oh" in found[0].found
 
 
-def test_doctor_exits_1_while_something_fails_and_0_once_it_is_mended(tmp_path, monkeypatch, answering):
+def test_a_lag_of_years_fails_unless_the_feed_is_a_local_replay(tmp_path):
+    local = at(tmp_path, BGPDRIFT_FEED__URL="ws://127.0.0.1:1/")
+    local.state_path.mkdir(parents=True)
+    (local.state_path / "collector.json").write_text(json.dumps({"dropped": 0, "lag_s": 3e8}))
+
+    assert checks.check_collector(local).level == "ok"
+    finding = checks.check_collector(at(tmp_path))
+    assert (finding.level, "9.5 years" in finding.found) == ("fail", True), finding
+
+
+def test_a_damaged_collector_report_fails_and_is_named(tmp_path):
+    loaded = at(tmp_path)
+    loaded.state_path.mkdir(parents=True)
+    (loaded.state_path / "collector.json").write_text("{")
+
+    finding = checks.check_collector(loaded)
+
+    assert (finding.level, "collector.json is damaged" in finding.found) == ("fail", True)
+
+
+def test_doctor_exits_1_while_a_check_fails_and_0_afterwards(tmp_path, monkeypatch, feed_server):
     monkeypatch.setenv("BGPDRIFT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("BGPDRIFT_SPOOL__MAX_BYTES", "1000000000")
-    port = answering(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+    port, _ = feed_server(FRAME)
     monkeypatch.setenv("BGPDRIFT_FEED__URL", f"ws://127.0.0.1:{port}/")
 
-    mended = CliRunner().invoke(command, ["--json", "--migrate"])
-    assert mended.exit_code == 0, mended.output
-    by_check = {row["check"]: row for row in json.loads(mended.output)}
+    passed = CliRunner().invoke(command, ["--json", "--migrate"])
+    assert passed.exit_code == 0, passed.output
+    by_check = {row["check"]: row for row in json.loads(passed.output)}
     assert by_check["schema"]["found"] == "the database is created"
     assert {"settings", "store", "feed", "clock", "disk space"} <= set(by_check)
 
     (tmp_path / "data" / "bgpdrift.sqlite3").unlink()
-    broken = CliRunner().invoke(command, [])
-    assert broken.exit_code == 1
-    assert "FAIL" in broken.output
-    assert max(map(len, broken.output.splitlines())) <= 80
+    failed = CliRunner().invoke(command, [])
+    assert failed.exit_code == 1
+    assert "FAIL" in failed.output
+    assert max(map(len, failed.output.splitlines())) <= 80
 
 
 def test_settings_that_cannot_be_read_are_the_only_finding():
@@ -153,14 +240,52 @@ def test_settings_that_cannot_be_read_are_the_only_finding():
     assert [row["check"] for row in json.loads(done.output)] == ["settings"]
 
 
-def test_a_supervisor_is_found_behind_a_long_path_and_missed_when_it_went(tmp_path, monkeypatch):
-    loaded = at(tmp_path / ("long" * 30))
-    run = loaded.data_path / "run"
-    run.mkdir(parents=True)
-    monkeypatch.chdir(run)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
-        server.bind("control.sock")
+@pytest.fixture
+def supervisor(tmp_path):
+    """A control socket that answers a status request with the given services; returns the loaded settings."""
+    threads = []
+
+    def start(*services):
+        loaded = at(tmp_path / ("long" * 30))  # longer than a socket address can be
+        run = loaded.data_path / "run"
+        run.mkdir(parents=True)
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        directory = os.open(run, os.O_PATH)
+        server.bind(f"/proc/self/fd/{directory}/control.sock")
+        os.close(directory)
         server.listen(1)
-        assert checks.check_supervisor(loaded).level == "ok"
-    finding = checks.check_supervisor(loaded)
-    assert (finding.level, "start" in finding.mend) == ("warn", True)
+
+        def service(name, state):
+            return {"name": name, "state": state, "message": "", "pid": 1, "uptime_s": 1.0}
+
+        status = {"supervisor": {"state": "ready"}, "services": [service(n, s) for n, s in services]}
+
+        def serve():
+            with server, server.accept()[0] as connection:
+                connection.recv(4096)
+                connection.sendall(json.dumps({"ok": True, "status": status}).encode() + b"\n")
+
+        threads.append(threading.Thread(target=serve))
+        threads[-1].start()
+        return loaded
+
+    yield start
+    for thread in threads:
+        thread.join(5)
+
+
+def test_a_running_supervisor_passes_also_behind_a_long_path(supervisor):
+    assert checks.check_supervisor(supervisor(("lstm_detector", "ready"))).level == "ok"
+
+
+def test_a_service_in_crashloop_fails_and_is_named(supervisor):
+    finding = checks.check_supervisor(supervisor(("lstm_detector", "crashloop"), ("drift_monitor", "waiting")))
+
+    assert (finding.level, finding.found) == ("fail", "runs; failing services: lstm_detector")
+    assert finding.advice.endswith("logs lstm_detector")
+
+
+def test_a_missing_supervisor_is_a_warning(tmp_path):
+    finding = checks.check_supervisor(at(tmp_path))
+
+    assert (finding.level, "start" in finding.advice) == ("warn", True)

@@ -59,7 +59,7 @@ def test_one_that_hangs_is_not_waited_for(tmp_path):
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "run" / SOCKET_NAME))
         listening.listen()
-        found = ask(tmp_path, patience_s=0.05)
+        found = ask(tmp_path, max_wait_s=0.05)
     assert (found.supervisor, found.state) == ("no_answer", "no_answer")
 
 
