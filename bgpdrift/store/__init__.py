@@ -5,7 +5,7 @@ cursor, so that work done twice changes nothing.
 """
 
 from bgpdrift.errors import StoreBusyError, StoreError
-from bgpdrift.store.database import Cursor
+from bgpdrift.store.database import Cursor, StateCursor
 from bgpdrift.store.incidents import IncidentChanges, IncidentRow
 from bgpdrift.store.migrate import migrate
 from bgpdrift.store.scores import ScoreRow, WindowKey
@@ -18,6 +18,7 @@ __all__ = [
     "IncidentChanges",
     "IncidentRow",
     "ScoreRow",
+    "StateCursor",
     "Store",
     "StoreBusyError",
     "StoreError",

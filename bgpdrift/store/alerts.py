@@ -8,7 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from bgpdrift.store.database import Cursor, Database
+from bgpdrift.store.codec import decode_row, encode_row
+from bgpdrift.store.database import AnyCursor, Database
+from bgpdrift.store.request_records import Alert
 from bgpdrift.store.rows import prepared
 from bgpdrift.store.schema import notifications, service_events
 
@@ -22,12 +24,20 @@ class NotificationQueries(Database):
             with self.writing() as connection:
                 self._notify(connection, rows)
 
+    def raise_alerts(self, alerts: Sequence[Alert]) -> None:
+        """Write the alerts whose key is not known yet."""
+        self.notify([encode_row(alert) for alert in alerts])
+
+    def alerts(self, limit: int = 50, state: str | None = None) -> list[Alert]:
+        """Read the last alerts, newest first."""
+        return [decode_row(Alert, row, "alerts") for row in self.notifications(limit, state)]
+
     def record_service_events(
         self,
         events: Sequence[Mapping[str, Any]],
         notices: Sequence[Mapping[str, Any]],
-        cursor: Cursor,
-        expected: Cursor | None,
+        cursor: AnyCursor,
+        expected: AnyCursor | None,
     ) -> bool:
         """Keep events read from elsewhere, what follows from them for people, and how far was read, all or nothing.
 

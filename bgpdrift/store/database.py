@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Generic
 
 from sqlalchemy import Connection, Executable, Table, select
 from sqlalchemy.engine import Engine
@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import StoreError
 from bgpdrift.store import schema
+from bgpdrift.store.codec import V, decode, encode
 from bgpdrift.store.engine import DURABLE, WRITE, shown
 from bgpdrift.store.errors_map import translated
 from bgpdrift.store.rows import Row, prepared
@@ -38,6 +39,23 @@ class Cursor:
     """What the owner counts by: a row id, a segment's sequence number."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Anything else the owner needs to go on, as JSON."""
+
+
+@dataclass(frozen=True)
+class StateCursor(Generic[V]):
+    """A position with a typed state; both are committed together with what the owner wrote.
+
+    Examples
+    --------
+    >>> StateCursor("events", 17, StoredValue()).state.schema_version
+    2
+    """
+
+    name: str
+    """``<service>`` or ``<service>:<what>``."""
+    position: int
+    """What the owner counts: a row id, a segment number, an event time."""
+    state: V
 
 
 class Database:
@@ -119,10 +137,20 @@ class Database:
             except (TypeError, ValueError) as error:  # raised in psycopg's JSON encoding
                 raise StoreError(f"{table.name}: a value that is not JSON: {error}") from error
 
-    def write_cursor(self, connection: Connection, cursor: Cursor | None) -> None:
-        """Move a cursor inside a transaction; nothing for None."""
+    def put_cursor(self, cursor: "AnyCursor") -> None:
+        """Write a cursor in a transaction of its own."""
+        with self.writing() as connection:
+            self.write_cursor(connection, cursor)
+
+    def clear_cursor(self, name: str, position: int) -> None:
+        """Remove the state of a cursor and keep its position."""
+        self.put_cursor(Cursor(name, position))
+
+    def write_cursor(self, connection: Connection, cursor: "AnyCursor | None") -> None:
+        """Write a cursor inside a transaction; None writes nothing."""
         if cursor is not None:
-            row = {"name": cursor.name, "position": cursor.position, "details": dict(cursor.details)}
+            details = encode(cursor.state) if isinstance(cursor, StateCursor) else dict(cursor.details)
+            row = {"name": cursor.name, "position": cursor.position, "details": details}
             self.upsert(connection, schema.cursors, [row], key=("name",))
 
     def locked_cursor(self, connection: Connection, name: str) -> Cursor | None:
@@ -148,9 +176,35 @@ class Database:
         found = self.rows(select(table.c.position, table.c.details).where(table.c.name == name))
         return Cursor(name, found[0]["position"], found[0]["details"]) if found else None
 
+    def read_state(self, name: str, kind: type[V]) -> StateCursor[V] | None:
+        """Read a cursor with its state; None if the cursor does not exist or has no state.
+
+        Raises
+        ------
+        StoreError
+            The state is of a later schema version, or is damaged and its type does not allow a new start.
+        """
+        cursor = self.read_cursor(name)
+        return None if cursor is None else typed_cursor(cursor, kind)
+
+    def read_position(self, name: str) -> int:
+        """Read the position of a cursor; 0 if it does not exist."""
+        cursor = self.read_cursor(name)
+        return cursor.position if cursor else 0
+
     def close(self) -> None:
         """Give the connections back; the store can be used again, and opens new ones."""
         self._engine.dispose()
+
+
+AnyCursor = Cursor | StateCursor[Any]
+
+
+def typed_cursor(cursor: Cursor, kind: type[V]) -> StateCursor[V] | None:
+    """Decode the state of a cursor; None if it has none."""
+    if cursor.details == {}:
+        return None
+    return StateCursor(cursor.name, cursor.position, decode(kind, cursor.details, f"cursors.details of {cursor.name}"))
 
 
 @cache

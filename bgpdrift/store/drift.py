@@ -6,14 +6,20 @@ all of it or nothing, and of two monitors one acts. What any of it says is decid
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, delete, func, select
 
-from bgpdrift.store.database import Cursor
+from bgpdrift.store.approvals import approval_row
+from bgpdrift.store.codec import decode_row, encode_row
+from bgpdrift.store.cursor_states import DriftState, drift_cursor
+from bgpdrift.store.database import Cursor, StateCursor, typed_cursor
+from bgpdrift.store.drift_records import CheckDetails, DriftCheck, DriftSignal, Outcome
 from bgpdrift.store.outcomes import OutcomeQueries
-from bgpdrift.store.retrain_requests import TriggerQueries
+from bgpdrift.store.request_records import Alert, ApprovalAnswer, ApprovalRequest, RetrainRequest
+from bgpdrift.store.retrain_requests import TriggerQueries, request_row
 from bgpdrift.store.rows import prepared
 from bgpdrift.store.schema import approvals, drift_metrics, drift_signals, feature_windows, outcomes, retrain_triggers
 
@@ -62,6 +68,43 @@ class DriftWrite:
     notices: Sequence[Mapping[str, Any]] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class DriftUpdate:
+    """What one check, or one answer, changes.
+
+    Attributes
+    ----------
+    expected : StateCursor or None
+        The model's state as it was read; None if there was none.
+    cursor : StateCursor
+        Its new state. The store fills in ``check_id``, and the id of an approval request that is written with it.
+    check : DriftCheck, optional
+        A check of the same model, window and time is overwritten.
+    signals : sequence of DriftSignal
+        Of the check.
+    request : RetrainRequest, optional
+        The store fills in ``reason.check_id``. It is not written beside an open one unless it is consented.
+    approval : ApprovalRequest, optional
+        An approval request of the same kind and subject that exists takes its place.
+    answer : ApprovalAnswer, optional
+        Of an approval request that is no longer pending.
+    labels : sequence of Outcome
+        The label that a person gave the same incident stays.
+    alerts : sequence of Alert
+        Those whose key is known are not written.
+    """
+
+    expected: StateCursor[DriftState] | None
+    cursor: StateCursor[DriftState]
+    check: DriftCheck | None = None
+    signals: Sequence[DriftSignal] = ()
+    request: RetrainRequest | None = None
+    approval: ApprovalRequest | None = None
+    answer: ApprovalAnswer | None = None
+    labels: Sequence[Outcome] = ()
+    alerts: Sequence[Alert] = ()
+
+
 class DriftQueries(OutcomeQueries, TriggerQueries):
     """Queries on ``drift_metrics`` and ``drift_signals``."""
 
@@ -85,6 +128,57 @@ class DriftQueries(OutcomeQueries, TriggerQueries):
             self._notify(connection, write.notices)
             self.write_cursor(connection, replace(write.cursor, details=details))
         return True
+
+    def read_drift_state(self, model: str) -> StateCursor[DriftState] | None:
+        """Read the state of a model's drift checks; None before the first check."""
+        return self.read_state(drift_cursor(model), DriftState)
+
+    def update_drift(self, update: DriftUpdate) -> bool:
+        """Write the result of a check; False, and nothing, if the model's state is not the expected one any more."""
+        name, state = update.cursor.name, update.cursor.state
+        with self.writing(durable=update.request is not None) as connection:
+            locked = self.locked_cursor(connection, name)
+            stored = None if locked is None else typed_cursor(locked, DriftState)
+            if stored != update.expected:
+                return False
+            if update.check is not None:
+                signals = [msgspec.structs.asdict(signal) for signal in update.signals]
+                check_id = self._write_check(connection, encode_row(update.check), signals)
+                state = msgspec.structs.replace(state, check_id=check_id)
+            if update.approval is not None and state.incident_hold.state != "free":
+                approval_id = self._ask_once(connection, approval_row(update.approval))
+                hold = msgspec.structs.replace(state.incident_hold, approval_id=approval_id)
+                state = msgspec.structs.replace(state, incident_hold=hold)
+            if update.request is not None:
+                self._add_request(connection, update.request, state.check_id)
+            if update.answer is not None:
+                self._answer(connection, *astuple(update.answer))
+            for label in update.labels:
+                self._label_once(connection, encode_row(label), update.cursor.position)
+            self._notify(connection, [encode_row(alert) for alert in update.alerts])
+            self.write_cursor(connection, replace(update.cursor, state=state))
+        return True
+
+    def drift_checks_between(
+        self, start: int = 0, end: int = 2**62, model: str | None = None, limit: int | None = None
+    ) -> list[DriftCheck]:
+        """Read checks of event time ``[start, end)``, newest first, of one model or of all."""
+        rows = self.drift_checks(model, start, end, limit)
+        return [decode_row(DriftCheck, row, "drift_metrics", {"details": CheckDetails}) for row in rows]
+
+    def signals_of_check(self, check_id: int) -> list[DriftSignal]:
+        """Read the signals of one check, in the order in which they were written."""
+        return [decode_row(DriftSignal, row, "drift_signals") for row in self.drift_signals(check_id)]
+
+    def _add_request(self, connection: Connection, request: RetrainRequest, check_id: int | None) -> None:
+        table = retrain_triggers
+        if not request.reason.consented:
+            open_one = select(table.c.id).where(table.c.model == request.model, table.c.state.in_(OPEN_TRIGGERS))
+            if connection.execute(open_one.limit(1)).first() is not None:
+                return
+        reason = msgspec.structs.replace(request.reason, check_id=check_id)
+        row = request_row(msgspec.structs.replace(request, reason=reason))
+        connection.execute(table.insert(), prepared(table, [row], self._clock.now()))
 
     def drift_checks(
         self, model: str | None = None, start: int = 0, end: int = 2**62, limit: int | None = None

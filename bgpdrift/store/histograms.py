@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import func, or_, select
 
-from bgpdrift.store.database import Cursor, Database
+from bgpdrift.store.database import AnyCursor, Database
 from bgpdrift.store.schema import feature_windows, hourly_histograms
 
 HistogramRow = dict[str, Any]
@@ -25,13 +25,13 @@ HOUR_S = 3600
 class HistogramQueries(Database):
     """Queries on ``hourly_histograms``."""
 
-    def upsert_histograms(self, rows: Sequence[Mapping[str, Any]], cursor: Cursor | None) -> None:
+    def upsert_histograms(self, rows: Sequence[Mapping[str, Any]], cursor: AnyCursor | None) -> None:
         """Write whole histograms, not increments, and the monitor's position, in one transaction."""
         with self.writing() as connection:
             self.upsert(connection, hourly_histograms, rows, KEY)
             self.write_cursor(connection, cursor)
 
-    def fold_histograms(self, cursor: Cursor, expected: int, keys: Collection[HistogramKey], merge: Merge) -> bool:
+    def fold_histograms(self, cursor: AnyCursor, expected: int, keys: Collection[HistogramKey], merge: Merge) -> bool:
         """Add to histograms, once: only if the cursor still stands where the reader of the rows began.
 
         Parameters

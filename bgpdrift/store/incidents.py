@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 
 from bgpdrift.errors import StoreError
-from bgpdrift.store.database import Cursor, Database
+from bgpdrift.store.database import AnyCursor, Database
 from bgpdrift.store.rows import partial
 from bgpdrift.store.schema import incident_events, incidents
 
@@ -73,7 +73,7 @@ class IncidentQueries(Database):
         query = select(incident_events).where(incident_events.c.incident_id == incident_id)
         return self.rows(query.order_by(incident_events.c.at, incident_events.c.id))
 
-    def apply_incidents(self, changes: IncidentChanges, cursor: Cursor | None) -> None:
+    def apply_incidents(self, changes: IncidentChanges, cursor: AnyCursor | None) -> None:
         """Write all changes and the engine's position in one transaction; doing it twice changes nothing.
 
         Raises

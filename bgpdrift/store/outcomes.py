@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Integer, cast, delete, func, select
 
 from bgpdrift.errors import StoreError
-from bgpdrift.store.database import Cursor, Database
+from bgpdrift.store.database import AnyCursor, Database
 from bgpdrift.store.rows import prepared
 from bgpdrift.store.schema import incident_events, incidents, outcomes, performance_metrics, scores, verdicts
 
@@ -120,7 +120,7 @@ class OutcomeQueries(Database):
         value = self.rows(select(func.min(scores.c.window_start).label("value")))[0]["value"]
         return None if value is None else int(value)
 
-    def replace_performance(self, day_start: int, rows: Sequence[Mapping[str, Any]], cursor: Cursor | None) -> None:
+    def replace_performance(self, day_start: int, rows: Sequence[Mapping[str, Any]], cursor: AnyCursor | None) -> None:
         """Write the figures of a day, in place of all it had, and the writer's position in one transaction."""
         kept = {(row["model"], row["model_version"]) for row in rows}
         with self.writing() as connection:

@@ -5,18 +5,40 @@ Decides that a wish changes only from the state its reader saw: of two monitors 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from sqlalchemy import func, select, update
 
 from bgpdrift.store.alerts import NotificationQueries
-from bgpdrift.store.approvals import ApprovalQueries
-from bgpdrift.store.database import Cursor
+from bgpdrift.store.approvals import ApprovalQueries, approval_row
+from bgpdrift.store.codec import decode_row, encode, encode_row, rename_fields
+from bgpdrift.store.database import AnyCursor
+from bgpdrift.store.request_records import (
+    Alert,
+    ApprovalAnswer,
+    ApprovalRequest,
+    RequestReason,
+    RequestState,
+    RetrainRequest,
+)
 from bgpdrift.store.rows import partial, prepared
 from bgpdrift.store.schema import retrain_triggers
 
 TriggerRow = dict[str, Any]
 """A row of ``retrain_triggers`` by column name, ``reason`` parsed."""
+
+
+def request_row(request: RetrainRequest) -> dict[str, Any]:
+    """Convert a retraining request to a row."""
+    row = rename_fields(encode_row(request), {"refusal_reason": "refused_because"})
+    return row | {"state": "wanted" if request.state == "requested" else request.state}
+
+
+def _record(row: TriggerRow) -> RetrainRequest:
+    fields = rename_fields(row, {"refused_because": "refusal_reason"})
+    state = "requested" if row["state"] == "wanted" else row["state"]
+    return decode_row(RetrainRequest, fields | {"state": state}, "retrain_requests", {"reason": RequestReason})
 
 
 class TriggerQueries(ApprovalQueries, NotificationQueries):
@@ -43,6 +65,76 @@ class TriggerQueries(ApprovalQueries, NotificationQueries):
         if states:
             query = query.where(table.c.state.in_(list(states)))
         return self.rows(query if limit is None else query.limit(limit))
+
+    def retrain_requests(
+        self, model: str | None = None, states: Sequence[RequestState] = (), limit: int | None = None
+    ) -> list[RetrainRequest]:
+        """Read retraining requests, newest first: all, or those of one model or in some states."""
+        rows = self.triggers(model, ["wanted" if state == "requested" else state for state in states], limit)
+        return [_record(row) for row in rows]
+
+    def add_retrain_request(self, request: RetrainRequest, *, newest: int | None = None) -> int | None:
+        """Write a retraining request; return its id.
+
+        Parameters
+        ----------
+        request : RetrainRequest
+            Its ``id`` is ignored.
+        newest : int, optional
+            Write it only if the model's newest request still has this id; return None otherwise.
+        """
+        return self.add_trigger(request_row(request), newest=newest)
+
+    def change_retrain_request(
+        self,
+        request_id: int,
+        before: RequestState,
+        after: RequestState,
+        *,
+        reason: RequestReason | None = None,
+        refusal_reason: str | None = None,
+        cursor: AnyCursor | None = None,
+        approval: ApprovalRequest | None = None,
+        answer: ApprovalAnswer | None = None,
+        alerts: Sequence[Alert] = (),
+    ) -> bool:
+        """Change a request, and everything that belongs to the change, in one durable transaction.
+
+        Parameters
+        ----------
+        request_id : int
+            Which one.
+        before, after : str
+            State that the request must have, and the state that it gets.
+        reason : RequestReason, optional
+            Replaces the whole reason.
+        refusal_reason : str, optional
+            One sentence.
+        cursor : StateCursor, optional
+            Written with the change.
+        approval : ApprovalRequest, optional
+            Written with the change.
+        answer : ApprovalAnswer, optional
+            Recorded with the change if the approval request is still pending.
+        alerts : sequence of Alert
+            Written with the change, except those whose key is known.
+
+        Returns
+        -------
+        bool
+            False if the request was not in the state ``before``; nothing is written.
+        """
+        return self.change_trigger(
+            request_id,
+            "wanted" if before == "requested" else before,
+            "wanted" if after == "requested" else after,
+            reason=None if reason is None else encode(reason),
+            refused_because=refusal_reason,
+            cursor=cursor,
+            asked=None if approval is None else approval_row(approval),
+            answered=None if answer is None else astuple(answer),
+            notices=[encode_row(alert) for alert in alerts],
+        )
 
     def add_trigger(self, row: Mapping[str, Any], *, newest: int | None = None) -> int | None:
         """Write a wish; its id.
@@ -71,7 +163,7 @@ class TriggerQueries(ApprovalQueries, NotificationQueries):
         *,
         reason: Mapping[str, Any] | None = None,
         refused_because: str | None = None,
-        cursor: Cursor | None = None,
+        cursor: AnyCursor | None = None,
         asked: Mapping[str, Any] | None = None,
         answered: tuple[int, str, str, int] | None = None,
         notices: Sequence[Mapping[str, Any]] = (),

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select, tuple_
 
-from bgpdrift.store.database import Cursor, Database
+from bgpdrift.store.database import AnyCursor, Database
 from bgpdrift.store.schema import scores
 
 ScoreRow = dict[str, Any]
@@ -21,7 +21,7 @@ _KEYS_A_QUERY = 500  # three values each, far below SQLite's limit of 32,766
 class ScoreQueries(Database):
     """Queries on ``scores``."""
 
-    def write_scores(self, rows: Sequence[Mapping[str, Any]], cursor: Cursor | None) -> None:
+    def write_scores(self, rows: Sequence[Mapping[str, Any]], cursor: AnyCursor | None) -> None:
         """Write scores and the detector's position in one transaction; a score written before is overwritten."""
         with self.writing() as connection:
             self.upsert(connection, scores, rows, KEY)

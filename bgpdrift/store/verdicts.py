@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from bgpdrift.store.database import Cursor, Database
+from bgpdrift.store.database import AnyCursor, Database
 from bgpdrift.store.schema import verdicts
 
 VerdictRow = dict[str, Any]
@@ -17,7 +17,7 @@ KEY = ("window_start", "collector", "peer")
 class VerdictQueries(Database):
     """Queries on ``verdicts``."""
 
-    def write_verdicts(self, rows: Sequence[Mapping[str, Any]], cursor: Cursor | None) -> None:
+    def write_verdicts(self, rows: Sequence[Mapping[str, Any]], cursor: AnyCursor | None) -> None:
         """Write verdicts and the coordinator's position in one transaction; one written before is overwritten."""
         with self.writing() as connection:
             self.upsert(connection, verdicts, rows, KEY)

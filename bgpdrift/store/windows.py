@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from bgpdrift.store.database import Cursor, Database
+from bgpdrift.store.database import AnyCursor, Database
 from bgpdrift.store.schema import feature_windows
 
 WindowRow = dict[str, Any]
@@ -17,7 +17,7 @@ KEY = ("collector", "peer", "window_start")
 class WindowQueries(Database):
     """Queries on ``feature_windows``."""
 
-    def write_windows(self, rows: Sequence[Mapping[str, Any]], cursor: Cursor | None) -> None:
+    def write_windows(self, rows: Sequence[Mapping[str, Any]], cursor: AnyCursor | None) -> None:
         """Write windows and the writer's position in one transaction that survives a power loss.
 
         Durable, since the aggregator deletes the spool segments the windows came from as soon as this returns.

@@ -1,0 +1,162 @@
+"""Typed rows of drift checks: the check, the comparisons in its details, its signals.
+
+This module decides the fields and how version 1 of the JSON among them is read. The values are computed by
+`bgpdrift.drift` and put together by `bgpdrift.monitor`.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from bgpdrift.store.codec import StoredValue, rename_fields, without_none
+from bgpdrift.store.cursor_states import DriftVerdict, IncidentHoldState, Severity
+
+
+class ExcludedHours(msgspec.Struct, frozen=True, array_like=True):
+    """Hours that took no part in a comparison."""
+
+    start: int
+    """Epoch seconds of the first hour."""
+    hours: int
+    window: str
+    """``current`` or ``reference``."""
+    reason: str
+
+
+class ComparisonRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One comparison of a current with a reference window, without its measures; times in epoch seconds."""
+
+    window: str
+    reference: Literal["rolling", "pinned"]
+    current_start: int
+    current_end: int
+    reference_start: int
+    reference_end: int
+    n_current: int
+    n_reference: int
+    verdict: DriftVerdict
+    p_value: float | None = None
+    alarming: str = ""
+    """Measure that decided; empty if none did."""
+    smallest_shift: float | None = None
+    """Smallest relative level change that this comparison would detect four times in five."""
+    change_point: int | None = None
+    effective_n: float | None = None
+    """Number of independent values to which the current window is equivalent."""
+    left_out: tuple[ExcludedHours, ...] = ()
+    reason: str = ""
+
+
+class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What surrounded a check: persistence, incident hold, data, settings."""
+
+    underlying_verdict: DriftVerdict = "not_enough_data"
+    """Verdict before the incident hold."""
+    persistence_checks: int = 0
+    """Consecutive checks that found drift."""
+    persistence_needed: int = 1
+    """Consecutive checks that a retraining request needs."""
+    armed: bool = True
+    incident_hold: IncidentHoldState | None = None
+    """None if no incident withholds the report."""
+    waiting: tuple[str, ...] = ()
+    """Comparisons that are not possible yet, with the reason."""
+    collectors: tuple[str, ...] = ()
+    unreadable_hours: int = 0
+    has_artifact_reference: bool = False
+    """Whether the model file contains reference hours."""
+    preset: str = ""
+    policy: str = ""
+    alpha: float | None = None
+
+
+class CheckDetails(StoredValue, frozen=True, kw_only=True):
+    """The JSON of a drift check."""
+
+    reason: str = ""
+    policy: str = "rule"
+    smallest_shift: float | None = None
+    """That of the first comparison."""
+    change_point: int | None = None
+    """Hour from which the current level holds, epoch seconds."""
+    persistence_checks: int = 0
+    persistence_needed: int = 1
+    comparisons: tuple[ComparisonRecord, ...] = ()
+    """The deciding comparison first."""
+    context: CheckContext = CheckContext()
+
+    @classmethod
+    def upgrade(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Rename the persistence and the terms of the context."""
+        context = fields.get("context")
+        if isinstance(context, dict):
+            hold = context.get("holding")
+            if isinstance(hold, dict):
+                context = context | {"holding": without_none(rename_fields(hold, {"question_id": "approval_id"}))}
+            names = {
+                "underlying": "underlying_verdict",
+                "lasting": "persistence_checks",
+                "needed": "persistence_needed",
+                "holding": "incident_hold",
+                "waits": "waiting",
+                "reference_hours_of_the_artifact": "has_artifact_reference",
+            }
+            fields["context"] = rename_fields(context, names)
+        return rename_fields(fields, {"lasting": "persistence_checks", "needed": "persistence_needed"})
+
+
+class DriftCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of ``drift_metrics``: figures of the first comparison, verdict of all."""
+
+    id: int = 0
+    """0 before it is written."""
+    timestamp: int
+    """Event time of the check, epoch seconds."""
+    model: str
+    model_version: str = ""
+    window: str
+    """Window preset."""
+    kl_divergence: float | None = None
+    """Bits."""
+    psi: float | None = None
+    """Nats."""
+    ks: float | None = None
+    js: float | None = None
+    wasserstein: float | None = None
+    p_value: float | None = None
+    baseline_accuracy: float | None = None
+    current_accuracy: float | None = None
+    drift_detected: bool
+    """Whether the verdict is drift, or drift that an incident withholds."""
+    verdict: DriftVerdict
+    severity: Severity
+    report_path: str = ""
+    details: CheckDetails = CheckDetails()
+
+
+class DriftSignal(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of ``drift_signals``: one measure of a check."""
+
+    signal: str
+    """``<window>:<measure>``, or the name of a measure that belongs to no window."""
+    value: float | None = None
+    threshold: float | None = None
+    p_value: float | None = None
+    severity: Severity = "none"
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of ``outcomes``: the label of an incident or of a time range; times are event times, epoch seconds."""
+
+    id: int = 0
+    """0 before it is written."""
+    incident_id: int | None = None
+    starts_at: int
+    ends_at: int
+    collector: str = ""
+    """Empty for all collectors."""
+    label: str
+    labelled_by: str = ""
+    labelled_at: float | None = None
+    """Wall clock, epoch seconds; None: when it is written."""
+    notes: str = ""
