@@ -14,7 +14,7 @@ import numpy as np
 from bgpdrift.detectors.interface import WindowFrame
 from bgpdrift.models.loading import ModelSource, builder
 from bgpdrift.store.window_columns import FEATURE_NAMES
-from bgpdrift.verdicts.ensemble import EnsemblePolicy, Opinion, decide
+from bgpdrift.verdicts.ensemble import EnsemblePolicy, Vote, decide
 
 BAR_ONE_WINDOW_MS = 2.0
 
@@ -47,7 +47,7 @@ def run() -> list[dict[str, Any]]:
     )
     one_ms = 1e3 * _best_s(lambda: detector.score(one), 50)
     many_s = _best_s(lambda: detector.score(many), 3)
-    opinion = Opinion(1e-3, True)
+    opinion = Vote(1e-3, True)
     opinions = {"heuristic": opinion, "lstm": opinion, "isolation_forest": opinion}
     policy = EnsemblePolicy({"lstm": 0.4, "isolation_forest": 0.3, "heuristic": 0.3})
     verdict_s = _best_s(lambda: [decide(opinions, policy) for _ in range(1_000)], 5) / 1_000

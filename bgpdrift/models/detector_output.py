@@ -14,7 +14,7 @@ from bgpdrift.detectors.interface import MINUTE_S, Detector, FloatArray, IntArra
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import Calibration
-from bgpdrift.verdicts.ensemble import Opinion
+from bgpdrift.verdicts.ensemble import Vote
 from bgpdrift.verdicts.quality import episodes
 
 EPISODE_MIN = 60
@@ -43,10 +43,10 @@ class DetectorOutput:
         heard = np.array([scores.may_alarm(row) for row in range(len(silent))], bool)
         return cls(scores, p_values, heard & (p_values <= limit), limit)
 
-    def opinion(self, row: int) -> Opinion:
+    def vote(self, row: int) -> Vote:
         """What the ensemble hears."""
         scores = self.scores
-        return Opinion(
+        return Vote(
             float(self.p_values[row]),
             bool(self.is_alarm[row]),
             scores.abstained[row],

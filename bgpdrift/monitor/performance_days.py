@@ -57,7 +57,7 @@ class LabelledDays:
                 incident = self._store.incident(row["incident_id"])
                 collectors = sorted(incident["collectors"]) if incident else []
             found.append(
-                (str(row["label"]), self._store.opinions_between(row["starts_at"], row["ends_at"], collectors))
+                (str(row["label"]), self._store.count_votes_between(row["starts_at"], row["ends_at"], collectors))
             )
         return daily_rows(day, found, self._least)
 

@@ -84,7 +84,7 @@ class OutcomeQueries(Database):
         query = select(outcomes).where(outcomes.c.starts_at < end, outcomes.c.ends_at > start)
         return self.rows(query.order_by(outcomes.c.starts_at, outcomes.c.id))
 
-    def opinions_between(self, start: int, end: int, collectors: Sequence[str] = ()) -> list[dict[str, Any]]:
+    def count_votes_between(self, start: int, end: int, collectors: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Count what each detector and the ensemble said of windows that start in ``[start, end)``.
 
         Parameters
@@ -100,19 +100,19 @@ class OutcomeQueries(Database):
             ``model``, ``model_version`` ("" for the ensemble), ``opinions`` (windows with one) and ``alarms``.
         """
         alarms = func.sum(cast(scores.c.is_alarm, Integer)).label("alarms")
-        query = select(scores.c.model, scores.c.model_version, func.count().label("opinions"), alarms).where(
+        query = select(scores.c.model, scores.c.model_version, func.count().label("votes"), alarms).where(
             scores.c.window_start >= start, scores.c.window_start < end, scores.c.abstained == ""
         )
         anomalies = func.sum(cast(verdicts.c.is_anomaly, Integer)).label("alarms")
-        together = select(func.count().label("opinions"), anomalies).where(
+        together = select(func.count().label("votes"), anomalies).where(
             verdicts.c.window_start >= start, verdicts.c.window_start < end
         )
         if collectors:
             query = query.where(scores.c.collector.in_(collectors))
             together = together.where(verdicts.c.collector.in_(collectors))
         found = self.rows(query.group_by(scores.c.model, scores.c.model_version))
-        ensemble = [{"model": ENSEMBLE, "model_version": "", **row} for row in self.rows(together) if row["opinions"]]
-        rows = [{**row, "opinions": int(row["opinions"]), "alarms": int(row["alarms"])} for row in (*found, *ensemble)]
+        ensemble = [{"model": ENSEMBLE, "model_version": "", **row} for row in self.rows(together) if row["votes"]]
+        rows = [{**row, "votes": int(row["votes"]), "alarms": int(row["alarms"])} for row in (*found, *ensemble)]
         return sorted(rows, key=lambda row: (str(row["model"]), str(row["model_version"])))
 
     def oldest_score_start(self) -> int | None:

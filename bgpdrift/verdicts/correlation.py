@@ -1,8 +1,8 @@
-"""How verdicts become incidents: one cause, one incident, from its first anomalous minute to its last.
+"""Groups anomalous verdicts into incidents: one incident for one cause, from its first anomalous minute to its last.
 
-Pure: the engine is handed verdicts in order and gives the rows to write. Time is event time of the collectors
-concerned, which calm verdicts move on too, so that an incident closes although nothing happens any more. Its state is
-what the store holds of recent incidents plus `Correlator.clock_fields`; both are committed together.
+This module is pure: it receives verdicts in order and returns the rows to write. Time is the event time of the collectors
+concerned. Calm verdicts advance it too, so that an incident closes when nothing else happens. The state consists of the
+recent incidents in the store and `Correlator.clock_fields`; both are committed together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,36 +10,69 @@ from dataclasses import dataclass
 from typing import Any
 
 from bgpdrift.store.incidents import IncidentChanges
-from bgpdrift.verdicts.explanation import guess_kind, severity, summary
+from bgpdrift.verdicts.explanation import guess_kind, rate_severity, summarize
+from bgpdrift.verdicts.footprint import Footprint, are_linked, group_linked, merge_footprints
 from bgpdrift.verdicts.lifecycle import INCIDENT_LIFECYCLE, RECORDED
-from bgpdrift.verdicts.linking import Footprint, groups, linked, union
 
-MOST_ITEMS = 200
+MAX_ITEMS = 200
 """Peers, origins or prefixes kept with an incident; a leak concerns thousands, and people read the first few."""
 LOST_COLLECTOR_MIN = 60
-"""A collector whose verdicts stay away this long while others go on no longer keeps an incident open."""
+"""Minutes without verdicts after which a collector no longer keeps an incident open, while others advance."""
+MAX_LAG_S = 86_400
+"""A collector that is further behind the newest one does not keep closed incidents in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class CorrelationPolicy:
-    """Minutes: how close verdicts link, how long quiet closes, how long after closing it may reopen."""
+    """Time limits of correlation.
+
+    Attributes
+    ----------
+    link_minutes : int
+        Anomalies this close in time may belong together.
+    quiet_minutes : int
+        An incident closes after so many minutes without an anomaly.
+    reopen_minutes : int
+        An incident may reopen for so many minutes after it closed.
+    """
 
     link_minutes: int = 10
     quiet_minutes: int = 15
     reopen_minutes: int = 60
 
 
-class Correlator:
-    """Open and recently closed incidents, and how far each collector's time has come.
+def incident_horizon(clocks: Mapping[str, int], policy: CorrelationPolicy) -> int:
+    """Event time before which a closed incident can no longer reopen, also for collectors that are behind.
 
     Parameters
     ----------
+    clocks : mapping of collector to epoch seconds
+        Newest window of each collector.
+    policy : CorrelationPolicy
+        For the reopening and linking time.
+
+    Examples
+    --------
+    >>> incident_horizon({"rrc00": 100_000, "rrc01": 99_000}, CorrelationPolicy(link_minutes=10, reopen_minutes=60))
+    94800
+    """
+    slowest, newest = min(clocks.values(), default=0), max(clocks.values(), default=0)
+    return max(slowest, newest - MAX_LAG_S) - 60 * (policy.reopen_minutes + policy.link_minutes)
+
+
+class Correlator:
+    """Open and recently closed incidents, and the event time of each collector.
+
+    Parameters
+    ----------
+    policy : CorrelationPolicy
+        Time limits.
     recent : sequence of mapping
         Incident rows that may still change: open ones, and those closed within the reopening time.
     clocks : mapping of collector to epoch seconds
-        As `clock_fields` gave them.
+        Value of `clock_fields` when the incidents were stored.
     next_id : int
-        For the next new incident.
+        Id of the next new incident.
     """
 
     def __init__(
@@ -59,19 +92,19 @@ class Correlator:
 
     @property
     def clock_fields(self) -> dict[str, int]:
-        """Newest window seen of each collector: to be kept with the cursor."""
+        """Newest window of each collector; stored with the cursor."""
         return dict(self._clocks)
 
     @property
     def open_count(self) -> int:
-        """Incidents that are not closed."""
+        """Number of incidents that are not closed."""
         return sum(row["state"] != "closed" for row in self._incidents.values())
 
-    def take(self, verdicts: Sequence[Mapping[str, Any]]) -> IncidentChanges:
-        """Work through verdicts; give all that changed since the last call.
+    def add(self, verdicts: Sequence[Mapping[str, Any]]) -> IncidentChanges:
+        """Correlate verdicts; return all changes since the last call.
 
-        Verdicts of one minute are looked at together, in order of event time, so that an anomaly which several
-        collectors see is one incident from the start.
+        The verdicts of one minute are processed together and minutes in order of event time, so that an anomaly at
+        several collectors is one incident from the start.
         """
         by_minute: dict[int, list[Mapping[str, Any]]] = {}
         for verdict in verdicts:
@@ -83,25 +116,25 @@ class Correlator:
                 self._clocks[collector] = max(self._clocks.get(collector, minute), minute)
             self._close_quiet()
             footprints = [_footprint(verdict) for verdict in anomalies]
-            for members in groups(footprints):
-                self._place(minute, [anomalies[i] for i in members], union(footprints[i] for i in members))
+            for members in group_linked(footprints):
+                self._place(minute, [anomalies[i] for i in members], merge_footprints(footprints[i] for i in members))
         self._forget()
         changes = IncidentChanges(list(self._inserts.values()), list(self._updates.values()), list(self._events))
         self._inserts, self._updates, self._events = {}, {}, []
         return changes
 
     def _place(self, minute: int, verdicts: Sequence[Mapping[str, Any]], footprint: Footprint) -> None:
-        """Put linked anomalies of one minute into the incident they belong to, merging those that prove to be one."""
+        """Add linked anomalies of one minute to their incident, and merge incidents that they show to be one."""
         rules = _rules(verdicts)
-        found = sorted(
+        matches = sorted(
             (row for row in self._incidents.values() if self._belongs(row, minute, footprint, rules)),
             key=lambda row: (row["state"] == "closed", row["started_at"], row["id"]),
         )
-        if not found:
+        if not matches:
             self._open(minute, verdicts, footprint)
             return
-        survivor = found[0]
-        for other in found[1:]:
+        survivor = matches[0]
+        for other in matches[1:]:
             if other["state"] != "closed":
                 self._merge(other, survivor, minute)
         self._grow(survivor, minute, verdicts, footprint)
@@ -109,16 +142,16 @@ class Correlator:
     def _belongs(self, row: Mapping[str, Any], minute: int, footprint: Footprint, rules: Mapping[str, float]) -> bool:
         policy, own = self._policy, _incident_footprint(row)
         if row["state"] != "closed":
-            # Late or overtaking verdicts may lie on either side of what the incident spans.
-            near = row["started_at"] - 60 * policy.link_minutes <= minute
-            near = near and minute - row["last_seen_at"] <= 60 * max(policy.link_minutes, policy.quiet_minutes)
-            return near and linked(own, footprint)
+            # A late verdict may lie before the incident, and one of a faster collector after it.
+            starts_near = row["started_at"] - 60 * policy.link_minutes <= minute
+            ends_near = minute - row["last_seen_at"] <= 60 * max(policy.link_minutes, policy.quiet_minutes)
+            return bool(starts_near and ends_near and are_linked(own, footprint))
         since_closed = minute - int(row["closed_at"] or row["last_seen_at"])
         if since_closed > 60 * policy.reopen_minutes or minute < row["started_at"]:
             return False
-        if linked(own, footprint, at_once=False):
+        if are_linked(own, footprint, is_same_time=False):
             return True
-        # A collector alone is too weak a tie over an hour: the same kind of thing must be going on there again.
+        # Over an hour, a shared collector alone is not enough: the incident must also be of the same kind.
         return bool(own.collectors & footprint.collectors) and guess_kind(rules) == row["kind"]
 
     def _open(self, minute: int, verdicts: Sequence[Mapping[str, Any]], footprint: Footprint) -> None:
@@ -148,20 +181,20 @@ class Correlator:
         row["closed_at"] = None
         row["started_at"] = min(row["started_at"], minute)
         row["last_seen_at"] = max(row["last_seen_at"], minute)
-        _extend(row, "collectors", sorted(footprint.collectors))
-        _extend(row, "origins", sorted(footprint.origins))
-        _extend(row, "prefixes", sorted(footprint.prefixes))
-        _extend(row, "peers", [peer for verdict in verdicts for peer in verdict["evidence"].get("peers", [])])
+        _add_items(row, "collectors", sorted(footprint.collectors))
+        _add_items(row, "origins", sorted(footprint.origins))
+        _add_items(row, "prefixes", sorted(footprint.prefixes))
+        _add_items(row, "peers", [peer for verdict in verdicts for peer in verdict["evidence"].get("peers", [])])
         row["explanation"] = _explain(row["explanation"], row["peak"], verdicts)
         row["peak"] = max([row["peak"], *(float(verdict["combined"]) for verdict in verdicts)])
-        self._finish(row)
+        self._describe(row)
         self._record(row, minute, RECORDED[row["state"]])
 
     def _merge(self, row: dict[str, Any], survivor: dict[str, Any], minute: int) -> None:
         row["state"] = INCIDENT_LIFECYCLE.next_state(row["state"], "merged")
         row["closed_at"], row["merged_into"] = minute, survivor["id"]
         for name in ("collectors", "origins", "prefixes", "peers"):
-            _extend(survivor, name, row[name])
+            _add_items(survivor, name, row[name])
         survivor["started_at"] = min(survivor["started_at"], row["started_at"])
         survivor["last_seen_at"] = max(survivor["last_seen_at"], row["last_seen_at"])
         minutes = dict(survivor["explanation"].get("rule_minutes", {}))
@@ -170,7 +203,7 @@ class Correlator:
         strongest = row if row["peak"] > survivor["peak"] else survivor
         survivor["explanation"] = {**strongest["explanation"], "rule_minutes": minutes}
         survivor["peak"] = strongest["peak"]
-        self._changed(row)
+        self._mark_changed(row)
         self._record(row, minute, "merged", {"into": survivor["id"]})
         del self._incidents[row["id"]]
 
@@ -184,26 +217,29 @@ class Correlator:
             if min(clocks, default=newest) >= quiet_at or newest >= quiet_at + 60 * LOST_COLLECTOR_MIN:
                 row["state"] = INCIDENT_LIFECYCLE.next_state(row["state"], "quiet")
                 row["closed_at"] = quiet_at
-                self._changed(row)
+                self._mark_changed(row)
                 self._record(row, quiet_at, RECORDED["closed"])
 
     def _forget(self) -> None:
-        """Drop incidents that can no longer reopen for any collector that is still catching up."""
-        slowest = min(self._clocks.values(), default=0)
-        newest = max(self._clocks.values(), default=0)
-        horizon = max(slowest, newest - 86_400) - 60 * (self._policy.reopen_minutes + self._policy.link_minutes)
+        """Drop incidents that can no longer reopen."""
+        horizon = incident_horizon(self._clocks, self._policy)
         for row in list(self._incidents.values()):
             if row["state"] == "closed" and int(row["closed_at"] or 0) < horizon:
                 del self._incidents[row["id"]]
 
-    def _finish(self, row: dict[str, Any]) -> None:
+    def _describe(self, row: dict[str, Any]) -> None:
         explanation = row["explanation"]
         row["kind"] = guess_kind(explanation.get("rule_minutes", {}))
-        row["severity"] = severity(len(row["peers"]), len(row["collectors"]), len(row["prefixes"]), row["peak"])
-        row["summary"] = summary(row["kind"], row, explanation.get("rules_fired", []))
-        self._changed(row)
+        row["severity"] = rate_severity(
+            peers=len(row["peers"]),
+            collectors=len(row["collectors"]),
+            prefixes=len(row["prefixes"]),
+            peak=row["peak"],
+        )
+        row["summary"] = summarize(row["kind"], row, explanation.get("rules_fired", []))
+        self._mark_changed(row)
 
-    def _changed(self, row: dict[str, Any]) -> None:
+    def _mark_changed(self, row: dict[str, Any]) -> None:
         if row["id"] not in self._inserts:
             self._updates[row["id"]] = {
                 name: value for name, value in row.items() if name not in ("acknowledged_by", "acknowledged_at")
@@ -236,7 +272,7 @@ def _incident_footprint(row: Mapping[str, Any]) -> Footprint:
 
 
 def _rules(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Rules that count in some verdicts, each once a minute."""
+    """Rules that fired in some verdicts and that nothing explains, each with the weight of one minute."""
     names = {
         str(rule["rule"])
         for verdict in verdicts
@@ -247,7 +283,7 @@ def _rules(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _explain(known: Mapping[str, Any], peak: float, verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Evidence of the strongest minute so far, and in how many minutes each rule fired."""
+    """Return the evidence of the strongest minute so far, and in how many minutes each rule fired."""
     minutes = dict(known.get("rule_minutes", {}))
     for name in _rules(verdicts):
         minutes[name] = minutes.get(name, 0) + 1
@@ -266,5 +302,5 @@ def _explain(known: Mapping[str, Any], peak: float, verdicts: Sequence[Mapping[s
     }
 
 
-def _extend(row: dict[str, Any], name: str, items: Sequence[Any]) -> None:
-    row[name] = list(dict.fromkeys([*row[name], *items]))[:MOST_ITEMS]
+def _add_items(row: dict[str, Any], name: str, items: Sequence[Any]) -> None:
+    row[name] = list(dict.fromkeys([*row[name], *items]))[:MAX_ITEMS]

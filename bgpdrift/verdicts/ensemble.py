@@ -1,21 +1,22 @@
-"""How the detectors' opinions on one window become one verdict.
+"""Combines the votes of the detectors on one window into one verdict, and applies the debounce.
 
-Decision table (first line that applies; "alarm" is a detector's p-value within its own budget, "combined" see `combine`,
-"limit" the same over the detectors' alarm p-values, moved by the ratio of a detector's budget to the ensemble's):
+The first line that applies decides. "Alarm" is a detector's p-value within its own budget. "Combined" is the result of
+`combine`. "Limit" is the same combination of the detectors' alarm p-values, shifted by the ratio of a detector's budget
+to that of the ensemble.
 
 ===========================  ====================================  =========
-who votes                    what they say                         exceeds
+voting detectors             condition                             exceeds
 ===========================  ====================================  =========
-nobody                       –                                     no
-somebody                     an alarm with a sufficient rule       yes
+none                         –                                     no
+at least one                 an alarm with a sufficient rule       yes
 two or more                  combined ≥ limit and two alarms       yes
 one                          alarm and combined ≥ limit + 2        yes
-anything else                                                      no
+any other case                                                     no
 ===========================  ====================================  =========
 
-A lone voice without a sufficient rule must be a hundred times surer (two decades of p), since nobody can contradict it. A rule
-that a table transfer explains is never sufficient; a window whose alarm rests on such rules only is `explained_by`
-it. A detector without an opinion is named with its reason and is never a zero. Debounce: k of the last n minutes.
+A single vote without a sufficient rule must be a hundred times less likely (two decades of p), because no other detector
+can contradict it. A rule that a table transfer explains is never sufficient. If the alarm of a window rests on such rules
+only, `Verdict.explained_by` names the reason. A detector without a vote is listed with its reason; it never counts as zero.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,18 +25,34 @@ from typing import Any
 
 import numpy as np
 
+from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import P_FLOOR, alarm_p
 
 ABSENT, WAITING, STALE = "absent", "waiting for a model", "stale"
-"""Reasons the ensemble itself finds for a detector's silence; others come from the detector."""
-LONE_VOICE_DECADES = 2.0
-AGREEMENT = 2.0 / 3.0
-"""Share of the combined surprise that is what two detectors agree on; the rest is the weighted mean."""
+"""Reasons for an abstention that the ensemble determines itself; the detector supplies the others."""
+SINGLE_VOTE_EXTRA_DECADES = 2.0
+"""Decades of p by which a single vote must exceed the limit."""
+AGREEMENT_SHARE = 2.0 / 3.0
+"""Share of the combined surprisal taken from the level that two detectors reach; the rest is the weighted mean."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
-    """What one detector says of one window; with ``abstained`` set, only that counts."""
+class Vote:
+    """The vote of one detector on one window.
+
+    Attributes
+    ----------
+    p_value : float
+        Probability that a calm minute scores as high.
+    is_alarm : bool
+        The p-value is within the detector's own budget.
+    abstained : str
+        Reason for an abstention; empty for a vote. The other fields do not count if it is set.
+    rules_fired, top_features : sequence of mapping
+        As in the table ``scores``.
+    alarm_p : float
+        P-value up to which this detector alarms; 0 if unknown, and then minutes count as independent.
+    """
 
     p_value: float = 1.0
     is_alarm: bool = False
@@ -43,12 +60,23 @@ class Opinion:
     rules_fired: Sequence[Mapping[str, Any]] = ()
     top_features: Sequence[Mapping[str, Any]] = ()
     alarm_p: float = 0.0
-    """P-value up to which this detector alarms; 0 where it is not known: then minutes count as independent."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnsemblePolicy:
-    """Weights by detector, budgets of the ensemble and of a detector, debounce."""
+    """Parameters of the ensemble.
+
+    Attributes
+    ----------
+    weights : mapping of detector to float
+        A weight of 0 removes a detector from the vote.
+    false_alarms_per_day : float
+        Alarm budget of the ensemble.
+    detector_false_alarms_per_day : float
+        Alarm budget of each detector.
+    debounce_k, debounce_n : int
+        So many of the last n minutes must exceed.
+    """
 
     weights: Mapping[str, float]
     false_alarms_per_day: float = 2.0
@@ -57,9 +85,25 @@ class EnsemblePolicy:
     debounce_n: int = 3
 
 
+def ensemble_policy(settings: Settings) -> EnsemblePolicy:
+    """Build the policy from the settings; the coordinator, the evaluation and the gate share this function."""
+    ensemble = settings.ensemble
+    return EnsemblePolicy(
+        weights={
+            "lstm": ensemble.weight_lstm,
+            "isolation_forest": ensemble.weight_isolation_forest,
+            "heuristic": ensemble.weight_heuristic,
+        },
+        false_alarms_per_day=ensemble.false_alarms_per_day,
+        detector_false_alarms_per_day=settings.detectors.false_alarms_per_day,
+        debounce_k=ensemble.debounce_k,
+        debounce_n=ensemble.debounce_n,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One minute's verdict, before debounce; fields as in the table ``verdicts``."""
+    """The verdict on one minute, before debounce; fields as in the table ``verdicts``."""
 
     combined: float
     p_values: Mapping[str, float]
@@ -71,74 +115,75 @@ class Verdict:
     explained_by: str
 
 
-def decide(opinions: Mapping[str, Opinion], policy: EnsemblePolicy, peer_reset: bool = False) -> Verdict:
-    """Combine opinions on one window.
+def decide(votes: Mapping[str, Vote], policy: EnsemblePolicy, peer_reset: bool = False) -> Verdict:
+    """Combine the votes on one window.
 
     Parameters
     ----------
-    opinions : mapping of detector to Opinion
-        Also of those that abstain; all of ``policy.weights`` should be there.
+    votes : mapping of detector to Vote
+        One entry for each detector of ``policy.weights``, abstentions included.
+    policy : EnsemblePolicy
+        Weights, budgets and debounce.
     peer_reset : bool
         A table transfer falls into this minute.
 
     Examples
     --------
     >>> policy = EnsemblePolicy({"lstm": 0.4, "isolation_forest": 0.3, "heuristic": 0.3})
-    >>> calm = {"lstm": Opinion(abstained=WAITING), "isolation_forest": Opinion(abstained=WAITING)}
-    >>> alone = Opinion(p_value=1e-4, is_alarm=True)
-    >>> decide({**calm, "heuristic": Opinion(p_value=1e-3, is_alarm=True)}, policy).exceeds  # 3.0 < 2.86 + 2
+    >>> abstentions = {"lstm": Vote(abstained=WAITING), "isolation_forest": Vote(abstained=WAITING)}
+    >>> decide({**abstentions, "heuristic": Vote(p_value=1e-3, is_alarm=True)}, policy).exceeds  # 3.0 < 2.86 + 2
     False
-    >>> decide({**calm, "heuristic": alone, "lstm": alone}, policy).exceeds
+    >>> alarm = Vote(p_value=1e-4, is_alarm=True)
+    >>> decide({**abstentions, "heuristic": alarm, "lstm": alarm}, policy).exceeds
     True
     """
-    heard = {name: opinion for name, opinion in opinions.items() if not opinion.abstained}
-    # A weight of 0 takes a detector out of the vote; what it says stays on record.
-    voting = {name: opinion for name, opinion in heard.items() if policy.weights.get(name, 0.0) > 0.0}
-    surprise = {name: float(-np.log10(max(opinion.p_value, P_FLOOR))) for name, opinion in voting.items()}
-    combined = combine(surprise, policy.weights)
-    alarms = sum(opinion.is_alarm for opinion in voting.values())
-    limit = _limit(voting, policy)
-    fired = [rule for opinion in opinions.values() for rule in opinion.rules_fired]
-    sufficient = any(
-        opinion.is_alarm
-        and any(rule.get("sufficient") and not rule.get("explained_by") for rule in opinion.rules_fired)
-        for opinion in voting.values()
+    cast = {name: vote for name, vote in votes.items() if not vote.abstained}
+    # A weight of 0 removes a detector from the decision; its vote stays on record.
+    counted = {name: vote for name, vote in cast.items() if policy.weights.get(name, 0.0) > 0.0}
+    surprisal = {name: float(-np.log10(max(vote.p_value, P_FLOOR))) for name, vote in counted.items()}
+    combined = combine(surprisal, policy.weights)
+    alarms = sum(vote.is_alarm for vote in counted.values())
+    limit = _limit(counted, policy)
+    fired = [rule for vote in votes.values() for rule in vote.rules_fired]
+    is_sufficient = any(
+        vote.is_alarm and any(rule.get("sufficient") and not rule.get("explained_by") for rule in vote.rules_fired)
+        for vote in counted.values()
     )
-    agreed = alarms >= 2 and combined >= limit
-    lone = len(voting) == 1 and alarms == 1 and combined >= limit + LONE_VOICE_DECADES
-    # Detectors without rules cannot know that a table transfer is what they see.
-    unexplained = not peer_reset or any(not rule.get("explained_by") for rule in fired)
-    exceeds = sufficient or ((agreed or lone) and unexplained)
+    agrees = alarms >= 2 and combined >= limit
+    is_single = len(counted) == 1 and alarms == 1 and combined >= limit + SINGLE_VOTE_EXTRA_DECADES
+    # A detector without rules cannot tell a table transfer from an anomaly.
+    is_unexplained = not peer_reset or any(not rule.get("explained_by") for rule in fired)
+    exceeds = is_sufficient or ((agrees or is_single) and is_unexplained)
     reasons = [str(rule["explained_by"]) for rule in fired if rule.get("explained_by")]
-    if (agreed or lone) and not unexplained:
+    if (agrees or is_single) and not is_unexplained:
         reasons.append("peer_reset")
     return Verdict(
         combined=combined,
-        p_values={name: opinion.p_value for name, opinion in heard.items()},
-        votes={name: opinion.is_alarm for name, opinion in heard.items()},
-        abstaining={name: opinion.abstained for name, opinion in opinions.items() if opinion.abstained},
-        majority=bool(voting) and 2 * alarms > len(voting),
-        maximum=max(surprise.values(), default=0.0),
+        p_values={name: vote.p_value for name, vote in cast.items()},
+        votes={name: vote.is_alarm for name, vote in cast.items()},
+        abstaining={name: vote.abstained for name, vote in votes.items() if vote.abstained},
+        majority=bool(counted) and 2 * alarms > len(counted),
+        maximum=max(surprisal.values(), default=0.0),
         exceeds=exceeds,
         explained_by=reasons[0] if reasons and not exceeds else "",
     )
 
 
-def _limit(voting: Mapping[str, Opinion], policy: EnsemblePolicy) -> float:
-    """Combined score that the ensemble's budget allows: what the detectors' own limits combine to, made stricter."""
-    independent = alarm_p(policy.detector_false_alarms_per_day)
-    stricter = float(np.log10(policy.detector_false_alarms_per_day / policy.false_alarms_per_day))
-    if not any(policy.weights.get(name, 0.0) > 0.0 for name in voting):
+def _limit(votes: Mapping[str, Vote], policy: EnsemblePolicy) -> float:
+    """Combined surprisal that the budget of the ensemble allows: the detectors' own limits combined, then shifted."""
+    if not any(policy.weights.get(name, 0.0) > 0.0 for name in votes):
         return float(-np.log10(alarm_p(policy.false_alarms_per_day)))
-    own = {name: -float(np.log10(opinion.alarm_p or independent)) for name, opinion in voting.items()}
-    return combine(own, policy.weights) + stricter
+    independent = alarm_p(policy.detector_false_alarms_per_day)
+    limits = {name: -float(np.log10(vote.alarm_p or independent)) for name, vote in votes.items()}
+    shift = float(np.log10(policy.detector_false_alarms_per_day / policy.false_alarms_per_day))
+    return combine(limits, policy.weights) + shift
 
 
-def combine(surprise: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    """One number from the −log10 p of those who vote: their weighted mean, drawn towards what two of them agree on.
+def combine(surprisal: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    """Combine the surprisals (−log10 p) of the voting detectors: ⅓ of their weighted mean plus ⅔ of the second largest.
 
-    The second largest is the level that at least two reach. A plain mean ranks by the loudest: on a labelled worm one
-    detector's noise cost the ensemble 0.01 of its AUC, which the other two, agreeing, had right.
+    At least two detectors reach the second largest surprisal. A plain weighted mean follows the largest: on a labelled
+    worm, the noise of one detector lowered the AUC of the ensemble by 0.01 although the other two agreed and were right.
 
     Examples
     --------
@@ -147,30 +192,32 @@ def combine(surprise: Mapping[str, float], weights: Mapping[str, float]) -> floa
     >>> combine({"heuristic": 5.0}, {"heuristic": 0.3})
     5.0
     """
-    total = sum(weights.get(name, 0.0) for name in surprise)
+    total = sum(weights.get(name, 0.0) for name in surprisal)
     if total <= 0.0:
         return 0.0
-    mean = sum(weights.get(name, 0.0) * value for name, value in surprise.items()) / total
-    agreed = sorted(surprise.values())[-2] if len(surprise) > 1 else mean
-    return (1.0 - AGREEMENT) * mean + AGREEMENT * agreed
+    mean = sum(weights.get(name, 0.0) * value for name, value in surprisal.items()) / total
+    agreed = sorted(surprisal.values())[-2] if len(surprisal) > 1 else mean
+    return (1.0 - AGREEMENT_SHARE) * mean + AGREEMENT_SHARE * agreed
 
 
-def debounced(recent: Sequence[tuple[int, bool]], now: int, policy: EnsemblePolicy) -> bool:
-    """Whether k of the last n minutes exceeded, counting by event time, so that a missing minute is a calm one.
+def passes_debounce(recent: Sequence[tuple[int, bool]], now: int, policy: EnsemblePolicy) -> bool:
+    """Whether the present minute and k of the last n minutes exceed, in event time; a missing minute is calm.
 
     Parameters
     ----------
     recent : sequence of (window_start, exceeds)
-        Of one group, the present window included.
+        Minutes of one group, the present one included.
     now : int
-        Start of the present window.
+        Start of the present window, epoch seconds.
+    policy : EnsemblePolicy
+        For k and n.
 
     Examples
     --------
     >>> policy = EnsemblePolicy({}, debounce_k=2, debounce_n=3)
-    >>> debounced([(0, True), (60, False), (120, True)], 120, policy)
+    >>> passes_debounce([(0, True), (60, False), (120, True)], 120, policy)
     True
-    >>> debounced([(0, True), (60, True), (120, False)], 120, policy)  # only a minute that exceeds is an anomaly
+    >>> passes_debounce([(0, True), (60, True), (120, False)], 120, policy)  # the present minute must exceed
     False
     """
     begin = now - 60 * (policy.debounce_n - 1)

@@ -1,37 +1,37 @@
-"""What an incident says of itself: its kind as a guess from the rules fired, its severity, one sentence for 3 a.m."""
+"""Describes an incident: its probable kind by the rules that fired, its severity, and a summary of one sentence."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 SEVERITIES = ("low", "medium", "high", "critical")
-_BREADTH_STEPS = (30, 1_000)
-_PEAK_STEPS = (5.0, 8.0)
+_BREADTH_STEPS = (30, 1_000)  # peers × collectors × prefixes
+_PEAK_STEPS = (5.0, 8.0)  # combined −log10 p
 
 SIGNATURES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("sub-prefix hijack", ("subprefix_new",), "someone announces parts of another network's address space"),
     ("origin hijack", ("moas_new",), "prefixes are announced by a network that is not their owner"),
-    ("silence", ("silence", "peers_silent"), "far less is heard than usual though the feed is up"),
+    ("silence", ("silence", "peers_silent"), "far fewer messages arrive than usual although the feed is up"),
     ("session storm", ("session_storm",), "peers lost their sessions with the collector"),
-    ("outage", ("visibility_loss", "withdrawal_storm", "withdrawal_ratio"), "networks vanish from the Internet"),
+    ("outage", ("visibility_loss", "withdrawal_storm", "withdrawal_ratio"), "networks disappear from the Internet"),
     ("update storm", ("update_storm", "path_churn", "path_exploration"), "far more route changes than usual"),
-    ("detour", ("new_edges",), "routes take ways never seen before, as around an outage or through a leak"),
-    ("flapping", ("prefix_instability", "prefix_flapping"), "prefixes go and come back again and again"),
-    ("leak", ("path_length", "path_change"), "routes take longer ways: someone leaks them, or a main way is cut"),
+    ("detour", ("new_edges",), "routes use AS links never seen before, as around an outage or through a leak"),
+    ("flapping", ("prefix_instability", "prefix_flapping"), "prefixes are withdrawn and announced again repeatedly"),
+    ("leak", ("path_length", "path_change"), "AS paths become longer: a route leak, or a main link is down"),
     ("bogons", ("bogon", "too_specific"), "routes that should never leave a network are announced"),
 )
-"""Kind, the rules that speak for it (each adds its strength), what it means; ties go to the earlier line."""
-_NAMES_CAUSE = {"subprefix_new": 4.0, "moas_new": 4.0}
-"""A rule that names its cause outright outweighs the churn that any incident brings along."""
+"""Kind, the rules that indicate it (their strengths are added), its meaning; the earlier line wins a tie."""
+_RULE_WEIGHTS = {"subprefix_new": 4.0, "moas_new": 4.0}
+"""A rule that identifies its cause outweighs the route changes that accompany any incident; other rules count 1."""
 
 
 def guess_kind(rules: Mapping[str, float]) -> str:
-    """Guess what it is.
+    """Guess the kind of an incident.
 
     Parameters
     ----------
     rules : mapping of rule name to strength
-        In how many minutes each fired.
+        In how many minutes each rule fired.
 
     Examples
     --------
@@ -42,20 +42,27 @@ def guess_kind(rules: Mapping[str, float]) -> str:
     """
     best, most = "unusual", 0.0
     for kind, names, _ in SIGNATURES:
-        strength = sum(_NAMES_CAUSE.get(name, 1.0) * rules.get(name, 0.0) for name in names)
+        strength = sum(_RULE_WEIGHTS.get(name, 1.0) * rules.get(name, 0.0) for name in names)
         if strength > most + 1e-9:
             best, most = kind, strength
     return best
 
 
-def severity(peers: int, collectors: int, prefixes: int, peak: float) -> str:
-    """Breadth (peers × collectors × prefixes) and strength (combined −log10 p), a step each.
+def rate_severity(peers: int, collectors: int, prefixes: int, peak: float) -> str:
+    """Rate the severity by breadth (peers × collectors × prefixes) and strength, one level for each step reached.
+
+    Parameters
+    ----------
+    peers, collectors, prefixes : int
+        Numbers concerned.
+    peak : float
+        Largest combined −log10 p.
 
     Examples
     --------
-    >>> severity(peers=2, collectors=1, prefixes=3, peak=3.5)
+    >>> rate_severity(peers=2, collectors=1, prefixes=3, peak=3.5)
     'low'
-    >>> severity(peers=20, collectors=3, prefixes=400, peak=11.0)
+    >>> rate_severity(peers=20, collectors=3, prefixes=400, peak=11.0)
     'critical'
     """
     breadth = max(peers, 1) * max(collectors, 1) * max(prefixes, 1)
@@ -63,9 +70,9 @@ def severity(peers: int, collectors: int, prefixes: int, peak: float) -> str:
     return SEVERITIES[min(steps, len(SEVERITIES) - 1)]
 
 
-def summary(kind: str, incident: Mapping[str, Any], rules: Iterable[Mapping[str, Any]]) -> str:
-    """One sentence: what, where, since when, how far from usual, about what."""
-    meaning = next((text for name, _, text in SIGNATURES if name == kind), "routing differs from the usual")
+def summarize(kind: str, incident: Mapping[str, Any], rules: Iterable[Mapping[str, Any]]) -> str:
+    """Summarize an incident in one sentence: kind, collectors, start, the two main rules' figures, origins, prefixes."""
+    meaning = next((text for name, _, text in SIGNATURES if name == kind), "routing differs from the baseline")
     where = _few(incident["collectors"], "collector")
     since = datetime.fromtimestamp(incident["started_at"], UTC).strftime("%Y-%m-%d %H:%M UTC")
     figures = "; ".join(

@@ -95,16 +95,16 @@ def judge_label(label: str, opinions: Iterable[Mapping[str, Any]]) -> dict[tuple
 
     Examples
     --------
-    >>> judge_label("missed", [{"model": "lstm", "model_version": "4", "opinions": 30, "alarms": 0}])
+    >>> judge_label("missed", [{"model": "lstm", "model_version": "4", "votes": 30, "alarms": 0}])
     {('lstm', '4'): Tally(true_positives=0, false_positives=0, true_negatives=0, false_negatives=1)}
     """
     by_model: dict[str, list[Mapping[str, Any]]] = {}
     for opinion in opinions:
-        if opinion["opinions"]:
+        if opinion["votes"]:
             by_model.setdefault(str(opinion["model"]), []).append(opinion)
     found = {}
     for model, versions in by_model.items():
-        most = max(versions, key=lambda row: (int(row["opinions"]), str(row["model_version"])))
+        most = max(versions, key=lambda row: (int(row["votes"]), str(row["model_version"])))
         alarmed = any(row["alarms"] for row in versions)
         found[model, str(most["model_version"])] = _tally(IS_ANOMALY[label], alarmed)
     return found

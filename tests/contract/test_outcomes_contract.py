@@ -90,17 +90,17 @@ def test_opinions_are_counted_by_model_and_version_without_abstentions(store: St
     store.write_scores([*rows, silent, elsewhere], None)
     store.write_verdicts([verdict(0, False), verdict(1, True), verdict(9, True)], None)
 
-    found = store.opinions_between(T, T + 300, ["rrc00"])
+    found = store.count_votes_between(T, T + 300, ["rrc00"])
 
-    def row(model: str, version: str, opinions: int, alarms: int) -> Mapping[str, object]:
-        return {"model": model, "model_version": version, "opinions": opinions, "alarms": alarms}
+    def row(model: str, version: str, votes: int, alarms: int) -> Mapping[str, object]:
+        return {"model": model, "model_version": version, "votes": votes, "alarms": alarms}
 
     assert found == [row("ensemble", "", 2, 1), row("lstm", "1", 2, 1), row("lstm", "2", 1, 1)]
-    assert store.opinions_between(T, T + 300)[1] == row("lstm", "1", 3, 2)
+    assert store.count_votes_between(T, T + 300)[1] == row("lstm", "1", 3, 2)
 
 
 def test_nothing_said_is_no_opinion(store: Store) -> None:
-    assert store.opinions_between(T, T + 300) == []
+    assert store.count_votes_between(T, T + 300) == []
     assert store.oldest_score_start() is None
 
 

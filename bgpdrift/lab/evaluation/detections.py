@@ -14,9 +14,8 @@ import numpy as np
 from bgpdrift.detectors.interface import PEER_RESET, FloatArray, IntArray, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.models.detector_output import DetectorOutput
-from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import P_FLOOR
-from bgpdrift.verdicts.ensemble import EnsemblePolicy, Opinion, debounced, decide
+from bgpdrift.verdicts.ensemble import EnsemblePolicy, Vote, decide, passes_debounce
 
 ENSEMBLE = "ensemble"
 
@@ -31,7 +30,7 @@ class Judged:
         Epoch seconds.
     score : ndarray of float
         Larger is more unusual, ``-inf`` without an opinion: the ranking.
-    surprise : ndarray of float
+    surprisal : ndarray of float
         −log10 p, of the ensemble the combined one; 0 without an opinion.
     alarms : ndarray of bool
         After debounce.
@@ -41,7 +40,7 @@ class Judged:
 
     window_start: IntArray
     score: FloatArray
-    surprise: FloatArray
+    surprisal: FloatArray
     alarms: BoolArray
     limit: float = np.nan
 
@@ -49,22 +48,6 @@ class Judged:
     def abstained(self) -> int:
         """Minutes without an opinion."""
         return int(np.isneginf(self.score).sum())
-
-
-def policy_of(settings: Settings) -> EnsemblePolicy:
-    """Weights, budget and debounce as set."""
-    ensemble = settings.ensemble
-    return EnsemblePolicy(
-        {
-            "lstm": ensemble.weight_lstm,
-            "isolation_forest": ensemble.weight_isolation_forest,
-            "heuristic": ensemble.weight_heuristic,
-        },
-        ensemble.false_alarms_per_day,
-        settings.detectors.false_alarms_per_day,
-        ensemble.debounce_k,
-        ensemble.debounce_n,
-    )
 
 
 def judge_alone(voice: DetectorOutput, policy: EnsemblePolicy) -> Judged:
@@ -96,10 +79,10 @@ def judge_together(
     policy : EnsemblePolicy
         As the service has it.
     """
-    silent = {name: Opinion(abstained=reason) for name, reason in absent.items()}
+    silent = {name: Vote(abstained=reason) for name, reason in absent.items()}
     reset = frame.mark(PEER_RESET)[frame.first :]
     verdicts = [
-        decide({**{name: voice.opinion(row) for name, voice in voices.items()}, **silent}, policy, bool(reset[row]))
+        decide({**{name: voice.vote(row) for name, voice in voices.items()}, **silent}, policy, bool(reset[row]))
         for row in range(len(reset))
     ]
     exceeds = np.array([verdict.exceeds for verdict in verdicts], bool)
@@ -123,7 +106,7 @@ def k_of_n(window_start: IntArray, exceeds: BoolArray, policy: EnsemblePolicy) -
     """
     minutes = list(zip(np.asarray(window_start).tolist(), np.asarray(exceeds).tolist(), strict=True))
     found = [
-        debounced(minutes[max(0, row + 1 - policy.debounce_n) : row + 1], start, policy)
+        passes_debounce(minutes[max(0, row + 1 - policy.debounce_n) : row + 1], start, policy)
         for row, (start, _) in enumerate(minutes)
     ]
     return np.array(found, bool)
@@ -141,11 +124,11 @@ def joined(groups: Sequence[Judged]) -> Judged:
     ([1.0, 5.0, -inf], [False, True, False])
     """
     starts = np.unique(np.concatenate([group.window_start for group in groups]))
-    score, surprise = np.full(len(starts), -np.inf), np.zeros(len(starts))
+    score, surprisal = np.full(len(starts), -np.inf), np.zeros(len(starts))
     alarms = np.zeros(len(starts), bool)
     for group in groups:
         at = np.searchsorted(starts, group.window_start)
         score[at] = np.maximum(score[at], group.score)
-        surprise[at] = np.maximum(surprise[at], group.surprise)
+        surprisal[at] = np.maximum(surprisal[at], group.surprisal)
         alarms[at] |= group.alarms
-    return Judged(starts, score, surprise, alarms, min(group.limit for group in groups))
+    return Judged(starts, score, surprisal, alarms, min(group.limit for group in groups))

@@ -18,11 +18,12 @@ from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.lab.evaluation import announcements_counter
 from bgpdrift.lab.evaluation.announcements_counter import AnnouncementsCounter
-from bgpdrift.lab.evaluation.detections import ENSEMBLE, Judged, joined, judge_alone, judge_together, policy_of
+from bgpdrift.lab.evaluation.detections import ENSEMBLE, Judged, joined, judge_alone, judge_together
 from bgpdrift.lab.labelled_sets.windows import LabelledWindows
 from bgpdrift.models.detector_output import DetectorOutput
 from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import Calibration
+from bgpdrift.verdicts.ensemble import ensemble_policy
 from bgpdrift.verdicts.quality import Figures, figures
 
 COUNTER = announcements_counter.NAME
@@ -113,7 +114,7 @@ def evaluate(
     frames = [frame for group in groups if len((frame := _whole(group, test_from)).to_score)]
     training = [frame for group in groups if len(frame := _training(group, test_from))]
     models = MODELS if ENSEMBLE in wanted else tuple(name for name in MODELS if name in wanted)
-    policy = policy_of(settings)
+    policy = ensemble_policy(settings)
     trained: dict[str, tuple[Detector, Calibration]] = {}
     absent: dict[str, str] = {}
     seconds: dict[str, float] = {}

@@ -66,7 +66,7 @@ def _announcements(axis: Any, evaluation: Evaluation) -> None:
 
 def _detector(axis: Any, evaluation: Evaluation, name: str) -> None:
     judged = evaluation.judged[name]
-    times, values = with_gaps(judged.window_start, np.where(np.isneginf(judged.score), np.nan, judged.surprise))
+    times, values = with_gaps(judged.window_start, np.where(np.isneginf(judged.score), np.nan, judged.surprisal))
     axis.plot(_dates(times), values, color=_LINE, linewidth=0.6)
     if np.isfinite(judged.limit):
         axis.axhline(judged.limit, color=_MUTED, linewidth=0.8, linestyle="--")

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from bgpdrift.clock import FakeClock
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.scoring.detector_worker import HEARTBEAT_S, ScoringService
-from bgpdrift.services.correlation_engine import CorrelationEngine
 from bgpdrift.services.drift_monitor import DriftMonitor
-from bgpdrift.services.ensemble_coordinator import EnsembleCoordinator
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
+from bgpdrift.verdicts.coordination import EnsembleCoordinator
+from bgpdrift.verdicts.correlation_engine import CorrelationEngine
 from helpers import windows
 
 MODELS = ("heuristic", "isolation_forest", "lstm")

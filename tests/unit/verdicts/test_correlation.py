@@ -46,7 +46,7 @@ class Written:
         self.clocks: dict[str, int] = {}
 
     def take(self, correlator: Correlator, verdicts: list[dict[str, Any]]) -> None:
-        changes = correlator.take(verdicts)
+        changes = correlator.add(verdicts)
         for row in (*changes.inserts, *changes.updates):
             self.incidents.setdefault(row["id"], {}).update(copy.deepcopy(dict(row)))
         for event in changes.events:
@@ -136,7 +136,7 @@ def test_killed_after_any_batch_it_ends_with_the_same_incidents(batch: int) -> N
     whole.take(Correlator(POLICY), stream)
     for first in range(0, len(stream), batch):
         correlator = pieces.restarted()
-        correlator.take(stream[first : first + batch])  # killed before it was committed
+        correlator.add(stream[first : first + batch])  # killed before it was committed
         pieces.take(pieces.restarted(), stream[first : first + batch])
     assert pieces.incidents == whole.incidents
     assert set(pieces.events) == set(whole.events)

@@ -1,31 +1,31 @@
-"""What an incident says of itself."""
+"""Kind, severity and summary of an incident."""
 
 import pytest
 
 from bgpdrift.detectors.rules import BY_NAME
-from bgpdrift.verdicts.explanation import SEVERITIES, SIGNATURES, guess_kind, severity, summary
+from bgpdrift.verdicts.explanation import SEVERITIES, SIGNATURES, guess_kind, rate_severity, summarize
 
 
-def test_every_rule_belongs_to_a_kind_and_every_kind_to_known_rules() -> None:
+def test_every_rule_but_one_indicates_a_kind_and_every_kind_has_known_rules() -> None:
     named = {rule for _, rules, _ in SIGNATURES for rule in rules}
     assert named - set(BY_NAME) == set()
     assert set(BY_NAME) - named == {"origin_change"}  # it accompanies hijacks and churn alike
 
 
 @pytest.mark.parametrize(("kind", "rules"), [(kind, rules) for kind, rules, _ in SIGNATURES])
-def test_rules_of_one_kind_alone_name_that_kind(kind: str, rules: tuple[str, ...]) -> None:
+def test_the_rules_of_one_kind_alone_give_that_kind(kind: str, rules: tuple[str, ...]) -> None:
     assert guess_kind(dict.fromkeys(rules, 5)) == kind
 
 
 def test_severity_never_falls_as_breadth_or_strength_grow() -> None:
-    ranks = [SEVERITIES.index(severity(p, 1, 1, peak)) for p in (1, 40, 2_000) for peak in (3.0, 6.0, 12.0)]
+    ranks = [SEVERITIES.index(rate_severity(p, 1, 1, peak)) for p in (1, 40, 2_000) for peak in (3.0, 6.0, 12.0)]
     assert ranks[0] == 0
     assert ranks[-1] == 3
     assert all(a <= b for a, b in zip(ranks[:3], ranks[3:6], strict=True))
 
 
-def test_the_summary_names_what_where_when_and_how_far_from_usual() -> None:
+def test_the_summary_has_kind_collector_start_figures_origin_and_prefix() -> None:
     incident = {"collectors": ["rrc00"], "started_at": 0, "prefixes": ["192.0.2.0/24"], "origins": [64666]}
-    text = summary("silence", incident, [{"value": 2.0, "usual": 200.0, "unit": "messages a minute"}])
+    text = summarize("silence", incident, [{"value": 2.0, "usual": 200.0, "unit": "messages a minute"}])
     for part in ("Silence", "rrc00", "1970-01-01 00:00", "2 messages a minute, usually 200", "AS64666", "192.0.2.0/24"):
         assert part in text

@@ -5,8 +5,8 @@ import pytest
 from bgpdrift.verdicts.performance import Tally, daily_rows, judge_label, summed
 
 
-def said(alarms: int, opinions: int = 30, model: str = "lstm", version: str = "1") -> dict[str, object]:
-    return {"model": model, "model_version": version, "opinions": opinions, "alarms": alarms}
+def counts(alarms: int, votes: int = 30, model: str = "lstm", version: str = "1") -> dict[str, object]:
+    return {"model": model, "model_version": version, "votes": votes, "alarms": alarms}
 
 
 @pytest.mark.parametrize(
@@ -23,29 +23,31 @@ def said(alarms: int, opinions: int = 30, model: str = "lstm", version: str = "1
     ],
 )
 def test_a_label_is_one_count_however_long_its_range(label: str, alarms: int, expected: Tally) -> None:
-    assert judge_label(label, [said(alarms)]) == {("lstm", "1"): expected}
+    assert judge_label(label, [counts(alarms)]) == {("lstm", "1"): expected}
 
 
 def test_a_detector_without_an_opinion_is_neither_right_nor_wrong() -> None:
-    assert judge_label("true_positive", [said(0, opinions=0)]) == {}
+    assert judge_label("true_positive", [counts(0, votes=0)]) == {}
 
 
 def test_a_model_swapped_within_the_range_answers_once_with_the_version_that_judged_most() -> None:
     """The alarm of the short-lived version counts too: the detector did alarm."""
-    found = judge_label("true_positive", [said(3, 5, version="1"), said(0, 25, version="2")])
+    found = judge_label("true_positive", [counts(3, 5, version="1"), counts(0, 25, version="2")])
 
     assert found == {("lstm", "2"): Tally(true_positives=1)}
 
 
 def test_with_too_few_labels_a_day_has_counts_and_no_shares() -> None:
-    (row,) = daily_rows(0, [("true_positive", [said(1)])] * 7, least_labels=20)
+    (row,) = daily_rows(0, [("true_positive", [counts(1)])] * 7, least_labels=20)
 
     assert (row["labels"], row["true_positives"]) == (7, 7)
     assert [row[name] for name in ("accuracy", "precision", "recall", "f1")] == [None] * 4
 
 
 def test_with_enough_labels_a_day_has_shares() -> None:
-    labels = [("true_positive", [said(1)])] * 12 + [("missed", [said(0)])] * 3 + [("false_positive", [said(2)])] * 5
+    labels = (
+        [("true_positive", [counts(1)])] * 12 + [("missed", [counts(0)])] * 3 + [("false_positive", [counts(2)])] * 5
+    )
 
     (row,) = daily_rows(86_400, labels, least_labels=20)
 
@@ -59,7 +61,7 @@ def test_a_day_without_labels_has_no_rows() -> None:
 
 
 def test_days_add_up_by_detector_and_version() -> None:
-    days = [daily_rows(day, [("true_positive", [said(1), said(0, model="heuristic")])], 20) for day in (0, 86_400)]
+    days = [daily_rows(day, [("true_positive", [counts(1), counts(0, model="heuristic")])], 20) for day in (0, 86_400)]
 
     assert summed(row for rows in days for row in rows) == {
         ("heuristic", "1"): Tally(false_negatives=2),

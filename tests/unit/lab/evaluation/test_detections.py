@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from bgpdrift.detectors.interface import Scores, WindowFrame
-from bgpdrift.lab.evaluation.detections import joined, judge_alone, judge_together, k_of_n, policy_of
+from bgpdrift.lab.evaluation.detections import joined, judge_alone, judge_together, k_of_n
 from bgpdrift.models.detector_output import DetectorOutput
 from bgpdrift.settings import Settings, load
 from bgpdrift.verdicts.calibration import Calibration
+from bgpdrift.verdicts.ensemble import ensemble_policy
 
 RULE = {"rule": "update_storm", "sufficient": True}
 
@@ -60,7 +61,7 @@ def frame(n: int, reset: tuple[int, ...] = ()) -> WindowFrame:
 
 
 def test_an_alarm_needs_two_minutes_of_three(voice: Callable[[Told], DetectorOutput], settings: Settings) -> None:
-    judged = judge_alone(voice(Told("lstm", [100, 0, 100, 100, 0])), policy_of(settings))
+    judged = judge_alone(voice(Told("lstm", [100, 0, 100, 100, 0]))(settings))
 
     assert judged.alarms.tolist() == [False, False, True, True, False]
 
@@ -68,10 +69,10 @@ def test_an_alarm_needs_two_minutes_of_three(voice: Callable[[Told], DetectorOut
 def test_a_silent_minute_ranks_lowest_and_raises_no_alarm(
     voice: Callable[[Told], DetectorOutput], settings: Settings
 ) -> None:
-    judged = judge_alone(voice(Told("lstm", [-7, 100, 100, 100, 0], silent=(1, 2))), policy_of(settings))
+    judged = judge_alone(voice(Told("lstm", [-7, 100, 100, 100, 0], silent=(1, 2)))(settings))
 
     assert judged.score.tolist() == [-7, -np.inf, -np.inf, 100, 0]
-    assert (judged.surprise[1], judged.abstained) == (0.0, 2)
+    assert (judged.surprisal[1], judged.abstained) == (0.0, 2)
     assert not judged.alarms.any()
 
 
@@ -92,8 +93,8 @@ def test_two_that_agree_are_an_alarm_of_the_ensemble(
     two = {"lstm": voice(Told("lstm", loud)), "isolation_forest": voice(Told("isolation_forest", loud))}
     one = {"lstm": voice(Told("lstm", loud)), "isolation_forest": voice(Told("isolation_forest", calm))}
 
-    agreed = judge_together(two, {}, frame(5), policy_of(settings))
-    alone = judge_together(one, {}, frame(5), policy_of(settings))
+    agreed = judge_together(two, {}, frame(5), ensemble_policy(settings))
+    alone = judge_together(one, {}, frame(5), ensemble_policy(settings))
 
     assert agreed.alarms.tolist() == [False, False, True, False, False]
     assert not alone.alarms.any()
@@ -105,7 +106,7 @@ def test_a_table_transfer_explains_what_the_ensemble_saw(
     loud = [100.0] * 5
     two = {"lstm": voice(Told("lstm", loud)), "isolation_forest": voice(Told("isolation_forest", loud))}
 
-    judged = judge_together(two, {}, frame(5, reset=(0, 1, 2, 3)), policy_of(settings))
+    judged = judge_together(two, {}, frame(5, reset=(0, 1, 2, 3)), ensemble_policy(settings))
 
     assert not judged.alarms.any()
 
@@ -115,7 +116,7 @@ def test_where_nobody_has_an_opinion_the_ensemble_has_none(
 ) -> None:
     only = {"lstm": voice(Told("lstm", [1.0] * 5, silent=(2,)))}
 
-    judged = judge_together(only, {"heuristic": "absent"}, frame(5), policy_of(settings))
+    judged = judge_together(only, {"heuristic": "absent"}, frame(5), ensemble_policy(settings))
 
     assert np.isneginf(judged.score).tolist() == [False, False, True, False, False]
 
@@ -123,7 +124,7 @@ def test_where_nobody_has_an_opinion_the_ensemble_has_none(
 def test_a_missing_minute_is_a_calm_one(settings: Settings) -> None:
     minutes = np.array([0, 180, 240])
 
-    assert k_of_n(minutes, np.array([True, True, True]), policy_of(settings)).tolist() == [False, False, True]
+    assert k_of_n(minutes, np.array([True, True, True]), ensemble_policy(settings)).tolist() == [False, False, True]
 
 
 def test_several_collectors_are_as_loud_as_the_loudest(
@@ -131,7 +132,7 @@ def test_several_collectors_are_as_loud_as_the_loudest(
 ) -> None:
     groups = [voice(Told("lstm", scores)) for scores in ([0.0, 1.0, 2.0, 0.0, 0.0], [0.0, 0.0, 100.0, 100.0, 0.0])]
 
-    both = joined([judge_alone(group, policy_of(settings)) for group in groups])
+    both = joined([judge_alone(group, ensemble_policy(settings)) for group in groups])
 
     assert both.score.tolist() == [0, 1, 100, 100, 0]
     assert both.alarms.tolist() == [False, False, False, True, False]

@@ -1,10 +1,10 @@
-"""What belongs together."""
+"""Which anomalies belong together, and what a window's anomaly concerns."""
 
 import random
 
 import pytest
 
-from bgpdrift.verdicts.linking import Footprint, UnionFind, groups, linked
+from bgpdrift.verdicts.footprint import Footprint, UnionFind, are_linked, group_linked
 
 
 def _print(collectors: str = "", origins: tuple[int, ...] = (), prefixes: tuple[str, ...] = (), rules: str = ""):
@@ -12,7 +12,7 @@ def _print(collectors: str = "", origins: tuple[int, ...] = (), prefixes: tuple[
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "tied"),
+    ("one", "other", "is_linked"),
     [
         (_print("rrc00"), _print("rrc00"), True),
         (_print("rrc00"), _print("rrc01"), False),
@@ -25,20 +25,23 @@ def _print(collectors: str = "", origins: tuple[int, ...] = (), prefixes: tuple[
         (_print("rrc00", rules="update_storm"), _print("rrc01", rules="update_storm silence"), True),
     ],
 )
-def test_ties(one: Footprint, other: Footprint, tied: bool) -> None:
-    assert linked(one, other) is tied is linked(other, one)
+def test_footprints_are_linked_by_an_as_a_prefix_a_collector_or_a_rule(
+    one: Footprint, other: Footprint, is_linked: bool
+) -> None:
+    assert are_linked(one, other) is is_linked is are_linked(other, one)
 
 
-def test_at_different_times_a_collector_or_a_rule_ties_nothing() -> None:
-    assert not linked(_print("rrc00", rules="silence"), _print("rrc00", rules="silence"), at_once=False)
+def test_at_different_times_a_collector_or_a_rule_links_nothing() -> None:
+    one, other = _print("rrc00", rules="silence"), _print("rrc00", rules="silence")
+    assert not are_linked(one, other, is_same_time=False)
 
 
-def test_groups_go_through_others() -> None:
+def test_footprints_linked_through_a_third_form_one_group() -> None:
     chain = [_print("a", (1,)), _print("c", (2,)), _print("b", (1, 2)), _print("d", (9,))]
-    assert groups(chain) == [[0, 1, 2], [3]]
+    assert group_linked(chain) == [[0, 1, 2], [3]]
 
 
-def test_union_find_agrees_with_a_search_through_the_graph() -> None:
+def test_union_find_agrees_with_a_graph_search() -> None:
     rng = random.Random(7)
     for _ in range(50):
         size = rng.randint(1, 20)

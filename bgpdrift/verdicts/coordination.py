@@ -1,0 +1,158 @@
+"""Decides when the votes on a window are complete, and stores its verdict.
+
+A window is decided when every running detector has passed it, or when a detector that is behind has not moved for
+``ensemble.stale_s``. The coordinator waits for a detector that catches up, but not for one that hangs; the time of a
+detector without work starts when there is work. Windows are decided in the order of their ids, and the position is stored
+with the verdicts. `bgpdrift.verdicts.ensemble` decides the verdict itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bgpdrift.clock import Clock
+from bgpdrift.settings import Settings
+from bgpdrift.store import Cursor, ScoreRow, Store, WindowRow
+from bgpdrift.verdicts.ensemble import ABSENT, STALE, WAITING, Vote, decide, ensemble_policy, passes_debounce
+from bgpdrift.verdicts.evidence import collect_concerned
+
+CURSOR = "ensemble_coordinator"
+DETECTORS: Mapping[str, str] = {
+    "lstm": "lstm_detector",
+    "isolation_forest": "isolation_forest_detector",
+    "heuristic": "heuristic_detector",
+}
+"""Detector → service; the cursor of the service holds its position."""
+WINDOWS_PER_STEP = 500
+Key = tuple[str, str, int]
+
+
+class EnsembleCoordinator:
+    """Worker of the ensemble coordinator; the module docstring states when a window is decided."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
+        self._store, self._clock, self._stale_s = store, clock, settings.ensemble.stale_s
+        self._policy = ensemble_policy(settings)
+        cursor = store.read_cursor(CURSOR)
+        self._position = cursor.position if cursor else 0
+        self._started = clock.monotonic()
+        self._moved: dict[str, tuple[int, float]] = {}  # detector -> (position, time of its last move)
+        self._recent: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+        self._n_verdicts = self._n_anomalies = 0
+        self._abstaining: Mapping[str, str] = {}
+
+    def step(self) -> bool:
+        """Decide the windows that are complete; True if more may follow at once."""
+        newest = self._store.newest_window_id()
+        reach = {name: self._reach(name, service, newest) for name, service in DETECTORS.items()}
+        limit = min((position for position, _ in reach.values() if position is not None), default=None)
+        # Read only complete windows: the others would be read again in every step.
+        ready = self._store.windows_after(self._position, WINDOWS_PER_STEP, limit)
+        if not ready:
+            return False
+        rows = self._decide(ready, reach)
+        position = int(ready[-1]["id"])
+        self._store.write_verdicts(rows, Cursor(CURSOR, position, {"abstaining": dict(self._abstaining)}))
+        self._position = position
+        self._n_verdicts += len(rows)
+        self._n_anomalies += sum(bool(row["is_anomaly"]) for row in rows)
+        return len(ready) == WINDOWS_PER_STEP
+
+    def status(self) -> str:
+        """Number of verdicts, and which detectors abstain."""
+        abstentions = "".join(f"; {name} abstains: {reason}" for name, reason in self._abstaining.items())
+        return f"{self._n_verdicts:,} verdicts, {self._n_anomalies:,} anomalous{abstentions}"
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def _reach(self, name: str, service: str, newest: int) -> tuple[int | None, str]:
+        """Position of a detector (None: do not wait for it), and the reason for its abstention beyond the position."""
+        cursor, now = self._store.read_cursor(service), self._clock.monotonic()
+        if cursor is None:
+            # Services start one after the other, so that a missing cursor gets the time of a stale one.
+            return (None, ABSENT) if now - self._started >= self._stale_s else (0, ABSENT)
+        if cursor.details.get("state") == WAITING:
+            return None, WAITING
+        position, since = self._moved.get(name, (-1, now))
+        if cursor.position != position or cursor.position >= newest:
+            since = now  # it has moved, or it has no work
+        self._moved[name] = (cursor.position, since)
+        if now - since >= self._stale_s:
+            return None, STALE
+        return cursor.position, STALE
+
+    def _decide(
+        self, windows: Sequence[WindowRow], reach: Mapping[str, tuple[int | None, str]]
+    ) -> list[dict[str, Any]]:
+        scores: dict[Key, dict[str, ScoreRow]] = {}
+        for score in self._store.scores_for([_key(window) for window in windows]):
+            scores.setdefault(_key(score), {})[str(score["model"])] = score
+        now = self._clock.now()
+        rows = []
+        for window in sorted(windows, key=lambda window: int(window["window_start"])):
+            own_scores = scores.get(_key(window), {})
+            votes = {name: _vote(own_scores.get(name), reach[name][1]) for name in DETECTORS}
+            verdict = decide(votes, self._policy, bool(window["peer_reset"]))
+            start = int(window["window_start"])
+            recent = self._recent_minutes(window)
+            recent.append((start, verdict.exceeds))
+            has_evidence = verdict.exceeds or any(vote.rules_fired for vote in votes.values())
+            rows.append(
+                {
+                    "window_start": start,
+                    "collector": window["collector"],
+                    "peer": window["peer"],
+                    "combined": verdict.combined,
+                    "p_values": dict(verdict.p_values),
+                    "votes": dict(verdict.votes),
+                    "abstaining": dict(verdict.abstaining),
+                    "majority": verdict.majority,
+                    "maximum": verdict.maximum,
+                    "exceeds": verdict.exceeds,
+                    "is_anomaly": passes_debounce(recent, start, self._policy),
+                    "explained_by": verdict.explained_by,
+                    "evidence": _evidence(window, votes) if has_evidence else {},
+                    "decided_at": now,
+                }
+            )
+            self._abstaining = verdict.abstaining
+            del recent[: -4 * self._policy.debounce_n]
+        return rows
+
+    def _recent_minutes(self, window: WindowRow) -> list[tuple[int, bool]]:
+        """Latest (window_start, exceeds) of the window's group, read from the store after a start."""
+        key = (str(window["collector"]), str(window["peer"]))
+        if key not in self._recent:
+            start = int(window["window_start"])
+            before = self._store.verdicts_between(start - 60 * self._policy.debounce_n, start)
+            self._recent[key] = [
+                (int(row["window_start"]), bool(row["exceeds"]))
+                for row in before
+                if (row["collector"], row["peer"]) == key
+            ]
+        return self._recent[key]
+
+
+def _vote(score: ScoreRow | None, reason_without: str) -> Vote:
+    if score is None:
+        return Vote(abstained=reason_without)
+    return Vote(
+        p_value=float(score["p_value"]),
+        is_alarm=bool(score["is_alarm"]),
+        abstained=str(score["abstained"]),
+        alarm_p=float(score["alarm_p"] or 0.0),
+        rules_fired=score["rules_fired"],
+        top_features=score["top_features"],
+    )
+
+
+def _evidence(window: WindowRow, votes: Mapping[str, Vote]) -> dict[str, Any]:
+    fired = [rule for vote in votes.values() for rule in vote.rules_fired]
+    unexplained = [str(rule["rule"]) for rule in fired if not rule.get("explained_by")]
+    top = [{"detector": name, **entry} for name, vote in votes.items() for entry in vote.top_features]
+    return {"rules_fired": fired, "top_features": top, **collect_concerned(window["evidence"], unexplained)}
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    return str(row["collector"]), str(row["peer"]), int(row["window_start"])
