@@ -41,14 +41,14 @@ def command(
     from bgpdrift.errors import InputError
     from bgpdrift.settings import load
     from bgpdrift.store import open_store
-    from bgpdrift.verdicts.outcomes import Word
+    from bgpdrift.verdicts.outcomes import Attribution
 
     if bool(words) + (undo is not None) + (show is not None) != 1:
         raise InputError(
             "label: one of INCIDENT_ID LABEL, missed --from TIME --to TIME, --undo ID, --list, --performance expected"
         )
     settings = load()
-    word = Word(_user() if by is None else by, notes)
+    attribution = Attribution(_user() if by is None else by, notes)
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
         newest = store.newest_window_start()
         since = (newest or 0) + 60 - days * 86_400
@@ -57,12 +57,12 @@ def command(
         elif show == "performance":
             tables.performance(store.performance_between(since, 2**62), days, settings.drift.min_labels, as_json)
         elif undo is not None:
-            removed = store.remove_outcome(undo, newest or 0, word.by)
+            removed = store.remove_outcome(undo, newest or 0, attribution.by)
             if removed is None:
                 raise InputError(f"label: no label {undo}; `bgpdrift label --list` lists them")
             tables.written(removed, as_json, gone=True)
         else:
-            row, notes_to_user = _row(store, words, (begin, end, collector), word, newest)
+            row, notes_to_user = _row(store, words, (begin, end, collector), attribution, newest)
             written = store.record_outcome(row, newest or 0)
             tables.written({"id": written, **row}, as_json)
             for note in notes_to_user:
@@ -70,12 +70,12 @@ def command(
 
 
 def _row(
-    store: Any, words: tuple[str, ...], span: tuple[str | None, str | None, str], word: Any, newest: int | None
+    store: Any, words: tuple[str, ...], span: tuple[str | None, str | None, str], attribution: Any, newest: int | None
 ) -> tuple[dict[str, Any], list[str]]:
     """Turn what was typed into a row of ``outcomes``, and what the user should know beside it."""
     from bgpdrift.errors import InputError
     from bgpdrift.lab.simulation.scenario_text import parse_time
-    from bgpdrift.verdicts.outcomes import MISSED, of_incident, of_missed, overlapping
+    from bgpdrift.verdicts.outcomes import MISSED, find_overlapping_incidents, label_incident, label_missed_range
 
     begin, end, collector = span
     if words == (MISSED,):
@@ -83,13 +83,13 @@ def _row(
             raise InputError("label missed: --from TIME and --to TIME expected")
         start, stop = parse_time(begin), parse_time(end)
         labels = store.outcomes_between(int(start), int(stop))
-        row = of_missed(start, stop, collector, word, newest=newest, labels=labels)
+        row = label_missed_range(start, stop, collector, attribution, newest=newest, labels=labels)
         if collector and not store.recent_windows(collector, "", row["ends_at"], 1):
             raise InputError(f"label missed: a collector with windows expected, {collector!r} has none before --to")
         seen = store.incidents_between(row["starts_at"], row["ends_at"])
         return row, [
             f"note: incident {number} lies in this range and was not missed; label it by its id"
-            for number in overlapping(seen, row["starts_at"], row["ends_at"], collector)
+            for number in find_overlapping_incidents(seen, row["starts_at"], row["ends_at"], collector)
         ]
     if len(words) != 2 or not words[0].isdigit():
         raise InputError(f"label: INCIDENT_ID LABEL or missed expected, {' '.join(words)!r} found")
@@ -98,7 +98,7 @@ def _row(
     incident = store.incident(int(words[0]))
     if incident is None:
         raise InputError(f"label: no incident {words[0]}; `bgpdrift incidents --all` lists them")
-    return of_incident(incident, words[1].replace("-", "_"), word), []
+    return label_incident(incident, words[1].replace("-", "_"), attribution), []
 
 
 def _user() -> str:

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from bgpdrift.intervals import wilson_interval
-from bgpdrift.verdicts.performance import Tally, summed
+from bgpdrift.verdicts.performance import LabelCounts, sum_daily_rows
 
 
 def written(row: Mapping[str, Any], as_json: bool, gone: bool = False) -> None:
@@ -56,7 +56,7 @@ def labels(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
 
 def performance(rows: Sequence[Mapping[str, Any]], days: int, least: int, as_json: bool) -> None:
     """Print figures by detector and version, summed over days; too few labels are said as such."""
-    found = summed(rows)
+    found = sum_daily_rows(rows)
     if as_json:
         for (model, version), tally in found.items():
             click.echo(msgspec.json.encode(as_fields(model, version, tally, least)))
@@ -75,12 +75,12 @@ def performance(rows: Sequence[Mapping[str, Any]], days: int, least: int, as_jso
     Console().print(table)
 
 
-def as_fields(model: str, version: str, tally: Tally, least: int) -> dict[str, Any]:
+def as_fields(model: str, version: str, tally: LabelCounts, least: int) -> dict[str, Any]:
     """Give the figures of one detector as JSON; null and a reason where there are too few labels.
 
     Examples
     --------
-    >>> found = as_fields("lstm", "3", Tally(true_positives=6, false_positives=1), least=20)
+    >>> found = as_fields("lstm", "3", LabelCounts(true_positives=6, false_positives=1), least=20)
     >>> found["accuracy"], found["note"]
     (None, 'too few labels (7 of 20)')
     """
@@ -103,7 +103,7 @@ def as_fields(model: str, version: str, tally: Tally, least: int) -> dict[str, A
     }
 
 
-def _cells(tally: Tally, least: int) -> list[str]:
+def _cells(tally: LabelCounts, least: int) -> list[str]:
     found = as_fields("", "", tally, least)
     if found["note"]:
         return [found["note"], "", "", "", ""]

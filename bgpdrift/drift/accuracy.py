@@ -22,7 +22,7 @@ TOO_FEW = "too few labels"
 
 
 class Labels(Protocol):
-    """Labels by what was true and what the detector said, such as `bgpdrift.verdicts.performance.Tally`."""
+    """Labels by what was true and what the detector said, such as `bgpdrift.verdicts.performance.LabelCounts`."""
 
     @property
     def true_positives(self) -> int:

@@ -21,7 +21,7 @@ from bgpdrift.monitor.check_inputs import DAY_S, DriftFacts, Facts
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 from bgpdrift.store.window_columns import FEATURE_NAMES
-from bgpdrift.verdicts.performance import Tally
+from bgpdrift.verdicts.performance import LabelCounts
 
 SPAN_S = 9 * DAY_S
 """Looked at for a day and the clean week before it, with a day to spare for incidents."""
@@ -214,5 +214,5 @@ def _daily(series: Mapping[str, Hours], at: int) -> list[float]:
     return found
 
 
-def _tally(rows: Sequence[Mapping[str, Any]]) -> Tally:
-    return Tally(*(sum(int(row[name]) for row in rows) for name in _COUNTS))
+def _tally(rows: Sequence[Mapping[str, Any]]) -> LabelCounts:
+    return LabelCounts(*(sum(int(row[name]) for row in rows) for name in _COUNTS))

@@ -2,7 +2,7 @@
 
 A day is judged when it is over, and again whenever its labels have changed: a fingerprint of them is kept with the
 figures. Days whose scores have expired keep the figures they have, since nobody could make them again. What a label makes
-of an opinion, `bgpdrift.verdicts.performance` decides.
+of the votes, `bgpdrift.verdicts.performance` decides.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any
 
 from bgpdrift.clock import Clock
 from bgpdrift.store import Cursor, Store
-from bgpdrift.verdicts.performance import daily_rows, day_of
+from bgpdrift.verdicts.performance import daily_rows, day_start_of
 
 CURSOR = "drift_monitor:performance"
 LOOK_EVERY_S = 15.0
@@ -21,8 +21,8 @@ FAR = 2**62
 class LabelledDays:
     """Looks now and then whether labels have changed; judges one day a step."""
 
-    def __init__(self, store: Store, clock: Clock, least_labels: int) -> None:
-        self._store, self._clock, self._least = store, clock, least_labels
+    def __init__(self, store: Store, clock: Clock, min_labels: int) -> None:
+        self._store, self._clock, self._least = store, clock, min_labels
         cursor = store.read_cursor(CURSOR)
         self._judged: dict[str, str] = dict(cursor.details) if cursor else {}
         self._next_look = clock.monotonic()
@@ -35,7 +35,7 @@ class LabelledDays:
         if oldest is None or newest is None:
             self._next_look = self._clock.monotonic() + LOOK_EVERY_S
             return
-        first, today = day_of(oldest), day_of(newest)
+        first, today = day_start_of(oldest), day_start_of(newest)
         days = by_day(self._store.outcomes_between(first, FAR), first, today)
         wanted = {str(day): fingerprint(rows, self._least) for day, rows in days.items()}
         known = {day: mark for day, mark in self._judged.items() if int(day) >= first}
@@ -73,14 +73,14 @@ def by_day(rows: Sequence[Mapping[str, Any]], first: int, today: int) -> dict[in
     """
     days: dict[int, list[Mapping[str, Any]]] = {}
     for row in rows:
-        day = day_of(int(row["starts_at"]))
+        day = day_start_of(int(row["starts_at"]))
         if first <= day < today:
             days.setdefault(day, []).append(row)
     return days
 
 
-def fingerprint(rows: Sequence[Mapping[str, Any]], least_labels: int) -> str:
+def fingerprint(rows: Sequence[Mapping[str, Any]], min_labels: int) -> str:
     """Tell two sets of labels apart."""
     names = ("id", "incident_id", "starts_at", "ends_at", "collector", "label")
     known = sorted(tuple(str(row[name]) for name in names) for row in rows)
-    return hashlib.sha256(repr((least_labels, known)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((min_labels, known)).encode()).hexdigest()[:16]

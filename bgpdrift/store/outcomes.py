@@ -1,7 +1,7 @@
 """What operators said of incidents and time ranges, and the daily figures that follow from it.
 
 Decides that an incident has one label, the last; earlier ones stay in its history. What a label makes of a detector's
-opinion, `bgpdrift.verdicts.performance` decides.
+votes, `bgpdrift.verdicts.performance` decides.
 """
 
 from collections.abc import Mapping, Sequence
@@ -85,7 +85,7 @@ class OutcomeQueries(Database):
         return self.rows(query.order_by(outcomes.c.starts_at, outcomes.c.id))
 
     def count_votes_between(self, start: int, end: int, collectors: Sequence[str] = ()) -> list[dict[str, Any]]:
-        """Count what each detector and the ensemble said of windows that start in ``[start, end)``.
+        """Count the votes and alarms of each detector and the ensemble on windows that start in ``[start, end)``.
 
         Parameters
         ----------
@@ -97,7 +97,7 @@ class OutcomeQueries(Database):
         Returns
         -------
         list of dict
-            ``model``, ``model_version`` ("" for the ensemble), ``opinions`` (windows with one) and ``alarms``.
+            ``model``, ``model_version`` ("" for the ensemble), ``votes`` (windows without an abstention) and ``alarms``.
         """
         alarms = func.sum(cast(scores.c.is_alarm, Integer)).label("alarms")
         query = select(scores.c.model, scores.c.model_version, func.count().label("votes"), alarms).where(

@@ -1,1 +1,1 @@
-"""What we believe: what a score is worth, how three opinions become one verdict, how verdicts become incidents. Pure."""
+"""From scores to incidents: calibration of scores, votes to verdicts, verdicts to incidents, labels to figures."""

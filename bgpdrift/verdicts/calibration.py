@@ -1,9 +1,10 @@
-"""What a raw score is worth: the probability that a calm minute scores as high.
+"""Converts a raw score into a p-value: the probability that a calm minute scores as high.
 
-The bulk is the empirical distribution of clean training scores on a grid of its quantiles; beyond its 95 % point a
-generalised Pareto tail goes on (`bgpdrift.detectors.tail`). Decides no alarm: `Calibration.alarm_p` turns a budget of
-false alarms into the p-value a caller compares with. People are woken by episodes, and smoothed minutes come in clusters,
-so that a budget of two alarms a day leaves room for more than two alarmed minutes: by the extremal index, learned too.
+The bulk is the empirical distribution of clean training scores on a grid of quantiles; a generalised Pareto tail
+continues it beyond the 95 % point (`bgpdrift.detectors.tail`). `Calibration.alarm_p` converts a budget of false alarms
+into the p-value that the caller compares with; this module decides no alarm. The budget counts alarm episodes. Smoothed
+minutes alarm in clusters [1]_, so that a budget of two alarms per day allows more than two alarmed minutes: the extremal
+index, which is learned too, gives the ratio.
 
 References
 ----------
@@ -23,33 +24,35 @@ from bgpdrift.detectors.tail import ParetoTail, fit_tail
 from bgpdrift.errors import ArtifactError
 
 P_FLOOR = 1e-12
-"""Smallest p-value given: no training sample supports more, and −log10 p stays at most 12."""
+"""Smallest p-value: no training sample supports a smaller one, and −log10 p is at most 12."""
 MINUTES_A_DAY = 1440.0
-MOST_ALARM_P = 0.01
-"""However clustered calm minutes are, at most one in a hundred may be an alarm."""
+MAX_ALARM_P = 0.01
+"""At most one calm minute in a hundred may alarm, however strongly calm minutes cluster."""
+MIN_CLEAN_SCORES = 200
+TAIL_SHARE = 0.05
 CLUSTER_LEVELS = (0.005, 0.01, 0.02, 0.03)
-"""Shares of the calm minutes at whose scores clusters are counted; the mean is used, since each count is small."""
+"""Shares of the calm minutes above each level at which clusters are counted; the mean is used, since each count is small."""
 QUIET_MIN, DEBOUNCE_K, DEBOUNCE_N = 15, 2, 3
-"""What makes one episode of alarmed minutes, as in the ensemble and the correlation engine by default."""
+"""Definition of an alarm episode; the defaults of the ensemble and the correlation engine."""
 _BULK_POINTS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Score → p-value.
+    """Maps scores to p-values.
 
     Attributes
     ----------
     scores : ndarray of float
         Increasing quantiles of the clean scores, up to the start of the tail.
     survival : ndarray of float
-        Share of clean scores above each, decreasing.
+        Share of clean scores above each of them, decreasing.
     tail : ParetoTail
-        Beyond the last of them.
+        Distribution beyond the last of them.
     n : int
-        Clean scores it was learned from.
+        Number of clean scores it was learned from.
     cluster : float
-        Extremal index: debounced episodes for each minute beyond a high score, in (0, 1]; 1 is no clustering.
+        Extremal index: debounced alarm episodes per minute beyond a high score, in (0, 1]; 1 means no clustering.
     """
 
     scores: FloatArray
@@ -60,7 +63,7 @@ class Calibration:
 
     @classmethod
     def fit(cls, clean_scores: FloatArray, cluster: float = 1.0) -> "Calibration":
-        """Learn from scores of calm windows; at least 200 of them.
+        """Learn from the scores of calm windows, at least `MIN_CLEAN_SCORES`.
 
         Examples
         --------
@@ -70,19 +73,19 @@ class Calibration:
         True
         """
         clean = np.sort(clean_scores[np.isfinite(clean_scores)])
-        if len(clean) < 200:
-            raise ArtifactError(f"calibration: {len(clean)} clean scores, at least 200 expected")
-        tail = fit_tail(clean, 0.05)
+        if len(clean) < MIN_CLEAN_SCORES:
+            raise ArtifactError(f"calibration: expected at least {MIN_CLEAN_SCORES} clean scores, found {len(clean)}")
+        tail = fit_tail(clean, TAIL_SHARE)
         levels = np.linspace(0.0, 1.0 - tail.share, _BULK_POINTS)
         scores, first = np.unique(np.quantile(clean, levels), return_index=True)
         survival = 1.0 - levels[first]
         if scores[-1] < tail.start:
             scores, survival = np.append(scores, tail.start), np.append(survival, tail.share)
-        survival[-1] = tail.share  # bulk and tail meet
+        survival[-1] = tail.share  # the bulk ends where the tail starts
         return cls(scores, np.minimum.accumulate(survival), tail, len(clean), cluster)
 
     def alarm_p(self, false_alarms_per_day: float) -> float:
-        """P-value at or below which a minute is an alarm, so that a calm day has that many episodes.
+        """Return the p-value up to which a minute alarms, so that a calm day has the given number of alarm episodes.
 
         Examples
         --------
@@ -90,16 +93,16 @@ class Calibration:
         >>> round(calibration.alarm_p(2.0) * 1440 * 0.25, 9)
         2.0
         """
-        return min(alarm_p(false_alarms_per_day) / self.cluster, MOST_ALARM_P)
+        return min(alarm_p(false_alarms_per_day) / self.cluster, MAX_ALARM_P)
 
     def p_value(self, scores: FloatArray) -> FloatArray:
-        """Probability of a calm minute scoring as high: monotone, in [P_FLOOR, 1]."""
+        """Return the probability that a calm minute scores as high: decreasing in the score, in [P_FLOOR, 1]."""
         values = np.asarray(scores, np.float64)
         bulk = np.interp(values, self.scores, self.survival, left=1.0)
         return np.asarray(np.clip(np.where(values > self.tail.start, self.tail.survival(values), bulk), P_FLOOR, 1.0))
 
     def as_fields(self) -> dict[str, Any]:
-        """Give it as JSON for an artifact's metadata."""
+        """Return the fields for an artifact's metadata, as JSON values."""
         tail = self.tail
         return {
             "scores": self.scores.tolist(),
@@ -111,7 +114,7 @@ class Calibration:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> "Calibration":
-        """Read it back; raises `ArtifactError` for anything that is no calibration."""
+        """Read the fields of `as_fields`; raises `ArtifactError` if they are not a calibration."""
         try:
             scores, survival = (np.asarray(fields[name], np.float64) for name in ("scores", "survival"))
             tail = ParetoTail(**{name: float(fields["tail"][name]) for name in ("start", "share", "scale", "shape")})
@@ -120,26 +123,26 @@ class Calibration:
             raise ArtifactError(f"calibration: unreadable: {error}") from error
         numbers = np.concatenate([scores.ravel(), survival.ravel(), [tail.start, tail.share, tail.scale, tail.shape]])
         if not 0.0 < cluster <= 1.0:
-            raise ArtifactError(f"calibration: cluster {cluster:g}, above 0 and at most 1 expected")
+            raise ArtifactError(f"calibration: cluster: expected above 0 and at most 1, found {cluster:g}")
         if scores.ndim != 1 or scores.shape != survival.shape or not len(scores) or not np.isfinite(numbers).all():
-            raise ArtifactError("calibration: two finite series of one length expected")
+            raise ArtifactError("calibration: expected two finite series of equal length, found others")
         if (np.diff(scores) <= 0).any() or (np.diff(survival) > 0).any() or tail.scale <= 0 or tail.shape < 0:
-            raise ArtifactError("calibration: not monotone")
+            raise ArtifactError("calibration: expected a monotone mapping, found one that is not")
         return cls(scores, survival, tail, n, cluster)
 
 
 def extremal_index(series: Sequence[FloatArray]) -> float:
-    """Debounced episodes for each minute beyond a high score, by the runs estimator [2]_.
+    """Estimate debounced alarm episodes per minute beyond a high score, by the runs estimator [2]_.
 
     Parameters
     ----------
     series : sequence of ndarray
-        Clean scores minute by minute, one array a stretch of time and group.
+        Clean scores minute by minute, one array for each stretch of time and group.
 
     Returns
     -------
     float
-        In (0, 1]. At least one episode is counted at each level, so that a short sample errs towards fewer alarms.
+        In (0, 1]. Each level counts at least one episode, so that a short sample errs towards fewer alarms.
 
     Examples
     --------
@@ -149,24 +152,24 @@ def extremal_index(series: Sequence[FloatArray]) -> float:
     True
     """
     pooled = np.concatenate([np.asarray(part, np.float64) for part in series])
-    found = []
+    ratios = []
     for level in CLUSTER_LEVELS:
         limit = np.quantile(pooled, 1.0 - level)
         minutes = int((pooled > limit).sum())
-        count = sum(_episodes(np.asarray(part) > limit) for part in series)
+        count = sum(_count_episodes(np.asarray(part) > limit) for part in series)
         if minutes:
-            found.append(max(count, 1) / minutes)
-    return float(np.clip(np.mean(found), 1e-3, 1.0)) if found else 1.0
+            ratios.append(max(count, 1) / minutes)
+    return float(np.clip(np.mean(ratios), 1e-3, 1.0)) if ratios else 1.0
 
 
-def _episodes(beyond: npt.NDArray[np.bool_]) -> int:
+def _count_episodes(beyond: npt.NDArray[np.bool_]) -> int:
     recent = np.convolve(beyond.astype(np.int64), np.ones(DEBOUNCE_N, np.int64))[: len(beyond)]
     rows = np.flatnonzero(beyond & (recent >= DEBOUNCE_K))
     return 1 + int((np.diff(rows) > QUIET_MIN).sum()) if len(rows) else 0
 
 
 def alarm_p(false_alarms_per_day: float) -> float:
-    """P-value at or below which a minute is an alarm, so that a calm day has that many, were minutes independent.
+    """Return the p-value up to which a minute alarms, so that a calm day has so many alarms if minutes are independent.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from bgpdrift.clock import Clock
 from bgpdrift.settings import Settings
 from bgpdrift.store import Cursor, ScoreRow, Store, WindowRow
 from bgpdrift.verdicts.ensemble import ABSENT, STALE, WAITING, Vote, decide, ensemble_policy, passes_debounce
-from bgpdrift.verdicts.evidence import collect_concerned
+from bgpdrift.verdicts.footprint import collect_concerned
 
 CURSOR = "ensemble_coordinator"
 DETECTORS: Mapping[str, str] = {

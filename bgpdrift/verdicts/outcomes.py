@@ -1,7 +1,6 @@
-"""What an operator may say, and of what: labels of incidents and of ranges that were missed.
+"""Defines the labels of operators and checks them: labels of incidents, and of ranges that the detectors missed.
 
-Decides which labels there are, whether they call a range anomalous, and which are refused. Who asks is the command line
-or, later, the API; where it is kept is the store's affair.
+The command line (later also the API) reads a label; the store keeps it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,124 +11,140 @@ from bgpdrift.errors import InputError
 
 TRUE_POSITIVE, FALSE_POSITIVE, NEW_NORMAL, MISSED = "true_positive", "false_positive", "new_normal", "missed"
 IS_ANOMALY: Mapping[str, bool] = {TRUE_POSITIVE: True, MISSED: True, FALSE_POSITIVE: False, NEW_NORMAL: False}
-"""Whether something was wrong there. A new normal is real, but nothing to be woken for: an alarm on it is a false one."""
-OF_INCIDENTS = (TRUE_POSITIVE, FALSE_POSITIVE, NEW_NORMAL)
-LENGTH_S = 60
-LONGEST_MISSED_S = 7 * 86_400
-"""Nobody overlooks a week of anomaly by the minute; such a range is a mistyped date."""
+"""Label → whether the range was anomalous. A new normal is real but needs no alarm: an alarm on it is a false one."""
+INCIDENT_LABELS = (TRUE_POSITIVE, FALSE_POSITIVE, NEW_NORMAL)
+WINDOW_S = 60
+MAX_MISSED_S = 7 * 86_400
+"""A missed range longer than a week is refused: it is a mistyped date."""
+MAX_NAME_CHARACTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """Who says it, and why."""
+class Attribution:
+    """Who gives a label, and notes on the reason."""
 
     by: str = ""
     notes: str = ""
 
 
-def of_incident(incident: Mapping[str, Any], label: str, word: Word) -> dict[str, Any]:
-    """Make the label of an incident, a row of ``outcomes``.
+def label_incident(incident: Mapping[str, Any], label: str, attribution: Attribution) -> dict[str, Any]:
+    """Build the label of an incident, a row of ``outcomes``.
 
-    It covers what the incident was when the operator looked: from its first to its last anomalous minute.
+    The label covers the incident at this moment: from its first to its last anomalous minute.
 
     Raises
     ------
     InputError
-        No such label, or the incident was merged into another.
+        The label is unknown, or the incident was merged into another.
 
     Examples
     --------
     >>> incident = {"id": 3, "started_at": 60, "last_seen_at": 240, "merged_into": None, "collectors": ["rrc00"]}
-    >>> row = of_incident(incident, "true_positive", Word("ann"))
+    >>> row = label_incident(incident, "true_positive", Attribution("ann"))
     >>> row["starts_at"], row["ends_at"], row["collector"]
     (60, 300, 'rrc00')
     """
-    if label not in OF_INCIDENTS:
-        raise InputError(f"label {label!r}: one of {', '.join(OF_INCIDENTS)} expected for an incident")
+    if label not in INCIDENT_LABELS:
+        raise InputError(f"label of an incident: expected one of {', '.join(INCIDENT_LABELS)}, found {label!r}")
     if incident["merged_into"] is not None:
-        raise InputError(f"incident {incident['id']} is one with incident {incident['merged_into']}; label that one")
+        raise InputError(
+            f"incident {incident['id']}: expected an incident of its own, found one merged into incident "
+            f"{incident['merged_into']}; label that one"
+        )
     collectors = list(incident["collectors"])
     return {
         "incident_id": incident["id"],
         "starts_at": int(incident["started_at"]),
-        "ends_at": int(incident["last_seen_at"]) + LENGTH_S,
+        "ends_at": int(incident["last_seen_at"]) + WINDOW_S,
         "collector": collectors[0] if len(collectors) == 1 else "",
         "label": label,
-        **_word(word),
+        **_columns(attribution),
     }
 
 
-def of_missed(
-    start: float, end: float, collector: str, word: Word, *, newest: int | None, labels: Sequence[Mapping[str, Any]]
+def label_missed_range(
+    start: float,
+    end: float,
+    collector: str,
+    attribution: Attribution,
+    *,
+    newest: int | None,
+    labels: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Make the label of a range that should have alarmed, a row of ``outcomes``; whole minutes that it touches.
+    """Build the label of a range without an alarm that should have had one, a row of ``outcomes``.
+
+    The label covers every minute that the range touches.
 
     Parameters
     ----------
     start, end : float
         Epoch seconds, event time.
     collector : str
-        Where; "" is everywhere.
-    word : Word
-        Who says so.
+        Collector; empty means all.
+    attribution : Attribution
+        Who gives the label.
     newest : int or None
-        Start of the newest window there is.
+        Start of the newest window; None without windows.
     labels : sequence of mapping
-        Labels there are that touch the range.
+        Existing labels that touch the range.
 
     Raises
     ------
     InputError
-        The range is empty, longer than a week, beyond the data, or somebody labelled part of it as missed already.
+        The range is empty, longer than a week, later than the data, or part of it already has the label ``missed``.
 
     Examples
     --------
-    >>> row = of_missed(90.0, 200.0, "rrc00", Word("ann"), newest=6000, labels=[])
+    >>> row = label_missed_range(90.0, 200.0, "rrc00", Attribution("ann"), newest=6000, labels=[])
     >>> row["starts_at"], row["ends_at"], row["label"]
     (60, 240, 'missed')
     """
     if end <= start:
-        raise InputError(f"label missed: --to after --from expected, {end - start:g} s between them found")
-    if end - start > LONGEST_MISSED_S:
-        raise InputError(f"label missed: at most 7 days expected, {(end - start) / 86_400:.1f} found")
-    if newest is None or start >= newest + LENGTH_S:
-        raise InputError("label missed: a range with windows expected; the store has none at or after --from")
+        raise InputError(f"label missed: expected --to after --from, found {end - start:g} s between them")
+    if end - start > MAX_MISSED_S:
+        raise InputError(f"label missed: expected at most 7 days, found {(end - start) / 86_400:.1f}")
+    if newest is None or start >= newest + WINDOW_S:
+        raise InputError("label missed: expected a range with windows, found none in the store at or after --from")
     for other in labels:
         if other["label"] == MISSED and (not other["collector"] or not collector or other["collector"] == collector):
             raise InputError(
-                f"label missed: label {other['id']} already covers part of this range; "
-                f"take it back first: bgpdrift label --undo {other['id']}"
+                f"label missed: expected an unlabelled range, found label {other['id']} on part of it; "
+                f"remove that label first: bgpdrift label --undo {other['id']}"
             )
     return {
         "incident_id": None,
-        "starts_at": int(start // LENGTH_S) * LENGTH_S,
-        "ends_at": -int(-end // LENGTH_S) * LENGTH_S,
+        "starts_at": int(start // WINDOW_S) * WINDOW_S,
+        "ends_at": -int(-end // WINDOW_S) * WINDOW_S,
         "collector": collector,
         "label": MISSED,
-        **_word(word),
+        **_columns(attribution),
     }
 
 
-def overlapping(incidents: Sequence[Mapping[str, Any]], start: int, end: int, collector: str) -> list[int]:
-    """Incidents that touch a range at a collector: what lies within them was not missed.
+def find_overlapping_incidents(
+    incidents: Sequence[Mapping[str, Any]], start: int, end: int, collector: str
+) -> list[int]:
+    """Return the ids of incidents that touch a range at a collector; their minutes were not missed.
 
     Examples
     --------
     >>> rows = [{"id": 7, "started_at": 60, "last_seen_at": 120, "collectors": ["rrc00"], "merged_into": None}]
-    >>> overlapping(rows, 120, 600, ""), overlapping(rows, 180, 600, ""), overlapping(rows, 60, 600, "rrc01")
-    ([7], [], [])
+    >>> [find_overlapping_incidents(rows, start, 600, "") for start in (120, 180)]
+    [[7], []]
+    >>> find_overlapping_incidents(rows, 60, 600, "rrc01")
+    []
     """
     return [
         int(row["id"])
         for row in incidents
         if row["merged_into"] is None
         and row["started_at"] < end
-        and row["last_seen_at"] + LENGTH_S > start
+        and row["last_seen_at"] + WINDOW_S > start
         and (not collector or collector in row["collectors"])
     ]
 
 
-def _word(word: Word) -> dict[str, str]:
-    if len(word.by) > 64:
-        raise InputError(f"--by: at most 64 characters expected, {len(word.by)} found")
-    return {"labelled_by": word.by, "notes": word.notes}
+def _columns(attribution: Attribution) -> dict[str, str]:
+    if len(attribution.by) > MAX_NAME_CHARACTERS:
+        raise InputError(f"--by: expected at most {MAX_NAME_CHARACTERS} characters, found {len(attribution.by)}")
+    return {"labelled_by": attribution.by, "notes": attribution.notes}

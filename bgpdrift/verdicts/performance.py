@@ -1,23 +1,23 @@
-"""How often a detector was right, by what operators said: counts a day, and shares once there are enough of them.
+"""Measures how often a detector was right by the operators' labels: counts per day, and rates once labels suffice.
 
-The unit is the label, not the minute: minutes of one incident are one event seen many times, and an interval over them
-would be far too narrow. A label counts for a detector if it had an opinion on at least one minute of the range, at the
-collectors concerned, and it counts on the UTC day on which the range begins:
+The unit is the label, not the minute: the minutes of an incident are not independent, and a confidence interval over
+minutes would be far too narrow. A label counts for a detector that voted on at least one minute of the range at the
+collectors concerned. It counts on the UTC day on which the range begins.
 
 =====================  ================  ==================
-operator               detector alarmed  detector was quiet
+label                  detector alarmed  no alarm
 =====================  ================  ==================
 true_positive, missed  true positive     false negative
 false_positive         false positive    true negative
 new_normal             false positive    true negative
 =====================  ================  ==================
 
-Minutes that nobody labelled count for nothing: operators look at alarms, so the accuracy is that on what was worth
-asking about, and no share of all minutes. Counts of days add up; shares do not, and are made of the sums.
+Minutes without a label do not count. Operators look at alarms, so that the accuracy is the rate over the labelled ranges,
+not over all minutes. Counts of days are added; rates are computed from the sums.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from bgpdrift.verdicts.outcomes import IS_ANOMALY
@@ -26,12 +26,12 @@ DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """Labels by what was true and what a detector said.
+class LabelCounts:
+    """The confusion matrix of a detector over labels.
 
     Examples
     --------
-    >>> week = Tally(8, 2, 0, 1) + Tally(1, 0, 0, 0)
+    >>> week = LabelCounts(8, 2, 0, 1) + LabelCounts(1, 0, 0, 0)
     >>> week.labels, round(week.precision, 3), round(week.recall, 3), week.accuracy
     (12, 0.818, 0.9, 0.75)
     """
@@ -41,138 +41,138 @@ class Tally:
     true_negatives: int = 0
     false_negatives: int = 0
 
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(
-            self.true_positives + other.true_positives,
-            self.false_positives + other.false_positives,
-            self.true_negatives + other.true_negatives,
-            self.false_negatives + other.false_negatives,
-        )
+    def __add__(self, other: "LabelCounts") -> "LabelCounts":
+        return LabelCounts(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def labels(self) -> int:
-        """All of them."""
-        return self.true_positives + self.false_positives + self.true_negatives + self.false_negatives
+        """Number of labels."""
+        return sum(astuple(self))
 
     @property
     def right(self) -> int:
-        """Labels the detector agreed with."""
+        """Number of labels that agree with the detector."""
         return self.true_positives + self.true_negatives
 
     @property
     def accuracy(self) -> float | None:
-        """Share of labels it agreed with."""
-        return _share(self.right, self.labels)
+        """Share of labels that agree with the detector; None without labels."""
+        return _rate(self.right, self.labels)
 
     @property
     def precision(self) -> float | None:
-        """Share of its alarms that were right; None without alarms."""
-        return _share(self.true_positives, self.true_positives + self.false_positives)
+        """Share of alarms that were right; None without alarms."""
+        return _rate(self.true_positives, self.true_positives + self.false_positives)
 
     @property
     def recall(self) -> float | None:
-        """Share of true anomalies it alarmed on; None without any."""
-        return _share(self.true_positives, self.true_positives + self.false_negatives)
+        """Share of anomalies with an alarm; None without anomalies."""
+        return _rate(self.true_positives, self.true_positives + self.false_negatives)
 
     @property
     def f1(self) -> float | None:
-        """Harmonic mean of both; None where there was neither an alarm nor an anomaly."""
+        """Harmonic mean of precision and recall; None without alarms and anomalies."""
         wrong = self.false_positives + self.false_negatives
-        return _share(2 * self.true_positives, 2 * self.true_positives + wrong)
+        return _rate(2 * self.true_positives, 2 * self.true_positives + wrong)
 
 
-def judge_label(label: str, opinions: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Tally]:
-    """What one label says of each detector, by (model, version).
+def judge_label(label: str, votes: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], LabelCounts]:
+    """Judge each detector by one label.
 
-    A model that was swapped within the range answers for it with the version that judged most of its minutes.
+    If a model was swapped within the range, its label counts for the version with most votes.
 
     Parameters
     ----------
     label : str
-        Of `IS_ANOMALY`.
-    opinions : iterable of mapping
-        ``model``, ``model_version``, ``opinions``, ``alarms`` over the range.
+        A key of `IS_ANOMALY`.
+    votes : iterable of mapping
+        ``model``, ``model_version``, and the numbers of ``votes`` and ``alarms`` in the range.
+
+    Returns
+    -------
+    dict of (model, version) to LabelCounts
+        Detectors without votes are left out.
 
     Examples
     --------
     >>> judge_label("missed", [{"model": "lstm", "model_version": "4", "votes": 30, "alarms": 0}])
-    {('lstm', '4'): Tally(true_positives=0, false_positives=0, true_negatives=0, false_negatives=1)}
+    {('lstm', '4'): LabelCounts(true_positives=0, false_positives=0, true_negatives=0, false_negatives=1)}
     """
     by_model: dict[str, list[Mapping[str, Any]]] = {}
-    for opinion in opinions:
-        if opinion["votes"]:
-            by_model.setdefault(str(opinion["model"]), []).append(opinion)
-    found = {}
+    for row in votes:
+        if row["votes"]:
+            by_model.setdefault(str(row["model"]), []).append(row)
+    counts = {}
     for model, versions in by_model.items():
-        most = max(versions, key=lambda row: (int(row["votes"]), str(row["model_version"])))
-        alarmed = any(row["alarms"] for row in versions)
-        found[model, str(most["model_version"])] = _tally(IS_ANOMALY[label], alarmed)
-    return found
+        main = max(versions, key=lambda row: (int(row["votes"]), str(row["model_version"])))
+        has_alarm = any(row["alarms"] for row in versions)
+        counts[model, str(main["model_version"])] = _count(IS_ANOMALY[label], has_alarm)
+    return counts
 
 
 def daily_rows(
-    day_start: int, labels: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], least_labels: int
+    day_start: int, labels: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], min_labels: int
 ) -> list[dict[str, Any]]:
-    """Rows of ``performance_metrics`` of one day.
+    """Build the rows of ``performance_metrics`` of one day.
 
     Parameters
     ----------
     day_start : int
         Epoch seconds, UTC midnight.
-    labels : sequence of (label, opinions)
-        Labels of ranges that begin on this day, each with what was said of it (`judge_label`).
-    least_labels : int
-        With fewer labels there are counts, and no shares.
+    labels : sequence of (label, votes)
+        Labels of ranges that begin on this day, each with the votes in the range as in `judge_label`.
+    min_labels : int
+        The rates are None with fewer labels.
     """
-    sums: dict[tuple[str, str], Tally] = {}
-    for label, opinions in labels:
-        for key, tally in judge_label(label, opinions).items():
-            sums[key] = sums.get(key, Tally()) + tally
+    sums: dict[tuple[str, str], LabelCounts] = {}
+    for label, votes in labels:
+        for key, counts in judge_label(label, votes).items():
+            sums[key] = sums.get(key, LabelCounts()) + counts
     return [
         {
             "day_start": day_start,
             "model": model,
             "model_version": version,
-            "true_positives": tally.true_positives,
-            "false_positives": tally.false_positives,
-            "true_negatives": tally.true_negatives,
-            "false_negatives": tally.false_negatives,
-            "labels": tally.labels,
+            "true_positives": counts.true_positives,
+            "false_positives": counts.false_positives,
+            "true_negatives": counts.true_negatives,
+            "false_negatives": counts.false_negatives,
+            "labels": counts.labels,
             **{
-                name: getattr(tally, name) if tally.labels >= least_labels else None
+                name: getattr(counts, name) if counts.labels >= min_labels else None
                 for name in ("accuracy", "precision", "recall", "f1")
             },
         }
-        for (model, version), tally in sorted(sums.items())
+        for (model, version), counts in sorted(sums.items())
     ]
 
 
-def summed(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Tally]:
-    """Add up daily rows by (model, version)."""
-    sums: dict[tuple[str, str], Tally] = {}
+def sum_daily_rows(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], LabelCounts]:
+    """Add up daily rows by (model, version), in that order."""
+    sums: dict[tuple[str, str], LabelCounts] = {}
     for row in rows:
         key = (str(row["model"]), str(row["model_version"]))
         counts = (row["true_positives"], row["false_positives"], row["true_negatives"], row["false_negatives"])
-        sums[key] = sums.get(key, Tally()) + Tally(*map(int, counts))
+        sums[key] = sums.get(key, LabelCounts()) + LabelCounts(*map(int, counts))
     return dict(sorted(sums.items()))
 
 
-def day_of(seconds: int) -> int:
-    """Midnight, UTC, of the day a moment lies in.
+def day_start_of(seconds: int) -> int:
+    """Return the UTC midnight before a time, both in epoch seconds.
 
     Examples
     --------
-    >>> day_of(90_000)
+    >>> day_start_of(90_000)
     86400
     """
     return seconds // DAY_S * DAY_S
 
 
-def _tally(is_anomaly: bool, alarmed: bool) -> Tally:
+def _count(is_anomaly: bool, has_alarm: bool) -> LabelCounts:
     if is_anomaly:
-        return Tally(true_positives=1) if alarmed else Tally(false_negatives=1)
-    return Tally(false_positives=1) if alarmed else Tally(true_negatives=1)
+        return LabelCounts(true_positives=1) if has_alarm else LabelCounts(false_negatives=1)
+    return LabelCounts(false_positives=1) if has_alarm else LabelCounts(true_negatives=1)
 
 
-def _share(part: int, whole: int) -> float | None:
+def _rate(part: int, whole: int) -> float | None:
     return part / whole if whole else None

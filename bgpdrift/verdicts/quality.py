@@ -1,14 +1,12 @@
-"""How good a detector was on labelled minutes: ranking, minutes, speed and false alarms, as pure numbers.
+"""Measures the quality of a detector on labelled minutes: ranking, minutes, delay and false alarms, as pure functions.
 
-Decides what counts as found, late and false; who scored the minutes, on which file and with which threshold is the
-caller's affair. Conventions, so that no figure flatters:
+This module decides what counts as a hit, as late and as a false alarm. The caller provides scores and alarms. Conventions:
 
-- A minute on which a detector had no opinion is its calmest: score ``-inf``, no alarm. Within a labelled span it is a
-  miss.
-- An *episode* is a run of alarmed minutes with fewer than 15 quiet minutes (missing ones are quiet) between them.
-- An episode that *began* on an unlabelled minute is a false alarm, also where it goes on into a labelled span: somebody was
-  woken when nothing had happened yet. One that began within a span and trails out of it is not
-  a second alarm; what it costs shows in the precision and in ``false_minutes_per_day``.
+- A minute without a vote is the calmest: score ``-inf``, no alarm. Within a labelled span it is a miss.
+- An *alarm episode* is a run of alarmed minutes with fewer than 15 quiet minutes between them; missing minutes are quiet.
+- An alarm episode that *begins* on an unlabelled minute is a false alarm, even if it continues into a labelled span: the
+  operator was alerted before anything had happened. An episode that begins within a span and extends beyond it is not a
+  second alarm; its extra minutes lower the precision and count in ``false_minutes_per_day``.
 """
 
 import itertools
@@ -23,32 +21,32 @@ from bgpdrift.verdicts.calibration import MINUTES_A_DAY
 
 BoolArray = npt.NDArray[np.bool_]
 QUIET_MIN = 15
-"""So many quiet minutes end an episode: the correlation engine closes an incident after as many."""
+"""An alarm episode ends after so many quiet minutes, as an incident does in the correlation engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a detector achieved; None where a figure is not defined (no labelled minute, no alarm, no calm minute).
+    """Quality figures; None where a figure is undefined (no labelled minute, no alarm, no calm minute).
 
     Attributes
     ----------
     auc : float or None
         Area under the ROC curve of the scores.
     f1, precision, recall : float or None
-        Over minutes, at the alarm as deployed.
+        Over minutes, with the alarms as deployed.
     first_alarm_minutes : float or None
-        From the onset of a labelled span to the end of its first alarmed minute, so at least 1; with several spans the
-        median over those that were alarmed at all (see `spans_alarmed`).
+        From the start of a labelled span to the end of its first alarmed minute, so at least 1; with several spans, the
+        median over those with an alarm (see `spans_alarmed`).
     false_alarms_per_day : float or None
-        Episodes that began on an unlabelled minute, a day of unlabelled minutes.
+        False alarms per day of unlabelled minutes.
     false_minutes_per_day : float or None
-        Alarmed unlabelled minutes, a day of unlabelled minutes.
+        Alarmed unlabelled minutes per day of unlabelled minutes.
     spans, spans_alarmed : int
-        Labelled spans, and how many of them hold an alarmed minute.
+        Labelled spans, and those with an alarmed minute.
     false_alarms : int
-        Episodes that began on an unlabelled minute.
+        Alarm episodes that begin on an unlabelled minute.
     minutes, labelled_minutes, alarmed_minutes : int
-        What the figures rest on.
+        Sample sizes.
     """
 
     auc: float | None
@@ -66,12 +64,12 @@ class Figures:
     alarmed_minutes: int
 
     def as_fields(self) -> dict[str, float | int | None]:
-        """Give the figures by name."""
+        """Return the figures by name."""
         return asdict(self)
 
 
 def roc_auc(scores: FloatArray, truth: BoolArray) -> float | None:
-    """Probability that a labelled minute scores above an unlabelled one; ties count one half.
+    """Return the probability that a labelled minute scores above an unlabelled one; a tie counts one half.
 
     Parameters
     ----------
@@ -83,12 +81,12 @@ def roc_auc(scores: FloatArray, truth: BoolArray) -> float | None:
     Returns
     -------
     float or None
-        None unless both kinds of minutes are there.
+        None unless there are labelled and unlabelled minutes.
 
     Raises
     ------
     InputError
-        A NaN, or two lengths.
+        A score is NaN, or the lengths differ.
 
     Examples
     --------
@@ -104,13 +102,13 @@ def roc_auc(scores: FloatArray, truth: BoolArray) -> float | None:
         return None
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
-    mid_rank = last - (counts - 1) / 2.0  # ranks from 1; equals share the mean of their ranks
+    mid_rank = last - (counts - 1) / 2.0  # ranks start at 1; equal scores share the mean of their ranks
     rank_sum = float(mid_rank[inverse][positive].sum())
     return (rank_sum - n_positive * (n_positive + 1) / 2.0) / (n_positive * n_negative)
 
 
 def episodes(window_start: IntArray, alarms: BoolArray, quiet_min: int = QUIET_MIN) -> list[tuple[int, int]]:
-    """Join alarmed minutes to episodes.
+    """Join alarmed minutes to alarm episodes.
 
     Parameters
     ----------
@@ -119,7 +117,7 @@ def episodes(window_start: IntArray, alarms: BoolArray, quiet_min: int = QUIET_M
     alarms : ndarray of bool, shape (n,)
         Alarmed minutes.
     quiet_min : int
-        This many minutes without an alarm end an episode.
+        An episode ends after so many minutes without an alarm.
 
     Returns
     -------
@@ -142,7 +140,7 @@ def episodes(window_start: IntArray, alarms: BoolArray, quiet_min: int = QUIET_M
 
 
 def labelled_spans(truth: BoolArray) -> list[tuple[int, int]]:
-    """First and last row of each run of labelled rows; a missing minute has no row and ends none.
+    """Return the first and last row of each run of labelled rows; a missing minute has no row and ends no run.
 
     Examples
     --------
@@ -155,16 +153,16 @@ def labelled_spans(truth: BoolArray) -> list[tuple[int, int]]:
 
 
 def figures(window_start: IntArray, scores: FloatArray, alarms: BoolArray, truth: BoolArray) -> Figures:
-    """Judge a detector on labelled minutes.
+    """Measure the quality of a detector on labelled minutes.
 
     Parameters
     ----------
     window_start : ndarray of int, shape (n,)
         Epoch seconds, strictly increasing.
     scores : ndarray of float, shape (n,)
-        ``-inf`` where the detector had no opinion.
+        ``-inf`` where the detector abstained.
     alarms : ndarray of bool, shape (n,)
-        At the deployed threshold and debounce.
+        With the deployed threshold and debounce.
     truth : ndarray of bool, shape (n,)
         Labelled minutes.
 
@@ -173,16 +171,19 @@ def figures(window_start: IntArray, scores: FloatArray, alarms: BoolArray, truth
     >>> minutes = 60 * np.arange(100)
     >>> truth = (minutes >= 3000) & (minutes < 3600)
     >>> alarms = (minutes >= 3120) & (minutes < 3720)
-    >>> found = figures(minutes, alarms.astype(float), alarms, truth)
-    >>> found.precision, found.recall, found.first_alarm_minutes, found.false_alarms_per_day
+    >>> result = figures(minutes, alarms.astype(float), alarms, truth)
+    >>> result.precision, result.recall, result.first_alarm_minutes, result.false_alarms_per_day
     (0.8, 0.8, 3.0, 0.0)
     """
     starts, alarmed = np.asarray(window_start, np.int64), np.asarray(alarms, np.bool_)
     _, positive = _aligned(scores, truth)
     if not len(starts) == len(alarmed) == len(positive):
-        raise InputError(f"quality: {len(starts)} minutes, {len(alarmed)} alarms, {len(positive)} labels; one of each")
+        raise InputError(
+            f"quality: expected one alarm and one label per minute, found {len(starts)} minutes, {len(alarmed)} alarms, "
+            f"{len(positive)} labels"
+        )
     if (np.diff(starts) <= 0).any():
-        raise InputError("quality: minutes must be strictly increasing")
+        raise InputError("quality: expected strictly increasing minutes, found a repetition or a step back")
     hits, n_alarms, n_positive = int((alarmed & positive).sum()), int(alarmed.sum()), int(positive.sum())
     calm_days = (len(starts) - n_positive) / MINUTES_A_DAY
     spans = labelled_spans(positive)
@@ -216,7 +217,9 @@ def _first(alarmed: BoolArray) -> int | None:
 def _aligned(scores: FloatArray, truth: BoolArray) -> tuple[FloatArray, BoolArray]:
     values, positive = np.asarray(scores, np.float64), np.asarray(truth, np.bool_)
     if values.shape != positive.shape or values.ndim != 1:
-        raise InputError(f"quality: scores of shape {values.shape}, labels of shape {positive.shape}; one of each")
+        raise InputError(
+            f"quality: expected one score per label, found scores of shape {values.shape}, labels of shape {positive.shape}"
+        )
     if np.isnan(values).any():
-        raise InputError(f"quality: {int(np.isnan(values).sum())} scores are NaN; -inf means no opinion")
+        raise InputError(f"quality: expected numbers (-inf for an abstention), found {int(np.isnan(values).sum())} NaN")
     return values, positive

@@ -83,23 +83,23 @@ def test_a_label_taken_back_is_gone_and_its_going_is_history(store: Store, incid
     assert store.remove_outcome(number, T, "ann") is None
 
 
-def test_opinions_are_counted_by_model_and_version_without_abstentions(store: Store) -> None:
+def test_votes_are_counted_by_model_and_version_without_abstentions(store: Store) -> None:
     rows = [score(0, False), score(1, True), score(2, True, model_version="2"), score(9, True)]
-    silent = score(1, False, model="heuristic", model_version="1", abstained="feed_gap")
+    abstention = score(1, False, model="heuristic", model_version="1", abstained="feed_gap")
     elsewhere = score(1, True, collector="rrc01")
-    store.write_scores([*rows, silent, elsewhere], None)
+    store.write_scores([*rows, abstention, elsewhere], None)
     store.write_verdicts([verdict(0, False), verdict(1, True), verdict(9, True)], None)
 
-    found = store.count_votes_between(T, T + 300, ["rrc00"])
+    votes = store.count_votes_between(T, T + 300, ["rrc00"])
 
     def row(model: str, version: str, votes: int, alarms: int) -> Mapping[str, object]:
         return {"model": model, "model_version": version, "votes": votes, "alarms": alarms}
 
-    assert found == [row("ensemble", "", 2, 1), row("lstm", "1", 2, 1), row("lstm", "2", 1, 1)]
+    assert votes == [row("ensemble", "", 2, 1), row("lstm", "1", 2, 1), row("lstm", "2", 1, 1)]
     assert store.count_votes_between(T, T + 300)[1] == row("lstm", "1", 3, 2)
 
 
-def test_nothing_said_is_no_opinion(store: Store) -> None:
+def test_without_scores_there_are_no_votes(store: Store) -> None:
     assert store.count_votes_between(T, T + 300) == []
     assert store.oldest_score_start() is None
 

@@ -125,16 +125,16 @@ def test_enough_labels_have_figures_with_an_interval(store: Store, label: Label)
     [
         (["1"], "INCIDENT_ID LABEL or missed expected, '1' found"),
         (["one", "true_positive"], "INCIDENT_ID LABEL or missed expected"),
-        (["1", "wrong"], "one of true_positive, false_positive, new_normal expected"),
-        (["1", "missed"], "one of true_positive, false_positive, new_normal expected"),
+        (["1", "wrong"], "expected one of true_positive, false_positive, new_normal"),
+        (["1", "missed"], "expected one of true_positive, false_positive, new_normal"),
         (["9", "true_positive"], "no incident 9"),
-        (["2", "true_positive"], "incident 2 is one with incident 1"),
+        (["2", "true_positive"], "incident 2: expected an incident of its own, found one merged into incident 1"),
         (["1", "true_positive", "--from", "5"], "--from, --to and --collector go with missed"),
         (["missed"], "--from TIME and --to TIME expected"),
-        (["missed", "--from", str(T + 60), "--to", str(T)], "--to after --from expected, -60 s"),
+        (["missed", "--from", str(T + 60), "--to", str(T)], "expected --to after --from, found -60 s"),
         (["missed", "--from", "yesterday", "--to", str(T)], "expected epoch seconds or a date"),
-        (["missed", "--from", str(T), "--to", str(T + 8 * 86_400)], "at most 7 days expected, 8.0 found"),
-        (["missed", "--from", str(T + 90_000), "--to", str(T + 90_060)], "the store has none at or after --from"),
+        (["missed", "--from", str(T), "--to", str(T + 8 * 86_400)], "expected at most 7 days, found 8.0"),
+        (["missed", "--from", str(T + 90_000), "--to", str(T + 90_060)], "found none in the store at or after --from"),
         (["missed", "--from", str(T), "--to", str(T + 60), "--collector", "rrc99"], "'rrc99' has none"),
         (["1", "true_positive", "--list"], "one of INCIDENT_ID LABEL"),
         ([], "one of INCIDENT_ID LABEL"),
@@ -152,4 +152,4 @@ def test_a_range_is_not_missed_twice(store: Store, label: Label) -> None:
 
     again = label("missed", "--from", str(T + 7740), "--to", str(T + 8000), "--collector", "rrc00")
 
-    assert "label 1 already covers part of this range; take it back first" in refused(again)
+    assert "found label 1 on part of it; remove that label first" in refused(again)

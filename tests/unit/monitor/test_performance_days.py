@@ -22,7 +22,7 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
 
 @pytest.fixture
 def days(store: Store, clock: FakeClock) -> LabelledDays:
-    return LabelledDays(store, clock, least_labels=2)
+    return LabelledDays(store, clock, min_labels=2)
 
 
 def tell(store: Store, at: int, label: str = "missed", **columns: object) -> int:
@@ -96,7 +96,7 @@ def test_labels_that_did_not_change_are_not_judged_again_also_after_a_restart(
     looked(days, clock)
     store.replace_performance(DAY, [], None)
 
-    looked(LabelledDays(store, clock, least_labels=2), clock)
+    looked(LabelledDays(store, clock, min_labels=2), clock)
 
     assert figures(store) == []
 
@@ -109,7 +109,7 @@ def test_another_number_of_labels_wanted_judges_every_day_again(
     tell(store, DAY + 600)
     looked(days, clock)
 
-    looked(LabelledDays(store, clock, least_labels=1), clock)
+    looked(LabelledDays(store, clock, min_labels=1), clock)
 
     assert figures(store) == [(DAY, 1, 0, 1.0)]
 

@@ -1,4 +1,4 @@
-"""Score → p-value."""
+"""The mapping from scores to p-values."""
 
 import numpy as np
 import pytest
@@ -6,27 +6,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpdrift.errors import ArtifactError
-from bgpdrift.verdicts.calibration import MOST_ALARM_P, P_FLOOR, Calibration, extremal_index
+from bgpdrift.verdicts.calibration import MAX_ALARM_P, P_FLOOR, Calibration, extremal_index
 
 CALIBRATION = Calibration.fit(np.random.default_rng(1).gamma(2.0, 1.0, 20_000))
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=50))
-def test_a_larger_score_never_has_a_larger_p_value_and_none_is_0(scores: list[float]) -> None:
+def test_the_p_value_never_rises_with_the_score_and_is_never_0(scores: list[float]) -> None:
     p = CALIBRATION.p_value(np.sort(np.array(scores)))
     assert (np.diff(p) <= 0).all()
     assert (p >= P_FLOOR).all()
     assert (p <= 1).all()
 
 
-def test_calm_scores_meet_the_budget_they_are_held_to() -> None:
-    """One per cent of new calm scores lie at p ≤ 0.01, one per mille at 0.001."""
+def test_new_calm_scores_have_uniform_p_values() -> None:
+    """One per cent of new calm scores have p ≤ 0.01, one per mille p ≤ 0.001."""
     fresh = CALIBRATION.p_value(np.random.default_rng(2).gamma(2.0, 1.0, 200_000))
     assert np.mean(fresh <= 0.01) == pytest.approx(0.01, rel=0.2)
     assert np.mean(fresh <= 0.001) == pytest.approx(0.001, rel=0.35)
 
 
-def test_it_survives_its_own_json() -> None:
+def test_a_calibration_read_from_its_json_gives_the_same_p_values() -> None:
     again = Calibration.from_fields(CALIBRATION.as_fields())
     scores = np.linspace(-1, 40, 100)
     np.testing.assert_array_equal(again.p_value(scores), CALIBRATION.p_value(scores))
@@ -54,13 +54,13 @@ def test_too_few_clean_scores_are_refused() -> None:
         Calibration.fit(np.ones(10))
 
 
-def test_clustered_minutes_leave_room_for_more_of_them_in_the_same_number_of_episodes() -> None:
-    """A budget of two a day is two wake-ups, not two minutes."""
+def test_the_budget_counts_episodes_so_that_clustered_minutes_alarm_at_a_larger_p_value() -> None:
+    """A budget of two per day means two alarm episodes, not two minutes."""
     rng = np.random.default_rng(5)
-    lasting = np.convolve(rng.normal(size=60_000), np.ones(20) / 20, "valid")
-    calibration = Calibration.fit(lasting, extremal_index([lasting]))
+    smooth = np.convolve(rng.normal(size=60_000), np.ones(20) / 20, "valid")
+    calibration = Calibration.fit(smooth, extremal_index([smooth]))
     limit = calibration.alarm_p(2.0)
-    assert 2.0 / 1440 < limit <= MOST_ALARM_P
+    assert 2.0 / 1440 < limit <= MAX_ALARM_P
 
     fresh = np.convolve(rng.normal(size=200_000), np.ones(20) / 20, "valid")
     alarmed = np.flatnonzero(calibration.p_value(fresh) <= limit)
@@ -68,7 +68,7 @@ def test_clustered_minutes_leave_room_for_more_of_them_in_the_same_number_of_epi
     assert episodes / (len(fresh) / 1440) <= 3.0
 
 
-def test_a_burst_is_one_episode_however_long_and_lone_minutes_are_none() -> None:
+def test_a_burst_of_any_length_is_one_episode_and_a_single_minute_is_none() -> None:
     rng = np.random.default_rng(6)
     assert extremal_index([rng.normal(size=50_000)]) < 0.1  # 2 of 3 minutes must exceed
     calm = rng.normal(size=1_000)

@@ -1,8 +1,8 @@
-"""What labels make of detectors' opinions."""
+"""Operators' labels and detectors' votes to daily counts and rates."""
 
 import pytest
 
-from bgpdrift.verdicts.performance import Tally, daily_rows, judge_label, summed
+from bgpdrift.verdicts.performance import LabelCounts, daily_rows, judge_label, sum_daily_rows
 
 
 def counts(alarms: int, votes: int = 30, model: str = "lstm", version: str = "1") -> dict[str, object]:
@@ -12,44 +12,44 @@ def counts(alarms: int, votes: int = 30, model: str = "lstm", version: str = "1"
 @pytest.mark.parametrize(
     ("label", "alarms", "expected"),
     [
-        ("true_positive", 4, Tally(true_positives=1)),
-        ("true_positive", 0, Tally(false_negatives=1)),
-        ("missed", 1, Tally(true_positives=1)),
-        ("missed", 0, Tally(false_negatives=1)),
-        ("false_positive", 1, Tally(false_positives=1)),
-        ("false_positive", 0, Tally(true_negatives=1)),
-        ("new_normal", 9, Tally(false_positives=1)),
-        ("new_normal", 0, Tally(true_negatives=1)),
+        ("true_positive", 4, LabelCounts(true_positives=1)),
+        ("true_positive", 0, LabelCounts(false_negatives=1)),
+        ("missed", 1, LabelCounts(true_positives=1)),
+        ("missed", 0, LabelCounts(false_negatives=1)),
+        ("false_positive", 1, LabelCounts(false_positives=1)),
+        ("false_positive", 0, LabelCounts(true_negatives=1)),
+        ("new_normal", 9, LabelCounts(false_positives=1)),
+        ("new_normal", 0, LabelCounts(true_negatives=1)),
     ],
 )
-def test_a_label_is_one_count_however_long_its_range(label: str, alarms: int, expected: Tally) -> None:
+def test_a_label_is_one_count_however_long_its_range(label: str, alarms: int, expected: LabelCounts) -> None:
     assert judge_label(label, [counts(alarms)]) == {("lstm", "1"): expected}
 
 
-def test_a_detector_without_an_opinion_is_neither_right_nor_wrong() -> None:
+def test_a_detector_without_votes_is_neither_right_nor_wrong() -> None:
     assert judge_label("true_positive", [counts(0, votes=0)]) == {}
 
 
-def test_a_model_swapped_within_the_range_answers_once_with_the_version_that_judged_most() -> None:
-    """The alarm of the short-lived version counts too: the detector did alarm."""
-    found = judge_label("true_positive", [counts(3, 5, version="1"), counts(0, 25, version="2")])
+def test_a_model_swapped_within_the_range_counts_once_for_the_version_with_most_votes() -> None:
+    """The alarm of the other version counts too: the detector alarmed."""
+    judged = judge_label("true_positive", [counts(3, 5, version="1"), counts(0, 25, version="2")])
 
-    assert found == {("lstm", "2"): Tally(true_positives=1)}
+    assert judged == {("lstm", "2"): LabelCounts(true_positives=1)}
 
 
-def test_with_too_few_labels_a_day_has_counts_and_no_shares() -> None:
-    (row,) = daily_rows(0, [("true_positive", [counts(1)])] * 7, least_labels=20)
+def test_with_too_few_labels_a_day_has_counts_but_no_rates() -> None:
+    (row,) = daily_rows(0, [("true_positive", [counts(1)])] * 7, min_labels=20)
 
     assert (row["labels"], row["true_positives"]) == (7, 7)
     assert [row[name] for name in ("accuracy", "precision", "recall", "f1")] == [None] * 4
 
 
-def test_with_enough_labels_a_day_has_shares() -> None:
+def test_with_enough_labels_a_day_has_rates() -> None:
     labels = (
         [("true_positive", [counts(1)])] * 12 + [("missed", [counts(0)])] * 3 + [("false_positive", [counts(2)])] * 5
     )
 
-    (row,) = daily_rows(86_400, labels, least_labels=20)
+    (row,) = daily_rows(86_400, labels, min_labels=20)
 
     assert (row["day_start"], row["labels"], row["accuracy"]) == (86_400, 20, 0.6)
     assert (row["precision"], row["recall"]) == (12 / 17, 12 / 15)
@@ -60,16 +60,16 @@ def test_a_day_without_labels_has_no_rows() -> None:
     assert daily_rows(0, [], 20) == []
 
 
-def test_days_add_up_by_detector_and_version() -> None:
+def test_days_are_added_by_detector_and_version() -> None:
     days = [daily_rows(day, [("true_positive", [counts(1), counts(0, model="heuristic")])], 20) for day in (0, 86_400)]
 
-    assert summed(row for rows in days for row in rows) == {
-        ("heuristic", "1"): Tally(false_negatives=2),
-        ("lstm", "1"): Tally(true_positives=2),
+    assert sum_daily_rows(row for rows in days for row in rows) == {
+        ("heuristic", "1"): LabelCounts(false_negatives=2),
+        ("lstm", "1"): LabelCounts(true_positives=2),
     }
 
 
-def test_a_tally_of_nothing_has_no_shares() -> None:
-    nothing = Tally()
+def test_without_labels_there_are_no_rates() -> None:
+    nothing = LabelCounts()
 
     assert (nothing.accuracy, nothing.precision, nothing.recall, nothing.f1) == (None, None, None, None)

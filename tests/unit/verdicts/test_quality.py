@@ -1,4 +1,4 @@
-"""Figures of quality: against scikit-learn, and in the cases where a definition could flatter."""
+"""Quality figures: compared with scikit-learn, and in cases where a lenient definition would give better figures."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def during(n: int, *spans: tuple[int, int]) -> np.ndarray:
 
 
 @given(labelled_scores)
-def test_the_area_under_the_curve_is_scikit_learns_also_with_ties(rows: list[tuple[int, bool, bool]]) -> None:
+def test_the_auc_equals_that_of_scikit_learn_also_with_ties(rows: list[tuple[int, bool, bool]]) -> None:
     scores, _, truth = (np.array(column) for column in zip(*rows, strict=True))
 
     ours = roc_auc(scores.astype(float), truth)
@@ -38,30 +38,30 @@ def test_the_area_under_the_curve_is_scikit_learns_also_with_ties(rows: list[tup
 
 
 @given(labelled_scores)
-def test_figures_per_minute_are_scikit_learns(rows: list[tuple[int, bool, bool]]) -> None:
+def test_figures_per_minute_equal_those_of_scikit_learn(rows: list[tuple[int, bool, bool]]) -> None:
     scores, alarms, truth = (np.array(column) for column in zip(*rows, strict=True))
 
-    found = figures(minutes(len(rows)), scores.astype(float), alarms, truth)
+    result = figures(minutes(len(rows)), scores.astype(float), alarms, truth)
 
     if not truth.any():
-        assert (found.auc, found.f1, found.precision, found.recall) == (None, None, None, None)
+        assert (result.auc, result.f1, result.precision, result.recall) == (None, None, None, None)
         return
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
         truth, alarms, average="binary", pos_label=True, zero_division=0
     )
-    assert (found.recall, found.f1) == pytest.approx((recall, f1))
-    assert found.precision is None if not alarms.any() else found.precision == pytest.approx(precision)
+    assert (result.recall, result.f1) == pytest.approx((recall, f1))
+    assert result.precision is None if not alarms.any() else result.precision == pytest.approx(precision)
 
 
-def test_no_opinion_is_the_calmest_of_minutes() -> None:
-    """A detector that is silent during an anomaly must not rank above its own negative scores."""
+def test_a_minute_without_a_vote_is_the_calmest_minute() -> None:
+    """A detector that abstains during an anomaly must not rank above its own negative scores."""
     scores, truth = np.array([-5.0, -4.0, -np.inf, 3.0]), np.array([False, False, True, True])
 
     assert roc_auc(scores, truth) == 0.5
 
 
-def test_scores_that_are_no_numbers_are_refused() -> None:
-    with pytest.raises(InputError, match="2 scores are NaN"):
+def test_nan_scores_are_refused() -> None:
+    with pytest.raises(InputError, match="found 2 NaN"):
         roc_auc(np.array([np.nan, 1.0, np.nan]), np.array([True, False, False]))
 
 
@@ -81,71 +81,73 @@ def test_fourteen_quiet_minutes_are_one_episode_and_fifteen_are_two() -> None:
     assert episodes(minutes(60), alarms) == [(0, 15), (31, 31)]
 
 
-def test_missing_minutes_are_quiet_ones() -> None:
+def test_missing_minutes_are_quiet() -> None:
     assert episodes(np.array([0, 20 * 60]), np.array([True, True])) == [(0, 0), (1, 1)]
 
 
-def test_no_alarm_is_no_episode() -> None:
+def test_without_an_alarm_there_is_no_episode() -> None:
     assert episodes(minutes(5), np.zeros(5, bool)) == []
 
 
-def test_an_alarm_that_trails_out_of_the_span_is_no_new_false_alarm() -> None:
-    found = figures(minutes(1540), np.zeros(1540), during(1540, (1000, 1130)), during(1540, (1000, 1100)))
+def test_an_alarm_that_extends_beyond_the_span_is_not_a_false_alarm() -> None:
+    result = figures(minutes(1540), np.zeros(1540), during(1540, (1000, 1130)), during(1540, (1000, 1100)))
 
-    assert (found.false_alarms, found.false_alarms_per_day) == (0, 0.0)
-    assert found.false_minutes_per_day == pytest.approx(30.0)
-    assert found.precision == pytest.approx(100 / 130)
-
-
-def test_an_alarm_fifteen_quiet_minutes_after_the_last_one_is_a_new_one() -> None:
-    found = figures(minutes(1540), np.zeros(1540), during(1540, (1000, 1100), (1115, 1116)), during(1540, (1000, 1100)))
-
-    assert found.false_alarms == 1
+    assert (result.false_alarms, result.false_alarms_per_day) == (0, 0.0)
+    assert result.false_minutes_per_day == pytest.approx(30.0)
+    assert result.precision == pytest.approx(100 / 130)
 
 
-def test_an_alarm_that_was_on_before_the_onset_is_false_though_it_goes_on_into_the_span() -> None:
-    """Or a detector that always alarms would have no false alarm at all."""
-    found = figures(minutes(1540), np.zeros(1540), during(1540, (900, 1100)), during(1540, (1000, 1100)))
+def test_an_alarm_after_fifteen_quiet_minutes_is_a_new_episode() -> None:
+    result = figures(
+        minutes(1540), np.zeros(1540), during(1540, (1000, 1100), (1115, 1116)), during(1540, (1000, 1100))
+    )
 
-    assert (found.false_alarms, found.first_alarm_minutes) == (1, 1.0)
+    assert result.false_alarms == 1
 
 
-def test_false_alarms_are_counted_a_day_of_unlabelled_minutes() -> None:
+def test_an_alarm_that_begins_before_the_span_is_false_even_if_it_continues_into_it() -> None:
+    """Otherwise a detector that always alarms would have no false alarm."""
+    result = figures(minutes(1540), np.zeros(1540), during(1540, (900, 1100)), during(1540, (1000, 1100)))
+
+    assert (result.false_alarms, result.first_alarm_minutes) == (1, 1.0)
+
+
+def test_the_false_alarm_rate_is_per_day_of_unlabelled_minutes() -> None:
     truth = during(2 * 1440 + 600, (0, 600))
     alarms = during(len(truth), (700, 703), (900, 901), (1500, 1600))
 
-    found = figures(minutes(len(truth)), np.zeros(len(truth)), alarms, truth)
+    result = figures(minutes(len(truth)), np.zeros(len(truth)), alarms, truth)
 
-    assert (found.false_alarms, found.false_alarms_per_day) == (3, 1.5)
-
-
-def test_the_first_alarm_is_counted_from_onset_to_the_end_of_its_minute() -> None:
-    found = figures(minutes(200), np.zeros(200), during(200, (104, 110)), during(200, (100, 150)))
-
-    assert found.first_alarm_minutes == 5.0
+    assert (result.false_alarms, result.false_alarms_per_day) == (3, 1.5)
 
 
-def test_of_several_spans_the_median_of_those_alarmed_and_how_many_that_were() -> None:
+def test_the_delay_of_the_first_alarm_runs_to_the_end_of_its_minute() -> None:
+    result = figures(minutes(200), np.zeros(200), during(200, (104, 110)), during(200, (100, 150)))
+
+    assert result.first_alarm_minutes == 5.0
+
+
+def test_several_spans_give_the_median_delay_of_those_with_an_alarm() -> None:
     truth = during(400, (50, 100), (150, 200), (250, 300), (350, 380))
     alarms = during(400, (50, 52), (152, 155), (259, 260))
 
-    found = figures(minutes(400), np.zeros(400), alarms, truth)
+    result = figures(minutes(400), np.zeros(400), alarms, truth)
 
-    assert (found.first_alarm_minutes, found.spans, found.spans_alarmed) == (3.0, 4, 3)
-
-
-def test_a_calm_file_has_false_alarms_and_nothing_else() -> None:
-    found = figures(minutes(1440), np.zeros(1440), during(1440, (5, 7)), np.zeros(1440, bool))
-
-    assert (found.auc, found.f1, found.precision, found.recall, found.first_alarm_minutes) == (None,) * 5
-    assert found.false_alarms_per_day == 1.0
+    assert (result.first_alarm_minutes, result.spans, result.spans_alarmed) == (3.0, 4, 3)
 
 
-def test_a_file_of_nothing_but_anomaly_has_no_false_alarm_rate() -> None:
-    found = figures(minutes(10), np.zeros(10), np.ones(10, bool), np.ones(10, bool))
+def test_a_file_without_labels_has_only_false_alarm_figures() -> None:
+    result = figures(minutes(1440), np.zeros(1440), during(1440, (5, 7)), np.zeros(1440, bool))
 
-    assert (found.false_alarms_per_day, found.false_minutes_per_day, found.recall) == (None, None, 1.0)
+    assert (result.auc, result.f1, result.precision, result.recall, result.first_alarm_minutes) == (None,) * 5
+    assert result.false_alarms_per_day == 1.0
 
 
-def test_a_span_has_its_first_and_last_row() -> None:
+def test_a_file_with_labelled_minutes_only_has_no_false_alarm_rate() -> None:
+    result = figures(minutes(10), np.zeros(10), np.ones(10, bool), np.ones(10, bool))
+
+    assert (result.false_alarms_per_day, result.false_minutes_per_day, result.recall) == (None, None, 1.0)
+
+
+def test_a_labelled_span_is_given_by_its_first_and_last_row() -> None:
     assert labelled_spans(during(4, (1, 3))) == [(1, 2)]
