@@ -7,7 +7,6 @@ from bgpdrift.lab.demo.outcome import Forced, outcome
 from bgpdrift.lab.demo.plan import Plan, plan_of
 from bgpdrift.lab.demo.settings import SHORTENED
 from bgpdrift.lab.demo.training import HISTORY_H, TrainedModel
-from bgpdrift.lab.evaluation.stored_quality import true_incidents
 from bgpdrift.lab.simulation.scenario_text import PRESETS
 
 
@@ -37,7 +36,7 @@ def demo() -> LifeScenario:
         poisoned, forced = lived.notes["poisoned"], lived.notes.get("forced")
         assert isinstance(poisoned, list)
         assert forced is None or isinstance(forced, Forced)
-        truth = true_incidents(lived.world.truth)
+        truth = lived.world.truth.incidents
         steps = outcome(
             lived.life.store, lived.chronicle, truth, _plan(lived), poisoned, forced, lived.active_versions()
         )

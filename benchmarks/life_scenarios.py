@@ -14,7 +14,7 @@ from benchmarks.life_system import Life
 from benchmarks.life_world import DAY_S, HOUR_S, World
 from bgpdrift.lab.demo.bad_model import Fault, force_bad_model
 from bgpdrift.lab.demo.chronicle import Chronicle
-from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, stored_quality, true_incidents
+from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, stored_quality
 from bgpdrift.lab.simulation.scenario import INCIDENT_KINDS, Incident, Regime, Scenario
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.paths import MODELS, current_path
@@ -68,7 +68,7 @@ class Lived:
 
     def figures(self, begin_d: float, end_d: float) -> dict[str, Figures]:
         """Quality between two days."""
-        truth = true_incidents(self.world.truth)
+        truth = self.world.truth.incidents
         return stored_quality(self.life.store, truth, self.day(begin_d), self.day(end_d), MODELS)
 
     def active_versions(self) -> dict[str, str]:
@@ -173,7 +173,7 @@ def calm_month() -> LifeScenario:
 
 
 def _during_incident(lived: Lived, at: int) -> bool:
-    return any(one.start <= at < one.end + DAY_S for one in true_incidents(lived.world.truth))
+    return any(one.start <= at < one.end + DAY_S for one in lived.world.truth.incidents)
 
 
 # Regimes: what was usual is no more.
@@ -259,7 +259,7 @@ def doubled() -> LifeScenario:
 
     def judge(lived: Lived) -> list[Bar]:
         begin, end = lived.day(CHANGE_D), lived.world.end
-        truth = true_incidents(lived.world.truth)
+        truth = lived.world.truth.incidents
         found = [row for row in lived.life.store.incidents_between(begin, end) if row["merged_into"] is None]
         false = [
             row for row in found if not any(t.start <= row["last_seen_at"] and row["started_at"] < t.end for t in truth)

@@ -20,13 +20,13 @@ from bgpdrift.bgp.ris_frames import FrameDecoder
 from bgpdrift.features.aggregator import Aggregator
 from bgpdrift.lab.simulation.engine import Simulation
 from bgpdrift.lab.simulation.scenario import Scenario
-from bgpdrift.lab.simulation.truth import truth_of
+from bgpdrift.lab.simulation.truth import Truth, decode_truth, encode_truth
 from bgpdrift.settings import WindowSettings
 
 CACHE = Path(tempfile.gettempdir()) / "bgpdrift-worlds"
 HOUR_S, DAY_S = 3600, 86_400
 MESSAGES_AT_ONCE = 16_384
-CODE = ("bgp/simulation", "features", "bgp/ris_frames.py", "bgp/messages.py", "bgp/prefixes.py")
+CODE = ("lab/simulation", "features", "bgp/ris_frames.py", "bgp/messages.py", "bgp/prefixes.py")
 """What the windows of a scenario follow from, below the package."""
 Row = dict[str, Any]
 Tell = Callable[[str], None]
@@ -40,14 +40,14 @@ class World:
     ----------
     scenario : Scenario
         What it follows from.
-    truth : mapping
-        As `bgpdrift simulate --truth` writes it.
+    truth : Truth
+        What really happens in it.
     folder : Path
         Windows by day.
     """
 
     scenario: Scenario
-    truth: dict[str, Any]
+    truth: Truth
     folder: Path
 
     @property
@@ -63,7 +63,7 @@ class World:
     @property
     def messages(self) -> int:
         """UPDATE messages in it."""
-        return int(self.truth["totals"]["updates"])
+        return self.truth.totals.updates
 
     def hours(self) -> Iterator[tuple[int, list[Row]]]:
         """Event time at the end of each hour and the windows that began in it, in the order they closed."""
@@ -98,7 +98,7 @@ def world_of(scenario: Scenario, tell: Tell = lambda _: None, cache: Path = CACH
             staged.rename(folder)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
-    return World(scenario, msgspec.json.decode((folder / "truth.json").read_bytes()), folder)
+    return World(scenario, decode_truth((folder / "truth.json").read_bytes()), folder)
 
 
 def _make(scenario: Scenario, folder: Path, tell: Tell) -> None:
@@ -127,7 +127,7 @@ def _make(scenario: Scenario, folder: Path, tell: Tell) -> None:
                 tell(f"simulated {days:g} of {scenario.duration_s / DAY_S:g} days")
     pending += aggregator.add(messages) + aggregator.flush()
     save(None)
-    (folder / "truth.json").write_bytes(msgspec.json.encode(truth_of(simulation)))
+    (folder / "truth.json").write_bytes(encode_truth(simulation.truth()))
 
 
 def _plain(value: Any) -> Any:

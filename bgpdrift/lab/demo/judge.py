@@ -13,6 +13,8 @@ from typing import Any
 from bgpdrift.lab.demo.outcome import Step
 from bgpdrift.lab.demo.plan import without_storms
 from bgpdrift.lab.demo.training import TrainedModel
+from bgpdrift.lab.simulation.scenario import Reset
+from bgpdrift.lab.simulation.truth import IncidentTruth, Truth
 from bgpdrift.store import Store
 
 EARLY_S, TAIL_S = 120, 1800
@@ -68,22 +70,23 @@ class Report:
         return not (self.problems or self.missing or self.doubled) and found and trained and shown
 
 
-def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, memory: Mapping[str, int]) -> Report:
+def judge(store: Store, truth: Truth, data: Path, seconds: float, memory: Mapping[str, int]) -> Report:
     """Compare what is in the store with the ground truth."""
-    start, end = int(truth["start"]), int(truth["end"])
-    collectors = list(truth["scenario"]["collectors"])
+    start, end = int(truth.start), int(truth.end)
     rows = store.windows_between(start, end)
     keys = [(row["collector"], row["window_start"]) for row in rows if not row["peer"]]
     last = last_minute(truth)
     keys = [key for key in keys if key[1] <= last]
-    expected = {(name, minute) for name in collectors for minute in range(start // 60 * 60, last + 60, 60)}
+    expected = {
+        (name, minute) for name in truth.scenario.collectors for minute in range(start // 60 * 60, last + 60, 60)
+    }
     found = store.incidents_between(start - 86_400, end + 86_400)
     incidents = [incident for incident in found if incident["merged_into"] is None]
     findings = tuple(_find(item, incidents) for item in without_storms(truth))
     false, changed = without_truth(incidents, truth)
     feed = json.loads((data / "state" / "collector.json").read_text())
     cursor = store.read_cursor("feature_aggregator")
-    resets = truth["scenario"]["resets"]
+    resets = truth.scenario.resets
     return Report(
         seconds=seconds,
         simulated_hours=(end - start) / 3600,
@@ -95,7 +98,7 @@ def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, me
         duplicates=int(cursor.details.get("duplicates", 0)) if cursor else 0,
         dropped=int(feed["dropped"]),
         session_resets=len(resets),
-        explained_resets=sum(any(_explains(row, reset, start) for row in rows) for reset in resets),
+        explained_resets=sum(any(marks_reset(row, reset, start) for row in rows) for reset in resets),
         findings=findings,
         false_incidents=tuple(incident["summary"] for incident in false),
         change_seen_as=tuple(incident["summary"] for incident in changed),
@@ -104,35 +107,31 @@ def judge(store: Store, truth: Mapping[str, Any], data: Path, seconds: float, me
 
 
 def without_truth(
-    incidents: Iterable[Mapping[str, Any]], truth: Mapping[str, Any]
+    incidents: Iterable[Mapping[str, Any]], truth: Truth
 ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """Give the incidents that belong to none of the ground truth: false ones, and those in which a lasting change began.
-
-    Examples
-    --------
-    >>> truth = {"incidents": [{"start": 0, "end": 600}], "regimes": [{"start": 90_000}]}
-    >>> false, changed = without_truth([{"started_at": at} for at in (60, 50_000, 90_660)], truth)
-    >>> [one["started_at"] for one in false], [one["started_at"] for one in changed]
-    ([50000], [90660])
-    """
-    others = [incident for incident in incidents if not _began_with(incident, truth["incidents"])]
-    changes = [{"start": regime["start"], "end": regime["start"]} for regime in truth["regimes"]]
+    """Give the incidents that belong to none of the ground truth: false ones, and those in which a lasting change began."""
+    others = [
+        incident
+        for incident in incidents
+        if not _began_with(incident, [(item.start, item.end) for item in truth.incidents])
+    ]
+    changes = [(regime.start, regime.start) for regime in truth.regimes]
     changed = [incident for incident in others if _began_with(incident, changes)]
     return [incident for incident in others if incident not in changed], changed
 
 
-def last_minute(truth: Mapping[str, Any]) -> int:
+def last_minute(truth: Truth) -> int:
     """Give the last minute of a scenario that is judged."""
-    return (int(truth["end"]) - UNFINISHED_S) // 60 * 60
+    return (int(truth.end) - UNFINISHED_S) // 60 * 60
 
 
-def _find(item: Mapping[str, Any], incidents: list[Any]) -> Finding:
-    start, end = int(item["start"]), int(item["end"])
+def _find(item: IncidentTruth, incidents: list[Any]) -> Finding:
+    start, end = int(item.start), int(item.end)
     own = [i for i in incidents if i["started_at"] <= end + TAIL_S and i["last_seen_at"] >= start - EARLY_S]
     own = [i for i in own if i["started_at"] >= start - EARLY_S]
     first = min((i["started_at"] for i in own), default=None)
     return Finding(
-        kind=str(item["kind"]),
+        kind=item.kind,
         start=start,
         end=end,
         found=tuple(int(i["id"]) for i in own),
@@ -141,13 +140,13 @@ def _find(item: Mapping[str, Any], incidents: list[Any]) -> Finding:
     )
 
 
-def _explains(row: Mapping[str, Any], reset: Mapping[str, Any], start: int) -> bool:
+def marks_reset(row: Mapping[str, Any], reset: Reset, start: int) -> bool:
     """Whether a window carries the mark of a reset: it is of the same collector, if one is named, and of its minutes."""
-    down = start + reset["at_s"]
-    near = down - 60 < row["window_start"] <= down + reset["down_s"] + 60
-    return bool(row["peer_reset"]) and reset["collector"] in ("", row["collector"]) and near
+    down = start + reset.at_s
+    near = down - 60 < row["window_start"] <= down + reset.down_s + 60
+    return bool(row["peer_reset"]) and reset.collector in ("", row["collector"]) and near
 
 
-def _began_with(incident: Mapping[str, Any], happened: Iterable[Mapping[str, Any]]) -> bool:
+def _began_with(incident: Mapping[str, Any], spans: Iterable[tuple[float, float]]) -> bool:
     """Whether something of this really happened when an incident began."""
-    return any(item["start"] - EARLY_S <= incident["started_at"] <= item["end"] + TAIL_S for item in happened)
+    return any(start - EARLY_S <= incident["started_at"] <= end + TAIL_S for start, end in spans)

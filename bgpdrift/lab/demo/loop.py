@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bgpdrift.clock import SystemClock
 from bgpdrift.lab.demo import follow, history
@@ -22,7 +22,7 @@ from bgpdrift.lab.demo.judge import last_minute
 from bgpdrift.lab.demo.outcome import Forced, Step, outcome
 from bgpdrift.lab.demo.plan import HOUR_S, Plan
 from bgpdrift.lab.demo.training import TrainedModel, train_all
-from bgpdrift.lab.evaluation.stored_quality import true_incidents
+from bgpdrift.lab.simulation.truth import Truth
 from bgpdrift.models.model_registry import ModelRegistry
 from bgpdrift.models.paths import MODELS
 from bgpdrift.models.publication import active_version
@@ -52,7 +52,7 @@ class Loop:
         Of the demo's services.
     feed : Holdable
         The simulated feed.
-    truth : mapping
+    truth : Truth
         Ground truth.
     plan : Plan
         When what happens.
@@ -70,7 +70,7 @@ class Loop:
         settings: Settings,
         environment: Mapping[str, str],
         feed: Holdable,
-        truth: Mapping[str, Any],
+        truth: Truth,
         plan: Plan,
         data: Path,
         deadline: float,
@@ -78,7 +78,7 @@ class Loop:
     ) -> None:
         self._store, self._settings, self._environment, self._feed = store, settings, environment, feed
         self._truth, self._plan, self._data, self._deadline, self._story = truth, plan, data, deadline, story
-        self._start = int(truth["start"])
+        self._start = int(truth.start)
         self._chronicle = Chronicle(store, self._start, lambda one: story.happened(one, self._start))
 
     def run(self) -> list[Step]:
@@ -99,7 +99,7 @@ class Loop:
         return outcome(
             self._store,
             self._chronicle,
-            true_incidents(self._truth),
+            self._truth.incidents,
             plan,
             poisoned,
             forced,

@@ -11,7 +11,7 @@ from bgpdrift.lab.demo.chronicle import Chronicle, Happening
 from bgpdrift.lab.demo.plan import HOUR_S, Plan
 from bgpdrift.lab.demo.training import TrainedModel
 from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, stored_quality
-from bgpdrift.lab.labelled_sets.lines import TrueIncident
+from bgpdrift.lab.simulation.truth import IncidentTruth
 from bgpdrift.models.paths import MODELS
 from bgpdrift.store import Store
 
@@ -53,7 +53,7 @@ class Forced:
 def outcome(
     store: Store,
     chronicle: Chronicle,
-    truth: Sequence[TrueIncident],
+    truth: Sequence[IncidentTruth],
     plan: Plan,
     poisoned: Sequence[TrainedModel],
     forced: Forced | None,
@@ -65,7 +65,7 @@ def outcome(
     ----------
     store, chronicle
         Of the demo.
-    truth : sequence of TrueIncident
+    truth : sequence of IncidentTruth
         What really happened.
     plan : Plan
         When.
@@ -108,7 +108,7 @@ def _when(found: Sequence[Happening], since: int) -> str:
     return ", ".join(f"{one.subject} after {(one.at - since) / HOUR_S:.0f} h" for one in found) or "never"
 
 
-def _quality(store: Store, truth: Sequence[TrueIncident], plan: Plan) -> list[Step]:
+def _quality(store: Store, truth: Sequence[IncidentTruth], plan: Plan) -> list[Step]:
     before = stored_quality(store, truth, *plan.before).get(ENSEMBLE)
     after = stored_quality(store, truth, *plan.after).get(ENSEMBLE)
     was, now = (figures.auc if figures else None for figures in (before, after))

@@ -4,9 +4,10 @@ A scenario without a regime, or without the same incidents again after it, has n
 judges what was found. Pure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from bgpdrift.lab.simulation.truth import IncidentTruth, Truth
 
 HOUR_S = 3600
 BEFORE_S = 2 * HOUR_S
@@ -41,27 +42,18 @@ class Plan:
     end: int
 
 
-def plan_of(truth: Mapping[str, Any]) -> Plan | None:
-    """Read the plan; None if the scenario tells another story.
-
-    Examples
-    --------
-    >>> def wave(kind, hour, number): return {"kind": kind, "start": hour * 3600, "end": hour * 3600 + 600, "wave": number}
-    >>> incidents = [wave("worm", 68, 1), wave("worm", 116, 2), *(wave("worm", 130 + n, n) for n in (1, 2, 3))]
-    >>> found = plan_of({"incidents": incidents, "regimes": [{"start": 86 * 3600}], "end": 150 * 3600})
-    >>> [t / 3600 for t in (*found.before, *found.after, found.storms_from)]
-    [66.0, 83.0, 114.0, 131.0, 131.0]
-    """
-    if not truth["regimes"]:
+def plan_of(truth: Truth) -> Plan | None:
+    """Read the plan; None if the scenario tells another story."""
+    if not truth.regimes:
         return None
-    change = int(truth["regimes"][0]["start"])
-    storms = _storms(truth["incidents"])
-    twice = [item for item in truth["incidents"] if item not in storms and item.get("wave")]
-    first = min((int(item["start"]) for item in twice if item["start"] < change), default=None)
-    again = min((int(item["start"]) for item in twice if item["start"] >= change), default=None)
+    change = int(truth.regimes[0].start)
+    storms = _storms(truth.incidents)
+    twice = [item for item in truth.incidents if item not in storms and item.wave]
+    first = min((int(item.start) for item in twice if item.start < change), default=None)
+    again = min((int(item.start) for item in twice if item.start >= change), default=None)
     if first is None or again is None or not storms:
         return None
-    storms_from, storms_to = int(storms[0]["start"]), int(storms[-1]["end"]) + LABELLED_S
+    storms_from, storms_to = int(storms[0].start), int(storms[-1].end) + LABELLED_S
     length = min(change - first, storms_from - again) + BEFORE_S
     return Plan(
         change,
@@ -69,23 +61,23 @@ def plan_of(truth: Mapping[str, Any]) -> Plan | None:
         (again - BEFORE_S, again - BEFORE_S + length),
         storms_from,
         storms_to,
-        int(truth["end"]),
+        int(truth.end),
     )
 
 
-def without_storms(truth: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def without_storms(truth: Truth) -> list[IncidentTruth]:
     """Give the incidents that a demo must find one by one; storms that follow each other hourly are one long night."""
-    storms = _storms(truth["incidents"])
-    return [item for item in truth["incidents"] if item not in storms]
+    storms = _storms(truth.incidents)
+    return [item for item in truth.incidents if item not in storms]
 
 
-def _storms(incidents: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _storms(incidents: Sequence[IncidentTruth]) -> list[IncidentTruth]:
     """Waves of the last incident of the scenario, if they are many; waves stand together in a ground truth."""
-    last: list[Mapping[str, Any]] = []
+    last: list[IncidentTruth] = []
     for item in reversed(incidents):
-        if not item.get("wave"):
+        if not item.wave:
             break
         last.insert(0, item)
-        if item["wave"] == 1:
+        if item.wave == 1:
             break
     return last if len(last) >= LEAST_STORMS else []

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.lab.demo import history, settings, training
@@ -26,6 +26,7 @@ from bgpdrift.lab.demo.loop import Loop
 from bgpdrift.lab.demo.outcome import Step
 from bgpdrift.lab.demo.plan import Plan, plan_of
 from bgpdrift.lab.demo.training import TrainedModel
+from bgpdrift.lab.simulation.truth import Truth, decode_truth
 from bgpdrift.settings import load
 from bgpdrift.store import Store, open_store
 from bgpdrift.store.schema import verdicts
@@ -59,11 +60,11 @@ def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
     command = [sys.executable, "-m", "bgpdrift.cli", "simulate", "--scenario", scenario, "--truth", str(truth_file)]
     command += ["--listen", "127.0.0.1:0", "--speed", str(SPEED)]
     with _clean_end(), Story(Console(highlight=False)) as story, running_feed(command, folder / "feed.log") as feed:
-        truth = json.loads(truth_file.read_text())
+        truth = decode_truth(truth_file.read_bytes())
         plan = plan_of(truth)
         environment = _environment(folder, feed.url, limit_s, shortened=plan is not None)
-        hours = (last_minute(truth) - int(truth["start"])) / 3600
-        story.begin(hours, f"a simulated Internet is ready: {hours:.0f} hours, {len(truth['incidents'])} incidents")
+        hours = (last_minute(truth) - int(truth.start)) / 3600
+        story.begin(hours, f"a simulated Internet is ready: {hours:.0f} hours, {len(truth.incidents)} incidents")
         if plan is not None:
             story.tell(settings.told())
         deadline, steps = began + limit_s, list[Step]()
@@ -76,7 +77,7 @@ def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
                 problems += (f"not finished within {limit_s:.0f} s",)
             memory = _memory(environment)
             report = judge(store, truth, data, time.monotonic() - began, memory)
-            models = training.heard(store, models, since, int(truth["end"]))
+            models = training.heard(store, models, since, int(truth.end))
             story.tell("every minute is judged; stopping the services")
     left = _still_running(folder)
     problems += (f"processes left after stop: {left}",) if left else ()
@@ -102,7 +103,7 @@ def _environment(folder: Path, url: str, limit_s: float, shortened: bool) -> dic
 def _train(
     store: Store,
     feed: Feed,
-    truth: Mapping[str, Any],
+    truth: Truth,
     environment: Mapping[str, str],
     data: Path,
     deadline: float,
@@ -110,8 +111,8 @@ def _train(
 ) -> tuple[list[TrainedModel], int, tuple[str, ...]]:
     """Train on the first day; the models, the event time from which all of them are in force, and what went wrong."""
     hours = training.HISTORY_H if plan_of(truth) is not None else training.SHORT_HISTORY_H
-    start, until = int(truth["start"]), int(truth["start"]) + int(hours * 3600)
-    if int(truth["end"]) < until + 3600:
+    start, until = int(truth.start), int(truth.start) + int(hours * 3600)
+    if int(truth.end) < until + 3600:
         story.tell("too short a scenario to learn from: the packaged rules speak alone")
         return [], start, ()
 
@@ -130,7 +131,7 @@ def _train(
     story.tell(
         f"{(newest + 60 - start) / 3600:.1f} h are judged; holding the feed and training the three models on them"
     )
-    overrun = [item for item in truth["incidents"] if until <= int(item["start"]) <= newest]
+    overrun = [item for item in truth.incidents if until <= int(item.start) <= newest]
     models = training.train_all(environment, deadline, lambda model: story.tell(_outcome(model)))
     feed.go()
     story.tell("the feed goes on")
@@ -141,7 +142,7 @@ def _train(
 def _loop(
     store: Store,
     feed: Feed,
-    truth: Mapping[str, Any],
+    truth: Truth,
     plan: Plan,
     environment: Mapping[str, str],
     data: Path,
@@ -208,9 +209,9 @@ def _services(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
         _manage(environment, "stop")
 
 
-def _wait(store: Store, truth: Mapping[str, Any], deadline: float, story: "Story") -> bool:
+def _wait(store: Store, truth: Truth, deadline: float, story: "Story") -> bool:
     """Wait until every minute has a verdict and correlation has seen it."""
-    start, last = int(truth["start"]), last_minute(truth)
+    start, last = int(truth.start), last_minute(truth)
     while time.monotonic() < deadline:
         newest = store.newest(verdicts) or start
         story.reach((newest - start) / 3600)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bgpdrift.bgp.messages import Message
 from bgpdrift.bgp.ris_frames import FrameDecoder
 from bgpdrift.features.aggregator import Aggregator
-from bgpdrift.lab.labelled_sets.lines import TrueIncident, read_windows
+from bgpdrift.lab.labelled_sets.lines import read_windows
 from bgpdrift.lab.labelled_sets.windows import LabelledWindows
 from bgpdrift.lab.simulation.engine import Simulation
 from bgpdrift.lab.simulation.scenario import INCIDENT_KINDS, Incident, Scenario
@@ -90,13 +90,9 @@ def plan(seed: int, train_minutes: int) -> tuple[Scenario, tuple[SimulatedIncide
 def windows_of(scenario: Scenario) -> list[LabelledWindows]:
     """Simulate a world and give its minutes, labelled with its incidents."""
     simulation = Simulation(scenario)
-    truth = [
-        TrueIncident(item.kind, item.start, item.end, tuple(item.collectors), tuple(item.peers))
-        for item in simulation.incidents.truth
-    ]
     aggregator = Aggregator(WindowSettings())
     rows = aggregator.add(_messages(simulation))
-    return read_windows([*rows, *aggregator.flush()], truth)
+    return read_windows([*rows, *aggregator.flush()], simulation.truth().incidents)
 
 
 def _messages(simulation: Simulation) -> Iterator[Message]:

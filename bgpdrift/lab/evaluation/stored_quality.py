@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bgpdrift.lab.labelled_sets.lines import TrueIncident
+from bgpdrift.lab.labelled_sets.lines import mark_windows
+from bgpdrift.lab.simulation.truth import IncidentTruth
 from bgpdrift.store import Store
 from bgpdrift.verdicts.quality import Figures, figures
 
@@ -19,22 +20,8 @@ Said = tuple[str, int, float | None, bool]
 """(collector, window_start, score or None without an opinion, alarm)"""
 
 
-def true_incidents(truth: Mapping[str, Any]) -> list[TrueIncident]:
-    """Incidents of a ground truth as `bgpdrift simulate --truth` writes it, parsed."""
-    return [
-        TrueIncident(
-            str(item["kind"]),
-            float(item["start"]),
-            float(item["end"]),
-            tuple(map(str, item["collectors"])),
-            tuple(map(str, item["peers"])),
-        )
-        for item in truth["incidents"]
-    ]
-
-
 def stored_quality(
-    store: Store, truth: Sequence[TrueIncident], start: int, end: int, models: Iterable[str] = ()
+    store: Store, truth: Sequence[IncidentTruth], start: int, end: int, models: Iterable[str] = ()
 ) -> dict[str, Figures]:
     """Figures of the ensemble, and of the detectors asked for that spoke at all.
 
@@ -42,7 +29,7 @@ def stored_quality(
     ----------
     store : Store
         Scores and verdicts of whole collectors are read; those of single peers are left out.
-    truth : sequence of TrueIncident
+    truth : sequence of IncidentTruth
         What really happened.
     start, end : int
         ``[start, end)``, epoch seconds.
@@ -62,12 +49,12 @@ def stored_quality(
     return {name: judged(rows, truth) for name, rows in said.items() if any(row[2] is not None for row in rows)}
 
 
-def judged(said: Sequence[Said], truth: Sequence[TrueIncident]) -> Figures:
+def judged(said: Sequence[Said], truth: Sequence[IncidentTruth]) -> Figures:
     """Judge what was said of minutes at collectors, in any order.
 
     Examples
     --------
-    >>> storm = TrueIncident("worm", 60.0, 120.0, ("rrc00", "rrc01"), ())
+    >>> storm = IncidentTruth("worm", 60.0, 120.0, ("rrc00", "rrc01"), ())
     >>> said = [("rrc00", 0, 1.0, False), ("rrc00", 60, 2.0, False), ("rrc01", 0, 1.5, False), ("rrc01", 60, 9.0, True)]
     >>> found = judged(said, [storm])
     >>> found.minutes, found.auc, found.recall
@@ -79,7 +66,7 @@ def judged(said: Sequence[Said], truth: Sequence[TrueIncident]) -> Figures:
     np.logical_or.at(alarms, row, [alarm for *_, alarm in said])
     for collector in {name for name, *_ in said}:
         for incident in truth:
-            labels |= incident.marks(starts, collector, "")
+            labels |= mark_windows(incident, starts, collector, "")
     return figures(starts, score, alarms, labels)
 
 

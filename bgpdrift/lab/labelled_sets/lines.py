@@ -6,7 +6,6 @@ labels and without such a file are minutes nothing is known to be wrong with.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,63 +14,54 @@ import numpy.typing as npt
 
 from bgpdrift.errors import InputError
 from bgpdrift.lab.labelled_sets.windows import LabelledWindows
+from bgpdrift.lab.simulation.truth import IncidentTruth
 from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES
 
 LENGTH_S = 60
 _LABELS: Mapping[Any, bool] = {1: True, -1: False, 0: False}  # true and false are 1 and 0
 
 
-@dataclass(frozen=True, slots=True)
-class TrueIncident:
-    """What a ground truth says of one incident: ``[start, end)``, epoch seconds, and who sees it."""
+class _TruthFile(msgspec.Struct):
+    """The part of a ground truth that labels windows."""
 
-    kind: str
-    start: float
-    end: float
-    collectors: tuple[str, ...]
-    peers: tuple[str, ...]
-
-    def marks(self, window_start: npt.NDArray[np.int64], collector: str, peer: str) -> npt.NDArray[np.bool_]:
-        """Where windows of a group overlap it.
-
-        Examples
-        --------
-        >>> worm = TrueIncident("worm", 90.0, 120.0, ("rrc00",), ())
-        >>> worm.marks(np.array([0, 60, 120]), "rrc00", "").tolist()
-        [False, True, False]
-        """
-        seen = collector in self.collectors and (not peer or not self.peers or peer in self.peers)
-        return seen & (window_start < self.end) & (window_start + LENGTH_S > self.start)
+    incidents: tuple[IncidentTruth, ...]
 
 
-def read_truth(raw: bytes, name: str) -> list[TrueIncident]:
-    """Read the incidents of a ground truth as `bgpdrift simulate --truth` writes it.
+def mark_windows(
+    incident: IncidentTruth, window_start: npt.NDArray[np.int64], collector: str, peer: str
+) -> npt.NDArray[np.bool_]:
+    """Mark the windows of a collector, or of one of its peers, that overlap an incident which they see.
+
+    Examples
+    --------
+    >>> worm = IncidentTruth("worm", 90.0, 120.0, ("rrc00",), ())
+    >>> mark_windows(worm, np.array([0, 60, 120]), "rrc00", "").tolist()
+    [False, True, False]
+    """
+    sees_it = collector in incident.collectors and (not peer or not incident.peers or peer in incident.peers)
+    return sees_it & (window_start < incident.end) & (window_start + LENGTH_S > incident.start)
+
+
+def read_truth(raw: bytes, name: str) -> tuple[IncidentTruth, ...]:
+    """Read the incidents of a ground truth that `bgpdrift simulate --truth` wrote.
 
     Raises
     ------
     InputError
-        It is none.
+        The content is not a ground truth.
     """
     expected = "the ground truth of `bgpdrift simulate --truth` expected"
     try:
-        found = msgspec.json.decode(raw)["incidents"]
-        return [
-            TrueIncident(
-                str(item["kind"]),
-                float(item["start"]),
-                float(item["end"]),
-                tuple(map(str, item["collectors"])),
-                tuple(map(str, item["peers"])),
-            )
-            for item in found
-        ]
+        return msgspec.json.decode(raw, type=_TruthFile).incidents
+    except msgspec.ValidationError as error:
+        raise InputError(f"{name}: {expected}, but `incidents` cannot be read: {error}") from error
     except msgspec.DecodeError as error:
         raise InputError(f"{name}: {expected}, no JSON found: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{name}: {expected}, but `incidents` cannot be read: {error!r}") from error
 
 
-def read_lines(lines: Iterable[bytes], name: str, truth: Sequence[TrueIncident] | None = None) -> list[LabelledWindows]:
+def read_lines(
+    lines: Iterable[bytes], name: str, truth: Sequence[IncidentTruth] | None = None
+) -> list[LabelledWindows]:
     """Read windows, one result a (collector, peer), in the order of their names.
 
     Parameters
@@ -80,7 +70,7 @@ def read_lines(lines: Iterable[bytes], name: str, truth: Sequence[TrueIncident] 
         JSON objects; blank lines are skipped. A minute that comes twice keeps its last row.
     name : str
         Of the file, for messages.
-    truth : sequence of TrueIncident, optional
+    truth : sequence of IncidentTruth, optional
         Takes the place of labels in the lines.
 
     Raises
@@ -119,7 +109,7 @@ def read_lines(lines: Iterable[bytes], name: str, truth: Sequence[TrueIncident] 
     return [_windows(key, rows, columns, truth) for key, rows in sorted(groups.items())]
 
 
-def read_windows(rows: Iterable[Mapping[str, Any]], truth: Sequence[TrueIncident]) -> list[LabelledWindows]:
+def read_windows(rows: Iterable[Mapping[str, Any]], truth: Sequence[IncidentTruth]) -> list[LabelledWindows]:
     """Label windows as the aggregator gives them, one result a (collector, peer), in the order of their names."""
     groups: dict[tuple[str, str], dict[int, Mapping[str, Any]]] = {}
     for row in rows:
@@ -159,7 +149,7 @@ def _windows(
     key: tuple[str, str],
     rows: Mapping[int, Mapping[str, Any]],
     columns: Sequence[str],
-    truth: Sequence[TrueIncident] | None,
+    truth: Sequence[IncidentTruth] | None,
 ) -> LabelledWindows:
     ordered = [rows[start] for start in sorted(rows)]
     starts = np.array(sorted(rows), np.int64)
@@ -170,5 +160,7 @@ def _windows(
     if truth is None:
         labels = np.array([row["label"] for row in ordered], bool)
     else:
-        labels = np.logical_or.reduce([np.zeros(len(starts), bool), *(item.marks(starts, *key) for item in truth)])
+        labels = np.logical_or.reduce(
+            [np.zeros(len(starts), bool), *(mark_windows(item, starts, *key) for item in truth)]
+        )
     return LabelledWindows(*key, starts, values(FEATURE_NAMES), values(QUALITY_NAMES), labels)

@@ -15,9 +15,9 @@ from bgpdrift.lab.simulation.incidents import Incidents
 from bgpdrift.lab.simulation.records import ANNOUNCED, SESSION, WITHDREW, Record
 from bgpdrift.lab.simulation.scenario import Scenario
 from bgpdrift.lab.simulation.season import Season
-from bgpdrift.lab.simulation.sessions import Beacons, Sessions, beacon_is_up
+from bgpdrift.lab.simulation.sessions import BEACON_PERIOD_S, Beacons, Sessions, beacon_is_up
 from bgpdrift.lab.simulation.tables import NOTHING, Tables
-from bgpdrift.lab.simulation.truth import Totals
+from bgpdrift.lab.simulation.truth import BeaconTruth, PeerTruth, RecordCounter, RegimeTruth, TableTruth, Truth
 from bgpdrift.lab.simulation.world import Peer, World
 
 _WARM_MINUTES = 15
@@ -42,19 +42,19 @@ class Simulation:
         self.scenario = scenario
         extra = max(0, sum(max(0, int(r.value)) for r in scenario.regimes if r.kind == "peers"))
         self.world = World(scenario.seed, scenario.collectors, scenario.peers, scenario.prefixes, extra)
-        self.totals = Totals()
-        self.sessions = Sessions(scenario, self.world)
+        self._counter = RecordCounter()
+        self._sessions = Sessions(scenario, self.world)
         self._churn = Churn(scenario.seed, self.world, scenario.rate)
-        self._churn.use_peers(self.sessions.active)
-        self.incidents = Incidents(scenario, self.world, self._churn)
+        self._churn.use_peers(self._sessions.active)
+        self._incidents = Incidents(scenario, self.world, self._churn)
         self._tables = Tables(self.world)
-        for atom in self.incidents.new_atoms:
+        for atom in self._incidents.new_atoms:
             self._tables.clear(atom)
         if not beacon_is_up(scenario.start - 60 * _WARM_MINUTES):
             for atom in self.world.beacons:
                 self._tables.clear(atom)
         peers = self.world.peers
-        self._down = {p.index for p in peers} - {p.index for p in self.sessions.active}
+        self._down = {p.index for p in peers} - {p.index for p in self._sessions.active}
         if scenario.table_at_start:
             self._down = {p.index for p in peers}
         self._muted: set[str] = set()
@@ -68,21 +68,47 @@ class Simulation:
         """Give what the collectors recorded, in time order."""
         scenario = self.scenario
         agenda, season, beacons = Agenda(), Season(scenario), Beacons(scenario.seed, self.world)
-        add = self.totals.add
+        add = self._counter.add
         begin, end = round(scenario.start * 1000), round(scenario.end * 1000)
         for minute in range(begin // 60_000 - _WARM_MINUTES, -(-end // 60_000)):
-            if self.sessions.plan(minute, agenda):
-                self._churn.use_peers(self.sessions.active)
+            if self._sessions.plan(minute, agenda):
+                self._churn.use_peers(self._sessions.active)
             since = minute * 60.0 - scenario.start
             self._stretch(since)
             factor = season.factor(minute * 60.0)
             self._churn.plan(minute, factor, agenda)
-            beacons.plan(minute, self.sessions.active, agenda)
-            self.incidents.plan(minute, factor, self.sessions.active, agenda)
+            beacons.plan(minute, self._sessions.active, agenda)
+            self._incidents.plan(minute, factor, self._sessions.active, agenda)
             for record in self._carry_out(agenda.take(minute)):
                 if begin <= record[0] < end:
                     add(record)
                     yield record
+
+    def truth(self) -> Truth:
+        """Give the ground truth.
+
+        Incidents are complete from the start. Totals and random session resets grow as records are read.
+        """
+        scenario, world = self.scenario, self.world
+        return Truth(
+            scenario=scenario,
+            start=scenario.start,
+            end=scenario.end,
+            incidents=tuple(self._incidents.truth),
+            regimes=tuple(
+                RegimeTruth(r.kind, r.value, scenario.start + r.at_s, scenario.start + r.at_s + r.ramp_s)
+                for r in scenario.regimes
+            ),
+            resets=tuple(self._sessions.truth),
+            beacons=BeaconTruth(
+                world.beacons[0].origin,
+                tuple(prefix for atom in world.beacons for prefix in atom.prefixes),
+                BEACON_PERIOD_S,
+            ),
+            peers=tuple(PeerTruth(p.collector, p.address, p.asn, p.family) for p in world.peers),
+            table=TableTruth(sum(len(a.prefixes) for a in world.atoms), len(world.atoms)),
+            totals=self._counter.totals(),
+        )
 
     def _stretch(self, since: float) -> None:
         hops = sum(int(r.value) for r in self.scenario.regimes if r.kind == "path" and since >= r.at_s)

@@ -1,13 +1,13 @@
 """What each kind of incident does to routes, and the truth about it.
 
-Victims, culprits and peers are drawn when the simulation is made, from a stream of the incident's own, so the truth is
-known before the first frame. Anomalous routes are announced from the start of an incident to its end at the latest; at the
-end routes begin to recover. One that comes in waves has the same victims, culprits and peers in each, and a truth a wave.
+Victims, culprits and peers are drawn when the simulation is made, from a random stream of each incident, so the truth is
+known before the first frame. Anomalous routes are announced between the start and the end of an incident; at the end the
+routes begin to recover. All waves of an incident have the same victims, culprits and peers; each wave has its own truth.
 """
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import NamedTuple
 
@@ -16,12 +16,23 @@ from bgpdrift.lab.simulation.actions import Agenda
 from bgpdrift.lab.simulation.churn import Churn
 from bgpdrift.lab.simulation.scenario import Incident, Scenario
 from bgpdrift.lab.simulation.topology import VARIANTS, Path
-from bgpdrift.lab.simulation.truth import IncidentTruth
+from bgpdrift.lab.simulation.truth import IncidentTruth, Origins
 from bgpdrift.lab.simulation.world import Atom, Peer, World
 
 
+@dataclass
+class Scope:
+    """Who sees an incident and what it affects; the planner of its kind completes it."""
+
+    peers: list[Peer]
+    prefixes: list[str] = field(default_factory=list)
+    victims: list[int] = field(default_factory=list)
+    culprit: int | None = None
+    level: float = 0.0
+
+
 class Moment(NamedTuple):
-    """A minute of an incident, or of a wave of it, that lasts from ``start`` to ``end`` (milliseconds since the epoch)."""
+    """One minute of an incident, or of one wave of it, which lasts from ``start`` to ``end`` (milliseconds since the epoch)."""
 
     rng: random.Random
     minute: int  # since the epoch
@@ -35,9 +46,9 @@ class Moment(NamedTuple):
 _Plan = Callable[[Moment], None]
 
 _SPREAD_MS = 45_000
-"""Routes of one incident change within about this long, as updates travel."""
+"""The routes of one incident change within about this time, as updates propagate."""
 _REST_S = 3 * 86_400.0
-"""So long before and after an incident its routes have no other: who watches still remembers its origins."""
+"""Two incidents with less than this time between them affect different routes: detectors still remember earlier origins."""
 
 
 class Incidents:
@@ -61,12 +72,10 @@ class Incidents:
                 p for p in world.peers
                 if p.position < scenario.peers and incident.collector in ("", p.collector)
             ]  # fmt: skip
-            truth = IncidentTruth(incident.kind, 0.0, 0.0, [], [])
-            plan = makers[incident.kind](rng, incident, seers, truth)
-            truth.collectors = sorted({p.collector for p in seers}) if not truth.collectors else truth.collectors
-            truth.peers = truth.peers or [p.address for p in seers]
+            scope = Scope(seers)
+            plan = makers[incident.kind](rng, incident, scope)
             for wave, (start, end) in enumerate(_waves(scenario, incident), start=int(incident.every_s > 0)):
-                self.truth.append(replace(truth, start=start / 1000, end=end / 1000, wave=wave))
+                self.truth.append(_truth_of(incident.kind, scope, start, end, wave))
                 self._minutes.append((number, start, end, plan))
 
     def plan(self, minute: int, factor: float, active: Sequence[Peer], agenda: Agenda) -> None:
@@ -76,11 +85,11 @@ class Incidents:
                 rng = random.Random(f"{self._scenario.seed}/incident/{number}/{minute}")
                 plan(Moment(rng, minute, factor, active, agenda, start, end))
 
-    def _worm(self, _: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
+    def _worm(self, _: random.Random, incident: Incident, scope: Scope) -> _Plan:
         level, share = incident.level or 10.0, incident.share or 0.6
-        truth.level = level
-        names = {p.index for p in seers}
-        part = len(seers) / max(1, sum(p.position < self._scenario.peers for p in self._world.peers))
+        scope.level = level
+        names = {p.index for p in scope.peers}
+        part = len(scope.peers) / max(1, sum(p.position < self._scenario.peers for p in self._world.peers))
 
         def plan(now: Moment) -> None:
             middle = min(max(now.minute * 60_000 + 30_000, now.start), now.end)
@@ -96,7 +105,7 @@ class Incidents:
 
         return plan
 
-    def _leak(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
+    def _leak(self, rng: random.Random, incident: Incident, scope: Scope) -> _Plan:
         world, share = self._world, incident.share or 0.4
         cores = world.topology.cores
         leakers = [i for i in world.topology.indices(3) if len(cores[i].providers) > 1]
@@ -104,8 +113,9 @@ class Incidents:
         inward, outward = rng.sample(cores[leaker].providers, 2)
         chosen = [a for a in self._free() if rng.random() < share]
         self._take(chosen)
+        seers = scope.peers
         listeners = [p for p in seers if rng.random() < 0.85] or seers[:1]
-        truth.level, truth.origins["culprit"] = share, cores[leaker].asn
+        scope.level = share
 
         def leaked(peer: Peer, atom: Atom, variant: int) -> Path | None:
             """Up to the leaker from the one provider, and on through the other: the valley."""
@@ -119,10 +129,7 @@ class Incidents:
         if not routes:  # a tiny world may offer no loop-free valley: through both providers without the detour
             listeners = seers[:1]
             routes = [(p, a) for p in listeners for a in chosen if p.family == a.family]
-        victims = sorted({a.origin for _, a in routes})
-        truth.origins["victims"] = victims
-        truth.prefixes = sorted({n for _, a in routes for n in a.prefixes})
-        truth.peers = sorted({p.address for p, _ in routes})
+        _describe(scope, routes, cores[leaker].asn)
 
         def path_of(peer: Peer, atom: Atom, variant: int) -> Path:
             fallback = (*world.path_to_core(peer, outward), cores[leaker].asn, atom.origin)
@@ -146,20 +153,20 @@ class Incidents:
 
         return plan
 
-    def _hijack(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
+    def _hijack(self, rng: random.Random, incident: Incident, scope: Scope) -> _Plan:
         wanted = incident.prefixes or max(10, self._scenario.prefixes // 40)
         chosen = self._some(rng, wanted)
         provider, culprit = rng.choice(self._world.topology.indices(3)), self._world.topology.new_asn()
         routes = [
             (p, a, (*self._world.path_to_core(p, provider), culprit))
-            for p in self._part(rng, seers, incident.share or 0.6)
+            for p in self._part(rng, scope.peers, incident.share or 0.6)
             for a in chosen
             if p.family == a.family
         ]
-        self._describe(truth, [(p, a) for p, a, _ in routes], culprit)
+        _describe(scope, [(p, a) for p, a, _ in routes], culprit)
         return self._forced(routes)
 
-    def _subprefix(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
+    def _subprefix(self, rng: random.Random, incident: Incident, scope: Scope) -> _Plan:
         wanted = incident.prefixes or max(10, self._scenario.prefixes // 40)
         known = {name for atom in self._world.atoms for name in atom.prefixes}
         provider, culprit = rng.choice(self._world.topology.indices(3)), self._world.topology.new_asn()
@@ -182,15 +189,15 @@ class Incidents:
         self.new_atoms += atoms
         routes = [
             (p, a, (*self._world.path_to_core(p, provider), culprit))
-            for p in self._part(rng, seers, incident.share or 0.9)
+            for p in self._part(rng, scope.peers, incident.share or 0.9)
             for a in atoms
             if p.family == a.family
         ]
-        self._describe(truth, [(p, a) for p, a, _ in routes], culprit)
-        truth.origins["victims"] = sorted(victims)
+        _describe(scope, [(p, a) for p, a, _ in routes], culprit)
+        scope.victims = sorted(victims)
         return self._forced(routes)
 
-    def _outage(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
+    def _outage(self, rng: random.Random, incident: Incident, scope: Scope) -> _Plan:
         wanted = incident.prefixes or max(10, self._scenario.prefixes // 12)
         by_provider: dict[int, list[Atom]] = {}
         for atom in self._free():
@@ -205,8 +212,8 @@ class Incidents:
         while len(chosen) > 1 and sum(len(a.prefixes) for a in chosen[:-1]) >= wanted:
             chosen.pop()
         self._take(chosen)
-        routes = [(p, a) for p in seers for a in chosen if p.family == a.family]
-        self._describe(truth, routes, self._world.topology.cores[chosen[0].providers[0]].asn)
+        routes = [(p, a) for p in scope.peers for a in chosen if p.family == a.family]
+        _describe(scope, routes, self._world.topology.cores[chosen[0].providers[0]].asn)
 
         def plan(now: Moment) -> None:
             if now.minute == now.start // 60_000:
@@ -222,10 +229,9 @@ class Incidents:
 
         return plan
 
-    def _silence(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
+    def _silence(self, rng: random.Random, incident: Incident, scope: Scope) -> _Plan:
         collector = incident.collector or rng.choice(self._scenario.collectors)
-        truth.collectors = [collector]
-        truth.peers = [p.address for p in seers if p.collector == collector]
+        scope.peers = [p for p in scope.peers if p.collector == collector]
         first = next(p for p in self._world.peers if p.collector == collector)
 
         def plan(now: Moment) -> None:
@@ -236,12 +242,12 @@ class Incidents:
 
         return plan
 
-    def _flapping(self, rng: random.Random, incident: Incident, seers: list[Peer], truth: IncidentTruth) -> _Plan:
+    def _flapping(self, rng: random.Random, incident: Incident, scope: Scope) -> _Plan:
         chosen = self._some(rng, incident.prefixes or 6)
         level = incident.level or 3.0
-        group = self._part(rng, seers, incident.share or 0.8)
-        self._describe(truth, [(p, a) for p in group for a in chosen if p.family == a.family], None)
-        truth.level = level
+        group = self._part(rng, scope.peers, incident.share or 0.8)
+        _describe(scope, [(p, a) for p in group for a in chosen if p.family == a.family], None)
+        scope.level = level
 
         def plan(now: Moment) -> None:
             low, high = max(now.start, now.minute * 60_000), min(now.end, now.minute * 60_000 + 60_000)
@@ -283,12 +289,6 @@ class Incidents:
                 at = now.end + int(now.rng.expovariate(1 / 20_000))
                 now.agenda.add(at, do.RELEASE, peer.index, atom.index)
 
-    def _describe(self, truth: IncidentTruth, routes: Sequence[tuple[Peer, Atom]], culprit: int | None) -> None:
-        truth.prefixes = sorted({name for _, atom in routes for name in atom.prefixes})
-        truth.peers = sorted({peer.address for peer, _ in routes})
-        truth.collectors = sorted({peer.collector for peer, _ in routes})
-        truth.origins = {"victims": sorted({atom.origin for _, atom in routes}), "culprit": culprit}
-
     def _free(self) -> list[Atom]:
         """Atoms no other incident of these days holds: two incidents on one route would undo each other."""
         begin, end = self._span
@@ -314,6 +314,28 @@ class Incidents:
         """Choose a share of the peers, at least one that carries IPv4."""
         chosen = [p for p in peers if rng.random() < share]
         return chosen if any(p.family == 4 for p in chosen) else [*chosen, next(p for p in peers if p.family == 4)]
+
+
+def _describe(scope: Scope, routes: Sequence[tuple[Peer, Atom]], culprit: int | None) -> None:
+    """Set the scope to what these routes affect."""
+    peers = {peer.index: peer for peer, _ in routes}
+    scope.peers = [peers[index] for index in sorted(peers)]
+    scope.prefixes = sorted({name for _, atom in routes for name in atom.prefixes})
+    scope.victims, scope.culprit = sorted({atom.origin for _, atom in routes}), culprit
+
+
+def _truth_of(kind: str, scope: Scope, start: int, end: int, wave: int) -> IncidentTruth:
+    return IncidentTruth(
+        kind,
+        start / 1000,
+        end / 1000,
+        tuple(sorted({peer.collector for peer in scope.peers})),
+        tuple(peer.address for peer in scope.peers),
+        tuple(scope.prefixes),
+        Origins(tuple(scope.victims), scope.culprit),
+        scope.level,
+        wave,
+    )
 
 
 def _waves(scenario: Scenario, incident: Incident) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ from bgpdrift.errors import InputError
 from bgpdrift.lab.simulation.engine import Simulation
 from bgpdrift.lab.simulation.mrt_records import mrt_records
 from bgpdrift.lab.simulation.scenario import Scenario
-from bgpdrift.lab.simulation.truth import encode_truth, truth_of
+from bgpdrift.lab.simulation.truth import encode_truth
 
 
 def write(scenario: Scenario, out: str, form: str = "json", truth: str | None = None) -> None:
@@ -59,7 +59,7 @@ def write_truth(simulation: Simulation, path: str) -> None:
     target = Path(path)
     staged = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        staged.write_bytes(encode_truth(truth_of(simulation)))
+        staged.write_bytes(encode_truth(simulation.truth()))
         staged.replace(target)
     except OSError as error:
         raise InputError(f"--truth {path}: cannot be written: {error.strerror}") from None

@@ -5,32 +5,16 @@ Plans what happens on purpose and on schedule, and ordinary resets now and then.
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from bgpdrift.lab.simulation import actions as do
 from bgpdrift.lab.simulation.actions import Agenda
 from bgpdrift.lab.simulation.churn import poisson
 from bgpdrift.lab.simulation.scenario import Scenario
+from bgpdrift.lab.simulation.truth import ResetTruth
 from bgpdrift.lab.simulation.world import Peer, World
 
 _ROUTES_PER_SECOND = 400
-_BEACON_S = 7_200
-
-
-@dataclass(frozen=True)
-class ResetTruth:
-    """A session that went down and came back, times in epoch seconds.
-
-    ``up`` is when the transfer starts, ``end`` when the last route is sent. ``kind`` is ``planned`` (the scenario's),
-    ``ordinary``, or ``start``.
-    """
-
-    kind: str
-    collector: str
-    peer: str
-    start: float
-    up: float
-    end: float
+BEACON_PERIOD_S = 7_200
 
 
 class Sessions:
@@ -114,7 +98,7 @@ def beacon_is_up(epoch_s: float) -> bool:
     >>> beacon_is_up(3600.0), beacon_is_up(3 * 3600.0)
     (True, False)
     """
-    return int(epoch_s // _BEACON_S) % 2 == 0
+    return int(epoch_s // BEACON_PERIOD_S) % 2 == 0
 
 
 class Beacons:
@@ -125,7 +109,7 @@ class Beacons:
 
     def plan(self, minute: int, peers: Sequence[Peer], agenda: Agenda) -> None:
         """Plan the minute if it begins an even hour."""
-        if minute * 60 % _BEACON_S:
+        if minute * 60 % BEACON_PERIOD_S:
             return
         rng = random.Random(f"{self._seed}/beacons/{minute}")
         for atom in self._world.beacons:

@@ -8,7 +8,7 @@ from bgpdrift.lab.demo.chronicle import Chronicle, Happening
 from bgpdrift.lab.demo.outcome import Forced, outcome
 from bgpdrift.lab.demo.plan import Plan
 from bgpdrift.lab.demo.training import TrainedModel
-from bgpdrift.lab.labelled_sets.lines import TrueIncident
+from bgpdrift.lab.simulation.truth import IncidentTruth
 from bgpdrift.store import migrate, open_store
 
 HOUR = 3_600
@@ -17,7 +17,7 @@ PLAN = Plan(
     START + 10 * HOUR, (START, START + 5 * HOUR), (START + 30 * HOUR, START + 35 * HOUR), START + 40 * HOUR,
     START + 45 * HOUR, START + 60 * HOUR,
 )  # fmt: skip
-TRUTH = [TrueIncident("worm", START + at * HOUR, START + (at + 1) * HOUR, ("rrc00",), ()) for at in (2, 32)]
+TRUTH = [IncidentTruth("worm", START + at * HOUR, START + (at + 1) * HOUR, ("rrc00",), ()) for at in (2, 32)]
 REFUSED = TrainedModel("lstm", 3, "4", "finds too little", 0, 1.0)
 FORCED = Forced("lstm", "5", "3", "never alarms", START + 46 * HOUR)
 GOOD = (

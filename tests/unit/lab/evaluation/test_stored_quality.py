@@ -2,12 +2,12 @@
 
 import pytest
 
-from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, judged, stored_quality, true_incidents
-from bgpdrift.lab.labelled_sets.lines import TrueIncident
+from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, judged, stored_quality
+from bgpdrift.lab.simulation.truth import IncidentTruth
 from bgpdrift.store import migrate, open_store
 
 START = 1_788_220_800
-STORM = TrueIncident("worm", START + 600.0, START + 1_200.0, ("rrc00",), ())
+STORM = IncidentTruth("worm", START + 600.0, START + 1_200.0, ("rrc00",), ())
 
 
 @pytest.fixture
@@ -69,13 +69,7 @@ def test_nothing_stored_is_no_figure(store):
     assert stored_quality(store, [STORM], START, START + 600) == {}
 
 
-def test_the_truth_of_a_simulation_is_read_as_it_stands():
-    item = {"kind": "leak", "start": 60, "end": 120, "collectors": ["rrc00"], "peers": ["10.0.0.1"], "prefixes": []}
-
-    assert true_incidents({"incidents": [item]}) == [TrueIncident("leak", 60.0, 120.0, ("rrc00",), ("10.0.0.1",))]
-
-
 def test_an_incident_elsewhere_labels_no_minute():
     said = [("rrc01", START + 60 * minute, 1.0, False) for minute in range(30)]
 
-    assert judged(said, [TrueIncident("worm", START, START + 600, ("rrc07",), ())]).labelled_minutes == 0
+    assert judged(said, [IncidentTruth("worm", START, START + 600, ("rrc07",), ())]).labelled_minutes == 0

@@ -10,7 +10,6 @@ from bgpdrift.bgp.ris_frames import FrameDecoder
 from bgpdrift.lab.simulation.engine import Simulation
 from bgpdrift.lab.simulation.scenario import Regime, Reset, Scenario
 from bgpdrift.lab.simulation.season import seasonal_factor
-from bgpdrift.lab.simulation.truth import truth_of
 
 START = 1_788_220_800.0
 
@@ -94,28 +93,28 @@ def test_totals_of_the_truth_are_what_the_frames_hold():
     simulation = Simulation(small())
     messages = messages_of(simulation)
 
-    totals = truth_of(simulation)["totals"]
+    totals = simulation.truth().totals
 
-    assert totals["frames"] == len(messages)
-    assert totals["withdrawn"] == sum(len(m.withdrawals) for m in messages)
-    assert totals["announced"] == sum(len(g.prefixes) for m in messages for g in m.announcements)
-    assert sum(one["frames"] for one in totals["collectors"].values()) == len(messages)
+    assert totals.frames == len(messages)
+    assert totals.withdrawn == sum(len(m.withdrawals) for m in messages)
+    assert totals.announced == sum(len(g.prefixes) for m in messages for g in m.announcements)
+    assert sum(one.frames for one in totals.collectors.values()) == len(messages)
 
 
 def test_a_reset_goes_down_and_up_and_transfers_the_table():
     simulation = Simulation(small(resets=(Reset(at_s=300.0, collector="rrc01", peer=2, down_s=60.0),)))
     messages = messages_of(simulation)
 
-    (truth,) = truth_of(simulation)["resets"]
-    own = [m for m in messages if m.peer == truth["peer"] and m.host == "rrc01.ripe.net"]
+    (truth,) = simulation.truth().resets
+    own = [m for m in messages if m.peer == truth.peer and m.host == "rrc01.ripe.net"]
     states = [(m.state, m.timestamp) for m in own if m.type == "STATE"]
     table = {p for a in simulation.world.atoms[: simulation.world.ordinary] if a.family == 4 for p in a.prefixes}
-    sent = {p for m in own for g in m.announcements for p in g.prefixes if truth["up"] <= m.timestamp <= truth["end"]}
-    between = [m for m in own if m.type == "UPDATE" and truth["start"] < m.timestamp < truth["up"]]
+    sent = {p for m in own for g in m.announcements for p in g.prefixes if truth.up <= m.timestamp <= truth.end}
+    between = [m for m in own if m.type == "UPDATE" and truth.start < m.timestamp < truth.up]
 
     assert [state for state, _ in states] == ["down", "connected", "up"]
-    assert states[0][1] == truth["start"] == START + 300.0
-    assert states[2][1] == truth["up"] >= truth["start"] + 60.0
+    assert states[0][1] == truth.start == START + 300.0
+    assert states[2][1] == truth.up >= truth.start + 60.0
     assert not between
     assert len(sent & table) > 0.9 * len(table)
 
