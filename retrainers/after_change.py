@@ -8,8 +8,9 @@ or that of the metadata of the model in force, which was trained after it.
 from collections.abc import Mapping
 from typing import Any
 
+from bgpdrift.clock import format_time
 from bgpdrift.errors import NotEnoughDataError
-from bgpdrift.monitor.safeguards import DAY_S, enough_after, when
+from bgpdrift.monitor.safeguards import DAY_S, earliest_training_time
 
 
 def span_start(end: int, days: int, change_point: int | None, held_out_share: float) -> int:
@@ -26,18 +27,18 @@ def span_start(end: int, days: int, change_point: int | None, held_out_share: fl
     (8, 3)
     >>> span_start(10 * DAY_S, 7, 9 * DAY_S, 0.2)
     Traceback (most recent call last):
-    bgpdrift.errors.NotEnoughDataError: 24 of 30 hours there must be since the change at 1970-01-10 00:00Z, so that every
-    hour of the day was seen: enough at 1970-01-11 06:00Z
+    bgpdrift.errors.NotEnoughDataError: 24 of 30 hours there must be since the change at 1970-01-10 00:00 UTC, so that every
+    hour of the day was seen: enough at 1970-01-11 06:00 UTC
     """
     start = end - days * DAY_S
     if change_point is None or change_point <= start:
         return start
-    ready = enough_after(change_point, held_out_share)
+    ready = earliest_training_time(change_point, held_out_share)
     if end < ready:
         have, need = max(end - change_point, 0) / 3600, (ready - change_point) / 3600
         raise NotEnoughDataError(
-            f"{have:.0f} of {need:.0f} hours there must be since the change at {when(change_point)}, so that every hour "
-            f"of the day was seen: enough at {when(ready)}",
+            f"{have:.0f} of {need:.0f} hours there must be since the change at {format_time(change_point)}, so that every hour "
+            f"of the day was seen: enough at {format_time(ready)}",
             not_before=ready,
         )
     return change_point

@@ -146,7 +146,7 @@ def wish(model: str, at: int, details: Mapping[str, Any], consented: bool) -> di
         "requested_at": at,
         "requested_by": REQUESTED_BY,
         "reason": {**reason, "consented": consented},
-        "state": "wanted",
+        "state": "requested",
     }
 
 

@@ -28,7 +28,7 @@ from bgpdrift.monitor import check_rows as drift_rows
 from bgpdrift.monitor.check_inputs import DAY_S, DriftFacts, Facts, incident_row
 from bgpdrift.monitor.check_signals import Signals
 from bgpdrift.monitor.report_files import report_path, write_report
-from bgpdrift.monitor.request_states import OPEN
+from bgpdrift.monitor.request_states import OPEN_STATES
 from bgpdrift.settings import Settings
 from bgpdrift.store import Cursor, Store
 from bgpdrift.store.drift import DriftWrite
@@ -312,7 +312,7 @@ class DriftChecks:
 
     def _waits(self, model: str, version: str, consented: bool) -> bool:
         """Whether a wish for the same is under way, that a new one would say nothing more than."""
-        waiting = [row["reason"] for row in self._store.triggers(model, OPEN)]
+        waiting = [row["reason"] for row in self._store.triggers(model, OPEN_STATES)]
         return any(one.get("version") == version and bool(one.get("consented")) >= consented for one in waiting)
 
     def _steady(self, facts: Facts, window_s: float, drifts: bool) -> tuple[bool, str]:

@@ -21,7 +21,7 @@ from bgpdrift.models.paths import MODELS, current_path
 from bgpdrift.models.publication import active_version
 from bgpdrift.models.retention import RetentionPolicy
 from bgpdrift.models.rollback import choose_rollback
-from bgpdrift.monitor.probation_rule import Decision, Metadata, ProbationPolicy, Tally, decide
+from bgpdrift.monitor.probation_rule import Decision, ProbationPolicy, Provenance, Tally, decide
 from bgpdrift.monitor.retraining_requests import ActiveVersions, loop_cursor
 from bgpdrift.monitor.shadow_scoring import HOUR_S, Hour, ShadowScoring, Version, load_version
 from bgpdrift.settings import Settings
@@ -65,7 +65,7 @@ class Probation:
         kept, self._history = settings.models, settings.detectors.history_minutes
         keep = RetentionPolicy(kept.keep_backups, kept.keep_candidates, kept.keep_rejected)
         self._store, self._clock, self._active_versions, self._log = store, clock, active_versions, logs.get_logger()
-        self._folder, self._policy = settings.artifacts_path, ProbationPolicy.of(settings)
+        self._folder, self._policy = settings.artifacts_path, ProbationPolicy.from_settings(settings)
         self._registry = registry or ModelRegistry(self._folder, store, clock, keep, self._history)
         self._scoring = ShadowScoring(settings, store)
         self._done: dict[str, str] = {}
@@ -144,11 +144,15 @@ class Probation:
         counted = self._with_labels(counted, new, old, int(details["started_at"]), at)
         passed_h = (end - int(details["started_at"])) / HOUR_S
         past_gate = bool(details.get("past_gate", False)) or new.forced
-        metadata = Metadata(past_gate, new.promised, old.promised if old else None)
-        decision = decide(
-            counted, passed_h=passed_h, has_shadow=old is not None, policy=self._policy, metadata=metadata
+        provenance = Provenance(
+            bypassed_gate=past_gate,
+            trained_detection=new.promised,
+            shadow_trained_detection=old.promised if old else None,
         )
-        longest_s = round(self._policy.longest_h * HOUR_S)
+        decision = decide(
+            counted, passed_h=passed_h, has_shadow=old is not None, policy=self._policy, provenance=provenance
+        )
+        longest_s = round(self._policy.max_hours * HOUR_S)
         after = {
             **details,
             "ends_at": int(details["started_at"]) + longest_s if decision.extends else details["ends_at"],
@@ -172,7 +176,7 @@ class Probation:
             self._done[model] = version
         elif decision.verdict == "rolled_back":
             return self._take_back(model, cursor, at)
-        elif decision.verdict == "alone":
+        elif decision.verdict == "needs_review":
             self._log.error("probation.alone", model=model, version=version, reason=decision.reason)
             self._store.notify(
                 [self._notice(f"probation:{model}:{version}", f"{model} {version} is bad", decision.reason)]
@@ -193,7 +197,7 @@ class Probation:
             self._log.info("probation.not_taken_back", model=model, version=version, reason=str(error))
             return False
         except InputError as error:
-            details = {**cursor.details, "verdict": "alone", "reason": f"{reason}; {error}"}
+            details = {**cursor.details, "verdict": "needs_review", "reason": f"{reason}; {error}"}
             self._store.upsert_histograms([], Cursor(cursor.name, cursor.position, details))
             self._log.error("probation.alone", model=model, version=version, reason=str(error))
             return False
@@ -214,7 +218,7 @@ class Probation:
 
     def _finish(self, model: str, version: str, cursor: Cursor | None, state: str) -> None:
         """It needs no watching; one that somebody else accepted is written down as that."""
-        if cursor is not None and cursor.details.get("verdict") in ("watching", "alone"):
+        if cursor is not None and cursor.details.get("verdict") in ("watching", "needs_review"):
             details = {**cursor.details, "verdict": "accepted", "reason": f"it is {state}"}
             self._store.upsert_histograms([], Cursor(cursor.name, cursor.position, details))
         self._done[model] = version

@@ -1,26 +1,26 @@
-"""Whether a version that came into force stays there: a pure decision from what it and the one before it showed.
+"""Probation: decides whether a version that became active is accepted, watched longer or rolled back. Pure.
 
-Both were given the same stored windows and the same injected anomalies, hour by hour of event time:
+The active version and the version it replaced (the shadow) score the same stored windows and the same injected anomalies, hour
+by hour of event time. `bgpdrift.monitor.shadow_scoring` counts, `bgpdrift.monitor.probation` acts on the decision.
 
-==========  ====================================================================================================
-rule        takes the version back if
-==========  ====================================================================================================
-alarms      it alarms alone (no other detector within ten minutes) more than ``alarm_factor`` times as often as the
-            budget allows, and as often as the version before it. An alarm that does not end counts every hour
-detection   of at least `LEAST_INJECTED` anomalies it misses more than ``detection_loss`` of those beyond what the
-            version before it misses
-deafness    of as many it finds less than ``min_detection``, and either it came into force past the gate (promoted by
-            hand, or forced), or it falls short of what its metadata or those of the version before it promise by more
-            than ``detection_loss``. What the version before it finds does not matter: that may be useless by now
-accuracy    of at least ``min_labels`` labels by people it loses more than ``accuracy_drop`` against the version
-            before it, and at least `LEAST_LOST` of them
-==========  ====================================================================================================
+============  ==================================================================================================
+rule          the version is rolled back if
+============  ==================================================================================================
+false_alarms  its alarms that no other detector shares within ten minutes exceed ``alarm_factor`` times the alarm
+              budget, and ``alarm_factor`` times the shadow's alarms. An alarm without a pause counts once an hour
+detection     of at least `MIN_INJECTED` anomalies it finds fewer than the shadow, by more than ``detection_loss``
+recall        of at least `MIN_INJECTED` anomalies it finds less than ``min_detection``, and either it bypassed the
+              gate (promoted by hand, or forced), or it finds less than its own metadata or the shadow's metadata
+              state, by more than ``detection_loss``. The shadow's own count does not matter: it may no longer work
+accuracy      of at least ``min_labels`` labels it agrees with fewer than the shadow, by more than
+              ``accuracy_drop``, and by at least `MIN_LOST_LABELS` labels
+============  ==================================================================================================
 
-After a change of level the version before alarms all the time: then neither its alarms nor what it "finds" speak against
-the new one. While there is an attack others alarm, too, and what is alarmed together counts for nobody. A version that passed the
-gate, finds almost nothing and breaks no promise is watched longer, as is one for which too few anomalies could be laid: up
-to `LONGEST` times as long. One that is deaf then does not settle; a person is told. Without a version before, budget and
-deafness judge, and there is nothing to go back to. Who measures, and what rolling back means, others decide.
+After a level change the shadow alarms all the time, so its alarms and detections are not evidence against the new version.
+During an attack other detectors alarm too, and shared alarms do not count. A version with low recall that passed the gate, or
+one with fewer than `MIN_INJECTED` anomalies, is watched for up to `MAX_DURATION_FACTOR` times the set duration. If recall is
+still low then, the version needs review: a person is alerted. Without a shadow only the alarm budget and recall apply, and a
+rollback is not possible.
 """
 
 from dataclasses import dataclass
@@ -30,23 +30,24 @@ import msgspec
 
 from bgpdrift.settings import Settings
 
-MINUTES_A_DAY = 1_440
-LEAST_INJECTED = 28
-"""Four hours, with one of each of seven kinds an hour."""
-LONGEST = 3
-"""Times as long as set a probation lasts at most, but always as long as `LEAST_INJECTED` and as many again take."""
-LONGEST_AT_LEAST_H = 8.0
-LEAST_LOST = 3
-"""Labels: one or two are chance."""
+MINUTES_PER_DAY = 1_440
+MIN_INJECTED = 28
+"""Four hours with one anomaly of each of seven kinds an hour."""
+MAX_DURATION_FACTOR = 3
+"""Longest probation as a multiple of the set duration."""
+MIN_MAX_DURATION_H = 8.0
+"""The longest probation is at least this long: twice the time that `MIN_INJECTED` anomalies take."""
+MIN_LOST_LABELS = 3
+"""One or two labels are within chance."""
 
-NO_WAY_BACK = "there is no version to go back to"
+NO_ROLLBACK_TARGET = "there is no version to roll back to"
 
-Verdict = Literal["watching", "accepted", "rolled_back", "alone"]
+Verdict = Literal["watching", "accepted", "rolled_back", "needs_review"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbationPolicy:
-    """Settings of sections ``retrain``, ``detectors`` and ``drift``."""
+    """Limits of a probation, from the settings sections ``retrain``, ``detectors`` and ``drift``."""
 
     hours: float = 24.0
     accuracy_drop: float = 0.05
@@ -57,44 +58,44 @@ class ProbationPolicy:
     min_detection: float = 0.1
 
     @classmethod
-    def of(cls, settings: Settings) -> "ProbationPolicy":
-        """Read them."""
+    def from_settings(cls, settings: Settings) -> "ProbationPolicy":
+        """Build the policy."""
         retrain = settings.retrain
         return cls(
-            retrain.probation_h,
-            retrain.probation_accuracy_drop,
-            retrain.probation_alarm_factor,
-            retrain.probation_detection_loss,
-            settings.detectors.false_alarms_per_day,
-            settings.drift.min_labels,
-            retrain.min_detection,
+            hours=retrain.probation_h,
+            accuracy_drop=retrain.probation_accuracy_drop,
+            alarm_factor=retrain.probation_alarm_factor,
+            detection_loss=retrain.probation_detection_loss,
+            false_alarms_per_day=settings.detectors.false_alarms_per_day,
+            min_labels=settings.drift.min_labels,
+            min_detection=retrain.min_detection,
         )
 
     @property
-    def longest_h(self) -> float:
-        """Hours after which nothing is waited for any more."""
-        return max(LONGEST * self.hours, LONGEST_AT_LEAST_H)
+    def max_hours(self) -> float:
+        """Hours after which the probation ends in any case."""
+        return max(MAX_DURATION_FACTOR * self.hours, MIN_MAX_DURATION_H)
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
-    """What is known of a version beside what it shows.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """How a version became active, and the detection measured at training.
 
     Attributes
     ----------
-    past_gate : bool
-        Put in force by hand, or although the gate refused it.
-    promised, shadow_promised : float or None
-        Share of injected anomalies it, and the version before it, found when they were trained; None if not known.
+    bypassed_gate : bool
+        Promoted by hand, or published although the gate rejected it.
+    trained_detection, shadow_trained_detection : float or None
+        Share of the injected anomalies that the version, and the shadow, found at training; None if unknown.
     """
 
-    past_gate: bool = False
-    promised: float | None = None
-    shadow_promised: float | None = None
+    bypassed_gate: bool = False
+    trained_detection: float | None = None
+    shadow_trained_detection: float | None = None
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """What was counted so far; hours add up.
+    """Counts of a probation; the counts of hours are added.
 
     Examples
     --------
@@ -103,7 +104,7 @@ class Tally(msgspec.Struct, frozen=True):
     """
 
     minutes: int = 0
-    """Clean minutes of collectors on which both had an opinion, or the new one if there is none before."""
+    """Clean minutes of collectors in which both versions have a vote, or the new version if there is no shadow."""
     alarms: int = 0
     shadow_alarms: int = 0
     injected: int = 0
@@ -119,141 +120,154 @@ class Tally(msgspec.Struct, frozen=True):
 
     @property
     def days(self) -> float:
-        """Days of one collector; less than one is taken for one, so that an unlucky hour is no rate of many a day."""
-        return max(self.minutes / MINUTES_A_DAY, 1.0)
+        """Collector days, at least 1, so that one alarm in the first hour is not a rate of many a day."""
+        return max(self.minutes / MINUTES_PER_DAY, 1.0)
 
     def figures(self, has_shadow: bool) -> dict[str, Any]:
-        """Give rates and shares for people; None where there is nothing to tell."""
-        old = has_shadow or None
+        """Return rates and shares for people; None where nothing was counted."""
+        shadow = has_shadow or None
         return {
             "alarms_per_day": _share(self.alarms, self.days),
-            "shadow_alarms_per_day": old and _share(self.shadow_alarms, self.days),
+            "shadow_alarms_per_day": shadow and _share(self.shadow_alarms, self.days),
             "detection": _share(self.found, self.injected),
-            "shadow_detection": old and _share(self.shadow_found, self.injected),
+            "shadow_detection": shadow and _share(self.shadow_found, self.injected),
             "accuracy": _share(self.right, self.labels),
-            "shadow_accuracy": old and _share(self.shadow_right, self.labels),
+            "shadow_accuracy": shadow and _share(self.shadow_right, self.labels),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of the version, and why in a sentence."""
+    """Verdict on the version, with the reason as a sentence."""
 
     verdict: Verdict
     reason: str = ""
 
     @property
     def extends(self) -> bool:
-        """Whether it is watched longer than usual; the reason says why."""
+        """Whether the probation lasts longer than set; the reason names the cause."""
         return self.verdict == "watching" and bool(self.reason)
 
 
 def decide(
-    tally: Tally, *, passed_h: float, has_shadow: bool, policy: ProbationPolicy, metadata: Metadata = Metadata()
+    tally: Tally,
+    *,
+    passed_h: float,
+    has_shadow: bool,
+    policy: ProbationPolicy,
+    provenance: Provenance = Provenance(),
 ) -> Decision:
-    """Decide after an hour.
+    """Decide after an hour of probation.
 
     Parameters
     ----------
     tally : Tally
-        All that was counted.
+        All counts so far.
     passed_h : float
-        Hours of event time it has been in force.
+        Hours of event time since the version became active.
     has_shadow : bool
-        Whether there is a version before it that could be asked.
+        Whether an earlier version scores the same windows.
     policy : ProbationPolicy
         Limits.
-    metadata : Metadata
-        How it came into force, and what it promised.
+    provenance : Provenance
+        How the version became active, and its detection at training.
 
     Examples
     --------
     >>> decide(Tally(60, 1, 1, 28, 20, 22), passed_h=4, has_shadow=True, policy=ProbationPolicy()).verdict
     'watching'
     >>> decide(Tally(60, 1, 1, 28, 10, 22), passed_h=4, has_shadow=True, policy=ProbationPolicy()).reason
-    'finds 36 % of the injected anomalies, the version before it 79 %'
-    >>> forced = Metadata(past_gate=True)
-    >>> decide(Tally(60, 0, 0, 28, 0, 0), passed_h=4, has_shadow=True, policy=ProbationPolicy(), metadata=forced).reason
-    'finds 0 % of the injected anomalies, at least 10 % expected; it came into force past the gate'
+    'it finds 36 % of the injected anomalies, the version before it 79 %'
+    >>> forced = Provenance(bypassed_gate=True)
+    >>> decide(Tally(60, 0, 0, 28), passed_h=4, has_shadow=True, policy=ProbationPolicy(), provenance=forced).reason
+    'it finds 0 % of the injected anomalies, at least 10 % are required; it became active without passing the gate'
     """
-    wrong = _too_loud(tally, has_shadow, policy)
+    failure = _check_false_alarms(tally, has_shadow, policy)
     if has_shadow:
-        wrong = wrong or _deafer(tally, policy) or _broken_word(tally, policy, metadata) or _less_right(tally, policy)
-        if wrong:
-            return Decision("rolled_back", wrong)
-    elif wrong:
-        return Decision("alone", f"{wrong}; {NO_WAY_BACK}")
+        failure = (
+            failure
+            or _check_detection(tally, policy)
+            or _check_recall(tally, policy, provenance)
+            or _check_accuracy(tally, policy)
+        )
+        if failure:
+            return Decision("rolled_back", failure)
+    elif failure:
+        return Decision("needs_review", f"{failure}; {NO_ROLLBACK_TARGET}")
     if passed_h < policy.hours:
         return Decision("watching")
-    return _at_the_end(tally, passed_h, has_shadow, policy)
+    return _decide_at_end(tally, passed_h, has_shadow, policy)
 
 
-def _at_the_end(tally: Tally, passed_h: float, has_shadow: bool, policy: ProbationPolicy) -> Decision:
-    """Settle, or watch on where nothing shows yet that it sees anything."""
-    deaf = _deaf(tally, policy)
-    if passed_h < policy.longest_h:
-        until = f": watched for up to {policy.longest_h:g} hours instead of {policy.hours:g}"
-        if deaf:
-            return Decision("watching", deaf + (_no_better(tally) if has_shadow else "") + until)
-        if tally.injected < LEAST_INJECTED:
-            said = f"only {tally.injected} anomalies could be laid over clean windows, {LEAST_INJECTED} are needed"
-            return Decision("watching", said + until)
-    elif deaf:
-        return Decision("alone", f"{deaf}{_no_better(tally)}" if has_shadow else f"{deaf}; {NO_WAY_BACK}")
-    return Decision("accepted", f"{passed_h:.3g} hours on probation, and nothing speaks against it")
+def _decide_at_end(tally: Tally, passed_h: float, has_shadow: bool, policy: ProbationPolicy) -> Decision:
+    """Accept the version, or extend the probation while recall is low or too few anomalies were injected."""
+    low_recall = _describe_low_recall(tally, policy)
+    if low_recall and has_shadow:
+        low_recall += f"; the version before it finds {_percent(tally.shadow_found, tally.injected)}"
+    if passed_h < policy.max_hours:
+        until = f": the probation lasts up to {policy.max_hours:g} hours instead of {policy.hours:g}"
+        if low_recall:
+            return Decision("watching", low_recall + until)
+        if tally.injected < MIN_INJECTED:
+            reason = (
+                f"only {tally.injected} anomalies could be injected into clean windows, {MIN_INJECTED} are required"
+            )
+            return Decision("watching", reason + until)
+    elif low_recall:
+        return Decision("needs_review", low_recall if has_shadow else f"{low_recall}; {NO_ROLLBACK_TARGET}")
+    return Decision("accepted", f"no rule failed in {passed_h:.3g} hours of probation")
 
 
-def _deaf(tally: Tally, policy: ProbationPolicy) -> str:
-    """Say that it finds almost nothing; "" if it does, or if that cannot be told."""
-    if tally.injected < LEAST_INJECTED or tally.found >= policy.min_detection * tally.injected:
+def _check_false_alarms(tally: Tally, has_shadow: bool, policy: ProbationPolicy) -> str:
+    limit = policy.alarm_factor * policy.false_alarms_per_day * tally.days
+    if tally.alarms <= limit or (has_shadow and tally.alarms <= policy.alarm_factor * tally.shadow_alarms):
         return ""
-    said = f"finds {_percent(tally.found, tally.injected)} of the injected anomalies"
-    return f"{said}, at least {100 * policy.min_detection:.0f} % expected"
+    reason = (
+        f"it raises {tally.alarms / tally.days:.1f} alarms a day that no other detector shares, "
+        f"at most {limit / tally.days:g} are allowed"
+    )
+    shadow = f"; the version before it raises {tally.shadow_alarms / tally.days:.1f}"
+    return reason + (shadow if has_shadow else "")
 
 
-def _no_better(tally: Tally) -> str:
-    return f"; the version before it {_percent(tally.shadow_found, tally.injected)}"
-
-
-def _broken_word(tally: Tally, policy: ProbationPolicy, metadata: Metadata) -> str:
-    deaf = _deaf(tally, policy)
-    if not deaf:
+def _check_detection(tally: Tally, policy: ProbationPolicy) -> str:
+    lost = tally.shadow_found - tally.found
+    if tally.injected < MIN_INJECTED or lost <= policy.detection_loss * tally.injected:
         return ""
-    if metadata.past_gate:
-        return f"{deaf}; it came into force past the gate"
-    found = tally.found / tally.injected
-    for whose, promised in (
-        ("its metadata", metadata.promised),
-        ("the metadata of the version before it", metadata.shadow_promised),
+    new, old = _percent(tally.found, tally.injected), _percent(tally.shadow_found, tally.injected)
+    return f"it finds {new} of the injected anomalies, the version before it {old}"
+
+
+def _check_recall(tally: Tally, policy: ProbationPolicy, provenance: Provenance) -> str:
+    low_recall = _describe_low_recall(tally, policy)
+    if not low_recall:
+        return ""
+    if provenance.bypassed_gate:
+        return f"{low_recall}; it became active without passing the gate"
+    share = tally.found / tally.injected
+    for source, trained in (
+        ("its metadata", provenance.trained_detection),
+        ("the metadata of the version before it", provenance.shadow_trained_detection),
     ):
-        if promised is not None and found < promised - policy.detection_loss:
-            return f"{deaf}; {whose} promise {100 * promised:.0f} %"
+        if trained is not None and share < trained - policy.detection_loss:
+            return f"{low_recall}; {source} state {100 * trained:.0f} %"
     return ""
 
 
-def _too_loud(tally: Tally, has_shadow: bool, policy: ProbationPolicy) -> str:
-    most = policy.alarm_factor * policy.false_alarms_per_day * tally.days
-    if tally.alarms <= most or (has_shadow and tally.alarms <= policy.alarm_factor * tally.shadow_alarms):
-        return ""
-    said = f"{tally.alarms / tally.days:.1f} alarms a day that no other detector shares, at most "
-    said += f"{most / tally.days:g} allowed"
-    return said + (f"; the version before it {tally.shadow_alarms / tally.days:.1f}" if has_shadow else "")
-
-
-def _deafer(tally: Tally, policy: ProbationPolicy) -> str:
-    lost = tally.shadow_found - tally.found
-    if tally.injected < LEAST_INJECTED or lost <= policy.detection_loss * tally.injected:
-        return ""
-    new, old = _percent(tally.found, tally.injected), _percent(tally.shadow_found, tally.injected)
-    return f"finds {new} of the injected anomalies, the version before it {old}"
-
-
-def _less_right(tally: Tally, policy: ProbationPolicy) -> str:
+def _check_accuracy(tally: Tally, policy: ProbationPolicy) -> str:
     lost = tally.shadow_right - tally.right
-    if tally.labels < policy.min_labels or lost < LEAST_LOST or lost <= policy.accuracy_drop * tally.labels:
+    if tally.labels < policy.min_labels or lost < MIN_LOST_LABELS or lost <= policy.accuracy_drop * tally.labels:
         return ""
     new, old = 100 * tally.right / tally.labels, 100 * tally.shadow_right / tally.labels
-    return f"agrees with {new:.0f} % of {tally.labels} labels, the version before it with {old:.0f} %"
+    return f"it agrees with {new:.0f} % of {tally.labels} labels, the version before it with {old:.0f} %"
+
+
+def _describe_low_recall(tally: Tally, policy: ProbationPolicy) -> str:
+    """Describe a recall below the minimum; "" if recall suffices, or too few anomalies were injected."""
+    if tally.injected < MIN_INJECTED or tally.found >= policy.min_detection * tally.injected:
+        return ""
+    share = _percent(tally.found, tally.injected)
+    return f"it finds {share} of the injected anomalies, at least {100 * policy.min_detection:.0f} % are required"
 
 
 def _percent(part: float, whole: float) -> str:

@@ -17,17 +17,16 @@ from bgpdrift.models.artifact import identity_of
 from bgpdrift.models.paths import MODELS, current_path
 from bgpdrift.models.publication import active_version
 from bgpdrift.monitor import approvals
-from bgpdrift.monitor.request_states import OPEN, REQUEST_LIFECYCLE
+from bgpdrift.monitor.request_states import OPEN_STATES, REQUEST_LIFECYCLE
 from bgpdrift.monitor.safeguards import (
     DAY_S,
     Decision,
     SafeguardPolicy,
     Situation,
+    choose_change_point,
     decide,
-    learn_from,
-    may_ask_again,
-    names,
-    silence,
+    is_consent_by_timeout,
+    may_request_again,
 )
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
@@ -87,7 +86,7 @@ class Wishes:
     ) -> None:
         self._settings, self._store, self._clock = settings, store, clock
         self._active_versions, self._drop, self._log = active_versions, drop, logs.get_logger()
-        self._policies = {model: SafeguardPolicy.of(settings, model) for model in MODELS}
+        self._policies = {model: SafeguardPolicy.from_settings(settings, model) for model in MODELS}
         self._renewed_at = 0
 
     def step(self, at: int) -> bool:
@@ -95,7 +94,7 @@ class Wishes:
         moved = False
         for row in self._store.triggers(states=("postponed",)):
             moved |= self._resume(row, at)
-        for row in reversed(self._store.triggers(states=("wanted",))):
+        for row in reversed(self._store.triggers(states=("requested",))):
             moved |= self._decide(row, at)
         for row in self._store.triggers(states=("waiting_approval",)):
             moved |= self._hear(row, at)
@@ -107,14 +106,14 @@ class Wishes:
 
     def _resume(self, row: TriggerRow, at: int) -> bool:
         if not self._lasts(row):
-            return self._change(row, "refuse", "the drift is gone", at)
+            return self._change(row, "refuse", "the drift has ended", at)
         if at < int(row["reason"].get("until") or 0):
             return False
         known = self._known_now(row)
         if "change_point" in known:
             share = self._policies[str(row["model"])].held_out_share
             wanted = row["reason"].get("change_point")
-            known["change_point"] = learn_from(wanted, known["change_point"], at, share)
+            known["change_point"] = choose_change_point(wanted, known["change_point"], at, share)
         return self._change(row, "resume", "", at, **known)
 
     def _decide(self, row: TriggerRow, at: int) -> bool:
@@ -128,11 +127,11 @@ class Wishes:
         match decision.outcome:
             case "flag":
                 return self._flag(row, at)
-            case "ask":
+            case "request_approval":
                 return self._ask(row, decision, at)
             case "postpone":
-                return self._change(row, "postpone", decision.sentence, at, until=decision.until)
-        return self._change(row, "refuse", decision.sentence, at, safeguard=decision.safeguard)
+                return self._change(row, "postpone", decision.reason, at, until=decision.until)
+        return self._change(row, "refuse", decision.reason, at, safeguard=decision.safeguard)
 
     def _hear(self, row: TriggerRow, at: int) -> bool:
         model = str(row["model"])
@@ -145,16 +144,16 @@ class Wishes:
             said = f"{asked['answered_by'] or 'somebody'} said no"
             return self._change(row, "refuse", said, at, safeguard="approval", answered_at=asked["answered_at"])
         if not self._lasts(row):
-            return self._change(row, "refuse", "the drift is gone", at, answered=over)
+            return self._change(row, "refuse", "the drift has ended", at, answered=over)
         consents = state in (approvals.APPROVED, approvals.EXPIRED)
-        if not consents and silence(int(asked["asked_at"]), at, policy) == "wait":
+        if not consents and not is_consent_by_timeout(int(asked["asked_at"]), at, policy):
             return False
         agreed = {**row, "reason": {**row["reason"], "consented": True}}
         decision = decide(self.situation(agreed, at), policy)
         if decision.outcome == "refuse":
-            return self._change(agreed, "refuse", decision.sentence, at, safeguard=decision.safeguard, answered=over)
+            return self._change(agreed, "refuse", decision.reason, at, safeguard=decision.safeguard, answered=over)
         if decision.outcome == "postpone":
-            return self._change(agreed, "postpone", decision.sentence, at, until=decision.until, answered=over)
+            return self._change(agreed, "postpone", decision.reason, at, until=decision.until, answered=over)
         return self._flag(agreed, at, answered=over)
 
     def _renew(self, model: str, at: int) -> bool:
@@ -168,7 +167,7 @@ class Wishes:
         if not lasts or now.get("version") != self._active_versions(model):
             return False
         before = newest["reason"]
-        if before.get("safeguard") == "approval" and not may_ask_again(before.get("answered_at"), at):
+        if before.get("safeguard") == "approval" and not may_request_again(before.get("answered_at"), at):
             return False
         kept = ("check_id", "verdict", "change_point", "reason", "report_path", "collectors")
         reason = {name: before[name] for name in kept if name in before}
@@ -177,8 +176,11 @@ class Wishes:
             "version": now.get("version"),
             "again_after": newest["id"],
         }
-        row = {"model": model, "requested_at": at, "requested_by": MONITOR, "reason": reason, "state": "wanted"}
-        if decide(self.situation({**row, "id": 0}, at), self._policies[model]).outcome not in ("flag", "ask"):
+        row = {"model": model, "requested_at": at, "requested_by": MONITOR, "reason": reason, "state": "requested"}
+        if decide(self.situation({**row, "id": 0}, at), self._policies[model]).outcome not in (
+            "flag",
+            "request_approval",
+        ):
             return False
         number = self._store.add_trigger(row, newest=int(newest["id"]))
         if number is not None:
@@ -192,23 +194,23 @@ class Wishes:
         cursor = self._store.read_cursor(loop_cursor(model))
         start = max(at - self._settings.retrain.days * DAY_S, int(change_point or 0))
         groups = self._store.window_groups(start, at)
-        others = [other for other in self._store.triggers(model, OPEN) if other["id"] != row["id"]]
-        busy = [int(other["id"]) for other in others if other["state"] != "wanted" or other["id"] < row["id"]]
+        others = [other for other in self._store.triggers(model, OPEN_STATES) if other["id"] != row["id"]]
+        busy = [int(other["id"]) for other in others if other["state"] != "requested" or other["id"] < row["id"]]
         return Situation(
             model,
             at,
             severity=self._severity_now(row),
-            collectors=names(reason.get("collectors") or ()),
-            wanted_for=str(reason.get("version") or ""),
+            collectors=tuple(map(str, reason.get("collectors") or ())),
+            drifted_version=str(reason.get("version") or ""),
             active_version=self._active_versions(model),
-            drift_lasts=self._lasts(row),
-            under_way=busy[0] if busy and row["id"] else None,
-            quiet_since=cursor.position if cursor else None,
-            quiet_because=str(cursor.details.get("because") or "an automatic run") if cursor else "",
+            drift_persists=self._lasts(row),
+            open_request_id=busy[0] if busy and row["id"] else None,
+            cooldown_since=cursor.position if cursor else None,
+            cooldown_cause=str(cursor.details.get("because") or "an automatic run") if cursor else "",
             windows=sum(count for _, _, count in groups),
             change_point=None if change_point is None else int(change_point),
             not_before=int(reason.get("not_before") or 0),
-            not_before_because=str(reason.get("not_before_because") or ""),
+            not_before_reason=str(reason.get("not_before_because") or ""),
             consented=_consented(row),
         )
 
@@ -254,7 +256,7 @@ class Wishes:
 
     def _ask(self, row: TriggerRow, decision: Decision, at: int) -> bool:
         model, reason = str(row["model"]), row["reason"]
-        question = f"retrain {model}? {decision.sentence}"
+        question = f"retrain {model}? {decision.reason}"
         details = {"trigger_id": row["id"], "question": question}
         details |= {name: reason[name] for name in ("severity", "reason", "report_path", "version") if name in reason}
         asked = {"kind": approvals.RETRAIN, "subject": model, "asked_at": at, "state": approvals.PENDING}
@@ -266,12 +268,12 @@ class Wishes:
             "body": f"{reason.get('reason') or ''} `bgpdrift approve --list` shows the question.".strip(),
             "state": "pending",
         }
-        state = REQUEST_LIFECYCLE.next_state(row["state"], "ask")
+        state = REQUEST_LIFECYCLE.next_state(row["state"], "request_approval")
         moved = self._store.change_trigger(
             row["id"],
             row["state"],
             state,
-            refused_because=decision.sentence,
+            refused_because=decision.reason,
             asked={**asked, "details": details},
             notices=[notice],
         )

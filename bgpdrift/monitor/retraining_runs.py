@@ -19,7 +19,8 @@ from bgpdrift.models import flags
 from bgpdrift.models.flags import Flag
 from bgpdrift.models.model_registry import ModelRegistry
 from bgpdrift.models.paths import MODELS
-from bgpdrift.monitor.request_states import MOST_ATTEMPTS, REQUEST_LIFECYCLE, Ended, Evidence, Progress, progress
+from bgpdrift.monitor.request_progress import MAX_ATTEMPTS, Evidence, Progress, RunEnd, assess_progress
+from bgpdrift.monitor.request_states import REQUEST_LIFECYCLE
 from bgpdrift.monitor.retrainer_process import Over, Runner, at_work, progress_path
 from bgpdrift.monitor.retraining_requests import MONITOR, ActiveVersions, loop_cursor
 from bgpdrift.monitor.safeguards import HOUR_S
@@ -96,7 +97,7 @@ class RetrainingRuns:
             if self._pauses.get(model, (0.0, 0.0))[0] <= now
             and flags.held(self._folder, model) is None
             and (flag := flags.peek(self._folder, model)) is not None
-            and flag.attempts < MOST_ATTEMPTS
+            and flag.attempts < MAX_ATTEMPTS
         ]
         if not waiting:
             return False
@@ -139,17 +140,17 @@ class RetrainingRuns:
 
     def _follow(self, row: TriggerRow, at: int) -> bool:
         seen, event = self._evidence(row)
-        found = progress(row["state"], seen)
+        found = assess_progress(row["state"], seen)
         if not found.events:
-            if found.drop:
+            if found.drops_flag:
                 self.drop(row)
             return False
         reason = {**row["reason"], **_noted(found, seen, event, at)}
         state = REQUEST_LIFECYCLE.next_state(row["state"], *found.events)
-        cursor, notices, said = None, [], seen.ended.reason if seen.ended else ""
+        cursor, notices, said = None, [], seen.run_end.reason if seen.run_end else ""
         if state in ("done", "failed"):
             cursor = Cursor(loop_cursor(row["model"]), at, {"because": "an automatic run", "trigger_id": row["id"]})
-            notices = [self._notice(row, state, seen.ended or Ended(None))]
+            notices = [self._notice(row, state, seen.run_end or RunEnd(None))]
         changed = self._store.change_trigger(
             row["id"],
             row["state"],
@@ -162,9 +163,9 @@ class RetrainingRuns:
         if not changed:
             return False
         self._log.info(f"retrain.{state}", model=row["model"], wish=row["id"], because=said)
-        if found.counts:
+        if found.counts_attempt:
             self._pause(str(row["model"]))
-        if found.drop:
+        if found.drops_flag:
             self.drop({**row, "state": state, "reason": reason})
         if state == "done" and event is not None and event["finished_at"] is None:
             self._close(event)
@@ -182,13 +183,13 @@ class RetrainingRuns:
         flag_ours = flag is not None and flag.details.get("trigger_id") == number
         claim_ours = claim is not None and claim_lives and claim.flag.details.get("trigger_id") == number
         seen = Evidence(
-            flag_waits=flag is not None,
+            flag_exists=flag is not None,
             flag_is_ours=flag_ours
             and not promoted,  # killed between the publication and its word: nothing is left to do
-            claimed=claim is not None,
+            claim_exists=claim is not None,
             claim_is_ours=claim_ours and not promoted,
-            run_goes_on=goes_on,
-            ended=ended,
+            run_is_active=goes_on,
+            run_end=ended,
             attempts=int(reason.get("attempts") or 0),
         )
         return seen, event
@@ -202,7 +203,7 @@ class RetrainingRuns:
                 return event
         return None
 
-    def _notice(self, row: Mapping[str, Any], state: str, ended: Ended) -> dict[str, Any]:
+    def _notice(self, row: Mapping[str, Any], state: str, ended: RunEnd) -> dict[str, Any]:
         model = str(row["model"])
         if state == "done":
             key, severity = f"retrained:{model}:{ended.version or row['id']}", "low"
@@ -230,14 +231,14 @@ class RetrainingRuns:
             return
         number = flag.details.get("trigger_id")
         row = next((row for row in self._store.triggers(model) if row["id"] == number), None) if number else None
-        if flag.attempts >= MOST_ATTEMPTS:
+        if flag.attempts >= MAX_ATTEMPTS:
             self._give_up(model, flag, row, at)
         elif row is not None and row["state"] not in ("flagged", "claimed") and flag.requested_by == MONITOR:
             flags.withdraw(self._folder, model)
 
     def _give_up(self, model: str, flag: Flag, row: TriggerRow | None, at: int) -> None:
         # The row first: should we die here, the flag is still there to be taken away by the next monitor.
-        ended = Ended(1, reason=f"given up: {flag.attempts} runs died of this request, see retrain_{model}.log")
+        ended = RunEnd(1, reason=f"given up: {flag.attempts} runs died of this request, see retrain_{model}.log")
         if row is not None and row["state"] in ("flagged", "claimed"):
             state = REQUEST_LIFECYCLE.next_state(
                 row["state"], *(("claim", "fail") if row["state"] == "flagged" else ("fail",))
@@ -335,27 +336,27 @@ def trigger_of(event: Mapping[str, Any]) -> int | None:
 
 def _noted(found: Progress, seen: Evidence, event: Mapping[str, Any] | None, at: int) -> dict[str, Any]:
     noted: dict[str, Any] = {"claimed_at": at} if "claim" in found.events else {}
-    if found.counts:
+    if found.counts_attempt:
         noted["attempts"] = seen.attempts + 1
-    if event is not None and seen.ended is not None:
+    if event is not None and seen.run_end is not None:
         noted["after_event"] = event["id"]
     last = found.events[-1]
-    if last in ("finish", "fail", "postpone") and seen.ended is not None:
-        noted |= {"ended_at": at, "exit_code": seen.ended.exit_code, "version_made": seen.ended.version}
+    if last in ("finish", "fail", "postpone") and seen.run_end is not None:
+        noted |= {"ended_at": at, "exit_code": seen.run_end.exit_code, "version_made": seen.run_end.version}
     if last == "postpone":
         said = dict(event["reason_json"]) if event else {}
         until = max(int(said.get("not_before") or 0), at + HOUR_S)
-        because = seen.ended.reason if seen.ended else ""
+        because = seen.run_end.reason if seen.run_end else ""
         noted |= {"until": until, "not_before": until, "not_before_because": because}
     return noted
 
 
-def _ended(event: Mapping[str, Any] | None, active_version: str, goes_on: bool) -> Ended | None:
+def _ended(event: Mapping[str, Any] | None, active_version: str, goes_on: bool) -> RunEnd | None:
     if event is None:
         return None
     version = str(event["version"] or "")
     if event["finished_at"] is not None:
-        return Ended(event["exit_code"], bool(event["promoted"]), str(event["notes"]), version)
+        return RunEnd(event["exit_code"], bool(event["promoted"]), str(event["notes"]), version)
     if version and version == active_version:
-        return Ended(0, True, f"version {version} came into force", version)
-    return None if goes_on else Ended(None, reason="ended without a word", version=version)
+        return RunEnd(0, True, f"version {version} came into force", version)
+    return None if goes_on else RunEnd(None, reason="ended without a word", version=version)

@@ -1,45 +1,49 @@
-"""Whether a model may be retrained by itself: a pure decision, every no with its sentence.
+"""Safeguards: decides whether a retraining request becomes a flag file. Pure; every other outcome carries its reason.
 
-In this order; the first that speaks decides:
+The safeguards apply in this order, and the first that objects decides:
 
-====================  ==========  ================================================================================
-safeguard             says        when
-====================  ==========  ================================================================================
-master switch         refuse      ``retrain.auto`` is off
-switch of the model   refuse      ``retrain.auto_<model>`` is off
-pilot                 refuse      none of the drifting collectors is one of ``retrain.pilot_collectors``
-severity              refuse      below ``retrain.min_severity``
-version               refuse      another version came into force since the wish
-drift                 refuse      it is gone
-one at a time         refuse      another wish of this model is under way
-cooldown              postpone    ``retrain.cooldown_h`` of event time have not passed since the last automatic run, or
-                                  since a version was taken back
-windows               postpone    fewer than ``retrain.min_windows`` to learn from, or no whole day since the change
-approval              ask         the drift is critical and ``retrain.approve_critical`` is on, unless a person, or the
-                                  silence after a question, has consented already
-====================  ==========  ================================================================================
+===================  =================  ===========================================================================
+safeguard            outcome            objects if
+===================  =================  ===========================================================================
+master switch        refuse             ``retrain.auto`` is off
+model switch         refuse             ``retrain.auto_<model>`` is off
+pilot                refuse             no drifting collector is in ``retrain.pilot_collectors``
+severity             refuse             the severity is below ``retrain.min_severity``
+version              refuse             another version became active after the request
+drift                refuse             the drift has ended
+one at a time        refuse             another request of this model is open
+cooldown             postpone           ``retrain.cooldown_h`` of event time have not passed since the last automatic
+                                        run, or since a version was rolled back
+approval             request_approval   the drift is critical and ``retrain.approve_critical`` is on, unless a person,
+                                        or an approval request without an answer, has consented
+windows              postpone           fewer than ``retrain.min_windows`` windows are available for training, or less
+                                        than a whole day of them follows the change point
+===================  =================  ===========================================================================
 
-What silence after an approval means is decided here too. Who asks, and where the figures come from, others decide.
+Approval comes before windows, so that a person can answer while windows accumulate. The module also decides what an approval
+request without an answer means. `bgpdrift.monitor.request_situation` reads the figures from the store.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
+from bgpdrift.clock import format_time
 from bgpdrift.drift.report import SEVERITIES, Severity
 from bgpdrift.settings import Settings
 
 HOUR_S, DAY_S = 3_600, 86_400
-PERSONS_NO_H = 168.0
-"""So long a person's no to a retraining holds, unless the drift clears first."""
+REJECTION_HOLD_H = 168.0
+"""A rejection by a person prevents new requests of the same drift for this long, unless the drift ends first."""
+DRIFT_ENDED = "the drift has ended"
+"""Reason for refusing a request once a check no longer finds the drift."""
 
-Outcome = Literal["flag", "ask", "postpone", "refuse"]
+Outcome = Literal["flag", "request_approval", "postpone", "refuse"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SafeguardPolicy:
-    """Settings of sections ``retrain`` and ``drift``, for one model."""
+    """Limits for one model, from the settings sections ``retrain`` and ``drift``."""
 
     auto: bool = True
     auto_model: bool = True
@@ -53,232 +57,220 @@ class SafeguardPolicy:
     unanswered: Literal["drift", "hold"] = "drift"
 
     @classmethod
-    def of(cls, settings: Settings, model: str) -> "SafeguardPolicy":
-        """Read them."""
+    def from_settings(cls, settings: Settings, model: str) -> "SafeguardPolicy":
+        """Build the policy of a model."""
         retrain, drift = settings.retrain, settings.drift
         return cls(
-            retrain.auto,
-            bool(getattr(retrain, f"auto_{model}", False)),
-            retrain.cooldown_h,
-            retrain.min_severity,
-            retrain.approve_critical,
-            tuple(retrain.pilot_collectors),
-            retrain.min_windows,
-            retrain.held_out_share,
-            drift.unanswered_h,
-            drift.unanswered,
+            auto=retrain.auto,
+            auto_model=bool(getattr(retrain, f"auto_{model}", False)),
+            cooldown_h=retrain.cooldown_h,
+            min_severity=retrain.min_severity,
+            approve_critical=retrain.approve_critical,
+            pilot_collectors=tuple(retrain.pilot_collectors),
+            min_windows=retrain.min_windows,
+            held_out_share=retrain.held_out_share,
+            unanswered_h=drift.unanswered_h,
+            unanswered=drift.unanswered,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What is known when a wish is looked at.
+    """What the safeguards look at.
 
     Attributes
     ----------
     model : str
-        Which one is to be retrained.
+        Model to retrain.
     at : int
-        Event time now, epoch seconds.
+        Current event time, epoch seconds.
     severity : str
-        Of the drift.
+        Severity of the drift.
     collectors : tuple of str
-        Where it drifts; empty if nobody knows.
-    wanted_for : str
-        Version that drifts; "" if nobody knows.
+        Collectors that drift; empty if unknown.
+    drifted_version : str
+        Version that drifts; "" if unknown.
     active_version : str
-        Version in force now.
-    drift_lasts : bool
-        False once the monitor says that it cleared.
-    under_way : int or None
-        Another wish of the same model that is being dealt with.
-    quiet_since : int or None
-        Event time of the end of the last automatic run, or of a rollback.
-    quiet_because : str
+        Version active now; "" if unknown.
+    drift_persists : bool
+        False once a check finds that the drift has ended.
+    open_request_id : int or None
+        Another open request of the same model.
+    cooldown_since : int or None
+        Event time of the end of the last automatic run, or of the last rollback.
+    cooldown_cause : str
         Which of the two.
     windows : int
-        Stored in the span there is to learn from.
+        Windows stored in the training span.
     change_point : int or None
-        From when on the new level holds.
+        Event time from which the new level holds.
     not_before : int
-        Event time before which a retrainer said it is no use; 0 for none.
-    not_before_because : str
-        Why.
+        Event time before which a retrainer found training to be useless; 0 for none.
+    not_before_reason : str
+        Reason that the retrainer gave.
     consented : bool
-        A person, or the silence after a question, said that this is to be learned.
+        A person, or an approval request without an answer, agreed to train on the new level.
     """
 
     model: str
     at: int
     severity: Severity = "high"
     collectors: tuple[str, ...] = ()
-    wanted_for: str = ""
+    drifted_version: str = ""
     active_version: str = ""
-    drift_lasts: bool = True
-    under_way: int | None = None
-    quiet_since: int | None = None
-    quiet_because: str = "an automatic run"
+    drift_persists: bool = True
+    open_request_id: int | None = None
+    cooldown_since: int | None = None
+    cooldown_cause: str = "an automatic run"
     windows: int = 10**9
     change_point: int | None = None
     not_before: int = 0
-    not_before_because: str = ""
+    not_before_reason: str = ""
     consented: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to be done with a wish.
+    """Outcome for a request.
 
     Attributes
     ----------
     outcome : str
-        ``flag``, ``ask``, ``postpone`` or ``refuse``.
+        ``flag``: drop the flag file. ``request_approval``: ask a person first. ``postpone``: decide again at ``until``.
+        ``refuse``: the request ends.
     safeguard : str
-        Which one spoke; "" if none did.
-    sentence : str
-        Why; "" if none did.
+        The safeguard that objects; "" for ``flag``.
+    reason : str
+        Its reason, for people; "" for ``flag``.
     until : int
-        Event time at which to look again, where it is postponed.
+        Event time of the next decision; 0 unless postponed.
     """
 
     outcome: Outcome
     safeguard: str = ""
-    sentence: str = ""
+    reason: str = ""
     until: int = 0
 
 
 def decide(situation: Situation, policy: SafeguardPolicy) -> Decision:
-    """Decide what becomes of a wish.
+    """Return the decision of the first safeguard that objects; ``flag`` if none does.
 
     Examples
     --------
-    >>> decide(Situation("lstm", 1_767_225_600), SafeguardPolicy()).outcome
+    >>> decide(Situation("lstm", at=0), SafeguardPolicy()).outcome
     'flag'
-    >>> decide(Situation("lstm", 1_767_225_600, severity="medium"), SafeguardPolicy()).sentence
-    'the drift is medium; retrain.min_severity asks for high'
-    >>> decide(Situation("lstm", 1_767_225_600, quiet_since=1_767_222_000), SafeguardPolicy()).sentence
-    'cooldown until 2026-01-01 23:00Z: an automatic run was at 2025-12-31 23:00Z'
+    >>> decide(Situation("lstm", at=7_200, cooldown_since=3_600), SafeguardPolicy()).reason
+    'the cooldown lasts until 1970-01-02 01:00 UTC: an automatic run ended at 1970-01-01 01:00 UTC'
     """
-    return next(_spoken(situation, policy), Decision("flag"))
+    return next(_find_objections(situation, policy), Decision("flag"))
 
 
-def _spoken(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
+def _find_objections(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
     if not policy.auto:
-        yield Decision("refuse", "master switch", "automatic retraining is switched off (retrain.auto)")
+        yield Decision("refuse", "master switch", "automatic retraining is off (retrain.auto)")
     if not policy.auto_model:
-        said = f"automatic retraining of {now.model} is switched off (retrain.auto_{now.model})"
-        yield Decision("refuse", "switch of the model", said)
+        reason = f"automatic retraining of {now.model} is off (retrain.auto_{now.model})"
+        yield Decision("refuse", "model switch", reason)
     if policy.pilot_collectors and not set(now.collectors) & set(policy.pilot_collectors):
-        where = ", ".join(now.collectors) or "nobody knows where"
+        where = ", ".join(now.collectors) or "unknown"
         pilots = ", ".join(policy.pilot_collectors)
-        yield Decision("refuse", "pilot", f"it drifts at {where}; only {pilots} may retrain (retrain.pilot_collectors)")
+        reason = f"the drifting collectors ({where}) include none of retrain.pilot_collectors ({pilots})"
+        yield Decision("refuse", "pilot", reason)
     if SEVERITIES.index(now.severity) < SEVERITIES.index(policy.min_severity):
-        said = f"the drift is {now.severity}; retrain.min_severity asks for {policy.min_severity}"
-        yield Decision("refuse", "severity", said)
-    if now.wanted_for and now.active_version and now.wanted_for != now.active_version:
-        said = f"version {now.wanted_for} drifted, and {now.active_version} is in force since"
-        yield Decision("refuse", "version", said)
-    if not now.drift_lasts:
-        yield Decision("refuse", "drift", "the drift is gone")
-    if now.under_way is not None:
-        yield Decision("refuse", "one at a time", f"wish {now.under_way} of this model is under way")
-    yield from _cooldown(now, policy)
-    # Before the wait for data: a person thinks, and silence runs, while hours after the change gather.
+        reason = f"the severity is {now.severity}, below retrain.min_severity ({policy.min_severity})"
+        yield Decision("refuse", "severity", reason)
+    if now.drifted_version and now.active_version and now.drifted_version != now.active_version:
+        reason = f"version {now.drifted_version} drifted, but version {now.active_version} is active now"
+        yield Decision("refuse", "version", reason)
+    if not now.drift_persists:
+        yield Decision("refuse", "drift", DRIFT_ENDED)
+    if now.open_request_id is not None:
+        reason = f"retraining request {now.open_request_id} of this model is open"
+        yield Decision("refuse", "one at a time", reason)
+    yield from _check_cooldown(now, policy)
     if now.severity == "critical" and policy.approve_critical and not now.consented:
-        said = "the drift is critical: a person is asked first (retrain.approve_critical)"
-        yield Decision("ask", "approval", said)
-    yield from _too_little(now, policy)
+        reason = "the drift is critical and needs the approval of a person (retrain.approve_critical)"
+        yield Decision("request_approval", "approval", reason)
+    yield from _check_windows(now, policy)
 
 
-def _cooldown(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
-    if now.quiet_since is not None:
-        until = now.quiet_since + round(policy.cooldown_h * HOUR_S)
+def _check_cooldown(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
+    if now.cooldown_since is not None:
+        until = now.cooldown_since + round(policy.cooldown_h * HOUR_S)
         if now.at < until:
-            said = f"cooldown until {when(until)}: {now.quiet_because} was at {when(now.quiet_since)}"
-            yield Decision("postpone", "cooldown", said, until)
+            ended = f"{now.cooldown_cause} ended at {format_time(now.cooldown_since)}"
+            yield Decision("postpone", "cooldown", f"the cooldown lasts until {format_time(until)}: {ended}", until)
 
 
-def _too_little(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
+def _check_windows(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
     if now.at < now.not_before:
-        yield Decision("postpone", "windows", now.not_before_because, now.not_before)
-    if now.change_point is not None and now.at < (until := enough_after(now.change_point, policy.held_out_share)):
-        said = f"since the change at {when(now.change_point)} no whole day can be learned from before {when(until)}"
-        yield Decision("postpone", "windows", said, until)
-    needed = round(policy.min_windows / (1.0 - policy.held_out_share))
-    if now.windows < needed:
-        said = f"{now.windows:,} windows are stored to learn from, {needed:,} needed"
-        yield Decision("postpone", "windows", said, now.at + HOUR_S)
+        yield Decision("postpone", "windows", now.not_before_reason, now.not_before)
+    if now.change_point is not None:
+        until = earliest_training_time(now.change_point, policy.held_out_share)
+        if now.at < until:
+            since = format_time(now.change_point)
+            reason = f"a whole day of training data after the change at {since} is available at {format_time(until)}"
+            yield Decision("postpone", "windows", reason, until)
+    required = round(policy.min_windows / (1.0 - policy.held_out_share))
+    if now.windows < required:
+        reason = f"{now.windows:,} windows are available for training, {required:,} are required"
+        yield Decision("postpone", "windows", reason, now.at + HOUR_S)
 
 
-def enough_after(change_point: int, held_out_share: float) -> int:
-    """When what followed a change holds a whole day to learn from, beside the part that only judges; event time.
+def earliest_training_time(change_point: int, held_out_share: float) -> int:
+    """Return the event time at which the windows after a change hold a whole day of training data.
+
+    The held-out share of the windows only evaluates, so that a day takes longer than 24 hours to accumulate.
 
     Examples
     --------
-    >>> (enough_after(0, 0.2) - 0) / HOUR_S
+    >>> earliest_training_time(0, 0.2) / HOUR_S
     30.0
     """
     return change_point + round(DAY_S / (1.0 - held_out_share))
 
 
-def learn_from(wanted: int | None, newest: int | None, at: int, held_out_share: float) -> int | None:
-    """Choose the change point of a wish whose time has come: the newest one known, unless that means to wait again.
+def choose_change_point(requested: int | None, newest: int | None, at: int, held_out_share: float) -> int | None:
+    """Return the change point for a postponed request whose time has come.
 
-    The change point of a drift that goes on is found anew each hour, and may move on with it. A wish that has waited for a
-    whole day keeps the one it waited for: what followed it is enough to learn from, and the model is trained again as the
-    new level fills. Otherwise a wish could wait for ever.
+    Each hourly check estimates the change point again, and the estimate may move forward. A request that has waited a
+    whole day keeps its own change point if the newest estimate would postpone it again. The model is trained again later,
+    when more windows of the new level exist.
 
     Parameters
     ----------
-    wanted, newest : int or None
-        Event time of the change as the wish has it, and as the last check has it.
+    requested, newest : int or None
+        Event time of the change in the request, and in the newest check.
     at : int
         Event time.
     held_out_share : float
-        Of what follows, the part that only judges.
+        Share of the windows that only evaluates.
 
     Examples
     --------
-    >>> day = 86_400
-    >>> learn_from(0, 20 * HOUR_S, 30 * HOUR_S, 0.2), learn_from(0, 2 * HOUR_S, 40 * HOUR_S, 0.2), learn_from(0, 9, 10, 0.2)
-    (0, 7200, 9)
-    >>> learn_from(0, None, 40 * HOUR_S, 0.2), learn_from(None, 9, 10, 0.2)
-    (None, 9)
+    >>> choose_change_point(0, 20 * HOUR_S, 30 * HOUR_S, 0.2), choose_change_point(0, 2 * HOUR_S, 40 * HOUR_S, 0.2)
+    (0, 7200)
+    >>> choose_change_point(0, 9, 10, 0.2), choose_change_point(0, None, 40 * HOUR_S, 0.2)
+    (9, None)
     """
-    if wanted is None or newest is None:
+    if requested is None or newest is None:
         return newest
-    ripe, waits = enough_after(wanted, held_out_share), enough_after(newest, held_out_share)
-    return wanted if ripe <= at < waits else newest
+    ready, next_ready = (earliest_training_time(point, held_out_share) for point in (requested, newest))
+    return requested if ready <= at < next_ready else newest
 
 
-def silence(asked_at: int, at: int, policy: SafeguardPolicy) -> Literal["wait", "consent"]:
-    """Say what it means that nobody has answered yet.
-
-    Examples
-    --------
-    >>> silence(0, 13 * HOUR_S, SafeguardPolicy()), silence(0, 13 * HOUR_S, SafeguardPolicy(unanswered="hold"))
-    ('consent', 'wait')
-    """
-    over = at >= asked_at + round(policy.unanswered_h * HOUR_S)
-    return "consent" if over and policy.unanswered == "drift" else "wait"
-
-
-def may_ask_again(answered_at: int | None, at: int) -> bool:
-    """Whether a person's no has lost its force."""
-    return answered_at is None or at >= answered_at + PERSONS_NO_H * HOUR_S
-
-
-def when(at: int) -> str:
-    """Show a moment of event time.
+def is_consent_by_timeout(requested_at: int, at: int, policy: SafeguardPolicy) -> bool:
+    """Return whether an approval request without an answer counts as consent by now.
 
     Examples
     --------
-    >>> when(1_767_225_600)
-    '2026-01-01 00:00Z'
+    >>> policy = SafeguardPolicy()
+    >>> is_consent_by_timeout(0, 13 * HOUR_S, policy), is_consent_by_timeout(0, 11 * HOUR_S, policy)
+    (True, False)
     """
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%MZ")
+    return policy.unanswered == "drift" and at >= requested_at + round(policy.unanswered_h * HOUR_S)
 
 
-def names(collectors: Sequence[object]) -> tuple[str, ...]:
-    """Collectors as a wish names them."""
-    return tuple(str(name) for name in collectors)
+def may_request_again(rejected_at: int | None, at: int) -> bool:
+    """Return whether a rejection by a person, if any, is old enough for a new request."""
+    return rejected_at is None or at >= rejected_at + REJECTION_HOLD_H * HOUR_S

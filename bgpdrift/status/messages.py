@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from bgpdrift.status.snapshot import Holding, Model, Wish
 from bgpdrift.status.spark import moment, span
 
-_ENDS = {"accepted": "passed", "rolled_back": "failed, taken back", "alone": "it disappoints"}
+_ENDS = {"accepted": "passed", "rolled_back": "failed, taken back", "needs_review": "it disappoints"}
 WORDS = {
     "none": "no drift",
     "drift": "DRIFT",
@@ -73,7 +73,7 @@ def _wish(wish: Wish, now: float) -> Iterator[str]:
     because = f": {wish.because}" if wish.because else ""
     if wish.state == "waiting_approval":
         yield "Retraining waits for your answer."
-    elif wish.state in ("wanted", "flagged", "claimed"):
+    elif wish.state in ("requested", "flagged", "claimed"):
         yield f"Retraining is under way ({wish.state})."
     elif wish.state == "postponed":
         yield _sentence(f"Retraining is postponed{because}")
@@ -89,7 +89,7 @@ def _probation(model: Model, data_until: int | None) -> Iterator[str]:
     trial = model.probation
     if trial is None:
         return
-    if not trial.goes_on or trial.verdict == "alone":
+    if not trial.goes_on or trial.verdict == "needs_review":
         yield _sentence(
             f"Probation: {_ENDS.get(trial.verdict, trial.verdict)}{f' ({trial.reason})' if trial.reason else ''}"
         )

@@ -116,7 +116,7 @@ class Wish(msgspec.Struct, frozen=True):
 
     id: int
     state: str
-    """``wanted``, ``waiting_approval``, ``postponed``, ``flagged``, ``claimed``, ``done``, ``failed``, ``refused``."""
+    """``requested``, ``waiting_approval``, ``postponed``, ``flagged``, ``claimed``, ``done``, ``failed``, ``refused``."""
     requested_at: int
     """Event time."""
     requested_by: str
@@ -147,13 +147,13 @@ class Probation(msgspec.Struct, frozen=True):
     alarms_per_day: float | None
     shadow_alarms_per_day: float | None
     verdict: str
-    """``watching``; ``accepted``, ``rolled_back``; ``alone`` if it disappoints and there is none (better) to go back to."""
+    """``watching``; ``accepted``, ``rolled_back``; ``needs_review`` if it failed and no rollback is possible."""
     reason: str
 
     @property
     def goes_on(self) -> bool:
         """Whether it is not decided yet."""
-        return self.verdict in ("", "watching", "alone")
+        return self.verdict in ("", "watching", "needs_review")
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from bgpdrift.models.paths import MODELS
 from bgpdrift.monitor.approvals import ATTACK_OR_NEW_NORMAL
-from bgpdrift.monitor.request_states import OPEN
+from bgpdrift.monitor.request_states import OPEN_STATES
 from bgpdrift.settings import Settings
 from bgpdrift.status.snapshot import (
     EXIT_BLIND,
@@ -163,7 +163,7 @@ def _of_model(model: Model, history: Sequence[Retraining], settings: Settings) -
         sentence = f"{model.model}: the request to retrain killed {model.flag.attempts} runs."
         look = Command(f"less {settings.logs_path}/retrain_{model.model}.log", "says why")
         yield ToDo("retraining", model.model, EXIT_DRIFT, sentence, (look,))
-    if model.probation is not None and model.probation.verdict == "alone":
+    if model.probation is not None and model.probation.verdict == "needs_review":
         sentence = f"{model.model} {model.version} disappoints on probation: {model.probation.reason}."
         yield ToDo("model", model.model, EXIT_DRIFT, sentence, (train,))
     if model.drifts and not _dealt_with(model):
@@ -172,7 +172,7 @@ def _of_model(model: Model, history: Sequence[Retraining], settings: Settings) -
 
 
 def _dealt_with(model: Model) -> bool:
-    open_wish = model.wish is not None and model.wish.state in OPEN
+    open_wish = model.wish is not None and model.wish.state in OPEN_STATES
     return open_wish or model.flag is not None or model.state == "probation"
 
 

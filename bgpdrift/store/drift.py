@@ -24,7 +24,7 @@ from bgpdrift.store.rows import prepared
 from bgpdrift.store.schema import approvals, drift_metrics, drift_signals, feature_windows, outcomes, retrain_triggers
 
 KEY = ("model", "window", "timestamp")
-OPEN_TRIGGERS = ("wanted", "postponed", "waiting_approval", "flagged", "claimed")
+OPEN_TRIGGERS = ("requested", "postponed", "waiting_approval", "flagged", "claimed")
 """States of a wish beside which there is no second one."""
 NEWEST_WINDOWS = 200
 """Windows looked at for the time it is: one with a wrong time among them moves nothing back."""

@@ -23,7 +23,7 @@ def state(at: int = T, **details: Any) -> Cursor:
 
 def wish(consented: bool = False) -> dict[str, Any]:
     reason = {"severity": "high", "consented": consented}
-    row = {"model": "lstm", "requested_at": T, "requested_by": "drift_monitor", "state": "wanted"}
+    row = {"model": "lstm", "requested_at": T, "requested_by": "drift_monitor", "state": "requested"}
     return {**row, "reason": reason}
 
 

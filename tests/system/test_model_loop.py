@@ -62,7 +62,7 @@ class World:
 
     def wish(self) -> int:
         reason = {"severity": "high", "reason": "it drifts", "version": active_version(self.folder, MODEL)}
-        row = {"model": MODEL, "requested_at": self.now, "requested_by": "drift_monitor", "state": "wanted"}
+        row = {"model": MODEL, "requested_at": self.now, "requested_by": "drift_monitor", "state": "requested"}
         number = self.store.add_trigger({**row, "reason": reason})
         assert number is not None
         return number
@@ -206,7 +206,7 @@ def test_what_cannot_be_started_is_tried_again(world, monkeypatch):
     working = world._command
     world.loop._runs._runner._command = lambda _: ["/no/such/program"]
     world.loop.step(world.now)
-    assert world.state() in ("wanted", "flagged")
+    assert world.state() in ("requested", "flagged")
     world.loop._runs._runner._command = working
     world.until(lambda: world.state() == "done")
 

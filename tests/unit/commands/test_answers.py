@@ -59,9 +59,10 @@ def test_the_list_shows_what_waits_and_all_of_it_when_asked(store):
     assert run("approve", "--list").output == "nothing waits for an answer\n"
     first, second = ask(store), ask(store, "attack_or_new_normal", "7")
     run("approve", str(first), "--by", "ann")
-    assert run("approve", "--list").output == f"    {second}  2026-01-01 00:00Z  pending  attack_or_new_normal 7?\n"
+    assert run("approve", "--list").output == f"    {second}  2026-01-01 00:00 UTC  pending  attack_or_new_normal 7?\n"
     assert (
-        f"    {first}  2026-01-01 00:00Z  approved by ann  retrain lstm?\n" in run("approve", "--list", "--all").output
+        f"    {first}  2026-01-01 00:00 UTC  approved by ann  retrain lstm?\n"
+        in run("approve", "--list", "--all").output
     )
     assert f'"id":{second}' in run("approve", "--list", "--json").output
 

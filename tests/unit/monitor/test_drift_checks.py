@@ -161,7 +161,7 @@ def test_a_drift_that_lasts_becomes_one_wish(world: World) -> None:
     assert len(verdicts) == 24
     assert verdicts[-6:] == ["drift"] * 6
     (wish,) = world.wishes
-    assert (wish["state"], wish["requested_by"]) == ("wanted", "drift_monitor")
+    assert (wish["state"], wish["requested_by"]) == ("requested", "drift_monitor")
     reason = wish["reason"]
     assert (reason["version"], reason["verdict"], reason["consented"]) == ("1", "drift", False)
     assert reason["collectors"] == ["rrc00"]
@@ -394,10 +394,10 @@ def test_while_a_wish_waits_the_same_drift_makes_no_other(world: World) -> None:
     (wish,) = world.wishes
     assert world.state["verdict"] == "drift"
     assert world.state["wished_at"] - wish["requested_at"] >= 24 * HOUR
-    world.store.change_trigger(wish["id"], "wanted", "refused", refused_because="a test says so")
+    world.store.change_trigger(wish["id"], "requested", "refused", refused_because="a test says so")
     world.live(12 * 24, 14 * 24, factor=3.0)
     world.run()
-    assert [one["state"] for one in world.wishes] == ["wanted", "refused"]
+    assert [one["state"] for one in world.wishes] == ["requested", "refused"]
 
 
 def test_a_short_incident_in_the_wait_costs_no_time(world: World) -> None:

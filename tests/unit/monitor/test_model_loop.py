@@ -80,7 +80,7 @@ class World:
         self.step()
 
     def wish(self, **reason: Any) -> int:
-        row = {"model": M, "requested_at": self.now, "requested_by": "drift_monitor", "state": "wanted"}
+        row = {"model": M, "requested_at": self.now, "requested_by": "drift_monitor", "state": "requested"}
         number = self.store.add_trigger({**row, "reason": {"severity": "high", "reason": "it drifts", **reason}})
         assert number is not None
         return number
@@ -181,7 +181,7 @@ def test_a_second_wish_within_the_cooldown_waits_for_its_end(world):
 
     world.step(hours=1)
     assert world.state(second) == "postponed"
-    assert world.trigger(second)["refused_because"].startswith("cooldown until")
+    assert world.trigger(second)["refused_because"].startswith("the cooldown lasts until")
     world.step(hours=22.9)
     assert world.state(second) == "postponed"
     world.step(hours=0.2)
@@ -227,7 +227,7 @@ def test_a_monitor_that_finds_another_at_it_waits_for_its_turn(world):
     world.wish()
     with exclusive(world.folder / LOCK, "busy"):
         assert world.loop.step(world.now) is False
-        assert world.state() == "wanted"
+        assert world.state() == "requested"
     world.step()
     assert world.state() == "flagged"
 
@@ -433,7 +433,7 @@ def test_a_postponed_wish_is_dropped_when_the_drift_is_gone(world):
     assert world.state() == "postponed"
     world.check("none", lasting=0)
     world.step(hours=1)
-    assert (world.state(), world.trigger(number)["refused_because"]) == ("refused", "the drift is gone")
+    assert (world.state(), world.trigger(number)["refused_because"]) == ("refused", "the drift has ended")
     assert world.runner.started == []
 
 

@@ -178,11 +178,11 @@ def test_a_deaf_version_after_a_deaf_one_that_passed_the_gate_is_watched_longer_
     world.watch(hours=5)
     details = world.cursor().details
     assert (details["checks"] >= 5, details["verdict"]) == (True, "watching")
-    assert details["reason"].endswith("watched for up to 15 hours instead of 5")
+    assert details["reason"].endswith("the probation lasts up to 15 hours instead of 5")
     assert details["ends_at"] == details["started_at"] + 15 * HOUR_S
 
     world.watch(hours=16)
-    assert (world.cursor().details["verdict"], world.states()["2"]) == ("alone", "active")
+    assert (world.cursor().details["verdict"], world.states()["2"]) == ("needs_review", "active")
     assert world.notices() == [f"probation:{M}:2"]
 
 
@@ -237,7 +237,7 @@ def test_an_attack_costs_no_version_its_place_that_sees_it_whatever_it_promised(
 
     details = world.cursor().details
     assert (details["alarms_per_day"], details["verdict"], world.states()["2"]) == (0.0, "watching", "active")
-    assert details["reason"].endswith("are needed: watched for up to 72 hours instead of 24")
+    assert details["reason"].endswith("are required: the probation lasts up to 72 hours instead of 24")
     assert details["tally"]["injected"] < 28
 
 
@@ -254,7 +254,7 @@ def test_a_loud_first_version_is_kept_and_that_is_said(world, for_low_traffic, c
     world.put(for_low_traffic, "1")
     world.watch()
     assert active_version(world.folder, M) == "1"
-    assert (world.cursor().details["verdict"], world.states()) == ("alone", {"1": "active"})
+    assert (world.cursor().details["verdict"], world.states()) == ("needs_review", {"1": "active"})
     assert world.notices() == [f"probation:{M}:1"]
 
 

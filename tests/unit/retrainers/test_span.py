@@ -174,14 +174,14 @@ def test_what_follows_a_change_teaches_and_what_was_before_it_does_not(store, wi
 
     assert (span.start, span.change_point, span.windows) == (change, change, 2 * 1_440)
     assert span.as_fields()["change_point"] == change
-    assert span.notes == ("from the change of level at 2026-09-03 00:00Z on",)
+    assert span.notes == ("from the change of level at 2026-09-03 00:00 UTC on",)
 
 
 def test_too_little_after_a_change_is_said_with_when_it_is_enough(store, windows):
     frame = windows.calm(3 * 1_440)
     store.write_windows(windows.rows_of(frame), None)
     change = int(frame.window_start[2 * 1_440])
-    with pytest.raises(NotEnoughDataError, match=r"24 of 30 hours .* enough at 2026-09-04 06:00Z") as caught:
+    with pytest.raises(NotEnoughDataError, match=r"24 of 30 hours .* enough at 2026-09-04 06:00 UTC") as caught:
         read_span(store, **LIMITS, change_point=change)
     assert caught.value.not_before == change + 30 * 3_600
 

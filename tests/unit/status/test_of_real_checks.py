@@ -85,7 +85,7 @@ def test_a_drift_the_monitor_found_is_shown_with_its_figures_and_the_wish_that_f
     assert abs(model.change_point - (constants.CHECKED - SHIFTED_H * constants.HOUR_S)) <= 2 * constants.HOUR_S
     assert model.collectors == ("rrc00",)
     assert model.reason.startswith("Drift")
-    assert model.wish.state == "wanted"
+    assert model.wish.state == "requested"
     measures = {(row.window, row.name): row for row in model.measures}
     assert measures["24h/7d", "psi"].value > 0.2
     assert "24h/7d" in {row.window for row in model.measures}

@@ -72,7 +72,7 @@ def test_drift_that_has_not_lasted_wakes_nobody():
     assert said_of(a_model(**DRIFTS | {"lasting": 5})) == ()
 
 
-@pytest.mark.parametrize("state", ["wanted", "waiting_approval", "postponed", "flagged", "claimed"])
+@pytest.mark.parametrize("state", ["requested", "waiting_approval", "postponed", "flagged", "claimed"])
 def test_drift_the_loop_deals_with_wakes_nobody(state):
     assert said_of(a_model(**DRIFTS, wish=a_wish(state))) == ()
 
@@ -118,7 +118,7 @@ def test_a_request_that_kills_every_run_wakes_somebody():
 
 def test_a_version_that_disappoints_and_has_no_predecessor_wakes_somebody():
     trial = Probation(
-        "9", "", 0, 86_400, 40.0, None, "alone", "alarms 40.0 times a day; there is no version to go back to"
+        "9", "", 0, 86_400, 40.0, None, "needs_review", "alarms 40.0 times a day; there is no version to go back to"
     )
     (item,) = said_of(a_model(state="probation", probation=trial))
     assert item.exit_code == EXIT_DRIFT
