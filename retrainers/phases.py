@@ -23,7 +23,7 @@ from bgpdrift.models.paths import candidate_path, current_path
 from bgpdrift.models.publication import active_version, next_version, stage
 from bgpdrift.models.registry_records import version_row
 from bgpdrift.models.retention import RetentionPolicy
-from bgpdrift.process.durable import staged
+from bgpdrift.process.durable import stage_file
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 from bgpdrift.verdicts.calibration import Calibration
@@ -293,7 +293,7 @@ class Run:
             path = candidate_path(self._folder, self._model, version)
             if not verdict.accepted:
                 # Never seen among the candidates, however this ends: `promote` would take it.
-                with staged(path, raw) as file:
+                with stage_file(path, raw) as file:
                     place = self._registry.reject(self._model, file, verdict.reason)
                 self._event["artifact_path"] = str(place)
                 return Result(Exit.REJECTED, "rejected", verdict.reason, version, metrics)

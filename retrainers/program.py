@@ -18,8 +18,9 @@ from retrainers.exits import Exit
 if TYPE_CHECKING:
     from bgpdrift.clock import Clock
     from bgpdrift.models.flags import Claim
+    from bgpdrift.process.limited_worker import Limits, WorkerEnd
+    from bgpdrift.process.limited_worker import Report as ReportLine
     from bgpdrift.settings import Settings
-    from retrainers.limits import Ended, Limits, Say
     from retrainers.reporting import Report
 
 EPILOG = (
@@ -79,7 +80,7 @@ def run(model: str, asked: Asked, work: Callable[..., int] = _work) -> int:
     from bgpdrift import settings as all_settings
     from bgpdrift.clock import SystemClock
     from bgpdrift.errors import AlreadyRunningError, BgpdriftError, SettingsError
-    from retrainers.limits import Limits, StopRequest
+    from bgpdrift.process.limited_worker import Limits, StopRequest
     from retrainers.reporting import report_for
     from retrainers.run_lock import RunLock
 
@@ -110,7 +111,9 @@ def run(model: str, asked: Asked, work: Callable[..., int] = _work) -> int:
         if ended.exit_code is None and not asked.dry_run:
             _tidy(settings, clock, exit_code, reason)
         if claim is not None:
-            _give_up(settings.artifacts_path, claim, put_back=ended.because == "asked" and ended.exit_code is None)
+            _give_up(
+                settings.artifacts_path, claim, put_back=ended.reason == "stop_request" and ended.exit_code is None
+            )
         return end(exit_code, outcome, reason, **heard, peak_bytes=ended.peak_bytes)
     except AlreadyRunningError as error:
         return end(Exit.LOCKED, "locked", str(error))
@@ -123,29 +126,29 @@ def run(model: str, asked: Asked, work: Callable[..., int] = _work) -> int:
             lock.close()
 
 
-def meaning(ended: "Ended", heard: dict[str, Any], limits: "Limits") -> tuple[int, str, str]:
+def meaning(ended: "WorkerEnd", heard: dict[str, Any], limits: "Limits") -> tuple[int, str, str]:
     """Exit code, word and reason of an end; takes the worker's own word out of what was heard."""
     outcome, reason = str(heard.pop("outcome", "failed")), str(heard.pop("reason", ""))
     peak = f"{ended.peak_bytes / 2**20:,.0f} MiB"
     # One that came to its own end while it was being ended has done its work.
-    match ended.because if ended.exit_code is None else "":
+    match ended.reason if ended.exit_code is None else "":
         case "time":
             return Exit.TIMED_OUT, "timed_out", f"ran longer than {limits.seconds:g} s (retrain.time_limit_s)"
         case "memory":
             most = f"{limits.memory_bytes / 2**20:,.0f} MiB (retrain.memory_limit_bytes)"
             return Exit.INTERNAL, "out_of_memory", f"held {peak}, at most {most} allowed"
-        case "asked":
+        case "stop_request":
             return 128 + ended.signal, "interrupted", f"asked to stop by signal {ended.signal}"
-        case "died":
+        case "foreign_signal":
             return Exit.INTERNAL, "killed", f"killed by signal {ended.signal} at {peak}"
     assert ended.exit_code is not None
     return ended.exit_code, outcome, reason or ("see standard error" if ended.exit_code else "")
 
 
 def _supervised(
-    work: "Callable[[Say], int]", limits: "Limits", report: "Report", stop: Any, clock: "Clock"
-) -> "tuple[Ended, dict[str, Any]]":
-    from retrainers.limits import run_limited
+    work: "Callable[[ReportLine], int]", limits: "Limits", report: "Report", stop: Any, clock: "Clock"
+) -> "tuple[WorkerEnd, dict[str, Any]]":
+    from bgpdrift.process.limited_worker import run_limited
 
     heard: dict[str, Any] = {}
 
@@ -176,9 +179,9 @@ def _options(asked: Asked, settings: "Settings", claim: "Claim | None") -> dict[
 
 def _claim(folder: Path, model: str) -> "Claim | None":
     from bgpdrift.models import flags
-    from bgpdrift.process.identity import this_process
+    from bgpdrift.process.identity import identify_self
 
-    return flags.claim(folder, model, this_process())
+    return flags.claim(folder, model, identify_self())
 
 
 def _give_up(folder: Path, claim: "Claim", put_back: bool) -> None:

@@ -12,10 +12,10 @@ from bgpdrift.clock import SystemClock
 from bgpdrift.errors import BgpdriftError, InputError, NotEnoughDataError, PublishRefusedError, SettingsError
 from bgpdrift.models import flags
 from bgpdrift.models.flags import Claim
+from bgpdrift.process.limited_worker import Report
 from bgpdrift.settings import Settings
 from bgpdrift.store import open_store
 from retrainers.exits import Exit
-from retrainers.limits import Say
 from retrainers.phases import Options, Run, Train
 from retrainers.training import train
 
@@ -26,7 +26,7 @@ def work(
     asked: Mapping[str, Any],
     claim: Claim | None,
     quiet: bool,
-    say: Say,
+    say: Report,
     train: Train = train,
 ) -> int:
     """Train a model; the exit code.
@@ -44,7 +44,7 @@ def work(
     quiet : bool
         Only warnings are logged: somebody looks at a progress bar.
     say : callable
-        See `retrainers.limits`.
+        See `bgpdrift.process.limited_worker`.
     train : callable
         `retrainers.training.train`.
     """

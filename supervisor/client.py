@@ -12,9 +12,7 @@ import msgspec
 
 from bgpdrift.errors import BgpdriftError, SettingsError
 from supervisor.control_address import SOCKET_NAME, short_path
-from supervisor.instance_lock import holder_of
-
-LOCK_NAME = "supervisor.lock"
+from supervisor.instance_lock import LOCK_NAME, find_holder
 
 
 class NotRunningError(BgpdriftError):
@@ -46,7 +44,7 @@ class ControlClient:
                 self._socket.connect(name)
         except OSError as error:
             self._socket.close()
-            holder = holder_of(run_dir / LOCK_NAME)
+            holder = find_holder(run_dir / LOCK_NAME)
             if holder is None:
                 raise NotRunningError(f"not running for {run_dir.parent}") from None
             why = (

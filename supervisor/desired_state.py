@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from bgpdrift.process.durable import replace_file
+
 
 class _Kept(msgspec.Struct, frozen=True):
     stopped: tuple[str, ...] = ()
@@ -37,6 +39,5 @@ class DesiredState:
             The disk refuses: the wish would be forgotten with this supervisor.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        staged = self._path.with_suffix(".new")
-        staged.write_bytes(msgspec.json.encode(_Kept(tuple(sorted(stopped)))) + b"\n")
-        staged.replace(self._path)
+        with replace_file(self._path, sync=False) as file:
+            file.write(msgspec.json.encode(_Kept(tuple(sorted(stopped)))) + b"\n")

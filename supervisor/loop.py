@@ -6,7 +6,6 @@ what an operator may ask by `commands`; what is looked at from time to time by `
 """
 
 import asyncio
-import ctypes
 import os
 import random
 import signal
@@ -16,9 +15,10 @@ from typing import Any
 
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import SettingsError
+from bgpdrift.process.child import Child
+from bgpdrift.process.parent import adopt_orphans
 from bgpdrift.process.sd_notify import Notifier
 from bgpdrift.settings import Settings
-from supervisor.child import Child
 from supervisor.commands import Commands
 from supervisor.control import SOCKET_NAME, ControlServer
 from supervisor.desired_state import DesiredState
@@ -41,7 +41,6 @@ from supervisor.ticks import Rounds
 from supervisor.upstream import Outward
 
 _LEFTOVERS_S = 3.0
-_PR_SET_CHILD_SUBREAPER = 36
 _LEVELS = {
     State.DEGRADED: "warning",
     State.BACKOFF: "warning",
@@ -121,7 +120,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Run until stopped; the exit code."""
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        adopt_orphans()
         limits = self.settings.supervisor
         own = (lambda _: None) if self._foreground else become_output
         files = LogFiles(self.settings.logs_path, log_limits_of(self.settings), limits.log_total_bytes, own)

@@ -10,6 +10,8 @@ import socket
 import struct
 from pathlib import Path
 
+from bgpdrift.process.sd_notify import parse_message
+
 _CREDENTIALS = struct.Struct("3i")
 _LONGEST_PATH = 100  # sun_path holds 108 bytes
 _LONGEST_DATAGRAM = 4096
@@ -39,7 +41,7 @@ class NotifySocket:
             except OSError:  # nothing more
                 break
             if group is not None and _sender_group(ancillary) == group:
-                messages.append(parse(data))
+                messages.append(parse_message(data))
         return messages
 
     @property
@@ -79,18 +81,6 @@ class NotifySocket:
         self._socket.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
-
-
-def parse(data: bytes) -> dict[str, str]:
-    r"""Read the ``KEY=value`` lines of one datagram; anything else in it is skipped.
-
-    Examples
-    --------
-    >>> parse(b"READY=1\nSTATUS=all = well\ngarbage")
-    {'READY': '1', 'STATUS': 'all = well'}
-    """
-    pairs = (line.partition("=") for line in data.decode("utf-8", "replace").split("\n"))
-    return {key: value for key, separator, value in pairs if separator and key}
 
 
 def _sender_group(ancillary: list[tuple[int, int, bytes]]) -> int | None:

@@ -1,171 +1,149 @@
-"""Processes that nobody waits for: those a service left to us, and those an earlier supervisor left to nobody.
+"""Orphans: processes that a service left to this supervisor, and processes that an earlier supervisor left running.
 
-Every process of a run carries the run's random name in its environment, and the services themselves are written down
-with pid and start time. A process is ours if one of the two agrees within the same boot; a pid alone is never enough, and
-the signal goes through a pidfd taken before the check, so that a pid handed out again in between is not hit.
+All processes of a run have the random name of the run in their environment, and ``children.json`` lists the services with
+their identities. A process is an orphan if its environment or its identity says so, never by its pid alone.
 """
 
 import contextlib
 import os
-import select
-import signal
 import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import msgspec
 
-from supervisor import procfs
-from supervisor.procfs import ProcessId
-
-RUN_VARIABLE = "BGPDRIFT_RUN"
-SERVICE_VARIABLE = "BGPDRIFT_SERVICE"
+from bgpdrift.process import procfs
+from bgpdrift.process.child import RUN_VARIABLE, SERVICE_VARIABLE, kill_if
+from bgpdrift.process.durable import replace_file
+from bgpdrift.process.identity import identify
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What ``children.json`` holds."""
+    """The content of ``children.json``."""
 
     boot_id: str
     run: str
     children: tuple[tuple[int, int], ...] = ()
-    """Pid and start time of each."""
+    """Pid and start time of each service."""
 
 
 class ChildRecord:
-    """Keeps ``children.json``: what runs, for a successor to find should we be killed."""
+    """Writes ``children.json``, from which the next supervisor learns what runs if this one is killed."""
 
     def __init__(self, path: Path, run: str) -> None:
-        self._path, self._run, self._boot = path, run, procfs.boot_id()
+        self._path, self._run = path, run
 
     def write(self, pids: Iterable[int]) -> None:
-        """Replace the file; no fsync, since a crash of the machine ends all processes anyway."""
-        known = (procfs.identify(pid) for pid in pids)
-        children = tuple((process.pid, process.start_time) for process in known if process)
-        staged = self._path.with_suffix(".tmp")
-        # A full disk must not stop supervision: the run's name in the environment finds them all the same.
-        with contextlib.suppress(OSError):
-            staged.write_bytes(msgspec.json.encode(Record(self._boot, self._run, children)))
-            staged.replace(self._path)
+        """Replace the file, without fsync: if the machine crashes, the processes end too."""
+        identities = (identify(pid) for pid in pids)
+        children = tuple((process.pid, process.start_time) for process in identities if process)
+        record = Record(procfs.read_boot_id(), self._run, children)
+        # A full disk must not stop supervision. The name of the run in the environment identifies the processes as well.
+        with contextlib.suppress(OSError), replace_file(self._path, sync=False) as file:
+            file.write(msgspec.json.encode(record))
+
+
+def read_record(path: Path) -> Record | None:
+    """Read ``children.json``; None if it is missing or damaged."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Record)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def was_killed(path: Path) -> bool:
-    """Whether the supervisor that wrote ``path`` ended with services running; ask before `sweep`."""
-    try:
-        return bool(msgspec.json.decode(path.read_bytes(), type=Record).children)
-    except (OSError, msgspec.DecodeError):
-        return False
+    """Whether the supervisor that wrote ``path`` ended while services ran; ask before `end_leftovers`."""
+    record = read_record(path)
+    return record is not None and bool(record.children)
 
 
-def sweep(path: Path, limit_s: float = 5.0) -> list[int]:
-    """End what the supervisor that wrote ``path`` left running.
+def end_leftovers(path: Path, limit_s: float = 5.0) -> list[int]:
+    """Kill what the supervisor that wrote ``path`` left running.
 
-    Call only while holding the instance lock: it says that the writer is gone.
+    Call it only while holding the instance lock, which proves that the writer has ended.
 
     Parameters
     ----------
     path : Path
-        Its ``children.json``; missing or damaged means nothing was left, or nothing can be known.
+        Its ``children.json``; nothing is done if it is missing, damaged or of an earlier boot.
     limit_s : float
-        Longest wait for the processes to be gone; seconds.
+        Longest wait for the processes to end, seconds.
 
     Returns
     -------
     list of int
-        Pids that were ended.
+        The pids that were killed.
     """
-    try:
-        record = msgspec.json.decode(path.read_bytes(), type=Record)
-    except (OSError, msgspec.DecodeError):
+    record = read_record(path)
+    if record is None or record.boot_id != procfs.read_boot_id():
         return []
-    if record.boot_id != procfs.boot_id():
-        return []
-    listed = {ProcessId(pid, start_time) for pid, start_time in record.children}
+    services = set(record.children)
 
-    def is_left_over(pid: int) -> bool:
-        return procfs.identify(pid) in listed or procfs.environment(pid).get(RUN_VARIABLE) == record.run
+    def is_leftover(pid: int) -> bool:
+        return (pid, procfs.read_start_time(pid)) in services or procfs.read_environment(pid).get(
+            RUN_VARIABLE
+        ) == record.run
 
-    ended: list[int] = []
+    killed: set[int] = set()
     give_up_at = time.monotonic() + limit_s
-    # Again until a round finds none: one that is ended may have forked a moment before.
+    # Repeated until a pass finds none: a process may have forked just before it was killed.
     while time.monotonic() < give_up_at:
-        found = [pid for pid in procfs.all_pids() if pid != os.getpid() and kill_if(pid, is_left_over, wait_s=1.0)]
-        if not found:
+        pids = [pid for pid in procfs.list_pids() if pid != os.getpid() and kill_if(pid, is_leftover, wait_s=1.0)]
+        if not pids:
             break
-        ended += found
-    return sorted(set(ended))
+        killed.update(pids)
+    return sorted(killed)
 
 
-def kill_if(pid: int, is_ours: Callable[[int], bool], wait_s: float = 0.0) -> bool:
-    """KILL a living process if it is ours; True if it was."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except OSError:
-        return False
-    try:
-        if not is_ours(pid) or procfs.is_zombie(pid):
-            return False
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        if wait_s:
-            poll = select.poll()
-            poll.register(pidfd, select.POLLIN)
-            poll.poll(int(wait_s * 1000))
-    except (ProcessLookupError, PermissionError):
-        return False
-    finally:
-        os.close(pidfd)
-    return True
-
-
-class Adopted:
-    """The children we did not spawn: as subreaper we inherit what services leave behind."""
+class ForeignProcesses:
+    """The children that this supervisor did not spawn: as a subreaper it becomes the parent of what services leave."""
 
     def __init__(self, run: str) -> None:
         self._run = run
-        # `sh -c 'something & exec run_all_services.py …'`: children before our time are not ours to end.
-        self._not_ours = set(procfs.children_of_self())
+        # `sh -c 'something & exec run_all_services.py …'`: children from before the exec are left alone.
+        self._earlier = set(procfs.list_children(os.getpid()))
 
     def reap(self, spawned: Collection[int]) -> None:
-        """Bury what has ended, those from before our time included: nobody else can."""
-        for pid in procfs.children_of_self():
+        """Reap those that have ended, the earlier children included, since no other process can."""
+        for pid in procfs.list_children(os.getpid()):
             if pid in spawned:
                 continue
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
-        self._not_ours &= set(procfs.children_of_self())
+        self._earlier &= set(procfs.list_children(os.getpid()))
 
-    def kill(self, spawned: Collection[int], running_since: Callable[[str], int | None]) -> list[int]:
-        """KILL adopted processes whose service has ended.
+    def kill_orphans(self, spawned: Collection[int], find_start_time: Callable[[str], int | None]) -> list[int]:
+        """Kill those whose service has ended.
 
         Parameters
         ----------
         spawned : collection of int
             Pids of the services' present processes.
-        running_since : callable
-            Start time, in ticks since boot, of a service's present process by service name; None without one.
+        find_start_time : callable
+            Start time of a service's present process, in ticks since boot, by the service's name; None without one.
 
         Returns
         -------
         list of int
-            Pids that were signalled.
+            The pids that were killed.
         """
 
-        def is_left_behind(pid: int) -> bool:
-            env = procfs.environment(pid)
-            process = procfs.identify(pid)
-            if process is None or env.get(RUN_VARIABLE) != self._run:
+        def is_orphan(pid: int) -> bool:
+            env, start_time = procfs.read_environment(pid), procfs.read_start_time(pid)
+            if start_time is None or env.get(RUN_VARIABLE) != self._run:
                 return False
-            since = running_since(env.get(SERVICE_VARIABLE, ""))
-            return since is None or process.start_time < since
+            service_start = find_start_time(env.get(SERVICE_VARIABLE, ""))
+            return service_start is None or start_time < service_start
 
-        return [pid for pid in self._strangers(spawned) if kill_if(pid, is_left_behind)]
+        return [pid for pid in self._list(spawned) if kill_if(pid, is_orphan)]
 
     def kill_all(self) -> bool:
-        """KILL and bury whatever we inherited; True when nothing is left. For the end, when every service is gone."""
-        left = self._strangers(())
-        for pid in left:
+        """Kill and reap all of them; True when none is left. For the end, when every service has ended."""
+        for pid in self._list(()):
             kill_if(pid, lambda _: True)
         self.reap(())
-        return not self._strangers(())
+        return not self._list(())
 
-    def _strangers(self, spawned: Collection[int]) -> list[int]:
-        return [pid for pid in procfs.children_of_self() if pid not in spawned and pid not in self._not_ours]
+    def _list(self, spawned: Collection[int]) -> list[int]:
+        children = procfs.list_children(os.getpid())
+        return [pid for pid in children if pid not in spawned and pid not in self._earlier]

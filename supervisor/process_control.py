@@ -5,16 +5,26 @@ Starts, watches and buries; everything arrives on the event loop as a call. Deci
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from supervisor import procfs
-from supervisor.child import Child, child_environment
+from bgpdrift.process import procfs
+from bgpdrift.process.child import RUN_VARIABLE, SERVICE_VARIABLE, Child, build_environment, format_exit
+from bgpdrift.process.parent import PARENT_VARIABLE
 from supervisor.log_capture import LogCapture
 from supervisor.notify_socket import NotifySocket
-from supervisor.orphans import RUN_VARIABLE, SERVICE_VARIABLE, Adopted, ChildRecord
+from supervisor.orphans import ChildRecord, ForeignProcesses
 from supervisor.services import Service
+
+
+def build_service_environment(base: Mapping[str, str], **extra: str) -> dict[str, str]:
+    """Build the environment of a service.
+
+    The last lines of a process must arrive, and a hang during imports must leave its stacks too: hence the two settings
+    of Python.
+    """
+    return build_environment(base, PYTHONUNBUFFERED="1", PYTHONFAULTHANDLER="1", **extra)
 
 
 class Hands:
@@ -45,7 +55,7 @@ class Hands:
     ) -> None:
         self._run, self._heard, self._ended = run, heard, ended
         self._loop = asyncio.get_running_loop()
-        self._adopted = Adopted(run)
+        self._adopted = ForeignProcesses(run)
         self._record = ChildRecord(run_dir / "children.json", run)
         self._children: dict[str, Child] = {}
         self.captures = {name: LogCapture(partial(put, f"{name}.log")) for name in names}
@@ -64,13 +74,14 @@ class Hands:
         """
         name = service.name
         self.captures[name].forget_tail()
-        full = child_environment(
-            os.environ,
-            NOTIFY_SOCKET=self._notify[name].address,
-            BGPDRIFT_PARENT_PID=str(os.getpid()),
-            **env | {RUN_VARIABLE: self._run, SERVICE_VARIABLE: name},
-        )
-        child = Child(service.command, full, self.captures[name].write_end)
+        variables = {
+            PARENT_VARIABLE: str(os.getpid()),
+            RUN_VARIABLE: self._run,
+            SERVICE_VARIABLE: name,
+            "NOTIFY_SOCKET": self._notify[name].address,
+        }
+        output = self.captures[name].write_end
+        child = Child(service.command, build_service_environment(os.environ, **env | variables), output, output)
         self._children[name] = child
         self._loop.add_reader(child.pidfd, self._child_ended, name)
         self._write_record()
@@ -93,10 +104,9 @@ class Hands:
 
         def running_since(name: str) -> int | None:
             child = self._children.get(name)
-            process = procfs.identify(child.pid) if child else None
-            return process.start_time if process else None
+            return procfs.read_start_time(child.pid) if child else None
 
-        return self._adopted.kill(spawned, running_since)
+        return self._adopted.kill_orphans(spawned, running_since)
 
     def renew_sockets(self) -> list[str]:
         """Bind anew the sockets that somebody removed, and write down again what runs; gives whose they were.
@@ -139,14 +149,14 @@ class Hands:
         child = self._children[name]
         self._heard(name)  # its last words, while we still know whose they are
         self._loop.remove_reader(child.pidfd)
-        how = child.collect()
-        if how is None:
+        exit_code = child.collect()
+        if exit_code is None:
             self._loop.add_reader(child.pidfd, self._child_ended, name)
             return
         del self._children[name]
         self.captures[name].finish()
         self._write_record()
-        self._ended(name, how)
+        self._ended(name, format_exit(exit_code))
 
     def _write_record(self) -> None:
         self._record.write(child.pid for child in self._children.values())

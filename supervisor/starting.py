@@ -8,7 +8,6 @@ import contextlib
 import os
 import secrets
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from bgpdrift.errors import BgpdriftError
+from bgpdrift.process.child import run_command
 from bgpdrift.settings import Settings
-from supervisor.child import child_environment
-from supervisor.client import LOCK_NAME, ControlClient
+from supervisor.client import ControlClient
 from supervisor.daemon import listens, split
-from supervisor.instance_lock import InstanceLock
+from supervisor.instance_lock import LOCK_NAME, InstanceLock
 from supervisor.journal import OWN_LOG
 from supervisor.log_reading import last_lines
-from supervisor.orphans import sweep, was_killed
+from supervisor.orphans import end_leftovers, was_killed
 from supervisor.policies import require_known_names
 from supervisor.services import System
 
@@ -85,7 +84,7 @@ def _prepare(settings: Settings, system: System) -> tuple[InstanceLock, bool]:
     run_dir = settings.data_path / "run"
     lock = InstanceLock(run_dir / LOCK_NAME, time.time())
     killed = was_killed(run_dir / "children.json")
-    if ended := sweep(run_dir / "children.json"):
+    if ended := end_leftovers(run_dir / "children.json"):
         print(f"ended {len(ended)} processes that a killed supervisor had left: {ended}")
     if system.prepare:
         _run_to_end(system.prepare)
@@ -94,20 +93,12 @@ def _prepare(settings: Settings, system: System) -> tuple[InstanceLock, bool]:
 
 def _run_to_end(command: tuple[str, ...]) -> None:
     try:
-        result = subprocess.run(  # noqa: S603 - our own program, no shell
-            command,
-            env=child_environment(os.environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_PREPARE_LIMIT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        result = run_command(command, _PREPARE_LIMIT_S)
+    except OSError as error:
         raise BgpdriftError(f"the store cannot be prepared: {error}") from error
-    if result.returncode != 0:
+    if result.exit_code != 0:
         said = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
-        raise BgpdriftError(f"the store cannot be prepared: {said[-1] if said else f'exit {result.returncode}'}")
+        raise BgpdriftError(f"the store cannot be prepared: {said[-1] if said else f'exit {result.exit_code}'}")
     sys.stderr.write(result.stderr)  # what had to be put right
 
 
@@ -142,7 +133,7 @@ def _supervise(
 
     run = secrets.token_hex(8)
     return Supervisor(
-        system, settings, run, foreground, listening=listening, after_a_kill=killed, keep_lock=lock.ensure
+        system, settings, run, foreground, listening=listening, after_a_kill=killed, keep_lock=lock.restore
     ).run()
 
 

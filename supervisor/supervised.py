@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bgpdrift.clock import Clock
-from bgpdrift.process.sd_notify import DEGRADED_WORD
+from bgpdrift.process.sd_notify import DEGRADED_FIELD
 from supervisor.lifecycle import ENDED_BY_US, ENDING_ON_REQUEST, SERVICE_LIFECYCLE, UP, WITH_PROCESS, Event, State
 from supervisor.restart_budget import RestartBudget, RestartPolicy
 from supervisor.services import Service
@@ -129,7 +129,7 @@ class Supervised:
         """Take what the process said by sd_notify."""
         now = self._clock.monotonic()
         self._said = words.get("STATUS", self._said)
-        self._lacks = words.get(DEGRADED_WORD, self._lacks)
+        self._lacks = words.get(DEGRADED_FIELD, self._lacks)
         if words.get("READY") == "1" and self.state in WITH_PROCESS:
             if self._ready_at is None:
                 self._ready_at = now

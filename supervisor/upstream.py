@@ -37,16 +37,16 @@ class Outward:
         first = up == wanted and not self.was_ready and not self._stops
         if first:
             self.was_ready = True
-            self.notifier.ready(text)
+            self.notifier.report_ready(text)
         if self._reloading and settled:
             self._reloading = False
-            self.notifier.ready(text)
+            self.notifier.report_ready(text)
         if text != self._said:
             self._said = text
-            self.notifier.status(text)
+            self.notifier.report_status(text)
         return first
 
     def stopping(self) -> None:
         """Tell that all is going down; from now on nothing is ready, only STATUS follows."""
         self._reloading, self._stops = False, True
-        self.notifier.stopping()
+        self.notifier.report_stopping()

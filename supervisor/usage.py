@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from supervisor import procfs
+from bgpdrift.process import procfs
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Usage:
 
 def look(pid: int, at: float, before: Usage | None = None) -> Usage:
     """Look at a process; all is 0 for one that has gone."""
-    return _since(Usage(pid, at, procfs.cpu_s(pid), procfs.rss_bytes(pid)), before)
+    return _since(Usage(pid, at, procfs.read_cpu_s(pid), procfs.read_rss_bytes(pid)), before)
 
 
 def _since(now: Usage, before: Usage | None) -> Usage:

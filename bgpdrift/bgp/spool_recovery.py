@@ -3,13 +3,13 @@
 Decides what of a ``.part`` is kept (its whole lines) and that no sequence number is ever given twice.
 """
 
-import os
 from pathlib import Path
 
 import zstandard
 
 from bgpdrift import logs
 from bgpdrift.bgp import spool
+from bgpdrift.process.durable import replace_file, sync_directory
 
 log = logs.get_logger()
 
@@ -32,10 +32,10 @@ def salvage(path: Path, now: float) -> int:
         frames = sum(1 for line in lines if not line.startswith(b'{"type":"bgpdrift_'))
         end = {"closed_at": now, "frames": frames, "salvaged": True}
         text = b"\n".join([*lines, spool.record_line(spool.SEGMENT_END_RECORD, end), b""])
-        _replace_durably(part, zstandard.ZstdCompressor(level=1, write_checksum=True).compress(text))
+        _replace(part, zstandard.ZstdCompressor(level=1, write_checksum=True).compress(text))
         store_next_sequence(path, max(sequence + 1, next_sequence(path)))
         part.rename(path / spool.segment_name(sequence))
-        fsync_directory(path)
+        sync_directory(path)
         log.warning("spool.salvaged", sequence=sequence, frames=frames)
         saved += 1
     return saved
@@ -59,22 +59,9 @@ def event_span(path: Path) -> tuple[float | None, float | None]:
 
 def store_next_sequence(path: Path, number: int) -> None:
     """Remember durably that every number below has been given."""
-    _replace_durably(path / spool.NEXT_SEQUENCE_FILE, f"{number}\n".encode())
+    _replace(path / spool.NEXT_SEQUENCE_FILE, f"{number}\n".encode())
 
 
-def _replace_durably(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
+def _replace(path: Path, data: bytes) -> None:
+    with replace_file(path) as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def fsync_directory(path: Path) -> None:
-    """Make renames and removals in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

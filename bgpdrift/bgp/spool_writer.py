@@ -7,7 +7,6 @@ by one rename, after fsync; until then it is a ``.part`` whose whole lines the n
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import threading
@@ -15,15 +14,17 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from bgpdrift import logs
 from bgpdrift.bgp import spool
 from bgpdrift.bgp.spool_buffer import Batch, FrameBuffer, as_text
-from bgpdrift.bgp.spool_recovery import event_span, fsync_directory, next_sequence, salvage, store_next_sequence
+from bgpdrift.bgp.spool_recovery import event_span, next_sequence, salvage, store_next_sequence
 from bgpdrift.bgp.spool_segment import OpenSegment, SegmentFile, open_new
 from bgpdrift.clock import Clock
 from bgpdrift.errors import AlreadyRunningError
+from bgpdrift.process.durable import sync_directory
+from bgpdrift.process.locks import FileLock
 from bgpdrift.settings import SpoolSettings
 
 RETRY_S: Final = 1.0
@@ -110,7 +111,7 @@ class SpoolWriter:
         self._reserve_bytes, self._free_bytes = reserve_bytes, free_bytes
         self._opener, self._retry_s = opener, retry_s
         path.mkdir(parents=True, exist_ok=True)
-        self._lock_file = _lock(path)
+        self._lock_file = _lock_spool(path)
         self._run_id = uuid.uuid4().hex[:12]
         self._segment: OpenSegment | None = None
         self._carried: list[Batch] = []  # records of lost segments, for the head of the next one
@@ -267,7 +268,7 @@ class SpoolWriter:
         self._segments += 1
         self._spans[segment.sequence] = segment.span
         with contextlib.suppress(OSError):
-            fsync_directory(self._path)
+            sync_directory(self._path)
         self._enforce_cap()
 
     def _leave_reserve(self) -> None:
@@ -313,18 +314,12 @@ class SpoolWriter:
         return True
 
 
-def _lock(path: Path) -> IO[str]:
-    # flock, not a pid in a file: the kernel lets go of it however the holder ends.
-    file = (path / spool.LOCK_FILE).open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read().strip()
-        file.close()
+def _lock_spool(path: Path) -> FileLock:
+    lock = FileLock(path / spool.LOCK_FILE)
+    if not lock.try_acquire():
+        holder = lock.read_holder().decode("ascii", "replace").strip()
+        lock.close()
         pid = int(holder) if holder.isdigit() else 0
-        raise AlreadyRunningError(f"{path}: the spool is being written by process {holder or '?'}", pid) from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
+        raise AlreadyRunningError(f"{path}: the spool is being written by process {holder or '?'}", pid)
+    lock.write_holder(str(os.getpid()).encode())
+    return lock

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bgpdrift.errors import InputError
+from bgpdrift.process.durable import replace_file
 
 MAGIC = b"bgpdrift checkpoint 1\n"
 _DIGEST_BYTES = 32
@@ -39,33 +40,20 @@ def save(path: Path, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, An
         The disk is full or broken; the file before is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(path.name + ".part")
     layout = [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
     header = msgspec.json.encode({"arrays": layout, "values": values})
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-    try:
-        with staged.open("wb") as file:
-            for part in (MAGIC, _LENGTH.pack(len(header)), header):
-                file.write(part)
-                digest.update(part)
-            for array in arrays.values():
-                # One array at a time: the state is not held twice in memory.
-                data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-                file.write(data)
-                digest.update(data)
-            file.write(digest.digest())
-            file.flush()
-            os.fsync(file.fileno())
-            size = file.tell()
-        staged.replace(path)
-    except OSError:
-        staged.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with replace_file(path) as file:
+        for part in (MAGIC, _LENGTH.pack(len(header)), header):
+            file.write(part)
+            digest.update(part)
+        for array in arrays.values():
+            # One array at a time: the state is not held twice in memory.
+            data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+            file.write(data)
+            digest.update(data)
+        file.write(digest.digest())
+        size = file.tell()
     return size
 
 

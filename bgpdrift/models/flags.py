@@ -7,7 +7,6 @@ thousand requests are one run, and a wish of the drift monitor that waits is ans
 Whether a request is allowed (cooldown, approval) is not decided here.
 """
 
-import fcntl
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -18,8 +17,9 @@ from typing import Any
 import msgspec
 
 from bgpdrift.errors import TransientError
-from bgpdrift.models.publication import write_whole
-from bgpdrift.process.identity import Owner, is_alive
+from bgpdrift.models.publication import write_durably
+from bgpdrift.process.identity import ProcessIdentity, is_alive
+from bgpdrift.process.locks import FileLock
 
 LOCK_NAME = ".flags.lock"
 MOST_BYTES = 65_536
@@ -50,7 +50,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     model: str
     flag: Flag
-    owner: Owner
+    owner: ProcessIdentity
 
 
 def flag_path(folder: Path, model: str) -> Path:
@@ -73,7 +73,7 @@ def drop(folder: Path, model: str, flag: Flag) -> None:
     """
     path = flag_path(folder, model)
     waiting = _read_flag(path)
-    write_whole(path, msgspec.json.encode(_merged(flag, waiting)))
+    write_durably(path, msgspec.json.encode(_merged(flag, waiting)))
 
 
 def peek(folder: Path, model: str) -> Flag | None:
@@ -87,7 +87,7 @@ def waiting(folder: Path) -> list[str]:
     return sorted(name.removeprefix(_PREFIX).removesuffix(_FLAG) for name in found)
 
 
-def claim(folder: Path, model: str, owner: Owner) -> Claim | None:
+def claim(folder: Path, model: str, owner: ProcessIdentity) -> Claim | None:
     """Take the request of a model; None if there is none, or somebody alive works on one.
 
     A claim of a dead owner is first made a request again, so that it is not lost.
@@ -105,7 +105,7 @@ def claim(folder: Path, model: str, owner: Owner) -> Claim | None:
         source.rename(target)
         # Read again: what was dropped between reading and renaming has just become ours.
         taken = Claim(model, _merged(_read_flag(target) or flag, flag), owner)
-        write_whole(target, msgspec.json.encode(taken))
+        write_durably(target, msgspec.json.encode(taken))
         return taken
 
 
@@ -145,7 +145,7 @@ def count_attempt(folder: Path, model: str) -> int:
         if flag is None:
             return 0
         again = msgspec.structs.replace(flag, attempts=flag.attempts + 1)
-        write_whole(path, msgspec.json.encode(again))
+        write_durably(path, msgspec.json.encode(again))
         return again.attempts
 
 
@@ -190,9 +190,9 @@ def _put_back(folder: Path, model: str, flag: Flag) -> None:
     """Make a claim a request; one that came meanwhile is the newer and stays. Interrupted, it is done again."""
     path, newer = flag_path(folder, model), _read_flag(flag_path(folder, model))
     if newer is None:
-        write_whole(path, msgspec.json.encode(flag))
+        write_durably(path, msgspec.json.encode(flag))
     elif (both := _merged(newer, flag)) != newer:
-        write_whole(path, msgspec.json.encode(both))
+        write_durably(path, msgspec.json.encode(both))
     claim_path(folder, model).unlink(missing_ok=True)
 
 
@@ -244,15 +244,10 @@ def _read(path: Path) -> tuple[bytes, float] | None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time moves claims; the kernel frees the lock at death. Dropping a request needs none."""
+    """Let one process at a time move claims. Writing a flag file needs no lock."""
     try:
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        with FileLock(folder / LOCK_NAME) as lock:
+            lock.acquire()
+            yield
     except OSError as error:
         raise TransientError(f"{folder}: flags cannot be claimed: {error.strerror}", 10.0) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    except OSError as error:
-        raise TransientError(f"{folder}: flags cannot be claimed: {error.strerror}", 10.0) from error
-    finally:
-        os.close(descriptor)

@@ -18,7 +18,7 @@ from bgpdrift.detectors.interface import WindowFrame, frame_from_rows
 from bgpdrift.detectors.rule_learning import learn
 from bgpdrift.errors import InputError
 from bgpdrift.models.artifact import Artifact, to_bytes, with_self_test
-from bgpdrift.models.publication import write_whole
+from bgpdrift.models.publication import write_durably
 from bgpdrift.verdicts.calibration import Calibration, extremal_index
 
 VERSION = "default-1"
@@ -86,7 +86,7 @@ def main(windows: Iterable[Path], out: Path) -> None:
     frames = [frame for path in windows for frame in frames_of(path)]
     artifact = learn_artifact(frames)
     raw = to_bytes(artifact)
-    write_whole(out, raw)
+    write_durably(out, raw)
     click.echo(f"{out}: {len(raw):,} bytes, {artifact.training}")
 
 

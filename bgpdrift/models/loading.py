@@ -17,7 +17,7 @@ from bgpdrift.detectors.interface import Detector, ModelContent
 from bgpdrift.errors import ArtifactError, BgpdriftError, NewerSchemaError, TransientError
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.artifact import Artifact, Identity
-from bgpdrift.models.publication import backup_paths, current_path, write_whole
+from bgpdrift.models.publication import backup_paths, current_path, write_durably
 from bgpdrift.models.setting_aside import set_aside
 from bgpdrift.verdicts.calibration import Calibration
 
@@ -125,7 +125,7 @@ def publish_default(folder: Path, model: str) -> bool:
     if raw is None or path.exists() or backup_paths(folder, model):
         return False
     artifacts.from_bytes(raw, f"default {model}", model)
-    write_whole(path, raw)
+    write_durably(path, raw)
     return True
 
 

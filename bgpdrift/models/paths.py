@@ -27,6 +27,11 @@ def current_path(folder: Path, model: str) -> Path:
     return folder / f"{model}{SUFFIX}"
 
 
+def publish_lock_path(folder: Path, model: str) -> Path:
+    """Return the lock file of everything that changes which file of a model is active."""
+    return folder / f"publish_{model}.lock"
+
+
 def backup_paths(folder: Path, model: str) -> list[Path]:
     """Backups of a model, newest first."""
     found = [path for path in folder.glob(f"{model}_backup_*{SUFFIX}") if _BACKUP.search(path.stem)]

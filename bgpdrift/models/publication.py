@@ -30,12 +30,13 @@ from bgpdrift.models.paths import (
     check_names,
     current_path,
     next_version,
+    publish_lock_path,
 )
 from bgpdrift.models.recovery import recover
 from bgpdrift.models.rejection import reject, second_name, set_aside
 from bgpdrift.models.verification import DEFAULT_HISTORY_MINUTES, Verify, verify_file
-from bgpdrift.process.durable import RETRY_S, STAGE_SUFFIX, staged, sync_folder, write_whole
-from bgpdrift.process.locks import exclusive, publish_lock
+from bgpdrift.process.durable import RETRY_S, STAGE_SUFFIX, stage_file, sync_directory, write_durably
+from bgpdrift.process.locks import hold_lock
 
 __all__ = [
     "STAGE_STEPS",
@@ -51,7 +52,7 @@ __all__ = [
     "recover",
     "reject",
     "stage",
-    "write_whole",
+    "write_durably",
 ]
 
 STAGE_STEPS = ("room", "write", "verify", "keep", "sync_candidates")
@@ -218,7 +219,7 @@ def publish(
     path = current_path(folder, model)
     begun = clock.monotonic()
     at_step("lock")
-    with exclusive(publish_lock(folder, model), f"{model}: another process is publishing it"):
+    with hold_lock(publish_lock_path(folder, model), f"{model}: another process is publishing it"):
         try:
             at_step("read_active")
             active = _read_active(path, model)
@@ -234,14 +235,14 @@ def publish(
             backup = _keep_old(folder, model, active, disappointed, clock.now())
             at_step("sync_backup")
             if backup is not None:
-                sync_folder(backup.parent)
+                sync_directory(backup.parent)
             guard()
             at_step("replace")
             candidate.replace(path)
             try:
                 at_step("sync")
-                sync_folder(folder)
-                sync_folder(candidate.parent)
+                sync_directory(folder)
+                sync_directory(candidate.parent)
             except OSError:
                 _undo(path, candidate, backup)
                 raise
@@ -254,13 +255,13 @@ def publish(
 
 def _stage_once(path: Path, raw: bytes, verify: Callable[[Path], None], at_step: Callable[[str], None]) -> None:
     at_step("write")
-    with staged(path, raw) as file:
+    with stage_file(path, raw) as file:
         at_step("verify")
         verify(file)
         at_step("keep")
         os.link(file, path)  # unlike a rename, refuses to replace a candidate of the same version
     at_step("sync_candidates")
-    sync_folder(path.parent)
+    sync_directory(path.parent)
 
 
 def _holds(path: Path, raw: bytes) -> bool:

@@ -14,11 +14,11 @@ import msgspec
 
 from bgpdrift.errors import ArtifactError, DigestMismatchError, LockHeldError, TransientError
 from bgpdrift.models import artifact as artifacts
-from bgpdrift.models.paths import CANDIDATES, MODELS, REJECTED, backup_paths, current_path
+from bgpdrift.models.paths import CANDIDATES, MODELS, REJECTED, backup_paths, current_path, publish_lock_path
 from bgpdrift.models.rejection import set_aside
 from bgpdrift.models.verification import DEFAULT_HISTORY_MINUTES, Verify, verify_file
-from bgpdrift.process.durable import sweep_stages, write_whole
-from bgpdrift.process.locks import exclusive, publish_lock
+from bgpdrift.process.durable import remove_stale_stages, write_durably
+from bgpdrift.process.locks import hold_lock
 
 
 def recover(
@@ -51,11 +51,11 @@ def recover(
         return []
     said = []
     for place in (folder, folder / CANDIDATES, folder / REJECTED):
-        said += [f"{stage.name}: unfinished, its writer is gone; removed" for stage in sweep_stages(place)]
+        said += [f"{stage.name}: unfinished, its writer is gone; removed" for stage in remove_stale_stages(place)]
     for model in MODELS:
         if current_path(folder, model).exists() or backup_paths(folder, model):
             try:
-                with exclusive(publish_lock(folder, model), f"{model}: another process is publishing it"):
+                with hold_lock(publish_lock_path(folder, model), f"{model}: another process is publishing it"):
                     said += _restore(folder, model, now, partial(_tried, verify, model, history_minutes))
             except LockHeldError:
                 continue  # it will leave a good file or none of its own
@@ -87,7 +87,7 @@ def _restore(folder: Path, model: str, now: float, verify: Callable[[Path], None
                 set_aside(folder, path, model, "", wrong, now)
             except OSError as error:
                 raise TransientError(f"{path}: cannot be set aside: {error.strerror}", 10.0) from error
-        write_whole(path, raw)
+        write_durably(path, raw)
         return [*said, f"{wrong}; version {version} of {backup.name} put in its place"]
     return [*said, f"{wrong}; no backup to put in its place"]
 

@@ -12,14 +12,14 @@ import msgspec
 from bgpdrift.errors import ArtifactError, TransientError
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.paths import REASON_SUFFIX, REJECTED, SUFFIX, backup_stamp
-from bgpdrift.process.durable import RETRY_S, sync_folder, write_whole
+from bgpdrift.process.durable import RETRY_S, sync_directory, write_durably
 
 
 def reject(folder: Path, file: Path, model: str, reason: str, now: float) -> Path:
     """Set a file aside in ``rejected/``, with a note that says why and when.
 
     Nothing in ``rejected/`` is ever loaded or published by itself. The current file may be set aside only by who holds
-    `publish_lock`: another could be in its place by now.
+    `publish_lock_path`: another could be in its place by now.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def reject(folder: Path, file: Path, model: str, reason: str, now: float) -> Pat
     try:
         target = set_aside(folder, file, model, version, reason, now)
         file.unlink()
-        sync_folder(file.parent)
+        sync_directory(file.parent)
     except OSError as error:
         raise TransientError(f"{file}: cannot be set aside: {error.strerror}", RETRY_S) from error
     return target
@@ -52,7 +52,7 @@ def set_aside(folder: Path, file: Path, model: str, version: str, reason: str, n
             number += 1
             target = target.with_name(f"{stem}~{number}{SUFFIX}")
     note = {"model": model, "version": version, "reason": reason, "rejected_at": int(now), "file": file.name}
-    write_whole(target.with_name(target.name.removesuffix(SUFFIX) + REASON_SUFFIX), msgspec.json.encode(note))
+    write_durably(target.with_name(target.name.removesuffix(SUFFIX) + REASON_SUFFIX), msgspec.json.encode(note))
     return target
 
 
@@ -63,4 +63,4 @@ def second_name(file: Path, name: Path) -> None:
     elif name.exists():
         raise FileExistsError(errno.EEXIST, "there already", str(name))
     else:
-        write_whole(name, file.read_bytes())
+        write_durably(name, file.read_bytes())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bgpdrift.models.model_files import ModelFile, ModelFiles
 from bgpdrift.models.paths import REASON_SUFFIX, SUFFIX
-from bgpdrift.process.durable import sync_folder
+from bgpdrift.process.durable import sync_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,5 +99,5 @@ def collect(
             file.path.with_name(file.path.name.removesuffix(SUFFIX) + REASON_SUFFIX).unlink(missing_ok=True)
     for folder in {path.parent for path in removed}:
         with suppress(OSError):
-            sync_folder(folder)
+            sync_directory(folder)
     return removed

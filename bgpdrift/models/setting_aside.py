@@ -11,10 +11,10 @@ from pathlib import Path
 
 from bgpdrift.errors import TransientError
 from bgpdrift.models.artifact import Identity
-from bgpdrift.models.paths import REJECTED
+from bgpdrift.models.paths import REJECTED, publish_lock_path
 from bgpdrift.models.publication import reject
 from bgpdrift.process.durable import STAGE_SUFFIX
-from bgpdrift.process.locks import RETRY_S, exclusive, publish_lock
+from bgpdrift.process.locks import RETRY_S, hold_lock
 
 
 def set_aside(path: Path, model: str, identity: Identity, reason: str, now: float) -> Path | None:
@@ -46,7 +46,7 @@ def set_aside(path: Path, model: str, identity: Identity, reason: str, now: floa
     if not _is_still(path, identity):
         return None
     folder = path.parent
-    with exclusive(publish_lock(folder, model), f"{model}: another process is publishing it"):
+    with hold_lock(publish_lock_path(folder, model), f"{model}: another process is publishing it"):
         if not _is_still(path, identity):
             return None
         # Somebody's plain `mv` knows no lock. A rename takes whatever lies there in one step; what was not meant goes back.

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bgpdrift.models.artifact import SCHEMA_VERSION, Artifact
-from bgpdrift.process.durable import write_whole
+from bgpdrift.process.durable import write_durably
 
 DRIFT_PREFIX = "drift_"
 
@@ -78,4 +78,4 @@ def write_sidecars(folder: Path, artifact: Artifact, published_at: float) -> Non
         (f"{model}.evaluation.json", evaluation_metadata(artifact)),
     ):
         text = msgspec.json.format(msgspec.json.encode(metadata), indent=2)
-        write_whole(folder / name, text + b"\n")
+        write_durably(folder / name, text + b"\n")

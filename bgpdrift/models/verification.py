@@ -4,14 +4,13 @@ A bad file may be more than wrong: it may ask for all memory or never end. The c
 runs it with the readers' own code; what it does to itself stops there.
 """
 
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from bgpdrift.errors import ArtifactError, BgpdriftError, DigestMismatchError, TransientError
+from bgpdrift.process.child import run_command
 
 Verify = Callable[[Path, str, int], None]
 """How a file is tried: file, model, history minutes; as `verify_file` does it."""
@@ -20,7 +19,6 @@ WALL_LIMIT_S = 120.0
 MEMORY_LIMIT_BYTES = 2_000_000_000
 EXIT_GOOD, EXIT_BAD, EXIT_DAMAGED, EXIT_DISK = 0, 3, 4, 5
 DEFAULT_HISTORY_MINUTES = 360
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def verify_file(path: Path, model: str, history_minutes: int = DEFAULT_HISTORY_MINUTES) -> None:
@@ -35,22 +33,13 @@ def verify_file(path: Path, model: str, history_minutes: int = DEFAULT_HISTORY_M
     """
     command = [sys.executable, "-m", "bgpdrift.models.verify", str(path), model, str(history_minutes)]
     try:
-        child = subprocess.run(  # noqa: S603 - our own program
-            command,
-            env=os.environ | _ONE_THREAD,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=WALL_LIMIT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+        child = run_command(command, WALL_LIMIT_S)
+    except TimeoutError as error:
         raise TransientError(f"{path.name}: not verified within {WALL_LIMIT_S:.0f} s") from error
     except OSError as error:
         raise TransientError(f"{path.name}: cannot start a process to verify it: {error.strerror}") from error
-    said = (child.stdout.strip() or child.stderr.strip()).splitlines()
-    problem = explained(path.name, child.returncode, said[-1] if said else "")
+    lines = (child.stdout.strip() or child.stderr.strip()).splitlines()
+    problem = explained(path.name, child.exit_code, lines[-1] if lines else "")
     if problem is not None:
         raise problem
 

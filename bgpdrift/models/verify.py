@@ -4,7 +4,6 @@ Decides nothing that the readers do not: digest, schema, bounds, then the detect
 Exit 0 is good; the last line says what is wrong otherwise. Limits come first, before anything large is imported.
 """
 
-import resource
 import sys
 
 from bgpdrift.models.verification import (
@@ -16,13 +15,12 @@ from bgpdrift.models.verification import (
     EXIT_GOOD,
     MEMORY_LIMIT_BYTES,
 )
+from bgpdrift.process.child import limit_own_resources
 
 
 def main(arguments: list[str]) -> int:
     """Try a file; the exit code."""
-    _limit(resource.RLIMIT_CORE, 0, 0)
-    _limit(resource.RLIMIT_CPU, CPU_LIMIT_S, CPU_LIMIT_S + 5)  # first the signal that says why, then the one that must
-    _limit(resource.RLIMIT_AS, MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES)
+    limit_own_resources(CPU_LIMIT_S, MEMORY_LIMIT_BYTES)
     from pathlib import Path
 
     from bgpdrift.errors import ArtifactError, DigestMismatchError
@@ -49,13 +47,6 @@ def main(arguments: list[str]) -> int:
         print(f"{path.name}: needs more than {MEMORY_LIMIT_BYTES:,} bytes of memory")
         return EXIT_BAD
     return EXIT_GOOD
-
-
-def _limit(what: int, soft: int, hard: int) -> None:
-    present = resource.getrlimit(what)[1]
-    if present != resource.RLIM_INFINITY:
-        soft, hard = min(soft, present), min(hard, present)
-    resource.setrlimit(what, (soft, hard))
 
 
 if __name__ == "__main__":

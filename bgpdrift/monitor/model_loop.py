@@ -13,7 +13,7 @@ from bgpdrift.monitor.probation import Probation
 from bgpdrift.monitor.retrainer_process import RetrainerRunner, Runner
 from bgpdrift.monitor.retraining_requests import ActiveVersions, Wishes
 from bgpdrift.monitor.retraining_runs import RetrainingRuns
-from bgpdrift.process.locks import exclusive
+from bgpdrift.process.locks import hold_lock
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 
@@ -52,7 +52,7 @@ class ModelLoop:
             Store or disk are away for now; the next step goes on where this one stopped.
         """
         try:
-            with exclusive(self._folder / LOCK, "another monitor is at it"):
+            with hold_lock(self._folder / LOCK, "another monitor is at it"):
                 moved = self._runs.step(event_now)
                 moved |= self._probation.step(event_now)
                 moved |= self._wishes.step(event_now)

@@ -14,7 +14,7 @@ from bgpdrift.drift.report import DriftReport
 from bgpdrift.drift.report_json import decode, encode
 from bgpdrift.errors import InputError, TransientError
 from bgpdrift.models.paths import STAMP_FORM, check_names
-from bgpdrift.process.durable import write_whole
+from bgpdrift.process.durable import write_durably
 
 _NAME = re.compile(r"drift_report_([a-z][a-z0-9_]*)_(\d{8}T\d{6}Z)\.json")
 MOST_BYTES = 16_000_000
@@ -48,7 +48,7 @@ def write_report(folder: Path, report: DriftReport, keep: int) -> Path:
         store.
     """
     path = report_path(folder, report.model, report.at)
-    write_whole(path, encode(report))
+    write_durably(path, encode(report))
     for old in report_paths(folder, report.model)[keep:]:
         if old != path:
             with suppress(OSError):  # another monitor was quicker, or it stays until the next one

@@ -1,8 +1,8 @@
 """Starts a retrainer as a process of its own, and ends one that outlives its limits; one at a time, over all models.
 
 The process stands in a session of its own and writes to files, so that the monitor's end is not its end: the next monitor
-finds it by what the store remembers of it. It holds itself to limits of time and memory (`retrainers.limits`); here only
-one that fails to is killed, with its group. Decides nothing about when to start one, or what its end means.
+finds it by what the store remembers of it. It holds itself to limits of time and memory (`bgpdrift.process.limited_worker`).
+A process that fails to do so is killed here, with its group. Decides nothing about when to start one, or what its end means.
 
 ``<logs>/retrain_<model>.ndjson`` holds what the run of that model says, one JSON object a line, emptied when one begins:
 ``retrain.started``, then ``retrain.progress`` (``phase``, ``share`` of the phase, ``done`` of the whole, 0 to 1), a line a
@@ -11,10 +11,8 @@ traceback of a bug, stand in ``retrain_<model>.log``.
 """
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,15 +20,14 @@ from typing import Protocol
 import msgspec
 
 from bgpdrift.errors import TransientError
-from bgpdrift.process.identity import Owner, age_s, is_alive, of_process
+from bgpdrift.process.child import RUN_VARIABLE, Child, build_environment, kill_if
+from bgpdrift.process.identity import ProcessIdentity, identify, is_alive, measure_age_s
+from bgpdrift.process.parent import PARENT_VARIABLE
 from bgpdrift.settings import Settings
 
 MARGIN_S = 120.0
 """Beyond ``retrain.time_limit_s``: importing, tidying, the grace it gives its own worker."""
-OUR_OWN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "BGPDRIFT_PARENT_PID", "BGPDRIFT_RUN")
-"""What the supervisor told this service and must not reach a retrainer, which is no service and may outlive it."""
 RUN_LOCK = "retrain.lock"
-_EMPTIED = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 Command = Callable[[str], Sequence[str]]
 
@@ -47,7 +44,7 @@ class Over:
 class Runner(Protocol):
     """What the loop asks of whoever runs retrainers."""
 
-    def start(self, model: str) -> Owner:
+    def start(self, model: str) -> ProcessIdentity:
         """Begin a run that answers the flag of a model; which process that is."""
         ...
 
@@ -55,7 +52,7 @@ class Runner(Protocol):
         """Give a run that we started and that has ended, once."""
         ...
 
-    def end_if_overdue(self, owner: Owner) -> bool:
+    def end_if_overdue(self, owner: ProcessIdentity) -> bool:
         """Kill a run that outlived its limit; True if that was done."""
         ...
 
@@ -78,9 +75,9 @@ class RetrainerRunner:
 
     def __init__(self, settings: Settings, command: Command = flag_command, margin_s: float = MARGIN_S) -> None:
         self._logs, self._limit_s, self._command = settings.logs_path, settings.retrain.time_limit_s + margin_s, command
-        self._running: tuple[str, int] | None = None
+        self._running: tuple[str, Child] | None = None
 
-    def start(self, model: str) -> Owner:
+    def start(self, model: str) -> ProcessIdentity:
         """Begin a run.
 
         Raises
@@ -91,51 +88,31 @@ class RetrainerRunner:
         command = list(self._command(model))
         try:
             self._logs.mkdir(parents=True, exist_ok=True)
-            pid = os.posix_spawnp(
-                command[0],
-                command,
-                environment(os.environ),
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, str(progress_path(self._logs, model)), _EMPTIED, 0o640),
-                    (os.POSIX_SPAWN_OPEN, 2, str(log_path(self._logs, model)), _EMPTIED, 0o640),
-                ],
-                setsid=True,
-                setsigmask=[],
-                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+            child = Child(
+                command, environment(os.environ), progress_path(self._logs, model), log_path(self._logs, model)
             )
         except OSError as error:
             raise TransientError(f"retrain_{model}: cannot be started: {error.strerror or error}", 10.0) from error
-        self._running = (model, pid)
-        return of_process(pid) or Owner(pid=pid)
+        self._running = (model, child)
+        return identify(child.pid) or ProcessIdentity(pid=child.pid)
 
     def over(self) -> Over | None:
-        """Give a run that we started and that has ended, once; it is reaped, and what is left of its group killed."""
+        """Return a run that this object started and that has ended, once; it is reaped and the rest of its group killed."""
         if self._running is None:
             return None
-        model, pid = self._running
-        # Looked at before it is reaped: until then the number of its group is nobody else's.
-        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        model, child = self._running
+        exit_code = child.collect()
+        if exit_code is None:
             return None
-        _kill_group(pid)
         self._running = None
-        return Over(model, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        return Over(model, exit_code)
 
-    def end_if_overdue(self, owner: Owner) -> bool:
-        """Kill a run that outlived its limit by the margin, with its group; True if that was done."""
-        age = age_s(owner)
-        if age is None or age < self._limit_s:
+    def end_if_overdue(self, owner: ProcessIdentity) -> bool:
+        """Kill a run that exceeds its time limit by the margin, with its group; True if it was killed."""
+        age_s = measure_age_s(owner)
+        if age_s is None or age_s < self._limit_s:
             return False
-        with suppress(OSError):
-            descriptor = os.pidfd_open(owner.pid)
-            try:
-                if is_alive(owner):  # the very process, and the number is kept for it while we hold this
-                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-                    _kill_group(owner.pid)
-                    return True
-            finally:
-                os.close(descriptor)
-        return False
+        return kill_if(owner.pid, lambda _: is_alive(owner), group=True)
 
 
 def progress_path(logs: Path, model: str) -> Path:
@@ -149,22 +126,23 @@ def log_path(logs: Path, model: str) -> Path:
 
 
 def environment(base: Mapping[str, str]) -> dict[str, str]:
-    """Give a retrainer's environment.
+    """Build the environment of a retrainer, which is no service and may outlive the supervisor's run.
 
     Examples
     --------
-    >>> environment({"LANG": "C", "BGPDRIFT_RUN": "7", "BGPDRIFT_DATA_DIR": "/var/lib/bgpdrift"})
-    {'LANG': 'C', 'BGPDRIFT_DATA_DIR': '/var/lib/bgpdrift'}
+    >>> env = environment({"LANG": "C", "BGPDRIFT_RUN": "7", "BGPDRIFT_DATA_DIR": "/var/lib/bgpdrift"})
+    >>> "BGPDRIFT_RUN" in env, env["BGPDRIFT_DATA_DIR"]
+    (False, '/var/lib/bgpdrift')
     """
-    return {name: value for name, value in base.items() if name not in OUR_OWN}
+    return build_environment(base, PARENT_VARIABLE, RUN_VARIABLE)
 
 
 class _Holder(msgspec.Struct, frozen=True):
     model: str = ""
-    owner: Owner = Owner()
+    owner: ProcessIdentity = ProcessIdentity()
 
 
-def at_work(folder: Path) -> tuple[str, Owner] | None:
+def at_work(folder: Path) -> tuple[str, ProcessIdentity] | None:
     """Which retrainer holds the lock of all of them, anybody's; None if none does, or it has not said its name.
 
     Read, never taken: one that begins just now must not find it taken by us.
@@ -174,8 +152,3 @@ def at_work(folder: Path) -> tuple[str, Owner] | None:
     except (OSError, msgspec.MsgspecError):
         return None
     return (holder.model, holder.owner) if is_alive(holder.owner) else None
-
-
-def _kill_group(pid: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)

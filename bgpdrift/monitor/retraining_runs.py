@@ -24,7 +24,7 @@ from bgpdrift.monitor.request_states import REQUEST_LIFECYCLE
 from bgpdrift.monitor.retrainer_process import Over, Runner, at_work, progress_path
 from bgpdrift.monitor.retraining_requests import MONITOR, ActiveVersions, loop_cursor
 from bgpdrift.monitor.safeguards import HOUR_S
-from bgpdrift.process.identity import Owner, is_alive
+from bgpdrift.process.identity import ProcessIdentity, is_alive
 from bgpdrift.settings import Settings
 from bgpdrift.store import Cursor, Store
 from bgpdrift.store.retrain_requests import TriggerRow
@@ -61,7 +61,7 @@ class RetrainingRuns:
         self._folder, self._active_versions, self._log = settings.artifacts_path, active_versions, logs.get_logger()
         self._pauses: dict[str, tuple[float, float]] = {}
         """By model: monotonic time before which nothing is started, and the pause after the next failure."""
-        self._child: tuple[str, Owner] | None = None
+        self._child: tuple[str, ProcessIdentity] | None = None
         self._unrecorded: Cursor | None = None
 
     def step(self, at: int) -> bool:
@@ -295,13 +295,13 @@ class RetrainingRuns:
         found = (self._child, self._recorded(), at_work(self._folder))
         return any(run is not None and run[0] == model for run in found)
 
-    def _recorded(self) -> tuple[str, Owner] | None:
+    def _recorded(self) -> tuple[str, ProcessIdentity] | None:
         """The run that this or an earlier monitor started, if it still runs."""
         cursor = self._store.read_cursor(RUNNING)
         if cursor is None or not cursor.details.get("owner"):
             return None
         try:
-            owner = msgspec.convert(cursor.details["owner"], Owner)
+            owner = msgspec.convert(cursor.details["owner"], ProcessIdentity)
         except msgspec.ValidationError:
             return None
         return (str(cursor.details["model"]), owner) if is_alive(owner) else None
@@ -318,7 +318,7 @@ class RetrainingRuns:
         if cursor is not None and cursor.details:
             self._store.write_scores([], Cursor(RUNNING, at, {}))
 
-    def _end_overdue(self, model: str, owner: Owner) -> None:
+    def _end_overdue(self, model: str, owner: ProcessIdentity) -> None:
         if self._runner.end_if_overdue(owner):
             self._log.error("retrain.killed", model=model, pid=owner.pid, reason="outlived retrain.time_limit_s by far")
 

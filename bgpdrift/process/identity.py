@@ -1,20 +1,17 @@
-"""Which process owns a claim or a lock: pid, start time and boot together, since a pid alone is handed out again.
+"""The identity of a process: pid, start time and boot together. A pid alone is reused by the kernel.
 
-Reads the kernel's word on a process and nothing else; never signals one. What an owner's death means for what it
-owned is decided by those who keep the claims.
+Never sends a signal. What the end of a process means for a claim or a lock is decided by the module that owns it.
 """
 
 import os
-from functools import cache
-from pathlib import Path
 
 import msgspec
 
-_PROC = Path("/proc")
+from bgpdrift.process import procfs
 
 
-class Owner(msgspec.Struct, frozen=True):
-    """One process, named for all time."""
+class ProcessIdentity(msgspec.Struct, frozen=True):
+    """One process, distinct from every earlier and later process."""
 
     pid: int = 0
     start_time: int = 0
@@ -25,57 +22,38 @@ class Owner(msgspec.Struct, frozen=True):
         return f"pid {self.pid}" if self.pid else "an unknown process"
 
 
-def this_process() -> Owner:
-    """Name the calling process.
+def identify(pid: int) -> ProcessIdentity | None:
+    """Return the identity of the process that has this pid now; None if there is none. A zombie still has one."""
+    start_time = procfs.read_start_time(pid)
+    return None if start_time is None else ProcessIdentity(pid, start_time, procfs.read_boot_id())
+
+
+def identify_self() -> ProcessIdentity:
+    """Return the identity of the calling process.
 
     Examples
     --------
-    >>> is_alive(this_process()), is_alive(Owner(pid=os.getpid(), start_time=1, boot_id=boot_id()))
+    >>> me = identify_self()
+    >>> is_alive(me), is_alive(ProcessIdentity(me.pid, me.start_time + 1, me.boot_id))
     (True, False)
     """
-    return Owner(os.getpid(), _start_time(os.getpid()) or 0, boot_id())
+    return identify(os.getpid()) or ProcessIdentity(os.getpid(), 0, procfs.read_boot_id())
 
 
-def is_alive(owner: Owner) -> bool:
-    """Whether that very process still runs; one that only waits to be reaped does not."""
-    if owner.pid <= 0 or owner.boot_id != boot_id():
-        return False
-    return _start_time(owner.pid) == owner.start_time
+def is_alive(process: ProcessIdentity) -> bool:
+    """Whether this very process still runs; a zombie does not."""
+    return process.pid > 0 and identify(process.pid) == process and procfs.is_running(process.pid)
 
 
-def of_process(pid: int) -> Owner | None:
-    """Name a running process; None if there is none of this pid."""
-    started = _start_time(pid)
-    return None if started is None else Owner(pid, started, boot_id())
-
-
-def age_s(owner: Owner) -> float | None:
-    """How long that very process has been running, seconds; None if it does not any more.
-
-    By the kernel's count since boot: no clock that anybody sets can make a process look old.
+def measure_age_s(process: ProcessIdentity) -> float | None:
+    """Return the seconds since a process started, by the kernel's clock; None if it no longer runs.
 
     Examples
     --------
-    >>> found = age_s(this_process())
-    >>> found is not None and found >= 0.0, age_s(Owner(pid=os.getpid(), start_time=1, boot_id=boot_id()))
+    >>> age_s = measure_age_s(identify_self())
+    >>> age_s is not None and age_s >= 0.0, measure_age_s(ProcessIdentity())
     (True, None)
     """
-    if not is_alive(owner):
+    if not is_alive(process):
         return None
-    uptime = float((_PROC / "uptime").read_text().split()[0])
-    return max(0.0, uptime - owner.start_time / os.sysconf("SC_CLK_TCK"))
-
-
-@cache
-def boot_id() -> str:
-    """Name this boot of the machine; pids and start times of another boot mean nothing."""
-    return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-
-
-def _start_time(pid: int) -> int | None:
-    try:
-        stat = (_PROC / str(pid) / "stat").read_text(errors="replace")
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()  # the name before may itself hold blanks and brackets
-    return None if fields[0] in ("Z", "X") else int(fields[19])
+    return max(0.0, procfs.read_uptime_s() - process.start_time / procfs.CLOCK_TICKS_PER_S)

@@ -1,11 +1,11 @@
-"""What a service tells whoever started it: the sd_notify protocol, a datagram of ``KEY=value`` lines.
+"""The sd_notify protocol: datagrams of ``KEY=value`` lines by which a service reports its state to its manager.
 
-The same few words are understood by systemd (``Type=notify``) and by our supervisor; without ``$NOTIFY_SOCKET``, as
-under PM2 or supervisord, they go nowhere. Decides nothing.
+systemd (``Type=notify``) and the supervisor understand them. Without ``$NOTIFY_SOCKET``, as under PM2 or supervisord,
+messages go nowhere.
 
 References
 ----------
-sd_notify(3): READY, STATUS, WATCHDOG, STOPPING; a leading ``@`` names an abstract socket.
+sd_notify(3): READY, RELOADING, STATUS, WATCHDOG, STOPPING; a leading ``@`` names an abstract socket.
 """
 
 import contextlib
@@ -14,16 +14,46 @@ import socket
 import time
 from collections.abc import Mapping
 
+DEGRADED_FIELD = "X_BGPDRIFT_DEGRADED"
+"""The reason why a running service cannot do all of its work; empty when it can. Other managers ignore ``X_…``."""
+MAX_VALUE_CHARS = 1000
 _DEFAULT_PULSE_S = 5.0
-DEGRADED_WORD = "X_BGPDRIFT_DEGRADED"
-"""Field for what a service that runs cannot do now; empty when it can do all. Other managers ignore ``X_…``."""
+
+
+def encode_message(fields: Mapping[str, str]) -> bytes:
+    r"""Encode the fields of one datagram; a value is cut to one line of `MAX_VALUE_CHARS`.
+
+    Examples
+    --------
+    >>> encode_message({"READY": "1", "STATUS": "line one\nline two"})
+    b'READY=1\nSTATUS=line one line two'
+    """
+    lines = (f"{key}={value.replace(chr(10), ' ')[:MAX_VALUE_CHARS]}" for key, value in fields.items())
+    return "\n".join(lines).encode()
+
+
+def parse_message(data: bytes) -> dict[str, str]:
+    r"""Decode the fields of one datagram; lines of another form are skipped.
+
+    Examples
+    --------
+    >>> parse_message(b"READY=1\nSTATUS=all = well\ngarbage")
+    {'READY': '1', 'STATUS': 'all = well'}
+    """
+    pairs = (line.partition("=") for line in data.decode("utf-8", "replace").split("\n"))
+    return {key: value for key, separator, value in pairs if separator and key}
 
 
 class Notifier:
-    """Sends state to the manager; never blocks, never fails.
+    """Sends the state of this process to its manager; never blocks and never fails.
 
-    Words that do not get through (the manager is stopped, its queue full, its socket removed and not yet made anew) go
-    along with the next ones, so that a READY is late at worst, never lost.
+    A field that cannot be sent, because the manager is stopped, its queue is full or its socket was removed, is sent with
+    the next message. A READY can be late but not lost.
+
+    Parameters
+    ----------
+    env : mapping, optional
+        The environment that names the socket; default this process's.
     """
 
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
@@ -31,10 +61,10 @@ class Notifier:
         address = environ.get("NOTIFY_SOCKET", "")
         watchdog_us = environ.get("WATCHDOG_USEC", "")
         self.pulse_s = int(watchdog_us) / 4e6 if watchdog_us.isdigit() and int(watchdog_us) else _DEFAULT_PULSE_S
-        """Seconds between two signs of progress: a quarter of what the manager allows."""
+        """Seconds between two reports of progress: a quarter of what the manager allows."""
         self._next_pulse = 0.0
-        self._status = self._lacks = ""
-        self._owed: dict[str, str] = {}
+        self._status = self._degraded = ""
+        self._pending_fields: dict[str, str] = {}
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._socket: socket.socket | None = None
         if address:
@@ -43,55 +73,55 @@ class Notifier:
                 self._socket.setblocking(False)
                 self._socket.connect(self._address)
 
-    def send(self, **words: str) -> None:
-        """Send words such as ``READY="1"``; a manager that went away or does not read is ignored."""
+    def send(self, **fields: str) -> None:
+        """Send fields such as ``READY="1"``, with those that could not be sent before."""
         if self._socket is None:
             return
-        self._owed.update(words)
-        text = "\n".join(f"{key}={value.replace(chr(10), ' ')[:1000]}" for key, value in self._owed.items())
+        self._pending_fields.update(fields)
+        data = encode_message(self._pending_fields)
         with contextlib.suppress(OSError):
             try:
-                self._socket.send(text.encode())
+                self._socket.send(data)
             except BlockingIOError:
-                raise  # it does not read
+                raise  # the manager's queue is full
             except OSError:
-                self._socket.connect(self._address)  # another one listens there by now
-                self._socket.send(text.encode())
-            self._owed.clear()
+                self._socket.connect(self._address)  # the manager has bound a new socket
+                self._socket.send(data)
+            self._pending_fields.clear()
 
-    def ready(self, status: str) -> None:
-        """Say that the service does its work from now on."""
+    def report_ready(self, status: str) -> None:
+        """Report that the service works."""
         self._status = status
         self.send(READY="1", STATUS=status, MAINPID=str(os.getpid()))
 
-    def status(self, status: str) -> None:
-        """Say in one line what the service is at; the same line twice is sent once."""
+    def report_status(self, status: str) -> None:
+        """Report in one line what the service does; an unchanged line is not sent again."""
         if status != self._status:
             self._status = status
             self.send(STATUS=status)
 
-    def lacks(self, what: str) -> None:
-        """Say what cannot be done although the service runs; empty when all can again. The same twice is sent once."""
-        if what != self._lacks:
-            self._lacks = what
-            self.send(**{DEGRADED_WORD: what})
+    def report_degraded(self, reason: str) -> None:
+        """Report why part of the work cannot be done, or "" when all of it can; an unchanged reason is not sent again."""
+        if reason != self._degraded:
+            self._degraded = reason
+            self.send(**{DEGRADED_FIELD: reason})
 
-    def alive(self) -> None:
-        """Say that the working loop went round; call it from that loop only, never from a timer thread.
+    def report_progress(self) -> None:
+        """Report that the working loop runs. Call it from that loop only, never from a timer thread.
 
-        May be called a million times a second: it sends every `pulse_s` seconds.
+        It may be called at any rate: a message goes out every `pulse_s` seconds.
         """
         now = time.monotonic()
         if now >= self._next_pulse:
             self._next_pulse = now + self.pulse_s
             self.send(WATCHDOG="1")
 
-    def stopping(self) -> None:
-        """Say that the service ends because it was asked to."""
+    def report_stopping(self) -> None:
+        """Report that the service ends on request."""
         self.send(STOPPING="1")
 
     def close(self) -> None:
-        """Let go of the socket; what is sent afterwards goes nowhere."""
+        """Close the socket; later messages go nowhere."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -5,8 +5,6 @@ saved every ``checkpoint_s``, and only segments that lie before the saved state 
 loaded, the segments since are read again, and the rows they give are the same rows.
 """
 
-import fcntl
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from bgpdrift.clock import Clock
 from bgpdrift.errors import BgpdriftError, InputError, TransientError
 from bgpdrift.features import checkpoint
 from bgpdrift.features.aggregator import Aggregator
+from bgpdrift.process.locks import FileLock
 from bgpdrift.services import runtime
 from bgpdrift.settings import Settings
 from bgpdrift.store import Cursor, Store, open_store
@@ -37,7 +36,7 @@ class FeatureAggregator:
         self._log = logs.get_logger()
         self._reader = SpoolReader(settings.spool_path)
         self._file = settings.state_path / CHECKPOINT
-        self._lock = _only_one(settings.state_path)
+        self._lock = _lock_state(settings.state_path)
         self._aggregator = Aggregator(settings.windows)
         self._decoder = FrameDecoder()
         self._position = 0  # number of the last segment in the state
@@ -177,22 +176,18 @@ class FeatureAggregator:
                 self._save()
         finally:
             self._store.close()
-            os.close(self._lock)
+            self._lock.close()
 
 
-def _only_one(folder: Path) -> int:
-    """Hold the state for this process: two aggregators would delete each other's segments. The kernel lets go at death."""
+def _lock_state(folder: Path) -> FileLock:
+    """Lock the state for this process: a second aggregator would delete segments that the first has not read."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise BgpdriftError(
-            f"{path}: another {NAME} works on this data directory; expected to be the only one"
-        ) from None
-    return descriptor
+    lock = FileLock(path)
+    if not lock.try_acquire():
+        lock.close()
+        raise BgpdriftError(f"{path}: another {NAME} works on this data directory; expected to be the only one")
+    return lock
 
 
 def build(settings: Settings, clock: Clock) -> FeatureAggregator:

@@ -17,7 +17,7 @@ import msgspec
 from bgpdrift import settings
 from bgpdrift.errors import BgpdriftError
 from bgpdrift.monitor.event_alerts import notices_of
-from bgpdrift.services.runtime import follow_parent
+from bgpdrift.process.parent import follow_parent
 from bgpdrift.store import Cursor, Store, open_store
 
 CURSOR: Final = "supervisor_events"

@@ -62,13 +62,13 @@ async def _collect(settings: Settings, clock: Clock, notifier: Notifier) -> None
         return
     last_event_time = _last_event_time(state_file)
     client = RisClient(settings.feed, spool, clock, random.Random(), last_event_time=last_event_time)
-    notifier.ready(client.status())
+    notifier.report_ready(client.status())
     log.info("service.ready", pid=os.getpid(), status=client.status())
     feed = asyncio.create_task(client.run(stop))
     try:
         await _beat(client, spool, clock, notifier, state_file, feed)
     finally:
-        notifier.stopping()
+        notifier.report_stopping()
         stop.set()
         await asyncio.wait([feed])
         await asyncio.to_thread(spool.close)
@@ -92,7 +92,7 @@ async def _beat(
         problem = spool.figures().problem
         if client.figures.connected:
             connected_at = clock.monotonic()
-        notifier.lacks(hindrance(problem, clock.monotonic() - connected_at))
+        notifier.report_degraded(hindrance(problem, clock.monotonic() - connected_at))
         notifier.send(STATUS=client.status() + (f"; disk: {problem}" if problem else ""), WATCHDOG="1")
         now = clock.monotonic()
         if now >= next_state:

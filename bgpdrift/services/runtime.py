@@ -6,7 +6,6 @@ out, with the reason in the status line; any other exception ends the process, f
 count.
 """
 
-import ctypes
 import faulthandler
 import os
 import select
@@ -19,6 +18,7 @@ from typing import Protocol, runtime_checkable
 from bgpdrift import logs, settings
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import BgpdriftError, SettingsError, TransientError
+from bgpdrift.process.parent import follow_parent
 from bgpdrift.process.sd_notify import Notifier
 
 EXIT_OK, EXIT_INTERNAL, EXIT_USAGE = 0, 1, 2
@@ -26,7 +26,6 @@ STATUS_EVERY_S = 1.0
 LONGEST_WAIT_S = 10.0
 DEGRADED_AFTER_S = 10.0
 """What hinders a service for longer than this is no hiccup: it says that it is degraded."""
-_PR_SET_PDEATHSIG = 1
 
 
 class Worker(Protocol):
@@ -53,21 +52,6 @@ class Wakeable(Protocol):
     def wake_fd(self) -> int | None:
         """Readable when there is; the worker's step reads it empty. None: nothing ever wakes it."""
         ...
-
-
-def follow_parent() -> None:
-    """Die with the supervisor that started us, however it ends.
-
-    The signal follows the death of the thread that spawned us, and is lost if that happened before this call: hence
-    the comparison afterwards with the parent named in the environment. Without ``BGPDRIFT_PARENT_PID`` (systemd, PM2,
-    a person) nothing is done.
-    """
-    named = os.environ.get("BGPDRIFT_PARENT_PID")
-    if not named:
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != int(named):
-        os._exit(EXIT_INTERNAL)
 
 
 class StopSignal:
@@ -141,16 +125,16 @@ def run(
     try:
         worker = _build(build, loaded, clock, stop, notifier)
         if worker is not None:
-            notifier.ready(worker.status())
+            notifier.report_ready(worker.status())
             log.info("service.ready", pid=os.getpid(), status=worker.status())
             _loop(worker, clock, stop, notifier, poll_s(loaded))
     except Exception as error:
         # The supervisor shows the last line of a service that ended: one line must tell.
         log.error("service.failed", error=str(error), kind=type(error).__name__, exc_info=_is_bug(error))
-        notifier.status(f"failed: {error}")
+        notifier.report_status(f"failed: {error}")
         sys.exit(EXIT_INTERNAL)
     finally:
-        notifier.stopping()
+        notifier.report_stopping()
         if worker is not None:
             worker.close()
     log.info("service.stopped")
@@ -188,14 +172,14 @@ def _loop(worker: Worker, clock: Clock, stop: StopSignal, notifier: Notifier, po
         except TransientError as error:
             hindered_since = clock.monotonic() if hindered_since is None else hindered_since
             if clock.monotonic() - hindered_since >= DEGRADED_AFTER_S:
-                notifier.lacks(str(error))
+                notifier.report_degraded(str(error))
             _wait_out(error, stop, notifier)
             continue
         hindered_since = None
-        notifier.lacks("")
-        notifier.alive()
+        notifier.report_degraded("")
+        notifier.report_progress()
         if clock.monotonic() >= next_status:
-            notifier.status(worker.status())
+            notifier.report_status(worker.status())
             next_status = clock.monotonic() + STATUS_EVERY_S
         if not busy:
             _wait(poll_s, stop.wait_for_work, notifier)
@@ -204,12 +188,12 @@ def _loop(worker: Worker, clock: Clock, stop: StopSignal, notifier: Notifier, po
 def _wait_out(error: TransientError, stop: StopSignal, notifier: Notifier) -> None:
     wait_s = min(error.retry_in_s, LONGEST_WAIT_S)
     logs.get_logger().warning("service.waits", error=str(error), retry_in_s=round(wait_s, 1))
-    notifier.status(f"waiting: {error}")
+    notifier.report_status(f"waiting: {error}")
     _wait(wait_s, stop.wait, notifier)
 
 
 def _wait(seconds: float, wait: Callable[[float], bool], notifier: Notifier) -> None:
     """Wait for more work; the loop that waits is alive, and says so as often as it must."""
     while seconds > 0.0 and not wait(min(seconds, notifier.pulse_s)):
-        notifier.alive()
+        notifier.report_progress()
         seconds -= notifier.pulse_s

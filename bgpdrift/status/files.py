@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from bgpdrift.models.paths import MODELS, current_path
-from bgpdrift.process.identity import Owner, is_alive
+from bgpdrift.process.identity import ProcessIdentity, is_alive
 from bgpdrift.status.snapshot import FlagFile, Running
 
 RUN_LOCK = "retrain.lock"
@@ -40,7 +40,7 @@ class _Metadata(msgspec.Struct):
 
 class _Holder(msgspec.Struct):
     model: str = ""
-    owner: Owner = Owner()
+    owner: ProcessIdentity = ProcessIdentity()
     since: float = 0.0
 
 
@@ -81,7 +81,7 @@ def flag_of(artifacts: Path, model: str) -> FlagFile | None:
     """Read the request to retrain a model, claimed or not; None if there is none."""
     claim = _document(artifacts / f"retrain_{model}.flag.claimed")
     if claim is not None:
-        owner = _converted(claim[0].get("owner"), Owner) or Owner()
+        owner = _converted(claim[0].get("owner"), ProcessIdentity) or ProcessIdentity()
         state = "claimed" if is_alive(owner) else "orphaned"
         flag = claim[0].get("flag")
         return _flag(state, flag if isinstance(flag, dict) else {}, claim[1], owner.pid or None)

@@ -5,7 +5,6 @@ here, without an ``alembic.ini``.
 """
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import URL, Engine
 
 from bgpdrift.errors import StoreBusyError, StoreError
+from bgpdrift.process.locks import FileLock
 from bgpdrift.store.engine import WRITE, make_engine, parse_url, shown, sqlite_path
 from bgpdrift.store.errors_map import translated
 from bgpdrift.store.revisions import REVISIONS, explain_revision
@@ -125,22 +125,13 @@ def _file_lock(url: URL, timeout_s: float) -> Iterator[None]:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its log and shared memory the mode of the database.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640))
-        lock = os.open(path.with_name(path.name + ".migrate.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o640)
+        lock = FileLock(path.with_name(path.name + ".migrate.lock"))
     except OSError as error:
         raise StoreError(f"{path}: cannot create the database: {error.strerror}") from error
-    try:
-        deadline = time.monotonic() + timeout_s
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise StoreBusyError(f"{path}: another process migrates for over {timeout_s:.0f} s") from None
-                time.sleep(_POLL_S)
+    with lock:
+        if not lock.acquire(timeout_s):
+            raise StoreBusyError(f"{path}: another process migrates for over {timeout_s:.0f} s")
         yield
-    finally:
-        os.close(lock)  # frees the lock; the file stays, since removing it could split it between two processes
 
 
 @contextlib.contextmanager

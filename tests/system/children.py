@@ -81,10 +81,10 @@ def behave(behaviour: str) -> None:
         from bgpdrift.process.sd_notify import Notifier
 
         notifier = Notifier()
-        notifier.ready("at work")
+        notifier.report_ready("at work")
         while True:
             time.sleep(PULSE_S)
-            notifier.alive()
+            notifier.report_progress()
     if behaviour == "floods":
         say("READY=1")
         for _ in range(FLOODING):

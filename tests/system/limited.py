@@ -1,4 +1,4 @@
-"""Workers of all kinds under `retrainers.limits`: ``limited.py BEHAVIOUR SECONDS MEMORY_MB`` prints how it ended."""
+"""Runs a worker under limits and prints how it ended: ``limited.py BEHAVIOUR SECONDS MEMORY_MB``."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from bgpdrift.clock import SystemClock
-from retrainers.limits import Limits, StopRequest, run_limited
+from bgpdrift.process.limited_worker import Limits, StopRequest, run_limited
 
 
 def behave(behaviour: str, say) -> int:  # type: ignore[no-untyped-def]
@@ -58,7 +58,7 @@ if __name__ == "__main__":
     ended = run_limited(lambda say: behave(name, say), limits, hear, StopRequest(), SystemClock())
     print(
         json.dumps(
-            {"exit": ended.exit_code, "because": ended.because, "signal": ended.signal, "lines": len(heard)}
+            {"exit": ended.exit_code, "reason": ended.reason, "signal": ended.signal, "lines": len(heard)}
             | {"heard": heard[:3], "peak": ended.peak_bytes}
         )
     )

@@ -61,7 +61,7 @@ def heard(folder: Path) -> list[dict[str, Any]]:
 
 def test_a_worker_says_its_exit_code_runs_with_low_priority_and_one_thread(limited):
     ended = answer(limited("3"))
-    assert (ended["exit"], ended["because"]) == (3, "")
+    assert (ended["exit"], ended["reason"]) == (3, "")
     (born,) = ended["heard"]
     assert born["nice"] >= 10
     assert born["threads"] == "1"
@@ -70,7 +70,7 @@ def test_a_worker_says_its_exit_code_runs_with_low_priority_and_one_thread(limit
 
 def test_an_exception_is_exit_1_with_its_traceback(limited):
     ended = answer(limited("raises"))
-    assert (ended["exit"], ended["because"]) == (1, "")
+    assert (ended["exit"], ended["reason"]) == (1, "")
     assert "RuntimeError: no luck today" in ended["stderr"]
 
 
@@ -81,7 +81,7 @@ def test_every_line_is_heard_however_many(limited):
 @pytest.mark.parametrize("behaviour", ["sleeps", "deaf", "forks"])
 def test_one_that_takes_too_long_is_ended_with_all_it_started(limited, behaviour):
     ended = answer(limited(behaviour, seconds=0.8))
-    assert (ended["exit"], ended["because"]) == (None, "time")
+    assert (ended["exit"], ended["reason"]) == (None, "time")
     assert ended["signal"] == (signal.SIGKILL if behaviour == "deaf" else signal.SIGTERM)
     until(lambda: all(gone(line["pid"]) for line in ended["heard"] if "pid" in line), 20, "all of it is gone")
 
@@ -89,19 +89,19 @@ def test_one_that_takes_too_long_is_ended_with_all_it_started(limited, behaviour
 @pytest.mark.parametrize("behaviour", ["grows", "child_grows"])
 def test_one_that_holds_too_much_is_ended(limited, behaviour):
     ended = answer(limited(behaviour, memory_mb=300))
-    assert (ended["exit"], ended["because"]) == (None, "memory")
+    assert (ended["exit"], ended["reason"]) == (None, "memory")
     assert ended["peak"] > 300_000_000
     assert gone(ended["heard"][0]["pid"])
 
 
 def test_one_that_somebody_killed_is_told_from_one_that_ended(limited):
     ended = answer(limited("kills_itself"))
-    assert (ended["exit"], ended["because"], ended["signal"]) == (None, "died", signal.SIGKILL)
+    assert (ended["exit"], ended["reason"], ended["signal"]) == (None, "foreign_signal", signal.SIGKILL)
 
 
 def test_what_a_worker_leaves_behind_is_ended_with_it(limited):
     ended = answer(limited("forks_and_ends"))
-    assert (ended["exit"], ended["because"]) == (0, "")
+    assert (ended["exit"], ended["reason"]) == (0, "")
     until(lambda: gone(ended["heard"][1]["pid"]), 20, "its child is gone")
 
 
@@ -110,7 +110,7 @@ def test_a_parent_that_is_asked_to_stop_stops_its_worker_first(limited, tmp_path
     born, forked = heard(tmp_path)
     process.send_signal(signal.SIGTERM)
     ended = answer(process)
-    assert (ended["because"], ended["signal"]) == ("asked", signal.SIGTERM)
+    assert (ended["reason"], ended["signal"]) == ("stop_request", signal.SIGTERM)
     assert gone(born["pid"])
     until(lambda: gone(forked["pid"]), 20, "what it started is gone")
 

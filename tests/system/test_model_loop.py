@@ -18,7 +18,7 @@ from bgpdrift.models.publication import active_version
 from bgpdrift.monitor.model_loop import ModelLoop
 from bgpdrift.monitor.retrainer_process import RetrainerRunner, progress_path
 from bgpdrift.monitor.retraining_runs import RUNNING
-from bgpdrift.process.identity import Owner, is_alive
+from bgpdrift.process.identity import ProcessIdentity, is_alive
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
 from helpers import windows
@@ -78,10 +78,10 @@ class World:
     def state(self) -> str:
         return str(self.store.triggers(MODEL)[0]["state"])
 
-    def owner(self) -> Owner | None:
+    def owner(self) -> ProcessIdentity | None:
         cursor = self.store.read_cursor(RUNNING)
         found = cursor.details.get("owner") if cursor else None
-        return None if not found else msgspec.convert(found, Owner)
+        return None if not found else msgspec.convert(found, ProcessIdentity)
 
     def runs(self) -> list[dict[str, Any]]:
         return [row for row in self.store.retrain_events(MODEL) if row["kind"] == "retrain" and row["version"] != "1"]
@@ -211,7 +211,7 @@ def test_what_cannot_be_started_is_tried_again(world, monkeypatch):
     world.until(lambda: world.state() == "done")
 
 
-def _gone(owner: Owner | None) -> bool:
+def _gone(owner: ProcessIdentity | None) -> bool:
     """Whether it ended; a child of this test is buried by it, as the next parent of an orphan does."""
     if owner is None:
         return True

@@ -39,7 +39,7 @@ def test_every_cut_and_every_flipped_byte_is_refused(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_leaves_the_checkpoint_before(tmp_path: Path) -> None:
     file = tmp_path / "c"
     checkpoint.save(file, ARRAYS, VALUES)
-    (tmp_path / "c.part").mkdir()  # nothing can be staged
+    (tmp_path / "c.new").mkdir()  # nothing can be staged
 
     with pytest.raises(OSError, match="directory"):
         checkpoint.save(file, ARRAYS, {"now": 2})

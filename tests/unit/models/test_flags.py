@@ -11,31 +11,31 @@ import pytest
 
 from bgpdrift.models import flags
 from bgpdrift.models.flags import UNREADABLE, Flag
-from bgpdrift.process.identity import Owner, boot_id, is_alive, this_process
+from bgpdrift.process.identity import ProcessIdentity, identify_self, is_alive
 
-GONE = Owner(pid=2**22 + 1, start_time=5, boot_id="another boot")
+GONE = ProcessIdentity(pid=2**22 + 1, start_time=5, boot_id="another boot")
 
 
-def recycled() -> Owner:
+def recycled() -> ProcessIdentity:
     """A living pid with the start time of an earlier process: what pid reuse looks like."""
-    return Owner(os.getpid(), this_process().start_time - 100, boot_id())
+    return ProcessIdentity(os.getpid(), identify_self().start_time - 100, identify_self().boot_id)
 
 
 def test_a_dropped_flag_is_claimed_with_its_reason_and_released(tmp_path):
     flags.drop(tmp_path, "lstm", Flag(reason="drift", requested_by="monitor", requested_at=7.0))
 
-    claim = flags.claim(tmp_path, "lstm", this_process())
+    claim = flags.claim(tmp_path, "lstm", identify_self())
 
     assert claim is not None
     assert (claim.flag.reason, claim.flag.requested_by) == ("drift", "monitor")
     assert not flags.flag_path(tmp_path, "lstm").exists()
     assert flags.release(tmp_path, claim)
-    assert flags.claim(tmp_path, "lstm", this_process()) is None
+    assert flags.claim(tmp_path, "lstm", identify_self()) is None
 
 
 def test_touch_is_a_request(tmp_path):
     flags.flag_path(tmp_path, "heuristic").touch()
-    claim = flags.claim(tmp_path, "heuristic", this_process())
+    claim = flags.claim(tmp_path, "heuristic", identify_self())
     assert claim is not None
     assert claim.flag.reason == ""
     assert claim.flag.requested_at > 0
@@ -46,7 +46,7 @@ def test_touch_is_a_request(tmp_path):
 )
 def test_garbage_in_a_flag_is_a_request_that_nobody_can_read(tmp_path, content):
     flags.flag_path(tmp_path, "lstm").write_bytes(content)
-    claim = flags.claim(tmp_path, "lstm", this_process())
+    claim = flags.claim(tmp_path, "lstm", identify_self())
     assert claim is not None
     assert claim.flag.reason == UNREADABLE
     assert not claim.flag.force
@@ -57,7 +57,7 @@ def test_a_symlink_is_a_request_and_what_it_points_to_is_left_alone(tmp_path):
     secret.write_text("keep me")
     flags.flag_path(tmp_path, "lstm").symlink_to(secret)
 
-    claim = flags.claim(tmp_path, "lstm", this_process())
+    claim = flags.claim(tmp_path, "lstm", identify_self())
 
     assert claim is not None
     assert claim.flag.reason == UNREADABLE
@@ -66,11 +66,11 @@ def test_a_symlink_is_a_request_and_what_it_points_to_is_left_alone(tmp_path):
 
 def test_a_directory_with_the_name_of_a_flag_is_none(tmp_path):
     flags.flag_path(tmp_path, "lstm").mkdir()
-    assert flags.claim(tmp_path, "lstm", this_process()) is None
+    assert flags.claim(tmp_path, "lstm", identify_self()) is None
 
 
 def test_no_folder_is_no_flag(tmp_path):
-    assert flags.claim(tmp_path / "none", "lstm", this_process()) is None
+    assert flags.claim(tmp_path / "none", "lstm", identify_self()) is None
     assert flags.requeue_dead(tmp_path / "none") == []
 
 
@@ -78,7 +78,7 @@ def test_a_thousand_flags_are_one_run_and_a_forced_one_stays_forced(tmp_path):
     for number in range(1_000):
         flags.drop(tmp_path, "lstm", Flag(reason=str(number), force=number == 500))
 
-    claim = flags.claim(tmp_path, "lstm", this_process())
+    claim = flags.claim(tmp_path, "lstm", identify_self())
 
     assert claim is not None
     assert (claim.flag.reason, claim.flag.force) == ("999", True)
@@ -88,28 +88,28 @@ def test_a_thousand_flags_are_one_run_and_a_forced_one_stays_forced(tmp_path):
 
 def test_a_flag_that_comes_during_a_run_starts_exactly_one_more(tmp_path):
     flags.drop(tmp_path, "lstm", Flag(reason="first"))
-    first = flags.claim(tmp_path, "lstm", this_process())
+    first = flags.claim(tmp_path, "lstm", identify_self())
     for reason in ("second", "third"):
         flags.drop(tmp_path, "lstm", Flag(reason=reason))
 
     assert first is not None
-    assert flags.claim(tmp_path, "lstm", this_process()) is None  # one run at a time
+    assert flags.claim(tmp_path, "lstm", identify_self()) is None  # one run at a time
     flags.release(tmp_path, first)
-    again = flags.claim(tmp_path, "lstm", this_process())
+    again = flags.claim(tmp_path, "lstm", identify_self())
     assert again is not None
     assert again.flag.reason == "third"
     flags.release(tmp_path, again)
-    assert flags.claim(tmp_path, "lstm", this_process()) is None
+    assert flags.claim(tmp_path, "lstm", identify_self()) is None
 
 
-@pytest.mark.parametrize("owner", [GONE, recycled(), Owner()], ids=["another boot", "pid reused", "nobody"])
+@pytest.mark.parametrize("owner", [GONE, recycled(), ProcessIdentity()], ids=["another boot", "pid reused", "nobody"])
 def test_a_claim_of_the_dead_is_a_request_again_and_counts_the_attempt(tmp_path, owner):
     flags.drop(tmp_path, "lstm", Flag(reason="drift", force=True))
     dead = flags.claim(tmp_path, "lstm", owner)
 
     assert flags.requeue_dead(tmp_path) == ["lstm"]
     assert flags.requeue_dead(tmp_path) == []
-    again = flags.claim(tmp_path, "lstm", this_process())
+    again = flags.claim(tmp_path, "lstm", identify_self())
 
     assert again is not None
     assert (again.flag.reason, again.flag.force, again.flag.attempts) == ("drift", True, 1)
@@ -121,7 +121,7 @@ def test_a_claim_of_the_dead_is_a_request_again_and_counts_the_attempt(tmp_path,
 
 def test_a_claim_of_the_living_is_left_alone(tmp_path):
     flags.drop(tmp_path, "lstm", Flag())
-    claim = flags.claim(tmp_path, "lstm", this_process())
+    claim = flags.claim(tmp_path, "lstm", identify_self())
     assert claim is not None
     assert flags.requeue_dead(tmp_path) == []
     assert flags.is_held(tmp_path, claim)
@@ -143,7 +143,7 @@ def test_of_a_dead_claim_and_a_newer_flag_one_request_is_left_and_it_stays_force
     flags.claim(tmp_path, "lstm", GONE)
     flags.drop(tmp_path, "lstm", Flag(reason="new"))
 
-    claim = flags.claim(tmp_path, "lstm", this_process())
+    claim = flags.claim(tmp_path, "lstm", identify_self())
 
     assert claim is not None
     assert (claim.flag.reason, claim.flag.force) == ("new", True)
@@ -152,7 +152,7 @@ def test_of_a_dead_claim_and_a_newer_flag_one_request_is_left_and_it_stays_force
 
 def test_a_claim_given_back_is_the_same_request(tmp_path):
     flags.drop(tmp_path, "lstm", Flag(reason="drift", requested_at=9.0))
-    claim = flags.claim(tmp_path, "lstm", this_process())
+    claim = flags.claim(tmp_path, "lstm", identify_self())
     assert claim is not None
     assert flags.give_back(tmp_path, claim)
     assert flags.peek(tmp_path, "lstm") == Flag(reason="drift", requested_at=9.0)
@@ -161,7 +161,7 @@ def test_a_claim_given_back_is_the_same_request(tmp_path):
 
 def test_a_flag_of_another_model_is_not_mine(tmp_path):
     flags.drop(tmp_path, "lstm", Flag())
-    assert flags.claim(tmp_path, "heuristic", this_process()) is None
+    assert flags.claim(tmp_path, "heuristic", identify_self()) is None
     assert flags.waiting(tmp_path) == ["lstm"]
 
 
@@ -173,7 +173,7 @@ def test_what_is_written_can_be_read_by_people(tmp_path):
 
 def _claim_and_answer(folder, gate, answers):
     gate.wait()
-    answers.put(flags.claim(folder, "lstm", this_process()) is not None)
+    answers.put(flags.claim(folder, "lstm", identify_self()) is not None)
     gate.wait()  # alive until everybody tried
 
 
@@ -191,11 +191,11 @@ def test_of_many_processes_at_once_one_takes_the_flag(tmp_path):
 
 def test_a_process_is_alive_until_it_ends_also_before_it_is_reaped():
     code = f"import sys; sys.path[:] = {sys.path!r}; from bgpdrift.process.identity import *; import msgspec, os\n"
-    code += "os.write(1, msgspec.json.encode(this_process())); os.close(1); input()"
+    code += "os.write(1, msgspec.json.encode(identify_self())); os.close(1); input()"
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout is not None
     assert child.stdin is not None
-    owner = msgspec.json.decode(child.stdout.read(), type=Owner)
+    owner = msgspec.json.decode(child.stdout.read(), type=ProcessIdentity)
     assert is_alive(owner)
     child.send_signal(signal.SIGKILL)
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # a zombie now

@@ -18,11 +18,11 @@ from bgpdrift.errors import (
 )
 from bgpdrift.models import publication
 from bgpdrift.models.artifact import read, to_bytes
-from bgpdrift.models.paths import backup_paths, candidate_path, candidate_paths, current_path
+from bgpdrift.models.paths import backup_paths, candidate_path, candidate_paths, current_path, publish_lock_path
 from bgpdrift.models.publication import PUBLISH_STEPS, STAGE_STEPS, active_version, publish, reject, stage
 from bgpdrift.models.verification import verify_file
-from bgpdrift.process.durable import staged, sweep_stages
-from bgpdrift.process.locks import exclusive, publish_lock
+from bgpdrift.process.durable import remove_stale_stages, stage_file
+from bgpdrift.process.locks import hold_lock
 
 M = "heuristic"
 
@@ -136,7 +136,7 @@ def test_a_write_that_fails_once_is_done_over_with_a_new_file(tmp_path: Path, by
         if len(files) == 1:
             raise OSError(errno.EIO, "Input/output error")
 
-    with staged(tmp_path / "in_the_way_of_the_inode", b"x"):
+    with stage_file(tmp_path / "in_the_way_of_the_inode", b"x"):
         stage(tmp_path, M, "1", bytes_of("1"), verify=flaky)
     assert len(files) == 2
     assert candidate_path(tmp_path, M, "1").stat().st_ino == files[1]
@@ -199,7 +199,7 @@ def test_who_lost_his_claim_publishes_nothing(tmp_path: Path, put, asked: int) -
 def test_of_two_publishers_the_second_is_sent_away(tmp_path: Path, put) -> None:
     put("1")
     with (
-        exclusive(publish_lock(tmp_path, M), "busy"),
+        hold_lock(publish_lock_path(tmp_path, M), "busy"),
         pytest.raises(LockHeldError, match="another process is publishing"),
     ):
         put("2")
@@ -287,12 +287,12 @@ def test_when_the_commit_cannot_be_made_durable_the_old_model_is_in_force(tmp_pa
         if "sync" in reached:
             raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(publication, "sync_folder", fail)
+    monkeypatch.setattr(publication, "sync_directory", fail)
     with pytest.raises(TransientError, match="Input/output error"):
         put("2", at_step=reached.append)
     assert active_version(tmp_path, M) == "1"
     assert [path.name for path in candidate_paths(tmp_path, M)] == ["heuristic_2.safetensors"]
-    assert sweep_stages(tmp_path) == []
+    assert remove_stale_stages(tmp_path) == []
 
 
 def test_when_the_first_commit_cannot_be_made_durable_there_is_none_as_before(tmp_path, put, monkeypatch) -> None:
@@ -300,7 +300,7 @@ def test_when_the_first_commit_cannot_be_made_durable_there_is_none_as_before(tm
         if current_path(tmp_path, M).exists():
             raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(publication, "sync_folder", fail)
+    monkeypatch.setattr(publication, "sync_directory", fail)
     with pytest.raises(TransientError):
         put("1")
     assert active_version(tmp_path, M) == ""
@@ -331,7 +331,7 @@ def test_a_refused_file_lies_in_rejected_with_its_reason_and_a_number_if_need_be
 def test_stages_of_the_living_are_left_and_those_of_the_dead_swept(tmp_path: Path) -> None:
     dead = tmp_path / ".heuristic.safetensors.1-0.stage"
     dead.write_bytes(b"half")
-    with staged(tmp_path / "x", b"alive") as alive:
-        assert sweep_stages(tmp_path) == [dead]
+    with stage_file(tmp_path / "x", b"alive") as alive:
+        assert remove_stale_stages(tmp_path) == [dead]
         assert alive.exists()
     assert names(tmp_path) == []

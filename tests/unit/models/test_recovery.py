@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from bgpdrift.models.artifact import read
-from bgpdrift.models.paths import current_path
+from bgpdrift.models.paths import current_path, publish_lock_path
 from bgpdrift.models.publication import active_version, recover
-from bgpdrift.process.durable import staged
-from bgpdrift.process.locks import exclusive, publish_lock
+from bgpdrift.process.durable import stage_file
+from bgpdrift.process.locks import hold_lock
 
 M, NOW = "heuristic", 1_700_000_000
 
@@ -91,7 +91,7 @@ def test_a_whole_file_of_another_program_is_left_to_those_who_can_run_it(folder:
 
 def test_while_somebody_publishes_nothing_is_restored(folder: Path) -> None:
     current_path(folder, M).unlink()
-    with exclusive(publish_lock(folder, M), "busy"):
+    with hold_lock(publish_lock_path(folder, M), "busy"):
         assert put_right(folder) == []
     assert len(put_right(folder)) == 1
 
@@ -100,7 +100,7 @@ def test_unfinished_writes_of_the_dead_go_in_every_folder_and_those_of_the_livin
     for place in ("", "candidates", "rejected"):
         (folder / place).mkdir(exist_ok=True)
         (folder / place / ".lstm.safetensors.4-0.stage").write_bytes(b"x")
-    with staged(folder / "candidates" / "alive", b"x") as alive:
+    with stage_file(folder / "candidates" / "alive", b"x") as alive:
         assert len(put_right(folder)) == 3
         assert [path.name for path in folder.rglob("*.stage")] == [alive.name]
 

@@ -6,8 +6,9 @@ import pytest
 
 from bgpdrift.errors import TransientError
 from bgpdrift.models.artifact import identity_of
+from bgpdrift.models.paths import publish_lock_path
 from bgpdrift.models.setting_aside import set_aside
-from bgpdrift.process.locks import exclusive, publish_lock
+from bgpdrift.process.locks import hold_lock
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_a_file_published_meanwhile_is_not_touched(bad: Path) -> None:
 
 def test_while_somebody_publishes_nothing_is_moved(bad: Path) -> None:
     with (
-        exclusive(publish_lock(bad.parent, "lstm"), "busy"),
+        hold_lock(publish_lock_path(bad.parent, "lstm"), "busy"),
         pytest.raises(TransientError, match="another process is publishing"),
     ):
         set_aside(bad, "lstm", identity_of(bad.stat()), "too short", 0.0)

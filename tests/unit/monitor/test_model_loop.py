@@ -14,14 +14,14 @@ from bgpdrift.models.flags import Claim, Flag
 from bgpdrift.monitor.model_loop import LOCK, ModelLoop
 from bgpdrift.monitor.retrainer_process import Over
 from bgpdrift.monitor.retraining_runs import RUNNING
-from bgpdrift.process.identity import Owner, this_process
+from bgpdrift.process.identity import ProcessIdentity, identify_self
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Cursor, Store, migrate, open_store
 from helpers import windows
 
 M, HOUR_S = "heuristic", 3_600
 NOW = 1_788_220_800
-DEAD = Owner(pid=1, start_time=1, boot_id="another boot")
+DEAD = ProcessIdentity(pid=1, start_time=1, boot_id="another boot")
 
 
 class FakeRunner:
@@ -31,19 +31,19 @@ class FakeRunner:
         self.started: list[str] = []
         self.ended: Over | None = None
         self.fails = False
-        self.overdue: list[Owner] = []
+        self.overdue: list[ProcessIdentity] = []
 
-    def start(self, model: str) -> Owner:
+    def start(self, model: str) -> ProcessIdentity:
         if self.fails:
             raise TransientError("no process can be made")
         self.started.append(model)
-        return this_process()
+        return identify_self()
 
     def over(self) -> Over | None:
         ended, self.ended = self.ended, None
         return ended
 
-    def end_if_overdue(self, owner: Owner) -> bool:
+    def end_if_overdue(self, owner: ProcessIdentity) -> bool:
         self.overdue.append(owner)
         return False
 
@@ -93,9 +93,9 @@ class World:
     def flag(self) -> Flag | None:
         return flags.peek(self.folder, M)
 
-    def claim(self, owner: Owner | None = None) -> Claim:
+    def claim(self, owner: ProcessIdentity | None = None) -> Claim:
         """A retrainer takes the flag."""
-        claim = flags.claim(self.folder, M, owner or this_process())
+        claim = flags.claim(self.folder, M, owner or identify_self())
         assert claim is not None
         return claim
 
@@ -222,10 +222,10 @@ def test_two_monitors_do_one_set_of_actions(world, clock):
 
 
 def test_a_monitor_that_finds_another_at_it_waits_for_its_turn(world):
-    from bgpdrift.process.locks import exclusive
+    from bgpdrift.process.locks import hold_lock
 
     world.wish()
-    with exclusive(world.folder / LOCK, "busy"):
+    with hold_lock(world.folder / LOCK, "busy"):
         assert world.loop.step(world.now) is False
         assert world.state() == "requested"
     world.step()
@@ -342,8 +342,8 @@ def test_where_another_run_holds_the_lock_we_wait_and_try_again_for_ever(world):
 
 
 def test_a_run_somebody_began_by_hand_is_waited_for(world):
-    holder = {"model": M, "owner": {"pid": this_process().pid, "start_time": this_process().start_time}}
-    holder["owner"]["boot_id"] = this_process().boot_id
+    holder = {"model": M, "owner": {"pid": identify_self().pid, "start_time": identify_self().start_time}}
+    holder["owner"]["boot_id"] = identify_self().boot_id
     import msgspec
 
     lock = world.folder / "retrain.lock"
@@ -376,7 +376,7 @@ def test_the_next_monitor_waits_for_the_run_of_one_that_died_and_learns_what_cam
     world.restart()
     world.step(times=3)
     assert world.runner.started == [M]
-    assert world.runner.overdue == [this_process()] * 3
+    assert world.runner.overdue == [identify_self()] * 3
 
     world.run(number, 3, notes="rejected: finds less")
     world.store.write_scores([], Cursor(RUNNING, world.now, {}))

@@ -12,8 +12,8 @@ from bgpdrift.errors import (
     SettingsError,
     StoreBusyError,
 )
+from bgpdrift.process.limited_worker import Limits, WorkerEnd
 from retrainers.exits import Exit
-from retrainers.limits import Ended, Limits
 from retrainers.program import meaning
 from retrainers.reporting import WEIGHTS, JsonLines
 from retrainers.worker import exit_of
@@ -24,14 +24,14 @@ LIMITS = Limits(seconds=60.0, memory_bytes=100 * 2**20)
 @pytest.mark.parametrize(
     ("ended", "expected"),
     [
-        (Ended(None, "time", 15, 5, 61.0), (6, "timed_out", "ran longer than 60 s (retrain.time_limit_s)")),
+        (WorkerEnd(None, "time", 15, 5, 61.0), (6, "timed_out", "ran longer than 60 s (retrain.time_limit_s)")),
         (
-            Ended(None, "memory", 9, 200 * 2**20, 3.0),
+            WorkerEnd(None, "memory", 9, 200 * 2**20, 3.0),
             (1, "out_of_memory", "held 200 MiB, at most 100 MiB (retrain.memory_limit_bytes) allowed"),
         ),
-        (Ended(None, "asked", 15, 5, 3.0), (143, "interrupted", "asked to stop by signal 15")),
-        (Ended(None, "died", 9, 2**20, 3.0), (1, "killed", "killed by signal 9 at 1 MiB")),
-        (Ended(1, "", 0, 5, 3.0), (1, "failed", "see standard error")),
+        (WorkerEnd(None, "stop_request", 15, 5, 3.0), (143, "interrupted", "asked to stop by signal 15")),
+        (WorkerEnd(None, "foreign_signal", 9, 2**20, 3.0), (1, "killed", "killed by signal 9 at 1 MiB")),
+        (WorkerEnd(1, "", 0, 5, 3.0), (1, "failed", "see standard error")),
     ],
     ids=["time", "memory", "asked", "killed", "a bug"],
 )
@@ -41,13 +41,13 @@ def test_an_end_without_a_word_of_the_worker(ended, expected):
 
 def test_the_workers_own_word_counts_where_it_had_one():
     heard = {"outcome": "promoted", "reason": "every check passed", "version": "4"}
-    assert meaning(Ended(0, "", 0, 5, 3.0), heard, LIMITS) == (0, "promoted", "every check passed")
+    assert meaning(WorkerEnd(0, "", 0, 5, 3.0), heard, LIMITS) == (0, "promoted", "every check passed")
     assert heard == {"version": "4"}
 
 
 def test_a_worker_that_had_done_its_work_when_its_time_ran_out_has_done_it():
     """Asked to stop between its last word and its exit."""
-    assert meaning(Ended(0, "time", 0, 5, 60.0), {"outcome": "promoted", "reason": ""}, LIMITS)[0] == 0
+    assert meaning(WorkerEnd(0, "time", 0, 5, 60.0), {"outcome": "promoted", "reason": ""}, LIMITS)[0] == 0
 
 
 @pytest.mark.parametrize(

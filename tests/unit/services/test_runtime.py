@@ -136,7 +136,7 @@ def test_a_word_the_manager_had_no_room_for_is_sent_with_the_next(tmp_path):
         notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "full")})
         for number in range(2000):
             notifier.send(FILL=str(number))
-        notifier.ready("at work")
+        notifier.report_ready("at work")
         assert b"READY=1" not in drained(receiver)
         notifier.send(STATUS="later")
         notifier.close()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bgpdrift.clock import FakeClock
-from bgpdrift.process.identity import this_process
+from bgpdrift.process.identity import identify_self
 from bgpdrift.settings import Settings, load
 from bgpdrift.status.program import look
 from bgpdrift.status.snapshot import Status
@@ -160,7 +160,7 @@ class System:
 
     def claim(self, model: str) -> None:
         """A run at work: claim, lock and what it says."""
-        owner = this_process()
+        owner = identify_self()
         mine = {"pid": owner.pid, "start_time": owner.start_time, "boot_id": owner.boot_id}
         flag = {"reason": "drift", "requested_by": "drift_monitor", "requested_at": NOW - 100}
         folder = self.settings.artifacts_path

@@ -7,7 +7,7 @@ import pytest
 
 from bgpdrift.models.flags import Flag, claim, drop
 from bgpdrift.models.paths import current_path
-from bgpdrift.process.identity import this_process
+from bgpdrift.process.identity import identify_self
 from bgpdrift.status.files import flag_of, header_of, look, progress
 
 
@@ -53,7 +53,7 @@ def test_a_touched_flag_waits_since_it_was_touched(tmp_path):
 
 def test_a_claim_is_told_from_one_whose_owner_is_gone(tmp_path):
     drop(tmp_path, "lstm", Flag("drift"))
-    claim(tmp_path, "lstm", this_process())
+    claim(tmp_path, "lstm", identify_self())
     assert flag_of(tmp_path, "lstm").state == "claimed"
     path = tmp_path / "retrain_lstm.flag.claimed"
     held = json.loads(path.read_text())

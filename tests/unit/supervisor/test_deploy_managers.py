@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bgpdrift.settings import Settings
-from supervisor.child import child_environment
+from supervisor.process_control import build_service_environment
 from supervisor.services import BGPDRIFT
 
 ROOT = Path(__file__).parents[3]
@@ -70,7 +70,7 @@ def test_supervisord_runs_every_service_once_after_the_store_is_prepared() -> No
 
 def test_supervisord_gives_the_environment_our_supervisor_gives() -> None:
     given = supervisord("supervisord.conf")["supervisord"]["environment"]
-    assert dict(re.findall(r'(\w+)="([^"]*)"', given)) == child_environment({})
+    assert dict(re.findall(r'(\w+)="([^"]*)"', given)) == build_service_environment({})
 
 
 def test_supervisord_leaves_a_service_time_to_stop_and_never_gives_up() -> None:
@@ -128,7 +128,7 @@ def test_pm2_runs_every_service_after_the_store_is_prepared() -> None:
 
 def test_pm2_gives_the_environment_our_supervisor_gives() -> None:
     for app in apps("ecosystem.config.js"):
-        assert app["env"] == child_environment({})
+        assert app["env"] == build_service_environment({})
 
 
 @pytest.mark.parametrize("name", ["ecosystem.config.js", "ecosystem-whole.config.js"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.child import child_environment
+from supervisor.process_control import build_service_environment
 from supervisor.services import BGPDRIFT
 
 ROOT = Path(__file__).parents[3]
@@ -148,7 +148,7 @@ def test_each_service_runs_the_very_command_our_supervisor_runs() -> None:
 
 @pytest.mark.parametrize("name", [EACH, PREPARE])
 def test_a_service_gets_the_environment_our_supervisor_gives(name: str) -> None:
-    assert environment(name) == child_environment({})
+    assert environment(name) == build_service_environment({})
 
 
 def test_the_whole_and_its_parts_exclude_each_other() -> None:

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from supervisor import procfs
-from supervisor.orphans import RUN_VARIABLE, ChildRecord, sweep
+from bgpdrift.process import procfs
+from bgpdrift.process.child import RUN_VARIABLE
+from supervisor.orphans import ChildRecord, end_leftovers
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -30,23 +31,23 @@ def sleeper():
 def test_a_recorded_process_is_ended(tmp_path, sleeper):
     process = sleeper()
     ChildRecord(tmp_path / "children.json", "run-1").write([process.pid])
-    assert sweep(tmp_path / "children.json") == [process.pid]
+    assert end_leftovers(tmp_path / "children.json") == [process.pid]
     assert process.wait(5) == -9
 
 
 def test_a_process_of_the_run_is_ended_though_nobody_wrote_it_down(tmp_path, sleeper):
     process = sleeper(**{RUN_VARIABLE: "run-2"})
     ChildRecord(tmp_path / "children.json", "run-2").write([])
-    assert sweep(tmp_path / "children.json") == [process.pid]
+    assert end_leftovers(tmp_path / "children.json") == [process.pid]
 
 
 def test_the_same_pid_with_another_start_time_is_somebody_else(tmp_path, sleeper):
     process = sleeper()
     path = tmp_path / "children.json"
     ChildRecord(path, "run-3").write([process.pid])
-    start_time = procfs.identify(process.pid).start_time
+    start_time = procfs.read_start_time(process.pid)
     path.write_text(path.read_text().replace(str(start_time), str(start_time - 1)))
-    assert sweep(path) == []
+    assert end_leftovers(path) == []
     assert process.poll() is None
 
 
@@ -54,12 +55,12 @@ def test_pids_of_another_boot_mean_nothing(tmp_path, sleeper):
     process = sleeper()
     path = tmp_path / "children.json"
     ChildRecord(path, "run-4").write([process.pid])
-    path.write_text(path.read_text().replace(procfs.boot_id(), "another boot"))
-    assert sweep(path) == []
+    path.write_text(path.read_text().replace(procfs.read_boot_id(), "another boot"))
+    assert end_leftovers(path) == []
     assert process.poll() is None
 
 
 def test_a_damaged_or_missing_record_is_no_reason_to_fail(tmp_path):
-    assert sweep(tmp_path / "none.json") == []
+    assert end_leftovers(tmp_path / "none.json") == []
     (tmp_path / "bad.json").write_text('{"boot_id": 7')
-    assert sweep(tmp_path / "bad.json") == []
+    assert end_leftovers(tmp_path / "bad.json") == []
