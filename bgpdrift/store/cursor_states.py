@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from bgpdrift.process.identity import Owner
+from bgpdrift.process.identity import ProcessIdentity
 from bgpdrift.store.codec import StoredValue, rename_fields, without_none
 
 DriftVerdict = Literal["none", "drift", "incident", "immaterial", "held", "not_enough_data"]
@@ -140,7 +140,7 @@ class RunState(StoredValue, frozen=True, kw_only=True):
     can_start_anew: ClassVar[bool] = True
 
     model: str = ""
-    owner: Owner = Owner()
+    owner: ProcessIdentity = ProcessIdentity()
     started_at: float = 0.0
     """Wall clock, epoch seconds."""
     request_id: int | None = None

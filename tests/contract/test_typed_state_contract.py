@@ -8,7 +8,7 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from bgpdrift.errors import StoreError
-from bgpdrift.process.identity import Owner
+from bgpdrift.process.identity import ProcessIdentity
 from bgpdrift.store import Cursor, StateCursor, Store
 from bgpdrift.store.codec import SCHEMA_VERSION, StoredValue, decode, encode
 from bgpdrift.store.cursor_states import (
@@ -32,7 +32,7 @@ from bgpdrift.store.request_records import HoldApproval, RequestReason, RetrainA
 from bgpdrift.store.schema import cursors
 
 T = 1_767_225_600
-OWNER = Owner(pid=4711, start_time=99, boot_id="b")
+OWNER = ProcessIdentity(pid=4711, start_time=99, boot_id="b")
 
 SAMPLES: list[tuple[StoredValue, dict[str, Any]]] = [
     (
