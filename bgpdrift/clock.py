@@ -6,7 +6,6 @@ time of BGP messages, is neither: it travels with the data.
 """
 
 import time
-from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -65,19 +64,3 @@ class FakeClock:
     def jump(self, seconds: float) -> None:
         """Set the wall clock forward or back, as NTP or a person does; monotonic time does not notice."""
         self._now += seconds
-
-
-def format_time(at: float) -> str:
-    """Format an instant for people.
-
-    Parameters
-    ----------
-    at : float
-        Epoch seconds, UTC.
-
-    Examples
-    --------
-    >>> format_time(1_767_225_600)
-    '2026-01-01 00:00 UTC'
-    """
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"

@@ -8,8 +8,8 @@ or that of the metadata of the model in force, which was trained after it.
 from collections.abc import Mapping
 from typing import Any
 
-from bgpdrift.clock import format_time
 from bgpdrift.errors import NotEnoughDataError
+from bgpdrift.formatting import format_time
 from bgpdrift.monitor.safeguards import DAY_S, earliest_training_time
 
 
@@ -37,8 +37,8 @@ def span_start(end: int, days: int, change_point: int | None, held_out_share: fl
     if end < ready:
         have, need = max(end - change_point, 0) / 3600, (ready - change_point) / 3600
         raise NotEnoughDataError(
-            f"{have:.0f} of {need:.0f} hours there must be since the change at {format_time(change_point)}, so that every hour "
-            f"of the day was seen: enough at {format_time(ready)}",
+            f"{have:.0f} of {need:.0f} hours there must be since the change at {format_time(change_point)} UTC, so that every hour "
+            f"of the day was seen: enough at {format_time(ready)} UTC",
             not_before=ready,
         )
     return change_point

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy import select
 
-from bgpdrift.clock import format_time
 from bgpdrift.detectors.interface import CLEAN_MARKS, EXCLUDED, INCOMPLETE, MINUTE_S, IntArray, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.errors import NotEnoughDataError
+from bgpdrift.formatting import format_time
 from bgpdrift.store import Store
 from bgpdrift.store.schema import outcomes as outcomes_table
 from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES
@@ -158,7 +158,7 @@ def read_span(
     changed = change_point if change_point is not None and begin == change_point else None
     groups, start, notes = chosen(store.window_groups(begin, end), begin, end, max_windows)
     if changed is not None:
-        notes = (f"from the change of level at {format_time(changed)} on", *notes)
+        notes = (f"from the change of level at {format_time(changed)} UTC on", *notes)
     frames = [frame for key in groups if len(frame := _read(store, *key, start, end))]
     start = min(int(frame.window_start[0]) for frame in frames)
     incidents = store.incidents_between(start, end)

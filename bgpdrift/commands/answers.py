@@ -28,7 +28,7 @@ def show(every: bool, as_json: bool) -> None:
     """Print the questions that wait, or all of them."""
     import msgspec
 
-    from bgpdrift.clock import format_time
+    from bgpdrift.formatting import format_time
     from bgpdrift.monitor.approvals import PENDING, question
     from bgpdrift.settings import load
     from bgpdrift.store import open_store
@@ -41,6 +41,6 @@ def show(every: bool, as_json: bool) -> None:
             click.echo(msgspec.json.encode(row).decode())
         else:
             by = f" by {row['answered_by']}" if row["answered_by"] else ""
-            click.echo(f"{row['id']:>5}  {format_time(row['asked_at'])}  {row['state']}{by}  {question(row)}")
+            click.echo(f"{row['id']:>5}  {format_time(row['asked_at'])} UTC  {row['state']}{by}  {question(row)}")
     if not rows and not as_json:
         click.echo("nothing was asked" if every else "nothing waits for an answer")

@@ -28,13 +28,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from bgpdrift.clock import format_time
 from bgpdrift.drift.report import SEVERITIES, Severity
+from bgpdrift.formatting import format_time
 from bgpdrift.settings import Settings
 
 HOUR_S, DAY_S = 3_600, 86_400
 REJECTION_HOLD_H = 168.0
 """A rejection by a person prevents new requests of the same drift for this long, unless the drift ends first."""
+AUTOMATIC_RUN_ENDED = "an automatic run ended"
+"""Cause of a cooldown."""
 DRIFT_ENDED = "the drift has ended"
 """Reason for refusing a request once a check no longer finds the drift."""
 
@@ -99,7 +101,7 @@ class Situation:
     cooldown_since : int or None
         Event time of the end of the last automatic run, or of the last rollback.
     cooldown_cause : str
-        Which of the two.
+        Which of the two, as a clause.
     windows : int
         Windows stored in the training span.
     change_point : int or None
@@ -121,7 +123,7 @@ class Situation:
     drift_persists: bool = True
     open_request_id: int | None = None
     cooldown_since: int | None = None
-    cooldown_cause: str = "an automatic run"
+    cooldown_cause: str = AUTOMATIC_RUN_ENDED
     windows: int = 10**9
     change_point: int | None = None
     not_before: int = 0
@@ -198,8 +200,8 @@ def _check_cooldown(now: Situation, policy: SafeguardPolicy) -> Iterator[Decisio
     if now.cooldown_since is not None:
         until = now.cooldown_since + round(policy.cooldown_h * HOUR_S)
         if now.at < until:
-            ended = f"{now.cooldown_cause} ended at {format_time(now.cooldown_since)}"
-            yield Decision("postpone", "cooldown", f"the cooldown lasts until {format_time(until)}: {ended}", until)
+            cause = f"{now.cooldown_cause} at {format_time(now.cooldown_since)} UTC"
+            yield Decision("postpone", "cooldown", f"the cooldown lasts until {format_time(until)} UTC: {cause}", until)
 
 
 def _check_windows(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
@@ -208,8 +210,8 @@ def _check_windows(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision
     if now.change_point is not None:
         until = earliest_training_time(now.change_point, policy.held_out_share)
         if now.at < until:
-            since = format_time(now.change_point)
-            reason = f"a whole day of training data after the change at {since} is available at {format_time(until)}"
+            since, ready = format_time(now.change_point), format_time(until)
+            reason = f"a whole day of training data after the change at {since} UTC is available at {ready} UTC"
             yield Decision("postpone", "windows", reason, until)
     required = round(policy.min_windows / (1.0 - policy.held_out_share))
     if now.windows < required:

@@ -15,7 +15,7 @@ DriftVerdict = Literal["none", "drift", "incident", "immaterial", "held", "not_e
 Severity = Literal["none", "low", "medium", "high", "critical"]
 HoldState = Literal["free", "held", "asked", "attack", "new_normal"]
 HoldAnswer = Literal["", "attack", "new_normal", "silence"]
-ProbationVerdict = Literal["watching", "accepted", "rolled_back", "alone"]
+ProbationVerdict = Literal["watching", "accepted", "rolled_back", "needs_review"]
 DetectorPhase = Literal["scoring", "waiting for a model"]
 
 RUN_CURSOR = "retrainer"
@@ -208,8 +208,9 @@ class ProbationState(StoredValue, frozen=True, kw_only=True):
         if isinstance(tally, dict):
             names = {"found": "detected", "shadow_found": "shadow_detected"}
             fields["tally"] = rename_fields(tally, {**names, "right": "correct", "shadow_right": "shadow_correct"})
-        if fields.get("verdict") == "settled":
-            fields["verdict"] = "accepted"
+        verdicts = {"settled": "accepted", "alone": "needs_review"}
+        if fields.get("verdict") in verdicts:
+            fields["verdict"] = verdicts[fields["verdict"]]
         return rename_fields(fields, {"parent": "parent_version"})
 
 
