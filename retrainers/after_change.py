@@ -37,8 +37,8 @@ def span_start(end: int, days: int, change_point: int | None, held_out_share: fl
     if end < ready:
         have, need = max(end - change_point, 0) / 3600, (ready - change_point) / 3600
         raise NotEnoughDataError(
-            f"{have:.0f} of {need:.0f} hours there must be since the change at {format_time(change_point)} UTC, so that every hour "
-            f"of the day was seen: enough at {format_time(ready)} UTC",
+            f"{have:.0f} of {need:.0f} hours there must be since the change at {format_time(change_point)} UTC, so that "
+            f"every hour of the day was seen: enough at {format_time(ready)} UTC",
             not_before=ready,
         )
     return change_point
