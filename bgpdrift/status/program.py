@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import msgspec
 
+from bgpdrift import logs
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.models.paths import MODELS
@@ -29,6 +30,7 @@ def run(
 ) -> int:
     """Run the command; gives the exit code."""
     options = _parser().parse_args(argv)
+    logs.configure(stream=sys.stderr)
     try:
         return _loop(options, load(), clock or SystemClock(), sleep)
     except BgpdriftError as error:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bgpdrift.models.paths import MODELS
-from bgpdrift.monitor.approvals import ATTACK_OR_NEW_NORMAL, question
+from bgpdrift.monitor.approvals import ATTACK_OR_NEW_NORMAL
 from bgpdrift.settings import Settings
 from bgpdrift.status.files import Files, ModelHeader
-from bgpdrift.status.records import REPORTS, WEEK_S, Records, Row
+from bgpdrift.status.records import REPORTS, WEEK_S, Records
 from bgpdrift.status.retrainings import retraining
 from bgpdrift.status.snapshot import (
     SCHEMA,
@@ -28,6 +28,9 @@ from bgpdrift.status.snapshot import (
 )
 from bgpdrift.status.supervised import Supervised
 from bgpdrift.status.todo import MISSING, exit_code_of, headline_of, todo_of
+from bgpdrift.store.cursor_states import IncidentHoldState
+from bgpdrift.store.drift_records import DriftCheck, DriftSignal
+from bgpdrift.store.request_records import ApprovalRequest, RetrainRequest
 
 HOUR_S = 3_600
 DRAWN = ("psi", "ks", "js", "wasserstein")
@@ -48,7 +51,7 @@ def build(records: Records, files: Files, supervised: Supervised, settings: Sett
     """
     models = tuple(_model(name, records, files, settings, now) for name in MODELS)
     monitor = _monitor(records, supervised, settings, models, now)
-    questions = tuple(_question(row, settings) for row in records.questions)
+    questions = tuple(_question(request, settings) for request in records.approvals)
     history = tuple(retraining(row) for row in records.events)
     todo = todo_of(monitor, models, questions, history, settings, supervised.others_down)
     return Status(
@@ -69,8 +72,7 @@ def build(records: Records, files: Files, supervised: Supervised, settings: Sett
 def _monitor(
     records: Records, supervised: Supervised, settings: Settings, models: tuple[Model, ...], now: float
 ) -> Monitor:
-    checked = [row for name, row in records.cursors.items() if name.startswith("drift:")]
-    written_at = max((float(row["updated_at"]) for row in checked), default=None)
+    written_at = max((cursor.written_at or 0.0 for cursor in records.drift.values()), default=None)
     state, message = supervised.state, supervised.message
     if not settings.drift.enabled:
         state, message = "off", "switched off (drift.enabled)"
@@ -100,12 +102,14 @@ def _model(name: str, records: Records, files: Files, settings: Settings, now: f
     header = files.models.get(name, ModelHeader(exists=False))
     known = {row["version"]: row for row in records.versions if row["model"] == name}
     row = known.get(header.version, {})
-    cursor = records.cursors.get(f"drift:{name}")
-    said = _details(cursor)
-    checks = [check for check in records.checks if check["model"] == name]
+    cursor = records.drift.get(name)
+    state = cursor.state if cursor is not None and cursor.state.is_checked else None
+    checks = [check for check in records.checks if check.model == name]
     last = checks[-1] if checks else None
+    newest = state or last
     active_since = row.get("activated_at") or header.created_at or None
     probation = _probation(records, name, header.version)
+    request = records.requests.get(name)
     return Model(
         model=name,
         version=header.version,
@@ -115,23 +119,23 @@ def _model(name: str, records: Records, files: Files, settings: Settings, now: f
         age_s=max(0.0, now - active_since) if active_since else None,
         parent_version=header.parent_version,
         file_problem=header.problem,
-        verdict=str(said.get("verdict") or (last["verdict"] if last else _unchecked(records))),
-        severity=str(said.get("severity") or (last["severity"] if last else "none")),
-        reason=str(said.get("reason") or (_details(last).get("reason") if last else "") or ""),
-        p_value=_number(said.get("p_value", last["p_value"] if last else None)),
-        checked_at=int(cursor["position"]) if cursor else last["timestamp"] if last else None,
-        next_check_at=_whole(said.get("next_check_at")),
-        lasting=_whole(said.get("lasting")) or 0,
-        needed=_whole(said.get("needed")) or settings.drift.lasting_checks,
-        waiting_for=str(said.get("waiting_for") or ""),
-        smallest_shift=_number(_details(last).get("smallest_shift")),
-        change_point=_whole(said.get("change_point", _details(last).get("change_point"))),
-        collectors=_names(said.get("collectors")),
-        report_path=str(said.get("report_path") or (last["report_path"] if last else "")),
+        verdict=newest.verdict if newest else _unchecked(records),
+        severity=newest.severity if newest else "none",
+        reason=(state.reason if state else "") or (last.details.reason if last else ""),
+        p_value=newest.p_value if newest else None,
+        checked_at=cursor.position if cursor else last.timestamp if last else None,
+        next_check_at=(state.next_check_at if state else 0) or None,
+        lasting=state.persistence.checks if state else 0,
+        needed=state.persistence_checks if state else settings.drift.lasting_checks,
+        waiting_for=state.waiting_for if state else "",
+        smallest_shift=last.details.smallest_shift if last else None,
+        change_point=state.change_point if state else last.details.change_point if last else None,
+        collectors=state.collectors if state else (),
+        report_path=newest.report_path if newest else "",
         measures=tuple(_measure(signal) for signal in records.signals.get(name, ())),
         series=tuple(_series(name, checks, records, settings)),
-        holding=_holding(said.get("holding")),
-        wish=next((_wish(wish) for wish in records.wishes if wish["model"] == name), None),
+        holding=_holding(state.incident_hold) if state else None,
+        wish=_wish(request) if request else None,
         flag=files.flags.get(name),
         probation=probation,
     )
@@ -152,23 +156,23 @@ def _state(header: ModelHeader, row: Mapping[str, Any], probation: Probation | N
 
 
 def _probation(records: Records, model: str, version: str) -> Probation | None:
-    said = _details(records.cursors.get(f"probation:{model}"))
-    if not version or str(said.get("version") or "") != version:
+    state = records.probations.get(model)
+    if state is None or not version or state.version != version:
         return None
     return Probation(
         version,
-        str(said.get("parent") or ""),
-        _whole(said.get("started_at")),
-        _whole(said.get("ends_at")),
-        _number(said.get("alarms_per_day")),
-        _number(said.get("shadow_alarms_per_day")),
-        str(said.get("verdict") or ""),
-        str(said.get("reason") or ""),
+        state.parent_version,
+        state.started_at or None,
+        state.ends_at or None,
+        state.alarms_per_day,
+        state.shadow_alarms_per_day,
+        state.verdict,
+        state.reason,
     )
 
 
-def _series(model: str, checks: list[Row], records: Records, settings: Settings) -> list[Series]:
-    ends = [check["timestamp"] for check in records.checks] or [hour + HOUR_S for _, hour, _, _ in records.hours]
+def _series(model: str, checks: list[DriftCheck], records: Records, settings: Settings) -> list[Series]:
+    ends = [check.timestamp for check in records.checks] or [hour + HOUR_S for _, hour, _, _ in records.hours]
     if not ends:
         return []
     start = (max(ends) - WEEK_S) // HOUR_S * HOUR_S
@@ -177,7 +181,7 @@ def _series(model: str, checks: list[Row], records: Records, settings: Settings)
         Series(
             name,
             start,
-            _hourly({_hour(check["timestamp"] - 1): _number(check[name]) for check in checks}, start),
+            _hourly({_hour(check.timestamp - 1): getattr(check, name) for check in checks}, start),
             thresholds.get(name),
         )
         for name in DRAWN
@@ -194,74 +198,46 @@ def _hour(at: int) -> int:
     return at // HOUR_S * HOUR_S
 
 
-def _measure(row: Row) -> MeasureRow:
+def _measure(signal: DriftSignal) -> MeasureRow:
     # "24h/7d:psi" belongs to a window, "volume" and "feature:withdrawals" to none.
-    head, _, tail = str(row["signal"]).partition(":")
-    window, name = (head, tail) if "/" in head else ("", str(row["signal"]))
-    figures = (_number(row["value"]), _number(row["threshold"]), _number(row["p_value"]))
-    return MeasureRow(name, window, *figures, str(row["severity"]))
+    head, _, tail = signal.signal.partition(":")
+    window, name = (head, tail) if "/" in head else ("", signal.signal)
+    return MeasureRow(name, window, signal.value, signal.threshold, signal.p_value, signal.severity)
 
 
-def _question(row: Row, settings: Settings) -> Question:
+def _question(request: ApprovalRequest, settings: Settings) -> Question:
     ends = settings.drift.unanswered == "drift"
-    means = "it counts as the new normal" if row["kind"] == ATTACK_OR_NEW_NORMAL else "the model is retrained"
-    asked_at = int(row["asked_at"])
+    means = "it counts as the new normal" if request.kind == ATTACK_OR_NEW_NORMAL else "the model is retrained"
     return Question(
-        int(row["id"]),
-        str(row["kind"]),
-        str(row["subject"]),
-        asked_at,
-        question(row),
-        asked_at + round(settings.drift.unanswered_h * HOUR_S) if ends else None,
+        request.id,
+        request.kind,
+        request.subject,
+        request.requested_at,
+        request.summary,
+        request.requested_at + round(settings.drift.unanswered_h * HOUR_S) if ends else None,
         means if ends else "nothing happens",
     )
 
 
-def _holding(said: Any) -> Holding | None:
-    if not isinstance(said, Mapping) or said.get("incident_id") is None:
+def _holding(hold: IncidentHoldState) -> Holding | None:
+    if hold.state == "free":
         return None
-    return Holding(
-        str(said.get("state") or "held"),
-        int(said["incident_id"]),
-        _whole(said.get("since")),
-        _whole(said.get("question_id")),
-        str(said.get("answer") or ""),
-    )
+    return Holding(hold.state, hold.incident_id, hold.since or None, hold.approval_id or None, hold.answer)
 
 
-def _wish(row: Row) -> Wish:
-    reason = row["reason"] if isinstance(row["reason"], Mapping) else {}
+def _wish(request: RetrainRequest) -> Wish:
     return Wish(
-        int(row["id"]),
-        str(row["state"]),
-        int(row["requested_at"]),
-        str(row["requested_by"]),
-        str(reason.get("severity") or ""),
-        str(row["refused_because"] or ""),
+        request.id,
+        request.state,
+        request.requested_at,
+        request.requested_by,
+        request.reason.severity,
+        request.refusal_reason,
     )
 
 
 def _reports(records: Records) -> tuple[Report, ...]:
-    found = [row for row in reversed(records.checks) if row["report_path"]][:REPORTS]
+    checks = [check for check in reversed(records.checks) if check.report_path][:REPORTS]
     return tuple(
-        Report(str(row["model"]), int(row["timestamp"]), str(row["verdict"]), str(row["severity"]), row["report_path"])
-        for row in found
+        Report(check.model, check.timestamp, check.verdict, check.severity, check.report_path) for check in checks
     )
-
-
-def _details(row: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    found = row.get("details") if row else None
-    return found if isinstance(found, Mapping) else {}
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    return tuple(map(str, value)) if isinstance(value, list) else ()
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _whole(value: Any) -> int | None:
-    number = _number(value)
-    return None if number is None else int(number)

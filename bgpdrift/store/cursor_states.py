@@ -96,6 +96,11 @@ class DriftState(StoredValue, frozen=True, kw_only=True):
     incident_hold: IncidentHoldState = IncidentHoldState()
 
     @property
+    def is_checked(self) -> bool:
+        """Whether any check had data of a model version."""
+        return bool(self.model_version)
+
+    @property
     def is_persistent(self) -> bool:
         """Whether the last check found drift, and enough consecutive checks did."""
         return self.verdict == "drift" and self.persistence.checks >= self.persistence_checks

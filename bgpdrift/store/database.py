@@ -4,6 +4,7 @@ Decides how rows are written: checked first, then in one transaction, by key, so
 """
 
 import importlib
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ class Cursor:
     """What the owner counts by: a row id, a segment's sequence number."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Anything else the owner needs to go on, as JSON."""
+    written_at: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class StateCursor(Generic[V]):
     position: int
     """What the owner counts: a row id, a segment number, an event time."""
     state: V
+    written_at: float | None = field(default=None, compare=False)
+    """Wall clock of the last write, epoch seconds; None for a cursor that was not read from the store."""
 
 
 class Database:
@@ -66,6 +70,7 @@ class Database:
         self._writer = engine.execution_options(**{WRITE: True})
         self._durable = engine.execution_options(**{WRITE: True, DURABLE: True})
         self._clock = clock or SystemClock()
+        self._shared = threading.local()
         self.name = shown(engine.url)
 
     @property
@@ -76,8 +81,22 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One consistent view of all tables, for as long as the block lasts: keep it short."""
+        shared = getattr(self._shared, "connection", None)
+        if shared is not None:
+            yield shared
+            return
         with translated(self.name), self._engine.connect() as connection, connection.begin():
             yield connection
+
+    @contextmanager
+    def consistent_reads(self) -> Iterator[None]:
+        """Let all queries of this thread inside the block read one consistent view; keep the block short."""
+        with self.reading() as connection:
+            self._shared.connection = connection
+            try:
+                yield
+            finally:
+                del self._shared.connection
 
     @contextmanager
     def writing(self, durable: bool = False) -> Iterator[Connection]:
@@ -159,22 +178,25 @@ class Database:
         A cursor that is not there yet is made, at 0, so that there is something to lock; None tells that it was not.
         """
         table = schema.cursors
-        query = select(table.c.position, table.c.details).where(table.c.name == name).with_for_update()
+        columns = (table.c.position, table.c.details, table.c.updated_at)
+        query = select(*columns).where(table.c.name == name).with_for_update()
         found = connection.execute(query).first()
         if found is not None:
-            return Cursor(name, int(found[0]), found[1])
+            return Cursor(name, *found)
         (row,) = prepared(table, [{"name": name, "position": 0}], self._clock.now())
         inserted = connection.execute(_insert_if_new(self.dialect, table, ("name",)), row).rowcount
         if inserted:
             return None
         found = connection.execute(query).first()  # another one made it meanwhile
-        return None if found is None else Cursor(name, int(found[0]), found[1])
+        return None if found is None else Cursor(name, *found)
 
     def read_cursor(self, name: str) -> Cursor | None:
         """Read how far ``name`` has come; None if it never wrote."""
         table = schema.cursors
-        found = self.rows(select(table.c.position, table.c.details).where(table.c.name == name))
-        return Cursor(name, found[0]["position"], found[0]["details"]) if found else None
+        query = select(table.c.position, table.c.details, table.c.updated_at).where(table.c.name == name)
+        with self.reading() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else Cursor(name, *row)
 
     def read_state(self, name: str, kind: type[V]) -> StateCursor[V] | None:
         """Read a cursor with its state; None if the cursor does not exist or has no state.
@@ -204,7 +226,8 @@ def typed_cursor(cursor: Cursor, kind: type[V]) -> StateCursor[V] | None:
     """Decode the state of a cursor; None if it has none."""
     if cursor.details == {}:
         return None
-    return StateCursor(cursor.name, cursor.position, decode(kind, cursor.details, f"cursors.details of {cursor.name}"))
+    state = decode(kind, cursor.details, f"cursors.details of {cursor.name}")
+    return StateCursor(cursor.name, cursor.position, state, cursor.written_at)
 
 
 @cache

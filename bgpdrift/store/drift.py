@@ -142,7 +142,7 @@ class DriftQueries(OutcomeQueries, TriggerQueries):
             if stored != update.expected:
                 return False
             if update.check is not None:
-                signals = [msgspec.structs.asdict(signal) for signal in update.signals]
+                signals = [encode_row(signal) for signal in update.signals]
                 check_id = self._write_check(connection, encode_row(update.check), signals)
                 state = msgspec.structs.replace(state, check_id=check_id)
             if update.approval is not None and state.incident_hold.state != "free":

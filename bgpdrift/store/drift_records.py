@@ -4,7 +4,7 @@ This module decides the fields and how version 1 of the JSON among them is read.
 `bgpdrift.drift` and put together by `bgpdrift.monitor`.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -73,6 +73,8 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
 class CheckDetails(StoredValue, frozen=True, kw_only=True):
     """The JSON of a drift check."""
 
+    can_start_anew: ClassVar[bool] = True
+
     reason: str = ""
     policy: str = "rule"
     smallest_shift: float | None = None
@@ -137,6 +139,8 @@ class DriftCheck(msgspec.Struct, frozen=True, kw_only=True):
 class DriftSignal(msgspec.Struct, frozen=True, kw_only=True):
     """A row of ``drift_signals``: one measure of a check."""
 
+    id: int = 0
+    """0 before it is written."""
     signal: str
     """``<window>:<measure>``, or the name of a measure that belongs to no window."""
     value: float | None = None

@@ -144,6 +144,16 @@ class HistogramQueries(Database):
         with self.reading() as connection:
             return sorted(int(row[0]) for row in connection.execute(query))
 
+    def hourly_alarms(self, series: Sequence[str], start: int, end: int) -> list[tuple[str, int, int, int]]:
+        """Sum over collectors and versions: ``(series, hour_start, n, alarms)`` of hours in ``[start, end)``, oldest first."""
+        table = hourly_histograms
+        query = select(table.c.series, table.c.hour_start, func.sum(table.c.n), func.sum(table.c.alarms)).where(
+            table.c.series.in_(list(series)), table.c.hour_start >= start, table.c.hour_start < end
+        )
+        query = query.group_by(table.c.series, table.c.hour_start).order_by(table.c.hour_start)
+        with self.reading() as connection:
+            return [(str(a), int(b), int(c), int(d)) for a, b, c, d in connection.execute(query)]
+
     def series_names(self, prefix: str, start: int, end: int) -> list[str]:
         """Names of the series that begin with ``prefix`` and have an hour in ``[start, end)``, sorted."""
         table = hourly_histograms

@@ -141,6 +141,21 @@ class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Event time, epoch seconds."""
     answered_by: str | None = None
 
+    @property
+    def summary(self) -> str:
+        """One sentence for people.
+
+        Examples
+        --------
+        >>> ApprovalRequest(kind="retrain", subject="lstm", requested_at=0, details=RetrainApproval()).summary
+        'retrain lstm?'
+        """
+        if self.details.summary:
+            return self.details.summary
+        if self.kind == "attack_or_new_normal":
+            return f"incident {self.subject}: attack or new normal?"
+        return f"retrain {self.subject}?"
+
 
 @dataclass(frozen=True, slots=True)
 class ApprovalAnswer:

@@ -31,8 +31,7 @@ TriggerRow = dict[str, Any]
 
 def request_row(request: RetrainRequest) -> dict[str, Any]:
     """Convert a retraining request to a row."""
-    row = rename_fields(encode_row(request), {"refusal_reason": "refused_because"})
-    return row | {"state": "wanted" if request.state == "requested" else request.state}
+    return rename_fields(encode_row(request), {"refusal_reason": "refused_because"})
 
 
 def _record(row: TriggerRow) -> RetrainRequest:
@@ -70,8 +69,7 @@ class TriggerQueries(ApprovalQueries, NotificationQueries):
         self, model: str | None = None, states: Sequence[RequestState] = (), limit: int | None = None
     ) -> list[RetrainRequest]:
         """Read retraining requests, newest first: all, or those of one model or in some states."""
-        rows = self.triggers(model, ["wanted" if state == "requested" else state for state in states], limit)
-        return [_record(row) for row in rows]
+        return [_record(row) for row in self.triggers(model, states, limit)]
 
     def add_retrain_request(self, request: RetrainRequest, *, newest: int | None = None) -> int | None:
         """Write a retraining request; return its id.
@@ -126,8 +124,8 @@ class TriggerQueries(ApprovalQueries, NotificationQueries):
         """
         return self.change_trigger(
             request_id,
-            "wanted" if before == "requested" else before,
-            "wanted" if after == "requested" else after,
+            before,
+            after,
             reason=None if reason is None else encode(reason),
             refused_because=refusal_reason,
             cursor=cursor,

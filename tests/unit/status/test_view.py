@@ -98,7 +98,13 @@ def test_measures_belong_to_their_window_and_signals_to_none(night, constants):
 
 
 def test_a_model_that_holds_because_of_an_incident_says_which(system, constants):
-    holding = {"incident_id": 31, "since": constants.CHECKED - 50_000, "question_id": None, "answer": ""}
+    holding = {
+        "state": "held",
+        "incident_id": 31,
+        "since": constants.CHECKED - 50_000,
+        "question_id": None,
+        "answer": "",
+    }
     system.model_file("lstm", "9", constants.NOW - 86_400)
     system.week("lstm", "9", verdict="held", reason="held", holding=holding)
     model = model_of(built(system, constants.NOW), "lstm")
