@@ -96,7 +96,7 @@ def _textbook() -> list[Row]:
         "SciPy KS p < .01": lambda now, before: bool(ks_2samp(now, before).pvalue < 0.01),
         "Wasserstein / sd > 0.1": lambda now, before: _moved(now, before) > 0.1,
         "JS of a day, mean + 3 sd of the reference's days": _js_beyond_days,
-        "PSI > 0.2": lambda now, before: figures.psi(*figures.grouped(*_counts(now, before)[:2])) > 0.2,
+        "PSI > 0.2": lambda now, before: figures.psi(*figures.group_bins(*_counts(now, before)[:2])) > 0.2,
     }
     rows = []
     for name, test in tests.items():
@@ -114,7 +114,7 @@ def _textbook() -> list[Row]:
 def _counts(
     now: NDArray[np.float64], before: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    return figures.aligned(*(Hours.from_rows(np.zeros(len(part)), part).pooled() for part in (now, before)))
+    return figures.align_histograms(*(Hours.from_rows(np.zeros(len(part)), part).pool() for part in (now, before)))
 
 
 def _js_beyond_days(now: NDArray[np.float64], before: NDArray[np.float64]) -> bool:
@@ -124,7 +124,7 @@ def _js_beyond_days(now: NDArray[np.float64], before: NDArray[np.float64]) -> bo
 
 
 def _js(now: NDArray[np.float64], before: NDArray[np.float64]) -> float:
-    return figures.js(*figures.grouped(*_counts(now, before)[:2]))
+    return figures.js(*figures.group_bins(*_counts(now, before)[:2]))
 
 
 def _moved(now: NDArray[np.float64], before: NDArray[np.float64]) -> float:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bgpdrift.drift.between_day_variance import wander
+from bgpdrift.drift.between_day_variance import estimate_between_day_variance
 from bgpdrift.drift.check import DAY_S, spans
 from bgpdrift.drift.hours import HOUR_S, Hours
 from bgpdrift.drift.report import DriftReport
@@ -78,7 +78,7 @@ def replay(
         reports.append(report)
         running = running + 1 if report.is_drift else 0
         armed = armed or not running
-        if not armed or running < settings.lasting_checks:
+        if not armed or running < settings.persistence_checks:
             continue
         flags.append(at)
         armed = False
@@ -94,7 +94,7 @@ def check(
 ) -> DriftReport:
     """Check once, as the monitor does: the preset against the rolling baseline, and each window against the pinned one."""
     current, rolling = spans(settings.preset, at)
-    usual = wander([hours], current[0])
+    usual = estimate_between_day_variance([hours], current[0])
     found = [
         compare(
             hours,
@@ -105,7 +105,7 @@ def check(
             reference_span=rolling,
             settings=settings,
             alpha=settings.alpha,
-            wander=usual,
+            between_day_variance=usual,
             draws=draws,
         )
     ]
@@ -124,7 +124,7 @@ def check(
                 recent={name: part.between(pinned[1], begin) for name, part in hours.items()},
                 settings=settings,
                 alpha=settings.alpha,
-                wander=usual,
+                between_day_variance=usual,
                 draws=draws,
             )
         )

@@ -1,7 +1,7 @@
 """The drift rule over a real month: every column of a feature log checked hourly, as the drift monitor would, and drawn.
 
 Decides how a series is replayed: hourly checks by `bgpdrift.drift.rule` over the monitor's own windows
-(`bgpdrift.drift.baselines`) and its own persistence (`bgpdrift.drift.persistence`). After a flag the model counts as trained
+(`bgpdrift.drift.windows`) and its own persistence (`bgpdrift.drift.persistence`). After a flag the model counts as trained
 anew on what follows the change, as soon as 30 hours of it exist, and goes on as the next version. Whether a flagged column
 has a level shift the reader judges by the picture; ``step`` beside it is plain arithmetic that shares nothing with the rule.
 
@@ -23,12 +23,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from bgpdrift.drift.baselines import Known, both, history, pairs
-from bgpdrift.drift.between_day_variance import wander
+from bgpdrift.drift.between_day_variance import estimate_between_day_variance
 from bgpdrift.drift.hours import HOUR_S, Hours
-from bgpdrift.drift.persistence import Lasting, counted, due, wished
+from bgpdrift.drift.persistence import Persistence, count_check, mark_requested, needs_request
 from bgpdrift.drift.report import SEVERITIES, DriftReport
 from bgpdrift.drift.rule import compare, decide
+from bgpdrift.drift.windows import DetectorHours, collect_history, merge_series, pair_windows
 from bgpdrift.errors import InputError
 from bgpdrift.settings_sections import DriftSettings, RetrainSettings
 
@@ -118,7 +118,7 @@ def replay(column: str, times: NDArray[np.int64], values: FloatArray, settings: 
     hours = Hours.from_rows(times[good], values[good])
     told = Replay(column, hours.starts.tolist(), (hours.totals / np.maximum(hours.n, 1)).tolist())
     told.step = largest_step(hours)
-    state, version, flagged = Lasting("1"), 1, set[int]()
+    state, version, flagged = Persistence("1"), 1, set[int]()
     profile: dict[str, Hours] = {}
     earlier: list[dict[str, Hours]] = []
     born, resume = int(hours.starts[0]), 0
@@ -126,31 +126,31 @@ def replay(column: str, times: NDArray[np.int64], values: FloatArray, settings: 
         if at < resume:
             continue
         live = {column: hours.between(born, at)}
-        known = Known(at, live, profile, {} if profile else live, {}, flagged, earlier=earlier)
+        known = DetectorHours(at, live, profile, {} if profile else live, {}, flagged, earlier=earlier)
         report = _check(known, column, str(version), settings)
         told.verdicts.append((at, report.verdict))
         if report.verdict == "drift":
             flagged.add(at - HOUR_S)
         rest_s = RetrainSettings().cooldown_h * HOUR_S
-        state = counted(state, report.verdict, report.severity, str(version), at, rest_s)
-        if due(state, report.verdict, settings.lasting_checks):
+        state = count_check(state, report.verdict, report.severity, str(version), at, rest_s)
+        if needs_request(state, report.verdict, settings.persistence_checks):
             flag = Flag(at, report.change_point, report.severity, report.reason)
-            state = wished(state, at, report.severity)
+            state = mark_requested(state, at, report.severity)
             if SEVERITIES.index(report.severity) < SEVERITIES.index(RetrainSettings().min_severity):
                 told.refused.append(flag)
                 continue
             told.flags.append(flag)
             change = report.change_point or at - DAY_H * HOUR_S
             resume = max(at, change + ENOUGH_H * HOUR_S)
-            earlier.append(both(profile, {column: hours.between(born, resume)}))
+            earlier.append(merge_series(profile, {column: hours.between(born, resume)}))
             born, version, flagged = resume, version + 1, set()
             profile = {column: hours.between(max(change, resume - BASELINE_H * HOUR_S), resume)}
     return told
 
 
-def _check(known: Known, column: str, version: str, settings: DriftSettings) -> DriftReport:
-    windows = pairs(known, settings)
-    usual = wander(history(known), windows[0].current_span[0])
+def _check(known: DetectorHours, column: str, version: str, settings: DriftSettings) -> DriftReport:
+    windows = pair_windows(known, settings)
+    usual = estimate_between_day_variance(collect_history(known), windows[0].current_span[0])
     found = [
         compare(
             pair.current,
@@ -162,7 +162,7 @@ def _check(known: Known, column: str, version: str, settings: DriftSettings) -> 
             settings=settings,
             alpha=settings.alpha,
             recent=pair.recent,
-            wander=usual,
+            between_day_variance=usual,
             draws=DRAWS,
         )
         for pair in windows

@@ -237,7 +237,7 @@ class DriftSettings(Section, frozen=True, kw_only=True):
         list[Annotated[int, Meta(ge=1, le=720)]],
         _f("current windows held against what was usual when the model came into force: finds creep", "h"),
     ] = msgspec.field(default_factory=lambda: [24, 72, 168])
-    min_baseline_days: Annotated[
+    min_reference_days: Annotated[
         int, _f("days of clean scores of the same version a baseline must hold; less is not_enough_data", "d", ge=2)
     ] = 3
     min_current_h: Annotated[
@@ -254,7 +254,7 @@ class DriftSettings(Section, frozen=True, kw_only=True):
     effect_tail: Annotated[
         float, _f("or the share above the reference's 95 % point must have changed by this much, as a share", ge=0)
     ] = 0.25
-    steady_hours: Annotated[
+    stability_hours: Annotated[
         int,
         _f(
             "hours that speak most for drift, and as many against it, that may be missing without changing the verdict",
@@ -263,7 +263,7 @@ class DriftSettings(Section, frozen=True, kw_only=True):
             le=24,
         ),
     ] = 4
-    lasting_checks: Annotated[
+    persistence_checks: Annotated[
         int,
         _f("checks running that must say drift before a model is retrained; 12 where nobody ever looks", ge=1, le=1000),
     ] = 6

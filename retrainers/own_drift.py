@@ -108,8 +108,8 @@ def drift_figures(reference: Histogram, current: Histogram) -> dict[str, float]:
     """
     if not reference.n or not current.n:
         return {}
-    now, before, _ = measures.aligned(current, reference)
-    groups = measures.grouped(now, before)
+    now, before, _ = measures.align_histograms(current, reference)
+    groups = measures.group_bins(now, before)
     figures = {
         "drift_psi": measures.psi(*groups),
         "drift_kl": measures.kl(*groups),

@@ -13,7 +13,7 @@ def show(report: DriftReport, title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    verdict = said.VERDICTS_SAID[report.verdict]
+    verdict = said.VERDICT_LABELS[report.verdict]
     click.echo(f"{title}: {verdict}{f' ({report.severity})' if report.severity != 'none' else ''}")
     click.echo(report.reason)
     click.echo()

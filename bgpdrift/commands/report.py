@@ -93,10 +93,10 @@ def _report(check: "dict[str, object]", signals: "list[dict[str, object]]") -> "
 
 def _hours(settings: "Settings", store: "Store", report: "DriftReport") -> "list[Hours]":
     """Scores of both windows, by collector: live ones, and those the artifact brought along."""
-    from bgpdrift.drift.baselines import both
+    from bgpdrift.drift.windows import merge_series
     from bgpdrift.monitor.check_inputs import DriftFacts
 
     facts = DriftFacts(settings, store).read(report.model, report.at)
     if facts is None or facts.version != report.model_version:
         return []
-    return list(both(both(facts.known.profile, facts.known.first), facts.known.live).values())
+    return list(merge_series(merge_series(facts.known.profile, facts.known.first), facts.known.live).values())

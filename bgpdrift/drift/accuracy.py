@@ -14,7 +14,7 @@ from typing import Protocol
 
 from bgpdrift import intervals
 from bgpdrift.drift.report import Measure
-from bgpdrift.drift.severity import accuracy_severity
+from bgpdrift.drift.severity import rank_accuracy_drop
 from bgpdrift.settings_sections import DriftSettings
 
 TOO_FEW = "too few labels"
@@ -41,7 +41,7 @@ class Labels(Protocol):
         """Anomalies it missed."""
 
 
-def performance_measures(current: Labels, reference: Labels | None, settings: DriftSettings) -> tuple[Measure, ...]:
+def measure_performance(current: Labels, reference: Labels | None, settings: DriftSettings) -> tuple[Measure, ...]:
     """Measure what labels say of a window beside what they said before.
 
     Parameters
@@ -66,14 +66,14 @@ def performance_measures(current: Labels, reference: Labels | None, settings: Dr
     >>> def labels(tp, fp, tn, fn):
     ...     return SimpleNamespace(true_positives=tp, false_positives=fp, true_negatives=tn, false_negatives=fn)
     >>> now, before = labels(160, 40, 160, 40), labels(180, 20, 180, 20)
-    >>> accuracy = performance_measures(now, before, DriftSettings())[0]
+    >>> accuracy = measure_performance(now, before, DriftSettings())[0]
     >>> accuracy.value, round(accuracy.effect, 2), accuracy.severity
     (0.8, -0.1, 'high')
-    >>> performance_measures(labels(5, 1, 0, 0), before, DriftSettings())[0].note
+    >>> measure_performance(labels(5, 1, 0, 0), before, DriftSettings())[0].note
     'too few labels: 6 in the current window, 20 needed'
     """
     now, before = _counts(current), _counts(reference) if reference else {}
-    return tuple(share_measure(name, now[name], before.get(name), settings) for name in now)
+    return tuple(measure_share(name, now[name], before.get(name), settings) for name in now)
 
 
 def class_measures(
@@ -88,11 +88,11 @@ def class_measures(
     ('class:hijack', 0.5, 'critical')
     """
     return tuple(
-        share_measure(f"class:{name}", current[name], reference.get(name), settings) for name in sorted(current)
+        measure_share(f"class:{name}", current[name], reference.get(name), settings) for name in sorted(current)
     )
 
 
-def share_measure(
+def measure_share(
     name: str,
     current: tuple[int, int],
     reference: tuple[int, int] | None,
@@ -115,7 +115,7 @@ def share_measure(
 
     Examples
     --------
-    >>> share_measure("accuracy", (36, 40), (90, 100), DriftSettings()).note
+    >>> measure_share("accuracy", (36, 40), (90, 100), DriftSettings()).note
     'no fall beyond chance; one of 0.17 would have shown'
     """
     least = settings.min_labels
@@ -140,7 +140,7 @@ def share_measure(
         by_chance=usual,
         p_value=intervals.p_value_of(now, before),
         effect=-drop,
-        severity=accuracy_severity(drop, settings) if sure else "none",
+        severity=rank_accuracy_drop(drop, settings) if sure else "none",
         unit="share",
         note=(
             f"fell by {drop:.2f} ({least_drop:.2f} to {most_drop:.2f})"

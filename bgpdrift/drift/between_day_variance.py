@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bgpdrift.drift.hours import HOUR_S, FloatArray, Hours
-from bgpdrift.drift.levels import hourly_levels
+from bgpdrift.drift.levels import compute_hourly_levels
 
 LONGEST_D = 7
 """Days apart up to which days are compared; beyond it no level is taken to wander any farther."""
@@ -30,7 +30,7 @@ _MAD = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
-class Wander:
+class BetweenDayVariance:
     """How daily levels scatter, in squared mean ranks.
 
     Attributes
@@ -59,7 +59,7 @@ class Wander:
 
         Examples
         --------
-        >>> Wander(28, 0.02, 0.0).of_difference(1, 2, 5), Wander(28, 0.0, 0.01).of_difference(1, 5, 0)
+        >>> BetweenDayVariance(28, 0.02, 0.0).of_difference(1, 2, 5), BetweenDayVariance(28, 0.0, 0.01).of_difference(1, 5, 0)
         (0.03, 0.02)
         """
         far = min(gap_d + (current_d + reference_d) / 3, LONGEST_D)
@@ -78,7 +78,7 @@ class Wander:
         return float(min((self.days * found + PRIOR_D) / (self.days + PRIOR_D), MOST))
 
 
-def wander(history: Sequence[Mapping[str, Hours]], end: int) -> Wander | None:
+def estimate_between_day_variance(history: Sequence[Mapping[str, Hours]], end: int) -> BetweenDayVariance | None:
     """Learn how days wander.
 
     Variances of differences by their distance are fitted by a line [1]_: half its height at 0 is a day's own scatter, its
@@ -94,7 +94,7 @@ def wander(history: Sequence[Mapping[str, Hours]], end: int) -> Wander | None:
 
     Returns
     -------
-    Wander or None
+    BetweenDayVariance or None
         None where fewer than three pairs of neighbouring days are known.
 
     References
@@ -119,7 +119,7 @@ def wander(history: Sequence[Mapping[str, Hours]], end: int) -> Wander | None:
     spread = float((weights * (distances - centre) ** 2).sum())
     slope = float((weights * (distances - centre) * (variances - height)).sum()) / spread if spread else 0.0
     step = float(min(max(slope, 0.0), height / centre))
-    return Wander(days, float(max(height - step * centre, 0.0)) / 2, step)
+    return BetweenDayVariance(days, float(max(height - step * centre, 0.0)) / 2, step)
 
 
 def _variance(differences: FloatArray) -> float:
@@ -131,7 +131,7 @@ def _daily_levels(series: Mapping[str, Hours], end: int) -> dict[int, float]:
     """Mean level of each day that is at least half there; days are numbered from -1 backwards."""
     if not any(len(hours) for hours in series.values()):
         return {}
-    starts, levels, _ = hourly_levels(series, series)
+    starts, levels, _ = compute_hourly_levels(series, series)
     days = (starts - end) // _DAY_S
     first = int(days.min())
     filled = np.bincount(days - first)

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bgpdrift.drift import measures
-from bgpdrift.drift.chance import MEASURES, Chance, Yardstick
+from bgpdrift.drift.chance import MEASURES, NullDistribution, ShareBasis
 from bgpdrift.drift.hours import HOUR_S, Hours
 from bgpdrift.drift.report import Measure
-from bgpdrift.drift.severity import severity_of
+from bgpdrift.drift.severity import rank_severity
 from bgpdrift.settings_sections import DriftSettings
 
 BLOCK_H = 6
@@ -78,7 +78,7 @@ class CategoryHours:
         return CategoryHours(self.starts[kept], self.categories, self.counts[kept])
 
 
-def category_measures(
+def measure_categories(
     name: str,
     current: CategoryHours,
     reference: CategoryHours,
@@ -124,7 +124,7 @@ def category_measures(
     most = int(np.argmax(np.abs(now / now.sum() - before / before.sum())))
     shares = f"{now[most] / now.sum():.0%} after {before[most] / before.sum():.0%}"
     note = f"most moved: {current.categories[most]}, {shares}"
-    rank = severity_of(p_value, psi - by_chance, settings) if js >= _MATERIAL_JS else "none"
+    rank = rank_severity(p_value, psi - by_chance, settings) if js >= _MATERIAL_JS else "none"
     return (
         Measure(name, psi, settings.psi_threshold, by_chance, p_value, psi - by_chance, rank, "nats", note),
         Measure(f"{name}_js", js, None, js_by_chance, p_js, js - js_by_chance, "none", "bits", note),
@@ -195,6 +195,6 @@ def _against_days(current: CategoryHours, reference: CategoryHours, draws: int, 
     held = len(_gathered(current, int(current.starts[0]), _DAY_H))
     covariance = residuals.T @ residuals / (len(days) - 1) * (1 / held + 1 / len(days))
     covariance += np.diag(shares * (1 - shares)) / now.sum()  # events are counts: never surer than their number
-    yardstick = Yardstick.of(shares, before.sum())
-    chance = Chance.of(yardstick, covariance, len(days) - 1, draws=draws, seed=seed)
+    yardstick = ShareBasis.of(shares, before.sum())
+    chance = NullDistribution.of(yardstick, covariance, len(days) - 1, draws=draws, seed=seed)
     return float(chance.p_values(yardstick.sizes(now / now.sum() - shares))[MEASURES.index("psi")])

@@ -30,7 +30,7 @@ _SOME = 250
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Yardstick:
+class ShareBasis:
     """Measures of a difference of bin shares, from the shares that were expected.
 
     Attributes
@@ -49,7 +49,7 @@ class Yardstick:
     linear: FloatArray
 
     @classmethod
-    def of(cls, expected: FloatArray, n: float) -> "Yardstick":
+    def of(cls, expected: FloatArray, n: float) -> "ShareBasis":
         """Build from expected shares, shape (groups,), and the number of values they rest on."""
         shares = (expected + 0.5 / n) / (expected + 0.5 / n).sum()
         below = np.cumsum(expected) - expected
@@ -78,7 +78,7 @@ def _tail(reached: FloatArray, at: float) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chance:
+class NullDistribution:
     """The null of all measures of one comparison.
 
     Attributes
@@ -100,8 +100,8 @@ class Chance:
 
     @classmethod
     def of(
-        cls, yardstick: Yardstick, covariance: FloatArray, freedom: float, *, draws: int = 2_000, seed: int = 0
-    ) -> "Chance":
+        cls, yardstick: ShareBasis, covariance: FloatArray, freedom: float, *, draws: int = 2_000, seed: int = 0
+    ) -> "NullDistribution":
         """Draw directions; the same seed and covariance give the same answer."""
         values, vectors = np.linalg.eigh(covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
@@ -118,7 +118,7 @@ class Chance:
         return cls(sizes, freedom, noise, radius, (chances.T, grid.T))
 
     def p_values(self, sizes: FloatArray) -> FloatArray:
-        """Chance of each measure alone to be at least as large; shape (measures,)."""
+        """NullDistribution of each measure alone to be at least as large; shape (measures,)."""
         beyond = self._stretch.beyond(self.sizes - np.log(np.maximum(sizes, _NOTHING))).mean(axis=0)
         return np.where(sizes > _NOTHING, np.clip(beyond, SMALLEST_P, 1.0), 1.0)
 
@@ -132,7 +132,7 @@ class Chance:
         return np.asarray(means)
 
     def family(self, p_value: float) -> float:
-        """Chance that any measure's p-value is as small as this one."""
+        """NullDistribution that any measure's p-value is as small as this one."""
         beyond = self._stretch.beyond((self.sizes - np.log(self.critical(p_value))).max(axis=1))
         return float(min(max(beyond.mean(), p_value, SMALLEST_P), len(MEASURES) * max(p_value, SMALLEST_P), 1.0))
 
@@ -204,7 +204,7 @@ class _Stretch:
         return cls(float(grid[0]), float(step), np.asarray(np.minimum(cumulated, 1.0)))
 
     def beyond(self, ratios: FloatArray) -> FloatArray:
-        """Chance to be stretched beyond what was seen; ratios are logarithms of a draw's size through the size seen."""
+        """NullDistribution to be stretched beyond what was seen; ratios are logarithms of a draw's size through the size seen."""
         place = np.clip((2 * ratios - self.begin) / self.step, 0.0, len(self.cumulated) - 1.001)
         below = place.astype(np.int64)
         left = self.cumulated[below]

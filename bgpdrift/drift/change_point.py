@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bgpdrift.drift.hours import FloatArray, Hours
-from bgpdrift.drift.levels import hourly_levels
+from bgpdrift.drift.levels import compute_hourly_levels
 
 _FEWEST_H = 6
 """A level that holds for less is none."""
@@ -34,7 +34,7 @@ def change_point(current: Mapping[str, Hours], before: Mapping[str, Hours], earl
         Epoch seconds of an hour's start; None where hours are too few to say. ``earliest``, or the first hour there is, if
         the whole span is at one level.
     """
-    starts, levels, weights = hourly_levels(current, before)
+    starts, levels, weights = compute_hourly_levels(current, before)
     now = np.concatenate([hours.starts for hours in current.values()])
     used = starts >= min(earliest, int(now.min()))
     starts, levels, weights = starts[used], levels[used], weights[used]

@@ -6,7 +6,7 @@ Decides which rows are the current window and which the baseline. The decision i
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bgpdrift.drift.hours import HOUR_S, Hours, as_times
+from bgpdrift.drift.hours import HOUR_S, Hours, parse_times
 from bgpdrift.drift.report import DriftReport
 from bgpdrift.drift.rule import compare, decide
 from bgpdrift.errors import InputError
@@ -71,7 +71,7 @@ def check_scores(
     'drift'
     """
     settings = settings or DriftSettings()
-    times, values = as_times(timestamps), np.asarray(scores)
+    times, values = parse_times(timestamps), np.asarray(scores)
     if times.shape != values.shape:
         raise InputError(f"timestamps: {values.size} rows expected, as many as scores, found {times.size}")
     end = (int(times.max() // HOUR_S) + 1) * HOUR_S if times.size else 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bgpdrift.drift.between_day_variance import PRIOR_D, Wander
+from bgpdrift.drift.between_day_variance import PRIOR_D, BetweenDayVariance
 from bgpdrift.drift.hours import HOUR_S, FloatArray, IntArray
 from bgpdrift.drift.season import Matched
 
@@ -46,7 +46,7 @@ class Scatter:
     by_day: float
 
 
-def scatter(matched: Matched, level: FloatArray, wander: Wander | None = None) -> Scatter:
+def scatter(matched: Matched, level: FloatArray, between_day_variance: BetweenDayVariance | None = None) -> Scatter:
     """Learn the covariance of a difference from the residuals of the reference, and of the current hours around their mean.
 
     The long-run sum is Bartlett's with Andrews' bandwidth for AR(1) [1]_. Where the level of whole days scatters more than
@@ -62,7 +62,7 @@ def scatter(matched: Matched, level: FloatArray, wander: Wander | None = None) -
         Two windows and the residuals of the reference.
     level : ndarray of float, shape (groups + 1,)
         Measure of level (mean rank) by which days are compared.
-    wander : Wander, optional
+    wander : BetweenDayVariance, optional
         What a longer history says of how days differ, the farther apart the more.
 
     References
@@ -89,11 +89,13 @@ def scatter(matched: Matched, level: FloatArray, wander: Wander | None = None) -
         believed = min(found, 1 + 2 * (found - 1 - _CLEAR / few**0.5))
         by_day = max(1.0, doubted, believed)
         known = few if believed > doubted else few + PRIOR
-    if wander is not None and meant > 0:
+    if between_day_variance is not None and meant > 0:
         gap_d = max(int(matched.starts[0] - matched.reference_starts[-1]) / HOUR_S - 1, 0) / _DAY_H
-        far = wander.inflation(meant * (1 + matched.reference_share), hours / per_day, len(residuals) / per_day, gap_d)
+        far = between_day_variance.inflation(
+            meant * (1 + matched.reference_share), hours / per_day, len(residuals) / per_day, gap_d
+        )
         if far > by_day:
-            by_day, known = far, wander.days + PRIOR_D
+            by_day, known = far, between_day_variance.days + PRIOR_D
     freedom = 1 / ((1 - 1 / by_day**2) / known + 1 / (by_hours * by_day**2))
     current = by_day * current
     covariance = current * (1 + matched.reference_share)

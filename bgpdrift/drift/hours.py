@@ -45,7 +45,7 @@ class Hours:
     Examples
     --------
     >>> hours = Hours.from_rows([10, 20, 3700], [1.0, 2.0, 1.0], [False, True, False])
-    >>> hours.starts.tolist(), hours.n.tolist(), hours.alarms.tolist(), hours.pooled().total
+    >>> hours.starts.tolist(), hours.n.tolist(), hours.alarms.tolist(), hours.pool().total
     ([0, 3600], [2, 1], [1, 0], 4.0)
     """
 
@@ -122,7 +122,7 @@ class Hours:
             such row (from 0) and how many there are. Nothing is left out silently: a detector that gives NaN is broken,
             and one that is judged without those rows would look whole.
         """
-        times, values = as_times(timestamps), np.asarray(scores)
+        times, values = parse_times(timestamps), np.asarray(scores)
         if values.ndim != 1 or values.dtype.kind not in "fiub":
             raise InputError(f"scores: one column of numbers expected, found {values.dtype} of shape {values.shape}")
         rung = None if is_anomaly is None else np.asarray(is_anomaly)
@@ -136,7 +136,7 @@ class Hours:
             _chunk(times[i : i + _CHUNK], values[i : i + _CHUNK], None if rung is None else rung[i : i + _CHUNK])
             for i in range(0, values.size, _CHUNK)
         ]
-        return merged(parts)
+        return merge_hours(parts)
 
     def between(self, start: int, end: int) -> "Hours":
         """Hours that begin at ``start`` or later and before ``end``: a view of these, nothing is copied."""
@@ -146,15 +146,15 @@ class Hours:
     def without(self, hour_starts: Iterable[int]) -> "Hours":
         """All but some hours."""
         gone = np.fromiter(hour_starts, np.int64)
-        return self.chosen(~np.isin(self.starts, gone)) if len(gone) else self
+        return self.select(~np.isin(self.starts, gone)) if len(gone) else self
 
-    def pooled(self) -> Histogram:
+    def pool(self) -> Histogram:
         """All hours as one histogram."""
         counts = self.counts.sum(axis=0)
         filled = {int(number): int(count) for number, count in zip(self.bins, counts, strict=True) if count}
         return Histogram(filled, float(self.totals.sum()), float(self.squares.sum()))
 
-    def chosen(self, rows: BoolArray) -> "Hours":
+    def select(self, rows: BoolArray) -> "Hours":
         """Hours marked; shape (hours,)."""
         return self if rows.all() else self._taken(rows)
 
@@ -172,14 +172,14 @@ class Hours:
         return found
 
 
-def merged(parts: Sequence[Hours]) -> Hours:
+def merge_hours(parts: Sequence[Hours]) -> Hours:
     """Add up hours of the same series: those of two hosts, of two files, of before and after a restart.
 
     Examples
     --------
     >>> once = Hours.from_rows([10, 20], [1.0, 2.0])
-    >>> both = merged([once, Hours.from_rows([30, 4000], [2.0, 5.0])])
-    >>> both.n.tolist(), both.pooled() == Histogram.of([1.0, 2.0, 2.0, 5.0])
+    >>> both = merge_hours([once, Hours.from_rows([30, 4000], [2.0, 5.0])])
+    >>> both.n.tolist(), both.pool() == Histogram.of([1.0, 2.0, 2.0, 5.0])
     ([3, 1], True)
     """
     if len(parts) == 1:
@@ -199,7 +199,7 @@ def merged(parts: Sequence[Hours]) -> Hours:
     return Hours(starts, bins, counts, totals, squares, alarms)
 
 
-def as_times(timestamps: ArrayLike) -> FloatArray | IntArray:
+def parse_times(timestamps: ArrayLike) -> FloatArray | IntArray:
     """Read times as epoch seconds.
 
     Raises
@@ -209,7 +209,7 @@ def as_times(timestamps: ArrayLike) -> FloatArray | IntArray:
 
     Examples
     --------
-    >>> as_times(np.array(["2026-01-01T00:00"], "datetime64[m]")).tolist()
+    >>> parse_times(np.array(["2026-01-01T00:00"], "datetime64[m]")).tolist()
     [1767225600]
     """
     found = np.asarray(timestamps)

@@ -1,72 +1,74 @@
-"""Attack or new normal? What becomes of a drift that an incident holds back, as a table. Pure.
+"""The incident hold: what becomes of a drift while incidents are open, as a table of states.
 
-Decides when the question is asked, what each answer means and what silence does. A drift found while an incident is open is
-``held``: nothing is retrained on an attack. But a lasting change keeps the detectors alarming for ever, so that an incident
-that is old and whose level is steady becomes a question to a person, whatever a check says yet: its window may still hold more
-hours of before the change than after it. A wish to retrain follows only once a check says drift as well::
+A drift found while an incident is open is ``held``, because a model must not be retrained on an attack. A lasting change keeps
+the detectors alarming, so its incident never closes. Therefore, once an incident is old and its level is stable, an approval
+request asks a person: attack or new normal? It is asked whatever the checks say, because the window of a check may still hold
+more hours from before the change than after it. A retraining request follows only when a check also says drift::
 
-    free ──begins──► held ──steady──► asked ──normal, silence──► new_normal
-                       │ └──attack──► attack ◄──attack──┘
-                       └──over──► free          (over: the incidents are closed, or the drift is gone)
+    free ──begin──► held ──ask──► asked ──normal, silence──► new_normal
+                     │ └──attack──► attack ◄──attack──┘
+                     └──end──► free          (end: the incidents are closed, or the drift is gone)
 
-An answer that a person changes later counts: ``attack`` becomes ``new_normal`` and the other way round. What is steady
-`bgpdrift.drift.level` decides, which incidents hold `bgpdrift.drift.episode`.
+A later answer replaces an earlier one: ``attack`` becomes ``new_normal`` and the other way round. `bgpdrift.drift.stability`
+decides whether a level is stable, `bgpdrift.drift.incident_spans` which incidents hold a drift.
 """
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from bgpdrift.drift.episode import ANOMALOUS, NORMAL, Episode
+from bgpdrift.drift.constants import HOUR_S
+from bgpdrift.drift.incident_spans import ANOMALOUS_LABELS, NORMAL_LABELS, IncidentGroup
 from bgpdrift.process.transitions import TransitionTable
+from bgpdrift.settings_sections import DriftSettings
 
 State = Literal["free", "held", "asked", "attack", "new_normal"]
-Event = Literal["begins", "steady", "normal", "attack", "silence", "over"]
+Event = Literal["begin", "ask", "normal", "attack", "silence", "end"]
 
 HOLD_LIFECYCLE: TransitionTable[State, Event] = TransitionTable(
     "incident hold",
     get_args(State),
     get_args(Event),
     {
-        ("free", "begins"): "held",
-        ("free", "over"): "free",
+        ("free", "begin"): "held",
+        ("free", "end"): "free",
         ("free", "normal"): "free",
         ("free", "attack"): "free",
-        ("held", "steady"): "asked",
+        ("held", "ask"): "asked",
         ("held", "normal"): "new_normal",
         ("held", "attack"): "attack",
-        ("held", "over"): "free",
+        ("held", "end"): "free",
         ("asked", "normal"): "new_normal",
         ("asked", "attack"): "attack",
         ("asked", "silence"): "new_normal",
-        ("asked", "over"): "free",
+        ("asked", "end"): "free",
         ("attack", "normal"): "new_normal",
         ("attack", "attack"): "attack",
-        ("attack", "over"): "free",
+        ("attack", "end"): "free",
         ("new_normal", "attack"): "attack",
         ("new_normal", "normal"): "new_normal",
-        ("new_normal", "over"): "free",
+        ("new_normal", "end"): "free",
     },
     initial="free",
 )
-HOLDS: frozenset[State] = frozenset({"held", "asked", "attack"})
+HOLDING_STATES: frozenset[State] = frozenset({"held", "asked", "attack"})
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
-    """What holds the drift of one model back.
+class IncidentHold:
+    """The incident hold of one model.
 
     Attributes
     ----------
     state : str
-        See the module.
+        One of the states of the module's table.
     incident_id : int
-        The incident that stands for it.
+        Incident that represents the group.
     since : int
-        Event time at which it began.
+        Event time at which the group of incidents began.
     question_id, asked_at : int
-        The question and when it was asked, event time; 0 before.
+        The approval request and the event time at which it was made; 0 before.
     answer : str
-        ``attack``, ``new_normal`` or ``silence``; "" before.
+        ``attack``, ``new_normal`` or ``silence``; "" before an answer.
     """
 
     state: State = "free"
@@ -78,16 +80,16 @@ class Holding:
 
     @property
     def holds(self) -> bool:
-        """Whether a drift is held back now."""
-        return self.state in HOLDS
+        """Whether a drift is held now."""
+        return self.state in HOLDING_STATES
 
     @property
-    def is_consented(self) -> bool:
-        """Whether somebody, or everybody's silence, said that this is what is usual now."""
+    def is_new_normal(self) -> bool:
+        """Whether a person, or the lack of an answer, decided that this level is the new normal."""
         return self.state == "new_normal"
 
     def as_fields(self) -> dict[str, Any] | None:
-        """Give it as JSON; None where nothing holds."""
+        """Return JSON values; None in the state ``free``."""
         if self.state == "free":
             return None
         return {
@@ -100,24 +102,49 @@ class Holding:
         }
 
     @classmethod
-    def from_fields(cls, fields: Any) -> "Holding":
-        """Read what `as_fields` gave; what cannot be read holds nothing."""
+    def from_fields(cls, fields: Any) -> "IncidentHold":
+        """Read what `as_fields` returned; values of another form give the state ``free``."""
         if not isinstance(fields, dict) or fields.get("state") not in ("held", "asked", "attack", "new_normal"):
             return cls()
-        number = {name: int(fields.get(name) or 0) for name in ("incident_id", "since", "question_id", "asked_at")}
-        return cls(fields["state"], answer=str(fields.get("answer") or ""), **number)
+        numbers = {name: int(fields.get(name) or 0) for name in ("incident_id", "since", "question_id", "asked_at")}
+        return cls(fields["state"], answer=str(fields.get("answer") or ""), **numbers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HoldPolicy:
-    """Event time in seconds: age at which the question is asked, how long it waits; whether silence means drift."""
+    """When a person is asked, and what happens without an answer.
 
-    max_hold_s: float = 12 * 3600.0
-    unanswered_s: float = 12 * 3600.0
+    Attributes
+    ----------
+    max_hold_s : float
+        Age of an incident from which a person is asked, seconds of event time.
+    unanswered_s : float
+        How long the approval request waits for an answer, seconds of event time.
+    silence_is_drift : bool
+        Whether a request that nobody answers means new normal; otherwise the drift stays held.
+    """
+
+    max_hold_s: float
+    unanswered_s: float
     silence_is_drift: bool = True
 
+    @classmethod
+    def from_settings(cls, settings: DriftSettings) -> "HoldPolicy":
+        """Build the policy from ``max_hold_h``, ``unanswered_h`` and ``unanswered``.
 
-def after(before: Holding, event: Event) -> Holding:
+        Examples
+        --------
+        >>> HoldPolicy.from_settings(DriftSettings())
+        HoldPolicy(max_hold_s=43200.0, unanswered_s=43200.0, silence_is_drift=True)
+        """
+        return cls(
+            max_hold_s=HOUR_S * settings.max_hold_h,
+            unanswered_s=HOUR_S * settings.unanswered_h,
+            silence_is_drift=settings.unanswered == "drift",
+        )
+
+
+def apply_event(before: IncidentHold, event: Event) -> IncidentHold:
     """Return the hold after an event; an answer that confirms the present state changes nothing.
 
     Raises
@@ -127,101 +154,102 @@ def after(before: Holding, event: Event) -> Holding:
 
     Examples
     --------
-    >>> held = after(Holding(incident_id=3), "begins")
-    >>> [after(held, event).state for event in ("steady", "normal", "attack", "over")]
+    >>> held = apply_event(IncidentHold(incident_id=3), "begin")
+    >>> [apply_event(held, event).state for event in ("ask", "normal", "attack", "end")]
     ['asked', 'new_normal', 'attack', 'free']
     """
     state = HOLD_LIFECYCLE.next_state(before.state, event)
     if state == before.state:
         return before
     if state == "free":
-        return Holding()
+        return IncidentHold()
     answers = {"normal": "new_normal", "attack": "attack", "silence": "silence"}
     return replace(before, state=state, answer=answers.get(event, before.answer))
 
 
-def heard(before: Holding, approval: str, label: str) -> Holding:
-    """Take what a person said of the incident since.
+def apply_answer(before: IncidentHold, approval: str, label: str) -> IncidentHold:
+    """Apply what a person answered since the last check.
 
     Parameters
     ----------
     approval : str
-        State of the question: ``pending``, ``approved``, ``rejected``, ``expired``; "" for none.
+        State of the approval request: ``pending``, ``approved``, ``rejected``, ``expired``; "" for none.
     label : str
-        Label of the incident; "" for none. It counts before the question: it is the later and the plainer word.
+        Label of the incident; "" for none. A label overrides the answer to the request, because it is more specific and usually
+        newer.
 
     Examples
     --------
-    >>> asked = Holding("asked", 3, 0, 9, 43_200)
-    >>> heard(asked, "approved", "").state, heard(asked, "rejected", "").state, heard(asked, "pending", "").state
-    ('new_normal', 'attack', 'asked')
-    >>> heard(asked, "pending", "new_normal").state, heard(asked, "approved", "true_positive").state
+    >>> asked = IncidentHold("asked", 3, 0, 9, 43_200)
+    >>> [apply_answer(asked, answer, "").state for answer in ("approved", "rejected", "pending")]
+    ['new_normal', 'attack', 'asked']
+    >>> apply_answer(asked, "pending", "new_normal").state, apply_answer(asked, "approved", "true_positive").state
     ('new_normal', 'attack')
     """
-    if label in NORMAL:
-        return after(before, "normal")
-    if label in ANOMALOUS:
-        return after(before, "attack")
+    if label in NORMAL_LABELS:
+        return apply_event(before, "normal")
+    if label in ANOMALOUS_LABELS:
+        return apply_event(before, "attack")
     if approval == "approved":
-        return after(before, "normal")
-    return after(before, "attack") if approval == "rejected" else before
+        return apply_event(before, "normal")
+    return apply_event(before, "attack") if approval == "rejected" else before
 
 
-def looked(
-    before: Holding,
-    episode: Episode | None,
-    drifts: bool,
-    is_steady: bool,
+def update_hold(
+    before: IncidentHold,
+    group: IncidentGroup | None,
+    is_drift: bool,
+    is_stable: bool,
     at: int,
     policy: HoldPolicy,
     still_open: bool = False,
-) -> Holding:
-    """Take what a check saw.
+) -> IncidentHold:
+    """Return the hold after a check.
 
     Parameters
     ----------
-    episode : Episode or None
-        What holds now; None if the incidents are over, or were decided.
-    drifts : bool
-        Whether the check says drift, were nothing to hold it. That is held from the first check on; the question and what
-        silence means do not depend on it.
-    is_steady : bool
-        Whether it is another level and has been steady for ``max_hold_s``, and since the question was asked.
+    group : IncidentGroup or None
+        Incidents that hold a drift now; None if they are closed or decided.
+    is_drift : bool
+        Whether the verdict would be drift without the hold. A drift is held from the first check on. When a person is asked, and
+        what a missing answer means, does not depend on it.
+    is_stable : bool
+        Whether the level differs from the reference and has been stable for ``max_hold_s`` and since the request was made.
     at : int
-        Event time.
+        Event time of the check, epoch seconds.
     still_open : bool
-        Whether the incident that was decided is not over yet.
+        Whether the incident that was decided is still open.
 
     Examples
     --------
-    >>> hour, policy = 3600, HoldPolicy()
-    >>> old = Episode(3, 0, 13 * hour, frozenset({3}))
-    >>> state = looked(Holding(), old, True, True, 13 * hour, policy)
-    >>> state.state, state.asked_at, looked(Holding(), old, True, False, 13 * hour, policy).state
+    >>> hour, policy = 3600, HoldPolicy.from_settings(DriftSettings())
+    >>> old = IncidentGroup(3, 0, 13 * hour, frozenset({3}))
+    >>> state = update_hold(IncidentHold(), old, True, True, 13 * hour, policy)
+    >>> state.state, state.asked_at, update_hold(IncidentHold(), old, True, False, 13 * hour, policy).state
     ('asked', 46800, 'held')
-    >>> looked(Holding(), old, False, True, 13 * hour, policy) == state
+    >>> update_hold(IncidentHold(), old, False, True, 13 * hour, policy) == state
     True
-    >>> [looked(state, old, True, steady, 25 * hour, policy).state for steady in (True, False)]
+    >>> [update_hold(state, old, True, is_stable, 25 * hour, policy).state for is_stable in (True, False)]
     ['new_normal', 'asked']
     """
     if before.state in ("attack", "new_normal"):
-        if episode is None and still_open:
+        if group is None and still_open:
             return before
-        before = after(before, "over")  # what was decided is past, or something else began
-    if episode is None:
-        return after(before, "over")
-    if before.state == "asked" and before.incident_id not in episode.numbers:
-        before = after(before, "over")  # what was asked about is past, and its silence says nothing of this one
-    asks = is_steady and at - episode.since >= policy.max_hold_s
+        before = apply_event(before, "end")  # the decided incidents are over, or others began
+    if group is None:
+        return apply_event(before, "end")
+    if before.state == "asked" and before.incident_id not in group.numbers:
+        before = apply_event(before, "end")  # a missing answer about earlier incidents does not apply to these
+    asks = is_stable and at - group.since >= policy.max_hold_s
     if before.state == "free":
-        if not drifts and not asks:
+        if not is_drift and not asks:
             return before
-        before = after(Holding(incident_id=episode.number), "begins")
-    held = replace(before, since=episode.since)
-    if held.state == "held":
-        held = replace(held, incident_id=episode.number)
+        before = apply_event(IncidentHold(incident_id=group.number), "begin")
+    hold = replace(before, since=group.since)
+    if hold.state == "held":
+        hold = replace(hold, incident_id=group.number)
         if asks:
-            held = replace(after(held, "steady"), asked_at=at)
-    elif is_steady and policy.silence_is_drift and at - held.asked_at >= policy.unanswered_s:
-        held = after(held, "silence")
-    return held
+            hold = replace(apply_event(hold, "ask"), asked_at=at)
+    elif is_stable and policy.silence_is_drift and at - hold.asked_at >= policy.unanswered_s:
+        hold = apply_event(hold, "silence")
+    return hold

@@ -1,6 +1,6 @@
 """Whether a level is steady: an incident of which the new level stays may be the new normal; waves and growth are none. Pure.
 
-Decides steadiness from hourly levels of scores and of volume, on the logarithm and less what is usual at that hour of day:
+Decides assess_stability from hourly levels of scores and of volume, on the logarithm and less what is usual at that hour of day:
 doubled traffic is a constant there, whatever the hour. The yardstick is the reference's own scatter from hour to hour. Four
 things make a level unsteady: it scatters more than it used to, it goes back to what was usual for hours on end, it rises or
 falls over the window, or its minutes tell what hours hide: some are back at what was usual
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bgpdrift.drift.hours import HOUR_S, FloatArray, Hours, IntArray
-from bgpdrift.drift.levels import hourly_levels
-from bgpdrift.drift.reversion import MOST_BACK, share_back, surging_share
+from bgpdrift.drift.levels import compute_hourly_levels
+from bgpdrift.drift.reversion import MAX_REVERTED_SHARE, compute_reverted_share, compute_unmoved_share
 
 LEAST_SCATTER = 0.1
 """Logarithm: a tenth more or less from hour to hour is no wave, however quiet the reference was."""
@@ -47,17 +47,17 @@ CLEAR_SHIFT = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Steadiness:
+class Stability:
     """Whether a level is steady, and in a few words why not; and whether it is another than the usual one."""
 
-    is_steady: bool
+    is_stable: bool
     reason: str = ""
     has_moved: bool = False
 
 
-def steadiness(
+def assess_stability(
     current: Mapping[str, Hours], reference: Mapping[str, Hours], end: int, hours: int, *, minutes: bool = False
-) -> Steadiness:
+) -> Stability:
     """Judge the level of one series over the last hours, at every collector that has both.
 
     Parameters
@@ -78,7 +78,7 @@ def steadiness(
     >>> before = Hours.from_rows(minute, usual)
     >>> doubled = Hours.from_rows(minute[:720] + 7 * 86_400, 2 * usual[:720])
     >>> waves = Hours.from_rows(minute[:720] + 7 * 86_400, np.where(minute[:720] // 7200 % 2, 2, 1) * usual[:720])
-    >>> [steadiness({"a": now}, {"a": before}, 7 * 86_400 + 43_200, 12).is_steady for now in (doubled, waves)]
+    >>> [assess_stability({"a": now}, {"a": before}, 7 * 86_400 + 43_200, 12).is_stable for now in (doubled, waves)]
     [True, False]
     """
     found = [name for name in sorted(current) if name in reference and len(reference[name])]
@@ -97,8 +97,8 @@ def steadiness(
         if not reason and minutes:
             reason = _surging(now, before)
         if reason:
-            return Steadiness(False, f"{reason} at {name}", moved)
-    return Steadiness(True, "", moved) if judged else Steadiness(False, TOO_FEW)
+            return Stability(False, f"{reason} at {name}", moved)
+    return Stability(True, "", moved) if judged else Stability(False, TOO_FEW)
 
 
 def _unsteady(shift: FloatArray, scatter: float, starts: IntArray) -> str:
@@ -120,7 +120,7 @@ def _unsteady(shift: FloatArray, scatter: float, starts: IntArray) -> str:
     return ""
 
 
-def level_since(current: Mapping[str, Hours], reference: Mapping[str, Hours], since: int, end: int) -> int:
+def find_level_start(current: Mapping[str, Hours], reference: Mapping[str, Hours], since: int, end: int) -> int:
     """Find the hour from which on the level of the newest hours holds.
 
     Parameters
@@ -142,7 +142,7 @@ def level_since(current: Mapping[str, Hours], reference: Mapping[str, Hours], si
     >>> rng, minute = np.random.default_rng(2), 60 * np.arange(9 * 1440)
     >>> values = rng.gamma(4.0, size=len(minute)) * np.where(minute < 8 * 86_400, 1, 2)
     >>> found = Hours.from_rows(minute, values)
-    >>> level_since({"a": found}, {"a": found.between(0, 7 * 86_400)}, 8 * 86_400 - 5 * 3600, 9 * 86_400) / 86_400
+    >>> find_level_start({"a": found}, {"a": found.between(0, 7 * 86_400)}, 8 * 86_400 - 5 * 3600, 9 * 86_400) / 86_400
     8.0
     """
     begin = -(-since // HOUR_S) * HOUR_S
@@ -151,7 +151,7 @@ def level_since(current: Mapping[str, Hours], reference: Mapping[str, Hours], si
     now = {name: hours for name, hours in now.items() if name in before and len(hours)}
     if not now:
         return begin
-    starts, levels, _ = hourly_levels(now, before)
+    starts, levels, _ = compute_hourly_levels(now, before)
     starts, levels = starts[starts >= begin], levels[starts >= begin]
     newest = float(np.median(levels[-SETTLED_H:]))
     left = np.abs(levels - newest) < np.abs(levels)
@@ -198,12 +198,14 @@ def _level(hours: Hours) -> FloatArray:
 
 
 def _waves(now: Hours, before: Hours) -> str:
-    back = share_back({"": now}, {"": before}, 0)
-    return f"it comes in waves ({back:.0%} of its minutes are back at what was usual)" if back > MOST_BACK else ""
+    back = compute_reverted_share({"": now}, {"": before}, 0)
+    return (
+        f"it comes in waves ({back:.0%} of its minutes are back at what was usual)" if back > MAX_REVERTED_SHARE else ""
+    )
 
 
 def _surging(now: Hours, before: Hours) -> str:
-    left = surging_share(now, before)
+    left = compute_unmoved_share(now, before)
     if left > MOST_LEFT:
         return f"it surges within the hour ({left:.0%} of the minutes stay at what was usual)"
     usual, current = _relative_scatter(before), _relative_scatter(now)

@@ -15,7 +15,7 @@ from bgpdrift.drift.season import strata_of
 Scale = Literal["rank", "log"]
 
 
-def hourly_levels(
+def compute_hourly_levels(
     current: Mapping[str, Hours], before: Mapping[str, Hours], scale: Scale = "rank"
 ) -> tuple[IntArray, FloatArray, FloatArray]:
     """Give the level of every hour over all collectors.

@@ -27,7 +27,7 @@ HALF = 0.5
 _HALF_WIDTH = math.sqrt(WIDTH)
 
 
-def aligned(current: Histogram, reference: Histogram) -> tuple[FloatArray, FloatArray, FloatArray]:
+def align_histograms(current: Histogram, reference: Histogram) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Put two histograms onto the same bins.
 
     Returns
@@ -37,7 +37,7 @@ def aligned(current: Histogram, reference: Histogram) -> tuple[FloatArray, Float
 
     Examples
     --------
-    >>> current, reference, middles = aligned(Histogram.of([0.0, 2.0]), Histogram.of([2.0, 2.0, -1.0]))
+    >>> current, reference, middles = align_histograms(Histogram.of([0.0, 2.0]), Histogram.of([2.0, 2.0, -1.0]))
     >>> current.tolist(), reference.tolist(), middles.round(1).tolist()
     ([0.0, 1.0, 1.0], [1.0, 0.0, 2.0], [-1.0, 0.0, 2.0])
     """
@@ -49,7 +49,7 @@ def aligned(current: Histogram, reference: Histogram) -> tuple[FloatArray, Float
     )
 
 
-def grouped(
+def group_bins(
     current: ArrayLike, reference: ArrayLike, quantiles: int | Sequence[float] = GROUPS
 ) -> tuple[FloatArray, FloatArray]:
     """Gather fine bins into quantile groups of the reference.
@@ -76,7 +76,7 @@ def grouped(
 
     Examples
     --------
-    >>> current, reference = grouped([0, 1, 1, 6], [2, 2, 2, 2], 2)
+    >>> current, reference = group_bins([0, 1, 1, 6], [2, 2, 2, 2], 2)
     >>> current.tolist(), reference.tolist()
     ([1.0, 7.0], [4.0, 4.0])
     """
@@ -96,7 +96,7 @@ def psi(current: ArrayLike, reference: ArrayLike) -> float:
     Parameters
     ----------
     current, reference : array_like of float, shape (groups,)
-        Counts over the same groups, mostly those of `grouped`. Half a count is added to each.
+        Counts over the same groups, mostly those of `group_bins`. Half a count is added to each.
 
     Returns
     -------
@@ -189,7 +189,7 @@ def quantile(counts: ArrayLike, middles: ArrayLike, share: float) -> float:
     Examples
     --------
     >>> values = Histogram.of([i / 1000 for i in range(1, 1001)])
-    >>> counts, _, middles = aligned(values, values)
+    >>> counts, _, middles = align_histograms(values, values)
     >>> round(quantile(counts, middles, 0.5), 2)
     0.5
     """
@@ -213,7 +213,7 @@ def median_shift(current: ArrayLike, reference: ArrayLike, middles: ArrayLike) -
     --------
     >>> calm = Histogram.of([1 + i / 1000 for i in range(1000)])
     >>> moved = Histogram.of([1.25 + i / 1000 for i in range(1000)])
-    >>> round(median_shift(*aligned(moved, calm)), 2)
+    >>> round(median_shift(*align_histograms(moved, calm)), 2)
     0.5
     """
     moved = quantile(current, middles, 0.5) - quantile(reference, middles, 0.5)
@@ -238,7 +238,7 @@ def tail_share(current: ArrayLike, reference: ArrayLike, above: float = 0.95) ->
 
 
 def mean_rank(current: ArrayLike, reference: ArrayLike) -> float:
-    """Chance that a current value lies above one of the reference, ties counted half; 0.5 where nothing changed.
+    """NullDistribution that a current value lies above one of the reference, ties counted half; 0.5 where nothing changed.
 
     Examples
     --------

@@ -1,99 +1,110 @@
-"""Whether a drift has lasted: counts checks running that said drift, and says when a model should be retrained for it.
+"""How long a drift has persisted: counts consecutive checks with the verdict drift and decides when to request a retraining.
 
-Pure. Decides when to wish for a retraining: once a drift, after so many checks running, and again only when it was clear in
-between, when another version is in force, when it has become worse, or when a cooldown has passed and it is still there.
-What a check says, others decide, and so do the safeguards whether a wish is granted.
+A drift leads to one retraining request after enough consecutive checks. Another request follows only if the drift was clear in
+between, another version is active, the drift became worse, or the cooldown has passed and the drift is still there.
+The verdict of a check comes from `bgpdrift.drift.rule`; the monitor's safeguards decide whether a request is granted.
 """
 
 from dataclasses import dataclass, replace
 
+from bgpdrift.drift.constants import MAX_CHECK_GAP_S, MIN_REARM_S
 from bgpdrift.drift.report import SEVERITIES, Severity, Verdict
 
-HOUR_S = 3600
-GAP_S = 24 * HOUR_S
-"""Checks further apart than this are not running: after an outage a drift is counted anew."""
-CLEAR: frozenset[Verdict] = frozenset({"none", "immaterial"})
-UNKNOWN: frozenset[Verdict] = frozenset({"not_enough_data"})
-"""Says nothing: neither goes on counting nor begins anew."""
+CLEAR_VERDICTS: frozenset[Verdict] = frozenset({"none", "immaterial"})
+"""Verdicts after which the same drift may be requested again."""
+UNKNOWN_VERDICTS: frozenset[Verdict] = frozenset({"not_enough_data"})
+"""Verdicts that leave the count unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lasting:
-    """How long a drift of one version has been said.
+class Persistence:
+    """How long the drift of one version has persisted.
 
     Attributes
     ----------
     version : str
-        The version the count is of.
+        Model version that the count belongs to.
     checks : int
-        Checks running that said drift, also while an incident held it.
+        Consecutive checks with the verdict drift, including those that an incident held.
     last_at : int
         Event time of the last of them; 0 for none.
     armed : bool
-        Whether a wish may follow.
-    wished_at : int
-        Event time of the last wish; 0 for none.
-    wished_severity : str
-        Its severity.
+        Whether a retraining request may follow.
+    requested_at : int
+        Event time of the last retraining request; 0 for none.
+    requested_severity : str
+        Severity of the drift at that request.
     """
 
     version: str = ""
     checks: int = 0
     last_at: int = 0
     armed: bool = True
-    wished_at: int = 0
-    wished_severity: Severity = "none"
+    requested_at: int = 0
+    requested_severity: Severity = "none"
 
 
-def counted(
-    before: Lasting, underlying: Verdict, severity: Severity, version: str, at: int, rearm_after_s: float
-) -> Lasting:
-    """Count a check.
+def count_check(
+    before: Persistence, underlying: Verdict, severity: Severity, version: str, at: int, rearm_after_s: float
+) -> Persistence:
+    """Count one check.
 
     Parameters
     ----------
     underlying : str
-        What the check said before an incident held it.
+        Verdict of the check before an incident held it.
     severity : str
-        Of the check.
+        Severity of the check.
     version : str
-        In force at the check.
+        Active version at the check.
     at : int
-        Event time.
+        Event time of the check, epoch seconds.
     rearm_after_s : float
-        Event time after a wish from which the same drift may be wished for again.
+        Event time after a request from which the same drift may be requested again, seconds.
 
     Examples
     --------
-    >>> state = Lasting("7")
+    >>> state = Persistence("7")
     >>> for hour in range(3):
-    ...     state = counted(state, "drift", "high", "7", 3600 * hour, 86_400)
-    >>> state.checks, due(state, "drift", 3), due(state, "held", 3), counted(state, "none", "none", "7", 9, 1).checks
-    (3, True, False, 0)
+    ...     state = count_check(state, "drift", "high", "7", 3600 * hour, 86_400)
+    >>> state.checks, needs_request(state, "drift", 3), needs_request(state, "held", 3)
+    (3, True, False)
+    >>> count_check(state, "none", "none", "7", 9, 1).checks
+    0
     """
-    state = before if before.version == version else Lasting(version)
-    if underlying in UNKNOWN:
+    state = before if before.version == version else Persistence(version)
+    if underlying in UNKNOWN_VERDICTS:
         return state
     if underlying != "drift":
-        return replace(state, checks=0, last_at=0, armed=state.armed or underlying in CLEAR)
-    running = bool(state.checks) and abs(at - state.last_at) <= GAP_S
-    worse = SEVERITIES.index(severity) > SEVERITIES.index(state.wished_severity)
-    rested = bool(state.wished_at) and at - state.wished_at >= max(rearm_after_s, HOUR_S)
-    return replace(state, checks=state.checks + 1 if running else 1, last_at=at, armed=state.armed or worse or rested)
+        return replace(state, checks=0, last_at=0, armed=state.armed or underlying in CLEAR_VERDICTS)
+    is_consecutive = bool(state.checks) and abs(at - state.last_at) <= MAX_CHECK_GAP_S
+    is_worse = SEVERITIES.index(severity) > SEVERITIES.index(state.requested_severity)
+    has_cooled_down = bool(state.requested_at) and at - state.requested_at >= max(rearm_after_s, MIN_REARM_S)
+    return replace(
+        state,
+        checks=state.checks + 1 if is_consecutive else 1,
+        last_at=at,
+        armed=state.armed or is_worse or has_cooled_down,
+    )
 
 
-def due(state: Lasting, verdict: Verdict, needed: int, consented: bool = False) -> bool:
-    """Whether a wish follows: the drift lasted and nothing holds it; a person's consent stands for its lasting."""
-    return verdict == "drift" and state.armed and state.checks >= (1 if consented else needed)
+def needs_request(state: Persistence, verdict: Verdict, needed: int, is_approved: bool = False) -> bool:
+    """Whether a retraining request follows: the drift persisted and no incident holds it.
+
+    One check is enough if a person said that the level is the new normal (``is_approved``).
+    """
+    return verdict == "drift" and state.armed and state.checks >= (1 if is_approved else needed)
 
 
-def wished(state: Lasting, at: int, severity: Severity) -> Lasting:
-    """Give the state after a wish.
+def mark_requested(state: Persistence, at: int, severity: Severity) -> Persistence:
+    """Return the state after a retraining request.
 
     Examples
     --------
-    >>> after = wished(Lasting("7", 6, 3600), 3600, "high")
-    >>> due(after, "drift", 6), due(counted(after, "drift", "critical", "7", 7200, 86_400), "drift", 6)
-    (False, True)
+    >>> requested = mark_requested(Persistence("7", 6, 3600), 3600, "high")
+    >>> needs_request(requested, "drift", 6)
+    False
+    >>> needs_request(count_check(requested, "drift", "critical", "7", 7200, 86_400), "drift", 6)
+    True
     """
-    return replace(state, armed=False, wished_at=at, wished_severity=severity)
+    return replace(state, armed=False, requested_at=at, requested_severity=severity)

@@ -1,7 +1,7 @@
 """The classic thresholds, for those who must report them: each turns the figures of one comparison into a verdict.
 
 Decides what each named policy concludes and says how often it is known to be wrong. None of them looks at season, at
-dependence between minutes, at effect or steadiness: that is what the rule (`bgpdrift.drift.rule`) is for, and why it is the
+dependence between minutes, at effect or assess_stability: that is what the rule (`bgpdrift.drift.rule`) is for, and why it is the
 default. Severities by the same tables of the settings.
 
 =================  ===============================================================  ============================================
@@ -24,7 +24,7 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 from bgpdrift.drift.report import SEVERITIES, Comparison, DriftReport, Measure, Severity, Verdict
-from bgpdrift.drift.severity import accuracy_severity, factor_severity, p_severity
+from bgpdrift.drift.severity import rank_accuracy_drop, rank_factor, rank_p_value
 from bgpdrift.settings_sections import DriftSettings
 
 Policy = Literal["psi", "ks", "kl_psi_accuracy", "score_shift", "pvalue"]
@@ -162,7 +162,7 @@ def _ks(comparison: Comparison, settings: DriftSettings, _accuracy: Measure | No
     p_value, bound = kolmogorov_p(distance, comparison.n_current, comparison.n_reference), settings.severity_p[1]
     said = f"KS {distance:.3f} has p {p_value:.2g} as if minutes were independent"
     if p_value < bound:
-        return "drift", p_severity(p_value, settings), f"{said}, below {bound:g}."
+        return "drift", rank_p_value(p_value, settings), f"{said}, below {bound:g}."
     return "none", "none", f"No drift: {said}, not below {bound:g}."
 
 
@@ -180,13 +180,13 @@ def _kl_psi_accuracy(
         parts["accuracy"] = (1 - accuracy.value) / (1 - settings.accuracy_floor)
         low = accuracy.value < settings.accuracy_floor
         said.append(f"accuracy {accuracy.value:.2f} with {settings.accuracy_floor:g} wanted")
-        rank = max(rank, accuracy_severity(settings.accuracy_floor - accuracy.value, settings), key=SEVERITIES.index)
+        rank = max(rank, rank_accuracy_drop(settings.accuracy_floor - accuracy.value, settings), key=SEVERITIES.index)
     else:
         said.append(f"no accuracy ({accuracy.note if accuracy else 'no labels'})")
     sentence = f"combined score {combined_score(parts):.2f}: {', '.join(said)}."
     if max(parts["kl"], parts["psi"]) < 1 and not low:
         return "none", "none", f"No drift, {sentence}"
-    furthest = factor_severity(max(*parts.values(), 1.0), 1.0, settings)
+    furthest = rank_factor(max(*parts.values(), 1.0), 1.0, settings)
     return "drift", max(rank, furthest, key=SEVERITIES.index), sentence[0].upper() + sentence[1:]
 
 
@@ -210,7 +210,7 @@ def _pvalue(comparison: Comparison, settings: DriftSettings, _accuracy: Measure 
     if p_value is None:
         return "not_enough_data", "none", comparison.reason
     if p_value < bound:
-        return "drift", p_severity(p_value, settings), f"Family-wise p {p_value:.2g} is below {bound:g}."
+        return "drift", rank_p_value(p_value, settings), f"Family-wise p {p_value:.2g} is below {bound:g}."
     return "none", "none", f"No drift: family-wise p {p_value:.2g} is not below {bound:g}."
 
 
@@ -220,7 +220,7 @@ def _by_multiple(parts: Mapping[str, float], bound: str, settings: DriftSettings
     said = furthest[0].upper() + furthest[1:]
     if parts[furthest] < 1:
         return "none", "none", f"No drift: {furthest}, below {bound}."
-    rank = factor_severity(max(parts[furthest], min(settings.severity_factors)), 1.0, settings)
+    rank = rank_factor(max(parts[furthest], min(settings.severity_factors)), 1.0, settings)
     return "drift", rank, f"{said} reaches {bound}."
 
 

@@ -74,7 +74,7 @@ def render(
         report=report,
         title=title,
         written=written,
-        verdict=said.VERDICTS_SAID[report.verdict],
+        verdict=said.VERDICT_LABELS[report.verdict],
         symbol=_SYMBOLS[report.verdict],
         facts=said.facts(report),
         plots=[] if first is None else _plots(first, hours),
@@ -108,7 +108,7 @@ def _plots(comparison: Comparison, hours: Sequence[Hours]) -> list[tuple[str, Ma
 
 
 def _distribution_plot(now: Histogram, before: Histogram) -> str:
-    current, reference, middles = measures.aligned(now, before)
+    current, reference, middles = measures.align_histograms(now, before)
     bounds = [[measures.quantile(counts, middles, share) for share in _SHOWN] for counts in (current, reference)]
     low, high = min(bound[0] for bound in bounds), max(bound[1] for bound in bounds)
     logarithmic = high > 0 and (low <= 0 or high / low > _LOG_FROM) and min(*now.counts, *before.counts) >= 0
@@ -153,7 +153,7 @@ def _level_plot(comparison: Comparison, hours: Sequence[Hours]) -> str:
     rows = []
     for start in starts:
         pooled = _pooled(hours, start, start + 1, set())
-        counts, _, middles = measures.aligned(pooled, pooled)
+        counts, _, middles = measures.align_histograms(pooled, pooled)
         rows.append([measures.quantile(counts, middles, share) for share in (0.1, 0.5, 0.9)])
     low, middle, high = (list(column) for column in zip(*rows, strict=True))
     logarithmic = min(low) > 0 and max(high) / min(low) > _LOG_FROM
@@ -181,7 +181,7 @@ def _inside(comparison: Comparison, start: int) -> bool:
 def _pooled(hours: Sequence[Hours], start: int, end: int, out: set[int]) -> Histogram:
     total = Histogram()
     for part in hours:
-        total = total + part.between(start, end).without(out).pooled()
+        total = total + part.between(start, end).without(out).pool()
     return total
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from bgpdrift.drift.histogram import WIDTH
 from bgpdrift.drift.hours import HOUR_S, FloatArray, Hours
 
-MOST_BACK = 0.08
+MAX_REVERTED_SHARE = 0.08
 """Share of minutes back at what was usual from which on a level comes in waves."""
 LEAST_SHIFT = np.log(2.0) / np.log(WIDTH)
 """Bins between two levels that are looked at: a doubling, or a half."""
@@ -25,7 +25,7 @@ _BESIDE_H = 2
 _Minutes = tuple[FloatArray, FloatArray]
 
 
-def share_back(now: Mapping[str, Hours], before: Mapping[str, Hours], since: int) -> float:
+def compute_reverted_share(now: Mapping[str, Hours], before: Mapping[str, Hours], since: int) -> float:
     """Give the share of minutes at what was usual, where most minutes are at another level.
 
     Parameters
@@ -48,7 +48,7 @@ def share_back(now: Mapping[str, Hours], before: Mapping[str, Hours], since: int
     >>> levels = (np.where(today, 20, 1), np.where(today & (minute % 10_800 < 9_000), 20, 1))
     >>> worlds = [Hours.from_rows(minute, values * level) for level in levels]
     >>> past = {"a": worlds[0].between(0, 7 * 86_400)}
-    >>> [round(share_back({"a": world}, past, 7 * 86_400), 2) for world in worlds]
+    >>> [round(compute_reverted_share({"a": world}, past, 7 * 86_400), 2) for world in worlds]
     [0.0, 0.16]
     """
     minutes, usual = _both(now, before, since)
@@ -58,7 +58,7 @@ def share_back(now: Mapping[str, Hours], before: Mapping[str, Hours], since: int
     return _back(minutes, usual, shift, _APART)
 
 
-def surging_share(now: Hours, before: Hours) -> float:
+def compute_unmoved_share(now: Hours, before: Hours) -> float:
     """Give the share of an hour's minutes at what was usual, where its highest, or lowest, have left it: median of the hours.
 
     Parameters
@@ -71,7 +71,7 @@ def surging_share(now: Hours, before: Hours) -> float:
     >>> rng, minute = np.random.default_rng(2), 60 * np.arange(8 * 1440)
     >>> storms = np.where((minute >= 7 * 86_400) & (minute % 3_600 < 1_500), 12, 1)
     >>> found = Hours.from_rows(minute, rng.gamma(4.0, size=len(minute)) * storms)
-    >>> round(surging_share(found.between(7 * 86_400, 8 * 86_400), found.between(0, 7 * 86_400)), 2)
+    >>> round(compute_unmoved_share(found.between(7 * 86_400, 8 * 86_400), found.between(0, 7 * 86_400)), 2)
     0.55
     """
     season, least = _season(before), _least(before)

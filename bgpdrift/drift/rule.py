@@ -13,20 +13,20 @@ from typing import Literal
 import numpy as np
 
 from bgpdrift.drift import measures as figures
-from bgpdrift.drift.between_day_variance import Wander
-from bgpdrift.drift.chance import MEASURES, Chance, Yardstick, two_sided
+from bgpdrift.drift.between_day_variance import BetweenDayVariance
+from bgpdrift.drift.chance import MEASURES, NullDistribution, ShareBasis, two_sided
 from bgpdrift.drift.change_point import change_point
 from bgpdrift.drift.dependence import Scatter, scatter
 from bgpdrift.drift.effect import matters
 from bgpdrift.drift.histogram import middle_of
-from bgpdrift.drift.hours import HOUR_S, FloatArray, Hours, merged
+from bgpdrift.drift.hours import HOUR_S, FloatArray, Hours, merge_hours
 from bgpdrift.drift.policies import conclude
 from bgpdrift.drift.report import Comparison, DriftReport, LeftOut, Measure, Verdict
-from bgpdrift.drift.reversion import MOST_BACK, share_back
+from bgpdrift.drift.reversion import MAX_REVERTED_SHARE, compute_reverted_share
 from bgpdrift.drift.season import Matched, match
-from bgpdrift.drift.severity import severity_of
+from bgpdrift.drift.severity import rank_severity
 from bgpdrift.drift.smallest_shift import smallest_shift
-from bgpdrift.drift.stability import fading, steady_p
+from bgpdrift.drift.stability import compute_stable_p, fading
 from bgpdrift.settings_sections import DriftSettings
 
 STEADY_P = 0.05
@@ -48,8 +48,8 @@ _SPOKEN = {
 class _Evidence:
     matched: Matched
     scatter: Scatter
-    yardstick: Yardstick
-    chance: Chance
+    yardstick: ShareBasis
+    chance: NullDistribution
     sizes: FloatArray
     p_values: FloatArray
     by_chance: FloatArray
@@ -72,7 +72,7 @@ def compare(
     alpha: float,
     left_out: Sequence[LeftOut] = (),
     recent: Mapping[str, Hours] | None = None,
-    wander: Wander | None = None,
+    between_day_variance: BetweenDayVariance | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Comparison:
@@ -92,7 +92,7 @@ def compare(
         Hours the caller left out, to be reported.
     recent : mapping of str to Hours, optional
         Hours between reference and current window, where a change may have begun. Only those.
-    wander : Wander, optional
+    wander : BetweenDayVariance, optional
         How the level of whole days wanders, learned from a history longer than the reference.
     draws, seed : int
         Of the null. The same give the same answer.
@@ -113,7 +113,7 @@ def compare(
     missing = _missing(matched, before, current_span[1], settings)
     if matched is None or missing:
         return replace(bare, reason=missing)
-    evidence = _evidence(matched, draws, seed, wander)
+    evidence = _evidence(matched, draws, seed, between_day_variance)
     critical = evidence.chance.family_critical(alpha)
     verdict = _verdict(evidence, critical, alpha, settings)
     if verdict == "drift" and fading(now, before):
@@ -121,8 +121,8 @@ def compare(
     since, back = None, 0.0
     if verdict == "drift":
         since = change_point(now, before if recent is None else {**before, **_both(before, recent)}, reference_span[0])
-        back = share_back(now, before, current_span[0] if since is None else since)
-    if back > MOST_BACK:
+        back = compute_reverted_share(now, before, current_span[0] if since is None else since)
+    if back > MAX_REVERTED_SHARE:
         verdict, since = "incident", None
     return replace(
         bare,
@@ -137,7 +137,7 @@ def compare(
     )
 
 
-def glance(
+def screen(
     current: Mapping[str, Hours],
     reference: Mapping[str, Hours],
     *,
@@ -228,7 +228,7 @@ def decide(
                 f"No drift: what {first.window} shows (p {first.p_value:.2g}) is usual among "
                 f"{len(shared) * detectors} comparisons of one check."
             )
-    severity = severity_of(p_value, _psi_excess(first), settings) if verdict == "drift" else "none"
+    severity = rank_severity(p_value, _psi_excess(first), settings) if verdict == "drift" else "none"
     if verdict == "drift" and severity in ("none", "low"):
         severity = "medium"
     report = DriftReport(
@@ -248,11 +248,13 @@ def decide(
     return conclude(report, settings.policy, settings, accuracy)
 
 
-def _evidence(matched: Matched, draws: int, seed: int, wander: Wander | None = None) -> _Evidence:
+def _evidence(
+    matched: Matched, draws: int, seed: int, between_day_variance: BetweenDayVariance | None = None
+) -> _Evidence:
     difference = matched.difference[:-1]
-    yardstick = Yardstick.of(matched.expected[:-1], matched.n_reference)
-    found = scatter(matched, np.append(yardstick.linear[0], 0.0), wander)
-    chance = Chance.of(yardstick, found.covariance[:-1, :-1], found.freedom, draws=draws, seed=seed)
+    yardstick = ShareBasis.of(matched.expected[:-1], matched.n_reference)
+    found = scatter(matched, np.append(yardstick.linear[0], 0.0), between_day_variance)
+    chance = NullDistribution.of(yardstick, found.covariance[:-1, :-1], found.freedom, draws=draws, seed=seed)
     sizes = yardstick.sizes(difference)
     p_values = chance.p_values(sizes)
     family = chance.family(float(p_values.min()))
@@ -271,7 +273,8 @@ def _verdict(evidence: _Evidence, critical: FloatArray | None, alpha: float, set
     if critical is not None:
         telling |= {m for m, far in zip(MEASURES, evidence.sizes > critical, strict=True) if far}
     left = min(
-        steady_p(evidence.matched, name, evidence.yardstick, evidence.chance, settings.steady_hours) for name in telling
+        compute_stable_p(evidence.matched, name, evidence.yardstick, evidence.chance, settings.stability_hours)
+        for name in telling
     )
     return "drift" if left < STEADY_P else "incident"
 
@@ -296,7 +299,7 @@ def _tested(evidence: _Evidence, settings: DriftSettings) -> list[Measure]:
             value = usual + effect
         p_value = float(evidence.p_values[k])
         sure = max(p_value, evidence.p_value)
-        severity = severity_of(sure, effect if name == "psi" else None, settings)
+        severity = rank_severity(sure, effect if name == "psi" else None, settings)
         threshold = settings.psi_threshold if name == "psi" else None
         found.append(Measure(name, value, threshold, usual, p_value, effect, severity, _UNITS[name]))
     return found
@@ -308,7 +311,7 @@ def _described(evidence: _Evidence) -> list[Measure]:
     middles = np.array([middle_of(number) for number in matched.bins.tolist()])
     rate, change = float(matched.expected[-1]), float(matched.difference[-1])
     deviation = float(np.sqrt(evidence.scatter.covariance[-1, -1]))
-    groups = figures.grouped(now, before)
+    groups = figures.group_bins(now, before)
     return [
         Measure("kl", figures.kl(*groups), unit="nats"),
         Measure("js", figures.js(*groups), unit="bits"),
@@ -328,10 +331,10 @@ def _described(evidence: _Evidence) -> list[Measure]:
 def _missing(matched: Matched | None, before: Mapping[str, Hours], end: int, settings: DriftSettings) -> str:
     """Say what is missing and when it will be there, if hours go on without a gap; "" where there is enough."""
     known = len(np.unique(np.concatenate([np.zeros(0, np.int64), *(hours.starts for hours in before.values())])))
-    lacking = _DAY_H * settings.min_baseline_days - known
+    lacking = _DAY_H * settings.min_reference_days - known
     if lacking > 0:
         return (
-            f"Not enough data: the reference holds {known} clean hours, {_DAY_H * settings.min_baseline_days} are needed; "
+            f"Not enough data: the reference holds {known} clean hours, {_DAY_H * settings.min_reference_days} are needed; "
             f"{lacking} more, not before {_said(end + lacking * HOUR_S)}."
         )
     hours = 0 if matched is None else len(matched.starts)
@@ -365,7 +368,7 @@ def _reason(verdict: Verdict, evidence: _Evidence, window: str, since: int | Non
     )
     if verdict == "drift":
         return f"Drift: {what}{'' if since is None else f', steadily since {_said(since)}'}."
-    if verdict == "incident" and back > MOST_BACK:
+    if verdict == "incident" and back > MAX_REVERTED_SHARE:
         return f"Incident, no drift: {what}, but in waves: {back:.0%} of the minutes are back at what was usual."
     if verdict == "incident":
         return f"Incident, no drift: {what}, but only in a few hours, or it is on its way back."
@@ -380,7 +383,7 @@ def _said(at: int) -> str:
 
 def _both(before: Mapping[str, Hours], recent: Mapping[str, Hours]) -> dict[str, Hours]:
     names = {*before, *recent}
-    return {name: merged([part[name] for part in (before, recent) if name in part]) for name in names}
+    return {name: merge_hours([part[name] for part in (before, recent) if name in part]) for name in names}
 
 
 def _holm(tested: Sequence[Comparison], detectors: int) -> dict[int, float]:

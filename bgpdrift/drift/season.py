@@ -213,7 +213,7 @@ def _sides(
         if not matched.any():
             continue
         used = np.isin(known, stratum[matched])
-        now, before = now.chosen(matched), before.chosen(used)
+        now, before = now.select(matched), before.select(used)
         stratum, known = stratum[matched], known[used]
         sides.append(_Side(now, before, stratum, known, _within(before.n, known)))
     return sides, tuple(left_out)
@@ -221,7 +221,7 @@ def _sides(
 
 def _filled(hours: Hours) -> Hours:
     rows = hours.n > 0
-    return hours if rows.all() else hours.chosen(rows)
+    return hours if rows.all() else hours.select(rows)
 
 
 def _within(n: IntArray, stratum: IntArray) -> FloatArray:

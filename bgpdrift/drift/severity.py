@@ -10,7 +10,7 @@ from bgpdrift.drift.report import SEVERITIES, Severity, worst
 from bgpdrift.settings_sections import DriftSettings
 
 
-def severity_of(p_value: float | None, psi_excess: float | None, settings: DriftSettings) -> Severity:
+def rank_severity(p_value: float | None, psi_excess: float | None, settings: DriftSettings) -> Severity:
     """Rank a change by how sure it is and by how large it is; what is not significant is no drift, however large.
 
     Parameters
@@ -25,32 +25,32 @@ def severity_of(p_value: float | None, psi_excess: float | None, settings: Drift
     Examples
     --------
     >>> usual = DriftSettings()
-    >>> severity_of(0.2, 5.0, usual), severity_of(0.03, 0.01, usual), severity_of(0.0005, 0.01, usual)
+    >>> rank_severity(0.2, 5.0, usual), rank_severity(0.03, 0.01, usual), rank_severity(0.0005, 0.01, usual)
     ('none', 'low', 'high')
-    >>> severity_of(0.009, 0.31, usual), severity_of(0.009, 0.4, usual)
+    >>> rank_severity(0.009, 0.31, usual), rank_severity(0.009, 0.4, usual)
     ('high', 'critical')
     """
-    sure = p_severity(p_value, settings)
-    return "none" if sure == "none" else worst(sure, factor_severity(psi_excess, settings.psi_threshold, settings))
+    sure = rank_p_value(p_value, settings)
+    return "none" if sure == "none" else worst(sure, rank_factor(psi_excess, settings.psi_threshold, settings))
 
 
-def p_severity(p_value: float | None, settings: DriftSettings) -> Severity:
+def rank_p_value(p_value: float | None, settings: DriftSettings) -> Severity:
     """Rank a p-value: at most ``high``, since a p-value says how sure a change is and never how large.
 
     Examples
     --------
-    >>> [p_severity(p, DriftSettings()) for p in (None, 0.05, 0.049, 0.009, 1e-9)]
+    >>> [rank_p_value(p, DriftSettings()) for p in (None, 0.05, 0.049, 0.009, 1e-9)]
     ['none', 'none', 'low', 'medium', 'high']
     """
     return "none" if p_value is None else SEVERITIES[sum(p_value < bound for bound in settings.severity_p)]
 
 
-def factor_severity(value: float | None, threshold: float, settings: DriftSettings) -> Severity:
+def rank_factor(value: float | None, threshold: float, settings: DriftSettings) -> Severity:
     """Rank a measure by multiples of its threshold: ``medium`` from the first of ``severity_factors`` on.
 
     Examples
     --------
-    >>> [factor_severity(value, 0.2, DriftSettings()) for value in (None, 0.1, 0.2, 0.3, 0.4)]
+    >>> [rank_factor(value, 0.2, DriftSettings()) for value in (None, 0.1, 0.2, 0.3, 0.4)]
     ['none', 'none', 'medium', 'high', 'critical']
     """
     if value is None:
@@ -59,12 +59,12 @@ def factor_severity(value: float | None, threshold: float, settings: DriftSettin
     return SEVERITIES[passed + 1] if passed else "none"
 
 
-def accuracy_severity(drop: float | None, settings: DriftSettings) -> Severity:
+def rank_accuracy_drop(drop: float | None, settings: DriftSettings) -> Severity:
     """Rank a drop of accuracy, in shares: .90 → .85 is 0.05.
 
     Examples
     --------
-    >>> [accuracy_severity(drop, DriftSettings()) for drop in (None, -0.1, 0.02, 0.90 - 0.85, 0.10, 0.2)]
+    >>> [rank_accuracy_drop(drop, DriftSettings()) for drop in (None, -0.1, 0.02, 0.90 - 0.85, 0.10, 0.2)]
     ['none', 'none', 'low', 'medium', 'high', 'critical']
     """
     return "none" if drop is None else SEVERITIES[_reached(drop, settings.severity_accuracy_drop)]

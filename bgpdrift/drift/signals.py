@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from itertools import combinations
 
 from bgpdrift.drift import measures
-from bgpdrift.drift.accuracy import share_measure
+from bgpdrift.drift.accuracy import measure_share
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.drift.report import Comparison, Measure
-from bgpdrift.drift.severity import severity_of
+from bgpdrift.drift.severity import rank_severity
 from bgpdrift.settings_sections import DriftSettings
 
 VOLUME_FACTOR = 2.0
@@ -28,28 +28,28 @@ EMBEDDING_GROUPS = 50
 _DAY_S = 86_400
 
 
-def of_comparison(name: str, comparison: Comparison, settings: DriftSettings) -> Measure:
+def summarize_comparison(name: str, comparison: Comparison, settings: DriftSettings) -> Measure:
     """Make one signal of a whole comparison, e.g. of ``feature:withdrawals``: its PSI, p-value and what the rule said.
 
     Examples
     --------
     >>> psi = Measure("psi", 0.5, by_chance=0.01, effect=0.49)
     >>> found = Comparison("24h/7d", "rolling", 0, 1, 0, 1, 9, 9, "drift", 0.0002, (psi,))
-    >>> signal = of_comparison("feature:withdrawals", found, DriftSettings())
+    >>> signal = summarize_comparison("feature:withdrawals", found, DriftSettings())
     >>> signal.name, signal.value, signal.severity
     ('feature:withdrawals', 0.5, 'critical')
     """
     psi = next((measure for measure in comparison.measures if measure.name == "psi"), None)
     if psi is None or comparison.p_value is None:
         return Measure(name, None, settings.psi_threshold, unit="nats", note=comparison.reason)
-    rank = severity_of(comparison.p_value, psi.effect, settings) if comparison.verdict == "drift" else "none"
+    rank = rank_severity(comparison.p_value, psi.effect, settings) if comparison.verdict == "drift" else "none"
     note = "" if comparison.verdict == "none" else comparison.verdict
     return Measure(
         name, psi.value, settings.psi_threshold, psi.by_chance, comparison.p_value, psi.effect, rank, "nats", note
     )
 
 
-def embedding(
+def measure_embedding(
     name: str, current: Histogram, reference: Histogram, comparison: Comparison, settings: DriftSettings
 ) -> Measure:
     """Measure one latent coordinate or projection: KL over 50 bins, with p-value and verdict of its comparison.
@@ -67,15 +67,15 @@ def embedding(
     --------
     >>> calm = Histogram.of([1 + i / 500 for i in range(500)])
     >>> none = Comparison("24h/7d", "rolling", 0, 1, 0, 1, 500, 500, "not_enough_data", reason="Too short.")
-    >>> embedding("embedding:3", calm, calm, none, DriftSettings())
+    >>> measure_embedding("embedding:3", calm, calm, none, DriftSettings())
     Measure(name='embedding:3', value=0.0, threshold=0.1, by_chance=None, p_value=None, effect=None, severity='none',
             unit='nats', note='Too short.')
     """
-    judged = of_comparison(name, comparison, settings)
+    judged = summarize_comparison(name, comparison, settings)
     if not current.n or not reference.n:
         return Measure(name, None, settings.kl_threshold, unit="nats", note=judged.note or "no values")
-    now, before, _ = measures.aligned(current, reference)
-    value = measures.kl(*measures.grouped(now, before, EMBEDDING_GROUPS))
+    now, before, _ = measures.align_histograms(current, reference)
+    value = measures.kl(*measures.group_bins(now, before, EMBEDDING_GROUPS))
     return Measure(
         name,
         value,
@@ -87,26 +87,26 @@ def embedding(
     )
 
 
-def confidence(current: tuple[int, int], reference: tuple[int, int] | None, settings: DriftSettings) -> Measure:
+def measure_agreement(current: tuple[int, int], reference: tuple[int, int] | None, settings: DriftSettings) -> Measure:
     """Measure how often another detector agrees with this one's alarms: (alarms agreed with, alarms), now and before.
 
     As near as one comes to precision without labels; a fall is judged as one of accuracy is.
 
     Examples
     --------
-    >>> fell = confidence((20, 80), (60, 80), DriftSettings())
-    >>> fell.value, fell.severity, confidence((1, 2), (60, 80), DriftSettings()).note
+    >>> fell = measure_agreement((20, 80), (60, 80), DriftSettings())
+    >>> fell.value, fell.severity, measure_agreement((1, 2), (60, 80), DriftSettings()).note
     (0.25, 'critical', 'too few alarms: 2 in the current window, 20 needed')
     """
-    return share_measure("confidence", current, reference, settings, what="alarms")
+    return measure_share("confidence", current, reference, settings, what="alarms")
 
 
-def volume(n_current: float, hours_current: float, n_reference: float, hours_reference: float) -> Measure:
+def measure_volume(n_current: float, hours_current: float, n_reference: float, hours_reference: float) -> Measure:
     """Measure how many values came in an hour, as a multiple of what is usual.
 
     Examples
     --------
-    >>> half = volume(24 * 25, 24, 168 * 60, 168)
+    >>> half = measure_volume(24 * 25, 24, 168 * 60, 168)
     >>> round(half.value, 2), half.severity, half.note
     (0.42, 'low', '25 an hour where 60 are usual')
     """
@@ -121,15 +121,15 @@ def volume(n_current: float, hours_current: float, n_reference: float, hours_ref
     )
 
 
-def growth(daily: Sequence[float]) -> Measure:
+def measure_growth(daily: Sequence[float]) -> Measure:
     """Measure by what share a daily volume grows a day: the median slope between any two days (Theil-Sen) of its logarithm.
 
     Examples
     --------
-    >>> doubling = growth([100, 200, 400, 800, 1600])
+    >>> doubling = measure_growth([100, 200, 400, 800, 1600])
     >>> doubling.value, doubling.severity, doubling.note
     (1.0, 'low', 'doubles in 1 days')
-    >>> growth([100, 101, 99]).note
+    >>> measure_growth([100, 101, 99]).note
     '3 whole days, 4 needed'
     """
     days = [(day, math.log(size)) for day, size in enumerate(daily) if size > 0]
@@ -155,12 +155,12 @@ def growth(daily: Sequence[float]) -> Measure:
     )
 
 
-def model_age(trained_until: int, now: int) -> Measure:
+def measure_age(trained_until: int, now: int) -> Measure:
     """Measure the days since a model's training span ended, both epoch seconds of event time.
 
     Examples
     --------
-    >>> model_age(0, 100 * 86_400)
+    >>> measure_age(0, 100 * 86_400)
     Measure(name='model_age', value=100.0, threshold=90.0, by_chance=None, p_value=None, effect=None, severity='low',
             unit='days', note='learned until 1970-01-01')
     """
@@ -171,12 +171,12 @@ def model_age(trained_until: int, now: int) -> Measure:
     )
 
 
-def lag(event_now: int, wall_now: float) -> Measure:
+def measure_lag(event_now: int, wall_now: float) -> Measure:
     """Measure how far the newest folded window lies behind the wall clock; a replay of history always does.
 
     Examples
     --------
-    >>> late = lag(1_000_000, 1_001_800.0)
+    >>> late = measure_lag(1_000_000, 1_001_800.0)
     >>> late.value, late.severity
     (1800.0, 'low')
     """

@@ -6,7 +6,7 @@ immaterial at least, four times in five. Whether it would have been steady is no
 
 import numpy as np
 
-from bgpdrift.drift.chance import MEASURES, Chance, Yardstick
+from bgpdrift.drift.chance import MEASURES, NullDistribution, ShareBasis
 from bgpdrift.drift.effect import all_that_matter
 from bgpdrift.drift.histogram import WIDTH
 from bgpdrift.drift.hours import FloatArray
@@ -19,14 +19,14 @@ _LARGEST = 463
 
 
 def smallest_shift(
-    matched: Matched, yardstick: Yardstick, chance: Chance, critical: FloatArray, settings: DriftSettings
+    matched: Matched, yardstick: ShareBasis, chance: NullDistribution, critical: FloatArray, settings: DriftSettings
 ) -> float | None:
     """Find the smallest shift upwards seen with 80 % power, as a share: 0.3 for 30 %.
 
     Parameters
     ----------
     critical : ndarray of float, shape (measures,)
-        Sizes of the measures from which on any of them is significant, as `Chance.family_critical` gives them.
+        Sizes of the measures from which on any of them is significant, as `NullDistribution.family_critical` gives them.
 
     Returns
     -------

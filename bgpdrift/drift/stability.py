@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bgpdrift.drift.chance import MEASURES, Chance, Yardstick
+from bgpdrift.drift.chance import MEASURES, NullDistribution, ShareBasis
 from bgpdrift.drift.hours import FloatArray, Hours, IntArray
-from bgpdrift.drift.levels import hourly_levels
+from bgpdrift.drift.levels import compute_hourly_levels
 from bgpdrift.drift.season import Matched
 
 _DAY_H = 24
@@ -19,7 +19,7 @@ _CLEAR = 4.0
 """Standard deviations of the difference of two means of 4 reference hours: the highest is the highest of many."""
 
 
-def direction(measure: str, difference: FloatArray, yardstick: Yardstick) -> FloatArray:
+def direction(measure: str, difference: FloatArray, yardstick: ShareBasis) -> FloatArray:
     """Give the weights of groups along which a measure sees a difference, signed so that it is positive; shape (groups,).
 
     KS looks below the value where the distribution functions are farthest apart, PSI along the difference itself.
@@ -34,7 +34,9 @@ def direction(measure: str, difference: FloatArray, yardstick: Yardstick) -> Flo
     return np.asarray(found if found @ difference >= 0 else -found)
 
 
-def steady_p(matched: Matched, measure: str, yardstick: Yardstick, chance: Chance, hours: int) -> float:
+def compute_stable_p(
+    matched: Matched, measure: str, yardstick: ShareBasis, chance: NullDistribution, hours: int
+) -> float:
     """P-value of a measure without its most telling hours; 1 where what is left points the other way.
 
     A mean without its extremes scatters hardly more than one with them, so the null stays what it was.
@@ -62,7 +64,7 @@ def fading(current: Mapping[str, Hours], before: Mapping[str, Hours]) -> bool:
     of the newest day by 4 hours, on a logarithmic scale: the latest must have lost some of the highest and go on
     falling, or have lost three quarters, and in either case more than reference hours scatter.
     """
-    starts, levels, _ = hourly_levels(current, before, "log")
+    starts, levels, _ = compute_hourly_levels(current, before, "log")
     first = min((int(hours.starts[0]) for hours in current.values() if len(hours)), default=0)
     past, day = levels[starts < first], levels[starts >= first][-_DAY_H:]
     if len(past) < _DAY_H or len(day) < 3 * _STEP_H:

@@ -19,7 +19,7 @@ _LONGEST = 9
 """Bytes of the longest number; what is longer is damage."""
 
 
-def hours_by_collector(rows: Sequence[Stored]) -> tuple[dict[str, Hours], int]:
+def decode_hours(rows: Sequence[Stored]) -> tuple[dict[str, Hours], int]:
     """Put rows of one series and version together.
 
     Parameters
@@ -40,8 +40,8 @@ def hours_by_collector(rows: Sequence[Stored]) -> tuple[dict[str, Hours], int]:
     >>> from bgpdrift.drift.histogram import Histogram
     >>> both = [Histogram.of([1.0, 2.0]), Histogram.of([-2.0, 2.0, 2.0])]
     >>> rows = [("rrc00", 3600 * i, i, h.total, h.squares, h.to_bytes()) for i, h in enumerate(both)]
-    >>> hours, unreadable = hours_by_collector([*rows, ("rrc00", 7200, 0, 0.0, 0.0, b"?")])
-    >>> hours["rrc00"].pooled() == both[0] + both[1], hours["rrc00"].alarms.tolist(), unreadable
+    >>> hours, unreadable = decode_hours([*rows, ("rrc00", 7200, 0, 0.0, 0.0, b"?")])
+    >>> hours["rrc00"].pool() == both[0] + both[1], hours["rrc00"].alarms.tolist(), unreadable
     (True, [0, 1], 1)
     """
     found: dict[str, Hours] = {}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from bgpdrift.drift.report import Comparison, DriftReport, LeftOut, Measure
 
-VERDICTS_SAID = {
+VERDICT_LABELS = {
     "none": "no drift",
     "drift": "DRIFT",
     "incident": "incident, no drift",
@@ -12,7 +12,7 @@ VERDICTS_SAID = {
     "held": "held",
     "not_enough_data": "not enough data",
 }
-NAMES_SAID = {
+MEASURE_LABELS = {
     "psi": "PSI",
     "ks": "KS",
     "kl": "KL divergence",
@@ -38,7 +38,7 @@ def name(measure: str) -> str:
     >>> name("psi"), name("feature:edit_distance"), name("volume")
     ('PSI', 'feature: edit distance', 'volume')
     """
-    return NAMES_SAID.get(measure, measure.replace(":", ": ").replace("_", " "))
+    return MEASURE_LABELS.get(measure, measure.replace(":", ": ").replace("_", " "))
 
 
 def number(value: float | None) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bgpdrift.bgp.compression import Decompressed
-from bgpdrift.drift.hours import HOUR_S, Hours, merged
+from bgpdrift.drift.hours import HOUR_S, Hours, merge_hours
 from bgpdrift.errors import InputError
 
 FloatArray = NDArray[np.float64]
@@ -190,11 +190,11 @@ def _read(raw: BinaryIO, name: str, time: str, score: str, skip_missing: bool, k
             parts.append(Hours.from_rows(read.times, read.scores, read.alarms))
             _count(outcomes, read)
         if len(parts) >= _PARTS_TOGETHER:
-            parts = [_kept(merged(parts), keep_s)]
+            parts = [_kept(merge_hours(parts), keep_s)]
     if not rows:
         left_out = f", {skipped:,} left out for having no finite score" if skipped else ""
         raise InputError(f"{name}: rows expected below the header, found none{left_out}")
-    return ScoreLog(name, columns, _kept(merged(parts), keep_s), rows, skipped, outcomes)
+    return ScoreLog(name, columns, _kept(merge_hours(parts), keep_s), rows, skipped, outcomes)
 
 
 @dataclass(slots=True, eq=False)

@@ -5,8 +5,8 @@ Decides which hours are current and which reference. What they say is the rule's
 
 from dataclasses import replace
 
-from bgpdrift.drift import policies, signals
-from bgpdrift.drift.accuracy import performance_measures
+from bgpdrift.drift import signals
+from bgpdrift.drift.accuracy import measure_performance
 from bgpdrift.drift.check import DAY_S, PRESETS, spans
 from bgpdrift.drift.report import Comparison, DriftReport, Measure
 from bgpdrift.drift.rule import compare, decide
@@ -56,8 +56,8 @@ def _checked(
     if now.columns.alarm is None or before.columns.alarm is None:
         found = replace(found, measures=tuple(measure for measure in found.measures if measure.name != "anomaly_rate"))
     labelled, labelled_before = now.confusion(*current), before.confusion(*reference)
-    performance = performance_measures(labelled, labelled_before, settings) if labelled else ()
-    report = decide(
+    performance = measure_performance(labelled, labelled_before, settings) if labelled else ()
+    return decide(
         [found],
         model="",
         model_version="",
@@ -65,10 +65,9 @@ def _checked(
         settings=settings,
         signals=(*performance, _volume(found, now, before)),
     )
-    return policies.conclude(report, settings.policy, settings, performance[0] if performance else None)
 
 
 def _volume(found: Comparison, now: ScoreLog, before: ScoreLog) -> Measure:
     current = now.hours.between(found.current_start, found.current_end)
     reference = before.hours.between(found.reference_start, found.reference_end)
-    return signals.volume(int(current.n.sum()), len(current), int(reference.n.sum()), len(reference))
+    return signals.measure_volume(int(current.n.sum()), len(current), int(reference.n.sum()), len(reference))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.drift.hours import Hours
-from bgpdrift.drift.stored_hours import hours_by_collector
+from bgpdrift.drift.stored_hours import decode_hours
 from bgpdrift.errors import ArtifactError
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.artifact import Artifact
@@ -79,7 +79,7 @@ def reference_hours(artifact: Artifact) -> dict[str, Hours]:
                 table.tolist(), sums.tolist(), ends.tolist(), strict=True
             )
         ]
-        found, unreadable = hours_by_collector(rows)
+        found, unreadable = decode_hours(rows)
         if unreadable:
             raise ValueError(f"{unreadable} of {len(rows)} hours cannot be read")
     except (KeyError, IndexError, ValueError, msgspec.MsgspecError) as error:

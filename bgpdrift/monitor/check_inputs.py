@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bgpdrift.drift import baselines, episode
-from bgpdrift.drift.baselines import Known
-from bgpdrift.drift.episode import Episode, Span
+from bgpdrift.drift import incident_spans, windows
 from bgpdrift.drift.hours import HOUR_S, Hours
-from bgpdrift.drift.stored_hours import hours_by_collector
+from bgpdrift.drift.incident_spans import IncidentGroup, Span
+from bgpdrift.drift.stored_hours import decode_hours
+from bgpdrift.drift.windows import DetectorHours
 from bgpdrift.models.reference import reference_of
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
@@ -37,11 +37,11 @@ class Facts:
         Detector and version in force.
     at : int
         Event time, epoch seconds.
-    known : Known
+    known : DetectorHours
         Scores and what of them takes part.
     spans : sequence of Span
         Incidents and labelled ranges, as known at ``at``.
-    held : Episode or None
+    held : IncidentGroup or None
         Incidents that hold a drift back.
     unreadable : int
         Stored hours that could not be read.
@@ -50,9 +50,9 @@ class Facts:
     model: str
     version: str
     at: int
-    known: Known
+    known: DetectorHours
     spans: Sequence[Span]
-    held: Episode | None
+    held: IncidentGroup | None
     unreadable: int = 0
 
 
@@ -78,9 +78,9 @@ class DriftFacts:
         if not version:
             return None
         series, begin = f"score:{model}", at - self._look_back
-        live, unreadable = hours_by_collector(self._store.hours_between(series, version, begin, at))
+        live, unreadable = decode_hours(self._store.hours_between(series, version, begin, at))
         spans = self.spans(begin, at)
-        held = episode.episode_of(spans, at, 3600 * self._settings.drift.max_hold_h)
+        held = incident_spans.group_incidents(spans, at, 3600 * self._settings.drift.max_hold_h)
         flagged = {
             hour
             for start, end in self._store.flagged_spans(model, version, begin, at)
@@ -94,22 +94,22 @@ class DriftFacts:
             for name, first, last, _ in self._store.series_versions(series, at - 31 * DAY_S, at)
             if name != version
         ]
-        out = episode.left_out(spans, held)
+        out = incident_spans.list_excluded_hours(spans, held)
         profile = self._profile(model, version)
-        enough = baselines.holds_days(profile, self._settings.drift.min_baseline_days)
+        enough = windows.has_days(profile, self._settings.drift.min_reference_days)
         first = {} if enough else self._first(model, version, at, out)
         earlier = [self.series(series, name, begin, at) for name, _, _ in others]
-        known = Known(at, live, profile, first, out, frozenset(flagged), others, earlier)
+        known = DetectorHours(at, live, profile, first, out, frozenset(flagged), others, earlier)
         return Facts(model, version, at, known, spans, held, unreadable)
 
     def spans(self, begin: int, at: int) -> list[Span]:
         """Incidents and labelled ranges that touch the time looked at."""
         incidents = self._store.incidents_between(begin, at)
-        return episode.spans_of(incidents, self._store.outcomes_between(begin, at), at)
+        return incident_spans.build_spans(incidents, self._store.outcomes_between(begin, at), at)
 
     def series(self, name: str, version: str, begin: int, at: int) -> Mapping[str, Hours]:
         """Hours of any series, by collector."""
-        return hours_by_collector(self._store.hours_between(name, version, begin, at))[0]
+        return decode_hours(self._store.hours_between(name, version, begin, at))[0]
 
     def many(
         self, names: Sequence[str], version: str, begin: int, at: int
@@ -118,7 +118,7 @@ class DriftFacts:
         rows = self._store.hours_of_many(names, version, begin, at)
         for name in names:
             if name in rows:
-                yield name, hours_by_collector(rows.pop(name))[0]
+                yield name, decode_hours(rows.pop(name))[0]
 
     def _profile(self, model: str, version: str) -> Mapping[str, Hours]:
         key = (model, version)
@@ -127,7 +127,7 @@ class DriftFacts:
             self._profiles[key] = reference_of(Path(self._folder), model, version)
         return self._profiles[key]
 
-    def _first(self, model: str, version: str, at: int, out: baselines.Out) -> Mapping[str, Hours]:
+    def _first(self, model: str, version: str, at: int, out: windows.ExcludedHours) -> Mapping[str, Hours]:
         """Hours from a version's first on, as many as hold a clean week; kept once they do."""
         key = (model, version)
         if key in self._firsts:
@@ -137,8 +137,8 @@ class DriftFacts:
         if not begins:
             return {}
         end = min(begins[0] + FIRST_S, at)
-        found, _ = hours_by_collector(self._store.hours_between(series, version, begins[0], end))
-        if len(baselines.starts_of(baselines.without(found, out))) >= baselines.PINNED_H:
+        found, _ = decode_hours(self._store.hours_between(series, version, begins[0], end))
+        if len(windows.list_hours(windows.exclude_hours(found, out))) >= windows.PINNED_H:
             self._firsts = {k: v for k, v in self._firsts.items() if k[0] != model}
             self._firsts[key] = found
         return found

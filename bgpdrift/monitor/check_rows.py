@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bgpdrift.drift.incident_hold import Holding
-from bgpdrift.drift.persistence import Lasting
+from bgpdrift.drift.incident_hold import IncidentHold
+from bgpdrift.drift.persistence import Persistence
 from bgpdrift.drift.report import VERDICTS, Comparison, DriftReport, LeftOut, Measure, Severity, Verdict
 from bgpdrift.store import Cursor
 
@@ -28,7 +28,7 @@ def said(at: int) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def check_row(report: DriftReport, window: str, path: str, lasting: Lasting, needed: int) -> dict[str, Any]:
+def check_row(report: DriftReport, window: str, path: str, lasting: Persistence, needed: int) -> dict[str, Any]:
     """Make the row of ``drift_metrics``: figures of the first comparison, verdict of all."""
     accuracy = next((signal for signal in report.signals if signal.name == "accuracy"), None)
     current = accuracy.value if accuracy else None
@@ -80,7 +80,7 @@ def signal_rows(report: DriftReport) -> list[dict[str, Any]]:
 
 
 def state_fields(
-    report: DriftReport, lasting: Lasting, holding: Holding, path: str, every_s: int, needed: int
+    report: DriftReport, lasting: Persistence, holding: IncidentHold, path: str, every_s: int, needed: int
 ) -> dict[str, Any]:
     """Make the details of a model's cursor ``drift:<model>``: all that must survive a restart."""
     return {
@@ -101,23 +101,23 @@ def state_fields(
     }
 
 
-def lasting_fields(lasting: Lasting) -> dict[str, Any]:
+def lasting_fields(lasting: Persistence) -> dict[str, Any]:
     """Give the count as part of the details."""
     return {
         "lasting": lasting.checks,
         "lasting_at": lasting.last_at,
         "lasting_version": lasting.version,
         "armed": lasting.armed,
-        "wished_at": lasting.wished_at,
-        "wished_severity": lasting.wished_severity,
+        "wished_at": lasting.requested_at,
+        "wished_severity": lasting.requested_severity,
     }
 
 
-def lasting_of(cursor: Cursor | None) -> Lasting:
+def lasting_of(cursor: Cursor | None) -> Persistence:
     """Read the count back; one that cannot be read begins anew."""
     details = cursor.details if cursor else {}
     try:
-        return Lasting(
+        return Persistence(
             str(details["lasting_version"]),
             int(details["lasting"]),
             int(details["lasting_at"]),
@@ -126,15 +126,15 @@ def lasting_of(cursor: Cursor | None) -> Lasting:
             details["wished_severity"],
         )
     except (KeyError, TypeError, ValueError):
-        return Lasting()
+        return Persistence()
 
 
-def holding_of(cursor: Cursor | None) -> Holding:
+def holding_of(cursor: Cursor | None) -> IncidentHold:
     """Read what holds a drift back."""
     try:
-        return Holding.from_fields(cursor.details.get("holding") if cursor else None)
+        return IncidentHold.from_fields(cursor.details.get("holding") if cursor else None)
     except (TypeError, ValueError):
-        return Holding()
+        return IncidentHold()
 
 
 def wish(model: str, at: int, details: Mapping[str, Any], consented: bool) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def wish_notice(model: str, at: int, details: Mapping[str, Any], wall_now: float
     ]
 
 
-def question(holding: Holding, report: DriftReport, kind: str) -> dict[str, Any]:
+def question(holding: IncidentHold, report: DriftReport, kind: str) -> dict[str, Any]:
     """Make the row of ``approvals`` that asks whether an incident is an attack or the new normal."""
     return {
         "kind": kind,
@@ -185,12 +185,12 @@ def question(holding: Holding, report: DriftReport, kind: str) -> dict[str, Any]
     }
 
 
-def question_text(holding: Holding) -> str:
+def question_text(holding: IncidentHold) -> str:
     """Ask in one line."""
     return f"incident {holding.incident_id}, open and steady since {said(holding.since)}: attack or new normal?"
 
 
-def question_notice(holding: Holding, report: DriftReport, wall_now: float) -> list[dict[str, Any]]:
+def question_notice(holding: IncidentHold, report: DriftReport, wall_now: float) -> list[dict[str, Any]]:
     """Make the notice that somebody is asked."""
     return [
         {

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bgpdrift.clock import Clock
-from bgpdrift.drift import baselines, signals
-from bgpdrift.drift.accuracy import performance_measures
-from bgpdrift.drift.baselines import Known, Pair
-from bgpdrift.drift.categories import CategoryHours, category_measures
+from bgpdrift.drift import signals, windows
+from bgpdrift.drift.accuracy import measure_performance
+from bgpdrift.drift.categories import CategoryHours, measure_categories
 from bgpdrift.drift.histogram import Histogram
-from bgpdrift.drift.hours import HOUR_S, Hours, merged
+from bgpdrift.drift.hours import HOUR_S, Hours, merge_hours
 from bgpdrift.drift.report import Comparison, Measure
-from bgpdrift.drift.rule import glance
+from bgpdrift.drift.rule import screen
+from bgpdrift.drift.windows import DetectorHours, WindowPair
 from bgpdrift.monitor.check_inputs import DAY_S, DriftFacts, Facts
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
@@ -66,7 +66,7 @@ class Signals:
         """All signals of one check, those of the detector first."""
         found = [*self._performance(facts)]
         found += self._volume(facts, comparisons)
-        found.append(signals.lag(facts.at, self._clock.now()))
+        found.append(signals.measure_lag(facts.at, self._clock.now()))
         return found + self._inside(facts, comparisons)
 
     def _inside(self, facts: Facts, comparisons: Sequence[Comparison]) -> list[Measure]:
@@ -94,9 +94,9 @@ class Signals:
             self._of_features = (facts.at, [self._of_series(name, hours, facts) for name, hours in series])
         return self._of_features[1]
 
-    def _of_series(self, name: str, hours: baselines.Series, facts: Facts) -> Measure:
+    def _of_series(self, name: str, hours: windows.Series, facts: Facts) -> Measure:
         pair = self._paired(hours, facts)
-        return signals.of_comparison(name, self._compared(pair), self._settings.drift)
+        return signals.summarize_comparison(name, self._compared(pair), self._settings.drift)
 
     def _embedding(self, facts: Facts) -> list[Measure]:
         prefixes = [f"{kind}:{facts.model}:" for kind in ("embedding", "projection")]
@@ -107,7 +107,7 @@ class Signals:
             kind, _, number = series.split(":")
             now, before = _pooled(pair.current), _pooled(pair.reference)
             name = f"{kind}:{number}"
-            found.append(signals.embedding(name, now, before, self._compared(pair), self._settings.drift))
+            found.append(signals.measure_embedding(name, now, before, self._compared(pair), self._settings.drift))
         return found
 
     def _rules(self, facts: Facts) -> list[Measure]:
@@ -121,24 +121,24 @@ class Signals:
         if not names:
             return []
         now, before = (CategoryHours.of_alarms(side) for side in sides)
-        return list(category_measures("rule_mix", now, before, self._settings.drift))
+        return list(measure_categories("rule_mix", now, before, self._settings.drift))
 
     def _volume(self, facts: Facts, comparisons: Sequence[Comparison]) -> list[Measure]:
         found = []
         if comparisons:
-            first = baselines.rolling(facts.known, self._settings.drift.preset)
-            found.append(signals.volume(*_count(first.current), *_count(first.reference)))
+            first = windows.pair_rolling(facts.known, self._settings.drift.preset)
+            found.append(signals.measure_volume(*_count(first.current), *_count(first.reference)))
         found.append(self._growth(facts))
         ends = [int(hours.starts[-1]) + HOUR_S for hours in facts.known.profile.values() if len(hours)]
         if ends:
-            found.append(signals.model_age(max(ends), facts.at))
+            found.append(signals.measure_age(max(ends), facts.at))
         return found
 
     def _growth(self, facts: Facts) -> Measure:
         """Growth of the announcements of all collectors, the same for all detectors of one event time."""
         if self._of_growth[0] != facts.at:
             series = self._facts.series("feature:announced", "", facts.at - GROWTH_S, facts.at)
-            self._of_growth = (facts.at, [signals.growth(_daily(series, facts.at))])
+            self._of_growth = (facts.at, [signals.measure_growth(_daily(series, facts.at))])
         return self._of_growth[1][0]
 
     def _performance(self, facts: Facts) -> list[Measure]:
@@ -148,13 +148,13 @@ class Signals:
         rows = [row for row in rows if row["model"] == facts.model]
         now = [row for row in rows if row["day_start"] >= cut and row["model_version"] == facts.version]
         before = [row for row in rows if row["day_start"] < cut]
-        return list(performance_measures(_tally(now), _tally(before) if before else None, self._settings.drift))
+        return list(measure_performance(_tally(now), _tally(before) if before else None, self._settings.drift))
 
-    def _paired(self, hours: baselines.Series, facts: Facts) -> Pair:
-        return baselines.rolling(Known(facts.at, hours, out=facts.known.out), "24h/7d")
+    def _paired(self, hours: windows.Series, facts: Facts) -> WindowPair:
+        return windows.pair_rolling(DetectorHours(facts.at, hours, out=facts.known.out), "24h/7d")
 
-    def _compared(self, pair: Pair) -> Comparison:
-        return glance(
+    def _compared(self, pair: WindowPair) -> Comparison:
+        return screen(
             pair.current,
             pair.reference,
             window=pair.window,
@@ -194,13 +194,13 @@ def _as_of(measure: Measure, at: int) -> Measure:
     return replace(measure, note=f"{measure.note}; {said}" if measure.note else said)
 
 
-def _pooled(series: baselines.Series) -> Histogram:
-    return merged(list(series.values())).pooled()
+def _pooled(series: windows.Series) -> Histogram:
+    return merge_hours(list(series.values())).pool()
 
 
-def _count(series: baselines.Series) -> tuple[float, float]:
+def _count(series: windows.Series) -> tuple[float, float]:
     """Values, and hours that hold any, over all collectors."""
-    return float(sum(hours.n.sum() for hours in series.values())), float(len(baselines.starts_of(series)))
+    return float(sum(hours.n.sum() for hours in series.values())), float(len(windows.list_hours(series)))
 
 
 def _daily(series: Mapping[str, Hours], at: int) -> list[float]:

@@ -13,13 +13,12 @@ from typing import Any
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock
-from bgpdrift.drift import baselines
-from bgpdrift.drift.between_day_variance import Wander, wander
+from bgpdrift.drift import windows
+from bgpdrift.drift.between_day_variance import BetweenDayVariance, estimate_between_day_variance
 from bgpdrift.drift.hours import HOUR_S, Hours
-from bgpdrift.drift.incident_hold import Holding, HoldPolicy, heard, looked
-from bgpdrift.drift.level import TOO_FEW, level_since, steadiness
-from bgpdrift.drift.persistence import Lasting, counted, due, wished
-from bgpdrift.drift.policies import conclude
+from bgpdrift.drift.incident_hold import HoldPolicy, IncidentHold, apply_answer, update_hold
+from bgpdrift.drift.level import TOO_FEW, assess_stability, find_level_start
+from bgpdrift.drift.persistence import Persistence, count_check, mark_requested, needs_request
 from bgpdrift.drift.report import Comparison, DriftReport
 from bgpdrift.drift.rule import compare, decide
 from bgpdrift.errors import TransientError
@@ -54,9 +53,9 @@ class Judged:
         With the verdict after holding.
     underlying : str
         The verdict were nothing to hold it.
-    lasting : Lasting
+    lasting : Persistence
         After the check.
-    holding : Holding
+    holding : IncidentHold
         After the check.
     wish : bool
         Whether a wish to retrain follows.
@@ -64,8 +63,8 @@ class Judged:
 
     report: DriftReport
     underlying: str
-    lasting: Lasting
-    holding: Holding
+    lasting: Persistence
+    holding: IncidentHold
     wish: bool
 
 
@@ -87,11 +86,9 @@ class DriftChecks:
         self._settings, self._store, self._clock = settings, store, clock
         self._drift, self._facts = settings.drift, DriftFacts(settings, store)
         self._signals = Signals(settings, store, clock, self._facts)
-        self._policy = HoldPolicy(
-            3600 * self._drift.max_hold_h, 3600 * self._drift.unanswered_h, self._drift.unanswered == "drift"
-        )
+        self._policy = HoldPolicy.from_settings(self._drift)
         self._every_s = self._drift.check_every_h * HOUR_S
-        self._rearm_after_s = 3600 * max(settings.retrain.cooldown_h, self._drift.lasting_checks)
+        self._rearm_after_s = 3600 * max(settings.retrain.cooldown_h, self._drift.persistence_checks)
         self._log = logs.get_logger()
         self._problem = ""
         self._looked_at: int | None = None
@@ -200,26 +197,26 @@ class DriftChecks:
         holding = drift_rows.holding_of(cursor)
         if holding.state != "free":
             holding = self._heard(holding)
-        since = facts.held.since if facts.held is not None else holding.since if holding.is_consented else None
+        since = facts.held.since if facts.held is not None else holding.since if holding.is_new_normal else None
         report = self._report(facts, current_h or self._window_since(since, at))
         if report.is_drift and since is not None:
             report = replace(report, change_point=self._level_since(facts, since))
         before = drift_rows.lasting_of(cursor)
-        lasting = counted(before, report.verdict, report.severity, facts.version, at, self._rearm_after_s)
+        lasting = count_check(before, report.verdict, report.severity, facts.version, at, self._rearm_after_s)
         still_open = any(span.number == holding.incident_id and span.is_open for span in facts.spans)
         drifts = report.is_drift
         steady, why_not = False, ""
         if facts.held is not None and at - facts.held.since >= self._policy.max_hold_s:
             waited = at - holding.asked_at if holding.state == "asked" else 0
             steady, why_not = self._steady(facts, max(self._policy.max_hold_s, waited), drifts)
-        holding = looked(holding, facts.held, drifts, steady, at, self._policy, still_open)
+        holding = update_hold(holding, facts.held, drifts, steady, at, self._policy, still_open)
         underlying = report.verdict
         if drifts and holding.holds:
             report = replace(report, verdict="held", reason=self._held_reason(report.reason, holding, facts, why_not))
-        wish = due(lasting, report.verdict, self._drift.lasting_checks, holding.is_consented)
+        wish = needs_request(lasting, report.verdict, self._drift.persistence_checks, holding.is_new_normal)
         if wish:
-            lasting = wished(lasting, at, report.severity)
-            wish = not self._waits(model, facts.version, holding.is_consented)
+            lasting = mark_requested(lasting, at, report.severity)
+            wish = not self._waits(model, facts.version, holding.is_new_normal)
         report = replace(report, context=self._context(facts, lasting, holding, underlying))
         return Judged(report, underlying, lasting, holding, wish)
 
@@ -241,10 +238,10 @@ class DriftChecks:
                 verdict = "drift"
             severity = drift_rows.severity_in(details)
             at = cursor.position
-            wish = due(lasting, verdict, self._drift.lasting_checks, after.is_consented)
+            wish = needs_request(lasting, verdict, self._drift.persistence_checks, after.is_new_normal)
             if wish:
-                lasting = wished(lasting, at, severity)
-                wish = not self._waits(model, str(details.get("version")), after.is_consented)
+                lasting = mark_requested(lasting, at, severity)
+                wish = not self._waits(model, str(details.get("version")), after.is_new_normal)
             details |= {"verdict": verdict, "holding": after.as_fields(), **drift_rows.lasting_fields(lasting)}
             write = DriftWrite(
                 cursor,
@@ -261,12 +258,12 @@ class DriftChecks:
 
     def _report(self, facts: Facts, current_h: int | None) -> DriftReport:
         settings = self._drift
-        found = baselines.pairs(facts.known, settings, current_h)
-        usual = wander(baselines.history(facts.known), found[0].current_span[0])
+        found = windows.pair_windows(facts.known, settings, current_h)
+        usual = estimate_between_day_variance(windows.collect_history(facts.known), found[0].current_span[0])
         comparisons = [self._compared(pair, usual) for pair in found]
         speaking = sum(bool(self._facts.version_at(model, facts.at)) for model in MODELS)
         signals = self._signals.of(facts, comparisons)
-        report = decide(
+        return decide(
             comparisons,
             model=facts.model,
             model_version=facts.version,
@@ -275,10 +272,8 @@ class DriftChecks:
             detectors=max(speaking, 1),
             signals=signals,
         )
-        accuracy = next((signal for signal in signals if signal.name == "accuracy"), None)
-        return conclude(report, settings.policy, settings, accuracy)
 
-    def _compared(self, pair: baselines.Pair, usual: Wander | None) -> Comparison:
+    def _compared(self, pair: windows.WindowPair, usual: BetweenDayVariance | None) -> Comparison:
         return compare(
             pair.current,
             pair.reference,
@@ -290,7 +285,7 @@ class DriftChecks:
             alpha=self._drift.alpha,
             left_out=pair.left_out,
             recent=pair.recent,
-            wander=usual,
+            between_day_variance=usual,
         )
 
     def _window_since(self, since: int | None, at: int) -> int | None:
@@ -299,16 +294,16 @@ class DriftChecks:
         A day that holds both levels says later that there is a new one, and says it less surely.
         """
         hours = 0 if since is None else (at - since) // HOUR_S
-        longest = baselines.PRESETS[self._drift.preset].current_h
+        longest = windows.PRESETS[self._drift.preset].current_h
         return hours if self._drift.min_current_h <= hours < longest else None
 
     def _level_since(self, facts: Facts, since: int) -> int:
-        return level_since(facts.known.live, self._usual_scores(facts, since // HOUR_S * HOUR_S), since, facts.at)
+        return find_level_start(facts.known.live, self._usual_scores(facts, since // HOUR_S * HOUR_S), since, facts.at)
 
     def _usual_scores(self, facts: Facts, began: int) -> dict[str, Hours]:
         known = facts.known
-        clean = baselines.without(_before(known.live, began), known.out)
-        return baselines.newest(baselines.both(known.profile, clean), 168)
+        clean = windows.exclude_hours(_before(known.live, began), known.out)
+        return windows.take_newest(windows.merge_series(known.profile, clean), 168)
 
     def _waits(self, model: str, version: str, consented: bool) -> bool:
         """Whether a wish for the same is under way, that a new one would say nothing more than."""
@@ -324,25 +319,25 @@ class DriftChecks:
         hours = int(-(-window_s // HOUR_S))
         began = facts.held.since // HOUR_S * HOUR_S
         known = facts.known
-        found = {"scores": steadiness(known.live, self._usual_scores(facts, began), facts.at, hours)}
+        found = {"scores": assess_stability(known.live, self._usual_scores(facts, began), facts.at, hours)}
         for name in ("announced", "withdrawn"):
             series = self._facts.series(f"feature:{name}", "", min(began, facts.at - 8 * DAY_S) - 8 * DAY_S, facts.at)
-            usual = baselines.newest(baselines.without(_before(series, began), known.out), 168)
-            found[name] = steadiness(series, usual, facts.at, hours, minutes=True)
+            usual = windows.take_newest(windows.exclude_hours(_before(series, began), known.out), 168)
+            found[name] = assess_stability(series, usual, facts.at, hours, minutes=True)
         if not drifts and not found["scores"].has_moved:
             return False, found["scores"].reason or "scores are at what was usual"
         judged = {name: one for name, one in found.items() if one.reason != TOO_FEW}
-        moves = [f"{name}: {one.reason}" for name, one in judged.items() if not one.is_steady]
+        moves = [f"{name}: {one.reason}" for name, one in judged.items() if not one.is_stable]
         return bool(judged) and not moves, "; ".join(moves) or ("" if judged else TOO_FEW)
 
-    def _heard(self, before: Holding) -> Holding:
+    def _heard(self, before: IncidentHold) -> IncidentHold:
         row = incident_row(self._store, before.incident_id)
         number = int(row["id"]) if row is not None else before.incident_id
         label = self._store.label_of_incident(number) or self._store.label_of_incident(before.incident_id)
         approval = self._store.approval(before.question_id) if before.question_id else None
-        return heard(before, str(approval["state"]) if approval else "", label)
+        return apply_answer(before, str(approval["state"]) if approval else "", label)
 
-    def _held_reason(self, reason: str, holding: Holding, facts: Facts, why_not: str) -> str:
+    def _held_reason(self, reason: str, holding: IncidentHold, facts: Facts, why_not: str) -> str:
         since = drift_rows.said(holding.since)
         text = f"Held: incident {holding.incident_id} has been open since {since}. {reason}"
         if holding.state == "asked":
@@ -353,17 +348,18 @@ class DriftChecks:
             return f"{text} No question yet, its level is not steady: {why_not}."
         return text
 
-    def _context(self, facts: Facts, lasting: Lasting, holding: Holding, underlying: str) -> Mapping[str, Any]:
+    def _context(self, facts: Facts, lasting: Persistence, holding: IncidentHold, underlying: str) -> Mapping[str, Any]:
         start = facts.at - 24 * HOUR_S
         waits = [
             f"{hours}h/pinned waits: the window is not half full, or the version has lived too few clean hours before it yet"
             for hours in dict.fromkeys(self._drift.pinned_windows_h)
-            if baselines.pinned(facts.known, hours, self._drift.min_current_h, self._drift.min_baseline_days) is None
+            if windows.pair_pinned(facts.known, hours, self._drift.min_current_h, self._drift.min_reference_days)
+            is None
         ]
         return {
             "underlying": underlying,
             "lasting": lasting.checks,
-            "needed": self._drift.lasting_checks,
+            "needed": self._drift.persistence_checks,
             "armed": lasting.armed,
             "holding": holding.as_fields(),
             "waits": waits,
@@ -393,7 +389,7 @@ class DriftChecks:
     def _write_of(self, model: str, at: int, cursor: Cursor | None, judged: Judged, path: str) -> DriftWrite:
         report, lasting, holding = judged.report, judged.lasting, judged.holding
         before = drift_rows.holding_of(cursor)
-        details = drift_rows.state_fields(report, lasting, holding, path, self._every_s, self._drift.lasting_checks)
+        details = drift_rows.state_fields(report, lasting, holding, path, self._every_s, self._drift.persistence_checks)
         notices = []
         question = None
         asks = holding.state == "asked" and (before.state != "asked" or before.incident_id != holding.incident_id)
@@ -408,16 +404,16 @@ class DriftChecks:
         return DriftWrite(
             cursor,
             Cursor(cursor_of(model), at, details),
-            check=drift_rows.check_row(report, self._drift.preset, path, lasting, self._drift.lasting_checks),
+            check=drift_rows.check_row(report, self._drift.preset, path, lasting, self._drift.persistence_checks),
             signals=drift_rows.signal_rows(report),
-            wish=drift_rows.wish(model, at, details, holding.is_consented) if judged.wish else None,
+            wish=drift_rows.wish(model, at, details, holding.is_new_normal) if judged.wish else None,
             question=question,
             answered=answered,
             labels=self._labels(before, holding, at),
             notices=notices,
         )
 
-    def _labels(self, before: Holding, after: Holding, at: int) -> list[dict[str, Any]]:
+    def _labels(self, before: IncidentHold, after: IncidentHold, at: int) -> list[dict[str, Any]]:
         """Labels that follow from an answer or from silence, so that training and baselines know it too."""
         if after.state == before.state or after.state not in ("new_normal", "attack"):
             return []
@@ -440,5 +436,5 @@ class DriftChecks:
         return found
 
 
-def _before(series: baselines.Series, end: int) -> dict[str, Any]:
+def _before(series: windows.Series, end: int) -> dict[str, Any]:
     return {name: hours.between(0, end) for name, hours in series.items()}

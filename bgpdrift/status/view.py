@@ -126,7 +126,7 @@ def _model(name: str, records: Records, files: Files, settings: Settings, now: f
         checked_at=cursor.position if cursor else last.timestamp if last else None,
         next_check_at=(state.next_check_at if state else 0) or None,
         lasting=state.persistence.checks if state else 0,
-        needed=state.persistence_checks if state else settings.drift.lasting_checks,
+        needed=state.persistence_checks if state else settings.drift.persistence_checks,
         waiting_for=state.waiting_for if state else "",
         smallest_shift=last.details.smallest_shift if last else None,
         change_point=state.change_point if state else last.details.change_point if last else None,

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.system
 
 def history(folder: Path) -> Settings:
     """Nine calm days of a detector's scores that were checked, and twenty hours of twice the score that were not."""
-    settings = Settings(data_dir=str(folder), drift=DriftSettings(lasting_checks=2, pinned_windows_h=[24]))
+    settings = Settings(data_dir=str(folder), drift=DriftSettings(persistence_checks=2, pinned_windows_h=[24]))
     migrate(settings.store_url)
     rng, rows = np.random.default_rng(5), []
     for hour in range(CALM_H + CHANGED_H):

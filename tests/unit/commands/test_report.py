@@ -10,7 +10,7 @@ from bgpdrift.commands.report import command
 from bgpdrift.commands.report_rows import histories, report_of
 from bgpdrift.drift.check import check_scores
 from bgpdrift.drift.hours import Hours
-from bgpdrift.drift.persistence import Lasting
+from bgpdrift.drift.persistence import Persistence
 from bgpdrift.drift.report import Measure
 from bgpdrift.errors import InputError
 from bgpdrift.monitor import check_rows as drift_rows
@@ -52,7 +52,7 @@ def checked(tmp_path, monkeypatch):
         with open_store(settings.store_url) as store:
             rows = []
             for place, start in enumerate(hours.starts.tolist()):
-                histogram = hours.between(start, start + 1).pooled()
+                histogram = hours.between(start, start + 1).pool()
                 rows.append(
                     {
                         "hour_start": start,
@@ -88,7 +88,7 @@ def checked(tmp_path, monkeypatch):
                 write = DriftWrite(
                     before,
                     after,
-                    check=drift_rows.check_row(one, "24h/7d", path, Lasting(), 6),
+                    check=drift_rows.check_row(one, "24h/7d", path, Persistence(), 6),
                     signals=drift_rows.signal_rows(one),
                 )
                 assert store.record_drift(write)

@@ -1,9 +1,9 @@
-"""How days wander: told from a longer history than a reference, and not fooled by a change, a creep or another version."""
+"""Between-day variance follows the history and ignores a change, a creep or another version."""
 
 import numpy as np
 import pytest
 
-from bgpdrift.drift.between_day_variance import MOST, Wander, wander
+from bgpdrift.drift.between_day_variance import MOST, BetweenDayVariance, estimate_between_day_variance
 from bgpdrift.drift.hours import Hours
 from bgpdrift.drift.rule import compare
 from bgpdrift.settings_sections import DriftSettings
@@ -24,13 +24,13 @@ def walk(days: int, step: float, seed: int = 3) -> np.ndarray:
     return np.cumsum(np.random.default_rng(seed).normal(0.0, step, days))
 
 
-def learned(series: dict[str, Hours], days: int) -> Wander:
-    found = wander([series], days * DAY_S)
+def learned(series: dict[str, Hours], days: int) -> BetweenDayVariance:
+    found = estimate_between_day_variance([series], days * DAY_S)
     assert found is not None
     return found
 
 
-def spread(found: Wander, gap_d: float = 0.0) -> float:
+def spread(found: BetweenDayVariance, gap_d: float = 0.0) -> float:
     """Standard deviation of a day against a week, in ranks."""
     return found.of_difference(1, 7, gap_d) ** 0.5
 
@@ -70,7 +70,7 @@ def test_a_steady_creep_is_no_scatter() -> None:
 def test_versions_are_compared_with_themselves_alone() -> None:
     older, newer = of_levels(np.zeros(14)), of_levels(np.full(28, 3.0), seed=2)
     newer = {"a": newer["a"].between(14 * DAY_S, 28 * DAY_S)}
-    found = wander([older, newer], 28 * DAY_S)
+    found = estimate_between_day_variance([older, newer], 28 * DAY_S)
     assert found is not None
     assert found.days == 28
     assert spread(found) < 0.05
@@ -83,23 +83,23 @@ def test_hours_after_the_end_are_not_looked_at() -> None:
 
 @pytest.mark.parametrize("days", [0, 1, 3])
 def test_few_days_say_nothing(days: int) -> None:
-    assert wander([of_levels(np.zeros(days))] if days else [], days * DAY_S) is None
+    assert estimate_between_day_variance([of_levels(np.zeros(days))] if days else [], days * DAY_S) is None
 
 
 def test_days_less_than_half_there_are_no_days() -> None:
     hours = of_levels(np.zeros(10))["a"]
-    thin = hours.chosen(hours.starts % DAY_S < 11 * HOUR_S)
-    assert wander([{"a": thin}], 10 * DAY_S) is None
+    thin = hours.select(hours.starts % DAY_S < 11 * HOUR_S)
+    assert estimate_between_day_variance([{"a": thin}], 10 * DAY_S) is None
 
 
 def test_inflation_is_doubted_where_days_are_few_and_has_an_end() -> None:
-    few, many = Wander(5, 0.02, 0.0), Wander(30, 0.02, 0.0)
+    few, many = BetweenDayVariance(5, 0.02, 0.0), BetweenDayVariance(30, 0.02, 0.0)
     assert few.inflation(0.01, 1, 7, 0) < many.inflation(0.01, 1, 7, 0)
     assert many.inflation(1e-6, 1, 7, 0) == MOST
 
 
 def test_calm_days_are_not_inflated() -> None:
-    assert Wander(28, 0.01, 0.0).inflation(0.01 * (1 + 1 / 7), 1, 7, 0) < 1.0
+    assert BetweenDayVariance(28, 0.01, 0.0).inflation(0.01 * (1 + 1 / 7), 1, 7, 0) < 1.0
 
 
 def judged(levels: np.ndarray, knows: bool) -> float:
@@ -113,7 +113,7 @@ def judged(levels: np.ndarray, knows: bool) -> float:
         reference_span=(end - 4 * DAY_S, end - DAY_S),
         settings=DriftSettings(),
         alpha=0.01,
-        wander=wander([series], end - DAY_S) if knows else None,
+        between_day_variance=estimate_between_day_variance([series], end - DAY_S) if knows else None,
     )
     assert found.p_value is not None
     return found.p_value

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bgpdrift.drift.categories import CategoryHours, category_measures
+from bgpdrift.drift.categories import CategoryHours, measure_categories
 from bgpdrift.drift.hours import Hours
 from bgpdrift.settings_sections import DriftSettings
 
@@ -22,7 +22,7 @@ def days(rates, start, count, seed=0, scatter=0.3):
 
 
 def mix(current, reference):
-    return category_measures("rule_mix", current, reference, USUAL)
+    return measure_categories("rule_mix", current, reference, USUAL)
 
 
 def test_a_mixture_that_moved_is_seen_and_says_where():

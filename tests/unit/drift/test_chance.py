@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bgpdrift.drift.chance import MEASURES, Chance, Yardstick, two_sided
+from bgpdrift.drift.chance import MEASURES, NullDistribution, ShareBasis, two_sided
 from bgpdrift.drift.season import quantile_groups
 
 SHARES = np.full(20, 0.05)
@@ -12,12 +12,12 @@ COVARIANCE = (np.diag(SHARES) - np.outer(SHARES, SHARES)) / 500
 
 @pytest.fixture
 def yardstick():
-    return Yardstick.of(SHARES, 10_000)
+    return ShareBasis.of(SHARES, 10_000)
 
 
 def test_p_values_of_independent_values_are_uniform(yardstick):
     """Counts of 500 values in 20 groups, and of no smaller p than there should be."""
-    chance = Chance.of(yardstick, COVARIANCE, 1e6)
+    chance = NullDistribution.of(yardstick, COVARIANCE, 1e6)
     differences = np.random.default_rng(3).multinomial(500, SHARES, 1_000) / 500 - SHARES
     alone = np.array([chance.p_values(size) for size in yardstick.sizes(differences)])
     family = np.array([chance.family(p.min()) for p in alone])
@@ -29,7 +29,7 @@ def test_p_values_of_independent_values_are_uniform(yardstick):
 
 def test_far_out_one_linear_measure_is_a_students_t(yardstick):
     scipy_stats = pytest.importorskip("scipy.stats")
-    chance = Chance.of(yardstick, COVARIANCE, 9.0)
+    chance = NullDistribution.of(yardstick, COVARIANCE, 9.0)
     direction = yardstick.linear[0]
     deviation = float(np.sqrt(direction @ COVARIANCE @ direction))
     k = MEASURES.index("location")
@@ -41,18 +41,18 @@ def test_far_out_one_linear_measure_is_a_students_t(yardstick):
 
 
 def test_a_family_p_lies_between_the_smallest_and_five_times_it(yardstick):
-    chance = Chance.of(yardstick, COVARIANCE, 20.0)
+    chance = NullDistribution.of(yardstick, COVARIANCE, 20.0)
     for p_value in (1e-9, 1e-4, 0.01, 0.1):
         assert p_value <= chance.family(p_value) <= 5 * p_value
 
 
 def test_critical_sizes_have_the_p_values_they_were_asked_for(yardstick):
-    chance = Chance.of(yardstick, COVARIANCE, 12.0)
+    chance = NullDistribution.of(yardstick, COVARIANCE, 12.0)
     assert chance.p_values(chance.critical(0.003)) == pytest.approx(np.full(len(MEASURES), 0.003), rel=0.05)
 
 
 def test_what_is_nothing_has_no_small_p(yardstick):
-    chance = Chance.of(yardstick, np.zeros_like(COVARIANCE), 5.0)
+    chance = NullDistribution.of(yardstick, np.zeros_like(COVARIANCE), 5.0)
     assert chance.p_values(np.zeros(len(MEASURES))).tolist() == [1.0] * len(MEASURES)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpdrift.drift.histogram import Histogram, bin_of
-from bgpdrift.drift.hours import Hours, bins_of, merged
+from bgpdrift.drift.hours import Hours, bins_of, merge_hours
 from bgpdrift.errors import InputError
 
 ROWS = st.lists(st.tuples(st.integers(0, 400_000), st.floats(-1e6, 1e6), st.booleans()), max_size=40)
@@ -22,7 +22,7 @@ def same(one: Hours, other: Hours) -> bool:
     return (
         one.starts.tolist() == other.starts.tolist()
         and one.alarms.tolist() == other.alarms.tolist()
-        and one.pooled().counts == other.pooled().counts
+        and one.pool().counts == other.pool().counts
         and one.n.tolist() == other.n.tolist()
         and np.allclose(one.totals, other.totals, atol=1e-3)
     )
@@ -30,7 +30,7 @@ def same(one: Hours, other: Hours) -> bool:
 
 @given(ROWS, ROWS)
 def test_adding_hours_up_is_counting_all_rows(one, other):
-    assert same(merged([hours_of(one), hours_of(other)]), hours_of(one + other))
+    assert same(merge_hours([hours_of(one), hours_of(other)]), hours_of(one + other))
 
 
 @given(ROWS, st.randoms())

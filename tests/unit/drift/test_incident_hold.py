@@ -1,97 +1,97 @@
-"""Attack or new normal: every state, every event, and what people and silence do."""
+"""The incident hold: every state, every event, and what an answer or a missing answer does."""
 
 import pytest
 
-from bgpdrift.drift.episode import Episode, Span, episode_of, left_out, spans_of
-from bgpdrift.drift.incident_hold import HOLD_LIFECYCLE, Holding, HoldPolicy, after, heard, looked
+from bgpdrift.drift.incident_hold import HOLD_LIFECYCLE, HoldPolicy, IncidentHold, apply_answer, apply_event, update_hold
+from bgpdrift.drift.incident_spans import IncidentGroup, Span, build_spans, group_incidents, list_excluded_hours
 from bgpdrift.errors import IllegalTransitionError
 
 HOUR = 3_600
-POLICY = HoldPolicy(12 * HOUR, 12 * HOUR)
+POLICY = HoldPolicy(max_hold_s=12 * HOUR, unanswered_s=12 * HOUR)
 
 
-def episode(number: int = 3, since: int = 0) -> Episode:
-    return Episode(number, since, since + HOUR, frozenset({number}))
+def group(number: int = 3, since: int = 0) -> IncidentGroup:
+    return IncidentGroup(number, since, since + HOUR, frozenset({number}))
 
 
 def test_the_end_of_the_incident_frees_the_drift_in_every_state() -> None:
     for state in HOLD_LIFECYCLE.states:
-        assert HOLD_LIFECYCLE.next_state(state, "over") == "free"
+        assert HOLD_LIFECYCLE.next_state(state, "end") == "free"
 
 
 @pytest.mark.parametrize("state", ["held", "asked", "attack", "new_normal"])
 def test_a_state_survives_the_store(state: str) -> None:
-    holding = Holding(state, 3, 60, 9, 120, "attack")  # type: ignore[arg-type]
-    assert Holding.from_fields(holding.as_fields()) == holding
-    assert Holding.from_fields({"state": "odd"}) == Holding.from_fields(None) == Holding()
+    hold = IncidentHold(state, 3, 60, 9, 120, "attack")  # type: ignore[arg-type]
+    assert IncidentHold.from_fields(hold.as_fields()) == hold
+    assert IncidentHold.from_fields({"state": "odd"}) == IncidentHold.from_fields(None) == IncidentHold()
 
 
-def test_an_incident_without_drift_holds_nothing_while_it_is_young_or_not_steady() -> None:
-    assert looked(Holding(), episode(), False, True, 11 * HOUR, POLICY) == Holding()
-    assert looked(Holding(), episode(), False, False, 90 * HOUR, POLICY) == Holding()
+def test_an_incident_without_drift_holds_nothing_while_it_is_young_or_unstable() -> None:
+    assert update_hold(IncidentHold(), group(), False, True, 11 * HOUR, POLICY) == IncidentHold()
+    assert update_hold(IncidentHold(), group(), False, False, 90 * HOUR, POLICY) == IncidentHold()
 
 
-def test_an_old_steady_incident_asks_whatever_the_checks_say_yet() -> None:
-    asked = looked(Holding(), episode(), False, True, 12 * HOUR, POLICY)
+def test_an_old_stable_incident_leads_to_an_approval_request_whatever_the_verdict_is() -> None:
+    asked = update_hold(IncidentHold(), group(), False, True, 12 * HOUR, POLICY)
     assert (asked.state, asked.incident_id, asked.asked_at) == ("asked", 3, 12 * HOUR)
-    assert looked(asked, episode(), False, True, 23 * HOUR, POLICY).state == "asked"
-    assert looked(asked, episode(), False, True, 24 * HOUR, POLICY).state == "new_normal"
+    assert update_hold(asked, group(), False, True, 23 * HOUR, POLICY).state == "asked"
+    assert update_hold(asked, group(), False, True, 24 * HOUR, POLICY).state == "new_normal"
 
 
-def test_another_incident_in_the_wait_does_not_restart_it() -> None:
-    asked = Holding("asked", 3, 0, 9, 12 * HOUR)
-    both = Episode(5, 0, 20 * HOUR, frozenset({3, 5}))
-    later = looked(asked, both, True, False, 20 * HOUR, POLICY)
+def test_another_incident_during_the_wait_does_not_restart_it() -> None:
+    asked = IncidentHold("asked", 3, 0, 9, 12 * HOUR)
+    wider = IncidentGroup(5, 0, 20 * HOUR, frozenset({3, 5}))
+    later = update_hold(asked, wider, True, False, 20 * HOUR, POLICY)
     assert (later.incident_id, later.asked_at) == (3, 12 * HOUR)
-    assert looked(later, both, True, True, 24 * HOUR, POLICY).answer == "silence"
+    assert update_hold(later, wider, True, True, 24 * HOUR, POLICY).answer == "silence"
 
 
-def test_silence_about_one_incident_is_none_about_the_next() -> None:
-    """Storms that began in the wait were called the new normal for an hour's alarm that was over."""
-    asked = Holding("asked", 3, 0, 9, 12 * HOUR)
-    other = looked(asked, episode(5, 20 * HOUR), True, True, 25 * HOUR, POLICY)
+def test_a_missing_answer_about_one_incident_does_not_apply_to_the_next() -> None:
+    """Otherwise storms that begin during the wait become the new normal because nobody answered about an alarm of an hour."""
+    asked = IncidentHold("asked", 3, 0, 9, 12 * HOUR)
+    other = update_hold(asked, group(5, 20 * HOUR), True, True, 25 * HOUR, POLICY)
     assert (other.state, other.incident_id, other.question_id) == ("held", 5, 0)
 
 
-def test_it_is_asked_when_old_enough_and_steady_and_not_before() -> None:
-    young = looked(Holding(), episode(), True, True, 11 * HOUR, POLICY)
+def test_a_person_is_asked_only_when_the_incident_is_old_enough_and_stable() -> None:
+    young = update_hold(IncidentHold(), group(), True, True, 11 * HOUR, POLICY)
     assert young.state == "held"
-    assert looked(young, episode(), True, False, 13 * HOUR, POLICY).state == "held"
-    assert looked(young, episode(), True, True, 13 * HOUR, POLICY).state == "asked"
+    assert update_hold(young, group(), True, False, 13 * HOUR, POLICY).state == "held"
+    assert update_hold(young, group(), True, True, 13 * HOUR, POLICY).state == "asked"
 
 
 def test_an_answer_can_be_changed() -> None:
-    attack = heard(Holding("asked", 3, 0, 9, HOUR), "rejected", "")
+    attack = apply_answer(IncidentHold("asked", 3, 0, 9, HOUR), "rejected", "")
     assert attack.state == "attack"
-    assert heard(attack, "rejected", "new_normal").state == "new_normal"
-    assert heard(heard(attack, "", "new_normal"), "rejected", "true_positive").state == "attack"
+    assert apply_answer(attack, "rejected", "new_normal").state == "new_normal"
+    assert apply_answer(apply_answer(attack, "", "new_normal"), "rejected", "true_positive").state == "attack"
 
 
-def test_where_silence_means_nothing_it_waits_for_ever() -> None:
-    patient = HoldPolicy(12 * HOUR, 12 * HOUR, silence_is_drift=False)
-    asked = Holding("asked", 3, 0, 9, 13 * HOUR)
-    assert looked(asked, episode(), True, True, 1000 * HOUR, patient).state == "asked"
+def test_the_hold_lasts_without_an_answer_if_the_settings_say_so() -> None:
+    patient = HoldPolicy(max_hold_s=12 * HOUR, unanswered_s=12 * HOUR, silence_is_drift=False)
+    asked = IncidentHold("asked", 3, 0, 9, 13 * HOUR)
+    assert update_hold(asked, group(), True, True, 1000 * HOUR, patient).state == "asked"
 
 
-def test_the_end_of_the_incident_is_the_end_of_the_question() -> None:
-    assert looked(Holding("asked", 3, 0, 9, HOUR), None, True, True, 20 * HOUR, POLICY) == Holding()
+def test_the_end_of_the_incident_ends_the_approval_request() -> None:
+    assert update_hold(IncidentHold("asked", 3, 0, 9, HOUR), None, True, True, 20 * HOUR, POLICY) == IncidentHold()
 
 
-def test_what_was_decided_does_not_decide_another_incident() -> None:
-    decided = Holding("new_normal", 3, 0, 9, HOUR, "new_normal")
-    assert looked(decided, None, True, True, 20 * HOUR, POLICY, still_open=True) == decided
-    other = looked(decided, episode(8, 19 * HOUR), True, True, 20 * HOUR, POLICY, still_open=True)
+def test_a_decision_about_one_incident_does_not_apply_to_another() -> None:
+    decided = IncidentHold("new_normal", 3, 0, 9, HOUR, "new_normal")
+    assert update_hold(decided, None, True, True, 20 * HOUR, POLICY, still_open=True) == decided
+    other = update_hold(decided, group(8, 19 * HOUR), True, True, 20 * HOUR, POLICY, still_open=True)
     assert (other.state, other.incident_id, other.question_id) == ("held", 8, 0)
 
 
-def test_silence_without_a_question_is_a_bug() -> None:
+def test_a_missing_answer_without_an_approval_request_is_a_bug() -> None:
     with pytest.raises(IllegalTransitionError):
-        after(Holding(), "silence")
+        apply_event(IncidentHold(), "silence")
 
 
-def test_an_answer_that_confirms_what_silence_decided_changes_nothing() -> None:
-    by_silence = after(Holding("asked", 3, 0, 9, HOUR), "silence")
-    assert after(by_silence, "normal") == by_silence
+def test_an_answer_that_confirms_the_decision_changes_nothing() -> None:
+    by_silence = apply_event(IncidentHold("asked", 3, 0, 9, HOUR), "silence")
+    assert apply_event(by_silence, "normal") == by_silence
 
 
 def row(number: int, start: int, end: int | None, **columns: object) -> dict[str, object]:
@@ -100,42 +100,42 @@ def row(number: int, start: int, end: int | None, **columns: object) -> dict[str
     return {**found, "closed_at": end, "merged_into": None, "collectors": ["rrc00"], **columns}
 
 
-def test_incidents_are_seen_as_they_were_then() -> None:
-    """A check of an hour that is past must not know how it ended."""
-    (span,) = spans_of([row(1, 0, 10 * HOUR), row(2, 8 * HOUR, None)], [], 5 * HOUR)
+def test_spans_show_incidents_as_they_were_known_at_the_check() -> None:
+    """A check of a past hour must not use what happened later."""
+    (span,) = build_spans([row(1, 0, 10 * HOUR), row(2, 8 * HOUR, None)], [], 5 * HOUR)
     assert (span.number, span.end, span.is_open) == (1, 5 * HOUR, True)
 
 
-def test_a_range_called_normal_speaks_for_the_incidents_inside_it() -> None:
+def test_a_range_labelled_normal_applies_to_the_incidents_inside_it() -> None:
     label = {"incident_id": None, "starts_at": 0, "ends_at": 20 * HOUR, "label": "new_normal", "collector": ""}
-    spans = spans_of([row(1, HOUR, 2 * HOUR), row(2, 19 * HOUR, 21 * HOUR)], [label], 30 * HOUR)
+    spans = build_spans([row(1, HOUR, 2 * HOUR), row(2, 19 * HOUR, 21 * HOUR)], [label], 30 * HOUR)
     assert [span.label for span in spans] == ["new_normal", ""]
 
 
 def test_an_open_incident_that_is_an_attack_takes_no_part() -> None:
     attack = Span(1, 0, 3 * HOUR, True, frozenset({"rrc00"}), "true_positive")
-    assert episode_of([attack], 3 * HOUR, 12 * HOUR) is None
-    assert set(left_out([attack], None)["rrc00"]) == {0, HOUR, 2 * HOUR}
+    assert group_incidents([attack], 3 * HOUR, 12 * HOUR) is None
+    assert set(list_excluded_hours([attack], None)["rrc00"]) == {0, HOUR, 2 * HOUR}
 
 
-def test_a_range_that_was_missed_takes_no_part() -> None:
+def test_a_range_labelled_missed_takes_no_part() -> None:
     label = {"incident_id": None, "starts_at": 0, "ends_at": HOUR, "label": "missed", "collector": "rrc00"}
-    assert left_out(spans_of([], [label], 9 * HOUR), None) == {"rrc00": {0: "labelled anomaly"}}
+    assert list_excluded_hours(build_spans([], [label], 9 * HOUR), None) == {"rrc00": {0: "labelled anomaly"}}
 
 
-def test_a_short_incident_hours_before_is_another() -> None:
-    """Its hours are none of the new level, and the age of the question does not count from it."""
+def test_a_short_incident_hours_earlier_is_not_part_of_the_group() -> None:
+    """Its hours are not at the new level, and the age of the group does not count from it."""
     short, old = Span(4, 0, HOUR), Span(5, 6 * HOUR, 20 * HOUR, True)
-    found = episode_of([short, old], 20 * HOUR, 12 * HOUR)
-    assert found == Episode(5, 6 * HOUR, 20 * HOUR, frozenset({5}))
+    grouped = group_incidents([short, old], 20 * HOUR, 12 * HOUR)
+    assert grouped == IncidentGroup(5, 6 * HOUR, 20 * HOUR, frozenset({5}))
 
 
-def test_incidents_far_apart_are_no_episode() -> None:
+def test_incidents_far_apart_are_not_one_group() -> None:
     far = [Span(n, 10 * n * HOUR, (10 * n + 2) * HOUR) for n in range(5)]
-    assert episode_of(far, 43 * HOUR, 12 * HOUR) is None
+    assert group_incidents(far, 43 * HOUR, 12 * HOUR) is None
 
 
 @pytest.mark.parametrize(("count", "holds"), [(1, False), (2, False), (3, True)])
-def test_closed_incidents_hold_only_where_they_are_several(count: int, holds: bool) -> None:
+def test_closed_incidents_hold_a_drift_only_if_there_are_several(count: int, holds: bool) -> None:
     closed = [Span(n, n * 5 * HOUR, (n * 5 + 4) * HOUR) for n in range(count)]
-    assert (episode_of(closed, closed[-1].end + HOUR, 4 * HOUR) is not None) == holds
+    assert (group_incidents(closed, closed[-1].end + HOUR, 4 * HOUR) is not None) == holds

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bgpdrift.drift.hours import Hours
-from bgpdrift.drift.level import TOO_FEW, level_since, steadiness
+from bgpdrift.drift.level import TOO_FEW, assess_stability, find_level_start
 
 HOUR, DAY = 3_600, 86_400
 
@@ -24,8 +24,8 @@ def lived(level: Callable[[np.ndarray], np.ndarray], days: float, first: int = 0
 def judged(level: Callable[[np.ndarray], np.ndarray], hours: int = 12, seed: int = 3) -> tuple[bool, str]:
     before = {"a": lived(lambda m: np.ones(len(m)), 7, seed=seed)}
     now = {"a": lived(level, hours / 24, first=7 * DAY, seed=seed + 50)}
-    found = steadiness(now, before, 7 * DAY + hours * HOUR, hours, minutes=True)
-    return found.is_steady, found.reason
+    found = assess_stability(now, before, 7 * DAY + hours * HOUR, hours, minutes=True)
+    return found.is_stable, found.reason
 
 
 @pytest.mark.parametrize("factor", [0.3, 1.0, 1.5, 2.0, 8.0])
@@ -75,7 +75,7 @@ def test_a_short_reference_scatters_no_less_than_a_long_one(days: int) -> None:
         minute = 60 * np.arange(len(rough))
         before = Hours.from_rows(minute[: 1440 * days], 100 * rough[: 1440 * days])
         now = Hours.from_rows(minute[-720:], 300 * rough[-720:])
-        found.append(steadiness({"a": now}, {"a": before}, 4 * DAY, 12).is_steady)
+        found.append(assess_stability({"a": now}, {"a": before}, 4 * DAY, 12).is_stable)
     assert sum(found) >= 36
 
 
@@ -83,7 +83,7 @@ def changed(seed: int, hour: int, before_h: int) -> int:
     """Hour found where the level doubles at ``hour``, and a first incident was ``before_h`` earlier."""
     found = lived(lambda m: np.where(m < hour * HOUR, 1.0, 2.0), (hour + 14) / 24, seed=seed)
     usual, since = found.between(0, 7 * DAY), (hour - before_h) * HOUR + 60 * (before_h > 0)
-    return level_since({"a": found}, {"a": usual}, since, (hour + 14) * HOUR) // HOUR
+    return find_level_start({"a": found}, {"a": usual}, since, (hour + 14) * HOUR) // HOUR
 
 
 @pytest.mark.parametrize("before_h", [0, 1, 5])
@@ -96,15 +96,15 @@ def test_neither_an_incident_before_nor_a_dip_after_moves_the_beginning() -> Non
     hour = lambda m: m // HOUR - 7 * 24  # noqa: E731
     level = lambda m: np.where((hour(m) == 1) | ((hour(m) >= 8) & (hour(m) != 14)), 2.5, 1.0)  # noqa: E731
     found = lived(level, 8)
-    assert level_since({"a": found}, {"a": found.between(0, 7 * DAY)}, 7 * DAY, 8 * DAY) == 7 * DAY + 8 * HOUR
+    assert find_level_start({"a": found}, {"a": found.between(0, 7 * DAY)}, 7 * DAY, 8 * DAY) == 7 * DAY + 8 * HOUR
 
 
 def test_without_a_reference_a_level_begins_with_its_incident() -> None:
-    assert level_since({"a": lived(lambda m: np.ones(len(m)), 1)}, {}, 90, DAY) == HOUR
+    assert find_level_start({"a": lived(lambda m: np.ones(len(m)), 1)}, {}, 90, DAY) == HOUR
 
 
 def test_too_few_hours_are_not_called_steady() -> None:
     before = {"a": lived(lambda m: np.ones(len(m)), 1)}
     now = {"a": lived(lambda m: np.ones(len(m)), 0.5, first=DAY)}
-    assert steadiness(now, before, DAY + 12 * HOUR, 12).reason == TOO_FEW
-    assert not steadiness({}, {}, DAY, 12).is_steady
+    assert assess_stability(now, before, DAY + 12 * HOUR, 12).reason == TOO_FEW
+    assert not assess_stability({}, {}, DAY, 12).is_stable

@@ -25,7 +25,7 @@ def drawn(name, n_current, n_reference, factor):
 
 
 def binned(current, reference):
-    return measures.aligned(Histogram.of(current.tolist()), Histogram.of(reference.tolist()))
+    return measures.align_histograms(Histogram.of(current.tolist()), Histogram.of(reference.tolist()))
 
 
 def raw_groups(current, reference):
@@ -42,10 +42,10 @@ def test_a_hundred_thousand_values_give_the_figures_of_the_raw_ones_within_a_tho
     current, reference = drawn(name, 100_000, 100_000, factor)
     now, before, middles = binned(current, reference)
     p, q = (counts / counts.sum() for counts in raw_groups(current, reference))
-    assert measures.psi(*measures.grouped(now, before)) == pytest.approx(np.sum((p - q) * np.log(p / q)), abs=1e-3)
-    assert measures.kl(*measures.grouped(now, before)) == pytest.approx(stats.entropy(p, q), abs=1e-3)
+    assert measures.psi(*measures.group_bins(now, before)) == pytest.approx(np.sum((p - q) * np.log(p / q)), abs=1e-3)
+    assert measures.kl(*measures.group_bins(now, before)) == pytest.approx(stats.entropy(p, q), abs=1e-3)
     jensen_shannon = stats.entropy(p, (p + q) / 2, 2) / 2 + stats.entropy(q, (p + q) / 2, 2) / 2
-    assert measures.js(*measures.grouped(now, before)) == pytest.approx(jensen_shannon, abs=1e-3)
+    assert measures.js(*measures.group_bins(now, before)) == pytest.approx(jensen_shannon, abs=1e-3)
     assert measures.ks(now, before) == pytest.approx(stats.ks_2samp(current, reference).statistic, abs=1e-3)
     moved = stats.wasserstein_distance(current, reference) / reference.std()
     assert measures.wasserstein(now, before, middles) / reference.std() == pytest.approx(moved, abs=1e-3)
@@ -63,7 +63,7 @@ def test_a_day_of_minutes_gives_them_within_five_thousandths(name, factor):
     current, reference = drawn(name, 1_440, 10_080, factor)
     now, before, middles = binned(current, reference)
     p, q = ((counts + 0.5) / (counts + 0.5).sum() for counts in raw_groups(current, reference))
-    assert measures.psi(*measures.grouped(now, before)) == pytest.approx(np.sum((p - q) * np.log(p / q)), abs=5e-3)
+    assert measures.psi(*measures.group_bins(now, before)) == pytest.approx(np.sum((p - q) * np.log(p / q)), abs=5e-3)
     assert measures.ks(now, before) == pytest.approx(stats.ks_2samp(current, reference).statistic, abs=5e-3)
     assert measures.ks(now, before) <= stats.ks_2samp(current, reference).statistic + 1e-12
     moved = stats.wasserstein_distance(current, reference) / reference.std()
@@ -72,7 +72,7 @@ def test_a_day_of_minutes_gives_them_within_five_thousandths(name, factor):
 
 @given(COUNTS, st.integers(2, 20))
 def test_quantile_groups_keep_every_count_and_are_the_same_for_the_same_counts(counts, groups):
-    now, before = measures.grouped(counts, counts, groups)
+    now, before = measures.group_bins(counts, counts, groups)
     assert now.sum() == pytest.approx(sum(counts))
     assert now == pytest.approx(before)
     assert len(now) <= 2 * groups
@@ -106,16 +106,16 @@ def test_psi_of_what_did_not_drift_averages_what_chance_gives_it():
 
 def test_one_value_that_never_varies_has_a_median_shift_only_while_it_stays():
     zero, some = Histogram.of([0.0] * 50), Histogram.of([1.0] * 50)
-    assert measures.median_shift(*measures.aligned(zero, zero)) == 0
-    assert measures.median_shift(*measures.aligned(some, zero)) is None
-    assert measures.ks(*measures.aligned(some, zero)[:2]) == 1
+    assert measures.median_shift(*measures.align_histograms(zero, zero)) == 0
+    assert measures.median_shift(*measures.align_histograms(some, zero)) is None
+    assert measures.ks(*measures.align_histograms(some, zero)[:2]) == 1
 
 
 def test_one_score_of_a_thousand_among_ordinary_ones_moves_only_the_wasserstein_distance():
     rng = np.random.default_rng(4)
     ordinary = rng.gamma(2.0, 1.0, 10_000)
     now, before, middles = binned(np.append(ordinary[:1_440], 1000.0), ordinary)
-    assert measures.psi(*measures.grouped(now, before)) < 0.01
+    assert measures.psi(*measures.group_bins(now, before)) < 0.01
     assert abs(measures.median_shift(now, before, middles)) < 0.05
     assert measures.wasserstein(now, before, middles) > 0.6
 

@@ -168,7 +168,7 @@ def test_no_text_breaks_out_of_the_page(text):
 
 def test_too_little_data_makes_a_page_too():
     report, hours = checked(
-        lambda random, times: random.gamma(2.0, 1.0, len(times)), DriftSettings(min_baseline_days=30)
+        lambda random, times: random.gamma(2.0, 1.0, len(times)), DriftSettings(min_reference_days=30)
     )
     page = render(report, [hours], title="lstm", written="Now")
     assert report.verdict == "not_enough_data"

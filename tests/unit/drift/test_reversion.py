@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bgpdrift.drift.hours import Hours
-from bgpdrift.drift.reversion import MOST_BACK, share_back, surging_share
+from bgpdrift.drift.reversion import MAX_REVERTED_SHARE, compute_reverted_share, compute_unmoved_share
 
 HOUR, DAY = 3_600, 86_400
 Level = Callable[[np.ndarray], np.ndarray]
@@ -22,12 +22,12 @@ def bursty(level: Level, seed: int = 1, days: float = 7.5) -> Hours:
 
 def surges(level: Level, seed: int = 1) -> float:
     found = bursty(level, seed)
-    return surging_share(found.between(7 * DAY, 8 * DAY), found.between(0, 7 * DAY))
+    return compute_unmoved_share(found.between(7 * DAY, 8 * DAY), found.between(0, 7 * DAY))
 
 
 def back(level: Level, seed: int = 1) -> float:
     found = bursty(level, seed)
-    return share_back({"a": found}, {"a": found.between(0, 7 * DAY)}, 7 * DAY)
+    return compute_reverted_share({"a": found}, {"a": found.between(0, 7 * DAY)}, 7 * DAY)
 
 
 def decaying(minutes: int, factor: float) -> Level:
@@ -49,7 +49,7 @@ def test_storms_in_every_hour_leave_minutes_at_what_was_usual(minutes: int) -> N
 def test_a_new_level_leaves_none_there_however_bursty(factor: float) -> None:
     level: Level = lambda second: np.full(len(second), factor)  # noqa: E731
     assert max(surges(level, seed) for seed in range(5)) < 0.12
-    assert max(back(level, seed) for seed in range(5)) < MOST_BACK / 2
+    assert max(back(level, seed) for seed in range(5)) < MAX_REVERTED_SHARE / 2
 
 
 def test_a_collector_that_is_silent_for_half_of_each_hour_surges_too() -> None:
@@ -68,14 +68,14 @@ def test_levels_too_close_to_be_told_apart_are_not_judged() -> None:
 def test_hours_before_the_change_do_not_count_as_back() -> None:
     found = bursty(lambda second: np.where(second < 4 * HOUR, 1.0, 40.0))
     past = {"a": found.between(0, 7 * DAY)}
-    assert share_back({"a": found}, past, 7 * DAY) > 0.25
-    assert share_back({"a": found}, past, 7 * DAY + 4 * HOUR) < 0.01
+    assert compute_reverted_share({"a": found}, past, 7 * DAY) > 0.25
+    assert compute_reverted_share({"a": found}, past, 7 * DAY + 4 * HOUR) < 0.01
 
 
 def test_nothing_goes_back_where_nothing_is_known() -> None:
     found = bursty(lambda second: np.full(len(second), 9.0))
-    assert share_back({"a": found}, {}, 7 * DAY) == share_back({}, {"a": found}, 0) == 0.0
-    assert surging_share(found, Hours.empty()) == surging_share(Hours.empty(), found) == 0.0
+    assert compute_reverted_share({"a": found}, {}, 7 * DAY) == compute_reverted_share({}, {"a": found}, 0) == 0.0
+    assert compute_unmoved_share(found, Hours.empty()) == compute_unmoved_share(Hours.empty(), found) == 0.0
 
 
 def test_zeros_among_counts_are_small_and_not_far_away() -> None:
@@ -84,5 +84,5 @@ def test_zeros_among_counts_are_small_and_not_far_away() -> None:
     counts = rng.poisson(np.where(minute < 7 * DAY, 2.0, 2.4)).astype(float)
     found = Hours.from_rows(minute, counts)
     past = found.between(0, 7 * DAY)
-    assert surging_share(found.between(7 * DAY, 8 * DAY), past) == 0.0
-    assert share_back({"a": found}, {"a": past}, 7 * DAY) == 0.0
+    assert compute_unmoved_share(found.between(7 * DAY, 8 * DAY), past) == 0.0
+    assert compute_reverted_share({"a": found}, {"a": past}, 7 * DAY) == 0.0

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpdrift.drift.report import SEVERITIES
-from bgpdrift.drift.severity import accuracy_severity, factor_severity, p_severity, severity_of
+from bgpdrift.drift.severity import rank_accuracy_drop, rank_factor, rank_p_value, rank_severity
 from bgpdrift.settings_sections import DriftSettings
 
 USUAL = DriftSettings()
@@ -14,31 +14,31 @@ USUAL = DriftSettings()
 
 @given(st.floats(0.05, 1), st.floats(0, 100))
 def test_what_is_not_significant_has_no_rank_however_large(p_value, psi_excess):
-    assert severity_of(p_value, psi_excess, USUAL) == "none"
+    assert rank_severity(p_value, psi_excess, USUAL) == "none"
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 2), st.floats(0, 2))
 def test_surer_and_larger_never_rank_lower(p, other_p, psi, other_psi):
-    lesser = severity_of(max(p, other_p), min(psi, other_psi), USUAL)
-    greater = severity_of(min(p, other_p), max(psi, other_psi), USUAL)
+    lesser = rank_severity(max(p, other_p), min(psi, other_psi), USUAL)
+    greater = rank_severity(min(p, other_p), max(psi, other_psi), USUAL)
     assert SEVERITIES.index(lesser) <= SEVERITIES.index(greater)
 
 
 def test_only_size_makes_a_change_critical():
-    assert severity_of(1e-12, 0.01, USUAL) == "high"
-    assert severity_of(0.04, 0.4, USUAL) == "critical"
+    assert rank_severity(1e-12, 0.01, USUAL) == "high"
+    assert rank_severity(0.04, 0.4, USUAL) == "critical"
 
 
 def test_nothing_tested_is_no_severity():
-    assert severity_of(None, 9.0, USUAL) == p_severity(None, USUAL) == accuracy_severity(None, USUAL) == "none"
+    assert rank_severity(None, 9.0, USUAL) == rank_p_value(None, USUAL) == rank_accuracy_drop(None, USUAL) == "none"
 
 
 @pytest.mark.parametrize(("value", "rank"), [(0.19, "none"), (0.2, "medium"), (0.3, "high"), (0.4, "critical")])
 def test_a_measure_ranks_by_multiples_of_its_threshold(value, rank):
-    assert factor_severity(value, 0.2, USUAL) == rank
+    assert rank_factor(value, 0.2, USUAL) == rank
 
 
 def test_the_tables_are_settings():
     strict = msgspec.structs.replace(USUAL, severity_accuracy_drop=[0.01, 0.02, 0.03, 0.04], severity_p=[0.5, 0.2, 0.1])
-    assert accuracy_severity(0.03, strict) == "high"
-    assert p_severity(0.3, strict) == "low"
+    assert rank_accuracy_drop(0.03, strict) == "high"
+    assert rank_p_value(0.3, strict) == "low"

@@ -57,7 +57,7 @@ def test_every_row_is_counted_once_however_the_file_falls_into_chunks(log, monke
     text = "".join(f"{at},{score}\r\n" for at, score in zip(times, scores, strict=True))
     found = log(f"timestamp,score\r\n{text}".rstrip())
     assert found.rows == found.hours.n.sum() == 3_000
-    assert found.hours.pooled().counts == Histogram.of(scores.tolist()).counts
+    assert found.hours.pool().counts == Histogram.of(scores.tolist()).counts
 
 
 def test_old_hours_are_forgotten_while_reading(log, monkeypatch):
@@ -75,7 +75,7 @@ def test_a_byte_order_mark_blank_lines_and_quotes_do_no_harm(log):
 
 def test_the_only_other_column_is_the_score_and_others_are_chosen_by_name(log):
     assert log(f"time,withdrawals\n{T},3\n").columns.score == 1
-    assert log(f"time,a,b\n{T},3,4\n", score="b").hours.pooled().total == 4
+    assert log(f"time,a,b\n{T},3,4\n", score="b").hours.pool().total == 4
 
 
 def test_labels_beside_alarms_are_counted_by_what_was_true(log):

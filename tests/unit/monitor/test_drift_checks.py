@@ -31,7 +31,7 @@ class World:
 
     folder: Path
     clock: FakeClock
-    drift: DriftSettings = field(default_factory=lambda: DriftSettings(lasting_checks=2, pinned_windows_h=[24]))
+    drift: DriftSettings = field(default_factory=lambda: DriftSettings(persistence_checks=2, pinned_windows_h=[24]))
     opened: list[Store] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -336,7 +336,7 @@ def defaults(world: World) -> None:
 
 
 def test_a_doubled_level_is_asked_about_at_12_h_and_wished_for_within_30(world: World) -> None:
-    """With the defaults: 12 h of steadiness, 12 h of silence, 6 checks, some of which said drift while it was held."""
+    """With the defaults: 12 h of assess_stability, 12 h of silence, 6 checks, some of which said drift while it was held."""
     defaults(world)
     held_world(world, 31)
     world.run()
@@ -536,7 +536,7 @@ def final_state(world: World) -> dict[str, Any]:
 @pytest.mark.parametrize("consent", [False, True], ids=["drift that lasted", "silence of a day"])
 def test_killed_before_any_write_it_ends_in_the_same_state(tmp_path: Path, clock: FakeClock, consent: bool) -> None:
     """Before each statement that writes and before each commit; what comes of it is the same, with one wish."""
-    seed = World(tmp_path / "data", clock, DriftSettings(lasting_checks=1, pinned_windows_h=[]))
+    seed = World(tmp_path / "data", clock, DriftSettings(persistence_checks=1, pinned_windows_h=[]))
     if consent:
         held_world(seed, 12)
         at_rest(seed, 9 * 24 + 11)

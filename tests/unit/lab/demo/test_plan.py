@@ -46,7 +46,7 @@ def test_the_settings_of_the_demo_exist_and_only_times_are_shortened():
     settings = load(env={f"BGPDRIFT_{one.name}": one.value for one in SHORTENED})
     usual = load(env={})
 
-    assert settings.drift.lasting_checks < usual.drift.lasting_checks
+    assert settings.drift.persistence_checks < usual.drift.persistence_checks
     assert settings.retrain.probation_h < usual.retrain.probation_h
     assert (settings.drift.alpha, settings.retrain.min_severity) == (usual.drift.alpha, usual.retrain.min_severity)
     assert all(one.words in told() for one in SHORTENED)

@@ -11,14 +11,14 @@ from typing import Literal
 
 import numpy as np
 
-from bgpdrift.drift.hours import HOUR_S, Hours, IntArray, merged
+from bgpdrift.drift.hours import HOUR_S, Hours, IntArray, merge_hours
 from bgpdrift.drift.report import LeftOut
 from bgpdrift.settings_sections import DriftSettings
 
 DAY_S = 24 * HOUR_S
 Series = Mapping[str, Hours]
 """Hours by collector."""
-Out = Mapping[str, Mapping[int, str]]
+ExcludedHours = Mapping[str, Mapping[int, str]]
 """Reason by hour by collector; collector "" is all of them."""
 
 
@@ -41,7 +41,7 @@ PINNED_H = 168
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class DetectorHours:
     """What is known of one detector's scores at a check.
 
     Attributes
@@ -68,14 +68,14 @@ class Known:
     live: Series
     profile: Series = field(default_factory=dict)
     first: Series = field(default_factory=dict)
-    out: Out = field(default_factory=dict)
+    out: ExcludedHours = field(default_factory=dict)
     flagged: Collection[int] = frozenset()
     others: Sequence[tuple[str, int, int]] = ()
     earlier: Sequence[Series] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class WindowPair:
     """What `bgpdrift.drift.rule.compare` is handed."""
 
     window: str
@@ -88,8 +88,8 @@ class Pair:
     left_out: tuple[LeftOut, ...]
 
 
-def rolling(known: Known, preset: str, current_h: int | None = None) -> Pair:
-    """Pair the newest hours with the newest clean ones before them.
+def pair_rolling(known: DetectorHours, preset: str, current_h: int | None = None) -> WindowPair:
+    """WindowPair the newest hours with the newest clean ones before them.
 
     Parameters
     ----------
@@ -103,22 +103,22 @@ def rolling(known: Known, preset: str, current_h: int | None = None) -> Pair:
     start = known.at - hours * HOUR_S
     flagged = {"": dict.fromkeys(known.flagged, "flagged as drift")}
     live = {name: part.between(0, start - shape.gap_h * HOUR_S) for name, part in known.live.items()}
-    clean = without(without(live, known.out), flagged)
+    clean = exclude_hours(exclude_hours(live, known.out), flagged)
     profile = {name: part.between(0, start) for name, part in known.profile.items()}
-    reference = newest(both(profile, clean), shape.baseline_h)
-    span = span_of(reference, start)
+    reference = take_newest(merge_series(profile, clean), shape.baseline_h)
+    span = find_span(reference, start)
     said = (
-        *described(known.live, known.out, "current", start, known.at),
-        *described(known.live, known.out, "reference", span[0], start),
-        *described(known.live, flagged, "reference", span[0], start),
-        *other_versions(known, start),
+        *describe_excluded(known.live, known.out, "current", start, known.at),
+        *describe_excluded(known.live, known.out, "reference", span[0], start),
+        *describe_excluded(known.live, flagged, "reference", span[0], start),
+        *describe_other_versions(known, start),
     )
     name = preset if current_h is None else f"{hours}h/7d"
     return _pair(known, name, "rolling", reference, start, span, said)
 
 
-def pinned(known: Known, hours: int, least_h: int, least_days: int) -> Pair | None:
-    """Pair the newest hours with what was usual when the version came into force.
+def pair_pinned(known: DetectorHours, hours: int, least_h: int, least_days: int) -> WindowPair | None:
+    """WindowPair the newest hours with what was usual when the version came into force.
 
     A version trained on what followed a change brings few hours with it: the first it lived fill them up to a week.
 
@@ -131,20 +131,20 @@ def pinned(known: Known, hours: int, least_h: int, least_days: int) -> Pair | No
 
     Returns
     -------
-    Pair or None
+    WindowPair or None
         None while there is no such reference outside the window, or the window is not half full: the shorter one says it all.
     """
     start = known.at - hours * HOUR_S
     reference = known.profile
-    if not holds_days(reference, least_days):
-        lived = without(known.first, known.out)
+    if not has_days(reference, least_days):
+        lived = exclude_hours(known.first, known.out)
         if reference:
-            lived = both(reference, {name: part.between(0, start) for name, part in lived.items()})
-        reference = oldest(lived, PINNED_H)
-        enough = holds_days(reference, least_days if known.profile else PINNED_H // 24)
-        if not enough or span_of(reference, start)[1] > start:
+            lived = merge_series(reference, {name: part.between(0, start) for name, part in lived.items()})
+        reference = take_oldest(lived, PINNED_H)
+        enough = has_days(reference, least_days if known.profile else PINNED_H // 24)
+        if not enough or find_span(reference, start)[1] > start:
             return None
-    span = span_of(reference, start)
+    span = find_span(reference, start)
     pair = _pair(
         known,
         f"{hours}h/pinned",
@@ -152,37 +152,37 @@ def pinned(known: Known, hours: int, least_h: int, least_days: int) -> Pair | No
         reference,
         start,
         span,
-        (*described(known.live, known.out, "current", start, known.at), *other_versions(known, start)),
+        (*describe_excluded(known.live, known.out, "current", start, known.at), *describe_other_versions(known, start)),
     )
-    return pair if len(starts_of(pair.current)) >= max(least_h, hours // 2) else None
+    return pair if len(list_hours(pair.current)) >= max(least_h, hours // 2) else None
 
 
-def pairs(known: Known, settings: DriftSettings, current_h: int | None = None) -> list[Pair]:
+def pair_windows(known: DetectorHours, settings: DriftSettings, current_h: int | None = None) -> list[WindowPair]:
     """All comparisons of one check, the rolling one first."""
-    found = [rolling(known, settings.preset, current_h)]
+    found = [pair_rolling(known, settings.preset, current_h)]
     for hours in dict.fromkeys(settings.pinned_windows_h):
-        pair = pinned(known, hours, settings.min_current_h, settings.min_baseline_days)
+        pair = pair_pinned(known, hours, settings.min_current_h, settings.min_reference_days)
         if pair is not None:
             found.append(pair)
     return found
 
 
-def history(known: Known) -> list[dict[str, Hours]]:
+def collect_history(known: DetectorHours) -> list[dict[str, Hours]]:
     """All clean hours there are, by version, that in force last: what tells how much days differ.
 
     Hours called drift are among them: a level that changed is one difference of many.
     """
-    active = both({name: part.between(0, known.at) for name, part in known.profile.items()}, known.live)
-    return [without(series, known.out) for series in (*known.earlier, active)]
+    active = merge_series({name: part.between(0, known.at) for name, part in known.profile.items()}, known.live)
+    return [exclude_hours(series, known.out) for series in (*known.earlier, active)]
 
 
-def without(series: Series, out: Out) -> dict[str, Hours]:
+def exclude_hours(series: Series, out: ExcludedHours) -> dict[str, Hours]:
     """Leave hours out, each at its collector.
 
     Examples
     --------
     >>> hours = Hours.from_rows([0, 3600, 7200], [1.0, 2.0, 3.0])
-    >>> left = without({"a": hours, "b": hours}, {"": {0: "x"}, "b": {7200: "y"}})
+    >>> left = exclude_hours({"a": hours, "b": hours}, {"": {0: "x"}, "b": {7200: "y"}})
     >>> left["a"].starts.tolist(), left["b"].starts.tolist()
     ([3600, 7200], [3600])
     """
@@ -190,57 +190,57 @@ def without(series: Series, out: Out) -> dict[str, Hours]:
     return {name: part.without([*everywhere, *out.get(name, {})]) for name, part in series.items()}
 
 
-def both(older: Series, newer: Series) -> dict[str, Hours]:
+def merge_series(older: Series, newer: Series) -> dict[str, Hours]:
     """Put two series together; an hour both have is the newer one's."""
     found = {}
     for name in sorted({*older, *newer}):
         parts = [part[name] for part in (newer, older) if name in part and len(part[name])]
         if len(parts) == 2:
             parts[1] = parts[1].without(parts[0].starts.tolist())
-        found[name] = merged(parts) if parts else Hours.empty()
+        found[name] = merge_hours(parts) if parts else Hours.empty()
     return found
 
 
-def holds_days(series: Series, days: int) -> bool:
+def has_days(series: Series, days: int) -> bool:
     """Whether there are as many hours as that many days have."""
-    return len(starts_of(series)) >= 24 * days
+    return len(list_hours(series)) >= 24 * days
 
 
-def newest(series: Series, hours: int) -> dict[str, Hours]:
+def take_newest(series: Series, hours: int) -> dict[str, Hours]:
     """Keep the newest distinct hours, over all collectors."""
-    starts = starts_of(series)
+    starts = list_hours(series)
     return _from(series, int(starts[-hours]) if len(starts) > hours else None, None)
 
 
-def oldest(series: Series, hours: int) -> dict[str, Hours]:
+def take_oldest(series: Series, hours: int) -> dict[str, Hours]:
     """Keep the oldest distinct hours, over all collectors."""
-    starts = starts_of(series)
+    starts = list_hours(series)
     return _from(series, None, int(starts[hours]) if len(starts) > hours else None)
 
 
-def starts_of(series: Series) -> IntArray:
+def list_hours(series: Series) -> IntArray:
     """Distinct hours that hold anything, rising."""
     filled = [part.starts[part.n > 0] for part in series.values()]
     return np.unique(np.concatenate([np.zeros(0, np.int64), *filled]))
 
 
-def span_of(series: Series, otherwise: int) -> tuple[int, int]:
+def find_span(series: Series, otherwise: int) -> tuple[int, int]:
     """First hour and end of the last one; an empty span where there is none."""
-    starts = starts_of(series)
+    starts = list_hours(series)
     return (int(starts[0]), int(starts[-1]) + HOUR_S) if len(starts) else (otherwise, otherwise)
 
 
-def described(series: Series, out: Out, window: str, start: int, end: int) -> list[LeftOut]:
+def describe_excluded(series: Series, out: ExcludedHours, window: str, start: int, end: int) -> list[LeftOut]:
     """Say which hours of ``[start, end)`` that were there are left out, and why, as few spans as can be.
 
     Examples
     --------
     >>> hours = Hours.from_rows([0, 3600, 7200, 10800], [1.0] * 4)
     >>> out = {"": dict.fromkeys([0, 3600], "incident 3"), "a": {10800: "incident 4"}}
-    >>> [(found.start, found.hours, found.reason) for found in described({"a": hours}, out, "current", 0, 14400)]
+    >>> [(found.start, found.hours, found.reason) for found in describe_excluded({"a": hours}, out, "current", 0, 14400)]
     [(0, 2, 'incident 3'), (10800, 1, 'incident 4')]
     """
-    there = set(starts_of(series).tolist())
+    there = set(list_hours(series).tolist())
     reasons: dict[int, str] = {}
     for hours in out.values():
         for hour, reason in hours.items():
@@ -256,7 +256,7 @@ def described(series: Series, out: Out, window: str, start: int, end: int) -> li
     return found
 
 
-def other_versions(known: Known, start: int) -> list[LeftOut]:
+def describe_other_versions(known: DetectorHours, start: int) -> list[LeftOut]:
     """Say which hours of the current window another version scored."""
     found = []
     for version, first, end in known.others:
@@ -267,17 +267,17 @@ def other_versions(known: Known, start: int) -> list[LeftOut]:
 
 
 def _pair(
-    known: Known,
+    known: DetectorHours,
     window: str,
     kind: Literal["rolling", "pinned"],
     reference: Series,
     start: int,
     span: tuple[int, int],
     said: Iterable[LeftOut],
-) -> Pair:
-    current = without({name: part.between(start, known.at) for name, part in known.live.items()}, known.out)
-    recent = without({name: part.between(span[1], start) for name, part in known.live.items()}, known.out)
-    return Pair(window, kind, current, reference, (start, known.at), span, recent, tuple(said))
+) -> WindowPair:
+    current = exclude_hours({name: part.between(start, known.at) for name, part in known.live.items()}, known.out)
+    recent = exclude_hours({name: part.between(span[1], start) for name, part in known.live.items()}, known.out)
+    return WindowPair(window, kind, current, reference, (start, known.at), span, recent, tuple(said))
 
 
 def _from(series: Series, start: int | None, end: int | None) -> dict[str, Hours]:

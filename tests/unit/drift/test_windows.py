@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from bgpdrift.drift.baselines import Known, history, pairs, pinned, rolling, starts_of
 from bgpdrift.drift.hours import Hours
+from bgpdrift.drift.windows import DetectorHours, collect_history, list_hours, pair_pinned, pair_rolling, pair_windows
 from bgpdrift.settings_sections import DriftSettings
 
 HOUR, DAY = 3_600, 86_400
@@ -14,89 +14,89 @@ def hours(first: int, end: int, level: float = 1.0) -> Hours:
     return Hours.from_rows(times, np.full(len(times), level))
 
 
-def known(days: float, **columns: object) -> Known:
-    return Known(int(days * DAY), {"a": hours(0, int(24 * days))}, **columns)  # type: ignore[arg-type]
+def known(days: float, **columns: object) -> DetectorHours:
+    return DetectorHours(int(days * DAY), {"a": hours(0, int(24 * days))}, **columns)  # type: ignore[arg-type]
 
 
 def test_a_day_is_held_against_the_seven_before_it() -> None:
-    pair = rolling(known(20), "24h/7d")
+    pair = pair_rolling(known(20), "24h/7d")
     assert pair.current_span == (19 * DAY, 20 * DAY)
     assert pair.reference_span == (12 * DAY, 19 * DAY)
-    assert len(starts_of(pair.reference)) == 168
+    assert len(list_hours(pair.reference)) == 168
 
 
 def test_a_week_is_held_against_the_days_30_to_60_ago() -> None:
-    pair = rolling(known(70), "7d/30d")
+    pair = pair_rolling(known(70), "7d/30d")
     assert pair.current_span == (63 * DAY, 70 * DAY)
     assert pair.reference_span == (10 * DAY, 40 * DAY)
 
 
 def test_flagged_hours_leave_the_baseline_and_older_ones_take_their_place() -> None:
     flagged = frozenset(range(15 * DAY, 19 * DAY, HOUR))
-    pair = rolling(known(20, flagged=flagged), "24h/7d")
+    pair = pair_rolling(known(20, flagged=flagged), "24h/7d")
     assert pair.reference_span == (8 * DAY, 15 * DAY)
-    assert len(starts_of(pair.current)) == 24
+    assert len(list_hours(pair.current)) == 24
     assert [(one.window, one.hours, one.reason) for one in pair.left_out] == [("reference", 96, "flagged as drift")]
-    some = rolling(known(20, flagged=frozenset({18 * DAY})), "24h/7d")
+    some = pair_rolling(known(20, flagged=frozenset({18 * DAY})), "24h/7d")
     assert [(one.window, one.hours, one.reason) for one in some.left_out] == [("reference", 1, "flagged as drift")]
 
 
 def test_a_young_version_borrows_the_hours_of_its_artifact_until_it_has_a_week_of_its_own() -> None:
     profile, born = {"a": hours(0, 200, 5.0)}, 100 * DAY
-    young = Known(born + 2 * DAY, {"a": hours(2_400, 2_448)}, profile)
-    pair = rolling(young, "24h/7d")
-    assert len(starts_of(pair.reference)) == 168
-    assert int((starts_of(pair.reference) < born).sum()) == 144
-    old = Known(born + 9 * DAY, {"a": hours(2_400, 2_616)}, profile)
-    assert (starts_of(rolling(old, "24h/7d").reference) >= born).all()
-    creeping = pinned(old, 72, 12, 3)
+    young = DetectorHours(born + 2 * DAY, {"a": hours(2_400, 2_448)}, profile)
+    pair = pair_rolling(young, "24h/7d")
+    assert len(list_hours(pair.reference)) == 168
+    assert int((list_hours(pair.reference) < born).sum()) == 144
+    old = DetectorHours(born + 9 * DAY, {"a": hours(2_400, 2_616)}, profile)
+    assert (list_hours(pair_rolling(old, "24h/7d").reference) >= born).all()
+    creeping = pair_pinned(old, 72, 12, 3)
     assert creeping is not None
-    assert (starts_of(creeping.reference) < born).all()
+    assert (list_hours(creeping.reference) < born).all()
 
 
 def test_without_such_hours_a_version_is_pinned_to_its_first_clean_week() -> None:
     live = {"a": hours(0, 12 * 24)}
     out = {"": dict.fromkeys(range(0, DAY, HOUR), "incident 1")}
-    late = Known(12 * DAY, live, first=live, out=out)
-    pair = pinned(late, 24, 12, 3)
+    late = DetectorHours(12 * DAY, live, first=live, out=out)
+    pair = pair_pinned(late, 24, 12, 3)
     assert pair is not None
     assert pair.reference_span == (DAY, 8 * DAY)
-    early = Known(8 * DAY, {"a": hours(0, 8 * 24)}, first={"a": hours(0, 8 * 24)}, out=out)
-    assert pinned(early, 24, 12, 3) is None
+    early = DetectorHours(8 * DAY, {"a": hours(0, 8 * 24)}, first={"a": hours(0, 8 * 24)}, out=out)
+    assert pair_pinned(early, 24, 12, 3) is None
 
 
 def test_a_version_trained_on_the_day_after_a_change_is_pinned_once_its_first_days_fill_the_reference_up() -> None:
     profile, born = {"a": hours(2_370, 2_400)}, 2_400 * HOUR
 
-    def after(lived: int) -> Known:
+    def after(lived: int) -> DetectorHours:
         live = {"a": hours(2_400, 2_400 + lived)}
-        return Known(born + lived * HOUR, live, profile, first=live)
+        return DetectorHours(born + lived * HOUR, live, profile, first=live)
 
-    assert pinned(after(60), 24, 12, 3) is None
-    young, grown = pinned(after(66), 24, 12, 3), pinned(after(400), 24, 12, 3)
+    assert pair_pinned(after(60), 24, 12, 3) is None
+    young, grown = pair_pinned(after(66), 24, 12, 3), pair_pinned(after(400), 24, 12, 3)
     assert young is not None
     assert grown is not None
-    assert len(starts_of(young.reference)) == 72
-    assert len(starts_of(grown.reference)) == 168
+    assert len(list_hours(young.reference)) == 72
+    assert len(list_hours(grown.reference)) == 168
     assert grown.reference_span[0] == 2_370 * HOUR
 
 
 def test_a_window_that_is_not_half_full_is_left_to_the_shorter_ones() -> None:
-    young = Known(100 * DAY + 36 * HOUR, {"a": hours(2_400, 2_436)}, {"a": hours(0, 200)})
-    assert [pair.window for pair in pairs(young, DriftSettings())] == ["24h/7d", "24h/pinned", "72h/pinned"]
+    young = DetectorHours(100 * DAY + 36 * HOUR, {"a": hours(2_400, 2_436)}, {"a": hours(0, 200)})
+    assert [pair.window for pair in pair_windows(young, DriftSettings())] == ["24h/7d", "24h/pinned", "72h/pinned"]
 
 
 def test_incident_hours_leave_both_windows_at_their_collector_only() -> None:
     live = {"a": hours(0, 240), "b": hours(0, 240)}
     out = {"a": {9 * DAY + HOUR: "incident 1", 5 * DAY: "incident 2"}}
-    pair = rolling(Known(10 * DAY, live, out=out), "24h/7d")
+    pair = pair_rolling(DetectorHours(10 * DAY, live, out=out), "24h/7d")
     assert (len(pair.current["a"]), len(pair.current["b"])) == (23, 24)
     assert 5 * DAY not in pair.reference["a"].starts
     assert {one.reason for one in pair.left_out} == {"incident 1", "incident 2"}
 
 
 def test_a_history_holds_all_clean_hours_each_version_by_itself() -> None:
-    young = Known(
+    young = DetectorHours(
         30 * DAY,
         {"a": hours(20 * 24, 30 * 24)},
         profile={"a": hours(18 * 24, 21 * 24, 2.0)},
@@ -104,7 +104,7 @@ def test_a_history_holds_all_clean_hours_each_version_by_itself() -> None:
         out={"": {3 * DAY: "incident 3", 25 * DAY: "incident 4"}},
         flagged=frozenset({27 * DAY}),
     )
-    older, active = history(young)
-    assert len(starts_of(older)) == 20 * 24 - 1
-    assert len(starts_of(active)) == 12 * 24 - 1, "hours of the artifact too, and those called drift"
+    older, active = collect_history(young)
+    assert len(list_hours(older)) == 20 * 24 - 1
+    assert len(list_hours(active)) == 12 * 24 - 1, "hours of the artifact too, and those called drift"
     assert active["a"].between(20 * DAY, 20 * DAY + HOUR).totals.tolist() == [1.0], "what was lived counts first"

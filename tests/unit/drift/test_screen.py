@@ -1,4 +1,4 @@
-"""A glance at a series says what a whole comparison says, but for what scatter of few draws there is."""
+"""A screen at a series says what a whole comparison says, but for what scatter of few draws there is."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bgpdrift.drift.hours import Hours
-from bgpdrift.drift.rule import compare, glance
+from bgpdrift.drift.rule import compare, screen
 from bgpdrift.settings_sections import DriftSettings
 
 DAY = 86_400
@@ -28,7 +28,7 @@ def test_a_glance_agrees_with_a_whole_comparison(factor: float) -> None:
         settings=settings,
         alpha=settings.alpha,
     )
-    brief = glance(
+    brief = screen(
         series,
         series,
         window="24h/7d",
