@@ -2,7 +2,14 @@
 
 import pytest
 
-from bgpdrift.drift.incident_hold import HOLD_LIFECYCLE, HoldPolicy, IncidentHold, apply_answer, apply_event, update_hold
+from bgpdrift.drift.incident_hold import (
+    HOLD_LIFECYCLE,
+    HoldPolicy,
+    IncidentHold,
+    apply_answer,
+    apply_event,
+    update_hold,
+)
 from bgpdrift.drift.incident_spans import IncidentGroup, Span, build_spans, group_incidents, list_excluded_hours
 from bgpdrift.errors import IllegalTransitionError
 

@@ -125,6 +125,6 @@ def test_one_score_of_a_thousand_among_ordinary_ones_moves_only_the_wasserstein_
     [([0, 0], [1, 1]), ([1, 1], [0, 0]), ([1, -1], [1, 1]), ([np.nan, 1], [1, 1]), ([1, 2, 3], [1, 2]), ([], [])],
 )
 def test_counts_that_cannot_be_compared_are_refused(current, reference):
-    for measure in (measures.psi, measures.kl, measures.js, measures.ks, measures.grouped):
+    for measure in (measures.psi, measures.kl, measures.js, measures.ks, measures.group_bins):
         with pytest.raises(ValueError, match="measures"):
             measure(current, reference)
