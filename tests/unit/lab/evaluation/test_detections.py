@@ -61,7 +61,7 @@ def frame(n: int, reset: tuple[int, ...] = ()) -> WindowFrame:
 
 
 def test_an_alarm_needs_two_minutes_of_three(voice: Callable[[Told], DetectorOutput], settings: Settings) -> None:
-    judged = judge_alone(voice(Told("lstm", [100, 0, 100, 100, 0]))(settings))
+    judged = judge_alone(voice(Told("lstm", [100, 0, 100, 100, 0])), ensemble_policy(settings))
 
     assert judged.alarms.tolist() == [False, False, True, True, False]
 
@@ -69,7 +69,7 @@ def test_an_alarm_needs_two_minutes_of_three(voice: Callable[[Told], DetectorOut
 def test_a_silent_minute_ranks_lowest_and_raises_no_alarm(
     voice: Callable[[Told], DetectorOutput], settings: Settings
 ) -> None:
-    judged = judge_alone(voice(Told("lstm", [-7, 100, 100, 100, 0], silent=(1, 2)))(settings))
+    judged = judge_alone(voice(Told("lstm", [-7, 100, 100, 100, 0], silent=(1, 2))), ensemble_policy(settings))
 
     assert judged.score.tolist() == [-7, -np.inf, -np.inf, 100, 0]
     assert (judged.surprisal[1], judged.abstained) == (0.0, 2)
