@@ -1,9 +1,9 @@
-"""A prefix as one 64-bit number, and back: the key of every routing table and array.
+"""Encodes a prefix as one 64-bit number and back: the key of every routing table and array.
 
-Decides the layout of the key, what is the canonical form of a prefix and which prefixes are bogons. Who keeps which
-keys, and how many, is left to the callers. Text is read by ``inet_pton`` (0.4 µs; ``ipaddress`` takes 25 µs).
+This module decides the layout of the key, the canonical form of a prefix, and which prefixes are bogons. ``inet_pton`` parses
+the text (0.4 µs; ``ipaddress`` needs 25 µs).
 
-Layout, from the highest bit (never 0 and never 2**64 - 1, so that both are free as sentinels):
+Layout, from the highest bit. A key is never 0 and never 2**64 - 1, so that both can serve as sentinels.
 
 ====== ================================================================== ==========
 bits   IPv4                                                               value
@@ -13,9 +13,9 @@ bits   IPv4                                                               value
 32 + 6 network, length
 ====== ================================================================== ==========
 
-IPv6 up to /56: tag ``10``, the first 56 bits of the network, 6 bits of length; invertible. IPv6 longer than /56 (some
-hundreds of routes among 200,000): tag ``11``, 54 bits of BLAKE2b over network and length, 1 bit "bogon", 7 bits
-``length - 57``; not invertible, but equal prefixes still have equal keys.
+IPv6 up to /56: tag ``10``, the first 56 bits of the network, 6 bits of length; invertible. IPv6 longer than /56 (some hundreds
+of routes in 200,000): tag ``11``, 54 bits of BLAKE2b over network and length, 1 bit "bogon", 7 bits ``length - 57``; not
+invertible, but equal prefixes have equal keys.
 """
 
 import hashlib
@@ -25,15 +25,15 @@ import numpy as np
 import numpy.typing as npt
 
 NO_KEY = 0
-"""What `PrefixKeys` gives for text that is not a prefix; no prefix has it."""
+"""Result of `PrefixKeys.lookup` for text that is not a prefix; no prefix has this key."""
 
 KeyArray = npt.NDArray[np.uint64]
 BoolArray = npt.NDArray[np.bool_]
 
-_LONGEST_TEXT = 64  # the longest prefix text has 49 characters; beyond this nothing is parsed or remembered
+_MAX_TEXT = 64  # the longest prefix text has 49 characters; longer text is neither parsed nor cached
 _LENGTH = {str(length): length for length in range(129)}
 _IPV4, _IPV6, _HASHED = 1 << 62, 2 << 62, 3 << 62
-_EXACT_IPV6 = 56  # longest IPv6 prefix that fits
+_MAX_EXACT_IPV6 = 56  # longest IPv6 prefix whose network fits into the key
 _MASK4 = tuple((0xFFFFFFFF << (32 - length)) & 0xFFFFFFFF for length in range(33))
 _MASK6 = tuple(((1 << 128) - 1) >> (128 - length) << (128 - length) for length in range(129))
 
@@ -53,7 +53,7 @@ _BOGONS_IPV4 = (
     "224.0.0.0/4",  # multicast, RFC 5771
     "240.0.0.0/4",  # reserved and broadcast, RFC 1112
 )
-"""Prefixes that have no place in the global table: IANA's IPv4 special-purpose registry (RFC 6890) and multicast."""
+"""Prefixes that must not occur in the global table: the IPv4 special-purpose registry of IANA (RFC 6890) and multicast."""
 
 _BOGONS_IPV6 = (
     "2001:2::/48",  # benchmarking, RFC 5180
@@ -61,14 +61,14 @@ _BOGONS_IPV6 = (
     "2001:db8::/32",  # documentation, RFC 3849
     "3fff::/20",  # documentation, RFC 9637
 )
-"""The same for IPv6 (RFC 6890), inside 2000::/3; whatever is not inside 2000::/3 (RFC 4291) is a bogon as well."""
+"""The same for IPv6 (RFC 6890) inside 2000::/3; everything outside 2000::/3 (RFC 4291) is a bogon too."""
 
 
 def _parse(text: str) -> tuple[int, int, bool] | None:
-    """Network as a number without host bits, length, whether IPv6; ``None`` if it is no prefix."""
+    """Return the network as a number without host bits, the length, and whether it is IPv6; None if it is no prefix."""
     address, _, tail = text.rpartition("/")
     length = _LENGTH.get(tail)
-    if length is None or len(text) > _LONGEST_TEXT:
+    if length is None or len(text) > _MAX_TEXT:
         return None
     try:
         if ":" in address:
@@ -76,22 +76,22 @@ def _parse(text: str) -> tuple[int, int, bool] | None:
         if length > 32:
             return None
         return int.from_bytes(inet_pton(AF_INET, address)) & _MASK4[length], length, False
-    except (OSError, ValueError):  # ValueError: a NUL or a lone surrogate inside
+    except (OSError, ValueError):  # ValueError: the text contains NUL or a lone surrogate
         return None
 
 
 def prefix_key(text: str) -> int | None:
-    """Turn a prefix into its key; host bits are dropped, every spelling of a prefix has the same key.
+    """Return the key of a prefix. Host bits are dropped, and every spelling of a prefix has the same key.
 
     Parameters
     ----------
     text : str
-        ``192.0.2.0/24`` or ``2001:db8::/32``, compressed or written out.
+        ``192.0.2.0/24`` or ``2001:db8::/32``, compressed or not.
 
     Returns
     -------
     int or None
-        0 < key < 2**64 - 1, or ``None`` if ``text`` is not a prefix (the ``eor`` of RIS Live is not).
+        0 < key < 2**64 - 1; None if ``text`` is not a prefix, such as the ``eor`` of RIS Live.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def prefix_key(text: str) -> int | None:
     network, length, ipv6 = parsed
     if not ipv6:
         return _IPV4 | network << 6 | length
-    if length <= _EXACT_IPV6:
+    if length <= _MAX_EXACT_IPV6:
         return _IPV6 | network >> 72 << 6 | length
     digest = hashlib.blake2b(network.to_bytes(16) + bytes((length,)), digest_size=8).digest()
     bogon = _is_bogon_ipv6(network >> 72)
@@ -116,7 +116,7 @@ def prefix_key(text: str) -> int | None:
 
 
 def canonical_prefix(text: str) -> str | None:
-    """Spell a prefix as RFC 5952 does, without host bits; ``None`` if it is no prefix.
+    """Write a prefix as in RFC 5952, without host bits; None if the text is no prefix.
 
     Examples
     --------
@@ -133,7 +133,7 @@ def canonical_prefix(text: str) -> str | None:
 
 
 def prefix_text(key: int) -> str | None:
-    """Turn a key back into the prefix; ``None`` for IPv6 longer than /56, which a key does not hold.
+    """Return the prefix of a key; None for IPv6 longer than /56, whose key is not invertible.
 
     Examples
     --------
@@ -150,20 +150,15 @@ def prefix_text(key: int) -> str | None:
     return None
 
 
-def key_length(key: int) -> int:
-    """Length of the prefix behind a key, in bits.
+def describe_prefix(key: int) -> str:
+    """Return the prefix of a key for people, also if the key is not invertible.
 
     Examples
     --------
-    >>> key_length(prefix_key("10.0.0.0/8")), key_length(prefix_key("2001:db8::1/128"))
-    (8, 128)
+    >>> describe_prefix(prefix_key("192.0.2.0/24")), describe_prefix(prefix_key("2001:db8::1/128"))
+    ('192.0.2.0/24', 'an IPv6 prefix longer than /56')
     """
-    return (key & 127) + 57 if key >> 62 == 3 else key & 63
-
-
-def is_ipv6(key: int) -> bool:
-    """Whether the prefix behind a key is IPv6."""
-    return key >= _IPV6
+    return prefix_text(key) or "an IPv6 prefix longer than /56"
 
 
 _U = np.uint64
@@ -172,7 +167,7 @@ _NETWORK4, _NETWORK6 = _U(0xFFFFFFFF), _U((1 << 56) - 1)
 
 
 def lengths(keys: KeyArray) -> npt.NDArray[np.uint8]:
-    """Prefix length of each key, in bits."""
+    """Return the prefix length of each key, in bits."""
     long = (keys & _LOW7) + _U(57)
     return np.where(keys >> _TAG == _U(3), long, keys & _LOW6).astype(np.uint8)
 
@@ -183,13 +178,13 @@ def is_ipv6_array(keys: KeyArray) -> BoolArray:
 
 
 def covering(keys: KeyArray, length: int) -> KeyArray:
-    """Key of the network of ``length`` bits that covers each prefix.
+    """Return the key of the network of ``length`` bits that covers each prefix.
 
     Returns
     -------
     ndarray of uint64
-        A prefix of exactly ``length`` covers itself. `NO_KEY` where there is none: the prefix is shorter, or
-        its family has no such length, or it is an IPv6 prefix longer than /56.
+        A prefix of exactly ``length`` covers itself. `NO_KEY` if there is no such network: the prefix is shorter, its
+        family has no such length, or it is an IPv6 prefix longer than /56.
 
     Examples
     --------
@@ -202,14 +197,14 @@ def covering(keys: KeyArray, length: int) -> KeyArray:
     if 0 <= length <= 32:
         mask = _U(_MASK4[length] << 6)
         covered = np.where((tag == _U(1)) & (own >= _U(length)), keys & mask | _U(_IPV4 | length), covered)
-    if 0 <= length <= _EXACT_IPV6:
+    if 0 <= length <= _MAX_EXACT_IPV6:
         mask = _U((_MASK6[length] >> 72) << 6)
         covered = np.where((tag == _U(2)) & (own >= _U(length)), keys & mask | _U(_IPV6 | length), covered)
     return covered
 
 
 def _ranges(prefixes: tuple[str, ...], width: int) -> tuple[KeyArray, KeyArray]:
-    """First and last network of each prefix, as numbers of ``width`` bits, sorted."""
+    """Return the first and last network of each prefix, as sorted numbers of ``width`` bits."""
     first, last = [], []
     for text in prefixes:
         network, length, ipv6 = _parse(text) or (0, 0, False)
@@ -220,7 +215,7 @@ def _ranges(prefixes: tuple[str, ...], width: int) -> tuple[KeyArray, KeyArray]:
 
 
 _FIRST4, _LAST4 = _ranges(_BOGONS_IPV4, 32)
-_FIRST6, _LAST6 = _ranges(_BOGONS_IPV6, _EXACT_IPV6)
+_FIRST6, _LAST6 = _ranges(_BOGONS_IPV6, _MAX_EXACT_IPV6)
 _UNICAST6 = (0x20 << 48, (0x40 << 48) - 1)  # 2000::/3 in 56 bits
 _RANGES6 = tuple(zip(_FIRST6.tolist(), _LAST6.tolist(), strict=True))
 
@@ -233,17 +228,17 @@ def _is_bogon_ipv6(network: int) -> bool:
 
 
 def _inside(first: KeyArray, last: KeyArray, low: KeyArray, high: KeyArray) -> BoolArray:
-    """Whether each range low…high lies inside one of the ranges first…last (disjoint, sorted)."""
+    """Whether each range low…high lies inside one of the ranges first…last, which are disjoint and sorted."""
     at = np.searchsorted(first, low, side="right")
     ends = np.concatenate((np.zeros(1, dtype=np.uint64), last))[at]
     return (at > 0) & (high <= ends)
 
 
 def bogon_array(keys: KeyArray) -> BoolArray:
-    """Whether each prefix is one that nobody should announce to the world.
+    """Whether each prefix must not be announced on the Internet.
 
-    Bogons are prefixes inside a special-purpose range (RFC 6890 and those it lists; see the tables above), IPv6
-    outside 2000::/3, and the default routes. A prefix that merely contains such a range is not one.
+    Bogons are prefixes inside a special-purpose range (RFC 6890, see the tables above), IPv6 prefixes outside 2000::/3, and
+    the default routes. A prefix that only contains such a range is not a bogon.
 
     Examples
     --------
@@ -256,7 +251,7 @@ def bogon_array(keys: KeyArray) -> BoolArray:
     host4 = (_U(1) << (_U(32) - np.minimum(own, _U(32)))) - _U(1)
     ipv4 = _inside(_FIRST4, _LAST4, low4, low4 | host4) | (own == 0)
     low6 = keys >> _SIX & _NETWORK6
-    host6 = (_U(1) << (_U(_EXACT_IPV6) - np.minimum(own, _U(_EXACT_IPV6)))) - _U(1)
+    host6 = (_U(1) << (_U(_MAX_EXACT_IPV6) - np.minimum(own, _U(_MAX_EXACT_IPV6)))) - _U(1)
     high6 = low6 | host6
     ipv6 = _inside(_FIRST6, _LAST6, low6, high6) | (low6 < _U(_UNICAST6[0])) | (high6 > _U(_UNICAST6[1]))
     hashed = (keys >> _U(7) & _U(1)).astype(np.bool_)
@@ -265,16 +260,16 @@ def bogon_array(keys: KeyArray) -> BoolArray:
 
 
 class PrefixKeys:
-    """Text of a prefix → key, remembered: most prefixes of a minute were heard in the minute before.
+    """Cache from the text of a prefix to its key; most prefixes of a minute occurred in the minute before.
 
-    Two generations bound the memory: when the recent one holds ``capacity`` prefixes it becomes the older one, and
-    what was in the older one and not asked for since is forgotten.
+    Two generations bound the memory. When the recent one holds ``capacity`` prefixes, it becomes the older one, and the
+    prefixes of the previous older one that were not used since are forgotten.
 
     Attributes
     ----------
     recent : dict
-        The recent generation, always the same object: a hot loop may bind ``recent.get`` once and call
-        `lookup` only where that gives ``None``.
+        The recent generation. The object never changes: a hot loop may bind ``recent.get`` once and call `lookup` only
+        if it returns None.
 
     Examples
     --------
@@ -294,14 +289,14 @@ class PrefixKeys:
         return len(self.recent) + len(self._older)
 
     def lookup(self, text: str) -> int:
-        """Key of a prefix, or `NO_KEY` if it is none."""
+        """Return the key of a prefix, or `NO_KEY` if the text is no prefix."""
         key = self.recent.get(text)
         if key is not None:
             return key
         key = self._older.get(text)
         if key is None:
             key = prefix_key(text) or NO_KEY
-            if len(text) > _LONGEST_TEXT:
+            if len(text) > _MAX_TEXT:
                 return key
         if len(self.recent) >= self._capacity:
             self._older = self.recent.copy()

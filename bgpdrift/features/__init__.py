@@ -1,6 +1,7 @@
-"""What one minute looks like: routing state, feature definitions, event-time windows.
+"""From messages to feature windows: routing state, classification of elements, event time.
 
-`batch` turns messages into arrays; `routes`, `paths` and `prefix_table` hold what every peer said last; `transitions`
-compares the two; `window` sums a minute; `collector` ties these together for one route collector; `aggregator` runs
-event time over all of them. Nothing here opens a file or reads a clock, except `checkpoint`, which saves the state.
+`batch` converts messages into arrays. `routes`, `paths` and `prefix_table` hold the latest route of every peer, and
+`transitions` compares an element with it. `classification` combines these for one collector, `window` accumulates one minute,
+`collector` assigns elements to windows, and `aggregator` runs event time over all collectors. Only `checkpoint` and
+`spool_aggregation` open files.
 """

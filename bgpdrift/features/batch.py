@@ -1,8 +1,8 @@
-"""Messages to arrays: the one place where windows look at a message in Python, once, as briefly as possible.
+"""Converts messages into arrays; the only place where the feature code handles single messages in Python.
 
-Decides what counts as one announced or withdrawn prefix: a prefix that stands twice in the announcements of a message
-(IPv6 link-local group) is announced once; withdrawals of a message take effect before its announcements (RFC 4271,
-section 4.3). Everything after this file works on arrays.
+This module decides what counts as one announced or withdrawn prefix. A prefix that occurs twice in the announcements of a
+message (IPv6 link-local group) is announced once. The withdrawals of a message take effect before its announcements
+(RFC 4271, section 4.3).
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ class Batch(NamedTuple):
     """UPDATE messages of one collector, in order of arrival.
 
     Per message, shape (m,): ``timestamp`` (epoch seconds), ``peer``, ``attribute`` (origin attribute code), ``late``.
-    Per element, shape (n,): ``message`` (index of its message), ``key`` (prefix key), ``announced``, ``path`` (row, -1
-    for withdrawals).
+    Per element, shape (n,): ``message`` (index of its message), ``key`` (prefix key), ``announced``, ``path`` (row of the
+    path, -1 for withdrawals).
     """
 
     timestamp: NDArray[np.float64]
@@ -36,11 +36,11 @@ class Batch(NamedTuple):
     key: U64
     announced: BoolArray
     path: NDArray[np.int32]
-    unreadable: int  # prefixes that are none
+    unreadable: int  # prefixes that could not be parsed
 
 
 class Peers:
-    """Peer addresses of one collector by number, with their AS."""
+    """Numbers of the peers of one collector, with their addresses and AS numbers."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
@@ -48,11 +48,11 @@ class Peers:
 
     @property
     def addresses(self) -> list[str]:
-        """Addresses in the order of their numbers."""
+        """Addresses by peer number."""
         return list(self.numbers)
 
     def numbers_of(self, messages: Sequence[Message]) -> list[int]:
-        """Give the number of the peer of each message."""
+        """Return the peer number of each message."""
         known = self.numbers
         try:
             return [known[message.peer] for message in messages]
@@ -60,7 +60,7 @@ class Peers:
             return [self.number(message) for message in messages]
 
     def number(self, message: Message) -> int:
-        """Give the number of the peer that sent a message."""
+        """Return the number of the peer that sent a message; a new peer gets the next number."""
         known = self.numbers.get(message.peer)
         if known is None:
             known = self.numbers[message.peer] = len(self.asns)
@@ -71,16 +71,16 @@ class Peers:
 def flatten(
     messages: Sequence[Message], late: Sequence[bool], peers: Peers, paths: PathTable, prefixes: PrefixKeys
 ) -> Batch:
-    """Turn UPDATE messages of one collector into arrays.
+    """Convert UPDATE messages of one collector into arrays.
 
     Parameters
     ----------
     messages : sequence of Message
         Of type UPDATE.
     late : sequence of bool
-        Whether the window of each message had closed when it came.
+        Whether the window of each message had closed when it arrived.
     peers, paths, prefixes
-        Where peers, AS paths and prefix texts get their numbers.
+        Assign numbers to peers, AS paths and prefixes.
     """
     attributes: list[int] = []
     path_rows: list[int] = []
@@ -104,7 +104,7 @@ def flatten(
             continue
         path = message.path
         row = known_path(path)
-        # Paths not seen lately are looked up together afterwards; until then they go by -2, -3, …
+        # New paths are looked up together after the loop; until then they are numbered -2, -3, …
         path_rows.append(-2 - unknown_paths.setdefault(path, len(unknown_paths)) if row is None else row)
         attributes.append(_ORIGINS.get(message.origin, OTHER))
         texts = groups[0].prefixes if len(groups) == 1 else [text for group in groups for text in group.prefixes]
@@ -124,8 +124,8 @@ def flatten(
     is_announced = rank >= n_withdrawn[message_of]
     path_row = np.array(path_rows, dtype=np.int32)
     if unknown_paths:
-        found = np.array(paths.intern_many(list(unknown_paths)), dtype=np.int32)
-        path_row = np.where(path_row < -1, found[np.clip(-2 - path_row, 0, found.size - 1)], path_row)
+        new_rows = np.array(paths.intern_many(list(unknown_paths)), dtype=np.int32)
+        path_row = np.where(path_row < -1, new_rows[np.clip(-2 - path_row, 0, new_rows.size - 1)], path_row)
     path_of = np.where(is_announced, path_row[message_of], -1).astype(np.int32)
     key = np.array(keys, dtype=np.uint64)
     if NO_KEY in keys:

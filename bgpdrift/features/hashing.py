@@ -1,8 +1,7 @@
-"""Open-addressing hash tables in numpy: find or add a hundred thousand 64-bit keys in a few array operations.
+"""Hash tables with open addressing in numpy: find or add a hundred thousand 64-bit keys in a few array operations.
 
-They exist because a Python dict costs 100 B and more an entry and is walked one key at a time; the routing state must
-cost at most 50 B a route and take 150,000 messages/s. Decides where a key lies; what lies beside it (columns of the
-same slots) is the caller's.
+A Python dict needs 100 B or more per entry and handles one key at a time. The routing state may need at most 50 B per route
+and must process 150,000 messages/s. This module decides the slot of a key; the caller owns the columns beside it.
 """
 
 from typing import Any
@@ -18,11 +17,11 @@ EMPTY = np.uint64(0)
 _M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
 MAX_LOAD = 0.7
-GROWTH = 1.4  # doubling would leave the table one third full at worst
+GROWTH = 1.4  # doubling would leave the table only a third full
 
 
 def mix(keys: U64) -> U64:
-    """Spread keys over all 64 bits (the finaliser of splitmix64, Steele et al. 2014).
+    """Distribute keys over all 64 bits (the finaliser of splitmix64, Steele et al. 2014).
 
     Examples
     --------
@@ -38,14 +37,14 @@ def mix(keys: U64) -> U64:
 
 
 class SlotTable:
-    """A set of non-zero 64-bit keys, each in a slot, with columns that move along when the table grows.
+    """A set of non-zero 64-bit keys, each in a slot, with columns that move with the keys when the table grows.
 
     Parameters
     ----------
     columns : dict of str to dtype
-        Arrays kept beside the keys, indexed by slot; zero where a key is new.
+        Arrays beside the keys, indexed by slot; 0 for a new key.
     capacity : int
-        Slots to begin with.
+        Initial number of slots.
 
     Examples
     --------
@@ -68,42 +67,41 @@ class SlotTable:
 
     @property
     def capacity(self) -> int:
-        """Slots, used or not."""
+        """Number of slots, used or free."""
         return self.keys.size
 
     @property
     def slot_bytes(self) -> int:
-        """Bytes a slot takes, with its columns."""
+        """Bytes of one slot, columns included."""
         return 8 + sum(column.itemsize for column in self.columns.values())
 
     @property
     def nbytes(self) -> int:
-        """Bytes the whole table takes."""
+        """Bytes of the whole table."""
         return self.capacity * self.slot_bytes
 
     def _home(self, keys: U64) -> I64:
-        # Multiply-shift instead of a mask: the capacity need not be a power of two.
+        # Multiply-shift instead of a mask, because the capacity need not be a power of two.
         return (((mix(keys) >> _S32) * np.uint64(self.capacity)) >> _S32).astype(np.int64)
 
     def find(self, keys: U64) -> I64:
-        """Give the slot of each key, -1 where it is absent."""
+        """Return the slot of each key; -1 if it is absent."""
         slots = self._home(keys)
-        found = self.keys[slots]
-        result = np.where(found == keys, slots, -1)
-        pending = np.flatnonzero((found != keys) & (found != EMPTY))
+        present = self.keys[slots]
+        result = np.where(present == keys, slots, -1)
+        pending = np.flatnonzero((present != keys) & (present != EMPTY))
         while pending.size:
             probe = slots[pending] + 1
             probe[probe == self.capacity] = 0
             slots[pending] = probe
-            found = self.keys[probe]
-            wanted = keys[pending]
-            hit = found == wanted
+            present = self.keys[probe]
+            hit = present == keys[pending]
             result[pending[hit]] = probe[hit]
-            pending = pending[~hit & (found != EMPTY)]
+            pending = pending[~hit & (present != EMPTY)]
         return result
 
     def find_or_add(self, keys: U64) -> tuple[I64, BoolArray]:
-        """Give the slot of each key, adding those that are absent.
+        """Return the slot of each key; add the keys that are absent.
 
         Parameters
         ----------
@@ -120,27 +118,27 @@ class SlotTable:
         missing = np.flatnonzero(is_new)
         if missing.size:
             if self.needs_growth(missing.size):
-                self.resize(self.wanted_capacity(missing.size))
+                self.resize(self.grown_capacity(missing.size))
                 present = np.flatnonzero(~is_new)
                 slots[present] = self.find(keys[present])
             slots[missing] = self._place(keys[missing])
         return slots, is_new
 
     def needs_growth(self, more: int) -> bool:
-        """Whether that many more keys would crowd the table."""
+        """Whether so many more keys would exceed the maximum load."""
         return self.used + more > MAX_LOAD * self.capacity
 
-    def wanted_capacity(self, more: int) -> int:
-        """Slots that would hold that many more keys and leave room."""
+    def grown_capacity(self, more: int) -> int:
+        """Return a capacity that holds so many more keys, with room for later ones."""
         return max(int(self.capacity * GROWTH) + 1, int((self.used + more) / MAX_LOAD) + 16)
 
     def resize(self, capacity: int, keep: BoolArray | None = None) -> None:
-        """Move all keys (or those whose slots are in ``keep``) to a table of another size."""
+        """Move all keys (or those whose slots are set in ``keep``) to a table of another capacity."""
         live = np.flatnonzero(self.keys != EMPTY if keep is None else (self.keys != EMPTY) & keep)
         keys = self.keys[live]
         kept = {name: column[live] for name, column in self.columns.items()}
         self.keys = np.zeros(capacity, dtype=np.uint64)
-        self.columns = {}  # the old columns go before the new ones come: half the peak
+        self.columns = {}  # free the old columns first: this halves the peak memory
         self.used = 0
         slots = self._place(keys)
         for name, dtype in self._dtypes.items():
@@ -149,13 +147,13 @@ class SlotTable:
             self.columns[name] = column
 
     def _place(self, keys: U64) -> I64:
-        """Put absent, distinct keys into free slots."""
+        """Put absent, distinct keys into free slots; return the slots."""
         slots = self._home(keys)
         pending = np.arange(keys.size)
         while pending.size:
             probe = slots[pending]
             free = self.keys[probe] == EMPTY
-            self.keys[probe[free]] = keys[pending[free]]  # of several that want one slot, the last writer has it
+            self.keys[probe[free]] = keys[pending[free]]  # of several keys for one slot, the last one gets it
             lost = self.keys[probe] != keys[pending]
             pending = pending[lost]
             step = slots[pending] + 1

@@ -1,7 +1,7 @@
-"""Who originates what: second origins (MOAS) and more specific prefixes of another origin, as they appear.
+"""Recognizes new second origins (MOAS) and new prefixes that are more specific than a prefix of another origin.
 
-Decides what "new" means for both: a second origin is new if the pair of prefix and origin was absent for 24 h (GRIP); a
-sub-prefix is new if it was never seen and the longest known prefix that covers it belongs to another origin (ARTEMIS).
+A second origin is new if the pair of prefix and origin was absent for 24 h (GRIP). A sub-prefix is new if the prefix was
+never seen and the longest known prefix that covers it belongs to another origin (ARTEMIS).
 """
 
 from typing import NamedTuple
@@ -15,35 +15,35 @@ from bgpdrift.features.prefix_table import PrefixTable
 from bgpdrift.features.transitions import segment_starts
 
 MOAS_MEMORY_MIN = 1440
-_SHORTEST_COVER = 8
-_PURGE_AT = 100_000
+_MIN_COVER_BITS = 8
+_MAX_PAIRS = 100_000
 
 
 class SubPrefix(NamedTuple):
     """A new prefix covered by a known one of another origin."""
 
-    element: int  # index into the announcements handed over
+    element: int  # index into the announcements
     covering_key: int
     covering_origin: int
 
 
 class Origins:
-    """Remembers which second origins of a prefix were seen within a day."""
+    """Remembers the second origins of prefixes within a day."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[int, int], int] = {}  # (prefix key, origin) -> tick; only of prefixes that had two
+        self._seen: dict[tuple[int, int], int] = {}  # (prefix key, origin) -> tick; only prefixes with two origins
 
-    def note(
+    def update(
         self, table: PrefixTable, rows: I64, origins: NDArray[np.uint32], tick: int
     ) -> tuple[BoolArray, NDArray[np.uint32]]:
-        """Follow the origins of some announcements, in order of arrival.
+        """Update the origins of prefixes by some announcements, in order of arrival.
 
         Returns
         -------
         is_new : ndarray of bool
-            The announcement brought a second origin that was absent for 24 h.
+            The announcement has a second origin that was absent for 24 h.
         before : ndarray of uint32
-            Origin of the prefix just before the announcement, 0 if unknown.
+            Origin of the prefix before the announcement; 0 if unknown.
         """
         order = np.argsort(rows, kind="stable")
         ordered, announced = rows[order], origins[order]
@@ -75,35 +75,35 @@ class Origins:
         return is_new, before
 
     def _purge(self, tick: int) -> None:
-        if len(self._seen) > _PURGE_AT:
+        if len(self._seen) > _MAX_PAIRS:
             self._seen = {pair: seen for pair, seen in self._seen.items() if tick - seen <= MOAS_MEMORY_MIN}
-            if len(self._seen) > _PURGE_AT:  # an attack on our memory: the younger half stays
-                newest = sorted(self._seen.items(), key=lambda item: -item[1])[: _PURGE_AT // 2]
+            if len(self._seen) > _MAX_PAIRS:  # too many within a day, as in an attack: keep the younger half
+                newest = sorted(self._seen.items(), key=lambda item: -item[1])[: _MAX_PAIRS // 2]
                 self._seen = dict(newest)
 
     def save(self) -> list[list[int]]:
-        """Give plain values for a checkpoint."""
+        """Return plain values for a checkpoint."""
         return [[key, origin, tick] for (key, origin), tick in self._seen.items()]
 
     @classmethod
     def restore(cls, saved: list[list[int]]) -> "Origins":
-        """Rebuild from `save`."""
+        """Rebuild from the result of `save`."""
         origins = cls()
         origins._seen = {(key, origin): tick for key, origin, tick in saved}
         return origins
 
 
 class Covers:
-    """Finds known prefixes that cover new ones; remembers which lengths occur at all, to look no further."""
+    """Finds known prefixes that cover new ones; remembers the prefix lengths that occur, to try no others."""
 
     def __init__(self) -> None:
         self._lengths: set[int] = set()
 
-    def learn(self, keys: U64) -> None:
-        """Note the lengths of new prefixes."""
+    def add_lengths(self, keys: U64) -> None:
+        """Add the lengths of new prefixes."""
         self._lengths.update(np.unique(lengths(keys)).tolist())
 
-    def sub_prefixes(
+    def find_sub_prefixes(
         self,
         table: PrefixTable,
         new: I64,
@@ -117,28 +117,28 @@ class Covers:
         Parameters
         ----------
         table : PrefixTable
-            Already with the batch in it.
+            With the batch added.
         new : ndarray of int64
-            Which announcements are of prefixes never seen before.
+            Indices of announcements of prefixes that were never seen before.
         rows, keys, origins : ndarray, shape (n,)
             All announcements of the batch, in order of arrival.
         origin_before_batch : ndarray of uint32
             Origin by row before the batch; rows of the batch's own new prefixes are 0.
         """
         at = new[origins[new] > 0]
-        tried = [length for length in sorted(self._lengths, reverse=True) if length >= _SHORTEST_COVER]
-        if not at.size or not tried:
+        candidates = [length for length in sorted(self._lengths, reverse=True) if length >= _MIN_COVER_BITS]
+        if not at.size or not candidates:
             return []
         own = lengths(keys[at])
-        # One row a length, longest first, so that the first cover known is the longest; one look-up for all of them.
-        cover = np.stack([np.where(own > length, covering(keys[at], length), np.uint64(0)) for length in tried])
-        asked = np.flatnonzero(cover)
+        # One row per length, longest first: the first known cover is the longest. One look-up serves all of them.
+        cover = np.stack([np.where(own > length, covering(keys[at], length), np.uint64(0)) for length in candidates])
+        places = np.flatnonzero(cover)
         cover_row = np.full(cover.size, -1, dtype=np.int64)
-        cover_row[asked] = table.find(cover.ravel()[asked])
+        cover_row[places] = table.find(cover.ravel()[places])
         element = np.broadcast_to(at, cover.shape).ravel()
-        cover_row = np.where(cover_row < rows[element], cover_row, -1)  # a smaller row was seen before
+        cover_row = np.where(cover_row < rows[element], cover_row, -1)  # a smaller row number was seen earlier
         known = np.flatnonzero(cover_row >= 0)
-        # Origin of a row at a moment of the batch: that of its latest announcement before the moment, else from before.
+        # The origin of a row at a moment of the batch is that of its latest earlier announcement, else from before it.
         by_row = np.lexsort((np.arange(rows.size), rows))
         moments = rows[by_row] * rows.size + by_row
         place = np.searchsorted(moments, cover_row[known] * rows.size + element[known]) - 1
@@ -151,18 +151,17 @@ class Covers:
         columns = np.arange(at.size)
         covering_origin = owners[longest, columns]
         hits = np.flatnonzero((covering_origin > 0) & (covering_origin != origins[at]))
-        found = [
+        return [
             SubPrefix(int(at[hit]), int(cover[longest[hit], hit]), int(covering_origin[hit])) for hit in hits.tolist()
         ]
-        return found
 
     def save(self) -> list[int]:
-        """Give plain values for a checkpoint."""
+        """Return plain values for a checkpoint."""
         return sorted(self._lengths)
 
     @classmethod
     def restore(cls, saved: list[int]) -> "Covers":
-        """Rebuild from `save`."""
+        """Rebuild from the result of `save`."""
         covers = cls()
         covers._lengths = set(saved)
         return covers

@@ -1,7 +1,7 @@
-"""AS paths, each stored once: what a path says by itself (length, origin, flags) is worked out when it is first seen.
+"""Stores each AS path once; the properties of a path (length, origin, flags) are computed when it is added.
 
-Hops lie in one pool of 32-bit numbers, about 63 B a path of five hops in all. An AS_SET is the
-pool's hop 0 (AS 0 is reserved, RFC 7607), its members kept aside, since one path in a thousand has one.
+Hops lie in one pool of 32-bit numbers; a path of five hops needs about 63 B in total. An AS_SET is hop 0 in the pool (AS 0 is
+reserved, RFC 7607). Its members are kept separately, because only one path in a thousand has one.
 """
 
 from typing import Any
@@ -14,16 +14,16 @@ from bgpdrift.features.hashing import SlotTable
 
 AS_SET, PREPENDED, LOOP, BOGON_ASN = 1, 2, 4, 8
 UNKNOWN = -1
-_CACHE = 16_384
+_MAX_CACHED_PATHS = 16_384
 _MASK = (1 << 64) - 1
 
-# AS numbers that no route of the public Internet may carry: RFC 7607 (0), RFC 6793 (23456), RFC 5398 (documentation),
-# RFC 6996 (private use), RFC 7300 (last ones), and IANA's reserved block.
+# AS numbers that must not occur on the public Internet: RFC 7607 (0), RFC 6793 (23456), RFC 5398 (documentation),
+# RFC 6996 (private use), RFC 7300 (last numbers), and the block reserved by IANA.
 _BOGON_RANGES = ((0, 0), (23456, 23456), (64496, 131071), (4200000000, 4294967295))
 
 
 def is_bogon_asn(asn: int) -> bool:
-    """Whether an AS number is reserved, private or for documentation.
+    """Whether an AS number is reserved, for private use or for documentation.
 
     Examples
     --------
@@ -34,7 +34,7 @@ def is_bogon_asn(asn: int) -> bool:
 
 
 def describe(path: AsPath) -> tuple[int, int, int, int]:
-    """Work out hops, hops without consecutive repeats, origin AS and flags of a path.
+    """Compute hops, hops without consecutive repeats, origin AS and flags of a path.
 
     The origin of a path that ends in an AS_SET is its smallest member; of an empty path, 0.
 
@@ -70,7 +70,7 @@ def describe(path: AsPath) -> tuple[int, int, int, int]:
 
 
 def describe_many(hops: NDArray[np.uint32], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Do what `describe` does for many paths without AS_SETs, laid end to end.
+    """Compute the same as `describe` for many paths without AS_SETs, concatenated.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def describe_many(hops: NDArray[np.uint32], lengths: NDArray[np.int64]) -> NDArr
 
 
 class PathTable:
-    """Paths by number; rows are handed out in order of first sight.
+    """Paths by row number; rows are assigned in order of first occurrence.
 
     Examples
     --------
@@ -115,7 +115,7 @@ class PathTable:
     (True, (3333, 12654), 12654)
     """
 
-    # name: (dtype, bytes)
+    # name: dtype
     _COLUMNS: dict[str, Any] = {  # noqa: RUF012 - never written
         "key": np.uint64,
         "offset": np.uint32,
@@ -160,41 +160,41 @@ class PathTable:
 
     @property
     def edge_day(self) -> NDArray[np.uint16]:
-        """Day (plus one) on which the path's edges were last noted, by row."""
+        """Day (plus one) on which the AS pairs of the path were last added, by row."""
         return self._rows["edge_day"]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the tables; the bounded cache of recent paths is not counted."""
+        """Bytes of the tables, without the bounded cache of recent paths."""
         return self._index.nbytes + self._pool.nbytes + sum(column.nbytes for column in self._rows.values())
 
     @property
     def cache(self) -> dict[AsPath, int]:
-        """Rows of paths seen lately, for the caller's fast look-up; `intern_many` on a miss."""
+        """Rows of recent paths, for the fast look-up of the caller; call `intern_many` on a miss."""
         return self._young
 
     def intern(self, path: AsPath) -> int:
-        """Give the row of a path, storing it if it is new."""
+        """Return the row of a path; add the path if it is new."""
         return self.intern_many([path])[0]
 
     def intern_many(self, paths: list[AsPath]) -> list[int]:
-        """Give the rows of some distinct paths, storing those that are new."""
+        """Return the rows of distinct paths; add the paths that are new."""
         rows = [self._old.get(path, UNKNOWN) for path in paths]
-        asked = [at for at, row in enumerate(rows) if row < 0]
-        if asked:
-            for at, row in zip(asked, self._find_or_add([paths[at] for at in asked]), strict=True):
+        missing = [at for at, row in enumerate(rows) if row < 0]
+        if missing:
+            for at, row in zip(missing, self._find_or_add([paths[at] for at in missing]), strict=True):
                 rows[at] = row
-        if len(self._young) + len(paths) > _CACHE:
-            # Two generations: what is in use survives, memory stays bounded. The dict object stays the same, since
-            # callers hold it.
+        if len(self._young) + len(paths) > _MAX_CACHED_PATHS:
+            # Two generations bound the memory and keep the paths in use. The dict object stays the same, because callers
+            # hold a reference to it.
             self._old = dict(self._young)
             self._young.clear()
         self._young.update(zip(paths, rows, strict=True))
         return rows
 
     def _find_or_add(self, paths: list[AsPath]) -> list[int]:
-        # Python's hash of a tuple of numbers is the same in every process and spreads over 64 bits; among ten million
-        # paths two share one with probability 3e-6.
+        # Python's hash of a tuple of numbers is the same in every process and uses all 64 bits. Among ten million paths,
+        # two share a hash with probability 3e-6.
         keys = np.array([hash(path) & _MASK or 1 for path in paths], dtype=np.uint64)
         distinct, first, back = np.unique(keys, return_index=True, return_inverse=True)
         slots, is_new = self._index.find_or_add(distinct)
@@ -234,32 +234,32 @@ class PathTable:
         self._pool_used, self.count = pool_end, end
 
     def hops(self, row: int) -> AsPath:
-        """Give a path back."""
+        """Return the hops of a path."""
         if row in self._with_sets:
             return self._with_sets[row]
         offset = int(self._rows["offset"][row])
         return tuple(self._pool[offset : offset + int(self.length[row])].tolist())
 
     def hops_of(self, rows: NDArray[np.int64]) -> dict[int, AsPath]:
-        """Give several distinct paths back, by row."""
+        """Return the hops of several distinct paths, by row."""
         starts = self._rows["offset"][rows].astype(np.int64)
         ends = starts + self.length[rows]
         pool = self._pool
         spans = zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True)
-        found: dict[int, AsPath] = {row: tuple(pool[start:end].tolist()) for row, start, end in spans}
+        hops: dict[int, AsPath] = {row: tuple(pool[start:end].tolist()) for row, start, end in spans}
         if self._with_sets:
-            found.update((row, path) for row, path in self._with_sets.items() if row in found)
-        return found
+            hops.update((row, path) for row, path in self._with_sets.items() if row in hops)
+        return hops
 
     def edges_of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """Give the neighbouring AS pairs of some paths, without repeats of one AS and without AS_SETs.
+        """Return the neighbouring AS pairs of paths, without repeats of one AS and without AS_SETs.
 
         Returns
         -------
         pairs : ndarray of uint64
-            ``left << 32 | right``, path after path.
+            ``left << 32 | right``, in order of the paths.
         owner : ndarray of int64
-            For each, the index into ``rows`` of its path.
+            Index into ``rows`` of the path of each pair.
         """
         lengths = self.length[rows].astype(np.int64)
         ends = np.cumsum(lengths)
@@ -271,7 +271,7 @@ class PathTable:
         return (left << np.uint64(32) | right)[good], owner[:-1][good]
 
     def keep(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Forget all paths but some, and number those anew in their old order.
+        """Remove all paths but those in ``rows``, and number the remaining ones in their old order.
 
         Parameters
         ----------
@@ -280,7 +280,7 @@ class PathTable:
         Returns
         -------
         ndarray of int32, shape (old count,)
-            New row by old row, -1 for forgotten ones.
+            New row by old row; -1 for a removed path.
         """
         renumbered = np.full(self.count, -1, dtype=np.int32)
         renumbered[rows] = np.arange(rows.size, dtype=np.int32)
@@ -306,13 +306,13 @@ class PathTable:
         self._index.columns["row"][slots] = np.arange(self.count, dtype=np.int32)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Everything worth saving, as arrays."""
+        """Return the state as arrays."""
         saved: dict[str, NDArray[Any]] = {name: column[: self.count] for name, column in self._rows.items()}
         saved["pool"] = self._pool[: self._pool_used]
         return saved
 
     def sets(self) -> list[tuple[int, list[Any]]]:
-        """Paths that hold an AS_SET, by row, for saving."""
+        """Return the paths that contain an AS_SET, by row."""
         return [
             (row, [list(hop) if isinstance(hop, tuple) else hop for hop in path])
             for row, path in self._with_sets.items()
@@ -320,7 +320,7 @@ class PathTable:
 
     @classmethod
     def restore(cls, arrays: dict[str, NDArray[Any]], sets: list[tuple[int, list[Any]]]) -> "PathTable":
-        """Rebuild a table from `arrays` and `sets`."""
+        """Rebuild a table from the results of `arrays` and `sets`."""
         table = cls()
         table.count = int(arrays["key"].size)
         table._pool = arrays["pool"].copy() if arrays["pool"].size else table._pool

@@ -1,7 +1,7 @@
-"""What is known of a prefix at one collector, over all its peers: origin, how many peers have it, its usual number.
+"""The state of each prefix at one collector, over all its peers: origin, number of peers, and the mean of that number.
 
-Rows are handed out in order of first sight, so that a smaller row number means "was known before". Decides how the slow
-mean of a prefix's peers moves and what a loss of visibility is; which routes come and go is `transitions`' affair.
+Rows are assigned in order of first occurrence, so that a smaller row number means "seen earlier". This module decides how
+the mean changes; `transitions` decides which routes appear and disappear.
 """
 
 from typing import Any
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from bgpdrift.features.hashing import I64, U64, BoolArray, SlotTable
 
 VISIBILITY_MEMORY_MIN = 1440
-"""Minutes over which the usual number of peers is averaged: a day, so that neither night nor maintenance becomes usual."""
+"""Minutes over which the number of peers is averaged: a day, so that the mean follows neither night nor maintenance."""
 
 
 class PrefixTable:
-    """Prefix keys to rows, with columns by row.
+    """Rows by prefix key, with columns by row.
 
     Examples
     --------
@@ -28,11 +28,11 @@ class PrefixTable:
 
     _COLUMNS: dict[str, Any] = {  # noqa: RUF012 - never written
         "key": np.uint64,
-        "origin": np.uint32,  # of the latest announcement; 0 is unknown
-        "peers": np.uint16,  # that announce it now
-        "mean": np.float32,  # slow mean of that number
-        "first": np.uint32,  # tick of first sight
-        "moved": np.uint32,  # tick at which the mean was last brought up to date
+        "origin": np.uint32,  # of the latest announcement; 0 if unknown
+        "peers": np.uint16,  # number of peers that announce it now
+        "mean": np.float32,  # mean of that number over VISIBILITY_MEMORY_MIN
+        "first": np.uint32,  # tick of the first occurrence
+        "moved": np.uint32,  # tick of the last update of the mean
     }
 
     def __init__(self) -> None:
@@ -51,22 +51,22 @@ class PrefixTable:
         return self._index.nbytes + sum(column.nbytes for column in self._columns.values())
 
     def find(self, keys: U64) -> I64:
-        """Give the row of each key, -1 where it is unknown."""
+        """Return the row of each key; -1 if it is unknown."""
         slots = self._index.find(keys)
         rows = self._index.columns["row"][np.maximum(slots, 0)].astype(np.int64)
         return np.where(slots >= 0, rows, -1)
 
     def rows(self, keys: U64, tick: int) -> tuple[I64, BoolArray]:
-        """Give the row of each key, adding unknown ones in the order they stand.
+        """Return the row of each key; add unknown keys in their order.
 
         Returns
         -------
         rows : ndarray of int64, shape (n,)
         is_new : ndarray of bool, shape (n,)
-            True at the first place of a key that was unknown.
+            True at the first occurrence of a key that was unknown.
         """
-        found = self.find(keys)
-        missing = np.flatnonzero(found < 0)
+        result = self.find(keys)
+        missing = np.flatnonzero(result < 0)
         is_new = np.zeros(keys.size, dtype=np.bool_)
         if missing.size:
             distinct, first = np.unique(keys[missing], return_index=True)
@@ -82,8 +82,8 @@ class PrefixTable:
             slots, _ = self._index.find_or_add(added)
             self._index.columns["row"][slots] = rows
             self.count += added.size
-            found[missing] = self.find(keys[missing])
-        return found, is_new
+            result[missing] = self.find(keys[missing])
+        return result, is_new
 
     def _reserve(self, more: int) -> None:
         needed, have = self.count + more, self._columns["key"].size
@@ -93,10 +93,10 @@ class PrefixTable:
                 grown[: self.count] = column[: self.count]
                 self._columns[name] = grown
 
-    def age_means(self, rows: I64, tick: int) -> None:
-        """Bring the slow means of some distinct rows up to date, before their first change at this tick.
+    def update_means(self, rows: I64, tick: int) -> None:
+        """Update the means of distinct rows before their first change at this tick.
 
-        A running average while the prefix is younger than `VISIBILITY_MEMORY_MIN`, exponential after that.
+        The mean is a running average while the prefix is younger than `VISIBILITY_MEMORY_MIN`, then an exponential one.
         """
         stale = rows[self._columns["moved"][rows] < tick]
         if not stale.size:
@@ -108,17 +108,17 @@ class PrefixTable:
         self._columns["mean"][stale] = mean + weight * (self._columns["peers"][stale] - mean)
         self._columns["moved"][stale] = tick
 
-    def lose_peer(self, rows: I64) -> None:
-        """Forget one announcing peer of each row because its session ended.
+    def remove_peer(self, rows: I64) -> None:
+        """Remove one announcing peer from each row because its session ended.
 
-        The usual number shrinks alike: a lost session is a lost observer, not a lost route.
+        The mean shrinks in proportion: the collector lost an observer, not a route.
         """
         peers = self._columns["peers"][rows].astype(np.float32)
         self._columns["mean"][rows] *= np.maximum(peers - 1, 0) / np.maximum(peers, 1)
         self._columns["peers"][rows] = np.maximum(peers - 1, 0).astype(np.uint16)
 
     def keep(self, rows: I64) -> NDArray[np.int32]:
-        """Forget all rows but some (sorted, distinct); give the new row of each old one, -1 if forgotten."""
+        """Remove all rows but some (sorted, distinct); return the new row of each old one, -1 if removed."""
         renumbered = np.full(self.count, -1, dtype=np.int32)
         renumbered[rows] = np.arange(rows.size, dtype=np.int32)
         self._columns = {name: column[rows] if rows.size else column[:1] for name, column in self._columns.items()}
@@ -132,12 +132,12 @@ class PrefixTable:
         self._index.columns["row"][slots] = np.arange(self.count, dtype=np.int32)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Everything worth saving."""
+        """Return the state as arrays."""
         return {name: column[: self.count] for name, column in self._columns.items()}
 
     @classmethod
     def restore(cls, arrays: dict[str, NDArray[Any]]) -> "PrefixTable":
-        """Rebuild a table from `arrays`."""
+        """Rebuild a table from the result of `arrays`."""
         table = cls()
         table.count = int(arrays["key"].size)
         if table.count:

@@ -1,10 +1,11 @@
-"""What each peer said last about each prefix, for one collector, bounded in bytes.
+"""The latest route of each peer to each prefix at one collector, within a limit of bytes.
 
-A route is (peer, prefix): its key is the peer's number and the prefix's row, beside it the last AS path and whether the
-last word was an announcement or a withdrawal. 14 B a slot, about 23 B a route; prefixes and paths are shared by peers.
+A route belongs to a peer and a prefix: its key combines the peer's number and the prefix's row. Beside the key are the last
+AS path and whether the last element was an announcement or a withdrawal. A slot needs 14 B, a route about 23 B; peers share
+prefixes and paths.
 
-When the cap is reached the routes longest unheard of are forgotten, a quarter at a time, with the prefixes and paths
-nobody refers to any more. Decides what is forgotten; `transitions` decides what a message means.
+At the limit, the quarter of the routes without an update for the longest time is evicted, with the prefixes and paths that
+no other route uses. `transitions` decides what a message means.
 """
 
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bgpdrift.features.checkpoint import select_arrays
 from bgpdrift.features.hashing import EMPTY, I64, U64, SlotTable
 from bgpdrift.features.paths import PathTable
 from bgpdrift.features.prefix_table import PrefixTable
@@ -19,9 +21,10 @@ from bgpdrift.features.prefix_table import PrefixTable
 NOTHING, ANNOUNCED, WITHDRAWN = 0, 1, 2
 _SHIFT = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
-_GENERATIONS = 200  # generations run 0 … 255 and wrap; more than this old is simply "oldest"
-FORGET_SHARE = 0.25
-_FEW_PATHS = 50_000  # below this number of paths it is not worth looking for unused ones
+_MAX_AGE_GENERATIONS = 200  # generation numbers wrap at 256; older routes all count as this old
+EVICTED_SHARE = 0.25
+_MIN_PATHS_TO_COMPACT = 50_000
+_MIN_BATCH_KEYS = 20_000
 
 
 class RouteState:
@@ -30,7 +33,7 @@ class RouteState:
     Parameters
     ----------
     max_bytes : int
-        Cap of all tables together.
+        Limit of all tables together.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -40,13 +43,13 @@ class RouteState:
         self._table = SlotTable({"path": np.int32, "kind": np.uint8, "generation": np.uint8}, capacity=4096)
         self._generation = 0
         self._touched = 0
-        self._batch = 20_000
-        self._path_limit = _FEW_PATHS
-        self.evicted = 0  # since it was last asked for
+        self._batch = _MIN_BATCH_KEYS
+        self._path_limit = _MIN_PATHS_TO_COMPACT
+        self.evicted = 0  # since the caller last reset it
 
     @property
     def routes(self) -> int:
-        """Routes held, also withdrawn ones."""
+        """Number of routes in the table, withdrawn ones included."""
         return self._table.used
 
     @property
@@ -56,11 +59,11 @@ class RouteState:
 
     @staticmethod
     def keys(peers: NDArray[np.integer[Any]], rows: I64) -> U64:
-        """Key of each (peer number, prefix row); never 0."""
+        """Return the key of each (peer number, prefix row); never 0."""
         return (peers.astype(np.uint64) + np.uint64(1)) << _SHIFT | rows.astype(np.uint64)
 
-    def last(self, keys: U64) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Give what was last said of each route.
+    def find(self, keys: U64) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Return the last element of each route.
 
         Returns
         -------
@@ -76,9 +79,9 @@ class RouteState:
         path = np.where(known & (kind != NOTHING), self._table.columns["path"][at] - 1, -1).astype(np.int32)
         return kind, path
 
-    def remember(self, keys: U64, kind: NDArray[np.uint8], path: NDArray[np.int32]) -> None:
-        """Store the last word on each of some distinct routes."""
-        self._batch = max(20_000, 2 * keys.size)
+    def update(self, keys: U64, kind: NDArray[np.uint8], path: NDArray[np.int32]) -> None:
+        """Store the last element of distinct routes."""
+        self._batch = max(_MIN_BATCH_KEYS, 2 * keys.size)
         slots, _ = self._table.find_or_add(keys)
         self._table.columns["kind"][slots] = kind
         self._table.columns["path"][slots] = path + 1
@@ -91,50 +94,50 @@ class RouteState:
                 self._clamp_generations()
 
     def _clamp_generations(self) -> None:
-        """Keep routes unheard for very long from looking young when the counter wraps."""
+        """Keep routes without an update for very long from appearing young when the generation number wraps."""
         generation = self._table.columns["generation"]
         age = (self._generation - generation.astype(np.int64)) & 0xFF
-        generation[age > _GENERATIONS] = (self._generation - _GENERATIONS) & 0xFF
+        generation[age > _MAX_AGE_GENERATIONS] = (self._generation - _MAX_AGE_GENERATIONS) & 0xFF
 
     def forget_peer(self, peer: int) -> int:
-        """Forget what a peer said, because its session ended; its prefixes lose one announcing peer.
+        """Forget the routes of a peer because its session ended; its prefixes lose one announcing peer.
 
         Returns
         -------
         int
-            Routes that were announced.
+            Number of routes that were announced.
         """
         keys = self._table.keys
         mine = np.flatnonzero(keys >> _SHIFT == np.uint64(peer + 1))
         announced = mine[self._table.columns["kind"][mine] == ANNOUNCED]
-        self.prefixes.lose_peer((keys[announced] & _LOW).astype(np.int64))
+        self.prefixes.remove_peer((keys[announced] & _LOW).astype(np.int64))
         self._table.columns["kind"][mine] = NOTHING
         self._table.columns["path"][mine] = 0
         return int(announced.size)
 
-    def make_room(self) -> None:
-        """Forget old routes if the next batch might pass the cap, and paths that no route uses any more.
+    def enforce_limit(self) -> None:
+        """Evict old routes if the next batch might exceed the limit, and remove paths that no route uses.
 
-        Call between batches: rows of paths and prefixes are numbered anew.
+        Call this between batches only: it renumbers the rows of paths and prefixes.
         """
         crowded = self._table.needs_growth(self._batch)
-        grown = self._table.wanted_capacity(self._batch) * self._table.slot_bytes if crowded else self._table.nbytes
+        grown = self._table.grown_capacity(self._batch) * self._table.slot_bytes if crowded else self._table.nbytes
         if self.paths.nbytes + self.prefixes.nbytes + grown > self.max_bytes:
-            self._forget_oldest()
+            self._evict_oldest()
         elif self.paths.count > self._path_limit:
-            # Every path change leaves the old path behind; without this a quiet table would grow for ever.
+            # Every path change leaves an old path behind, so that even a table of constant size would grow.
             self._compact((self._table.keys != EMPTY) & (self._table.columns["kind"] != NOTHING))
 
-    def _forget_oldest(self) -> None:
+    def _evict_oldest(self) -> None:
         live = np.flatnonzero(self._table.keys != EMPTY)
         age = (self._generation - self._table.columns["generation"][live].astype(np.int64)) & 0xFF
         dead = self._table.columns["kind"][live] == NOTHING
         age[dead] = 256
-        # Slots break ties: they are in hash order, which is as good as drawing lots, and the same in every run.
+        # Slots break ties. They are in hash order, which is arbitrary but the same in every run.
         order = np.argsort(-age, kind="stable")
-        goes = live[order[: int(live.size * FORGET_SHARE) + 1]]
-        self.evicted += int(np.count_nonzero(self._table.columns["kind"][goes] != NOTHING))
-        announced = goes[self._table.columns["kind"][goes] == ANNOUNCED]
+        evicted = live[order[: int(live.size * EVICTED_SHARE) + 1]]
+        self.evicted += int(np.count_nonzero(self._table.columns["kind"][evicted] != NOTHING))
+        announced = evicted[self._table.columns["kind"][evicted] == ANNOUNCED]
         rows, counts = np.unique(self._table.keys[announced] & _LOW, return_counts=True)
         at = rows.astype(np.int64)
         peers = self.prefixes["peers"][at].astype(np.float32)
@@ -142,11 +145,11 @@ class RouteState:
         self.prefixes["mean"][at] *= left / np.maximum(peers, 1)
         self.prefixes["peers"][at] = left.astype(np.uint16)
         keep = np.zeros(self._table.capacity, dtype=np.bool_)
-        keep[live[order[goes.size :]]] = True
+        keep[live[order[evicted.size :]]] = True
         self._compact(keep)
 
     def _compact(self, keep: NDArray[np.bool_]) -> None:
-        """Drop all routes but some, and the prefixes and paths that only the others used."""
+        """Keep some routes, and the prefixes and paths that they use."""
         table = self._table
         at = np.flatnonzero(keep)
         keys = table.keys[at]
@@ -157,15 +160,15 @@ class RouteState:
         new_row = self.prefixes.keep(np.unique(rows))
         new_path = self.paths.keep(np.unique(path[path >= 0]))
         self._table = SlotTable({"path": np.int32, "kind": np.uint8, "generation": np.uint8}, capacity=capacity)
-        renamed = keys & ~_LOW | new_row[rows].astype(np.uint64)
-        slots, _ = self._table.find_or_add(renamed)
+        renumbered = keys & ~_LOW | new_row[rows].astype(np.uint64)
+        slots, _ = self._table.find_or_add(renumbered)
         self._table.columns["kind"][slots] = kind
         self._table.columns["generation"][slots] = generation
         self._table.columns["path"][slots] = np.where(path >= 0, new_path[np.maximum(path, 0)], -1) + 1
-        self._path_limit = max(_FEW_PATHS, 2 * self.paths.count)
+        self._path_limit = max(_MIN_PATHS_TO_COMPACT, 2 * self.paths.count)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Everything worth saving, as named arrays."""
+        """Return the state as named arrays."""
         at = np.flatnonzero(self._table.keys != EMPTY)
         saved: dict[str, NDArray[Any]] = {f"route.{name}": column[at] for name, column in self._table.columns.items()}
         saved["route.key"] = self._table.keys[at]
@@ -174,7 +177,7 @@ class RouteState:
         return saved
 
     def numbers(self) -> dict[str, Any]:
-        """The rest worth saving, as plain values."""
+        """Return the rest of the state as plain values."""
         return {
             "generation": self._generation,
             "touched": self._touched,
@@ -187,15 +190,11 @@ class RouteState:
 
     @classmethod
     def restore(cls, max_bytes: int, arrays: dict[str, NDArray[Any]], numbers: dict[str, Any]) -> "RouteState":
-        """Rebuild a state from `arrays` and `numbers`."""
-
-        def part(prefix: str) -> dict[str, NDArray[Any]]:
-            return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
+        """Rebuild a state from the results of `arrays` and `numbers`."""
         state = cls(max_bytes)
-        state.paths = PathTable.restore(part("path."), numbers["path_sets"])
-        state.prefixes = PrefixTable.restore(part("prefix."))
-        routes = part("route.")
+        state.paths = PathTable.restore(select_arrays(arrays, "path."), numbers["path_sets"])
+        state.prefixes = PrefixTable.restore(select_arrays(arrays, "prefix."))
+        routes = select_arrays(arrays, "route.")
         state._table.resize(int(numbers["capacity"]))
         slots, _ = state._table.find_or_add(routes.pop("key"))
         for name, column in routes.items():

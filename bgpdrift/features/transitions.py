@@ -1,8 +1,8 @@
-"""What each announced or withdrawn prefix means, given what its peer said last (Labovitz et al. 1997).
+"""Classifies each announced or withdrawn prefix by the last element of its route (Labovitz et al. 1997).
 
-A whole batch at once: elements are sorted by route, so that the word before each is its neighbour, and only the first of
-a route asks the table. Decides the category of every element, in features.md's terms, and what it does to the number of
-peers that have the prefix. Counting by minute is `window`'s affair.
+A whole batch is classified at once. Elements are sorted by route, so that the previous element is the neighbour, and only the
+first element of a route needs the table. This module decides the category of every element, in the terms of features.md, and
+its effect on the number of peers that have the prefix. `bgpdrift.features.window` counts by minute.
 """
 
 from typing import NamedTuple
@@ -18,24 +18,24 @@ WITHDRAWAL, DUPLICATE_WITHDRAWAL, UNKNOWN_WITHDRAWAL = 5, 6, 7
 
 
 class Elements(NamedTuple):
-    """Announced and withdrawn prefixes of a batch, in order of arrival; all arrays of shape (n,)."""
+    """Announced and withdrawn prefixes of a batch, in order of arrival; arrays of shape (n,)."""
 
-    row: I64  # of the prefix
+    row: I64  # row of the prefix
     peer: NDArray[np.int64]
-    announced: BoolArray  # else withdrawn
+    announced: BoolArray  # False: withdrawn
     path: NDArray[np.int32]  # row of the AS path; -1 for a withdrawal
 
 
 class Transitions(NamedTuple):
-    """What a batch did, aligned with its elements."""
+    """Transitions of a batch, aligned with its elements."""
 
     category: NDArray[np.uint8]
-    old_path: NDArray[np.int32]  # row of the path known before, -1 if none
-    visibility: NDArray[np.int8]  # +1: one more peer has the prefix, -1: one fewer
+    old_path: NDArray[np.int32]  # row of the previous path; -1 if there is none
+    visibility: NDArray[np.int8]  # +1: one more peer has the prefix; -1: one fewer
 
 
 def segment_starts(ordered: NDArray[np.generic]) -> BoolArray:
-    """Mark where a sorted array changes.
+    """Mark the positions where a sorted array changes.
 
     Examples
     --------
@@ -48,10 +48,10 @@ def segment_starts(ordered: NDArray[np.generic]) -> BoolArray:
     return starts
 
 
-def apply(elements: Elements, state: RouteState) -> Transitions:
-    """Classify all elements of a batch and leave their last words in the state.
+def classify_transitions(elements: Elements, state: RouteState) -> Transitions:
+    """Classify all elements of a batch and store the last element of each route in the state.
 
-    The result does not depend on where a stream is cut into batches.
+    The result does not depend on where a stream is divided into batches.
     """
     count = elements.row.size
     keys = state.keys(elements.peer, elements.row)
@@ -60,7 +60,7 @@ def apply(elements: Elements, state: RouteState) -> Transitions:
     starts = segment_starts(ordered)
     first = np.flatnonzero(starts)
     segment = np.cumsum(starts) - 1
-    known_kind, known_path = state.last(ordered[first])
+    known_kind, known_path = state.find(ordered[first])
 
     announced = elements.announced[order]
     path = elements.path[order]
@@ -69,7 +69,7 @@ def apply(elements: Elements, state: RouteState) -> Transitions:
     before[1:] = kind[:-1]
     before[first] = known_kind
 
-    # The path before an element is that of the latest announcement of the same route, else the table's.
+    # The previous path is that of the latest earlier announcement of the same route in the batch, else of the table.
     positions = np.arange(count)
     latest = np.maximum.accumulate(np.where(announced, positions, -1))
     earlier = np.empty(count, dtype=np.int64)
@@ -100,13 +100,12 @@ def apply(elements: Elements, state: RouteState) -> Transitions:
         ],
         default=UNKNOWN_WITHDRAWAL,
     ).astype(np.uint8)
-    visibility = (announced & (before != ANNOUNCED)).astype(np.int8) - (~announced & (before == ANNOUNCED)).astype(
-        np.int8
-    )
+    appears, disappears = announced & (before != ANNOUNCED), ~announced & (before == ANNOUNCED)
+    visibility = appears.astype(np.int8) - disappears.astype(np.int8)
 
     last = np.append(first[1:], count) - 1
     final_path = np.where(latest[last] >= first, path[np.maximum(latest[last], 0)], known_path)
-    state.remember(ordered[first], kind[last], final_path.astype(np.int32))
+    state.update(ordered[first], kind[last], final_path.astype(np.int32))
 
     back = np.empty(count, dtype=np.int64)
     back[order] = positions

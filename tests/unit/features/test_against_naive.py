@@ -1,4 +1,4 @@
-"""The array code and features.md read word for word must give the same windows, however a stream is cut."""
+"""The array code and a direct implementation of features.md give the same windows, however a stream is divided."""
 
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def run(messages: list[Message], cuts: list[int]) -> list[dict[str, Any]]:
 
 @settings(max_examples=60, deadline=None)
 @given(streams(), st.lists(st.integers(0, 40), max_size=3))
-def test_windows_agree_with_the_definition_however_the_stream_is_cut(messages: list[Message], cuts: list[int]) -> None:
+def test_windows_equal_the_definition_however_the_stream_is_divided(messages: list[Message], cuts: list[int]) -> None:
     rows = run(messages, [min(cut, len(messages)) for cut in cuts])
     expected = naive_features.windows(messages)
 
@@ -70,7 +70,9 @@ def test_windows_agree_with_the_definition_however_the_stream_is_cut(messages: l
 
 @settings(max_examples=40, deadline=None)
 @given(streams(), st.lists(st.integers(0, 40), max_size=4))
-def test_cutting_a_stream_elsewhere_changes_no_column_and_no_evidence(messages: list[Message], cuts: list[int]) -> None:
+def test_dividing_a_stream_elsewhere_changes_no_column_and_no_evidence(
+    messages: list[Message], cuts: list[int]
+) -> None:
     assert run(messages, [min(cut, len(messages)) for cut in cuts]) == run(messages, [])
 
 
@@ -91,7 +93,7 @@ def test_a_restart_from_a_checkpoint_changes_nothing(messages: list[Message], cu
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize("name", ["updates.20020722.2238.gz", "updates.20100227.1610.gz", "updates.20160811.1600.gz"])
-def test_real_archives_give_what_the_definition_says(shared_data: Path, name: str) -> None:
+def test_windows_of_archives_equal_the_definition(shared_data: Path, name: str) -> None:
     messages = [message for message in open_source(shared_data / "mrt" / name) if message.type in ("UPDATE", "STATE")]
 
     rows = run(messages, [])

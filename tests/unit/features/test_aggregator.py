@@ -1,4 +1,4 @@
-"""Event time, lateness, gaps, repetitions, sessions and caps, as an operator would tell them."""
+"""Event time, lateness, gaps, duplicates, sessions and limits of the aggregator."""
 
 from typing import Any
 
@@ -22,8 +22,8 @@ def withdraw(time: float, prefix: str = "193.0.0.0/21", peer: str = "p") -> Mess
     return Message(time, peer=peer, host="rrc00", type="UPDATE", withdrawals=[prefix])
 
 
-def state(time: float, word: str, peer: str = "p") -> Message:
-    return Message(time, peer=peer, host="rrc00", type="STATE", state=word)
+def state(time: float, name: str, peer: str = "p") -> Message:
+    return Message(time, peer=peer, host="rrc00", type="STATE", state=name)
 
 
 def windows(*messages: Message, **settings: Any) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ def test_a_window_closes_thirty_seconds_after_its_end_in_event_time() -> None:
     assert (row["window_start"], row["messages"]) == (T0, 1)
 
 
-def test_a_message_after_its_window_closed_counts_as_late_and_still_moves_the_state() -> None:
+def test_a_message_after_its_window_closed_counts_as_late_and_still_changes_the_state() -> None:
     rows = windows(
         announce(T0), announce(T0 + 100), announce(T0 + 1, "193.0.8.0/21"), announce(T0 + 101, "193.0.8.0/21")
     )
@@ -62,7 +62,7 @@ def test_minutes_without_a_message_have_a_window_of_zeros() -> None:
     ]
 
 
-def test_a_collector_that_falls_silent_still_has_windows() -> None:
+def test_a_collector_without_messages_still_has_windows() -> None:
     other = announce(T0 + 1)
     other.host = "rrc01.ripe.net"
     rows = windows(other, announce(T0), announce(T0 + 120))
@@ -70,13 +70,13 @@ def test_a_collector_that_falls_silent_still_has_windows() -> None:
     assert [row["messages"] for row in rows if row["collector"] == "rrc01"] == [1, 0, 0]
 
 
-def test_a_router_with_a_clock_a_day_ahead_closes_no_window() -> None:
+def test_a_message_with_a_clock_a_day_ahead_closes_no_window() -> None:
     aggregator = Aggregator(WindowSettings())
 
     rows = aggregator.add([announce(T0), announce(T0 + 86_400), announce(T0 + 1), announce(T0 + 95)])
 
     assert [row["window_start"] for row in rows] == [T0]
-    assert aggregator.refused_times == 1
+    assert aggregator.rejected_times == 1
 
 
 def test_a_first_message_with_a_wrong_clock_does_not_set_the_time() -> None:
@@ -87,7 +87,7 @@ def test_a_first_message_with_a_wrong_clock_does_not_set_the_time() -> None:
     assert aggregator.now == T0 + 4
 
 
-def test_a_stream_that_really_jumps_ahead_is_believed_once_others_confirm_it() -> None:
+def test_a_jump_ahead_is_accepted_when_fifty_messages_confirm_it() -> None:
     rows = windows(announce(T0), *(announce(T0 + 7200 + n / 10) for n in range(60)))
 
     assert rows[-1]["window_start"] == T0 + 7200
@@ -95,19 +95,19 @@ def test_a_stream_that_really_jumps_ahead_is_believed_once_others_confirm_it() -
 
 
 @pytest.mark.parametrize("time", [float("nan"), float("inf"), -5.0, 0.0])
-def test_a_time_that_is_none_is_refused(time: float) -> None:
+def test_an_invalid_time_is_rejected(time: float) -> None:
     aggregator = Aggregator(WindowSettings())
 
     aggregator.add([announce(T0), announce(time), announce(T0 + 1)])
 
-    assert (aggregator.messages, aggregator.refused_times) == (2, 1)
+    assert (aggregator.messages, aggregator.rejected_times) == (2, 1)
 
 
-def test_a_message_sent_again_after_a_reconnect_counts_once_and_proves_that_nothing_is_missing() -> None:
+def test_a_message_sent_again_after_a_reconnect_counts_once_and_shows_that_nothing_is_missing() -> None:
     aggregator = Aggregator(WindowSettings())
     first, second = announce(T0, id="p-018c0000000a0001"), announce(T0 + 1, id="p-018c0000000b0001")
     aggregator.add([first, second])
-    aggregator.connected()
+    aggregator.note_reconnect()
 
     aggregator.add([second, announce(T0 + 2, id="p-018c0000000c0001")])
     (row,) = aggregator.flush()
@@ -118,23 +118,23 @@ def test_a_message_sent_again_after_a_reconnect_counts_once_and_proves_that_noth
 def test_the_time_between_two_connections_that_do_not_overlap_is_a_gap() -> None:
     aggregator = Aggregator(WindowSettings())
     aggregator.add([announce(T0 + 5)])
-    aggregator.connected()
+    aggregator.note_reconnect()
     rows = aggregator.add([announce(T0 + 130)]) + aggregator.flush()
 
     assert [row["feed_gap"] for row in rows] == [1, 1, 1]
 
 
-def test_frames_the_collector_dropped_are_counted_and_mark_their_windows() -> None:
+def test_dropped_frames_are_counted_and_mark_their_windows() -> None:
     aggregator = Aggregator(WindowSettings())
     aggregator.add([announce(T0), announce(T0 + 70)])
-    aggregator.lost(T0 + 61, T0 + 65, "dropped", 7)
+    aggregator.note_missing(T0 + 61, T0 + 65, "dropped", 7)
 
     rows = aggregator.flush()
 
-    assert [(row["dropped"], row["incomplete"]) for row in rows] == [(0, 1), (7, 1)]  # the first began unseen
+    assert [(row["dropped"], row["incomplete"]) for row in rows] == [(0, 1), (7, 1)]  # the first minute is partial
 
 
-def test_a_session_that_leaves_established_forgets_its_routes_and_is_no_loss_of_visibility() -> None:
+def test_a_session_that_leaves_established_forgets_its_routes_without_a_loss_of_visibility() -> None:
     stream = [announce(T0, peer=peer) for peer in "abc"]
     stream += [state(T0 + 61, "down", "a"), state(T0 + 62, "down", "b"), announce(T0 + 63, peer="a")]
 
@@ -143,9 +143,9 @@ def test_a_session_that_leaves_established_forgets_its_routes_and_is_no_loss_of_
     assert (last["session_down"], last["new"], last["visibility_loss"]) == (2, 1, 0)
 
 
-@pytest.mark.parametrize("word", ["connected", "idle", "active", "connect"])
-def test_a_session_on_its_way_to_established_is_neither_up_nor_down(word: str) -> None:
-    (row,) = windows(announce(T0), state(T0 + 1, word), announce(T0 + 2))
+@pytest.mark.parametrize("name", ["connected", "idle", "active", "connect"])
+def test_a_state_before_established_is_neither_up_nor_down(name: str) -> None:
+    (row,) = windows(announce(T0), state(T0 + 1, name), announce(T0 + 2))
 
     assert (row["session_up"], row["session_down"], row["duplicate"]) == (0, 0, 1)
 
@@ -161,7 +161,7 @@ def test_withdrawals_by_most_peers_are_a_loss_of_visibility() -> None:
     assert rows[-1]["evidence"]["visibility"][0][:2] == ["193.0.0.0/21", 12654]
 
 
-def test_a_table_transfer_after_a_reset_is_marked_until_it_is_over() -> None:
+def test_a_table_transfer_after_a_reset_is_marked_until_it_ends() -> None:
     routes = [f"20.0.{n}.0/24" for n in range(60)]
     stream = [announce(T0, prefix) for prefix in routes] + [state(T0 + 70, "down"), state(T0 + 100, "up")]
     stream += [announce(T0 + 110 + n, prefix) for n, prefix in enumerate(routes)]
@@ -172,7 +172,7 @@ def test_a_table_transfer_after_a_reset_is_marked_until_it_is_over() -> None:
     assert [row["peer_reset"] for row in rows] == [0, 1, 1, 0, 0, 0, 0]
 
 
-def test_a_second_origin_is_new_once_a_day() -> None:
+def test_a_second_origin_is_new_at_most_once_a_day() -> None:
     day = 86_400
     stream = [
         announce(T0),
@@ -190,7 +190,7 @@ def test_a_second_origin_is_new_once_a_day() -> None:
     assert rows[0]["evidence"]["moas"] == [["193.0.0.0/21", 12654, 666]]
 
 
-def test_a_more_specific_prefix_of_another_origin_is_told_with_what_covers_it() -> None:
+def test_a_more_specific_prefix_of_another_origin_is_evidence_with_the_covering_prefix() -> None:
     rows = windows(announce(T0), announce(T0 + 1, "193.0.1.0/24", path=(1, 666)), announce(T0 + 2, "193.0.2.0/24"))
 
     assert rows[0]["subprefix_new"] == 1
@@ -209,14 +209,14 @@ def test_a_more_specific_prefix_of_another_origin_is_told_with_what_covers_it() 
         ("8.8.8.0/24", (1, (2, 3)), "as_set"),
     ],
 )
-def test_each_oddity_of_an_announcement_is_counted_in_its_column(prefix: str, path: Any, column: str) -> None:
-    odd = ("bogon", "path_loop", "too_specific", "prepended", "as_set")
+def test_each_mark_of_an_announcement_is_counted_in_its_column(prefix: str, path: Any, column: str) -> None:
+    marks = ("bogon", "path_loop", "too_specific", "prepended", "as_set")
     (row,) = windows(announce(T0, prefix, path))
 
-    assert {name: row[name] for name in odd} == {name: int(name == column) for name in odd}
+    assert {name: row[name] for name in marks} == {name: int(name == column) for name in marks}
 
 
-def test_a_pair_of_neighbours_is_new_until_it_is_known_and_again_after_seven_days() -> None:
+def test_an_as_pair_is_new_the_first_time_and_again_after_seven_days() -> None:
     aggregator = Aggregator(WindowSettings(max_jump_s=1e9))
 
     rows = aggregator.add([announce(T0), announce(T0 + 61), announce(T0 + 9 * 86_400)]) + aggregator.flush()
@@ -224,9 +224,9 @@ def test_a_pair_of_neighbours_is_new_until_it_is_known_and_again_after_seven_day
     assert [rows[0]["edge_new"], rows[1]["edge_new"], rows[-1]["edge_new"]] == [1, 0, 1]
 
 
-def test_the_state_stays_within_its_cap_and_says_what_it_forgot() -> None:
-    cap = 8_000_000
-    aggregator = Aggregator(WindowSettings(max_state_bytes=cap), deduplicate=False)
+def test_the_state_stays_within_its_limit_and_evicted_routes_are_counted() -> None:
+    limit = 8_000_000
+    aggregator = Aggregator(WindowSettings(max_state_bytes=limit), deduplicate=False)
     rows: list[dict[str, Any]] = []
     for part in range(40):
         texts = [
@@ -239,13 +239,13 @@ def test_the_state_stays_within_its_cap_and_says_what_it_forgot() -> None:
         rows += aggregator.add([message])
     rows += aggregator.flush()
 
-    assert aggregator.state_bytes <= cap * 1.1
+    assert aggregator.state_bytes <= limit * 1.1
     assert rows[0]["evicted"] > 0
     assert rows[0]["announced"] == 400_000
     assert rows[0]["new"] == 400_000
 
 
-def test_the_busiest_peers_have_windows_of_their_own_that_add_up() -> None:
+def test_the_windows_of_the_busiest_peers_add_up_to_that_of_the_collector() -> None:
     stream = [announce(T0 + n / 10, f"20.0.{n}.0/24", peer="a" if n % 4 else "b") for n in range(40)]
 
     rows = windows(*stream, per_peer=2)
@@ -256,7 +256,7 @@ def test_the_busiest_peers_have_windows_of_their_own_that_add_up() -> None:
         assert sum(row[name] for row in own) == whole[name], name
 
 
-def test_a_table_dump_warms_the_state_without_a_window() -> None:
+def test_a_table_dump_fills_the_state_without_opening_a_window() -> None:
     aggregator = Aggregator(WindowSettings())
 
     assert aggregator.warm_up([announce(T0 - 3600)]) == 1

@@ -1,4 +1,4 @@
-"""A checkpoint is whole or refused."""
+"""A checkpoint is read completely or not at all."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ ARRAYS = {"a": np.arange(6, dtype=np.uint64).reshape(2, 3), "none": np.zeros(0, 
 VALUES = {"now": 1.5, "names": ["x"]}
 
 
-def test_what_was_saved_comes_back(tmp_path: Path) -> None:
+def test_a_saved_checkpoint_is_read_back(tmp_path: Path) -> None:
     file = tmp_path / "state" / "c"
     size = checkpoint.save(file, ARRAYS, VALUES)
 
@@ -24,7 +24,7 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     assert arrays["a"].dtype == np.uint64
 
 
-def test_every_cut_and_every_flipped_byte_is_refused(tmp_path: Path) -> None:
+def test_every_truncated_or_changed_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "c"
     checkpoint.save(file, ARRAYS, VALUES)
     good = file.read_bytes()
@@ -36,7 +36,7 @@ def test_every_cut_and_every_flipped_byte_is_refused(tmp_path: Path) -> None:
                 checkpoint.load(file)
 
 
-def test_a_disk_that_is_full_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path: Path) -> None:
     file = tmp_path / "c"
     checkpoint.save(file, ARRAYS, VALUES)
     (tmp_path / "c.new").mkdir()  # nothing can be staged

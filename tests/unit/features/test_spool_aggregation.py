@@ -1,4 +1,4 @@
-"""The aggregator between spool and store: crashes, damage, gaps and a second one of it."""
+"""The feature aggregator between spool and store: crashes, damage, gaps and a second aggregator."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ import pytest
 from bgpdrift.bgp.spool import SpoolReader, control_line, record_line, segment_name
 from bgpdrift.clock import FakeClock
 from bgpdrift.errors import BgpdriftError
-from bgpdrift.services.feature_aggregator import CHECKPOINT, FeatureAggregator
+from bgpdrift.features.spool_aggregation import CHECKPOINT_FILE, SpoolAggregation
+from bgpdrift.services import feature_aggregator
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store, migrate, open_store
 
@@ -55,23 +56,17 @@ def segment(settings: Settings, sequence: int, *lines: bytes) -> Path:
     return path
 
 
-def aggregator(settings: Settings, clock: FakeClock) -> FeatureAggregator:
-    return FeatureAggregator(settings, open_store(settings.store_url), clock)
+def aggregator(settings: Settings, clock: FakeClock) -> SpoolAggregation:
+    return SpoolAggregation(settings, open_store(settings.store_url), clock)
 
 
 def windows(store: Store) -> list[dict[str, Any]]:
     return [dict(row) for row in store.windows_between(T0 - 600, T0 + 6000)]
 
 
-def crash(worker: FeatureAggregator) -> None:
-    """End without the courtesy of saving anything, as kill -9 does."""
-    import os
-
-    os.close(worker._lock)
-    worker._store.close()
-
-
-def test_windows_are_stored_with_their_place_in_the_spool(settings: Settings, store: Store, clock: FakeClock) -> None:
+def test_windows_are_stored_with_their_position_in_the_spool(
+    settings: Settings, store: Store, clock: FakeClock
+) -> None:
     segment(settings, 1, frame(T0), frame(T0 + 200))
     worker = aggregator(settings, clock)
 
@@ -87,20 +82,16 @@ def test_windows_are_stored_with_their_place_in_the_spool(settings: Settings, st
 def test_a_crash_at_any_segment_gives_the_same_windows(settings: Settings, store: Store, clock: FakeClock) -> None:
     for number in range(1, 7):
         segment(settings, number, *(frame(T0 + number * 50 + n, f"193.0.{8 * (n % 3)}.0/21") for n in range(5)))
-    worker = aggregator(settings, clock)
-    worker.step()
+    SpoolAggregation(settings, store, clock).step()
     expected = [msgspec.json.encode({**row, "written_at": 0}) for row in windows(store)]
-    crash(worker)
 
-    for _ in range(3):
-        worker = aggregator(settings, clock)  # no checkpoint but the first: everything is read again
-        worker.step()
-        crash(worker)
+    for _ in range(3):  # never closed, as after kill -9; with the first checkpoint only, everything is read again
+        SpoolAggregation(settings, store, clock).step()
 
     assert [msgspec.json.encode({**row, "written_at": 0}) for row in windows(store)] == expected
 
 
-def test_segments_are_deleted_only_once_the_state_is_saved(settings: Settings, clock: FakeClock) -> None:
+def test_segments_are_deleted_after_the_state_is_saved(settings: Settings, clock: FakeClock) -> None:
     segment(settings, 1, frame(T0))
     reader = SpoolReader(settings.spool_path)
     worker = aggregator(settings, clock)
@@ -114,14 +105,14 @@ def test_segments_are_deleted_only_once_the_state_is_saved(settings: Settings, c
     worker.close()
 
 
-def test_a_damaged_checkpoint_never_replaces_windows_that_are_stored(
+def test_after_a_damaged_checkpoint_stored_windows_are_not_replaced(
     settings: Settings, store: Store, clock: FakeClock
 ) -> None:
     segment(settings, 1, *(frame(T0 + n) for n in range(5)), frame(T0 + 100))
     worker = aggregator(settings, clock)
     worker.step()
     worker.close()
-    (settings.state_path / CHECKPOINT).write_bytes(b"damaged")
+    (settings.state_path / CHECKPOINT_FILE).write_bytes(b"damaged")
     segment(settings, 2, frame(T0 + 30), frame(T0 + 300))
 
     worker = aggregator(settings, clock)
@@ -140,7 +131,7 @@ def test_a_lost_segment_marks_the_minutes_between_as_incomplete(
     segment(settings, 3, frame(T0 + 185), frame(T0 + 400))
     worker.step()
 
-    assert [row["incomplete"] for row in windows(store)] == [1, 1, 1, 1, 0, 0]  # the first minute began unseen
+    assert [row["incomplete"] for row in windows(store)] == [1, 1, 1, 1, 0, 0]  # the first minute is partial
     worker.close()
 
 
@@ -158,19 +149,20 @@ def test_a_cut_segment_marks_the_minutes_up_to_the_next_frame(
     worker.close()
 
 
-def test_garbage_between_frames_is_counted_and_costs_nothing_else(
+def test_garbage_between_frames_is_counted_and_loses_nothing_else(
     settings: Settings, store: Store, clock: FakeClock
 ) -> None:
     segment(settings, 1, frame(T0), b'{"type":"ris_message","da', b"garbage", frame(T0 + 1), frame(T0 + 100))
     worker = aggregator(settings, clock)
     worker.step()
+    segment(settings, 2, frame(T0 + 160))
+    worker.step()
 
-    worker._write(worker._aggregator.flush())
     assert [(row["messages"], row["parse_errors"]) for row in windows(store)] == [(2, 0), (1, 2)]
     worker.close()
 
 
-def test_frames_the_collector_dropped_are_in_their_window(settings: Settings, store: Store, clock: FakeClock) -> None:
+def test_dropped_frames_are_counted_in_their_window(settings: Settings, store: Store, clock: FakeClock) -> None:
     segment(settings, 1, frame(T0), control_line("dropped", T0 + 5.0, T0 + 8.0, frames=7), frame(T0 + 100))
     worker = aggregator(settings, clock)
     worker.step()
@@ -179,7 +171,9 @@ def test_frames_the_collector_dropped_are_in_their_window(settings: Settings, st
     worker.close()
 
 
-def test_a_quiet_feed_closes_the_minutes_that_have_ended(settings: Settings, store: Store, clock: FakeClock) -> None:
+def test_windows_that_have_ended_close_when_the_feed_is_quiet(
+    settings: Settings, store: Store, clock: FakeClock
+) -> None:
     segment(settings, 1, frame(T0), frame(T0 + 58))
     worker = aggregator(settings, clock)
     worker.step()
@@ -192,12 +186,11 @@ def test_a_quiet_feed_closes_the_minutes_that_have_ended(settings: Settings, sto
     worker.close()
 
 
-def test_a_second_aggregator_on_the_same_data_is_refused(settings: Settings, clock: FakeClock) -> None:
-    worker = aggregator(settings, clock)
-    store = open_store(settings.store_url)
+def test_a_second_aggregator_is_refused_until_the_first_is_closed(settings: Settings, clock: FakeClock) -> None:
+    worker = feature_aggregator.build(settings, clock)
 
-    with pytest.raises(BgpdriftError, match="another feature_aggregator works on this data directory"):
-        FeatureAggregator(settings, store, clock)
+    with pytest.raises(BgpdriftError, match="expected no other feature_aggregator on this data directory"):
+        feature_aggregator.build(settings, clock)
 
-    store.close()
     worker.close()
+    feature_aggregator.build(settings, clock).close()

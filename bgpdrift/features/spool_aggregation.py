@@ -1,0 +1,193 @@
+"""Reads the segments of the spool and stores the windows they give, without loss and without duplicates.
+
+Windows and the number of the last segment they came from are stored in one transaction. The routing state behind them is saved
+every ``checkpoint_s``, and only segments before the saved state are deleted. After a crash the state is loaded, the later
+segments are read again, and they give the same rows.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bgpdrift import logs
+from bgpdrift.bgp.messages import Message
+from bgpdrift.bgp.ris_frames import FeedEvent, FrameDecoder, SegmentEnd
+from bgpdrift.bgp.sources import open_source
+from bgpdrift.bgp.spool import Segment, SpoolReader
+from bgpdrift.clock import Clock
+from bgpdrift.errors import InputError, TransientError
+from bgpdrift.features import checkpoint
+from bgpdrift.features.aggregator import Aggregator
+from bgpdrift.settings import Settings
+from bgpdrift.store import Cursor, Store
+
+CURSOR = "feature_aggregator"
+CHECKPOINT_FILE = "aggregator.checkpoint"
+SEGMENTS_PER_STEP = 8
+"""Bounds the duration of a step, within the interval of the watchdog."""
+SEGMENTS_PER_CHECKPOINT = 200
+"""Bounds the size of the spool at replay speed."""
+SAVE_RETRY_S = 5.0
+
+
+class SpoolAggregation:
+    """Worker of the feature aggregator; the module docstring states what survives a crash.
+
+    Parameters
+    ----------
+    settings : Settings
+        Windows, spool and state directory.
+    store : Store
+        Receives the windows.
+    clock : Clock
+        Wall time for ``written_at``, monotonic time for checkpoints and the idle time.
+    on_close : callable, optional
+        Called at the end of `close`, e.g. to release a lock.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store, clock: Clock, on_close: Callable[[], None] = lambda: None
+    ) -> None:
+        self._settings, self._store, self._clock, self._on_close = settings, store, clock, on_close
+        self._log = logs.get_logger()
+        self._reader = SpoolReader(settings.spool_path)
+        self._file = settings.state_path / CHECKPOINT_FILE
+        self._aggregator = Aggregator(settings.windows)
+        self._decoder = FrameDecoder()
+        self._position = 0  # number of the last segment in the state
+        self._saved_position = 0
+        self._written_before_s = 0  # stored windows that start before this time are not overwritten
+        self._n_windows = 0
+        self._next_checkpoint = clock.monotonic() + settings.windows.checkpoint_s
+        self._quiet_since = clock.monotonic()
+        self._has_closed_idle = True
+        self._recover()
+
+    def _recover(self) -> None:
+        cursor = self._store.read_cursor(CURSOR)
+        try:
+            arrays, values = checkpoint.load(self._file)
+        except FileNotFoundError:
+            if cursor is not None:
+                self._begin_without_state(cursor, "there is no checkpoint")
+            else:
+                self._warm_up()
+                self._save()  # a crash before the next checkpoint then starts here, with the state
+            return
+        except InputError as error:
+            self._begin_without_state(cursor, str(error))
+            return
+        self._aggregator.restore(arrays, values["aggregator"])
+        self._position = self._saved_position = int(values["position"])
+        self._log.info("state.loaded", segment=self._position, routes=self._aggregator.routes)
+
+    def _begin_without_state(self, cursor: Cursor | None, reason: str) -> None:
+        """Continue after the stored windows: windows built without the state must not replace better ones."""
+        if cursor is not None:
+            self._position = self._saved_position = cursor.position
+            self._written_before_s = int(cursor.details.get("closed_before_s", 0))
+        self._log.warning("state.lost", reason=reason, segment=self._position)
+
+    def _warm_up(self) -> None:
+        if self._settings.windows.warm_up_rib:
+            routes = self._aggregator.warm_up(open_source(Path(self._settings.windows.warm_up_rib)))
+            self._log.info("state.warmed_up", routes=routes, file=self._settings.windows.warm_up_rib)
+
+    def step(self) -> bool:
+        """Read some segments, store the windows that closed, and save the state if it is time; True if more wait."""
+        segments = self._reader.segments_after(self._position)
+        rows: list[dict[str, Any]] = []
+        before = self._aggregator.messages
+        for segment in segments[:SEGMENTS_PER_STEP]:
+            if self._position and segment.sequence != self._position + 1:
+                self._log.warning("spool.gap", expected=self._position + 1, found=segment.sequence)
+                self._aggregator.note_lost_frames()
+            rows += self._read(segment)
+            self._position = segment.sequence
+        now = self._clock.monotonic()
+        quiet_s = now - self._quiet_since
+        if self._aggregator.messages > before:
+            self._quiet_since, self._has_closed_idle = now, False
+        elif not segments and not self._has_closed_idle and quiet_s >= self._settings.windows.idle_close_s:
+            rows += self._aggregator.close_idle(quiet_s)
+            self._has_closed_idle = True
+        if segments or rows:
+            self._write(rows)
+        unsaved = self._position - self._saved_position
+        if unsaved > 0 and (now >= self._next_checkpoint or unsaved >= SEGMENTS_PER_CHECKPOINT):
+            self._save()
+        return len(segments) > SEGMENTS_PER_STEP
+
+    def _read(self, segment: Segment) -> list[dict[str, Any]]:
+        reading = self._reader.read_segment(segment)
+        corrupt_before = self._decoder.counts.corrupt
+        items = list(self._decoder.decode_many(reading))
+        arrived_at = next((item.closed_at for item in reversed(items) if isinstance(item, SegmentEnd)), None)
+        rows: list[dict[str, Any]] = []
+        messages: list[Message] = []
+        for item in items:
+            if isinstance(item, Message):
+                messages.append(item)
+            elif isinstance(item, FeedEvent):
+                rows += self._aggregator.add(messages, arrived_at)
+                messages = []
+                self._handle_event(item)
+        rows += self._aggregator.add(messages, arrived_at)
+        self._aggregator.count_parse_errors(self._decoder.counts.corrupt - corrupt_before)
+        if reading.problem:
+            self._log.warning("spool.damaged", segment=segment.sequence, problem=reading.problem)
+            self._aggregator.note_lost_frames()
+        return rows
+
+    def _handle_event(self, event: FeedEvent) -> None:
+        if event.event == "connected":
+            self._aggregator.note_reconnect()
+        elif event.event in ("dropped", "segment_lost"):
+            mark = "dropped" if event.event == "dropped" else "incomplete"
+            self._aggregator.note_missing(event.earliest, event.latest, mark, event.frames)
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        rows = [row for row in rows if row["window_start"] >= self._written_before_s]
+        written_at = self._clock.now()
+        for row in rows:
+            row["written_at"] = written_at
+        details: dict[str, Any] = {
+            "closed_before_s": self._aggregator.closed_before_s,
+            "messages": self._aggregator.messages,
+            "duplicates": self._aggregator.duplicates,
+            "event_time": self._aggregator.now,
+        }
+        self._store.write_windows(rows, Cursor(CURSOR, self._position, details))
+        self._n_windows += len(rows)
+
+    def _save(self) -> None:
+        arrays, values = self._aggregator.save()
+        began = self._clock.monotonic()
+        self._next_checkpoint = began + self._settings.windows.checkpoint_s
+        try:
+            size = checkpoint.save(self._file, arrays, {"position": self._position, "aggregator": values})
+        except OSError as error:
+            message = f"{self._file}: the state cannot be saved: {error.strerror}"
+            raise TransientError(message, retry_in_s=SAVE_RETRY_S) from error
+        self._saved_position = self._position
+        self._reader.remove_through(self._saved_position)
+        seconds = round(self._clock.monotonic() - began, 3)
+        self._log.info("state.saved", segment=self._position, bytes=size, seconds=seconds)
+
+    def status(self) -> str:
+        """Number of windows written, size of the state, and number of waiting segments."""
+        if not self._aggregator.now:
+            return "waiting for the first frame"
+        waiting = len(self._reader.segments_after(self._position))
+        backlog = f", {waiting} segments waiting" if waiting > 1 else ""
+        size = self._aggregator.state_bytes / 1e6
+        return f"{self._n_windows} windows written, {self._aggregator.routes:,} routes in {size:.0f} MB{backlog}"
+
+    def close(self) -> None:
+        """Save the state, so that the next start reads no segment again, and close the store."""
+        try:
+            if self._position > self._saved_position:
+                self._save()
+        finally:
+            self._store.close()
+            self._on_close()
