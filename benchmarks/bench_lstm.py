@@ -30,7 +30,7 @@ def calm(minutes: int, first: int = 0) -> WindowFrame:
 def run() -> list[dict[str, Any]]:
     """Measure; rows of name, value, unit and the ratio to the bar."""
     begin = time.perf_counter()
-    trained = train("lstm", [calm(WEEK_MIN)])
+    trained = train("lstm", [calm(WEEK_MIN)], history_minutes=360)
     training_s = time.perf_counter() - begin
     begin = time.perf_counter()
     fit_lstm.fit([calm(MANY)])

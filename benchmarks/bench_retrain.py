@@ -47,7 +47,7 @@ def run() -> list[dict[str, Any]]:
 def _retrain(model: str, windows: int, env: dict[str, str]) -> tuple[float, dict[str, Any]]:
     """Run twice, so that there is an active model to compare with; the second run counts."""
     days = -(-windows // 1_440)
-    command = [sys.executable, "-m", f"retrainers.{model}", "--json", "--force", "--days", str(days)]
+    command = [sys.executable, "-m", "retrainers", model, "--json", "--force", "--days", str(days)]
     seconds, last = 0.0, {}
     for _ in range(2 if windows == WEEK else 1):
         begin = time.perf_counter()

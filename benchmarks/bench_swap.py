@@ -83,9 +83,11 @@ def _trained(model: str, frames: list[WindowFrame]) -> Artifact | None:
     try:
         from retrainers.training import to_artifact, train
     except ImportError:
-        return learn_artifact(frames[:2]) if model == "heuristic" else None
+        return learn_artifact(frames[:2], history_minutes=360) if model == "heuristic" else None
     try:
-        return to_artifact(train(model, frames), frames, version="1", created_at=START)
+        return to_artifact(
+            train(model, frames, history_minutes=360), frames, version="1", created_at=START, alarms_per_day=2.0
+        )
     except Exception as error:
         print(f"bench_swap: {model}: {error}", file=sys.stderr)
         return None
@@ -221,7 +223,7 @@ def _store(folder: Path, windows: int) -> Iterator[Store]:
 def _detector(folder: Path, model: str) -> Iterator[subprocess.Popen[bytes]]:
     env = {**os.environ, "BGPDRIFT_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     with (folder / "log").open("wb") as log:
-        command = [sys.executable, "-m", f"bgpdrift.services.{model}_detector"]
+        command = [sys.executable, "-m", "bgpdrift.services", f"{model}_detector"]
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
         try:
             yield process

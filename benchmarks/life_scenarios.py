@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 
 from benchmarks.life_system import Life
 from benchmarks.life_world import DAY_S, HOUR_S, World
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.lab.demo.bad_model import Fault, force_bad_model
 from bgpdrift.lab.demo.chronicle import Chronicle
 from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, stored_quality
 from bgpdrift.lab.simulation.scenario import INCIDENT_KINDS, Incident, Regime, Scenario
 from bgpdrift.models import artifact as artifacts
-from bgpdrift.models.paths import MODELS, current_path
+from bgpdrift.models.paths import current_path
 from bgpdrift.verdicts.quality import Figures
 
 TRAIN_D, CHANGE_D = 5, 8

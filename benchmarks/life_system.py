@@ -17,9 +17,9 @@ from typing import Any, Protocol
 
 from bgpdrift import logs
 from bgpdrift.clock import FakeClock
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.models import flags
 from bgpdrift.models.model_registry import ModelRegistry
-from bgpdrift.models.paths import MODELS
 from bgpdrift.scoring.detector_worker import ScoringService
 from bgpdrift.services import correlation_engine, drift_monitor, ensemble_coordinator
 from bgpdrift.settings import load
@@ -110,7 +110,7 @@ class Life:
         said = {}
         for model in models:
             begun = time.perf_counter()
-            command = [sys.executable, "-m", f"retrainers.{model}", "--json", *words]
+            command = [sys.executable, "-m", "retrainers", model, "--json", *words]
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RETRAIN_LIMIT_S)
             lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
             if not lines:

@@ -30,8 +30,9 @@ from typing import Any
 
 from benchmarks.life_system import living
 from benchmarks.life_world import world_of
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.lab.demo.feed import running_feed
-from bgpdrift.lab.demo.training import MODELS, train_all
+from bgpdrift.lab.demo.training import train_all
 from bgpdrift.lab.simulation.scenario import Scenario
 from bgpdrift.store import Store, migrate, open_store
 from bgpdrift.store.schema import scores, verdicts

@@ -16,11 +16,13 @@ from typing import Any
 import msgspec
 import tomli
 
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import SettingsError
 from bgpdrift.settings_fields import Field, as_markdown, as_toml, fields
 from bgpdrift.settings_sections import (
     CorrelationSettings,
     DetectorSettings,
+    DetectorTable,
     DriftSettings,
     EnsembleSettings,
     FeedSettings,
@@ -41,6 +43,7 @@ __all__ = [
     "RESERVED_ENV",
     "CorrelationSettings",
     "DetectorSettings",
+    "DetectorTable",
     "DriftSettings",
     "EnsembleSettings",
     "FeedSettings",
@@ -168,8 +171,10 @@ def _require_known(key: str, source: str, value: object) -> None:
 def _nearest(key: str, known: Mapping[str, Field]) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(key, known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else "; `bgpdrift config show` lists them all"
+    tables = {name.rpartition(".")[0] for name in known} - {""}
+    near = get_close_matches(key, [*known, *tables], n=1, cutoff=0.6)
+    hint = f"; did you mean {near[0]}?" if near else "; `bgpdrift config show` lists them all"
+    return hint + (f" (the detectors are {', '.join(MODELS)})" if key.startswith("detectors.") else "")
 
 
 def _parse_text(key: str, text: str) -> Any:
@@ -254,8 +259,10 @@ def _check_together(settings: Settings, origins: Mapping[str, str], default: str
     ensemble = settings.ensemble
     if ensemble.debounce_k > ensemble.debounce_n:
         refuse("ensemble.debounce_k", ensemble.debounce_k, f"at most ensemble.debounce_n ({ensemble.debounce_n})")
-    if ensemble.weight_lstm + ensemble.weight_isolation_forest + ensemble.weight_heuristic <= 0:
-        refuse("ensemble.weight_heuristic", ensemble.weight_heuristic, "at least one weight above 0")
+    weights = settings.detectors.weights
+    if sum(weights.values()) <= 0:
+        model = next(iter(weights))
+        refuse(f"detectors.{model}.weight", weights[model], "at least one weight above 0")
     if settings.spool.segment_bytes > settings.spool.max_bytes:
         refuse(
             "spool.segment_bytes", settings.spool.segment_bytes, f"at most spool.max_bytes ({settings.spool.max_bytes})"

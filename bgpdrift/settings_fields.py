@@ -77,11 +77,17 @@ def as_toml(settings: Settings, comments: bool = True) -> str:
         if section != table:
             lines += ["", f"[{section}]"]
             table = section
-        value = values[section][name] if section else values[name]
+        value = _value_at(values, field.key)
         if comments:
             lines.append(f"# {field.description}; {field.allowed}")
         lines.append(f"{name} = {_toml_value(value)}")
     return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _value_at(values: Any, key: str) -> Any:
+    for name in key.split("."):
+        values = values[name]
+    return values
 
 
 def as_markdown() -> str:

@@ -6,10 +6,13 @@ validates: it is there for the frames anyway, and every process imports this (do
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
+
+from bgpdrift.detector_registry import DETECTORS, MODELS, DetectorRecord
+from bgpdrift.errors import SettingsError
 
 ExpiringTable = Literal[
     "feature_windows",
@@ -157,8 +160,16 @@ class WindowSettings(Section, frozen=True, kw_only=True):
     )
 
 
+class DetectorTable(Section, frozen=True, kw_only=True):
+    """The table of one detector, ``[detectors.<name>]``; the defaults stand in its record."""
+
+    weight: float
+    auto_retrain: bool
+    anomaly_rate_shift: float
+
+
 class DetectorSettings(Section, frozen=True, kw_only=True):
-    """What the three detectors share."""
+    """What all detectors share. A subclass adds one table for each registered detector, see `TABLES`."""
 
     poll_s: Annotated[float, _f("how often a detector looks for new windows", "s", gt=0)] = 0.5
     batch_windows: Annotated[int, _f("most windows scored at once after an outage", ge=1, le=100_000)] = 2_000
@@ -177,13 +188,60 @@ class DetectorSettings(Section, frozen=True, kw_only=True):
         float, _f("alarm budget of one detector and collector: the threshold follows from it", "1/d", gt=0, le=1440)
     ] = 2.0
 
+    def of(self, model: str) -> DetectorTable:
+        """Return the table of one registered detector."""
+        table: DetectorTable = getattr(self, model)
+        return table
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each registered detector in the ensemble."""
+        return {model: self.of(model).weight for model in MODELS}
+
+
+def _table_type(record: DetectorRecord) -> Any:
+    fields: list[tuple[str, Any, Any]] = [
+        (
+            "weight",
+            Annotated[float, _f(f"weight of {record.title} in the combined surprisal of the ensemble", ge=0, le=1)],
+            record.weight,
+        ),
+        ("auto_retrain", Annotated[bool, _f(f"automatic retraining of {record.title}")], record.auto_retrain),
+        (
+            "anomaly_rate_shift",
+            Annotated[
+                float,
+                _f(f"relative change of the anomaly rate of {record.title} that policy score_shift counts", gt=0),
+            ],
+            record.anomaly_rate_shift,
+        ),
+    ]
+    name = f"DetectorTable_{record.name}"
+    table: Any = msgspec.defstruct(name, fields, bases=(DetectorTable,), frozen=True, kw_only=True)
+    return table
+
+
+def _tables() -> list[tuple[str, Any, Any]]:
+    found = []
+    for record in DETECTORS:
+        if record.name in DetectorSettings.__struct_fields__:
+            raise SettingsError(f"detector registry: {record.name!r}: detectors.{record.name} is a common setting")
+        table = _table_type(record)
+        found.append((record.name, table, table()))
+    return found
+
+
+if TYPE_CHECKING:
+    _DetectorSettings = DetectorSettings
+else:
+    _DetectorSettings = msgspec.defstruct(
+        "DetectorSettings", _tables(), bases=(DetectorSettings,), frozen=True, kw_only=True
+    )
+
 
 class EnsembleSettings(Section, frozen=True, kw_only=True):
     """How three opinions become one verdict."""
 
-    weight_lstm: Annotated[float, _f("weight of −log10 p of the LSTM", ge=0, le=1)] = 0.40
-    weight_isolation_forest: Annotated[float, _f("weight of −log10 p of the isolation forest", ge=0, le=1)] = 0.30
-    weight_heuristic: Annotated[float, _f("weight of −log10 p of the rules", ge=0, le=1)] = 0.30
     false_alarms_per_day: Annotated[
         float,
         _f(
@@ -294,10 +352,6 @@ class DriftSettings(Section, frozen=True, kw_only=True):
     kl_threshold: Annotated[float, _f("KL divergence of policy kl_psi_accuracy", "nats", gt=0)] = 0.1
     accuracy_floor: Annotated[float, _f("accuracy below which policy kl_psi_accuracy counts it", gt=0, lt=1)] = 0.75
     median_shift: Annotated[float, _f("median shift in IQR that policy score_shift counts", gt=0)] = 0.15
-    anomaly_rate_shift: Annotated[
-        float, _f("relative change of the anomaly rate that policy score_shift counts", gt=0)
-    ] = 0.20
-    anomaly_rate_shift_heuristic: Annotated[float, _f("the same for the rules", gt=0)] = 0.30
     keep_reports: Annotated[int, _f("drift reports kept a model in the artifact directory", ge=1, le=100_000)] = 200
 
 
@@ -350,9 +404,6 @@ class RetrainSettings(Section, frozen=True, kw_only=True):
     auto: Annotated[bool, _f("master switch of automatic retraining; drift is still found and reported without it")] = (
         True
     )
-    auto_heuristic: Annotated[bool, _f("automatic retraining of the rules")] = True
-    auto_isolation_forest: Annotated[bool, _f("automatic retraining of the isolation forest")] = True
-    auto_lstm: Annotated[bool, _f("automatic retraining of the LSTM")] = True
     cooldown_h: Annotated[
         float,
         _f("event time after an automatic run in which no other begins; 168 is the conservative choice", "h", ge=0),
@@ -488,7 +539,7 @@ class Settings(Section, frozen=True, kw_only=True):
     feed: FeedSettings = FeedSettings()
     spool: SpoolSettings = SpoolSettings()
     windows: WindowSettings = WindowSettings()
-    detectors: DetectorSettings = DetectorSettings()
+    detectors: _DetectorSettings = _DetectorSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
     correlation: CorrelationSettings = CorrelationSettings()
     drift: DriftSettings = DriftSettings()

@@ -47,6 +47,7 @@ def counts_of(frames: Sequence[WindowFrame]) -> tuple[Signal, ...]:
 def fit(
     frames: Sequence[WindowFrame],
     *,
+    history_minutes: int = 0,  # noqa: ARG001 - its time scales are fixed
     seed: int = 0,
     progress: Callable[[str, float], None] = no_progress,
     draft: bool = False,  # noqa: ARG001 - a smaller forest would score otherwise

@@ -134,6 +134,7 @@ def _tensor(array: FloatArray) -> torch.Tensor:
 def fit(
     frames: Sequence[WindowFrame],
     *,
+    history_minutes: int = 0,  # noqa: ARG001 - its time scales are fixed
     seed: int = 0,
     progress: Callable[[str, float], None] = no_progress,
     draft: bool = False,

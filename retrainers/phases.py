@@ -287,6 +287,7 @@ class Run:
                     "change_point": span.change_point,
                 },
                 drift_cause=dict(options.reason.get("details") or {}),
+                alarms_per_day=self._settings.detectors.false_alarms_per_day,
             )
             raw = artifacts.to_bytes(artifact)
             figures.update(version=version, bytes=len(raw))

@@ -5,27 +5,25 @@ scores of its own training minutes are flattering, and would make an alarm budge
 ``fit_<model>`` files decide; what a span holds, what the figures are held against and what is published, others.
 """
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 
+from bgpdrift.detector_registry import find
 from bgpdrift.detectors.interface import EXCLUDED, MINUTE_S, Detector, FloatArray, IntArray, ModelContent, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.drift.hours import HOUR_S
-from bgpdrift.errors import InputError, NotEnoughDataError
+from bgpdrift.errors import NotEnoughDataError
 from bgpdrift.models.artifact import Artifact, with_self_test
 from bgpdrift.models.loading import builder
 from bgpdrift.models.reference import ReferenceHour, reference_arrays
-from bgpdrift.settings_sections import DetectorSettings
 from bgpdrift.verdicts.calibration import Calibration, extremal_index
 
 Progress = Callable[[str, float], None]
-FOLDS: Mapping[str, int] = {"heuristic": 4, "isolation_forest": 3, "lstm": 4}
-"""Stretches of the cross-fitting. Fewer leave a fit too little to learn from, and its alarm too high."""
 WHOLE_DAYS_S = 1.9 * 86_400
 """A span from which on folds are whole stretches of it."""
 SHORT_BLOCKS = 12
@@ -34,8 +32,44 @@ SELF_TEST_ROWS = 4
 """Windows of the self-test, after the history they need."""
 SELF_TEST_SEARCHED = 120
 """Newest windows that are looked at first for it."""
-USUAL_MINUTES = 360
-"""Rolling usual of the heuristic where a collector is new; as `detectors.history_minutes`."""
+
+
+class Trainer(Protocol):
+    """The function that fits one detector, named by the field ``train`` of its record."""
+
+    def __call__(
+        self,
+        frames: Sequence[WindowFrame],
+        *,
+        history_minutes: int,
+        seed: int,
+        progress: Progress,
+        draft: bool,
+        shared: Any,
+    ) -> ModelContent:
+        """Fit a model on the clean windows of some frames.
+
+        Parameters
+        ----------
+        frames : sequence of WindowFrame
+            One for each (collector, peer); windows with a mark of `CLEAN_MARKS` must not be learned from.
+        history_minutes : int
+            Setting ``detectors.history_minutes``.
+        seed : int
+            Equal seeds and equal frames give equal models.
+        progress : callable
+            Called with the phase and the share of it that is done.
+        draft : bool
+            True where the model only calibrates another and may be fitted with less effort.
+        shared : object
+            Result of the record's ``share`` function for the frames of this run; None without one.
+
+        Raises
+        ------
+        NotEnoughDataError
+            Too few clean windows.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +130,14 @@ def train(
     *,
     seed: int = 0,
     progress: Progress = lambda *_: None,
-    history_minutes: int = USUAL_MINUTES,
+    history_minutes: int,
 ) -> Trained:
     """Fit and calibrate a model on the clean windows of some frames.
 
     Parameters
     ----------
     model : str
-        ``heuristic``, ``isolation_forest`` or ``lstm``.
+        Name of a registered detector.
     frames : sequence of WindowFrame
         One a (collector, peer); marks of `CLEAN_MARKS` keep a window out.
     seed : int
@@ -111,35 +145,35 @@ def train(
     progress : callable
         Told the phase and the share of it that is done.
     history_minutes : int
-        Of the heuristic's rolling usual.
+        Setting ``detectors.history_minutes``.
 
     Raises
     ------
     NotEnoughDataError
         Too few clean windows.
     InputError
-        No such model.
+        No detector has this name.
     """
-    if model not in FOLDS:
-        raise InputError(f"no model {model!r}; there are {', '.join(FOLDS)}")
-    trainer = importlib.import_module(f"retrainers.fit_{model}")
+    record = find(model)
+    fit: Trainer = record.load_trainer()
+    share = record.load_share()
     build = builder(model, history_minutes)
-    assert build is not None  # every model in FOLDS has a detector
     given = [frame for frame in frames if frame.clean.any()]
     if not given:
         raise NotEnoughDataError(f"{model}: no clean window to learn from")
-    shared = trainer.share(given) if hasattr(trainer, "share") else None
-    content = trainer.fit(given, seed=seed, progress=lambda phase, share: progress(phase, share), shared=shared)
+    shared = share(given, history_minutes=history_minutes) if share else None
+    refit = partial(fit, history_minutes=history_minutes, seed=seed, shared=shared)
+    content = refit(given, progress=progress, draft=False)
     found: list[HeldOut] = []
-    folds = FOLDS[model]
+    folds = record.folds
     for fold in range(folds):
         progress("calibrate", fold / folds)
         try:
             left = [_without(frame, fold, folds) for frame in given]
-            partial = build(trainer.fit(left, seed=seed, draft=True, shared=shared))
+            fold_detector = build(refit(left, progress=lambda *_: None, draft=True))
         except NotEnoughDataError:
             continue
-        found += [part for frame in given for part in _held_scores(partial, replace(frame, first=0), fold, folds)]
+        found += [part for frame in given for part in _held_scores(fold_detector, replace(frame, first=0), fold, folds)]
     scores = np.concatenate([part.score for part in found]) if found else np.zeros(0)
     progress("calibrate", 1.0)
     if len(scores) < LEAST_CALIBRATION:
@@ -165,7 +199,7 @@ def to_artifact(
     metrics: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     drift_cause: Mapping[str, Any] | None = None,
-    alarms_per_day: float = DetectorSettings().false_alarms_per_day,
+    alarms_per_day: float,
 ) -> Artifact:
     """Give a trained model its metadata: span, calibration, reference profile and a self-test cut from its own span.
 

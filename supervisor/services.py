@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
+from bgpdrift import detector_registry
+
 
 class Service(msgspec.Struct, frozen=True):
     """One program to keep running.
@@ -71,10 +73,10 @@ class System(msgspec.Struct, frozen=True):
 
 
 def _module(name: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", f"bgpdrift.services.{name}")
+    return (sys.executable, "-m", "bgpdrift.services", name)
 
 
-DETECTORS = ("heuristic_detector", "lstm_detector", "isolation_forest_detector")
+DETECTOR_SERVICES = tuple(record.service for record in detector_registry.DETECTORS)
 
 BGPDRIFT = System(
     services=(
@@ -88,12 +90,12 @@ BGPDRIFT = System(
         ),
         *(
             Service(name, _module(name), after=("feature_aggregator",), reads=frozenset({"detectors", "store"}))
-            for name in DETECTORS
+            for name in DETECTOR_SERVICES
         ),
         Service(
             "ensemble_coordinator",
             _module("ensemble_coordinator"),
-            after=DETECTORS,
+            after=DETECTOR_SERVICES,
             reads=frozenset({"detectors", "ensemble", "store"}),
         ),
         Service(
@@ -105,14 +107,14 @@ BGPDRIFT = System(
         Service(
             "drift_monitor",
             _module("drift_monitor"),
-            after=DETECTORS,
+            after=DETECTOR_SERVICES,
             reads=frozenset({"detectors", "drift", "retrain", "models", "store"}),
         ),
     ),
     prepare=_module("prepare_store"),
     record=_module("record_events"),
 )
-"""The eight services of bgpdrift; the store's schema is brought up to date before them."""
+"""The services of bgpdrift, one for each registered detector; the store's schema is brought up to date before them."""
 
 
 def may_start(service: Service, settled: Collection[str]) -> bool:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bgpdrift.commands.model_argument import MODEL
+from bgpdrift.detector_registry import MODELS
+
 if TYPE_CHECKING:
     from bgpdrift.drift.report import DriftReport
     from bgpdrift.monitor.drift_checks import Judged
@@ -16,11 +19,10 @@ if TYPE_CHECKING:
     from bgpdrift.store import Store
 
 EXIT_NO_DRIFT, EXIT_NOT_ENOUGH, EXIT_DRIFT = 0, 4, 10
-NAMES = ("heuristic", "isolation_forest", "lstm")
 
 
 @click.command("check", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("model", required=False, type=click.Choice(NAMES))
+@click.argument("model", required=False, type=MODEL)
 @click.option("--window-days", type=click.IntRange(1, 30), help="Look at the last so many days instead of the preset.")
 @click.option("--once", is_flag=True, help="Do what the service would do now: fold, check what is due, act. For cron.")
 @click.option("--dry-run", is_flag=True, help="Write nothing, and say what would follow; also of --once and --watch.")
@@ -79,7 +81,7 @@ def _look(settings: "Settings", model: str | None, window_days: int | None, say:
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
         _say_what_waits(store)
         checks = DriftChecks(settings, store, SystemClock())
-        for name in (model,) if model else NAMES:
+        for name in (model,) if model else MODELS:
             at = checks.newest_end(name)
             hours = None if window_days is None else 24 * window_days
             judged = checks.judge(name, at, store.read_cursor(cursor_of(name)), hours) if at else None
@@ -108,7 +110,7 @@ def _act(settings: "Settings", model: str | None) -> list["DriftReport"]:
     found = []
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
         checks = DriftChecks(settings, store, clock)
-        for name in (model,) if model else NAMES:
+        for name in (model,) if model else MODELS:
             cursor = store.read_cursor(cursor_of(name))
             report = checks.recorded(name, cursor) if cursor else None
             if report is not None:

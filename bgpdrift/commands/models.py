@@ -29,7 +29,12 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode({"folder": str(folder), "models": overview}))
     elif not overview:
-        click.echo(f"no models in {folder}; the services put a first heuristic there, retrainers make the others")
+        from bgpdrift.detector_registry import DETECTORS
+
+        packaged = ", ".join(record.name for record in DETECTORS if record.default_model)
+        click.echo(
+            f"no models in {folder}; the services publish packaged models ({packaged}), retrainers train the others"
+        )
     else:
         _table(overview, SystemClock().now())
 
@@ -73,8 +78,8 @@ def model_overview(folder: "Path", model: str, rows: "list[dict[str, Any]]") -> 
 
 
 def _models(folder: "Path", rows: "list[dict[str, Any]]") -> list[str]:
+    from bgpdrift.detector_registry import MODELS
     from bgpdrift.models.model_files import list_model_files
-    from bgpdrift.models.paths import MODELS
 
     recorded = {row["model"] for row in rows}
     return [model for model in MODELS if model in recorded or list_model_files(folder, model).has_any]

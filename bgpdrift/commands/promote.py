@@ -4,11 +4,13 @@ import sys
 
 import click
 
+from bgpdrift.commands.model_argument import MODEL
+
 EXIT_NONE_GOOD = 3
 
 
 @click.command("promote", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("model", required=False)
+@click.argument("model", required=False, type=MODEL)
 @click.option(
     "--max-drift",
     type=click.FloatRange(min=0.0),
@@ -20,13 +22,12 @@ def command(model: str | None, max_drift: float | None, as_json: bool) -> None:
     import msgspec
 
     from bgpdrift.commands.model_registry import open_registry
-    from bgpdrift.models.paths import MODELS, candidate_paths, check_names
+    from bgpdrift.detector_registry import MODELS
+    from bgpdrift.models.paths import candidate_paths
     from bgpdrift.settings import load
 
     settings = load()
     limit = settings.retrain.max_drift if max_drift is None else max_drift
-    if model:
-        check_names(model)
     waiting = [name for name in ([model] if model else MODELS) if candidate_paths(settings.artifacts_path, name)]
     published = 0
     with open_registry(settings) as registry:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bgpdrift.commands.model_argument import MODEL
+
 if TYPE_CHECKING:
     from bgpdrift.drift.hours import Hours
     from bgpdrift.drift.report import DriftReport
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("report", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("model", required=False)
+@click.argument("model", required=False, type=MODEL)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write; - is standard output.")
 @click.option("--days", default=7, show_default=True, type=click.IntRange(1, 366), help="Days of past checks drawn.")
 def command(model: str | None, out: Path | None, days: int) -> None:
@@ -21,14 +23,12 @@ def command(model: str | None, out: Path | None, days: int) -> None:
 
     One self-contained file: verdict and reason, both distributions, every measure and how it went over time.
     """
+    from bgpdrift.detector_registry import MODELS
     from bgpdrift.errors import InputError
-    from bgpdrift.models.paths import MODELS, check_names
     from bgpdrift.settings import load
     from bgpdrift.store import open_store
 
-    if model is not None:
-        check_names(model)
-    elif out is not None:
+    if model is None and out is not None:
         raise InputError("--out names one page: say which MODEL")
     settings = load()
     written = 0

@@ -2,13 +2,15 @@
 
 import click
 
+from bgpdrift.commands.model_argument import MODEL
+
 
 @click.command("rollback", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.option("--to", help="Version to go back to; without it, the newest backup that was not rolled back itself.")
 @click.option("--reason", default="by hand", show_default=True, help="Recorded with the version that goes.")
 def command(model: str, to: str | None, reason: str) -> None:
-    """Put an earlier version of MODEL (heuristic, isolation_forest, lstm) back in force."""
+    """Make an earlier version of MODEL the active one again."""
     from bgpdrift.commands.model_registry import open_registry
     from bgpdrift.models.paths import check_names
     from bgpdrift.settings import load

@@ -94,7 +94,8 @@ class Heuristic:
         self,
         thresholds: FloatArray,
         rules: Iterable[Rule] = RULES,
-        history_minutes: int = 360,
+        *,
+        history_minutes: int,
         yardstick: Yardstick | None = None,
     ) -> None:
         self.rules = tuple(rules)
@@ -111,7 +112,7 @@ class Heuristic:
             _check_yardstick(yardstick, self.thresholds.shape)
 
     @classmethod
-    def from_content(cls, content: ModelContent, history_minutes: int = 360) -> "Heuristic":
+    def from_content(cls, content: ModelContent, *, history_minutes: int) -> "Heuristic":
         """Build the detector from what was learned; raises `ArtifactError` for rules this program does not know."""
         names = content.hyper_parameters.get("rules", [])
         unknown = [name for name in names if name not in BY_NAME]
@@ -127,7 +128,8 @@ class Heuristic:
             if any(array is None for array in found):
                 raise ArtifactError("heuristic: groups without arrays `usual` and `usual_thresholds`")
             yardstick = Yardstick(groups, *(np.asarray(array, np.float64) for array in found))
-        return cls(content.arrays["thresholds"], (BY_NAME[name] for name in names), history_minutes, yardstick)
+        rules = (BY_NAME[name] for name in names)
+        return cls(content.arrays["thresholds"], rules, history_minutes=history_minutes, yardstick=yardstick)
 
     @property
     def name(self) -> str:
@@ -255,6 +257,11 @@ class Heuristic:
             ]
             for row in zip(*columns, strict=True)
         )
+
+
+def build(content: ModelContent, *, history_minutes: int) -> Heuristic:
+    """Build the detector, as the registry asks for it."""
+    return Heuristic.from_content(content, history_minutes=history_minutes)
 
 
 def _readable(rule: Rule, scaled: float) -> float:

@@ -237,3 +237,8 @@ def _check_trees(arrays: dict[str, Any], columns: int, samples: int, depth: int)
         raise ArtifactError(f"{NAME}: a leaf must be its own child, and a child must come after its parent")
     if not (np.isfinite(arrays["threshold"]).all() and np.isfinite(arrays["path"]).all()):
         raise ArtifactError(f"{NAME}: NaN or infinity in the trees")
+
+
+def build(content: ModelContent, *, history_minutes: int) -> IsolationForest:  # noqa: ARG001 - its time scales are fixed
+    """Build the detector, as the registry asks for it."""
+    return IsolationForest.from_content(content)

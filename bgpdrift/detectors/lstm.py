@@ -332,3 +332,8 @@ def _checked(arrays: Mapping[str, Any], channels: int) -> dict[str, Any]:
             raise ArtifactError(f"{NAME}: {name} holds a NaN or an infinity")
         found[name] = array
     return found
+
+
+def build(content: ModelContent, *, history_minutes: int) -> Lstm:  # noqa: ARG001 - its time scales are fixed
+    """Build the detector, as the registry asks for it."""
+    return Lstm.from_content(content)

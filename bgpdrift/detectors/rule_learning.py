@@ -43,7 +43,7 @@ class Watched:
     recent: Evidence
 
 
-def watch(frames: Iterable[WindowFrame], history_minutes: int = 360) -> list[list[Watched]]:
+def watch(frames: Iterable[WindowFrame], history_minutes: int) -> list[list[Watched]]:
     """Smooth frames and compare them with their own last hours; one list a frame, one entry a stretch without gaps.
 
     Windows that a trainer excluded are holes, so that not even their echo in smoothed minutes teaches.
@@ -57,7 +57,7 @@ def watch(frames: Iterable[WindowFrame], history_minutes: int = 360) -> list[lis
 
 def learn(
     frames: Iterable[WindowFrame],
-    history_minutes: int = 360,
+    history_minutes: int,
     false_alarms_per_day: float = 0.02,
     pin: bool = False,
     watched: Sequence[Sequence[Watched]] | None = None,

@@ -332,3 +332,4 @@ RULES: tuple[Rule, ...] = (
 )
 
 BY_NAME: Mapping[str, Rule] = {rule.name: rule for rule in RULES}
+RULE_NAMES = tuple(BY_NAME)

@@ -11,7 +11,7 @@ psi                PSI is at least ``psi_threshold``                            
 ks                 textbook two-sample KS p < the second of ``severity_p``          p-value table, medium or high
 kl_psi_accuracy    KL or PSI reaches its threshold, or accuracy is below the floor  multiples of the one furthest beyond
 score_shift        median moved by ``median_shift`` IQR, or anomaly rate by a       multiples of the one furthest beyond
-                   share (``anomaly_rate_shift``, wider for the rules)
+                   share (``detectors.<name>.anomaly_rate_shift``)
 pvalue             family-wise p of the rule < the first of ``severity_p``          p-value table: low, medium or high
 =================  ===============================================================  ============================================
 
@@ -44,13 +44,19 @@ WEIGHTS: Mapping[str, float] = {"kl": 0.3, "psi": 0.4, "accuracy": 0.3}
 """Of the combined score of ``kl_psi_accuracy``."""
 MOST = 2.0
 """A part of the combined score counts for no more than this."""
+ANOMALY_RATE_SHIFT = 0.20
+"""Relative change of the anomaly rate that ``score_shift`` counts for scores of no registered detector."""
 
 Concluded = tuple[Verdict, Severity, str]
-_HEURISTIC = "heuristic"
 
 
 def apply(
-    name: str, comparison: Comparison, settings: DriftSettings, accuracy: Measure | None = None, *, model: str = ""
+    name: str,
+    comparison: Comparison,
+    settings: DriftSettings,
+    accuracy: Measure | None = None,
+    *,
+    anomaly_rate_shift: float = ANOMALY_RATE_SHIFT,
 ) -> Concluded:
     """Conclude by a named policy.
 
@@ -64,8 +70,8 @@ def apply(
         Thresholds and severity tables.
     accuracy : Measure, optional
         As `bgpdrift.drift.accuracy` gives it; without a value (too few labels) it takes no part.
-    model : str
-        Whose scores they are: ``score_shift`` allows the rules (``heuristic``) more.
+    anomaly_rate_shift : float
+        Relative change of the anomaly rate that ``score_shift`` counts: ``detectors.<name>.anomaly_rate_shift``.
 
     Returns
     -------
@@ -88,10 +94,17 @@ def apply(
         raise ValueError(f"{name!r} is no policy; expected one of {', '.join(POLICIES)}")
     if comparison.verdict == "not_enough_data":
         return "not_enough_data", "none", comparison.reason
-    return _CONCLUDE[name](comparison, settings, accuracy, model)
+    return _CONCLUDE[name](comparison, settings, accuracy, anomaly_rate_shift)
 
 
-def conclude(report: DriftReport, name: str, settings: DriftSettings, accuracy: Measure | None = None) -> DriftReport:
+def conclude(
+    report: DriftReport,
+    name: str,
+    settings: DriftSettings,
+    accuracy: Measure | None = None,
+    *,
+    anomaly_rate_shift: float = ANOMALY_RATE_SHIFT,
+) -> DriftReport:
     """Give the report as a named policy would have concluded it; ``rule`` gives it back as it is.
 
     A policy looks at the rolling comparison, as the classic tests do; the others stay in the report, which names the
@@ -100,7 +113,7 @@ def conclude(report: DriftReport, name: str, settings: DriftSettings, accuracy: 
     if name == "rule" or not report.comparisons:
         return report
     chosen = next((c for c in report.comparisons if c.reference == "rolling"), report.comparisons[0])
-    verdict, severity, reason = apply(name, chosen, settings, accuracy, model=report.model)
+    verdict, severity, reason = apply(name, chosen, settings, accuracy, anomaly_rate_shift=anomaly_rate_shift)
     others = tuple(comparison for comparison in report.comparisons if comparison is not chosen)
     return replace(
         report,
@@ -152,12 +165,12 @@ def kolmogorov_p(distance: float, n_current: float, n_reference: float) -> float
     return min(max(math.fsum(terms), 0.0), 1.0)
 
 
-def _psi(comparison: Comparison, settings: DriftSettings, _accuracy: Measure | None, _model: str) -> Concluded:
+def _psi(comparison: Comparison, settings: DriftSettings, _accuracy: Measure | None, _shift: float) -> Concluded:
     value, bound = _value(comparison, "psi"), settings.psi_threshold
     return _by_multiple({f"PSI {value:.2g}": value / bound}, f"{bound:g}", settings)
 
 
-def _ks(comparison: Comparison, settings: DriftSettings, _accuracy: Measure | None, _model: str) -> Concluded:
+def _ks(comparison: Comparison, settings: DriftSettings, _accuracy: Measure | None, _shift: float) -> Concluded:
     distance = _value(comparison, "ks")
     p_value, bound = kolmogorov_p(distance, comparison.n_current, comparison.n_reference), settings.severity_p[1]
     said = f"KS {distance:.3f} has p {p_value:.2g} as if minutes were independent"
@@ -167,7 +180,7 @@ def _ks(comparison: Comparison, settings: DriftSettings, _accuracy: Measure | No
 
 
 def _kl_psi_accuracy(
-    comparison: Comparison, settings: DriftSettings, accuracy: Measure | None, _model: str
+    comparison: Comparison, settings: DriftSettings, accuracy: Measure | None, _shift: float
 ) -> Concluded:
     parts = {
         "kl": _value(comparison, "kl") / settings.kl_threshold,
@@ -190,22 +203,23 @@ def _kl_psi_accuracy(
     return "drift", max(rank, furthest, key=SEVERITIES.index), sentence[0].upper() + sentence[1:]
 
 
-def _score_shift(comparison: Comparison, settings: DriftSettings, _accuracy: Measure | None, model: str) -> Concluded:
+def _score_shift(
+    comparison: Comparison, settings: DriftSettings, _accuracy: Measure | None, anomaly_rate_shift: float
+) -> Concluded:
     parts: dict[str, float] = {}
     median = _found(comparison, "median_shift")
     if median is not None and median.value is not None:
         parts[f"median moved by {median.value:+.2f} IQR"] = abs(median.value) / settings.median_shift
     rate = _found(comparison, "anomaly_rate")
     if rate is not None and rate.value is not None and rate.by_chance:
-        allowed = settings.anomaly_rate_shift_heuristic if model == _HEURISTIC else settings.anomaly_rate_shift
         change = rate.value / rate.by_chance - 1
-        parts[f"anomaly rate changed by {change:+.0%}"] = abs(change) / allowed
+        parts[f"anomaly rate changed by {change:+.0%}"] = abs(change) / anomaly_rate_shift
     if not parts:
         return "not_enough_data", "none", "Neither a spread to measure the median by nor anomalies in the reference."
     return _by_multiple(parts, "what is allowed", settings)
 
 
-def _pvalue(comparison: Comparison, settings: DriftSettings, _accuracy: Measure | None, _model: str) -> Concluded:
+def _pvalue(comparison: Comparison, settings: DriftSettings, _accuracy: Measure | None, _shift: float) -> Concluded:
     p_value, bound = comparison.p_value, settings.severity_p[0]
     if p_value is None:
         return "not_enough_data", "none", comparison.reason
@@ -235,7 +249,7 @@ def _value(comparison: Comparison, name: str) -> float:
     return measure.value
 
 
-_CONCLUDE: Mapping[str, Callable[[Comparison, DriftSettings, Measure | None, str], Concluded]] = {
+_CONCLUDE: Mapping[str, Callable[[Comparison, DriftSettings, Measure | None, float], Concluded]] = {
     "psi": _psi,
     "ks": _ks,
     "kl_psi_accuracy": _kl_psi_accuracy,

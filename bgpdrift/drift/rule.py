@@ -20,7 +20,7 @@ from bgpdrift.drift.dependence import Scatter, scatter
 from bgpdrift.drift.effect import matters
 from bgpdrift.drift.histogram import middle_of
 from bgpdrift.drift.hours import HOUR_S, FloatArray, Hours, merge_hours
-from bgpdrift.drift.policies import conclude
+from bgpdrift.drift.policies import ANOMALY_RATE_SHIFT, conclude
 from bgpdrift.drift.report import Comparison, DriftReport, LeftOut, Measure, Verdict
 from bgpdrift.drift.reversion import MAX_REVERTED_SHARE, compute_reverted_share
 from bgpdrift.drift.season import Matched, match
@@ -195,6 +195,7 @@ def decide(
     settings: DriftSettings,
     detectors: int = 1,
     signals: Sequence[Measure] = (),
+    anomaly_rate_shift: float = ANOMALY_RATE_SHIFT,
 ) -> DriftReport:
     """Put the comparisons of one check together.
 
@@ -208,6 +209,8 @@ def decide(
         How many detectors are checked at the same time: they share alpha.
     signals : sequence of Measure
         Measures of other kinds, to be reported.
+    anomaly_rate_shift : float
+        Setting ``detectors.<name>.anomaly_rate_shift``, for policy ``score_shift``.
 
     Examples
     --------
@@ -245,7 +248,7 @@ def decide(
         change_point=first.change_point if first and verdict == "drift" else None,
     )
     accuracy = next((signal for signal in signals if signal.name == "accuracy"), None)
-    return conclude(report, settings.policy, settings, accuracy)
+    return conclude(report, settings.policy, settings, accuracy, anomaly_rate_shift=anomaly_rate_shift)
 
 
 def _evidence(

@@ -19,6 +19,7 @@ from bgpdrift.detectors.rule_learning import learn
 from bgpdrift.errors import InputError
 from bgpdrift.models.artifact import Artifact, to_bytes, with_self_test
 from bgpdrift.models.publication import write_durably
+from bgpdrift.settings_sections import DetectorSettings
 from bgpdrift.verdicts.calibration import Calibration, extremal_index
 
 VERSION = "default-1"
@@ -39,11 +40,11 @@ def frames_of(path: Path) -> Iterator[WindowFrame]:
         yield frame_from_rows(groups[key])
 
 
-def learn_artifact(frames: Sequence[WindowFrame], history_minutes: int = 360) -> Artifact:
+def learn_artifact(frames: Sequence[WindowFrame], history_minutes: int) -> Artifact:
     """Learn thresholds, calibration and self-test from calm windows; pure."""
     cuts = [round(TEACHING_SHARE * len(frame)) for frame in frames]
     content = learn([frame.rows(0, cut, 0) for frame, cut in zip(frames, cuts, strict=True)], history_minutes)
-    detector = Heuristic.from_content(content, history_minutes)
+    detector = Heuristic.from_content(content, history_minutes=history_minutes)
     fired: list[bool] = []
     clean: list[np.ndarray[Any, np.dtype[np.float64]]] = []
     for frame, cut in zip(frames, cuts, strict=True):
@@ -84,7 +85,7 @@ def learn_artifact(frames: Sequence[WindowFrame], history_minutes: int = 360) ->
 def main(windows: Iterable[Path], out: Path) -> None:
     """Learn the default heuristic from WINDOWS, lines of `bgpdrift features` of calm worlds."""
     frames = [frame for path in windows for frame in frames_of(path)]
-    artifact = learn_artifact(frames)
+    artifact = learn_artifact(frames, DetectorSettings().history_minutes)
     raw = to_bytes(artifact)
     write_durably(out, raw)
     click.echo(f"{out}: {len(raw):,} bytes, {artifact.training}")

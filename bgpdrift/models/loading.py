@@ -9,10 +9,10 @@ force goes on. When to look, and on which thread, is `bgpdrift.models.reloading`
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 
 from bgpdrift.clock import Clock, SystemClock
+from bgpdrift.detector_registry import BY_NAME
 from bgpdrift.detectors.interface import Detector, ModelContent
 from bgpdrift.errors import ArtifactError, BgpdriftError, NewerSchemaError, TransientError
 from bgpdrift.models import artifact as artifacts
@@ -91,19 +91,11 @@ def builder(model: str, history_minutes: int) -> Build:
 
     Only that detector's code is imported: eight services must fit a small machine.
     """
-    if model == "heuristic":
-        from bgpdrift.detectors.heuristic import Heuristic
-
-        return lambda content: Heuristic.from_content(content, history_minutes)
-    if model == "isolation_forest":
-        from bgpdrift.detectors.isolation_forest import IsolationForest
-
-        return IsolationForest.from_content
-    if model == "lstm":
-        from bgpdrift.detectors.lstm import Lstm
-
-        return Lstm.from_content
-    return _cannot(model)
+    record = BY_NAME.get(model)
+    if record is None:
+        return _cannot(model)
+    build = record.load_builder()
+    return lambda content: build(content, history_minutes=history_minutes)
 
 
 def _cannot(model: str) -> Build:
@@ -115,8 +107,8 @@ def _cannot(model: str) -> Build:
 
 def default_bytes(model: str) -> bytes | None:
     """The packaged default of a model; None if there is none, as for all that must be trained."""
-    file = resources.files("bgpdrift.detectors") / "defaults" / f"{model}.safetensors"
-    return file.read_bytes() if file.is_file() else None
+    record = BY_NAME.get(model)
+    return record.read_default_model() if record else None
 
 
 def publish_default(folder: Path, model: str) -> bool:

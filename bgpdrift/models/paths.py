@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import InputError
 
 SUFFIX = ".safetensors"
 REASON_SUFFIX = ".reason.json"
 CANDIDATES, REJECTED = "candidates", "rejected"
-MODELS = ("heuristic", "isolation_forest", "lstm")
 STAMP_FORM = "%Y%m%dT%H%M%SZ"
 _BACKUP = re.compile(r"_backup_(\d{8}T\d{6}Z)(?:-(\d+))?$")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")

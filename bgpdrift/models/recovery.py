@@ -12,9 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import ArtifactError, DigestMismatchError, LockHeldError, TransientError
 from bgpdrift.models import artifact as artifacts
-from bgpdrift.models.paths import CANDIDATES, MODELS, REJECTED, backup_paths, current_path, publish_lock_path
+from bgpdrift.models.paths import CANDIDATES, REJECTED, backup_paths, current_path, publish_lock_path
 from bgpdrift.models.rejection import set_aside
 from bgpdrift.models.verification import DEFAULT_HISTORY_MINUTES, Verify, verify_file
 from bgpdrift.process.durable import remove_stale_stages, write_durably

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bgpdrift.errors import ArtifactError, BgpdriftError, DigestMismatchError, TransientError
 from bgpdrift.process.child import run_command
+from bgpdrift.settings_sections import DetectorSettings
 
 Verify = Callable[[Path, str, int], None]
 """How a file is tried: file, model, history minutes; as `verify_file` does it."""
@@ -18,7 +19,7 @@ CPU_LIMIT_S = 30
 WALL_LIMIT_S = 120.0
 MEMORY_LIMIT_BYTES = 2_000_000_000
 EXIT_GOOD, EXIT_BAD, EXIT_DAMAGED, EXIT_DISK = 0, 3, 4, 5
-DEFAULT_HISTORY_MINUTES = 360
+DEFAULT_HISTORY_MINUTES = DetectorSettings().history_minutes
 
 
 def verify_file(path: Path, model: str, history_minutes: int = DEFAULT_HISTORY_MINUTES) -> None:

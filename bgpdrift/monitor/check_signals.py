@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bgpdrift.clock import Clock
+from bgpdrift.detector_registry import BY_NAME
 from bgpdrift.drift import signals, windows
 from bgpdrift.drift.accuracy import measure_performance
 from bgpdrift.drift.categories import CategoryHours, measure_categories
@@ -76,7 +77,7 @@ class Signals:
         if before is None or before.version != facts.version or not 0 <= facts.at - before.at < EVERY_H * HOUR_S:
             before = None
         if is_due(facts.at, moved, None if before is None else before.moved):
-            found = self._rules(facts) if facts.model == "heuristic" else []
+            found = self._rules(facts) if BY_NAME[facts.model].rule_names else []
             found += self._embedding(facts)
             found += self._features(facts)
             self._looked[facts.model] = Looked(facts.at, facts.version, moved, found)

@@ -13,6 +13,7 @@ from typing import Any
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.drift import windows
 from bgpdrift.drift.between_day_variance import BetweenDayVariance, estimate_between_day_variance
 from bgpdrift.drift.hours import HOUR_S, Hours
@@ -22,7 +23,6 @@ from bgpdrift.drift.persistence import Persistence, count_check, mark_requested,
 from bgpdrift.drift.report import Comparison, DriftReport
 from bgpdrift.drift.rule import compare, decide
 from bgpdrift.errors import TransientError
-from bgpdrift.models.paths import MODELS
 from bgpdrift.monitor import check_rows as drift_rows
 from bgpdrift.monitor.check_inputs import DAY_S, DriftFacts, Facts, incident_row
 from bgpdrift.monitor.check_signals import Signals
@@ -271,6 +271,7 @@ class DriftChecks:
             settings=settings,
             detectors=max(speaking, 1),
             signals=signals,
+            anomaly_rate_shift=self._settings.detectors.of(facts.model).anomaly_rate_shift,
         )
 
     def _compared(self, pair: windows.WindowPair, usual: BetweenDayVariance | None) -> Comparison:

@@ -20,12 +20,13 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from bgpdrift.detector_registry import DETECTORS
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.drift.hours import FloatArray, IntArray, bins_of
 from bgpdrift.store.window_columns import FEATURE_NAMES
@@ -53,7 +54,6 @@ CELLS = 50
 """Values a latent coordinate is rounded to: embedding drift is customarily taken over 50 bins."""
 PROJECTIONS = 8
 MOST_COORDINATES = 64
-HEURISTIC = "heuristic"
 
 Key = tuple[str, str, str, int]
 """(series, model_version, collector, hour_start)"""
@@ -107,7 +107,9 @@ def marked_windows(rows: Iterable[Sequence[Any]]) -> set[Window]:
 
 
 def fold_scores(
-    rows: Sequence[Sequence[Any]], marked: Collection[Window] = frozenset(), rules: Sequence[str] = ()
+    rows: Sequence[Sequence[Any]],
+    marked: Collection[Window] = frozenset(),
+    rules: Mapping[str, Sequence[str]] | None = None,
 ) -> Folded:
     """Scores, rules and embeddings of whole collectors by model version and hour; who abstained said nothing.
 
@@ -117,10 +119,12 @@ def fold_scores(
         `SCORE_COLUMNS`, in that order.
     marked : collection of Window
         Windows with a quality mark.
-    rules : sequence of str
-        Rules that are counted also where they did not fire.
+    rules : mapping of str to sequence of str, optional
+        The rules of each model that reports some; they are counted also where they did not fire. By default those of
+        the detector registry.
     """
     folded = Folded()
+    rules = rules_by_model() if rules is None else rules
     spoken = (row for row in rows if not row[2] and not row[8] and (row[1], row[3]) not in marked)
     by_version: dict[tuple[str, str], list[Sequence[Any]]] = {}
     for row in spoken:
@@ -137,10 +141,16 @@ def fold_scores(
                 continue
             alarms = sum(bool(row[7]) for row in kept)
             folded.added[f"score:{model}", *place] = (_histogram(scores[usable, 0]), alarms)
-            if model == HEURISTIC:
-                _fold_rules(folded, kept, place, rules)
+            if model in rules:
+                _fold_rules(folded, kept, place, rules[model])
             _fold_embedding(folded, model, [_parsed(row[10]) for row in kept if row[10] is not None], place)
     return folded
+
+
+@cache
+def rules_by_model() -> Mapping[str, Sequence[str]]:
+    """Return the names of the rules of each registered detector that reports any."""
+    return {record.name: record.load_rule_names() for record in DETECTORS if record.rule_names}
 
 
 def projections(model: str, size: int) -> FloatArray:

@@ -14,10 +14,11 @@ import msgspec
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import ArtifactError, BgpdriftError, InputError, PublishRefusedError
 from bgpdrift.models.model_files import list_model_files
 from bgpdrift.models.model_registry import ModelRegistry
-from bgpdrift.models.paths import MODELS, current_path
+from bgpdrift.models.paths import current_path
 from bgpdrift.models.publication import active_version
 from bgpdrift.models.retention import RetentionPolicy
 from bgpdrift.models.rollback import choose_rollback

@@ -59,7 +59,7 @@ class Runner(Protocol):
 
 def flag_command(model: str) -> Sequence[str]:
     """How a retrainer is told to answer a flag."""
-    return (sys.executable, "-m", f"retrainers.{model}", "--from-flag", "--json")
+    return (sys.executable, "-m", "retrainers", model, "--from-flag", "--json")
 
 
 class RetrainerRunner:

@@ -12,9 +12,10 @@ from typing import Any
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.drift.report import SEVERITIES, Severity
 from bgpdrift.models.artifact import identity_of
-from bgpdrift.models.paths import MODELS, current_path
+from bgpdrift.models.paths import current_path
 from bgpdrift.models.publication import active_version
 from bgpdrift.monitor import approvals
 from bgpdrift.monitor.request_states import OPEN_STATES, REQUEST_LIFECYCLE

@@ -14,11 +14,11 @@ import msgspec
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import TransientError
 from bgpdrift.models import flags
 from bgpdrift.models.flags import Flag
 from bgpdrift.models.model_registry import ModelRegistry
-from bgpdrift.models.paths import MODELS
 from bgpdrift.monitor.request_progress import MAX_ATTEMPTS, Evidence, Progress, RunEnd, assess_progress
 from bgpdrift.monitor.request_states import REQUEST_LIFECYCLE
 from bgpdrift.monitor.retrainer_process import Over, Runner, at_work, progress_path

@@ -2,24 +2,7 @@
 
 The safeguards apply in this order, and the first that objects decides:
 
-===================  =================  ===========================================================================
-safeguard            outcome            objects if
-===================  =================  ===========================================================================
-master switch        refuse             ``retrain.auto`` is off
-model switch         refuse             ``retrain.auto_<model>`` is off
-pilot                refuse             no drifting collector is in ``retrain.pilot_collectors``
-severity             refuse             the severity is below ``retrain.min_severity``
-version              refuse             another version became active after the request
-drift                refuse             the drift has ended
-one at a time        refuse             another request of this model is open
-cooldown             postpone           ``retrain.cooldown_h`` of event time have not passed since the last automatic
-                                        run, or since a version was rolled back
-approval             request_approval   the drift is critical and ``retrain.approve_critical`` is on, unless a person,
-                                        or an approval request without an answer, has consented
-windows              postpone           fewer than ``retrain.min_windows`` windows are available for training, or less
-                                        than a whole day of them follows the change point
-===================  =================  ===========================================================================
-
+===================  =================  ====================================================================
 Approval comes before windows, so that a person can answer while windows accumulate. The module also decides what an approval
 request without an answer means. `bgpdrift.monitor.request_situation` reads the figures from the store.
 """
@@ -28,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.drift.report import SEVERITIES, Severity
 from bgpdrift.formatting import format_time
 from bgpdrift.settings import Settings
@@ -64,7 +48,7 @@ class SafeguardPolicy:
         retrain, drift = settings.retrain, settings.drift
         return cls(
             auto=retrain.auto,
-            auto_model=bool(getattr(retrain, f"auto_{model}", False)),
+            auto_model=model in MODELS and settings.detectors.of(model).auto_retrain,
             cooldown_h=retrain.cooldown_h,
             min_severity=retrain.min_severity,
             approve_critical=retrain.approve_critical,
@@ -171,7 +155,7 @@ def _find_objections(now: Situation, policy: SafeguardPolicy) -> Iterator[Decisi
     if not policy.auto:
         yield Decision("refuse", "master switch", "automatic retraining is off (retrain.auto)")
     if not policy.auto_model:
-        reason = f"automatic retraining of {now.model} is off (retrain.auto_{now.model})"
+        reason = f"automatic retraining of {now.model} is off (detectors.{now.model}.auto_retrain)"
         yield Decision("refuse", "model switch", reason)
     if policy.pilot_collectors and not set(now.collectors) & set(policy.pilot_collectors):
         where = ", ".join(now.collectors) or "unknown"

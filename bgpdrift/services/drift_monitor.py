@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock
-from bgpdrift.detectors.rules import RULES
 from bgpdrift.monitor import folding
 from bgpdrift.monitor.drift_checks import DriftChecks
 from bgpdrift.monitor.folding import HOUR_S, Folded
@@ -26,7 +25,6 @@ from bgpdrift.store.retention import Sweeper
 
 NAME = "drift_monitor"
 ROWS_A_STEP = 2_000
-RULE_NAMES = tuple(rule.name for rule in RULES)
 
 
 class Checks(Protocol):
@@ -123,7 +121,7 @@ class DriftMonitor:
         def fold() -> Folded:
             hours = {int(row[3]) // HOUR_S * HOUR_S for row in rows}
             marked = folding.marked_windows(self._store.marked_windows(hours, folding.MARKS))
-            return folding.fold_scores(rows, marked, RULE_NAMES)
+            return folding.fold_scores(rows, marked)
 
         return self._fold("scores", rows, fold)
 

@@ -32,8 +32,8 @@ def put_models_right(loaded: Settings) -> None:
     """Recover the artifact directory and record which versions the files show in force; says on stderr what it did."""
     from bgpdrift import logs
     from bgpdrift.clock import SystemClock
+    from bgpdrift.detector_registry import MODELS
     from bgpdrift.models.model_registry import ModelRegistry
-    from bgpdrift.models.paths import MODELS
     from bgpdrift.store import open_store
 
     logs.configure(loaded.logs.level, loaded.logs.form, service="prepare_store", stream=sys.stderr)

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from bgpdrift.models.paths import MODELS, current_path
+from bgpdrift.detector_registry import MODELS
+from bgpdrift.models.paths import current_path
 from bgpdrift.process.identity import ProcessIdentity, is_alive
 from bgpdrift.status.snapshot import FlagFile, Running
 

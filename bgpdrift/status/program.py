@@ -17,8 +17,8 @@ import msgspec
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock, SystemClock
+from bgpdrift.detector_registry import find
 from bgpdrift.errors import BgpdriftError, InputError
-from bgpdrift.models.paths import MODELS
 from bgpdrift.settings import Settings, load
 from bgpdrift.status.snapshot import EXIT_OK, EXIT_USAGE, Status
 
@@ -63,11 +63,18 @@ def _parser() -> argparse.ArgumentParser:
         "1 what is shown cannot be relied on (no store, no monitor, no data); 2 bad usage or settings.",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object; its fields: docs/drift.md")
-    parser.add_argument("--model", choices=MODELS, default="", help="only this model, with all its measures")
+    parser.add_argument("--model", type=_model_name, default="", help="only this model, with all its measures")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="also draw it into a file, 80 columns wide")
     parser.add_argument("--watch", action="store_true", help="again and again, until Ctrl-C")
     parser.add_argument("--interval", type=_seconds, default=5.0, metavar="S", help="seconds between two; default 5")
     return parser
+
+
+def _model_name(text: str) -> str:
+    try:
+        return find(text).name if text else ""
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _seconds(text: str) -> float:

@@ -7,8 +7,8 @@ reason stands in `Records.problem`, and everything else is empty.
 from dataclasses import dataclass, field
 from typing import Any
 
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import BgpdriftError
-from bgpdrift.models.paths import MODELS
 from bgpdrift.store import StateCursor, Store, open_store
 from bgpdrift.store.cursor_states import DriftState, ProbationState, probation_cursor
 from bgpdrift.store.drift_records import DriftCheck, DriftSignal

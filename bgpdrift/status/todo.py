@@ -6,7 +6,7 @@ deals with, and a system that cannot see are.
 
 from collections.abc import Iterator, Sequence
 
-from bgpdrift.models.paths import MODELS
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.monitor.approvals import ATTACK_OR_NEW_NORMAL
 from bgpdrift.monitor.request_states import OPEN_STATES
 from bgpdrift.settings import Settings
@@ -178,7 +178,8 @@ def _dealt_with(model: Model) -> bool:
 
 def _undealt(model: Model, history: Sequence[Retraining], settings: Settings) -> str:
     drifts = f"{model.model} drifts ({model.severity}), and nothing is being done"
-    if not (settings.retrain.auto and getattr(settings.retrain, f"auto_{model.model}", True)):
+    is_automatic = model.model not in MODELS or settings.detectors.of(model.model).auto_retrain
+    if not (settings.retrain.auto and is_automatic):
         return f"{drifts}: automatic retraining is switched off."
     if model.wish is not None and model.wish.state in ("refused", "failed"):
         last = next((one for one in history if one.model == model.model and one.kind == "retrain"), None)

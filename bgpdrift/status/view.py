@@ -7,7 +7,7 @@ rather than guessed. What needs a person is decided in `todo`.
 from collections.abc import Mapping
 from typing import Any
 
-from bgpdrift.models.paths import MODELS
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.monitor.approvals import ATTACK_OR_NEW_NORMAL
 from bgpdrift.settings import Settings
 from bgpdrift.status.files import Files, ModelHeader

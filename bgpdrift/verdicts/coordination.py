@@ -10,18 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bgpdrift.clock import Clock
+from bgpdrift.detector_registry import DETECTORS, MODELS
 from bgpdrift.settings import Settings
 from bgpdrift.store import Cursor, ScoreRow, Store, WindowRow
 from bgpdrift.verdicts.ensemble import ABSENT, STALE, WAITING, Vote, decide, ensemble_policy, passes_debounce
 from bgpdrift.verdicts.footprint import collect_concerned
 
 CURSOR = "ensemble_coordinator"
-DETECTORS: Mapping[str, str] = {
-    "lstm": "lstm_detector",
-    "isolation_forest": "isolation_forest_detector",
-    "heuristic": "heuristic_detector",
-}
-"""Detector → service; the cursor of the service holds its position."""
 WINDOWS_PER_STEP = 500
 Key = tuple[str, str, int]
 
@@ -43,7 +38,7 @@ class EnsembleCoordinator:
     def step(self) -> bool:
         """Decide the windows that are complete; True if more may follow at once."""
         newest = self._store.newest_window_id()
-        reach = {name: self._reach(name, service, newest) for name, service in DETECTORS.items()}
+        reach = {record.name: self._reach(record.name, record.service, newest) for record in DETECTORS}
         limit = min((position for position, _ in reach.values() if position is not None), default=None)
         # Read only complete windows: the others would be read again in every step.
         ready = self._store.windows_after(self._position, WINDOWS_PER_STEP, limit)
@@ -92,7 +87,7 @@ class EnsembleCoordinator:
         rows = []
         for window in sorted(windows, key=lambda window: int(window["window_start"])):
             own_scores = scores.get(_key(window), {})
-            votes = {name: _vote(own_scores.get(name), reach[name][1]) for name in DETECTORS}
+            votes = {name: _vote(own_scores.get(name), reach[name][1]) for name in MODELS}
             verdict = decide(votes, self._policy, bool(window["peer_reset"]))
             start = int(window["window_start"])
             recent = self._recent_minutes(window)

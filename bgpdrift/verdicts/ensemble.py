@@ -89,11 +89,7 @@ def ensemble_policy(settings: Settings) -> EnsemblePolicy:
     """Build the policy from the settings; the coordinator, the evaluation and the gate share this function."""
     ensemble = settings.ensemble
     return EnsemblePolicy(
-        weights={
-            "lstm": ensemble.weight_lstm,
-            "isolation_forest": ensemble.weight_isolation_forest,
-            "heuristic": ensemble.weight_heuristic,
-        },
+        weights=settings.detectors.weights,
         false_alarms_per_day=ensemble.false_alarms_per_day,
         detector_false_alarms_per_day=settings.detectors.false_alarms_per_day,
         debounce_k=ensemble.debounce_k,

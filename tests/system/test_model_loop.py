@@ -100,7 +100,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     migrate(settings.store_url)
     with open_store(settings.store_url) as store:
         store.write_windows(windows.rows_of(windows.calm(MINUTES)), None)
-    command = [sys.executable, "-m", f"retrainers.{MODEL}", "--force", "--json"]
+    command = [sys.executable, "-m", "retrainers", MODEL, "--force", "--json"]
     done = subprocess.run(command, env=os.environ | own, cwd=data_dir, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     return data_dir

@@ -35,7 +35,7 @@ MOST_CALLS = 40
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("base") / "base.safetensors"
-    path.write_bytes(to_bytes(learn_artifact([windows.calm(6_000)])))
+    path.write_bytes(to_bytes(learn_artifact([windows.calm(6_000)], history_minutes=360)))
     return path
 
 

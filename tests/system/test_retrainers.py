@@ -43,7 +43,7 @@ class World:
 
     def train(self, *arguments: str, **retrain: str) -> tuple[int, list[dict[str, Any]]]:
         """A run as in life."""
-        return self._finish([sys.executable, "-m", f"retrainers.{MODEL}", *arguments], retrain)
+        return self._finish([sys.executable, "-m", "retrainers", MODEL, *arguments], retrain)
 
     def run(self, *arguments: str, end: str = "", at: str = "", **retrain: str) -> tuple[int, list[dict[str, Any]]]:
         """A run that only does not train, and may meet its end at an event."""

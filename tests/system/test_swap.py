@@ -37,7 +37,7 @@ def calm(minutes: int, seed: int) -> WindowFrame:
 
 @pytest.fixture(scope="module")
 def artifact() -> Artifact:
-    return learn_artifact([calm(6_000, 1)])
+    return learn_artifact([calm(6_000, 1)], history_minutes=360)
 
 
 class Detector:
@@ -56,7 +56,7 @@ class Detector:
 
     def start(self) -> None:
         environment = {**os.environ, "BGPDRIFT_DATA_DIR": str(self.folder), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "bgpdrift.services.heuristic_detector"]
+        command = [sys.executable, "-m", "bgpdrift.services", "heuristic_detector"]
         self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log)
 
     def feed(self, minutes: int) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bgpdrift import settings
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import SettingsError
 from bgpdrift.store.retention import DEFAULT_DAYS
 
@@ -54,6 +55,20 @@ def test_one_table_can_be_kept_longer(tmp_path):
     assert settings.load(file, env=env).store.retention_days == {"scores": 7}
 
 
+def test_each_detector_has_a_table_whose_other_values_keep_their_defaults(tmp_path):
+    file = written(tmp_path, "[detectors.lstm]\nweight = 0.5\n")
+    loaded = settings.load(file, env={"BGPDRIFT_DETECTORS__HEURISTIC__AUTO_RETRAIN": "false"})
+    assert loaded.detectors.weights == {"heuristic": 0.3, "isolation_forest": 0.3, "lstm": 0.5}
+    assert loaded.detectors.of("heuristic").anomaly_rate_shift == 0.3
+    assert [loaded.detectors.of(model).auto_retrain for model in MODELS] == [False, True, True]
+
+
+def test_at_least_one_weight_must_be_above_nought():
+    env = {f"BGPDRIFT_DETECTORS__{model.upper()}__WEIGHT": "0" for model in MODELS}
+    with pytest.raises(SettingsError, match=r"BGPDRIFT_DETECTORS__HEURISTIC__WEIGHT: .* at least one weight above 0"):
+        settings.load(env=env)
+
+
 def test_a_tilde_is_the_home_directory(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     loaded = settings.load(env={"BGPDRIFT_DATA_DIR": "~/bgp"})
@@ -84,6 +99,16 @@ def test_a_tilde_is_the_home_directory(monkeypatch, tmp_path):
         ("[feed]\ncollectors = ['rrc 00']", "feed.collectors", "['rrc 00']", "a list, each a string matching"),
         ("[feed]\ntypes = ['UPDAT']", "feed.types", "['UPDAT']", "one of UPDATE"),
         ("data_dir = ''", "data_dir", "''", "a string that is not empty"),
+        ("[detectors.lstm]\nweight = 2", "detectors.lstm.weight", "2", "a number from 0 to 1"),
+        ("[detectors.lstm]\nwait = 1", "detectors.lstm.wait", "1", "did you mean detectors.lstm.weight?"),
+        ("[detectors.lstn]\nweight = 1", "detectors.lstn", "{'weight': 1}", "did you mean detectors.lstm?"),
+        (
+            "[detectors.volume_9]\ny = 1",
+            "detectors.volume_9",
+            "{'y': 1}",
+            "the detectors are heuristic, isolation_forest, lstm",
+        ),
+        ("[detectors]\nlstm = 1", "detectors.lstm", "1", "a table [detectors.lstm]"),
         ("[ensemble]\ndebounce_k = 9", "ensemble.debounce_k", "9", "at most ensemble.debounce_n (3)"),
     ],
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bgpdrift.models.paths import MODELS
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.store import Store
 
 HOUR_S = 3600

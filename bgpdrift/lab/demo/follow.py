@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.lab.demo.history import POLL_S, Holdable, Where, where
 from bgpdrift.models import flags
-from bgpdrift.models.paths import MODELS
 from bgpdrift.store import Store
 
 HOUR_S = 3600

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bgpdrift.clock import SystemClock
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.lab.demo import follow, history
 from bgpdrift.lab.demo.bad_model import Fault, force_bad_model
 from bgpdrift.lab.demo.chronicle import Chronicle
@@ -24,7 +25,6 @@ from bgpdrift.lab.demo.plan import HOUR_S, Plan
 from bgpdrift.lab.demo.training import TrainedModel, train_all
 from bgpdrift.lab.simulation.truth import Truth
 from bgpdrift.models.model_registry import ModelRegistry
-from bgpdrift.models.paths import MODELS
 from bgpdrift.models.publication import active_version
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store

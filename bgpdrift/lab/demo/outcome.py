@@ -7,12 +7,12 @@ Event time throughout. Decides what counts as having happened; how it reads, `re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.lab.demo.chronicle import Chronicle, Happening
 from bgpdrift.lab.demo.plan import HOUR_S, Plan
 from bgpdrift.lab.demo.training import TrainedModel
 from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, stored_quality
 from bgpdrift.lab.simulation.truth import IncidentTruth
-from bgpdrift.models.paths import MODELS
 from bgpdrift.store import Store
 
 AUC_LOSS = 0.02

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.store import Store
 
-MODELS = ("heuristic", "isolation_forest", "lstm")
 HISTORY_H = 64.0
 """Hours of simulated history: two days to learn from, which are also the baseline, and the fifth that judges. Up to three more
 are on their way when that is reached, and the first incident begins after 68. All that happens in it is one session reset."""
@@ -53,7 +53,7 @@ def train_all(
     trained = []
     for model in models:
         begun = time.monotonic()
-        command = [sys.executable, "-m", f"retrainers.{model}", "--json", *words]
+        command = [sys.executable, "-m", "retrainers", model, "--json", *words]
         try:
             done = subprocess.run(  # noqa: S603 - our own program
                 command, env=dict(environment), capture_output=True, text=True, check=False, timeout=deadline - begun

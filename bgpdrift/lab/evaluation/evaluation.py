@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.detectors.interface import EXCLUDED, MINUTE_S, Detector, FloatArray, IntArray, WindowFrame
 from bgpdrift.detectors.preparation import BoolArray
 from bgpdrift.errors import BgpdriftError, InputError
@@ -27,7 +28,6 @@ from bgpdrift.verdicts.ensemble import ensemble_policy
 from bgpdrift.verdicts.quality import Figures, figures
 
 COUNTER = announcements_counter.NAME
-MODELS = ("heuristic", "isolation_forest", "lstm")
 ROWS = (COUNTER, *MODELS, ENSEMBLE)
 """The rows of every quality table, in its order."""
 DEFAULT_TRAIN_MINUTES = 2880

@@ -122,12 +122,23 @@ def test_a_candidate_this_program_cannot_run_is_never_published(folder: Path) ->
     assert active_version(folder, M) == ""
 
 
-@pytest.mark.parametrize("arguments", [("rollback", M), ("rollback", M, "--to", "7"), ("rollback", "../x")])
+@pytest.mark.parametrize("arguments", [("rollback", M), ("rollback", M, "--to", "7")])
 def test_a_rollback_to_nothing_is_refused_with_a_reason(folder: Path, arguments: tuple[str, ...]) -> None:
     current_path(folder, M).write_bytes(bytes_of("1"))
     shown = run(*arguments)
     assert isinstance(shown.exception, InputError)
     assert active_version(folder, M) == "1"
+
+
+def test_an_unknown_model_is_refused_with_those_that_exist(folder: Path) -> None:
+    for command in ("rollback", "promote"):
+        shown = run(command, "../x")
+        assert shown.exit_code == 2
+        assert "no detector is named '../x'; the detectors are heuristic, isolation_forest, lstm" in shown.output
+
+
+def test_a_model_may_be_named_by_its_service(folder: Path) -> None:
+    assert f"{M}: no candidates" in run("promote", f"{M}_detector").stdout
 
 
 def test_help_says_what_the_commands_are_for() -> None:

@@ -39,7 +39,7 @@ def test_the_default_has_no_opinion_on_a_new_collector_for_an_hour(detector, win
 
 @pytest.fixture(scope="module")
 def trained(windows: ModuleType) -> Heuristic:
-    return Heuristic.from_content(learn([windows.calm(2_880)], pin=True))
+    return Heuristic.from_content(learn([windows.calm(2_880)], pin=True, history_minutes=360), history_minutes=360)
 
 
 def test_a_storm_of_ten_hours_is_ranked_to_its_end_by_the_learned_usual(detector, trained, windows) -> None:
@@ -156,9 +156,9 @@ def test_rules_without_their_columns_abstain_and_the_others_go_on(detector, wind
 
 
 def test_learning_needs_enough_minutes_and_gives_a_threshold_for_every_rule_and_scale(windows) -> None:
-    content = learn([windows.calm(2_500)])
+    content = learn([windows.calm(2_500)], history_minutes=360)
     assert content.arrays["thresholds"].shape == (len(RULES), len(SCALES_MIN))
-    again = Heuristic.from_content(content)
+    again = Heuristic.from_content(content, history_minutes=360)
     assert not any(again.score(windows.calm(2_500, first=500)).rules_fired)
 
 
@@ -170,15 +170,16 @@ def test_learning_needs_enough_minutes_and_gives_a_threshold_for_every_rule_and_
     ],
 )
 def test_content_of_another_program_is_refused(windows, damage) -> None:
-    content = learn([windows.calm(200)])
+    content = learn([windows.calm(200)], history_minutes=360)
     with pytest.raises(ArtifactError, match="heuristic"):
         Heuristic.from_content(
-            ModelContent("heuristic", content.feature_names, content.arrays, {**content.hyper_parameters, **damage})
+            ModelContent("heuristic", content.feature_names, content.arrays, {**content.hyper_parameters, **damage}),
+            history_minutes=360,
         )
 
 
 def test_thresholds_that_are_no_thresholds_are_refused() -> None:
     with pytest.raises(ArtifactError, match="above 0"):
-        Heuristic(np.zeros((len(RULES), len(SCALES_MIN))))
+        Heuristic(np.zeros((len(RULES), len(SCALES_MIN))), history_minutes=360)
     with pytest.raises(ArtifactError, match="shape"):
-        Heuristic(np.ones((2, 2)))
+        Heuristic(np.ones((2, 2)), history_minutes=360)

@@ -71,8 +71,8 @@ def test_the_combined_score_is_one_on_the_thresholds_and_caps_each_part():
 
 def test_the_rules_may_change_their_alarms_more_than_the_others():
     quarter_more = compared(median_shift=0.0, anomaly_rate=0.0125)
-    assert policies.apply("score_shift", quarter_more, USUAL, model="lstm")[:2] == ("drift", "medium")
-    assert policies.apply("score_shift", quarter_more, USUAL, model="heuristic")[0] == "none"
+    assert policies.apply("score_shift", quarter_more, USUAL, anomaly_rate_shift=0.20)[:2] == ("drift", "medium")
+    assert policies.apply("score_shift", quarter_more, USUAL, anomaly_rate_shift=0.30)[0] == "none"
 
 
 def test_a_median_that_fell_counts_like_one_that_rose():

@@ -14,7 +14,7 @@ from bgpdrift.models.learn_default import learn_artifact
 
 @pytest.fixture(scope="session")
 def artifact(windows) -> Artifact:
-    return learn_artifact([windows.calm(6_000)])
+    return learn_artifact([windows.calm(6_000)], history_minutes=360)
 
 
 @pytest.fixture(scope="session")

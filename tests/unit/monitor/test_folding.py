@@ -111,7 +111,7 @@ def test_latent_coordinates_fall_into_fifty_cells_and_eight_fixed_projections() 
 def test_rules_are_counted_where_they_fired_and_where_they_did_not() -> None:
     fired = '[{"rule": "storm"}, {"rule": "silence", "explained_by": "peer_reset"}]'
     rows = [score(0, model="heuristic", rules_fired=fired), score(1, model="heuristic")]
-    added = fold_scores(rows, rules=("storm", "silence")).added
+    added = fold_scores(rows, rules={"heuristic": ("storm", "silence")}).added
     assert added["rule:storm", *PLACE] == (Histogram.of([1.0, 0.0]), 1)
     assert added["rule:silence", *PLACE] == (Histogram.of([0.0, 0.0]), 0)
     broken = fold_scores([score(0, model="heuristic", rules_fired="{]")])

@@ -596,7 +596,7 @@ def active_artifact(world, tmp_path):
     from bgpdrift.models.artifact import to_bytes
     from bgpdrift.models.learn_default import learn_artifact
 
-    artifact = learn_artifact([windows.calm(6_000)])
+    artifact = learn_artifact([windows.calm(6_000)], history_minutes=360)
 
     def put(version: str) -> None:
         (world.folder / f"{M}.safetensors").write_bytes(to_bytes(replace(artifact, version=version)))

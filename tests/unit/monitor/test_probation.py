@@ -26,7 +26,7 @@ HISTORY_MIN, WATCHED_H = 480, 26
 
 
 def trained(frames: list[Any]) -> Artifact:
-    return to_artifact(train(M, frames), frames, version="1", created_at=0)
+    return to_artifact(train(M, frames, history_minutes=360), frames, version="1", created_at=0, alarms_per_day=2.0)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ def test_a_drift_without_objection_is_flagged_without_a_reason():
     ("situation", "policy", "outcome", "reason"),
     [
         ({}, {"auto": False}, "refuse", "automatic retraining is off (retrain.auto)"),
-        ({}, {"auto_model": False}, "refuse", "automatic retraining of lstm is off (retrain.auto_lstm)"),
+        ({}, {"auto_model": False}, "refuse", "automatic retraining of lstm is off (detectors.lstm.auto_retrain)"),
         (
             {},
             {"pilot_collectors": ("rrc21",)},

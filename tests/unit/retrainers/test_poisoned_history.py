@@ -44,7 +44,7 @@ def span_of(frame) -> Span:
 def active(windows) -> Model:
     """The model in force, trained on a calm world, with what it found then on its metadata."""
     span = span_of(windows.calm(MINUTES, seed=1))
-    trained = train("heuristic", span.teaching())
+    trained = train("heuristic", span.teaching(), history_minutes=360)
     model = Model("1", trained.detector, trained.calibration)
     shown = show(model, prepare(span, longest_history([model]), 0), SETTINGS)
     return replace(model, record=shown.judged.injected)
@@ -52,7 +52,7 @@ def active(windows) -> Model:
 
 def judged(frame, active: Model) -> GateVerdict:
     span = span_of(frame)
-    trained = train("heuristic", span.teaching())
+    trained = train("heuristic", span.teaching(), history_minutes=360)
     candidate = Model("2", trained.detector, trained.calibration)
     bench = prepare(span, longest_history([candidate, active]), 0)
     new, old = show(candidate, bench, SETTINGS), show(active, bench, SETTINGS)

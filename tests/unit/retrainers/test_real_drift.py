@@ -30,7 +30,7 @@ def scored(request: pytest.FixtureRequest, shared_data: Any) -> tuple[np.ndarray
     (later,) = read_labelled(shared_data / "labelled" / "RIPE_regular.csv.gz")
     begin = int(worm.window_start[0])
     calm = WindowFrame(worm.collector, "", worm.window_start, worm.features, worm.quality).rows(0, TWO_DAYS, 0)
-    trained = train(request.param, [calm])
+    trained = train(request.param, [calm], history_minutes=360)
     together = WindowFrame(
         worm.collector,
         "",

@@ -6,11 +6,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import ArtifactError, InputError, NotEnoughDataError
 from bgpdrift.models.artifact import from_bytes, run_self_test, to_bytes
 from bgpdrift.models.loading import builder
 from bgpdrift.models.reference import reference_hours
-from retrainers import training
 from retrainers.training import _held, to_artifact, train
 
 FAST = ("heuristic", "isolation_forest")
@@ -19,7 +19,7 @@ FAST = ("heuristic", "isolation_forest")
 @pytest.mark.parametrize("model", FAST)
 def test_a_calm_day_raises_about_as_many_alarms_as_the_budget_allows(model: str, windows: ModuleType) -> None:
     """The scores that calibrate are of minutes the fit had not seen, so that a day to come fits them."""
-    trained = train(model, [windows.calm(2 * 1_440)])
+    trained = train(model, [windows.calm(2 * 1_440)], history_minutes=360)
     day_to_come = windows.calm(3 * 1_440, seed=8, first=2 * 1_440)
     p_values = trained.calibration.p_value(trained.detector.score(day_to_come).score)
     assert 0.2 < np.median(p_values) < 0.8
@@ -29,8 +29,10 @@ def test_a_calm_day_raises_about_as_many_alarms_as_the_budget_allows(model: str,
 @pytest.mark.parametrize("model", FAST)
 def test_an_artifact_read_back_says_the_same_of_its_own_self_test(model: str, windows: ModuleType) -> None:
     frames = [windows.calm(1_500), replace(windows.calm(1_500, seed=3, level=900.0), collector="rrc99")]
-    trained = train(model, frames, seed=5)
-    raw = to_bytes(to_artifact(trained, frames, version="7", created_at=1_800_000_000, parent_version="6"))
+    trained = train(model, frames, seed=5, history_minutes=360)
+    raw = to_bytes(
+        to_artifact(trained, frames, version="7", created_at=1_800_000_000, parent_version="6", alarms_per_day=2.0)
+    )
     artifact = from_bytes(raw, "test", model)
     build = builder(model, 360)
     assert build is not None
@@ -43,7 +45,15 @@ def test_an_artifact_read_back_says_the_same_of_its_own_self_test(model: str, wi
 def test_equal_seeds_give_equal_bytes(windows: ModuleType) -> None:
     frames = [windows.calm(1_500)]
     one, two = (
-        to_bytes(to_artifact(train("isolation_forest", frames, seed=4), frames, version="1", created_at=0))
+        to_bytes(
+            to_artifact(
+                train("isolation_forest", frames, seed=4, history_minutes=360),
+                frames,
+                version="1",
+                created_at=0,
+                alarms_per_day=2.0,
+            )
+        )
         for _ in range(2)
     )
     assert one == two
@@ -62,30 +72,32 @@ def test_windows_that_are_excluded_neither_teach_nor_calibrate(windows: ModuleTy
     frame = windows.calm(2_000)
     excluded = np.zeros(2_000)
     excluded[600:900] = 1
-    trained = train("heuristic", [replace(frame, quality={**frame.quality, "excluded": excluded})])
+    trained = train("heuristic", [replace(frame, quality={**frame.quality, "excluded": excluded})], history_minutes=360)
     assert trained.train_rows == 1_700
     assert trained.calibration_rows <= 1_700
 
 
 def test_too_few_windows_are_not_enough_data(windows: ModuleType) -> None:
-    for model in training.FOLDS:
+    for model in MODELS:
         with pytest.raises(NotEnoughDataError):
-            train(model, [windows.calm(120)])
+            train(model, [windows.calm(120)], history_minutes=360)
     with pytest.raises(NotEnoughDataError, match="no clean window"):
-        train("heuristic", [])
+        train("heuristic", [], history_minutes=360)
 
 
 def test_a_model_nobody_knows_is_named() -> None:
     with pytest.raises(InputError, match="no model 'oracle'"):
-        train("oracle", [])
+        train("oracle", [], history_minutes=360)
 
 
 def test_an_artifact_carries_the_hours_of_its_out_of_sample_scores(windows: ModuleType) -> None:
     """They are what drift is measured against: every score that calibrated, at its hour and collector, and small."""
     frames = [windows.calm(3_000), replace(windows.calm(3_000, seed=3), collector="rrc99")]
     frames.append(replace(windows.calm(3_000, seed=4), peer="192.0.2.1"))
-    trained = train("heuristic", frames)
-    artifact = from_bytes(to_bytes(to_artifact(trained, frames, version="2", created_at=0)), "test", "heuristic")
+    trained = train("heuristic", frames, history_minutes=360)
+    artifact = from_bytes(
+        to_bytes(to_artifact(trained, frames, version="2", created_at=0, alarms_per_day=2.0)), "test", "heuristic"
+    )
 
     hours = reference_hours(artifact)
 
@@ -101,14 +113,21 @@ def test_an_artifact_carries_the_hours_of_its_out_of_sample_scores(windows: Modu
 def test_a_model_without_reference_hours_has_none(windows: ModuleType) -> None:
     """Older artifacts and the packaged one load as before."""
     frames = [windows.calm(1_500)]
-    artifact = replace(to_artifact(train("heuristic", frames), frames, version="1", created_at=0), reference={})
+    artifact = replace(
+        to_artifact(
+            train("heuristic", frames, history_minutes=360), frames, version="1", created_at=0, alarms_per_day=2.0
+        ),
+        reference={},
+    )
     assert reference_hours(from_bytes(to_bytes(artifact), "test", "heuristic")) == {}
 
 
 @pytest.mark.parametrize("damage", ["bins", "sums", "collectors"])
 def test_reference_hours_that_do_not_fit_together_are_refused(damage: str, windows: ModuleType) -> None:
     frames = [windows.calm(1_500)]
-    artifact = to_artifact(train("heuristic", frames), frames, version="1", created_at=0)
+    artifact = to_artifact(
+        train("heuristic", frames, history_minutes=360), frames, version="1", created_at=0, alarms_per_day=2.0
+    )
     broken = {**artifact.reference, damage: artifact.reference[damage][:-1]}
     with pytest.raises(ArtifactError, match="no usable reference hours"):
         reference_hours(replace(artifact, reference=broken))

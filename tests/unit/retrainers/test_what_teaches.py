@@ -28,7 +28,7 @@ def test_an_incident_in_the_span_leaves_no_trace_in_the_model(calm, model):
         left_out = np.zeros(len(calm))
         left_out[STORM] = 1.0
         frame = replace(calm, features=features, quality={**calm.quality, EXCLUDED: left_out})
-        learned.append(train(model, [frame], seed=1))
+        learned.append(train(model, [frame], seed=1, history_minutes=360))
 
     quiet, stormy = learned
     assert quiet.train_rows == stormy.train_rows == 3_000 - 60

@@ -38,7 +38,7 @@ def test_every_field_of_the_document_is_explained(struct):
 
 
 def test_every_setting_the_page_names_exists():
-    named = set(re.findall(r"`((?:drift|retrain)\.[a-z_]+)", PAGE.read_text()))
+    named = set(re.findall(r"`((?:detectors|drift|retrain)\.[a-z_.]+)", PAGE.read_text()))
     assert named - {field.key for field in fields()} == set()
     assert len(named) > 20
 

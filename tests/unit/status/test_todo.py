@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bgpdrift.settings import Settings
+from bgpdrift.settings import Settings, load
 from bgpdrift.status.messages import of_model
 from bgpdrift.status.snapshot import (
     EXIT_BLIND,
@@ -103,10 +103,9 @@ def test_why_a_retraining_failed_is_taken_from_its_event_where_the_wish_does_not
     assert "41 alarms a day" in item.sentence
 
 
-@pytest.mark.parametrize("switch", ["auto", "auto_lstm"])
+@pytest.mark.parametrize("switch", ["retrain.auto", "detectors.lstm.auto_retrain"])
 def test_drift_with_retraining_switched_off_says_so(switch):
-    retrain = msgspec.structs.replace(Settings().retrain, **{switch: False})
-    (item,) = said_of(a_model(**DRIFTS), settings=msgspec.structs.replace(Settings(), retrain=retrain))
+    (item,) = said_of(a_model(**DRIFTS), settings=load(env={}, overrides={switch: False}))
     assert item.sentence.endswith("automatic retraining is switched off.")
 
 

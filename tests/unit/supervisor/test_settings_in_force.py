@@ -9,7 +9,7 @@ import bgpdrift
 from bgpdrift.errors import SettingsError
 from bgpdrift.settings import Settings, fields, load
 from supervisor.reloading import FIXED, FOR_ALL, changed_keys, is_concerned
-from supervisor.services import BGPDRIFT, Service
+from supervisor.services import BGPDRIFT, DETECTOR_SERVICES, Service
 from supervisor.settings_in_force import SettingsInForce
 
 
@@ -114,6 +114,10 @@ def test_fixed_settings_exist():
     assert {field.key for field in fields()} >= FIXED
 
 
+DETECTOR_MODULE = "bgpdrift.scoring.detector_worker"
+"""What `bgpdrift.services` runs for every detector."""
+
+
 def sections_read_by(module: str, seen: set[str]) -> set[str]:
     """Tables of the settings that a service module, and the service and model modules it imports, look into."""
     if module in seen:
@@ -132,13 +136,14 @@ def sections_read_by(module: str, seen: set[str]) -> set[str]:
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         for name in names:
-            if name.startswith(("bgpdrift.services", "bgpdrift.models")):
+            if name.startswith(("bgpdrift.services", "bgpdrift.scoring", "bgpdrift.models")):
                 found |= sections_read_by(name, seen)
     return found
 
 
 @pytest.mark.parametrize("service", BGPDRIFT.services, ids=lambda service: service.name)
 def test_a_service_is_listed_with_every_table_its_program_looks_into(service):
-    found = sections_read_by(f"bgpdrift.services.{service.name}", set())
+    is_detector = service.name in DETECTOR_SERVICES
+    found = sections_read_by(DETECTOR_MODULE if is_detector else f"bgpdrift.services.{service.name}", set())
     assert found, "the walk finds something"
     assert found <= service.reads | FOR_ALL
