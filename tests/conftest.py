@@ -1,10 +1,12 @@
 """Fixtures every test may ask for."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from bgpdrift.clock import FakeClock
@@ -49,3 +51,10 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         if variable.startswith("BGPDRIFT_") or variable == "NOTIFY_SOCKET":
             monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _no_logs_into_a_closed_stream() -> Iterator[None]:
+    """A command configures logging for its process; the next test must not write into the stream of the last."""
+    yield
+    structlog.reset_defaults()

@@ -1,12 +1,12 @@
-"""``check_drift_status``: whether the models still fit, what is being done about it, and what a person must do now.
+"""``check_drift_status``: the state of the models and what needs a person now.
 
-`facts` is what is said, `records`, `files` and `supervised` read it, `view` puts it together, `todo` decides what needs a
-person, `table` draws it, `program` is the command. Only those that read touch anything.
+`records`, `files` and `supervised` read store, directories and supervisor. `view` builds the document of `snapshot` from
+them, `actions` decides what needs a person, `table` draws the document, and `program` is the command.
 """
 
 
 def main() -> int:
-    """Run ``check_drift_status``; gives the exit code."""
+    """Run ``check_drift_status`` and return its exit code."""
     from bgpdrift.status.program import run
 
     return run()

@@ -1,12 +1,12 @@
-"""What the newest check of a model says, in sentences a person at night understands. Pure."""
+"""What is known about a model, in plain sentences. Pure."""
 
 from collections.abc import Iterator
 
-from bgpdrift.status.snapshot import Holding, Model, Wish
-from bgpdrift.status.spark import moment, span
+from bgpdrift.formatting import format_duration, format_time_near
+from bgpdrift.status.snapshot import IncidentHold, Model, RetrainRequest
 
-_ENDS = {"accepted": "passed", "rolled_back": "failed, taken back", "needs_review": "it disappoints"}
-WORDS = {
+PROBATION_RESULTS = {"accepted": "passed", "rolled_back": "failed, rolled back", "needs_review": "fails"}
+VERDICT_WORDS = {
     "none": "no drift",
     "drift": "DRIFT",
     "not_enough_data": "not enough data",
@@ -14,103 +14,100 @@ WORDS = {
 }
 
 
-def verdict_words(model: Model) -> str:
-    """Write a verdict, and how often it was said running while that is not often enough."""
-    words = WORDS.get(model.verdict, model.verdict)
-    if model.verdict == "drift" and model.needed > 1:
-        return f"{words} {min(model.lasting, model.needed)} of {model.needed}"
+def format_verdict(model: Model) -> str:
+    """Format a verdict; a drift with its number of consecutive checks."""
+    words = VERDICT_WORDS.get(model.verdict, model.verdict)
+    if model.verdict == "drift" and model.persistence_checks > 1:
+        return f"{words} {min(model.persistence, model.persistence_checks)} of {model.persistence_checks}"
     return words
 
 
-def of_model(model: Model, now: float, data_until: int | None) -> Iterator[str]:
-    """Say what is known of a model, in sentences, the most important first.
+def describe_model(model: Model, now: float, data_until: int | None) -> Iterator[str]:
+    """Describe a model in sentences, the most important first.
 
     Parameters
     ----------
     model : Model
-        Which one.
+        The model.
     now : float
-        Wall clock, epoch seconds: how moments are written.
+        Wall-clock time, epoch seconds, which decides how times are written.
     data_until : int or None
-        Event time of the newest data, against which spans of event time are measured.
+        Event time of the newest data.
     """
     if not model.version and not model.file_problem:
         yield f"There is no model yet: train one with retrain_{model.model}."
-    yield from _verdict(model)
-    if model.holding is not None:
-        yield _held(model.holding)
+    yield from _describe_verdict(model)
+    if model.incident_hold is not None:
+        yield _describe_hold(model.incident_hold)
     if model.waiting_for and model.waiting_for != model.reason:
-        yield _sentence(f"It waits: {model.waiting_for}")
-    if model.wish is not None:
-        yield from _wish(model.wish, now)
-    yield from _probation(model, data_until)
+        yield _as_sentence(f"It waits for data: {model.waiting_for}")
+    if model.retrain_request is not None:
+        yield from _describe_request(model.retrain_request, now)
+    yield from _describe_probation(model, data_until)
 
 
-def _verdict(model: Model) -> Iterator[str]:
+def _describe_verdict(model: Model) -> Iterator[str]:
     if model.verdict == "unknown":
         yield "Unknown: the store cannot be read."
     elif model.verdict == "not_checked":
         yield "Not checked yet."
     else:
-        yield _sentence(model.reason or f"{WORDS.get(model.verdict, model.verdict)}")
+        yield _as_sentence(model.reason or VERDICT_WORDS.get(model.verdict, model.verdict))
         if model.smallest_shift is not None and model.verdict == "none":
-            yield f"A shift of {model.smallest_shift:.0%} would have been seen."
-        if model.verdict == "drift" and model.lasting < model.needed:
-            yield f"{model.needed - model.lasting} more such checks before anything is done."
+            yield f"The check would detect a shift of {model.smallest_shift:.0%}."
+        if model.verdict == "drift" and model.persistence < model.persistence_checks:
+            missing = model.persistence_checks - model.persistence
+            yield f"A retraining follows after {missing} more check{'s' if missing > 1 else ''} with drift."
 
 
-def _held(holding: Holding) -> str:
-    said = f"incident {holding.incident_id}"
-    if holding.state == "new_normal":
-        who = "As nobody answered" if holding.answer == "silence" else "As a person said"
-        return f"{who}, {said} is the new normal: it is learned."
-    if holding.state == "attack":
-        return f"A person called {said} an attack: it is not learned."
-    return f"Held by {said}: an attack is not learned{'; the question waits' if holding.state == 'asked' else ''}."
+def _describe_hold(hold: IncidentHold) -> str:
+    incident = f"incident {hold.incident_id}"
+    if hold.state == "new_normal":
+        why = "Without an answer" if hold.answer == "silence" else "By the answer of a person"
+        return f"{why}, {incident} is the new normal: it is learned."
+    if hold.state == "attack":
+        return f"By the answer of a person, {incident} is an attack: it is not learned."
+    waits = "; an approval request waits" if hold.state == "asked" else ""
+    return f"Held because {incident} is open: an attack is not learned{waits}."
 
 
-def _wish(wish: Wish, now: float) -> Iterator[str]:
-    because = f": {wish.because}" if wish.because else ""
-    if wish.state == "waiting_approval":
-        yield "Retraining waits for your answer."
-    elif wish.state in ("requested", "flagged", "claimed"):
-        yield f"Retraining is under way ({wish.state})."
-    elif wish.state == "postponed":
-        yield _sentence(f"Retraining is postponed{because}")
-    elif wish.state in ("refused", "failed"):
-        yield _sentence(f"The wish to retrain of {moment(wish.requested_at, now)} {_past(wish.state)}{because}")
+def _describe_request(request: RetrainRequest, now: float) -> Iterator[str]:
+    reason = f": {request.reason}" if request.reason else ""
+    if request.state == "waiting_approval":
+        yield "The retraining waits for your answer."
+    elif request.state in ("requested", "flagged", "claimed"):
+        yield f"A retraining is in progress ({request.state})."
+    elif request.state == "postponed":
+        yield _as_sentence(f"The retraining is postponed{reason}")
+    elif request.state in ("refused", "failed"):
+        verb = "was refused" if request.state == "refused" else "failed"
+        yield _as_sentence(f"The retraining requested at {format_time_near(request.requested_at, now)} {verb}{reason}")
 
 
-def _past(state: str) -> str:
-    return "was refused" if state == "refused" else "failed"
-
-
-def _probation(model: Model, data_until: int | None) -> Iterator[str]:
+def _describe_probation(model: Model, data_until: int | None) -> Iterator[str]:
     trial = model.probation
     if trial is None:
         return
-    if not trial.goes_on or trial.verdict == "needs_review":
-        yield _sentence(
-            f"Probation: {_ENDS.get(trial.verdict, trial.verdict)}{f' ({trial.reason})' if trial.reason else ''}"
-        )
+    reason = trial.reason
+    if trial.verdict != "watching":
+        result = PROBATION_RESULTS.get(trial.verdict, trial.verdict)
+        yield _as_sentence(f"Probation: {result}{f' ({reason})' if reason else ''}")
         return
-    left = (
-        f" for {span(trial.ends_at - data_until)} more"
-        if trial.ends_at and data_until and trial.ends_at > data_until
-        else ""
-    )
-    beside = f" beside version {trial.parent}" if trial.parent else ""
-    longer = f"; it {trial.reason}" if trial.reason.startswith("finds") else f"; {trial.reason}" if trial.reason else ""
-    yield f"On probation{left}{beside}{_rates(trial.alarms_per_day, trial.shadow_alarms_per_day)}{longer}."
+    left_s = (trial.ends_at or 0) - (data_until or 0)
+    left = f" for {format_duration(left_s)} more" if trial.ends_at and data_until and left_s > 0 else ""
+    shadow = f"; version {trial.parent_version} scores as shadow" if trial.parent_version else ""
+    yield f"On probation{left}{shadow}{_format_rates(trial.alarms_per_day, trial.shadow_alarms_per_day)}."
+    if reason:
+        yield _as_sentence(reason)
 
 
-def _rates(new: float | None, old: float | None) -> str:
+def _format_rates(new: float | None, old: float | None) -> str:
     if new is None:
         return ""
-    return f": {new:.1f} alarms a day" + (f", the old one {old:.1f}" if old is not None else "")
+    return f": {new:.1f} alarms per day" + (f", {old:.1f} of the earlier version" if old is not None else "")
 
 
-def _sentence(text: str) -> str:
+def _as_sentence(text: str) -> str:
     text = text.strip()
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else text + "."

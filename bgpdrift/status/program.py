@@ -1,7 +1,7 @@
-"""The command ``check_drift_status``: parse, look, print, exit code; again and again with ``--watch``.
+"""The command ``check_drift_status``.
 
-Exit codes: 0 nothing needs a person · 10 a model drifts and nothing is done about it, or a question waits · 1 what is shown
-cannot be relied on (no store, no monitor, no data) · 2 bad usage or settings.
+Exit codes: 0 nothing needs a person · 10 a decision is needed (incident, approval request, drift that nothing handles, missing
+model) · 1 the system does not work as a whole (store, services, data) · 2 invalid arguments or settings.
 """
 
 import argparse
@@ -22,75 +22,81 @@ from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.settings import Settings, load
 from bgpdrift.status.snapshot import EXIT_OK, EXIT_USAGE, Status
 
-PLAIN = str.maketrans({"–": "-", "−": "-", "…": "~", "·": "|", "×": "x", "≥": ">", "≤": "<"})
+ASCII_CHARACTERS = str.maketrans({"–": "-", "−": "-", "…": "~", "·": "|", "×": "x", "≥": ">", "≤": "<"})
 
 
 def run(
     argv: Sequence[str] | None = None, clock: Clock | None = None, sleep: Callable[[float], None] = time.sleep
 ) -> int:
-    """Run the command; gives the exit code."""
-    options = _parser().parse_args(argv)
+    """Run the command and return its exit code."""
+    options = _build_parser().parse_args(argv)
     logs.configure(stream=sys.stderr)
     try:
-        return _loop(options, load(), clock or SystemClock(), sleep)
+        return _print_repeatedly(options, load(), clock or SystemClock(), sleep)
     except BgpdriftError as error:
         print(f"check_drift_status: {error}", file=sys.stderr)
         return EXIT_USAGE
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader closed the pipe (head, less)
         return EXIT_OK
 
 
-def look(settings: Settings, now: float, model: str = "") -> Status:
-    """Read everything once and put it together; ``model`` for one only."""
+def read_status(settings: Settings, now: float, model: str = "") -> Status:
+    """Read everything once and build the document; ``model`` limits it to one model."""
     from bgpdrift.status import files, records, supervised, view
 
-    found = view.build(
-        records.read(settings.store_url, min(records.PATIENCE_S, settings.store.busy_timeout_s)),
-        files.look(settings.artifacts_path, settings.logs_path),
+    status = view.build(
+        records.read(settings.store_url, min(records.MAX_WAIT_S, settings.store.busy_timeout_s)),
+        files.read_files(settings.artifacts_path, settings.logs_path),
         supervised.ask(settings.data_path),
         settings,
         now,
     )
-    return msgspec.structs.replace(found, **found.only(model)) if model else found
+    return msgspec.structs.replace(status, **status.only(model)) if model else status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="check_drift_status",
-        description="Whether the models still fit, what is being done about it, and what needs you.",
-        epilog="Exit codes: 0 nothing needs you; 10 a drift nothing deals with, or a question that waits; "
-        "1 what is shown cannot be relied on (no store, no monitor, no data); 2 bad usage or settings.",
+        description="Print the state of the models, what is being done about drift, and what needs you.",
+        epilog="Exit codes: 0 nothing needs you; 10 a decision is needed; 1 the system does not work as a whole (store, "
+        "services, data); 2 invalid arguments or settings.",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object; its fields: docs/drift.md")
-    parser.add_argument("--model", type=_model_name, default="", help="only this model, with all its measures")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="also draw it into a file, 80 columns wide")
-    parser.add_argument("--watch", action="store_true", help="again and again, until Ctrl-C")
-    parser.add_argument("--interval", type=_seconds, default=5.0, metavar="S", help="seconds between two; default 5")
+    parser.add_argument("--json", action="store_true", help="print one JSON object; docs/check-drift-status.md")
+    parser.add_argument("--model", type=_parse_model, default="", help="print only this model, with all its measures")
+    parser.add_argument(
+        "--svg", type=Path, metavar="FILE", help="also draw the output into an SVG file, 80 columns wide"
+    )
+    parser.add_argument("--watch", action="store_true", help="repeat until Ctrl-C")
+    parser.add_argument(
+        "--interval", type=_parse_seconds, default=5.0, metavar="S", help="seconds between two; default 5"
+    )
     return parser
 
 
-def _model_name(text: str) -> str:
+def _parse_model(text: str) -> str:
     try:
         return find(text).name if text else ""
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _seconds(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     value = float(text)
     if not 0.5 <= value <= 86_400:
         raise argparse.ArgumentTypeError(f"expected 0.5 to 86400 seconds, found {text}")
     return value
 
 
-def _loop(options: argparse.Namespace, settings: Settings, clock: Clock, sleep: Callable[[float], None]) -> int:
+def _print_repeatedly(
+    options: argparse.Namespace, settings: Settings, clock: Clock, sleep: Callable[[float], None]
+) -> int:
     code = EXIT_OK
     try:
         while True:
-            status = look(settings, clock.now(), options.model)
+            status = read_status(settings, clock.now(), options.model)
             code = status.exit_code
-            _show(status, options)
+            _print_status(status, options)
             if not options.watch:
                 return code
             sleep(options.interval)
@@ -98,9 +104,9 @@ def _loop(options: argparse.Namespace, settings: Settings, clock: Clock, sleep: 
         return code
 
 
-def _show(status: Status, options: argparse.Namespace) -> None:
+def _print_status(status: Status, options: argparse.Namespace) -> None:
     if options.svg is not None:
-        save_picture(status, options.svg, options.model)
+        save_svg(status, options.svg, options.model)
     if options.json:
         sys.stdout.write(status.as_json().decode() + "\n")
         sys.stdout.flush()
@@ -109,7 +115,7 @@ def _show(status: Status, options: argparse.Namespace) -> None:
 
     from bgpdrift.status.table import draw
 
-    console = Console(highlight=False, file=_translating(sys.stdout))
+    console = Console(highlight=False, file=_make_writable(sys.stdout))
     if options.watch and console.is_terminal:
         console.clear()
     draw(status, console, options.model)
@@ -117,8 +123,8 @@ def _show(status: Status, options: argparse.Namespace) -> None:
         console.print()
 
 
-def save_picture(status: Status, path: Path, model: str = "", width: int = 80) -> None:
-    """Draw the status as an SVG file that needs nothing from the network.
+def save_svg(status: Status, path: Path, model: str = "", width: int = 80) -> None:
+    """Draw the status into an SVG file that loads nothing from the network.
 
     Raises
     ------
@@ -133,20 +139,20 @@ def save_picture(status: Status, path: Path, model: str = "", width: int = 80) -
 
     console = Console(record=True, width=width, highlight=False, force_terminal=True, file=io.StringIO())
     draw(status, console, model)
-    picture = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title="check_drift_status"), flags=re.DOTALL)
+    svg = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title="check_drift_status"), flags=re.DOTALL)
     try:
-        path.write_text(picture, encoding="utf-8")
+        path.write_text(svg, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _translating(stream: IO[str]) -> IO[str]:
-    """Give the stream, or where it cannot say all characters, one that says them in ASCII."""
+def _make_writable(stream: IO[str]) -> IO[str]:
+    """Return the stream, or a stream that writes ASCII if its encoding lacks characters that the table uses."""
     encoding = (getattr(stream, "encoding", None) or "utf-8").lower()
-    return stream if encoding.startswith("utf") else _Ascii(stream)  # type: ignore[return-value]
+    return stream if encoding.startswith("utf") else _AsciiStream(stream)  # type: ignore[return-value]
 
 
-class _Ascii:
+class _AsciiStream:
     """A stream that writes ASCII."""
 
     encoding = "ascii"
@@ -155,7 +161,7 @@ class _Ascii:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        return self._stream.write(text.translate(PLAIN).encode("ascii", "replace").decode())
+        return self._stream.write(text.translate(ASCII_CHARACTERS).encode("ascii", "replace").decode())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

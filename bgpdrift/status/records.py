@@ -1,11 +1,13 @@
-"""What the store says, read in one consistent view with a short wait: a person must not be kept waiting by a busy writer.
+"""What ``check_drift_status`` reads from the store, with a short wait for a busy writer.
 
-Decides which rows are needed, and that a store which is missing, locked, damaged or of another version is an answer: its
-reason stands in `Records.problem`, and everything else is empty.
+Decides which rows are needed. A store that is missing, locked, damaged or of another version is a result: `Records.problem`
+states the reason, and everything else is empty.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
+from sqlalchemy import func, select
 
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import BgpdriftError
@@ -14,63 +16,77 @@ from bgpdrift.store.cursor_states import DriftState, ProbationState, probation_c
 from bgpdrift.store.drift_records import DriftCheck, DriftSignal
 from bgpdrift.store.engine import parse_url, sqlite_path
 from bgpdrift.store.request_records import ApprovalRequest, RetrainRequest
+from bgpdrift.store.schema import feature_windows
 
 WEEK_S, MINUTE_S = 7 * 86_400, 60
-PATIENCE_S = 2.0
-HISTORY, REPORTS = 20, 10
-Row = dict[str, Any]
+MAX_WAIT_S = 2.0
+MAX_EVENTS = 20
+MAX_EVENT_TIME = 2**62
 
 
-@dataclass(frozen=True)
-class Records:
-    """Rows by column name; lists newest first unless said otherwise.
+class HourlyAlarms(msgspec.Struct, frozen=True):
+    """Scores and alarms of one model in one hour, summed over collectors and versions."""
+
+    model: str
+    hour_start: int
+    """Event time, epoch seconds."""
+    scores: int
+    alarms: int
+
+
+class Records(msgspec.Struct, frozen=True):
+    """What the store holds.
 
     Attributes
     ----------
     problem : str
-        Why the store cannot be read; "" if it can.
+        Why the store cannot be read; empty if it can.
     missing : bool
         There is no database file yet.
-    data_until : int or None
-        Event time of the end of the newest window.
-    drift : mapping of str to StateCursor
-        State of the drift checks by model.
-    probations : mapping of str to ProbationState
+    data_from, data_until : int or None
+        Event time of the start of the oldest and the end of the newest window.
+    drift : dict of str to StateCursor
+        State of the newest check by model.
+    probations : dict of str to ProbationState
         By model.
-    versions : list of Row
-        Of ``model_versions``.
+    versions : list of dict
+        Rows of ``model_versions``.
     checks : list of DriftCheck
         Seven days up to the newest check, oldest first.
-    signals : mapping of str to list of DriftSignal
-        Those of each model's newest check.
-    hours : list of (series, hour_start, n, alarms)
-        Sums over collectors and versions of the scores' hourly histograms, oldest first.
+    signals : dict of str to list of DriftSignal
+        Measures of the newest check by model.
+    hours : list of HourlyAlarms
+        Oldest first.
     approvals : list of ApprovalRequest
-        Pending ones, oldest first.
-    requests : mapping of str to RetrainRequest
-        The newest one of each model.
-    events : list of Row
-        Of ``model_retrain_events``.
+        Without an answer, oldest first.
+    requests : dict of str to RetrainRequest
+        Newest retraining request by model.
+    events : list of dict
+        Rows of ``model_retrain_events``, newest first.
+    incidents : list of dict
+        Open incidents, newest first.
     """
 
     problem: str = ""
     missing: bool = False
+    data_from: int | None = None
     data_until: int | None = None
-    drift: dict[str, StateCursor[DriftState]] = field(default_factory=dict)
-    probations: dict[str, ProbationState] = field(default_factory=dict)
-    versions: list[Row] = field(default_factory=list)
-    checks: list[DriftCheck] = field(default_factory=list)
-    signals: dict[str, list[DriftSignal]] = field(default_factory=dict)
-    hours: list[tuple[str, int, int, int]] = field(default_factory=list)
-    approvals: list[ApprovalRequest] = field(default_factory=list)
-    requests: dict[str, RetrainRequest] = field(default_factory=dict)
-    events: list[Row] = field(default_factory=list)
+    drift: dict[str, StateCursor[DriftState]] = {}
+    probations: dict[str, ProbationState] = {}
+    versions: list[dict[str, Any]] = []
+    checks: list[DriftCheck] = []
+    signals: dict[str, list[DriftSignal]] = {}
+    hours: list[HourlyAlarms] = []
+    approvals: list[ApprovalRequest] = []
+    requests: dict[str, RetrainRequest] = {}
+    events: list[dict[str, Any]] = []
+    incidents: list[dict[str, Any]] = []
 
 
-def read(url: str, patience_s: float = PATIENCE_S) -> Records:
-    """Read all that is shown."""
+def read(url: str, max_wait_s: float = MAX_WAIT_S) -> Records:
+    """Read everything that is shown."""
     try:
-        with open_store(url, busy_timeout_s=patience_s) as store, store.consistent_reads():
+        with open_store(url, busy_timeout_s=max_wait_s) as store, store.consistent_reads():
             return _read(store)
     except BgpdriftError as error:
         return Records(problem=str(error), missing=_is_missing(url))
@@ -85,26 +101,44 @@ def _is_missing(url: str) -> bool:
 
 
 def _read(store: Store) -> Records:
-    newest, checks = store.latest_window_start(), _checks(store)
+    newest = store.latest_window_start()
+    states = {model: store.read_drift_state(model) for model in MODELS}
+    drift = {model: state for model, state in states.items() if state is not None}
+    checks = _read_checks(store)
     newest_checks = {check.model: check for check in checks}
-    end = max((check.timestamp for check in checks), default=newest)
-    series = [f"score:{model}" for model in MODELS]
-    drift = {model: store.read_drift_state(model) for model in MODELS}
-    probations = {model: store.read_state(probation_cursor(model), ProbationState) for model in MODELS}
+    end = checks[-1].timestamp if checks else newest
+    trials = {model: store.read_state(probation_cursor(model), ProbationState) for model in MODELS}
+    requests = {model: store.retrain_requests(model, limit=1) for model in MODELS}
     return Records(
+        data_from=_read_oldest_window(store),
         data_until=None if newest is None else newest + MINUTE_S,
-        drift={model: cursor for model, cursor in drift.items() if cursor is not None},
-        probations={model: cursor.state for model, cursor in probations.items() if cursor is not None},
+        drift=drift,
+        probations={model: trial.state for model, trial in trials.items() if trial is not None},
         versions=store.model_versions(),
         checks=checks,
         signals={model: store.signals_of_check(check.id) for model, check in newest_checks.items()},
-        hours=[] if end is None else store.hourly_alarms(series, end - WEEK_S, end),
-        approvals=store.approval_requests("pending")[::-1],
-        requests={model: request for model in MODELS for request in store.retrain_requests(model, limit=1)},
-        events=store.retrain_events(limit=HISTORY),
+        hours=_read_hours(store, end) if end is not None else [],
+        approvals=store.approval_requests(state="pending")[::-1],
+        requests={model: found[0] for model, found in requests.items() if found},
+        events=store.retrain_events(limit=MAX_EVENTS),
+        incidents=[row for row in reversed(store.open_incidents()) if row["merged_into"] is None],
     )
 
 
-def _checks(store: Store) -> list[DriftCheck]:
+def _read_oldest_window(store: Store) -> int | None:
+    value = store.rows(select(func.min(feature_windows.c.window_start).label("oldest")))[0]["oldest"]
+    return None if value is None else int(value)
+
+
+def _read_checks(store: Store) -> list[DriftCheck]:
     newest = store.drift_checks_between(limit=1)
-    return store.drift_checks_between(newest[0].timestamp - WEEK_S + 1)[::-1] if newest else []
+    if not newest:
+        return []
+    return store.drift_checks_between(newest[0].timestamp - WEEK_S + 1)[::-1]
+
+
+def _read_hours(store: Store, end: int) -> list[HourlyAlarms]:
+    models = {f"score:{model}": model for model in MODELS}
+    return [
+        HourlyAlarms(models[name], *values) for name, *values in store.hourly_alarms(list(models), end - WEEK_S, end)
+    ]

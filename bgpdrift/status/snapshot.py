@@ -1,8 +1,7 @@
-"""What ``check_drift_status --json`` says, as frozen values: its stable form, version 1.
+"""The document of ``check_drift_status --json``, schema version 1.
 
-Decides names and units and nothing else. A later version may add fields; one that is there keeps its name, unit and meaning
-as long as `SCHEMA` does not change. Times are epoch seconds, UTC; those marked "event time" are the data's own, all
-others are the wall clock's.
+Decides names and units. A later version may add fields; a field keeps its name, unit and meaning as long as `SCHEMA` does
+not change. Times are epoch seconds, UTC. Times marked "event time" are times of the data, all others are wall-clock times.
 """
 
 from typing import Any
@@ -10,62 +9,63 @@ from typing import Any
 import msgspec
 
 SCHEMA = 1
-EXIT_OK, EXIT_BLIND, EXIT_USAGE, EXIT_DRIFT = 0, 1, 2, 10
-"""Nothing needs a person · what is shown cannot be relied on · bad usage or settings · a model or a question needs one."""
+EXIT_OK, EXIT_UNRELIABLE, EXIT_USAGE, EXIT_ACTION = 0, 1, 2, 10
+"""Nothing needs a person · the system does not work as a whole · invalid arguments or settings · a decision is needed."""
 
 
 class Command(msgspec.Struct, frozen=True):
-    """Something to type."""
+    """A command to type."""
 
     command: str
-    does: str
+    effect: str
 
 
-class ToDo(msgspec.Struct, frozen=True):
+class Action(msgspec.Struct, frozen=True):
     """One thing that needs a person."""
 
     kind: str
-    """``store``, ``monitor``, ``data``, ``question``, ``model``, ``drift``, ``retraining``: what is wrong."""
+    """What it is about: ``supervisor``, ``service``, ``store``, ``data``, ``monitor``, ``incident``, ``approval``, ``model``,
+    ``drift`` or ``retraining``."""
     subject: str
-    """Model, service or number of the question; "" for the system."""
+    """Model, service, or number of the incident or approval request; empty for the system as a whole."""
     exit_code: int
-    sentence: str
+    message: str
     commands: tuple[Command, ...] = ()
 
 
 class Monitor(msgspec.Struct, frozen=True):
-    """Who checks, and when."""
+    """The drift monitor and the data it works on."""
 
     state: str
-    """As ``run_all_services.py status`` says it of ``drift_monitor``; ``not_running`` without a supervisor; ``elsewhere``
-    if checks are made all the same (cron, systemd); ``no_answer`` if the supervisor does not answer; ``off`` by
-    setting ``drift.enabled``."""
+    """State of the service ``drift_monitor`` as in ``run_all_services.py status``; ``not_running`` without a supervisor;
+    ``elsewhere`` if another program makes the checks (cron, systemd); ``no_answer`` if the supervisor does not answer;
+    ``off`` by the setting ``drift.enabled``."""
     supervisor: str
     """State of the supervisor; ``stopped`` if there is none, ``no_answer`` if it does not answer."""
     message: str
-    """What the service says of itself."""
+    """Status message of the service."""
     pid: int | None = None
     uptime_s: float | None = None
     last_check_at: int | None = None
     """Event time of the newest check of any model."""
     last_check_written_at: float | None = None
-    """Wall clock of the same."""
+    """Wall-clock time of the same check."""
     next_check_at: int | None = None
-    """Event time of the check that is due first."""
+    """Event time of the next check."""
     data_until: int | None = None
     """Event time of the end of the newest window."""
     data_age_s: float | None = None
-    """How old that is; large in a replay of history."""
+    """Age of the newest window; large in a replay of old data."""
     store: str = "ok"
-    """``ok``; ``missing`` if there is none yet; else why it cannot be read."""
+    """``ok``; ``missing`` if there is no database yet; otherwise the reason why it cannot be read."""
 
 
 class MeasureRow(msgspec.Struct, frozen=True):
-    """One figure of the newest check."""
+    """One measure of the newest check."""
 
     name: str
     window: str
-    """``24h/7d``, ``72h/pinned`` …; "" for a signal that belongs to none."""
+    """``24h/7d``, ``72h/pinned`` …; empty for a signal that belongs to no window."""
     value: float | None
     threshold: float | None
     p_value: float | None
@@ -73,7 +73,7 @@ class MeasureRow(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """A figure hour by hour over seven days of event time."""
+    """One measure, hour by hour, over seven days of event time."""
 
     name: str
     start: int
@@ -82,37 +82,52 @@ class Series(msgspec.Struct, frozen=True):
     threshold: float | None = None
 
 
-class Question(msgspec.Struct, frozen=True):
-    """A question that waits for a person."""
+class ApprovalRequest(msgspec.Struct, frozen=True):
+    """An approval request without an answer."""
 
     id: int
     kind: str
     """``retrain`` or ``attack_or_new_normal``."""
     subject: str
     """Model, or number of the incident."""
-    asked_at: int
+    requested_at: int
     """Event time."""
-    text: str
-    silence_until: int | None
-    """Event time at which silence becomes an answer; None if it never does."""
-    silence_means: str
+    message: str
+    expires_at: int | None
+    """Event time at which the request is decided without an answer; null if never."""
+    on_expiry: str
+    """What happens then."""
 
 
-class Holding(msgspec.Struct, frozen=True):
-    """The incident because of which a drift is, or was, held."""
+class Incident(msgspec.Struct, frozen=True):
+    """An open incident."""
+
+    id: int
+    severity: str
+    summary: str
+    started_at: int
+    """Event time."""
+    last_seen_at: int
+    """Event time of its newest anomalous window."""
+    acknowledged_by: str
+    """Empty if nobody acknowledged it."""
+
+
+class IncidentHold(msgspec.Struct, frozen=True):
+    """The incident that withholds, or withheld, a drift report."""
 
     state: str
-    """``held``; ``asked`` while a question waits; ``attack`` or ``new_normal`` once it was answered."""
+    """``held``; ``asked`` while an approval request waits; ``attack`` or ``new_normal`` after the answer."""
     incident_id: int
     since: int | None
     """Event time."""
-    question_id: int | None
+    approval_id: int | None
     answer: str
-    """``attack``, ``new_normal``, ``silence`` or ""."""
+    """``attack``, ``new_normal``, ``silence`` or empty."""
 
 
-class Wish(msgspec.Struct, frozen=True):
-    """The newest wish to retrain a model."""
+class RetrainRequest(msgspec.Struct, frozen=True):
+    """The newest retraining request of a model."""
 
     id: int
     state: str
@@ -121,15 +136,15 @@ class Wish(msgspec.Struct, frozen=True):
     """Event time."""
     requested_by: str
     severity: str
-    because: str
-    """Why it was refused, postponed or failed; "" otherwise."""
+    reason: str
+    """Why it was refused or postponed, or why it failed; otherwise empty."""
 
 
 class FlagFile(msgspec.Struct, frozen=True):
-    """A request to retrain as it lies in the artifact directory."""
+    """A flag file in the artifact directory."""
 
     state: str
-    """``waiting``, ``claimed``, or ``orphaned`` if whoever claimed it is gone."""
+    """``waiting``, ``claimed``, or ``orphaned`` if the process that claimed it is gone."""
     requested_by: str
     reason: str
     requested_at: float
@@ -138,22 +153,25 @@ class FlagFile(msgspec.Struct, frozen=True):
 
 
 class Probation(msgspec.Struct, frozen=True):
-    """How a new version does beside the one before it."""
+    """The probation of a new version."""
 
     version: str
-    parent: str
+    parent_version: str
+    """The earlier version that scores as shadow; empty if there is none."""
     started_at: int | None
+    """Event time."""
     ends_at: int | None
+    """Event time."""
     alarms_per_day: float | None
     shadow_alarms_per_day: float | None
     verdict: str
-    """``watching``; ``accepted``, ``rolled_back``; ``needs_review`` if it failed and no rollback is possible."""
+    """``watching``, ``accepted``, ``rolled_back``; ``needs_review`` if it fails and there is no better version to return to."""
     reason: str
 
     @property
-    def goes_on(self) -> bool:
-        """Whether it is not decided yet."""
-        return self.verdict in ("", "watching", "needs_review")
+    def is_running(self) -> bool:
+        """Whether the probation has not ended."""
+        return self.verdict in ("watching", "needs_review")
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -161,61 +179,65 @@ class Model(msgspec.Struct, frozen=True):
 
     model: str
     version: str
-    """In force; "" if there is none."""
+    """The active version; empty if there is none."""
     state: str
-    """``active``, ``probation``, ``accepted``; ``none`` without a file, ``damaged`` if it cannot be read."""
+    """``active``, ``probation``, ``accepted``; ``none`` without a file, ``damaged`` if the file cannot be read."""
     created_at: int | None
     active_since: int | None
     age_s: float | None
     parent_version: str
     file_problem: str
+    """Why the model file cannot be read; otherwise empty."""
     verdict: str
-    """Of the newest check; ``not_checked`` before the first, ``unknown`` without the store."""
+    """Verdict of the newest check; ``not_checked`` before the first, ``unknown`` if the store cannot be read."""
     severity: str
     reason: str
     p_value: float | None
     checked_at: int | None
     """Event time."""
     next_check_at: int | None
-    lasting: int
-    """Checks running that said drift."""
-    needed: int
+    """Event time."""
+    persistence: int
+    """Consecutive checks that found drift."""
+    persistence_checks: int
+    """Consecutive checks that a retraining request needs."""
     waiting_for: str
+    """Why there is not enough data; otherwise empty."""
     smallest_shift: float | None
-    """Smallest relative shift of level that the newest check would have seen; 0.12 is 12 %."""
+    """Smallest relative shift of the level that the newest check would detect; 0.12 is 12 %."""
     change_point: int | None
-    """Event time from which on the new level holds, where drift was found."""
+    """Event time from which the new level holds, if drift was found."""
     collectors: tuple[str, ...]
-    """Where it drifts."""
+    """Collectors whose scores drift."""
     report_path: str
     measures: tuple[MeasureRow, ...]
     series: tuple[Series, ...]
     """``psi``, ``ks``, ``js``, ``wasserstein`` of each check, ``alarm_rate`` of each hour."""
-    holding: Holding | None = None
-    wish: Wish | None = None
+    incident_hold: IncidentHold | None = None
+    retrain_request: RetrainRequest | None = None
     flag: FlagFile | None = None
     probation: Probation | None = None
 
     @property
-    def drifts(self) -> bool:
-        """Whether drift was said often enough to be acted on."""
-        return self.verdict == "drift" and self.lasting >= self.needed
+    def has_persistent_drift(self) -> bool:
+        """Whether enough consecutive checks found drift."""
+        return self.verdict == "drift" and self.persistence >= self.persistence_checks
 
 
 class Running(msgspec.Struct, frozen=True):
-    """The retrainer at work."""
+    """The retrainer that is running."""
 
     model: str
     pid: int
     since: float
     phase: str
-    """``read``, ``fit``, ``calibrate``, ``evaluate``, ``gate``, ``stage``, ``publish``; "" if it has not said."""
+    """``read``, ``fit``, ``calibrate``, ``evaluate``, ``gate``, ``stage``, ``publish``; empty if not known."""
     done: float | None
-    """Share of the whole run, 0 to 1; None if it does not say."""
+    """Share of the whole run, 0 to 1; null if not known."""
 
 
-class Retraining(msgspec.Struct, frozen=True):
-    """Something that happened to a model."""
+class ModelEvent(msgspec.Struct, frozen=True):
+    """A retraining, or another change of a model."""
 
     model: str
     kind: str
@@ -223,16 +245,16 @@ class Retraining(msgspec.Struct, frozen=True):
     started_at: int
     finished_at: int | None
     verdict: str
-    """``published``, ``rejected``, ``not enough data``, ``failed``, ``timed out``, ``running``, ``taken back`` …"""
-    because: str
-    """Why it was begun."""
+    """``published``, ``rejected``, ``not enough data``, ``failed``, ``timed out``, ``running``, ``rolled back`` …"""
+    reason: str
+    """Why it was started."""
     result: str
-    """What came of it, in one sentence."""
+    """Its result in one sentence."""
     exit_code: int | None
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A report of a check."""
+    """A drift report."""
 
     model: str
     at: int
@@ -249,20 +271,25 @@ class Status(msgspec.Struct, frozen=True):
     at: float
     exit_code: int
     headline: str
-    todo: tuple[ToDo, ...]
+    actions: tuple[Action, ...]
+    """What needs a person, the most urgent first."""
     monitor: Monitor
     models: tuple[Model, ...]
-    questions: tuple[Question, ...]
+    incidents: tuple[Incident, ...]
+    """Open incidents, the newest first."""
+    approval_requests: tuple[ApprovalRequest, ...]
     running: Running | None
-    history: tuple[Retraining, ...]
+    history: tuple[ModelEvent, ...]
+    """Newest first."""
     reports: tuple[Report, ...]
+    """Newest first."""
 
     def as_json(self) -> bytes:
-        """Give the document as one line of JSON."""
+        """Encode the document as one line of JSON."""
         return msgspec.json.encode(self)
 
     def only(self, model: str) -> dict[str, Any]:
-        """Give the parts that differ when only one model is asked for; for `msgspec.structs.replace`."""
+        """Return the fields that differ if only one model is asked for; for `msgspec.structs.replace`."""
         return {
             "models": tuple(one for one in self.models if one.model == model),
             "history": tuple(one for one in self.history if one.model == model),

@@ -32,6 +32,8 @@ class Supervised(msgspec.Struct, frozen=True):
     """Other services that are not ready, by name."""
     failing: tuple[str, ...] = ()
     """Services, the drift monitor included, that end again and again."""
+    remarks: tuple[str, ...] = ()
+    """What the supervisor reports as not in order, the worst first."""
 
 
 def ask(data_dir: Path, max_wait_s: float = MAX_WAIT_S) -> Supervised:
@@ -59,14 +61,17 @@ def read(reply: bytes) -> Supervised:
         status = msgspec.json.decode(reply, type=dict[str, Any])["status"]
         services = {str(row["name"]): row for row in status["services"]}
         supervisor = str(status["supervisor"]["state"])
+        remarks = tuple(map(str, status["supervisor"].get("remarks", ())))
     except (msgspec.MsgspecError, KeyError, TypeError):
         return Supervised("no_answer", "no_answer", "the supervisor's answer cannot be read")
     down = tuple(name for name, row in services.items() if row["state"] != "ready" and name != SERVICE)
     failing = tuple(name for name, row in services.items() if row["state"] in FAILING_STATES)
     row = services.get(SERVICE)
     if row is None:
-        return Supervised(supervisor, others_down=down, failing=failing)
-    return Supervised(supervisor, str(row["state"]), str(row["message"]), row["pid"], row["uptime_s"], down, failing)
+        return Supervised(supervisor, others_down=down, failing=failing, remarks=remarks)
+    return Supervised(
+        supervisor, str(row["state"]), str(row["message"]), row["pid"], row["uptime_s"], down, failing, remarks
+    )
 
 
 def _request(run_dir: Path, max_wait_s: float) -> bytes:

@@ -1,83 +1,137 @@
-"""Puts together what is shown from what was read: store, files, supervisor, settings, one instant. Pure.
+"""Builds the status document from store, files, supervisor and settings at one instant. Pure.
 
-Decides what a model's state is called, which figures are drawn as series, and that whatever a row lacks is shown as missing
-rather than guessed. What needs a person is decided in `todo`.
+Decides the state of each model and which measures are drawn as series. A value that is missing is shown as missing.
+`bgpdrift.status.actions` decides what needs a person.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from bgpdrift.detector_registry import MODELS
-from bgpdrift.monitor.approvals import ATTACK_OR_NEW_NORMAL
 from bgpdrift.settings import Settings
+from bgpdrift.status.actions import choose_exit_code, list_actions, write_headline
 from bgpdrift.status.files import Files, ModelHeader
-from bgpdrift.status.records import REPORTS, WEEK_S, Records
-from bgpdrift.status.retrainings import retraining
+from bgpdrift.status.records import MINUTE_S, WEEK_S, Records
 from bgpdrift.status.snapshot import (
     SCHEMA,
-    Holding,
+    ApprovalRequest,
+    Incident,
+    IncidentHold,
     MeasureRow,
     Model,
+    ModelEvent,
     Monitor,
     Probation,
-    Question,
     Report,
+    RetrainRequest,
     Series,
     Status,
-    Wish,
 )
 from bgpdrift.status.supervised import Supervised
-from bgpdrift.status.todo import MISSING, exit_code_of, headline_of, todo_of
+from bgpdrift.store import request_records
 from bgpdrift.store.cursor_states import IncidentHoldState
-from bgpdrift.store.drift_records import DriftCheck, DriftSignal
-from bgpdrift.store.request_records import ApprovalRequest, RetrainRequest
+from bgpdrift.store.drift_records import DriftSignal
 
 HOUR_S = 3_600
-DRAWN = ("psi", "ks", "js", "wasserstein")
+MAX_REPORTS = 10
+SERIES_MEASURES = ("psi", "ks", "js", "wasserstein")
 """Columns of ``drift_metrics`` that become series."""
+EXIT_VERDICTS = {1: "failed", 2: "failed", 3: "rejected", 4: "not enough data", 5: "another ran", 6: "timed out"}
+"""Verdicts by exit code of a retrainer (docs/retraining.md)."""
+KIND_VERDICTS = {
+    "promote": "published",
+    "publish_default": "packaged model",
+    "rollback": "rolled back",
+    "reject": "rejected",
+    "recover": "recovered",
+}
+"""Verdicts of events that are not retrainings."""
 
 
 def build(records: Records, files: Files, supervised: Supervised, settings: Settings, now: float) -> Status:
-    """Put the document together.
+    """Build the document.
 
     Parameters
     ----------
     records, files, supervised
         What was read.
     settings : Settings
-        For thresholds, switches and how long silence lasts.
+        Thresholds, switches and waiting times.
     now : float
-        Wall clock, epoch seconds: one instant for all that is said.
+        Wall-clock time, epoch seconds; one instant for the whole document.
     """
-    models = tuple(_model(name, records, files, settings, now) for name in MODELS)
-    monitor = _monitor(records, supervised, settings, models, now)
-    questions = tuple(_question(request, settings) for request in records.approvals)
-    history = tuple(retraining(row) for row in records.events)
-    todo = todo_of(monitor, models, questions, history, settings, supervised.others_down)
+    models = tuple(_build_model(name, records, files, settings, now) for name in MODELS)
+    monitor = _build_monitor(records, supervised, settings, models, now)
+    approvals = tuple(_build_approval(row, settings) for row in records.approvals)
+    incidents = tuple(_build_incident(row) for row in records.incidents)
+    history = tuple(build_event(row) for row in records.events)
+    data_span_s = 0 if records.data_from is None else (records.data_until or 0) - records.data_from
+    actions = list_actions(
+        monitor, supervised, models, incidents, approvals, history, settings, data_span_s=data_span_s
+    )
     return Status(
         SCHEMA,
         now,
-        exit_code_of(todo),
-        headline_of(todo, models, records.problem),
-        todo,
+        choose_exit_code(actions),
+        write_headline(actions, models, records.problem),
+        actions,
         monitor,
         models,
-        questions,
+        incidents,
+        approvals,
         files.running,
         history,
-        _reports(records),
+        _build_reports(records),
     )
 
 
-def _monitor(
+def build_event(row: Mapping[str, Any]) -> ModelEvent:
+    """Build an event from a row of ``model_retrain_events``.
+
+    Examples
+    --------
+    >>> row = {"model": "lstm", "kind": "retrain", "version": "", "started_at": 0, "finished_at": 60, "promoted": False,
+    ...        "reason_json": {"reason": "drift"}, "exit_code": 3, "notes": "alarms: 40 per day, at most 10"}
+    >>> event = build_event(row)
+    >>> event.verdict, event.reason, event.result
+    ('rejected', 'drift', 'alarms: 40 per day, at most 10')
+    """
+    reason = row["reason_json"] if isinstance(row["reason_json"], Mapping) else {}
+    return ModelEvent(
+        str(row["model"]),
+        str(row["kind"]),
+        str(row["version"]),
+        int(row["started_at"]),
+        None if row["finished_at"] is None else int(row["finished_at"]),
+        _choose_event_verdict(row),
+        str(reason.get("reason") or ""),
+        str(row["notes"]),
+        row["exit_code"],
+    )
+
+
+def _choose_event_verdict(row: Mapping[str, Any]) -> str:
+    if row["kind"] in KIND_VERDICTS:
+        return "failed" if str(row["notes"]).startswith("failed") else KIND_VERDICTS[row["kind"]]
+    if row["promoted"]:
+        return "published"
+    if row["finished_at"] is None:
+        return "running"
+    if row["exit_code"] is None:
+        return "ended"
+    return EXIT_VERDICTS.get(int(row["exit_code"]), "kept as candidate" if row["exit_code"] == 0 else "failed")
+
+
+def _build_monitor(
     records: Records, supervised: Supervised, settings: Settings, models: tuple[Model, ...], now: float
 ) -> Monitor:
-    written_at = max((cursor.written_at or 0.0 for cursor in records.drift.values()), default=None)
     state, message = supervised.state, supervised.message
+    max_check_age_s = 2.5 * settings.drift.check_every_h * HOUR_S
+    checked_at = max((cursor.written_at or 0.0 for cursor in records.drift.values()), default=None)
     if not settings.drift.enabled:
         state, message = "off", "switched off (drift.enabled)"
-    elif state == "not_running" and written_at is not None and abs(now - written_at) < _patience_s(settings):
-        state, message = "elsewhere", "checks are made without this supervisor"
+    elif state == "not_running" and checked_at is not None and abs(now - checked_at) < max_check_age_s:
+        state, message = "elsewhere", "another program makes the checks"
     return Monitor(
         state,
         supervised.supervisor,
@@ -85,82 +139,72 @@ def _monitor(
         supervised.pid,
         supervised.uptime_s,
         max((model.checked_at for model in models if model.checked_at is not None), default=None),
-        written_at,
+        checked_at,
         min((model.next_check_at for model in models if model.next_check_at is not None), default=None),
         records.data_until,
         None if records.data_until is None else max(0.0, now - records.data_until),
-        MISSING if records.missing else records.problem or "ok",
+        "missing" if records.missing else records.problem or "ok",
     )
 
 
-def _patience_s(settings: Settings) -> float:
-    """How old a check may be while somebody without a supervisor makes them."""
-    return 2.5 * settings.drift.check_every_h * HOUR_S
-
-
-def _model(name: str, records: Records, files: Files, settings: Settings, now: float) -> Model:
+def _build_model(name: str, records: Records, files: Files, settings: Settings, now: float) -> Model:
     header = files.models.get(name, ModelHeader(exists=False))
-    known = {row["version"]: row for row in records.versions if row["model"] == name}
-    row = known.get(header.version, {})
+    versions = {row["version"]: row for row in records.versions if row["model"] == name}
+    row = versions.get(header.version, {})
+    active_since = row.get("activated_at") or header.created_at or None
+    probation = _build_probation(records, name, header.version)
     cursor = records.drift.get(name)
     state = cursor.state if cursor is not None and cursor.state.is_checked else None
-    checks = [check for check in records.checks if check.model == name]
-    last = checks[-1] if checks else None
+    last = next((check for check in reversed(records.checks) if check.model == name), None)
+    unchecked = "unknown" if records.problem else "not_checked"
     newest = state or last
-    active_since = row.get("activated_at") or header.created_at or None
-    probation = _probation(records, name, header.version)
-    request = records.requests.get(name)
     return Model(
         model=name,
         version=header.version,
-        state=_state(header, row, probation),
+        state=_choose_state(header, row, probation),
         created_at=header.created_at or None,
         active_since=active_since,
         age_s=max(0.0, now - active_since) if active_since else None,
         parent_version=header.parent_version,
         file_problem=header.problem,
-        verdict=newest.verdict if newest else _unchecked(records),
+        verdict=newest.verdict if newest else unchecked,
         severity=newest.severity if newest else "none",
-        reason=(state.reason if state else "") or (last.details.reason if last else ""),
+        reason=(state.reason if state else last.details.reason if last else ""),
         p_value=newest.p_value if newest else None,
-        checked_at=cursor.position if cursor else last.timestamp if last else None,
-        next_check_at=(state.next_check_at if state else 0) or None,
-        lasting=state.persistence.checks if state else 0,
-        needed=state.persistence_checks if state else settings.drift.persistence_checks,
+        checked_at=state.at if state else last.timestamp if last else None,
+        next_check_at=(state.next_check_at or None) if state else None,
+        persistence=state.persistence.checks if state else 0,
+        persistence_checks=state.persistence_checks if state else settings.drift.persistence_checks,
         waiting_for=state.waiting_for if state else "",
         smallest_shift=last.details.smallest_shift if last else None,
         change_point=state.change_point if state else last.details.change_point if last else None,
         collectors=state.collectors if state else (),
         report_path=newest.report_path if newest else "",
-        measures=tuple(_measure(signal) for signal in records.signals.get(name, ())),
-        series=tuple(_series(name, checks, records, settings)),
-        holding=_holding(state.incident_hold) if state else None,
-        wish=_wish(request) if request else None,
+        measures=tuple(_build_measure(signal) for signal in records.signals.get(name, ())),
+        series=tuple(_build_series(name, records, settings)),
+        incident_hold=_build_hold(state.incident_hold) if state else None,
+        retrain_request=_build_request(records.requests.get(name)),
         flag=files.flags.get(name),
         probation=probation,
     )
 
 
-def _unchecked(records: Records) -> str:
-    return "unknown" if records.problem else "not_checked"
-
-
-def _state(header: ModelHeader, row: Mapping[str, Any], probation: Probation | None) -> str:
+def _choose_state(header: ModelHeader, row: Mapping[str, Any], probation: Probation | None) -> str:
     if header.problem:
         return "damaged"
     if not header.exists:
         return "none"
-    if probation is not None and probation.goes_on:
+    if probation is not None and probation.is_running:
         return "probation"
     return str(row.get("state") or "active")
 
 
-def _probation(records: Records, model: str, version: str) -> Probation | None:
+def _build_probation(records: Records, model: str, version: str) -> Probation | None:
     state = records.probations.get(model)
     if state is None or not version or state.version != version:
         return None
     return Probation(
-        version,
+        state.version,
         state.parent_version,
         state.started_at or None,
         state.ends_at or None,
@@ -171,62 +215,78 @@ def _probation(records: Records, model: str, version: str) -> Probation | None:
     )
 
 
-def _series(model: str, checks: list[DriftCheck], records: Records, settings: Settings) -> list[Series]:
-    ends = [check.timestamp for check in records.checks] or [hour + HOUR_S for _, hour, _, _ in records.hours]
+def _build_series(model: str, records: Records, settings: Settings) -> list[Series]:
+    ends = [check.timestamp for check in records.checks] or [hour.hour_start + HOUR_S for hour in records.hours]
     if not ends:
         return []
-    start = (max(ends) - WEEK_S) // HOUR_S * HOUR_S
+    start = _hour_of(max(ends) - WEEK_S)
     thresholds = {"psi": settings.drift.psi_threshold}
-    drawn = [
+    checks = {_hour_of(check.timestamp - 1): check for check in records.checks if check.model == model}
+    series = [
         Series(
             name,
             start,
-            _hourly({_hour(check.timestamp - 1): getattr(check, name) for check in checks}, start),
+            _by_hour({hour: getattr(check, name) for hour, check in checks.items()}, start),
             thresholds.get(name),
         )
-        for name in DRAWN
+        for name in SERIES_MEASURES
     ]
-    rates = {hour: alarms / n if n else None for series, hour, n, alarms in records.hours if series == f"score:{model}"}
-    return [*drawn, Series("alarm_rate", start, _hourly(rates, start))]
+    rates = {
+        hour.hour_start: hour.alarms / hour.scores for hour in records.hours if hour.model == model and hour.scores
+    }
+    return [*series, Series("alarm_rate", start, _by_hour(rates, start))]
 
 
-def _hourly(found: Mapping[int, float | None], start: int) -> tuple[float | None, ...]:
-    return tuple(found.get(start + hour * HOUR_S) for hour in range(WEEK_S // HOUR_S))
+def _by_hour(values: Mapping[int, float | None], start: int) -> tuple[float | None, ...]:
+    return tuple(values.get(start + hour * HOUR_S) for hour in range(WEEK_S // HOUR_S))
 
 
-def _hour(at: int) -> int:
+def _hour_of(at: int) -> int:
     return at // HOUR_S * HOUR_S
 
 
-def _measure(signal: DriftSignal) -> MeasureRow:
+def _build_measure(signal: DriftSignal) -> MeasureRow:
     # "24h/7d:psi" belongs to a window, "volume" and "feature:withdrawals" to none.
     head, _, tail = signal.signal.partition(":")
     window, name = (head, tail) if "/" in head else ("", signal.signal)
     return MeasureRow(name, window, signal.value, signal.threshold, signal.p_value, signal.severity)
 
 
-def _question(request: ApprovalRequest, settings: Settings) -> Question:
-    ends = settings.drift.unanswered == "drift"
-    means = "it counts as the new normal" if request.kind == ATTACK_OR_NEW_NORMAL else "the model is retrained"
-    return Question(
+def _build_approval(request: request_records.ApprovalRequest, settings: Settings) -> ApprovalRequest:
+    expires = settings.drift.unanswered == "drift"
+    effect = "it counts as the new normal" if request.kind == "attack_or_new_normal" else "the model is retrained"
+    return ApprovalRequest(
         request.id,
         request.kind,
         request.subject,
         request.requested_at,
         request.summary,
-        request.requested_at + round(settings.drift.unanswered_h * HOUR_S) if ends else None,
-        means if ends else "nothing happens",
+        request.requested_at + round(settings.drift.unanswered_h * HOUR_S) if expires else None,
+        effect if expires else "nothing happens",
     )
 
 
-def _holding(hold: IncidentHoldState) -> Holding | None:
+def _build_incident(row: Mapping[str, Any]) -> Incident:
+    return Incident(
+        int(row["id"]),
+        str(row["severity"]),
+        str(row["summary"]),
+        int(row["started_at"]),
+        int(row["last_seen_at"]) + MINUTE_S,
+        str(row["acknowledged_by"] or ""),
+    )
+
+
+def _build_hold(hold: IncidentHoldState) -> IncidentHold | None:
     if hold.state == "free":
         return None
-    return Holding(hold.state, hold.incident_id, hold.since or None, hold.approval_id or None, hold.answer)
+    return IncidentHold(hold.state, hold.incident_id, hold.since or None, hold.approval_id or None, hold.answer)
 
 
-def _wish(request: RetrainRequest) -> Wish:
-    return Wish(
+def _build_request(request: request_records.RetrainRequest | None) -> RetrainRequest | None:
+    if request is None:
+        return None
+    return RetrainRequest(
         request.id,
         request.state,
         request.requested_at,
@@ -236,8 +296,8 @@ def _wish(request: RetrainRequest) -> Wish:
     )
 
 
-def _reports(records: Records) -> tuple[Report, ...]:
-    checks = [check for check in reversed(records.checks) if check.report_path][:REPORTS]
+def _build_reports(records: Records) -> tuple[Report, ...]:
+    checks = [check for check in reversed(records.checks) if check.report_path][:MAX_REPORTS]
     return tuple(
         Report(check.model, check.timestamp, check.verdict, check.severity, check.report_path) for check in checks
     )

@@ -1,4 +1,4 @@
-"""A system as the drift monitor and the model loop leave it: rows in a real store, files in real directories."""
+"""A system as the drift monitor leaves it: rows in a real store, files in real directories."""
 
 import json
 import math
@@ -13,9 +13,27 @@ import pytest
 from bgpdrift.clock import FakeClock
 from bgpdrift.process.identity import identify_self
 from bgpdrift.settings import Settings, load
-from bgpdrift.status.program import look
+from bgpdrift.status.program import read_status
 from bgpdrift.status.snapshot import Status
-from bgpdrift.store import Cursor, Store, migrate, open_store
+from bgpdrift.store import Store, migrate, open_store
+from bgpdrift.store.approvals import approval_row
+from bgpdrift.store.cursor_states import (
+    DriftState,
+    IncidentHoldState,
+    PersistenceState,
+    ProbationState,
+    drift_cursor,
+    probation_cursor,
+)
+from bgpdrift.store.database import StateCursor
+from bgpdrift.store.request_records import (
+    ApprovalRequest,
+    HoldApproval,
+    RequestReason,
+    RetrainApproval,
+    RetrainRequest,
+)
+from bgpdrift.store.retrain_requests import request_row
 from bgpdrift.store.schema import (
     approvals,
     cursors,
@@ -23,16 +41,19 @@ from bgpdrift.store.schema import (
     drift_signals,
     feature_windows,
     hourly_histograms,
+    incidents,
+    metadata,
     model_retrain_events,
     model_versions,
-    retrain_triggers,
 )
 
 HOUR_S = 3600
 NOW = 1_795_230_720  # 2026-11-21 03:12 UTC
 CHECKED = NOW // HOUR_S * HOUR_S  # 03:00
 WEEK_H = 168
-ASKED = "retrain lstm? the drift is critical: a person is asked first (retrain.approve_critical)"
+REQUESTS = metadata.tables.get("retrain_requests", metadata.tables.get("retrain_triggers"))
+NO_DRIFT = "No drift: the difference between the last 24 h and the 7 days before is within chance (p = 0.62)."
+APPROVAL = "retrain lstm? the drift is critical: a person is asked first (retrain.approve_critical)"
 
 
 class System:
@@ -53,23 +74,23 @@ class System:
         return ids
 
     def data_until(self, at: int) -> None:
-        """The newest window ends then."""
+        """Store a newest window that ends at this time."""
         self.insert(feature_windows, {"window_start": at - 60, "collector": "rrc00", "written_at": at})
 
     def model_file(self, model: str, version: str, created_at: int, parent: str = "") -> None:
-        """A model in force, its header only: more is not read."""
+        """Write the header of an active model; nothing else is read."""
         metadata = {"version": version, "created_at": created_at, "parent_version": parent}
         header = json.dumps({"__metadata__": {"bgpdrift": json.dumps(metadata), "digest": "0"}}).encode()
         raw = struct.pack("<Q", len(header)) + header
         (self.settings.artifacts_path / f"{model}.safetensors").write_bytes(raw)
 
     def version(self, model: str, version: str, state: str, at: int) -> None:
-        """A row of ``model_versions``."""
+        """Store a row of ``model_versions``."""
         row = {"model": model, "version": version, "state": state, "digest": "0" * 64, "created_at": at}
         self.insert(model_versions, {**row, "activated_at": at, "state_at": at})
 
-    def week(self, model: str, version: str, since_h: int | None = None, verdict: str = "none", **said: Any) -> int:
-        """Hourly checks of a week, drifting for the last ``since_h`` hours; the monitor's state; id of the last check."""
+    def week(self, model: str, version: str, since_h: int | None = None, verdict: str = "none", **fields: Any) -> int:
+        """Store a week of hourly checks with drift in the last ``since_h`` hours; return the id of the last check."""
         checks = []
         for back in range(WEEK_H - 1, -1, -1):
             drifts = since_h is not None and back < since_h
@@ -90,37 +111,35 @@ class System:
                     "p_value": 2e-6 if drifts else 0.4,
                     "drift_detected": drifts,
                     "verdict": now,
-                    "severity": said.get("severity", "high") if drifts else "none",
+                    "severity": fields.get("severity", "high") if drifts else "none",
                     "report_path": str(self.settings.artifacts_path / f"drift_report_{model}_20261121T030000Z.json")
                     if drifts
                     else "",
-                    "details": {"reason": said.get("reason", ""), "smallest_shift": 0.12},
+                    "details": {"schema_version": 2, "reason": fields.get("reason", ""), "smallest_shift": 0.12},
                 }
             )
         last = self.insert(drift_metrics, *checks)[-1]
-        position = {"timestamp": CHECKED, **checks[-1]}
-        details = {
-            "version": version,
-            "verdict": position["verdict"],
-            "severity": position["severity"],
-            "p_value": position["p_value"],
-            "reason": said.get("reason", ""),
-            "at": CHECKED,
-            "next_check_at": CHECKED + HOUR_S,
-            "lasting": said.get("lasting", 0),
-            "needed": 6,
-            "armed": True,
-            "waiting_for": said.get("waiting_for", ""),
-            "holding": said.get("holding"),
-            "report_path": position["report_path"],
-        }
-        with self.store.writing() as connection:
-            self.store.write_cursor(connection, Cursor(f"drift:{model}", CHECKED, details))
+        newest = checks[-1]
+        state = DriftState(
+            model_version=version,
+            verdict=newest["verdict"],
+            severity=newest["severity"],
+            p_value=newest["p_value"],
+            reason=fields.get("reason", ""),
+            at=CHECKED,
+            next_check_at=CHECKED + HOUR_S,
+            persistence=PersistenceState(version=version, checks=fields.get("persistence", 0)),
+            persistence_checks=6,
+            waiting_for=fields.get("waiting_for", ""),
+            incident_hold=fields.get("incident_hold", IncidentHoldState()),
+            report_path=newest["report_path"],
+        )
+        self.put_state(drift_cursor(model), state)
         self.alarm_hours(model, version, since_h)
         return last
 
     def alarm_hours(self, model: str, version: str, since_h: int | None = None) -> None:
-        """Histograms of a week, as far as the status reads them."""
+        """Store the part of a week of histograms that the status reads."""
         rows = [
             {
                 "hour_start": CHECKED - (back + 1) * HOUR_S,
@@ -138,28 +157,46 @@ class System:
         self.insert(hourly_histograms, *rows)
 
     def signals(self, check_id: int, *rows: tuple[str, float | None, float | None, float | None, str]) -> None:
-        """Rows of ``drift_signals``: name, value, threshold, p, severity."""
+        """Store rows of ``drift_signals``: name, value, threshold, p-value, severity."""
         names = ("signal", "value", "threshold", "p_value", "severity")
         self.insert(drift_signals, *({"check_id": check_id, **dict(zip(names, row, strict=True))} for row in rows))
 
-    def question(self, kind: str, subject: str, asked_at: int, **details: Any) -> int:
-        """A question that waits."""
-        row = {"kind": kind, "subject": subject, "asked_at": asked_at, "state": "pending", "details": details}
-        return self.insert(approvals, row)[0]
+    def put_state(self, name: str, state: Any) -> None:
+        """Store the state of a cursor."""
+        with self.store.writing() as connection:
+            self.store.write_cursor(connection, StateCursor(name, CHECKED, state))
 
-    def wish(self, model: str, state: str, at: int, because: str = "") -> int:
-        """A wish of the monitor."""
-        row = {"model": model, "requested_at": at, "requested_by": "drift_monitor", "state": state}
-        return self.insert(retrain_triggers, {**row, "reason": {"severity": "critical"}, "refused_because": because})[0]
+    def approval(self, kind: Any, subject: str, requested_at: int, summary: str = "") -> int:
+        """Store an approval request without an answer."""
+        details = RetrainApproval(summary=summary) if kind == "retrain" else HoldApproval(summary=summary)
+        request = ApprovalRequest(kind=kind, subject=subject, requested_at=requested_at, details=details)
+        return self.insert(approvals, approval_row(request))[0]
+
+    def request(self, model: str, state: Any, at: int, refusal_reason: str = "") -> int:
+        """Store a retraining request of the drift monitor."""
+        request = RetrainRequest(
+            model=model,
+            requested_at=at,
+            requested_by="drift_monitor",
+            state=state,
+            reason=RequestReason(severity="critical"),
+            refusal_reason=refusal_reason,
+        )
+        return self.insert(REQUESTS, request_row(request))[0]
+
+    def incident(self, number: int, started_at: int, **columns: Any) -> None:
+        """Store an open incident."""
+        row = {"id": number, "state": "open", "severity": "high", "started_at": started_at, "last_seen_at": CHECKED}
+        self.insert(incidents, {**row, "peak": 9.0, "collectors": ["rrc00"], "summary": "Surge at rrc00.", **columns})
 
     def event(self, model: str, kind: str, at: int, **columns: Any) -> None:
-        """A row of ``model_retrain_events``."""
-        reason = {"reason": columns.pop("because", "")}
+        """Store a row of ``model_retrain_events``."""
+        reason = {"reason": columns.pop("reason", "")}
         row = {"model": model, "kind": kind, "started_at": at, "finished_at": at + 60, "reason_json": reason}
         self.insert(model_retrain_events, {**row, **columns})
 
     def claim(self, model: str) -> None:
-        """A run at work: claim, lock and what it says."""
+        """Write claim and lock of a running retrainer."""
         owner = identify_self()
         mine = {"pid": owner.pid, "start_time": owner.start_time, "boot_id": owner.boot_id}
         flag = {"reason": "drift", "requested_by": "drift_monitor", "requested_at": NOW - 100}
@@ -167,14 +204,14 @@ class System:
         (folder / f"retrain_{model}.flag.claimed").write_text(json.dumps({"model": model, "flag": flag, "owner": mine}))
         (folder / "retrain.lock").write_text(json.dumps({"model": model, "owner": mine, "since": NOW - 90.0}))
 
-    def says(self, model: str, *lines: dict[str, Any]) -> None:
-        """What a run printed so far."""
+    def log_lines(self, model: str, *lines: dict[str, Any]) -> None:
+        """Write log lines of a retrainer."""
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (self.settings.logs_path / f"retrain_{model}.ndjson").write_text(text)
 
     def status(self, now: float = NOW, model: str = "") -> Status:
-        """Look at it all."""
-        return look(self.settings, now, model)
+        """Read the status."""
+        return read_status(self.settings, now, model)
 
 
 @pytest.fixture
@@ -184,14 +221,14 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def system(settings: Settings) -> Iterator[System]:
-    """An empty store and empty directories; nothing runs."""
+    """An empty store and empty directories; no service runs."""
     migrate(settings.store_url)
     with open_store(settings.store_url, clock=FakeClock(NOW - 86_400.0)) as store:
         yield System(settings, store)
 
 
 def at_night(system: System) -> System:
-    """A night on which three things happened at once: what the pictures in the docs show."""
+    """Store a night on which several things happen at once; the pictures in the docs show it."""
     system.data_until(NOW - 60)
     for model, version, state, age_d in (
         ("heuristic", "4", "accepted", 31),
@@ -201,17 +238,17 @@ def at_night(system: System) -> System:
         since = int(NOW - age_d * 86_400)
         system.model_file(model, version, since, str(int(version) - 1))
         system.version(model, version, state, since)
-    system.week("heuristic", "4", reason="No drift: nothing in 24h/7d that chance would not give (p 0.62).")
-    system.week("isolation_forest", "7", reason="No drift: nothing in 24h/7d that chance would not give (p 0.62).")
+    system.week("heuristic", "4", reason=NO_DRIFT)
+    system.week("isolation_forest", "7", reason=NO_DRIFT)
     check = system.week(
         "lstm",
         "9",
         since_h=9,
         verdict="drift",
         severity="critical",
-        lasting=9,
-        reason="Drift: scores of 24h/7d lie higher than is usual at these hours: their distribution, PSI moved by 0.65 "
-        "where chance gives 0.032 (p 2e-06), steadily since 2026-11-20 18:00 UTC.",
+        persistence=9,
+        reason="Drift: the scores of the last 24 h are higher than those of the 7 days before: PSI is 0.65, by chance "
+        "it would be 0.032 (p = 2e-06). The level is stable since 2026-11-20 18:00 UTC.",
     )
     for window, scale in (("24h/7d", 1.0), ("24h/pinned", 0.9), ("72h/pinned", 0.4), ("168h/pinned", 0.2)):
         for name, value in (("psi", 0.61), ("ks", 0.22), ("location", 0.19), ("tail_95", 0.31), ("js", 0.07)):
@@ -224,23 +261,29 @@ def at_night(system: System) -> System:
         ("feature:withdrawals", 0.5, 0.2, 1e-4, "high"),
         ("feature:announcements", 0.03, 0.2, 0.6, "none"),
     )
-    system.wish("lstm", "waiting_approval", CHECKED - 3 * HOUR_S)
-    system.question("retrain", "lstm", CHECKED - 3 * HOUR_S, question=ASKED)
-    started, parent = int(NOW - 0.4 * 86_400), "6"
-    trial = {"version": "7", "parent": parent, "started_at": started, "ends_at": started + 86_400, "checks": 9}
-    trial |= {"alarms_per_day": 1.3, "shadow_alarms_per_day": 6.1, "verdict": "watching", "reason": ""}
-    with system.store.writing() as connection:
-        system.store.write_cursor(connection, Cursor("probation:isolation_forest", CHECKED, trial))
+    system.request("lstm", "waiting_approval", CHECKED - 3 * HOUR_S)
+    system.approval("retrain", "lstm", CHECKED - 3 * HOUR_S, APPROVAL)
+    started = int(NOW - 0.4 * 86_400)
+    trial = ProbationState(
+        version="7",
+        parent_version="6",
+        started_at=started,
+        ends_at=started + 86_400,
+        checks=9,
+        alarms_per_day=1.3,
+        shadow_alarms_per_day=6.1,
+    )
+    system.put_state(probation_cursor("isolation_forest"), trial)
     system.event(
-        "heuristic", "retrain", NOW - 31 * 86_400, version="4", promoted=True, because="asked by hand", exit_code=0
+        "heuristic", "retrain", NOW - 31 * 86_400, version="4", promoted=True, reason="asked by hand", exit_code=0
     )
     system.event(
         "lstm",
         "retrain",
         NOW - 4 * 86_400,
         exit_code=3,
-        because="drift (high)",
-        notes="alarms: 41 a day on clean windows, at most 10",
+        reason="drift (high)",
+        notes="alarms: 41 per day on clean windows, at most 10",
     )
     system.event(
         "isolation_forest",
@@ -249,7 +292,7 @@ def at_night(system: System) -> System:
         version="7",
         promoted=True,
         exit_code=0,
-        because="drift (high), since 11-19 20:00",
+        reason="drift (high), since 11-19 20:00",
         notes="all checks passed",
     )
     return system

@@ -1,4 +1,4 @@
-"""The command: arguments, exit codes, watching, and that it answers at once."""
+"""The command: arguments, exit codes, repetition, and which libraries it loads."""
 
 import json
 import re
@@ -17,13 +17,13 @@ def here(settings, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
 
 
-def test_where_nothing_runs_it_exits_1(here, capsys, constants):
+def test_it_exits_1_if_nothing_runs(here, capsys, constants):
     assert run([], FakeClock(constants.NOW)) == 1
     assert "does not run" in capsys.readouterr().out
 
 
-def test_a_question_while_somebody_else_checks_exits_10(here, night, capsys, constants):
-    # No supervisor, but a check was written a moment ago: cron or systemd makes them.
+def test_an_approval_request_while_another_program_checks_exits_10(here, night, capsys, constants):
+    # There is no supervisor, but the newest check is recent: cron or systemd makes the checks.
     with night.store.writing() as connection:
         connection.exec_driver_sql(f"UPDATE cursors SET updated_at = {constants.NOW - 600}")
     assert run(["--json"], FakeClock(constants.NOW)) == 10
@@ -32,7 +32,7 @@ def test_a_question_while_somebody_else_checks_exits_10(here, night, capsys, con
     assert document["exit_code"] == 10
 
 
-def test_a_system_that_is_well_exits_0(here, system, capsys, constants):
+def test_a_system_that_needs_nobody_exits_0(here, system, capsys, constants):
     system.data_until(constants.NOW)
     system.model_file("lstm", "9", constants.NOW - 5_000)
     system.week("lstm", "9", reason="no drift")
@@ -43,19 +43,19 @@ def test_a_system_that_is_well_exits_0(here, system, capsys, constants):
 
 
 @pytest.mark.parametrize("arguments", [["--model", "gpt"], ["--interval", "0"], ["--interval", "soon"], ["--what"]])
-def test_bad_usage_exits_2(here, capsys, arguments):
+def test_invalid_arguments_exit_2(here, capsys, arguments):
     with pytest.raises(SystemExit) as ended:
         run(arguments)
     assert ended.value.code == 2
 
 
-def test_bad_settings_exit_2_in_one_line(monkeypatch, capsys):
+def test_invalid_settings_exit_2_with_one_line(monkeypatch, capsys):
     monkeypatch.setenv("BGPDRIFT_DRIFT__POLL_S", "never")
     assert run([]) == 2
     assert capsys.readouterr().err.startswith("check_drift_status: environment BGPDRIFT_DRIFT__POLL_S")
 
 
-def test_watching_looks_again_after_each_interval_until_it_is_interrupted(here, capsys, constants):
+def test_watching_reads_again_after_each_interval_until_interrupted(here, capsys, constants):
     clock, slept = FakeClock(constants.NOW), []
 
     def sleep(seconds):
@@ -70,28 +70,28 @@ def test_watching_looks_again_after_each_interval_until_it_is_interrupted(here, 
     assert [json.loads(line)["at"] for line in lines] == [constants.NOW, constants.NOW + 7, constants.NOW + 14]
 
 
-def test_a_picture_is_drawn_that_needs_nothing_from_the_network(here, night, capsys, constants, tmp_path):
+def test_the_svg_file_loads_nothing_from_the_network(here, night, capsys, constants, tmp_path):
     assert run(["--json", "--svg", str(tmp_path / "s.svg")], FakeClock(constants.NOW)) != 2
-    picture = (tmp_path / "s.svg").read_text()
-    assert "critical" in picture
-    assert "font-face" not in picture
-    assert re.findall(r"https?://[^\s\"<]+", picture.replace("https://www.textualize.io", "")) == [
+    svg = (tmp_path / "s.svg").read_text()
+    assert "critical" in svg
+    assert "font-face" not in svg
+    assert re.findall(r"https?://[^\s\"<]+", svg.replace("https://www.textualize.io", "")) == [
         "http://www.w3.org/2000/svg"
     ]
 
 
-def test_a_picture_that_cannot_be_written_exits_2(here, capsys, constants, tmp_path):
+def test_an_svg_file_that_cannot_be_written_exits_2(here, capsys, constants, tmp_path):
     assert run(["--svg", str(tmp_path / "no" / "s.svg")], FakeClock(constants.NOW)) == 2
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_a_reader_that_has_enough_ends_it_quietly(here, tmp_path):
+def test_a_closed_pipe_ends_it_without_an_error(here, tmp_path):
     command = f"{sys.executable} -m bgpdrift.status --json --watch --interval 0.5 | head -c 10"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ('{"schema":', "")
 
 
-def test_an_encoding_without_blocks_is_no_error(here, night):
+def test_an_ascii_terminal_is_supported(here, night):
     done = subprocess.run(
         [sys.executable, "-m", "bgpdrift.status"],
         capture_output=True,
@@ -103,7 +103,7 @@ def test_an_encoding_without_blocks_is_no_error(here, night):
     assert b"DRIFT 6 of 6" in done.stdout
 
 
-def test_it_loads_no_numerics_and_help_loads_no_database():
+def test_it_loads_no_numerical_library_and_help_loads_no_database():
     def loaded(code):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
         return set(done.stdout.splitlines()[-1].split())

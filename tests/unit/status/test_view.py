@@ -1,4 +1,4 @@
-"""What is put together from store, files and supervisor: states, questions, series, and what is missing shown as missing."""
+"""The document built from store, files and supervisor: states, approval requests, series, and missing values."""
 
 import json
 
@@ -6,27 +6,28 @@ import msgspec
 import pytest
 
 from bgpdrift.status import files, records, view
-from bgpdrift.status.snapshot import EXIT_BLIND, EXIT_DRIFT, EXIT_OK, Status
+from bgpdrift.status.snapshot import EXIT_ACTION, EXIT_OK, EXIT_UNRELIABLE, Status
 from bgpdrift.status.supervised import Supervised
 from bgpdrift.store import migrate
+from bgpdrift.store.cursor_states import IncidentHoldState, ProbationState, probation_cursor
 
 RUNS = Supervised("ready", "ready", "3 models checked", 4711, 300.0)
 
 
 def built(system, now, supervised=RUNS, settings=None) -> Status:
     settings = settings or system.settings
-    found = files.look(settings.artifacts_path, settings.logs_path)
-    return view.build(records.read(settings.store_url), found, supervised, settings, now)
+    content = files.read_files(settings.artifacts_path, settings.logs_path)
+    return view.build(records.read(settings.store_url), content, supervised, settings, now)
 
 
 def model_of(status, name):
     return next(model for model in status.models if model.model == name)
 
 
-def test_the_state_of_each_model_is_told(night, constants):
+def test_the_state_of_each_model_is_shown(night, constants):
     status = built(night, constants.NOW)
-    told = [(model.model, model.version, model.state, model.verdict, model.severity) for model in status.models]
-    assert told == [
+    states = [(model.model, model.version, model.state, model.verdict, model.severity) for model in status.models]
+    assert states == [
         ("heuristic", "4", "accepted", "none", "none"),
         ("isolation_forest", "7", "probation", "none", "none"),
         ("lstm", "9", "accepted", "drift", "critical"),
@@ -35,7 +36,7 @@ def test_the_state_of_each_model_is_told(night, constants):
     assert model_of(status, "lstm").smallest_shift == 0.12
 
 
-def test_the_monitor_tells_what_it_checked_last_and_what_comes_next(night, constants):
+def test_the_last_and_the_next_check_are_shown(night, constants):
     monitor = built(night, constants.NOW).monitor
     assert (monitor.state, monitor.pid) == ("ready", 4711)
     assert monitor.last_check_at == constants.CHECKED
@@ -43,32 +44,32 @@ def test_the_monitor_tells_what_it_checked_last_and_what_comes_next(night, const
     assert monitor.data_age_s == 60.0
 
 
-def test_a_question_comes_with_the_commands_that_answer_it_and_what_silence_means(night, constants):
+def test_an_approval_request_comes_with_its_answers_and_what_happens_without_one(night, constants):
     status = built(night, constants.NOW)
-    (question,) = status.questions
-    (item,) = status.todo
-    assert [command.command for command in item.commands] == ["bgpdrift approve 1", "bgpdrift reject 1"]
-    assert item.sentence == (
+    (request,) = status.approval_requests
+    (action,) = status.actions
+    assert [command.command for command in action.commands] == ["bgpdrift approve 1", "bgpdrift reject 1"]
+    assert action.message == (
         "Retrain lstm? The drift is critical: a person is asked first (retrain.approve_critical). "
-        "In 8 h without an answer the model is retrained."
+        "Without an answer within 8 h, the model is retrained."
     )
-    assert question.silence_until == constants.CHECKED + 9 * constants.HOUR_S
-    assert status.exit_code == EXIT_DRIFT
+    assert request.expires_at == constants.CHECKED + 9 * constants.HOUR_S
+    assert status.exit_code == EXIT_ACTION
 
 
-def test_where_silence_means_nothing_the_question_waits_for_ever(night, constants):
+def test_an_approval_request_can_wait_without_a_limit(night, constants):
     drift = msgspec.structs.replace(night.settings.drift, unanswered="hold")
     status = built(night, constants.NOW, settings=msgspec.structs.replace(night.settings, drift=drift))
-    assert status.questions[0].silence_until is None
-    assert status.todo[0].sentence.endswith("It waits until somebody answers.")
+    assert status.approval_requests[0].expires_at is None
+    assert status.actions[0].message.endswith("It waits for an answer without a limit.")
 
 
-def test_a_question_about_an_incident_names_the_incident_and_both_answers(system, constants):
+def test_an_approval_request_about_an_incident_names_the_incident_and_both_answers(system, constants):
     system.data_until(constants.NOW)
-    number = system.question("attack_or_new_normal", "31", constants.CHECKED)
-    (item,) = built(system, constants.NOW).todo
-    assert [(command.command, command.does) for command in item.commands] == [
-        ("bgpdrift incidents 31", "what it looks like"),
+    number = system.approval("attack_or_new_normal", "31", constants.CHECKED)
+    (action,) = built(system, constants.NOW).actions
+    assert [(command.command, command.effect) for command in action.commands] == [
+        ("bgpdrift incidents 31", "explains the incident"),
         (f"bgpdrift approve {number}", "new normal: learn it"),
         (f"bgpdrift reject {number}", "attack: do not learn it"),
     ]
@@ -97,38 +98,29 @@ def test_measures_belong_to_their_window_and_signals_to_none(night, constants):
     assert ("", "feature:withdrawals") in [(row.window, row.name) for row in measures]
 
 
-def test_a_model_that_holds_because_of_an_incident_says_which(system, constants):
-    holding = {
-        "state": "held",
-        "incident_id": 31,
-        "since": constants.CHECKED - 50_000,
-        "question_id": None,
-        "answer": "",
-    }
+def test_a_held_drift_names_the_incident(system, constants):
+    hold = IncidentHoldState(state="held", incident_id=31, since=constants.CHECKED - 50_000)
     system.model_file("lstm", "9", constants.NOW - 86_400)
-    system.week("lstm", "9", verdict="held", reason="held", holding=holding)
+    system.week("lstm", "9", verdict="held", reason="held", incident_hold=hold)
     model = model_of(built(system, constants.NOW), "lstm")
-    assert model.holding is not None
-    assert (model.verdict, model.holding.incident_id, model.holding.question_id) == ("held", 31, None)
+    assert model.incident_hold is not None
+    assert (model.verdict, model.incident_hold.incident_id, model.incident_hold.approval_id) == ("held", 31, None)
 
 
-def test_probation_that_is_over_is_no_longer_the_state(night, constants):
-    from bgpdrift.store import Cursor
-
-    over = {"version": "7", "parent": "6", "verdict": "accepted", "reason": "no worse"}
-    with night.store.writing() as connection:
-        night.store.write_cursor(connection, Cursor("probation:isolation_forest", constants.CHECKED, over))
+def test_a_probation_that_ended_is_not_the_state(night, constants):
+    ended = ProbationState(version="7", parent_version="6", verdict="accepted", reason="not worse")
+    night.put_state(probation_cursor("isolation_forest"), ended)
     assert model_of(built(night, constants.NOW), "isolation_forest").state == "active"
 
 
-def test_probation_of_a_version_that_is_gone_is_not_told(night, constants):
+def test_the_probation_of_another_version_is_not_shown(night, constants):
     night.model_file("isolation_forest", "6", constants.NOW - 9_000)
     assert model_of(built(night, constants.NOW), "isolation_forest").probation is None
 
 
 @pytest.mark.parametrize("name", ["drift:lstm", "probation:lstm"])
 @pytest.mark.parametrize("details", [{}, {"holding": "?", "lasting": "many", "verdict": None, "version": 9}, []])
-def test_a_state_that_lacks_everything_is_shown_as_missing(system, constants, name, details):
+def test_a_damaged_state_is_shown_as_missing(system, constants, name, details):
     from bgpdrift.store import Cursor
 
     system.model_file("lstm", "9", constants.NOW - 86_400)
@@ -136,37 +128,37 @@ def test_a_state_that_lacks_everything_is_shown_as_missing(system, constants, na
         system.store.write_cursor(connection, Cursor(name, constants.CHECKED, dict(details)))
     model = model_of(built(system, constants.NOW), "lstm")
     assert model.verdict == "not_checked"
-    assert model.lasting == 0
-    assert model.holding is None
+    assert model.persistence == 0
+    assert model.incident_hold is None
 
 
-def test_with_nothing_but_an_empty_store_every_model_is_missing_and_nothing_breaks(system, constants):
+def test_with_an_empty_store_every_model_is_missing(system, constants):
     status = built(system, constants.NOW)
     assert [(model.state, model.verdict) for model in status.models] == [("none", "not_checked")] * 3
     assert status.exit_code == EXIT_OK
-    assert status.headline == "nothing needs you"
+    assert status.headline == "Nothing needs you"
 
 
-def test_without_a_store_the_files_are_told_all_the_same(settings, constants):
+def test_without_a_store_the_files_are_shown(settings, constants):
     status = built(type("S", (), {"settings": settings})(), constants.NOW, Supervised())
     assert status.monitor.store == "missing"
-    assert (status.monitor.state, status.exit_code) == ("not_running", EXIT_BLIND)
-    (item,) = status.todo
-    assert item.commands[0].command == "python run_all_services.py start"
+    assert (status.monitor.state, status.exit_code) == ("not_running", EXIT_UNRELIABLE)
+    (action,) = status.actions
+    assert action.commands[0].command == "python run_all_services.py start"
     assert {model.verdict for model in status.models} == {"unknown"}
 
 
-def test_a_store_of_another_version_is_named_with_the_way_to_mend_it(night, constants):
+def test_a_store_of_another_version_is_named(night, constants):
     with night.store.writing() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'r9999'")
     status = built(night, constants.NOW)
-    assert status.todo[0].kind == "store"
+    assert status.actions[0].kind == "store"
     assert "r9999" in status.monitor.store
     assert model_of(status, "lstm").version == "9"
-    assert status.exit_code == EXIT_BLIND
+    assert status.exit_code == EXIT_UNRELIABLE
 
 
-def test_a_store_that_somebody_has_locked_is_an_answer_and_no_error(night, constants):
+def test_a_locked_store_is_reported(night, constants):
     import sqlite3
 
     path = night.settings.store_url.removeprefix("sqlite:///")
@@ -176,14 +168,14 @@ def test_a_store_that_somebody_has_locked_is_an_answer_and_no_error(night, const
         holder.execute("PRAGMA locking_mode=EXCLUSIVE")
         holder.execute("PRAGMA journal_mode=DELETE")
         holder.execute("BEGIN EXCLUSIVE")
-        found = records.read(night.settings.store_url, patience_s=0.05)
+        result = records.read(night.settings.store_url, max_wait_s=0.05)
     finally:
         holder.close()
-    assert "locked" in found.problem
-    assert not found.missing
+    assert "locked" in result.problem
+    assert not result.missing
 
 
-def test_a_store_that_is_no_database_is_an_answer_too(settings, constants):
+def test_a_file_that_is_not_a_database_is_reported(settings, constants):
     migrate(settings.store_url)
     path = settings.data_path / "bgpdrift.sqlite3"
     for file in settings.data_path.glob("bgpdrift.sqlite3*"):
@@ -192,7 +184,7 @@ def test_a_store_that_is_no_database_is_an_answer_too(settings, constants):
     assert "damaged" in records.read(settings.store_url).problem
 
 
-def test_the_document_is_json_of_version_one_and_stays_so(night, constants):
+def test_the_document_has_the_fields_of_schema_1(night, constants):
     document = json.loads(built(night, constants.NOW).as_json())
     assert document["schema"] == 1
     assert set(document) == {
@@ -200,18 +192,19 @@ def test_the_document_is_json_of_version_one_and_stays_so(night, constants):
         "at",
         "exit_code",
         "headline",
-        "todo",
+        "actions",
         "monitor",
         "models",
-        "questions",
+        "incidents",
+        "approval_requests",
         "running",
         "history",
         "reports",
     }
-    assert document["models"][2]["wish"]["state"] == "waiting_approval"
+    assert document["models"][2]["retrain_request"]["state"] == "waiting_approval"
 
 
-def test_only_one_model_is_shown_if_only_one_is_asked_for(night, constants):
+def test_one_model_is_shown_if_one_is_asked_for(night, constants):
     status = night.status(constants.NOW, model="lstm")
     assert [model.model for model in status.models] == ["lstm"]
     assert {event.model for event in status.history} == {"lstm"}
