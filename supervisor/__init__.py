@@ -1,9 +1,11 @@
-"""The process manager: it keeps the services running and knows nothing of BGP.
+"""The process manager: keeps the services running. It knows nothing of BGP and loads no numerics and no database.
 
-What decides is pure: ``services`` names what runs and in which order, ``lifecycle`` what may follow what,
-``restart_budget`` how often and when a failed one is tried again, ``going_down`` and ``rolling`` whose turn it is to end or
-to be restarted, ``reloading`` whom changed settings concern, ``disk_watch`` how the disk is, ``status`` how all of it
-reads. ``supervised`` is one service's life. The shell of processes, sockets and files is ``child``, ``procfs``,
-``orphans``, ``notify_socket``, ``log_capture`` and ``log_files``, held together by ``hands``; ``loop`` turns the wheel,
-``housekeeping`` looks around, ``control`` and ``commands`` answer, ``cli`` and ``client`` ask.
+Pure decisions: `services` (which programs run, in which order), `lifecycle` (which state follows which event),
+`restart_budget` (when a failed service is started again), `shutdown` and `rolling` (which service is stopped or restarted
+next), `reloading` (which services changed settings concern), `disk_watch` (how full the disk is), `status` (how all of it is
+shown).
+
+`supervised` is one service with its state and process. `process_control`, `orphans`, `notify_socket`, `log_capture` and
+`log_files` handle processes, sockets and files. `loop` joins them on one event loop, `operations` carries out commands,
+`housekeeping` measures periodically, `control` and `commands` answer requests, and `cli` and `client` send them.
 """

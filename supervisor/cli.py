@@ -1,7 +1,7 @@
-"""The commands of ``run_all_services.py``: parse, ask or become the supervisor, print, exit code.
+"""The commands of ``run_all_services.py``: parse, ask the supervisor or become it, print, return an exit code.
 
-Imports stay light, and what only a running supervisor needs is imported when one starts: ``status`` answers at once.
-Exit codes: docs/operator-guide.md.
+Imports stay light so that ``status`` is fast; what only a running supervisor needs is imported when one starts. Exit codes:
+docs/operator-guide.md.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from supervisor.status import (
     EXIT_OK,
     EXIT_USAGE,
     Status,
-    as_lines,
-    exit_code,
-    not_running,
+    build_stopped_status,
+    choose_exit_code,
+    format_table,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ SUPERVISOR = "supervisor"
 
 
 def main(argv: Sequence[str], system: System = BGPDRIFT) -> int:
-    """Run one command; gives the exit code."""
+    """Run one command; returns the exit code."""
     options = _parser(system).parse_args(argv)
     if options.config:
         os.environ["BGPDRIFT_CONFIG"] = str(Path(options.config).absolute())
@@ -49,13 +49,13 @@ def main(argv: Sequence[str], system: System = BGPDRIFT) -> int:
         result: int = options.run(options, bgpdrift_settings.load(), system)
         return result
     except SettingsError as error:
-        return _complain(error, EXIT_USAGE)
+        return _print_error(error, EXIT_USAGE)
     except NotRunningError as error:
-        return _complain(error, EXIT_NOT_RUNNING)
+        return _print_error(error, EXIT_NOT_RUNNING)
     except AlreadyRunningError as error:
-        return _complain(error, EXIT_ALREADY_RUNNING)
+        return _print_error(error, EXIT_ALREADY_RUNNING)
     except BgpdriftError as error:
-        return _complain(error, EXIT_NOT_READY)
+        return _print_error(error, EXIT_NOT_READY)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
@@ -80,25 +80,29 @@ def _parser(system: System) -> argparse.ArgumentParser:
         )
 
     start = add("start", _start, "start all services; returns when all are ready")
-    start.add_argument("--foreground", action="store_true", help="stay, log to standard output (systemd, containers)")
+    start.add_argument(
+        "--foreground",
+        action="store_true",
+        help="stay and log to standard output (systemd, containers)",
+    )
     named(start)
     stop = add("stop", _stop, "stop all services and the supervisor, or one service until it is started again")
-    stop.add_argument("--now", action="store_true", help="kill what does not end at once")
+    stop.add_argument("--now", action="store_true", help="kill the services instead of waiting for them")
     named(stop)
-    restart = add("restart", _restart, "new processes for all services, one after the other, or for one")
+    restart = add("restart", _restart, "start new processes for all services, one after the other, or for one service")
     named(restart)
-    add("reload", _reload, "apply changed settings: restart the services they concern, refuse broken ones")
-    status = add("status", _status, "how everything is")
-    status.add_argument("--json", action="store_true", help="one JSON object; with --watch one a line")
+    add("reload", _reload, "apply changed settings and restart the services they concern; wrong settings are refused")
+    status = add("status", _status, "show the state of the supervisor and all services")
+    status.add_argument("--json", action="store_true", help="print one JSON object, or one a line with --watch")
     status.add_argument(
-        "--watch", nargs="?", type=float, const=2.0, metavar="SECONDS", help="again every SECONDS (2) until Ctrl-C"
+        "--watch", nargs="?", type=float, const=2.0, metavar="SECONDS", help="repeat every SECONDS (2) until Ctrl-C"
     )
-    logs = add("logs", _logs, "the last log lines of all services, or of one")
-    logs.add_argument("-f", "--follow", action="store_true", help="go on as lines arrive")
-    logs.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="how many lines; default 20")
+    logs = add("logs", _logs, "show the last log lines of all services, or of one")
+    logs.add_argument("-f", "--follow", action="store_true", help="show new lines as they arrive")
+    logs.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="number of lines; default 20")
     form = logs.add_mutually_exclusive_group()
-    form.add_argument("--console", action="store_true", help="lines for people; the default on a terminal")
-    form.add_argument("--raw", action="store_true", help="lines as they are in the files; the default elsewhere")
+    form.add_argument("--console", action="store_true", help="format lines for people; the default on a terminal")
+    form.add_argument("--raw", action="store_true", help="show lines as they are in the files; the default elsewhere")
     named(logs, SUPERVISOR)
     return parser
 
@@ -110,10 +114,10 @@ def _start(options: argparse.Namespace, settings: Settings, system: System) -> i
 
     if options.foreground:
         return start_foreground(settings, system)
-    return _report(start_background(settings, system), settings)
+    return _print_result(start_background(settings, system), settings)
 
 
-def _stop(options: argparse.Namespace, settings: Settings, system: System) -> int:  # noqa: ARG001 - one form for all
+def _stop(options: argparse.Namespace, settings: Settings, system: System) -> int:  # noqa: ARG001 - all commands have one signature
     from supervisor.client import ControlClient
 
     if options.name:
@@ -126,7 +130,7 @@ def _stop(options: argparse.Namespace, settings: Settings, system: System) -> in
     with ControlClient(settings.data_path / "run") as client:
         client.ask("stop", now=options.now)
         limit_s = 3 * settings.supervisor.stop_grace_s + 30.0
-        if not client.wait_gone(limit_s):
+        if not client.wait_for_end(limit_s):
             raise BgpdriftError(f"supervisor pid {client.pid} has not ended after {limit_s:.0f} s")
     print(f"stopped: supervisor pid {client.pid} and all services")
     return EXIT_OK
@@ -141,9 +145,9 @@ def _reload(options: argparse.Namespace, settings: Settings, system: System) -> 
 
     with ControlClient(settings.data_path / "run") as client:
         reply = client.ask("reload")
-        changed, concerned = reply["changed"], reply["restarting"]
-        print(f"changed: {', '.join(changed) or 'nothing'}; restarted for it: {', '.join(concerned) or 'nothing'}")
-        return _wait(client, settings, system, None) if concerned else EXIT_OK
+        changed, restarting = reply["changed"], reply["restarting"]
+        print(f"changed: {', '.join(changed) or 'nothing'}; restarting: {', '.join(restarting) or 'nothing'}")
+        return _wait(client, settings, system, None) if restarting else EXIT_OK
 
 
 def _ask_and_wait(settings: Settings, system: System, command: str, name: str | None) -> int:
@@ -155,11 +159,11 @@ def _ask_and_wait(settings: Settings, system: System, command: str, name: str | 
 
 
 def _wait(client: "ControlClient", settings: Settings, system: System, name: str | None) -> int:
-    """Wait for a restart to end, and say how it did; in a round each service has its time."""
-    from supervisor.starting import patience_s
+    """Wait for the end of a restart and report it; in a rolling restart each service has its own time limit."""
+    from supervisor.starting import start_timeout_s
 
-    wait_s = patience_s(settings) if name else min(600.0, patience_s(settings) * len(system.services))
-    return _report(client.ask("wait", wait_s=wait_s, timeout_s=wait_s, name=name), settings)
+    wait_s = start_timeout_s(settings) if name else min(600.0, start_timeout_s(settings) * len(system.services))
+    return _print_result(client.ask("wait", wait_s=wait_s, timeout_s=wait_s, name=name), settings)
 
 
 def _status(options: argparse.Namespace, settings: Settings, system: System) -> int:
@@ -171,17 +175,17 @@ def _status(options: argparse.Namespace, settings: Settings, system: System) -> 
         status = _ask_status(settings)
     except NotRunningError as error:
         if not options.json:
-            return _complain(error, EXIT_NOT_RUNNING)
-        status = not_running(system.names)
+            return _print_error(error, EXIT_NOT_RUNNING)
+        status = build_stopped_status(system.names)
     if options.json:
         print(msgspec.json.encode(status).decode())
     elif sys.stdout.isatty():
-        from supervisor.status_table import draw
+        from supervisor.status_table import print_table
 
-        draw(status)
+        print_table(status)
     else:
-        print("\n".join(as_lines(status)))
-    return exit_code(status)
+        print("\n".join(format_table(status)))
+    return choose_exit_code(status)
 
 
 def _ask_status(settings: Settings) -> Status:
@@ -192,7 +196,7 @@ def _ask_status(settings: Settings) -> Status:
 
 
 def _watch(options: argparse.Namespace, settings: Settings, system: System) -> int:
-    """Show the status over and over, also while the supervisor is away; ends with Ctrl-C."""
+    """Show the status repeatedly, also while no supervisor runs; ends with Ctrl-C."""
     from supervisor.client import NoAnswerError, NotRunningError
 
     def statuses() -> Iterator[Status]:
@@ -200,18 +204,18 @@ def _watch(options: argparse.Namespace, settings: Settings, system: System) -> i
             try:
                 yield _ask_status(settings)
             except (NotRunningError, NoAnswerError):
-                yield not_running(system.names)
+                yield build_stopped_status(system.names)
 
     def wait() -> None:
         time.sleep(max(0.1, options.watch))
 
     try:
         if sys.stdout.isatty() and not options.json:
-            from supervisor.status_table import watch
+            from supervisor.status_table import watch_table
 
-            watch(statuses(), wait)
+            watch_table(statuses(), wait)
         for status in statuses():
-            text = msgspec.json.encode(status).decode() if options.json else "\n".join(as_lines(status)) + "\n"
+            text = msgspec.json.encode(status).decode() if options.json else "\n".join(format_table(status)) + "\n"
             print(text, flush=True)
             wait()
     except KeyboardInterrupt:
@@ -220,7 +224,7 @@ def _watch(options: argparse.Namespace, settings: Settings, system: System) -> i
 
 
 def _logs(options: argparse.Namespace, settings: Settings, system: System) -> int:
-    from supervisor.log_reading import follow, interleave, last_lines
+    from supervisor.log_reading import follow_logs, merge_logs, read_last_lines
 
     names = (options.name,) if options.name else (*system.names, SUPERVISOR)
     paths = [(name, settings.logs_path / f"{name}.log") for name in names]
@@ -231,14 +235,14 @@ def _logs(options: argparse.Namespace, settings: Settings, system: System) -> in
 
     def show(name: str, line: str) -> None:
         if for_people:
-            from supervisor.log_form import as_console
+            from supervisor.log_form import format_log_line
 
-            line = as_console(line, colour)
+            line = format_log_line(line, colour)
         print(line if options.name else f"{name:<{width}} | {line}", flush=options.follow)
 
     if options.follow:
-        lines = follow(paths)  # opened first: what arrives while we print is not missed
-    for name, line in interleave([(name, last_lines(path, options.lines)) for name, path in paths], options.lines):
+        lines = follow_logs(paths)  # opened first, so that lines that arrive during the output below are not missed
+    for name, line in merge_logs([(name, read_last_lines(path, options.lines)) for name, path in paths], options.lines):
         show(name, line)
     if options.follow:
         for name, line in lines:
@@ -246,29 +250,29 @@ def _logs(options: argparse.Namespace, settings: Settings, system: System) -> in
     return EXIT_OK
 
 
-def _report(reply: dict[str, Any], settings: Settings) -> int:
-    """Say how a start or restart ended: one line, or what is not ready and why."""
+def _print_result(reply: dict[str, Any], settings: Settings) -> int:
+    """Print the result of a start or restart: one line, and for each service that is not ready the reason."""
     status = msgspec.convert(reply["status"], Status)
     ready = sum(service.state == "ready" for service in status.services)
     print(
         f"{ready} of {len(status.services)} services ready; supervisor pid {status.supervisor.pid}, "
         f"up {status.supervisor.uptime_s:.1f} s; logs in {settings.logs_path}"
     )
-    named = {problem["name"] for problem in reply["problems"]}
+    failed = {problem["name"] for problem in reply["problems"]}
     for remark in status.supervisor.remarks:
-        if remark.partition(":")[0] not in named:
+        if remark.partition(":")[0] not in failed:
             print(f"! {remark}")
-    if reply["left_out"]:
-        print(f"broken off: {', '.join(reply['left_out'])} kept their old processes", file=sys.stderr)
+    if reply["not_restarted"]:
+        print(f"restart aborted: {', '.join(reply['not_restarted'])} kept their old processes", file=sys.stderr)
     for problem in reply["problems"]:
         state, message = problem["state"], problem["message"]
-        why = message if message.startswith(state) else f"{state}: {message}"
-        print(f"\n{problem['name']} is not ready: {why}", file=sys.stderr)
+        reason = message if message.startswith(state) else f"{state}: {message}"
+        print(f"\n{problem['name']} is not ready: {reason}", file=sys.stderr)
         for line in problem["log"]:
             print(f"    {line}", file=sys.stderr)
     return EXIT_OK if reply["ready"] else EXIT_NOT_READY
 
 
-def _complain(error: BgpdriftError, code: int) -> int:
+def _print_error(error: BgpdriftError, code: int) -> int:
     print(f"run_all_services.py: {error}", file=sys.stderr)
     return code

@@ -1,4 +1,4 @@
-"""The other end of the control socket: asks a running supervisor, with a limit on every wait."""
+"""The client of the control socket, with a limit on every wait."""
 
 import contextlib
 import os
@@ -16,26 +16,32 @@ from supervisor.instance_lock import LOCK_NAME, find_holder
 
 
 class NotRunningError(BgpdriftError):
-    """No supervisor holds this data directory."""
+    """No supervisor runs for this data directory."""
 
 
 class NoAnswerError(BgpdriftError):
-    """A supervisor holds the data directory but does not answer."""
+    """A supervisor runs for the data directory but does not answer."""
 
 
 class ControlClient:
-    """One connection to the supervisor of a data directory."""
+    """One connection to the supervisor of a data directory.
+
+    Parameters
+    ----------
+    run_dir : Path
+        The directory of the socket.
+    timeout_s : float
+        Longest wait for a reply, unless the request asks for more; seconds.
+
+    Raises
+    ------
+    NotRunningError
+        No supervisor runs.
+    NoAnswerError
+        A supervisor runs but does not listen.
+    """
 
     def __init__(self, run_dir: Path, timeout_s: float = 5.0) -> None:
-        """Connect.
-
-        Raises
-        ------
-        NotRunningError
-            There is none.
-        NoAnswerError
-            There is one, which does not listen.
-        """
         self._timeout_s, self._buffer = timeout_s, b""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._socket.settimeout(timeout_s)
@@ -47,13 +53,13 @@ class ControlClient:
             holder = find_holder(run_dir / LOCK_NAME)
             if holder is None:
                 raise NotRunningError(f"not running for {run_dir.parent}") from None
-            why = (
-                f"{SOCKET_NAME} is missing: it is starting or stopping, or somebody removed the socket, which it makes anew"
+            reason = (
+                f"{SOCKET_NAME} is missing: it is starting or stopping, or the socket was removed and is created again soon"
                 if isinstance(error, FileNotFoundError)
                 else f"{error.strerror}: it is starting or stopping"
             )
             raise NoAnswerError(
-                f"{holder} holds {run_dir.parent} but does not listen ({why}); try again in a few seconds"
+                f"{holder} holds {run_dir.parent} but does not listen ({reason}); try again in a few seconds"
             ) from None
         self.pid: int = struct.unpack("3i", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
 
@@ -64,16 +70,16 @@ class ControlClient:
         self._socket.close()
 
     def ask(self, command: str, wait_s: float = 0.0, **arguments: object) -> dict[str, Any]:
-        """Send one request and give the reply; the supervisor may take ``wait_s`` seconds for it.
+        """Send one request and return the reply, for which the supervisor may take ``wait_s`` seconds.
 
         Raises
         ------
         SettingsError
-            It refused changed settings; the old ones are in force.
+            The supervisor refused changed settings; the old ones are active.
         BgpdriftError
-            It refused; the text says why.
+            The supervisor refused the request; the message says why.
         NoAnswerError
-            It took too long or went away.
+            The supervisor took too long or closed the connection.
         """
         try:
             self._socket.settimeout(self._timeout_s + wait_s)
@@ -88,12 +94,12 @@ class ControlClient:
         line, _, self._buffer = self._buffer.partition(b"\n")
         reply: dict[str, Any] = msgspec.json.decode(line)
         if not reply.pop("ok"):
-            refusal = SettingsError if reply.get("kind") == "settings" else BgpdriftError
-            raise refusal(str(reply.get("error")))
+            error_type = SettingsError if reply.get("kind") == "settings" else BgpdriftError
+            raise error_type(str(reply.get("error")))
         return reply
 
-    def wait_gone(self, limit_s: float) -> bool:
-        """Wait until the supervisor's process has ended; True if it has."""
+    def wait_for_end(self, limit_s: float) -> bool:
+        """Wait for the end of the supervisor's process; True if it has ended."""
         with contextlib.suppress(ProcessLookupError):
             pidfd = os.pidfd_open(self.pid)
             try:

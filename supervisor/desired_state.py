@@ -1,7 +1,7 @@
-"""Which services an operator stopped on purpose, kept over the supervisor's own end.
+"""Which services an operator stopped on purpose, stored beyond the end of the supervisor.
 
-One line of JSON under the data directory. A file that is missing or damaged means that all are wanted: what runs without
-need does less harm than what is down without a word.
+The file is one line of JSON. If it is missing or damaged, all services are wanted: a service that runs without need does
+less harm than one that is down without a reason.
 """
 
 from collections.abc import Collection
@@ -12,7 +12,7 @@ import msgspec
 from bgpdrift.process.durable import replace_file
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _Content(msgspec.Struct, frozen=True):
     stopped: tuple[str, ...] = ()
 
 
@@ -22,22 +22,22 @@ class DesiredState:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def stopped(self, known: Collection[str]) -> frozenset[str]:
-        """Give the services that shall not run, of those there are."""
+    def read_stopped(self, known: Collection[str]) -> frozenset[str]:
+        """Return the services that were stopped on purpose, among the known ones."""
         try:
-            kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
+            content = msgspec.json.decode(self._path.read_bytes(), type=_Content)
         except (OSError, msgspec.DecodeError):
             return frozenset()
-        return frozenset(kept.stopped) & frozenset(known)
+        return frozenset(content.stopped) & frozenset(known)
 
-    def write(self, stopped: Collection[str]) -> None:
-        """Replace it.
+    def write_stopped(self, stopped: Collection[str]) -> None:
+        """Replace the file.
 
         Raises
         ------
         OSError
-            The disk refuses: the wish would be forgotten with this supervisor.
+            The disk is full or fails; the old content is unchanged.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(self._path, sync=False) as file:
-            file.write(msgspec.json.encode(_Kept(tuple(sorted(stopped)))) + b"\n")
+            file.write(msgspec.json.encode(_Content(tuple(sorted(stopped)))) + b"\n")

@@ -1,143 +1,157 @@
-"""What is looked at from time to time: memory and processor of each service, the disk, the control socket, strays.
+"""Periodic measurements: memory and processor of each service, free disk space, files in the run directory.
 
-Decides only when; what follows from what was seen is decided by `supervisor.supervised` and `supervisor.disk_watch`.
-The disk is asked on the log writer's thread: one that hangs must not stop the wheel.
+It decides only when to measure. What follows is decided by `supervisor.supervised` and `supervisor.disk_watch`. The disk is
+measured on the thread of the log writer, because a disk that hangs must not stop the event loop.
 """
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from bgpdrift.clock import Clock
-from bgpdrift.process.sd_notify import Notifier
-from supervisor.control import ControlServer
-from supervisor.disk_watch import DiskLevel, disk_level, explain, free_bytes
+from bgpdrift.settings import Settings
+from supervisor.disk_watch import DiskLevel, assess_disk, describe_disk, measure_free_bytes
+from supervisor.journal import Journal
 from supervisor.log_capture import LineWriter
 from supervisor.log_files import LogFiles
-from supervisor.usage import Usage, look
+from supervisor.supervised import SupervisedService
+from supervisor.usage import Usage, measure_usage
 
-if TYPE_CHECKING:
-    from supervisor.loop import Supervisor
-
-LOOK_EVERY_S = 2.0
+MEASURE_EVERY_S = 2.0
 SWEEP_EVERY_S = 5.0
+_LOG_LEVELS = {DiskLevel.PLENTY: "info", DiskLevel.LOW: "warning", DiskLevel.RESERVED: "error"}
+
+
+class Host(Protocol):
+    """The supervisor, as housekeeping uses it."""
+
+    @property
+    def settings(self) -> Settings:
+        """The active settings."""
+        ...
+
+    def advance(self) -> None:
+        """Act on changed states."""
+        ...
+
+    def end_foreign_processes(self) -> None:
+        """Reap foreign processes, and kill those whose service has ended."""
+        ...
+
+    def restore_run_dir(self) -> None:
+        """Create again what was removed from the run directory."""
+        ...
+
+    def record_event(self, service: str, event: str, urgent: bool = False, **details: object) -> None:
+        """Record an event for the store."""
+        ...
 
 
 class Housekeeping:
-    """Tasks beside the wheel, and what they saw last."""
+    """Tasks beside the event loop's other work, and their last results.
+
+    Parameters
+    ----------
+    host : Host
+        The supervisor.
+    units : mapping of str to SupervisedService
+        All services.
+    restore_control_socket : callable
+        Binds the control socket again if it was removed.
+    journal, clock, writer, files
+        The supervisor's.
+    """
 
     def __init__(
         self,
-        supervisor: "Supervisor",
-        control: ControlServer,
-        outward: Notifier,
+        host: Host,
+        units: Mapping[str, SupervisedService],
+        restore_control_socket: Callable[[], Awaitable[None]],
+        journal: Journal,
         clock: Clock,
-        disk: LineWriter,
+        writer: LineWriter,
         files: LogFiles,
     ) -> None:
-        self._supervisor, self._control, self._outward, self._clock = supervisor, control, outward, clock
-        self._disk, self._files = disk, files
+        self._host, self._units, self._restore_control_socket = host, units, restore_control_socket
+        self._journal, self._clock, self._writer, self._files = journal, clock, writer, files
         self._loop = asyncio.get_running_loop()
         self._usages: dict[int, Usage] = {}
         self._level = DiskLevel.PLENTY
-        self._asked_disk = False
-        self.trouble = ""
-        """What is wrong with the disk, for a person; empty when nothing is."""
+        self._disk_pending = False
+        self.disk_problem = ""
+        """What is wrong with the disk, for a person; "" for nothing."""
 
-    def start(self, foreground: bool) -> list["asyncio.Task[None]"]:
-        """Begin; the caller cancels the tasks."""
-        tasks = [asyncio.create_task(self._look()), asyncio.create_task(self._sweep())]
-        period_s = outer_pulse_s(dict(os.environ)) if foreground else None
-        if period_s:
-            tasks.append(asyncio.create_task(self._outer_watchdog(period_s)))
-        return tasks
+    def start(self) -> list["asyncio.Task[None]"]:
+        """Start the tasks; the caller cancels them."""
+        return [asyncio.create_task(self._measure()), asyncio.create_task(self._sweep())]
 
-    def usage(self, pid: int) -> Usage:
-        """Give memory now, and the processor share of the last two looks."""
+    def find_usage(self, pid: int) -> Usage:
+        """Return the memory of a process now, and its processor share between the last two measurements."""
         now = self._clock.monotonic()
         before = self._usages.get(pid)
-        if before is None or now - before.at >= LOOK_EVERY_S:
-            return look(pid, now, before)
-        fresh = look(pid, now)
+        if before is None or now - before.at >= MEASURE_EVERY_S:
+            return measure_usage(pid, now, before)
+        fresh = measure_usage(pid, now)
         return Usage(pid, now, fresh.cpu_s, fresh.rss_bytes, before.cpu_percent)
 
-    async def _look(self) -> None:
+    async def _measure(self) -> None:
         while True:
             now = self._clock.monotonic()
-            units = [unit for unit in self._supervisor.units.values() if unit.process is not None]
-            pids = [os.getpid(), *(unit.process.pid for unit in units if unit.process is not None)]
-            self._usages = {pid: look(pid, now, self._usages.get(pid)) for pid in pids}
-            for unit in units:
-                since = unit.crashloop_since
-                if unit.has_recovered():
-                    self._supervisor.recovered(unit, since)
-                if unit.process is not None:
+            running = [(unit, unit.process.pid) for unit in self._units.values() if unit.process is not None]
+            pids = [os.getpid(), *(pid for _, pid in running)]
+            self._usages = {pid: measure_usage(pid, now, self._usages.get(pid)) for pid in pids}
+            for unit, pid in running:
+                since = unit.end_crashloop()
+                if since is not None:
+                    self._journal.log("info", "service.recovered", name=unit.name)
+                    self._host.record_event(unit.name, "recovered", urgent=True, since=since, message=unit.message())
+                if unit.process is not None and unit.process.pid == pid:
                     before = unit.state
-                    unit.weigh(self._usages[unit.process.pid].rss_bytes)
+                    unit.check_memory(self._usages[pid].rss_bytes)
                     if unit.state is not before:
-                        self._supervisor.advance()
-            await asyncio.sleep(LOOK_EVERY_S)
+                        self._host.advance()
+            await asyncio.sleep(MEASURE_EVERY_S)
 
     async def _sweep(self) -> None:
         while True:
-            self._ask_disk()
+            self._request_disk()
             await asyncio.sleep(SWEEP_EVERY_S)
             try:
-                self._supervisor.keep_run_dir()
-                await self._control.ensure()
+                self._host.restore_run_dir()
+                await self._restore_control_socket()
             except OSError as error:
-                self._supervisor.journal.log("error", "run_dir.not_kept", error=str(error))
-            self._supervisor.strangers()
+                self._journal.log("error", "run_dir.restore_failed", error=str(error))
+            self._host.end_foreign_processes()
 
-    def _ask_disk(self) -> None:
-        if self._asked_disk:
-            return  # it has not answered yet
-        self._asked_disk = True
-        path = self._supervisor.settings.data_path
+    def _request_disk(self) -> None:
+        if self._disk_pending:
+            return  # the last measurement has not returned yet
+        self._disk_pending = True
+        path = self._host.settings.data_path
 
-        def ask() -> None:
+        def measure() -> None:
             free: int | None = None
             try:
-                free = free_bytes(path)
+                free = measure_free_bytes(path)
             finally:
-                self._loop.call_soon_threadsafe(self._disk_answered, free)
+                self._loop.call_soon_threadsafe(self._handle_disk, free)
 
-        self._disk.call(ask)
+        self._writer.call(measure)
 
-    def _disk_answered(self, free: int | None) -> None:
-        self._asked_disk = False
+    def _handle_disk(self, free: int | None) -> None:
+        self._disk_pending = False
         if free is None:
             return
-        settings = self._supervisor.settings
-        low, reserve = settings.supervisor.disk_low_bytes, settings.store.reserve_bytes
-        level = disk_level(free, low, reserve, self._level)
-        self.trouble = explain(level, free, settings.data_path)
-        self._files.gives_way = level is DiskLevel.RESERVED
+        settings = self._host.settings
+        level = assess_disk(free, settings.supervisor.disk_low_bytes, settings.store.reserve_bytes, self._level)
+        self.disk_problem = describe_disk(level, free, settings.data_path)
+        self._files.drop_services = level is DiskLevel.RESERVED
         if level is DiskLevel.RESERVED:
-            self._disk.call(self._files.make_room)
+            self._writer.call(self._files.remove_rotated)
         if level is self._level:
             return
         before, self._level = self._level, level
-        how_bad = {"plenty": "info", "low": "warning", "reserved": "error"}[level]
-        details = {"from": str(before), "free_bytes": free, "message": self.trouble}
-        self._supervisor.journal.log(how_bad, f"disk.{level}", **details)
-        self._supervisor.event("supervisor", f"disk_{level}", urgent=True, **details)
-
-    async def _outer_watchdog(self, period_s: float) -> None:
-        """Show an outer manager that this loop turns; it stops when the loop does."""
-        while True:
-            self._outward.send(WATCHDOG="1")
-            await asyncio.sleep(period_s)
-
-
-def outer_pulse_s(env: dict[str, str]) -> float | None:
-    """Give half of what an outer manager allows between two signs of life, if it wants them of this process; seconds.
-
-    Examples
-    --------
-    >>> outer_pulse_s({"WATCHDOG_USEC": "30000000"}), outer_pulse_s({}), outer_pulse_s({"WATCHDOG_USEC": "soon"})
-    (15.0, None, None)
-    >>> outer_pulse_s({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}) if os.getpid() != 1 else None
-    """
-    wanted, whose = env.get("WATCHDOG_USEC", ""), env.get("WATCHDOG_PID", str(os.getpid()))
-    return int(wanted) / 2e6 if wanted.isdigit() and int(wanted) and whose == str(os.getpid()) else None
+        details = {"from": str(before), "free_bytes": free, "message": self.disk_problem}
+        self._journal.log(_LOG_LEVELS[level], f"disk.{level}", **details)
+        self._host.record_event("supervisor", f"disk_{level}", urgent=True, **details)

@@ -1,8 +1,8 @@
-"""The life of a service as one table of (state, event) → state. Whatever is not in the table cannot happen.
+"""The life cycle of a service: which state follows which event.
 
-The state says what is wanted, too: in ``stopping`` the end of the process is what was asked for, in ``ready`` it is a
-failure. So an exit is always judged against the wish, and a service stopped on purpose never comes back by itself.
-Decides nothing about when an event is due (`supervisor.supervised`) or how often to try (`supervisor.restart_budget`).
+A state includes what the operator wants: in ``stopping`` the end of the process is expected, in ``ready`` it is a failure.
+When an event happens is decided by `supervisor.supervised`, and how often a failed service is started by
+`supervisor.restart_budget`.
 """
 
 from enum import StrEnum
@@ -11,61 +11,61 @@ from bgpdrift.process.transitions import TransitionTable
 
 
 class State(StrEnum):
-    """What a service is at."""
+    """The state of a service."""
 
     STOPPED = "stopped"
-    """Not wanted, no process."""
+    """Not wanted; no process."""
     WAITING = "waiting"
     """Wanted; waits for its turn in the starting order."""
     STARTING = "starting"
-    """A process that has not said READY yet."""
+    """The process has not sent READY yet."""
     READY = "ready"
-    """Does its work."""
+    """Works."""
     DEGRADED = "degraded"
-    """Runs, and says itself that it cannot do all of its work."""
+    """Runs, and has reported that it cannot do all of its work."""
     STOPPING = "stopping"
-    """Was told to end; nothing follows."""
+    """TERM was sent; not started again."""
     RESTARTING = "restarting"
-    """Was told to end; starts anew when it has."""
+    """TERM was sent; started again after the end of the process."""
     RECYCLING = "recycling"
-    """Holds too much memory: told to end in peace, which counts as a failure; starts anew."""
+    """Exceeds its memory limit: TERM was sent. The end counts as a failure."""
     ABORTING = "aborting"
-    """Hangs or was never ready: told to dump its stacks, then killed; starts anew."""
+    """Hangs or was not ready in time: ABRT was sent, so that it writes its stacks, and KILL follows."""
     BACKOFF = "backoff"
-    """Failed; the next attempt is near."""
+    """Failed; started again after a short wait."""
     CRASHLOOP = "crashloop"
-    """Failed too often; tried again slowly, for ever."""
+    """Failed too often; started again after a long wait, without a limit of attempts."""
 
 
 class Event(StrEnum):
-    """What happens to a service."""
+    """An event in the life of a service."""
 
     START = "start"
-    """An operator wants it up."""
+    """The operator starts it."""
     STOP = "stop"
-    """An operator wants it down; beats every transition under way."""
+    """The operator stops it; this overrides every transition in progress."""
     RESTART = "restart"
-    """An operator wants a new process."""
+    """The operator requests a new process."""
     LAUNCHED = "launched"
-    """A process was started."""
-    SAID_READY = "said_ready"
+    """A process was created."""
+    REPORTED_READY = "reported_ready"
     """The process sent READY=1."""
-    SAID_DEGRADED = "said_degraded"
-    """The process said what it cannot do."""
-    SAID_WELL = "said_well"
-    """The process took that back."""
-    OVERDUE = "overdue"
+    REPORTED_DEGRADED = "reported_degraded"
+    """The process sent the reason why it cannot do all of its work."""
+    REPORTED_RECOVERED = "reported_recovered"
+    """The process reported that it can do all of its work again."""
+    READY_TIMEOUT = "ready_timeout"
     """READY did not come in time."""
-    HUNG = "hung"
+    WATCHDOG_TIMEOUT = "watchdog_timeout"
     """WATCHDOG=1 did not come in time."""
-    TOO_LARGE = "too_large"
-    """It holds more memory than it may."""
+    MEMORY_EXCEEDED = "memory_exceeded"
+    """The process holds more memory than its limit."""
     ENDED = "ended"
-    """The process ended as it was told to."""
+    """The process ended on request."""
     FAILED = "failed"
-    """The process ended unasked, or could not be started; the budget allows another attempt."""
+    """The process ended without a request, or could not be created; the restart budget allows another attempt."""
     FAILED_TOO_OFTEN = "failed_too_often"
-    """The same, and the budget is spent."""
+    """The same, and the restart budget is used up."""
     RETRY_DUE = "retry_due"
     """The wait before the next attempt is over."""
 
@@ -88,49 +88,49 @@ SERVICE_LIFECYCLE = TransitionTable(
         (_S.STARTING, _E.START): _S.STARTING,
         (_S.STARTING, _E.STOP): _S.STOPPING,
         (_S.STARTING, _E.RESTART): _S.RESTARTING,
-        (_S.STARTING, _E.SAID_READY): _S.READY,
-        (_S.STARTING, _E.OVERDUE): _S.ABORTING,
-        (_S.STARTING, _E.TOO_LARGE): _S.RECYCLING,
+        (_S.STARTING, _E.REPORTED_READY): _S.READY,
+        (_S.STARTING, _E.READY_TIMEOUT): _S.ABORTING,
+        (_S.STARTING, _E.MEMORY_EXCEEDED): _S.RECYCLING,
         (_S.STARTING, _E.FAILED): _S.BACKOFF,
         (_S.STARTING, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
         (_S.READY, _E.START): _S.READY,
         (_S.READY, _E.STOP): _S.STOPPING,
         (_S.READY, _E.RESTART): _S.RESTARTING,
-        (_S.READY, _E.SAID_READY): _S.READY,
-        (_S.READY, _E.SAID_DEGRADED): _S.DEGRADED,
-        (_S.READY, _E.HUNG): _S.ABORTING,
-        (_S.READY, _E.TOO_LARGE): _S.RECYCLING,
+        (_S.READY, _E.REPORTED_READY): _S.READY,
+        (_S.READY, _E.REPORTED_DEGRADED): _S.DEGRADED,
+        (_S.READY, _E.WATCHDOG_TIMEOUT): _S.ABORTING,
+        (_S.READY, _E.MEMORY_EXCEEDED): _S.RECYCLING,
         (_S.READY, _E.FAILED): _S.BACKOFF,
         (_S.READY, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
         (_S.DEGRADED, _E.START): _S.DEGRADED,
         (_S.DEGRADED, _E.STOP): _S.STOPPING,
         (_S.DEGRADED, _E.RESTART): _S.RESTARTING,
-        (_S.DEGRADED, _E.SAID_READY): _S.DEGRADED,
-        (_S.DEGRADED, _E.SAID_WELL): _S.READY,
-        (_S.DEGRADED, _E.HUNG): _S.ABORTING,
-        (_S.DEGRADED, _E.TOO_LARGE): _S.RECYCLING,
+        (_S.DEGRADED, _E.REPORTED_READY): _S.DEGRADED,
+        (_S.DEGRADED, _E.REPORTED_RECOVERED): _S.READY,
+        (_S.DEGRADED, _E.WATCHDOG_TIMEOUT): _S.ABORTING,
+        (_S.DEGRADED, _E.MEMORY_EXCEEDED): _S.RECYCLING,
         (_S.DEGRADED, _E.FAILED): _S.BACKOFF,
         (_S.DEGRADED, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
         (_S.STOPPING, _E.START): _S.RESTARTING,
         (_S.STOPPING, _E.STOP): _S.STOPPING,
         (_S.STOPPING, _E.RESTART): _S.RESTARTING,
-        (_S.STOPPING, _E.SAID_READY): _S.STOPPING,
+        (_S.STOPPING, _E.REPORTED_READY): _S.STOPPING,
         (_S.STOPPING, _E.ENDED): _S.STOPPED,
         (_S.RESTARTING, _E.START): _S.RESTARTING,
         (_S.RESTARTING, _E.STOP): _S.STOPPING,
         (_S.RESTARTING, _E.RESTART): _S.RESTARTING,
-        (_S.RESTARTING, _E.SAID_READY): _S.RESTARTING,
+        (_S.RESTARTING, _E.REPORTED_READY): _S.RESTARTING,
         (_S.RESTARTING, _E.ENDED): _S.WAITING,
         (_S.RECYCLING, _E.START): _S.RECYCLING,
         (_S.RECYCLING, _E.STOP): _S.STOPPING,
         (_S.RECYCLING, _E.RESTART): _S.RESTARTING,
-        (_S.RECYCLING, _E.SAID_READY): _S.RECYCLING,
+        (_S.RECYCLING, _E.REPORTED_READY): _S.RECYCLING,
         (_S.RECYCLING, _E.FAILED): _S.BACKOFF,
         (_S.RECYCLING, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
         (_S.ABORTING, _E.START): _S.ABORTING,
         (_S.ABORTING, _E.STOP): _S.STOPPING,
         (_S.ABORTING, _E.RESTART): _S.RESTARTING,
-        (_S.ABORTING, _E.SAID_READY): _S.ABORTING,
+        (_S.ABORTING, _E.REPORTED_READY): _S.ABORTING,
         (_S.ABORTING, _E.FAILED): _S.BACKOFF,
         (_S.ABORTING, _E.FAILED_TOO_OFTEN): _S.CRASHLOOP,
         (_S.BACKOFF, _E.START): _S.BACKOFF,
@@ -146,13 +146,13 @@ SERVICE_LIFECYCLE = TransitionTable(
 )
 
 UP = frozenset({_S.READY, _S.DEGRADED})
-"""States in which a service has said that it is ready and works."""
+"""The service has sent READY and runs."""
 
-ENDED_BY_US = frozenset({_S.ABORTING, _S.RECYCLING})
-"""States in which the supervisor ends the process, and knows why better than its exit tells."""
+ENDED_BY_SUPERVISOR = frozenset({_S.ABORTING, _S.RECYCLING})
+"""The supervisor ends the process, so that it knows the cause and the exit code does not."""
 
-WITH_PROCESS = UP | ENDED_BY_US | {_S.STARTING, _S.STOPPING, _S.RESTARTING}
-"""States in which a process of the service exists."""
+WITH_PROCESS = UP | ENDED_BY_SUPERVISOR | {_S.STARTING, _S.STOPPING, _S.RESTARTING}
+"""A process of the service exists."""
 
 ENDING_ON_REQUEST = frozenset({_S.STOPPING, _S.RESTARTING})
-"""States in which the end of the process is what an operator asked for."""
+"""The end of the process is what the operator requested."""

@@ -1,7 +1,7 @@
-"""All log files of a data directory: which file a line goes to, what they may hold together, who gives way on a full disk.
+"""All log files of a data directory: their total size, and what is given up when the disk is nearly full.
 
-Used by the log writer's thread alone, so that a disk which hangs stalls nothing else; what it is told by the loop are
-single values. One file is `rotating_file`; what may be removed is decided by `surplus` (pure).
+Used by the thread of the log writer alone, so that a disk that hangs stalls nothing else; the event loop only sets single
+attributes. One file is `rotating_file`. Which files are removed is decided by `choose_surplus`.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from supervisor.rotating_file import LogLimits, RotatingFile
 
 @dataclass(frozen=True)
 class LogPart:
-    """A rotated file: ``name.log.N``."""
+    """A rotated file, ``name.log.N``."""
 
     path: Path
     size: int
@@ -23,32 +23,32 @@ class LogPart:
     """Epoch seconds."""
 
 
-def surplus(parts: Sequence[LogPart], present_bytes: int, cap_bytes: int) -> list[Path]:
-    """Name the rotated files that must go for all to fit, the oldest first.
+def choose_surplus(parts: Sequence[LogPart], current_bytes: int, cap_bytes: int) -> list[Path]:
+    """Return the rotated files to remove so that the total stays within the cap, the oldest first.
 
     Parameters
     ----------
     parts : sequence of LogPart
         Rotated files of all services.
-    present_bytes : int
-        What the files being written hold; they stay.
+    current_bytes : int
+        Size of the files being written, which stay.
     cap_bytes : int
-        Of all together.
+        Largest total.
 
     Examples
     --------
     >>> parts = [LogPart(Path("new"), 40, 9.0), LogPart(Path("old"), 40, 1.0)]
-    >>> surplus(parts, present_bytes=30, cap_bytes=100), surplus(parts, 30, 110)
+    >>> choose_surplus(parts, current_bytes=30, cap_bytes=100), choose_surplus(parts, 30, 110)
     ([PosixPath('old')], [])
     """
-    total = present_bytes + sum(part.size for part in parts)
-    gone = []
+    total = current_bytes + sum(part.size for part in parts)
+    surplus = []
     for part in sorted(parts, key=lambda part: part.modified):
         if total <= cap_bytes:
             break
-        gone.append(part.path)
+        surplus.append(part.path)
         total -= part.size
-    return gone
+    return surplus
 
 
 class LogFiles:
@@ -57,50 +57,50 @@ class LogFiles:
     Parameters
     ----------
     directory : Path
-        Where they lie.
+        The log directory.
     limits : LogLimits
-        May be replaced at any time.
+        Limits of one file; may be replaced at any time.
     total_bytes : int
-        Cap of all together; may be replaced at any time.
-    own_opened : callable
-        Told each new descriptor of the supervisor's own log.
+        Largest total; may be replaced at any time.
+    on_own_open : callable
+        Called with each new descriptor of the supervisor's own log.
     """
 
     def __init__(
-        self, directory: Path, limits: LogLimits, total_bytes: int, own_opened: Callable[[int], None] = lambda _: None
+        self, directory: Path, limits: LogLimits, total_bytes: int, on_own_open: Callable[[int], None] = lambda _: None
     ) -> None:
-        self._directory, self._own_opened = directory, own_opened
+        self._directory, self._on_own_open = directory, on_own_open
         self.limits, self.total_bytes = limits, total_bytes
-        self.gives_way = False
-        """Whether the disk's last room is kept for the database: only what the supervisor itself says is written."""
+        self.drop_services = False
+        """Whether only the supervisor's lines are written, because the rest of the disk is reserved for the database."""
         self._files: dict[str, RotatingFile] = {}
 
     def write(self, name: str, lines: bytes) -> int:
-        """Append whole lines to one file; gives the bytes that could not be written."""
-        if self.gives_way and name not in {OWN_LOG, EVENTS_FILE}:
+        """Append whole lines to one file; returns the number of bytes that could not be written."""
+        if self.drop_services and name not in {OWN_LOG, EVENTS_FILE}:
             return len(lines)
         if name not in self._files:
-            opened = self._own_opened if name == OWN_LOG else (lambda _: None)
+            on_open = self._on_own_open if name == OWN_LOG else (lambda _: None)
             path = self._directory / name
-            self._files[name] = RotatingFile(path, lambda: self.limits, opened, rotated=self.enforce_cap)
+            self._files[name] = RotatingFile(path, lambda: self.limits, on_open, on_rotate=self.enforce_cap)
         return self._files[name].write(lines)
 
     def enforce_cap(self) -> None:
-        """Remove the oldest rotated files beyond the cap."""
+        """Remove the oldest rotated files beyond the largest total."""
         self._remove(self.total_bytes)
 
-    def make_room(self) -> None:
-        """Remove all rotated files: the disk is nearly full. What has not reached the store yet stays."""
+    def remove_rotated(self) -> None:
+        """Remove all rotated files because the disk is nearly full; events that are not in the store yet stay."""
         self._remove(0)
 
     def _remove(self, cap_bytes: int) -> None:
-        parts, present = [], 0
+        parts, current_bytes = [], 0
         with contextlib.suppress(OSError):
             for path in self._directory.iterdir():
-                found = path.stat()
+                stat = path.stat()
                 if path.suffix[1:].isdigit():
-                    parts.append(LogPart(path, found.st_size, found.st_mtime))
+                    parts.append(LogPart(path, stat.st_size, stat.st_mtime))
                 else:
-                    present += found.st_size
-            for path in surplus(parts, present, cap_bytes):
+                    current_bytes += stat.st_size
+            for path in choose_surplus(parts, current_bytes, cap_bytes):
                 path.unlink(missing_ok=True)

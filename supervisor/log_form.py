@@ -1,10 +1,10 @@
-"""How a structured log line looks to a person. Pure; what is no JSON object stays as it is.
+"""The form of a structured log line for people. Pure; a line that is not a JSON object stays unchanged.
 
 Examples
 --------
->>> as_console('{"service":"a","pid":7,"event":"service.ready","level":"info","at":"2026-01-01T00:00:00.123456Z"}')
+>>> format_log_line('{"service":"a","pid":7,"event":"service.ready","level":"info","at":"2026-01-01T00:00:00.123456Z"}')
 '2026-01-01 00:00:00 info    service.ready pid=7'
->>> as_console("Traceback (most recent call last):")
+>>> format_log_line("Traceback (most recent call last):")
 'Traceback (most recent call last):'
 """
 
@@ -12,24 +12,24 @@ from typing import Any
 
 import msgspec
 
-_NOT_SHOWN = frozenset({"at", "level", "event", "service", "exception"})
+_HIDDEN = frozenset({"at", "level", "event", "service", "exception"})
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 _PLAIN = "\x1b[0m"
 
 
-def as_console(line: str, colour: bool = False) -> str:
-    r"""Write time, level, event and fields; a traceback goes below.
+def format_log_line(line: str, colour: bool = False) -> str:
+    r"""Format time, level, event and fields, and a traceback below.
 
     Parameters
     ----------
     line : str
         As in the log file.
     colour : bool
-        Mark warnings and errors for a terminal.
+        Whether to colour warnings and errors for a terminal.
 
     Examples
     --------
-    >>> as_console('{"event": "a.b", "level": "error", "error": "no such file", "at": ""}', colour=True)
+    >>> format_log_line('{"event": "a.b", "level": "error", "error": "no such file", "at": ""}', colour=True)
     "\x1b[31merror   a.b error='no such file'\x1b[0m"
     """
     if not line.startswith("{"):
@@ -40,7 +40,7 @@ def as_console(line: str, colour: bool = False) -> str:
         return line
     level = str(row.get("level", ""))
     stamp = str(row.get("at", ""))[:19].replace("T", " ")
-    fields = [f"{key}={_shown(value)}" for key, value in row.items() if key not in _NOT_SHOWN]
+    fields = [f"{key}={_format_value(value)}" for key, value in row.items() if key not in _HIDDEN]
     text = " ".join(part for part in (stamp, f"{level:<7}", str(row.get("event", "")), *fields) if part)
     if row.get("exception"):
         text += "\n" + str(row["exception"])
@@ -48,6 +48,6 @@ def as_console(line: str, colour: bool = False) -> str:
     return f"{start}{text}{_PLAIN}" if start else text
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return repr(text) if isinstance(value, str) and (not text or " " in text) else text

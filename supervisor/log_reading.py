@@ -1,6 +1,6 @@
-"""Reading log files for people: the last lines of one or of all, and following them across rotation.
+"""Reads log files: the last lines of one or of all, and new lines as they arrive, also across a rotation.
 
-Works on the files alone, so that it answers also when nothing runs. Writes nothing.
+It reads the files alone, so that it works while nothing runs. It writes nothing.
 """
 
 import itertools
@@ -20,36 +20,36 @@ class _Stamped(msgspec.Struct):
     at: str = ""
 
 
-def last_lines(path: Path, count: int) -> list[str]:
-    """Give the newest lines of a log, oldest first, looking into the rotated part where the file holds too few."""
+def read_last_lines(path: Path, count: int) -> list[str]:
+    """Return the newest lines of a log, oldest first; the newest rotated file is read if the current one has too few."""
     lines: list[str] = []
     for part in (path, path.with_name(path.name + ".1")):
-        lines = _tail(part, count - len(lines)) + lines
+        lines = _read_tail(part, count - len(lines)) + lines
         if len(lines) >= count:
             break
     return lines
 
 
-def interleave(logs: Sequence[tuple[str, Sequence[str]]], count: int) -> list[tuple[str, str]]:
-    """Merge several logs by the ``at`` of their JSON lines; a line without one stays with the line before it.
+def merge_logs(logs: Sequence[tuple[str, Sequence[str]]], count: int) -> list[tuple[str, str]]:
+    """Merge several logs by the ``at`` of their JSON lines; a line without it stays after the line before it.
 
     Parameters
     ----------
     logs : sequence of (name, lines)
         Each in its own order.
     count : int
-        Newest lines to give.
+        Number of newest lines to return.
 
     Examples
     --------
-    >>> interleave([("a", ['{"at":"2"}', "trace"]), ("b", ['{"at":"1"}', '{"at":"3"}'])], 3)
+    >>> merge_logs([("a", ['{"at":"2"}', "trace"]), ("b", ['{"at":"1"}', '{"at":"3"}'])], 3)
     [('a', '{"at":"2"}'), ('a', 'trace'), ('b', '{"at":"3"}')]
     """
     keyed: list[tuple[str, str, str]] = []
     for name, lines in logs:
         stamp = ""
         for line in lines:
-            stamp = _stamp(line) or stamp
+            stamp = _read_stamp(line) or stamp
             keyed.append((stamp, name, line))
     keyed.sort(key=lambda item: item[0])  # stable: equal stamps keep their order
     return [(name, line) for _, name, line in keyed[-count:]] if count else []
@@ -57,28 +57,28 @@ def interleave(logs: Sequence[tuple[str, Sequence[str]]], count: int) -> list[tu
 
 @dataclass
 class Follower:
-    """Gives what is appended to one file, also after it was rotated, removed or cut."""
+    """Reads what is appended to one file, also after it was rotated, removed or truncated."""
 
     path: Path
     descriptor: int = -1
-    rest: bytes = b""
+    unfinished_line: bytes = b""
 
     def __post_init__(self) -> None:
         if self._open():
             os.lseek(self.descriptor, 0, os.SEEK_END)
 
-    def new_lines(self) -> list[str]:
-        """Give the lines since the last call."""
+    def read_new_lines(self) -> list[str]:
+        """Return the lines since the last call."""
         data = self._read()
-        if self._moved():
-            data += self._read()  # written between our read and the rotation
-            older = self._newer_parts()
+        if self._was_replaced():
+            data += self._read()  # written between the read and the rotation
+            older = self._read_newer_parts()
             self.close()
             data += b"".join(older)
             if self._open():
                 data += self._read()
-        lines = (self.rest + data).split(b"\n")
-        self.rest = lines.pop()
+        lines = (self.unfinished_line + data).split(b"\n")
+        self.unfinished_line = lines.pop()
         return [line.decode("utf-8", "replace") for line in lines]
 
     def close(self) -> None:
@@ -87,21 +87,21 @@ class Follower:
             os.close(self.descriptor)
             self.descriptor = -1
 
-    def _newer_parts(self) -> list[bytes]:
-        """Give the rotated files that came between the one we hold and the present one, oldest first."""
+    def _read_newer_parts(self) -> list[bytes]:
+        """Return the content of the rotated files between the open file and the current one, oldest first."""
         if self.descriptor < 0:
             return []
-        ours = os.fstat(self.descriptor)
+        held = os.fstat(self.descriptor)
         parts: list[bytes] = []
         for number in itertools.count(1):
             try:
                 with self.path.with_name(f"{self.path.name}.{number}").open("rb") as file:
                     there = os.fstat(file.fileno())
-                    if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+                    if (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino):
                         return parts[::-1]
                     parts.append(file.read())
             except OSError:
-                return []  # ours is no longer kept, or was removed: go on with the present file
+                return []  # the open file was removed: go on with the current one
         return []
 
     def _open(self) -> bool:
@@ -117,33 +117,33 @@ class Follower:
             parts.append(part)
         return b"".join(parts)
 
-    def _moved(self) -> bool:
+    def _was_replaced(self) -> bool:
         if self.descriptor < 0:
             return self.path.exists()
         try:
             there = self.path.stat()
         except OSError:
             return False
-        ours = os.fstat(self.descriptor)
-        cut = there.st_size < os.lseek(self.descriptor, 0, os.SEEK_CUR)
-        return (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino) or cut
+        held = os.fstat(self.descriptor)
+        truncated = there.st_size < os.lseek(self.descriptor, 0, os.SEEK_CUR)
+        return (there.st_dev, there.st_ino) != (held.st_dev, held.st_ino) or truncated
 
 
-def follow(paths: Sequence[tuple[str, Path]]) -> Iterator[tuple[str, str]]:
-    """Give (name, line) for ever, as lines arrive after this call."""
+def follow_logs(paths: Sequence[tuple[str, Path]]) -> Iterator[tuple[str, str]]:
+    """Yield (name, line) without end, for lines that arrive after this call."""
     followers = [(name, Follower(path)) for name, path in paths]
 
     def lines() -> Iterator[tuple[str, str]]:
         while True:
             for name, follower in followers:
-                for line in follower.new_lines():
+                for line in follower.read_new_lines():
                     yield name, line
             time.sleep(_POLL_S)
 
     return lines()
 
 
-def _tail(path: Path, count: int) -> list[str]:
+def _read_tail(path: Path, count: int) -> list[str]:
     if count <= 0:
         return []
     try:
@@ -160,7 +160,7 @@ def _tail(path: Path, count: int) -> list[str]:
     return [line.decode("utf-8", "replace") for line in data.splitlines()[-count:]]
 
 
-def _stamp(line: str) -> str:
+def _read_stamp(line: str) -> str:
     if not line.startswith("{"):
         return ""
     try:

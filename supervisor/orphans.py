@@ -17,6 +17,8 @@ from bgpdrift.process.child import RUN_VARIABLE, SERVICE_VARIABLE, kill_if
 from bgpdrift.process.durable import replace_file
 from bgpdrift.process.identity import identify
 
+RECORD_NAME = "children.json"
+
 
 class Record(msgspec.Struct, frozen=True):
     """The content of ``children.json``."""

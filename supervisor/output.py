@@ -1,6 +1,6 @@
-"""What leaves the supervisor as text: the telling part of a log line, and lines on its own standard output.
+"""The supervisor's own standard output, and the summary of a last log line.
 
-Decides how a line reads; where lines are kept is `log_capture`.
+Where log lines are stored is left to `log_files`.
 """
 
 import os
@@ -10,39 +10,41 @@ import msgspec
 
 from supervisor.journal import OWN_LOG
 
+_MAX_SUMMARY_CHARS = 300
 
-def essence(line: str, longest: int = 300) -> str:
-    """Give the telling part of a last log line: of a JSON line its event and error, else the line.
+
+def summarize_line(line: str) -> str:
+    """Return the event and the error of a JSON log line, and any other line unchanged.
 
     Examples
     --------
-    >>> essence('{"event": "service.failed", "error": "store: no such file", "at": "2026-01-01T00:00:00Z"}')
+    >>> summarize_line('{"event": "service.failed", "error": "store: no such file", "at": "2026-01-01T00:00:00Z"}')
     'service.failed: store: no such file'
-    >>> essence("ValueError: 7")
+    >>> summarize_line("ValueError: 7")
     'ValueError: 7'
     """
     try:
         row = msgspec.json.decode(line.encode(), type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeEncodeError):
-        return line[:longest]
+        return line[:_MAX_SUMMARY_CHARS]
     error = row.get("error")
-    return f"{row.get('event', '')}{f': {error}' if error else ''}"[:longest]
+    return f"{row.get('event', '')}{f': {error}' if error else ''}"[:_MAX_SUMMARY_CHARS]
 
 
-def become_output(descriptor: int) -> None:
-    """Let what Python itself writes (a crash, faulthandler) follow the rotation of our own log."""
+def redirect_own_output(descriptor: int) -> None:
+    """Redirect what Python itself writes (a traceback, faulthandler) to the supervisor's log after a rotation."""
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
 
 
-def to_stdout(name: str, lines: bytes) -> int:
-    """Write captured lines to our own standard output, named where they do not name themselves; 0 bytes to account."""
+def write_to_stdout(name: str, lines: bytes) -> int:
+    """Write captured lines to standard output, after the service's name unless they are JSON; returns 0 dropped bytes."""
     prefix = b"" if name == OWN_LOG or lines.startswith(b"{") else name.removesuffix(".log").encode() + b" | "
     text = b"".join(prefix + line for line in lines.splitlines(keepends=True)) if prefix else lines
     try:
         view = memoryview(text)
         while view:
             view = view[os.write(1, view) :]
-    except OSError:  # nobody reads any more: the files have it all
+    except OSError:  # standard output was closed; the files have the lines
         return 0
     return 0

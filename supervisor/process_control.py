@@ -1,6 +1,7 @@
-"""The supervisor's hands: for each service its pipe, its notify socket and its process, and the processes left to us.
+"""Process control: for each service its output pipe, its notify socket and its process, and the foreign processes.
 
-Starts, watches and buries; everything arrives on the event loop as a call. Decides nothing about when.
+Spawns, watches and reaps; what happens arrives on the event loop as a call. When a process is started or ended is decided
+by the caller.
 """
 
 import asyncio
@@ -14,34 +15,36 @@ from bgpdrift.process.child import RUN_VARIABLE, SERVICE_VARIABLE, Child, build_
 from bgpdrift.process.parent import PARENT_VARIABLE
 from supervisor.log_capture import LogCapture
 from supervisor.notify_socket import NotifySocket
-from supervisor.orphans import ChildRecord, ForeignProcesses
+from supervisor.orphans import RECORD_NAME, ChildRecord, ForeignProcesses
 from supervisor.services import Service
 
 
 def build_service_environment(base: Mapping[str, str], **extra: str) -> dict[str, str]:
     """Build the environment of a service.
 
-    The last lines of a process must arrive, and a hang during imports must leave its stacks too: hence the two settings
-    of Python.
+    The last lines of a process must arrive, and a hang during imports must leave its stacks: hence the two settings of
+    Python.
     """
     return build_environment(base, PYTHONUNBUFFERED="1", PYTHONFAULTHANDLER="1", **extra)
 
 
-class Hands:
-    """Everything of the system that a service's life needs.
+class ProcessControl:
+    """The processes of one run of the supervisor.
 
     Parameters
     ----------
     names : iterable of str
-        Services, and whatever else is run.
+        The services, and other programs that are run.
     run_dir : Path
-        For sockets and the record of children.
+        The directory of the sockets and of the record of children.
     run : str
-        Random name of this run.
+        The random name of this run.
     put : callable
-        Takes a log file's name and lines for it.
-    heard, ended : callable
-        Told that a service spoke, or that it ended and how.
+        Takes the name of a log file and lines for it.
+    on_message : callable
+        Called with a name when messages of its process have arrived.
+    on_exit : callable
+        Called with a name and a description when its process has ended.
     """
 
     def __init__(
@@ -50,19 +53,19 @@ class Hands:
         run_dir: Path,
         run: str,
         put: Callable[[str, bytes], None],
-        heard: Callable[[str], None],
-        ended: Callable[[str, str], None],
+        on_message: Callable[[str], None],
+        on_exit: Callable[[str, str], None],
     ) -> None:
-        self._run, self._heard, self._ended = run, heard, ended
+        self._run, self._on_message, self._on_exit = run, on_message, on_exit
         self._loop = asyncio.get_running_loop()
-        self._adopted = ForeignProcesses(run)
-        self._record = ChildRecord(run_dir / "children.json", run)
+        self._foreign = ForeignProcesses(run)
+        self._record = ChildRecord(run_dir / RECORD_NAME, run)
         self._children: dict[str, Child] = {}
-        self.captures = {name: LogCapture(partial(put, f"{name}.log")) for name in names}
-        self._notify = {name: NotifySocket(run_dir, name, run) for name in self.captures}
-        for name in self.captures:
-            self._loop.add_reader(self.captures[name].fileno(), self.captures[name].read_some)
-            self._loop.add_reader(self._notify[name].fileno(), heard, name)
+        self._captures = {name: LogCapture(partial(put, f"{name}.log")) for name in names}
+        self._sockets = {name: NotifySocket(run_dir, name, run) for name in self._captures}
+        for name, capture in self._captures.items():
+            self._loop.add_reader(capture.fileno(), capture.read_chunk)
+            self._loop.add_reader(self._sockets[name].fileno(), on_message, name)
 
     def spawn(self, service: Service, **env: str) -> Child:
         """Start a process; call on the main thread.
@@ -73,90 +76,104 @@ class Hands:
             It cannot be started.
         """
         name = service.name
-        self.captures[name].forget_tail()
+        self._captures[name].clear_tail()
         variables = {
             PARENT_VARIABLE: str(os.getpid()),
             RUN_VARIABLE: self._run,
             SERVICE_VARIABLE: name,
-            "NOTIFY_SOCKET": self._notify[name].address,
+            "NOTIFY_SOCKET": self._sockets[name].address,
         }
-        output = self.captures[name].write_end
+        output = self._captures[name].write_end
         child = Child(service.command, build_service_environment(os.environ, **env | variables), output, output)
         self._children[name] = child
-        self._loop.add_reader(child.pidfd, self._child_ended, name)
+        self._loop.add_reader(child.pidfd, self._collect, name)
         self._write_record()
         return child
 
-    def words(self, name: str) -> list[dict[str, str]]:
-        """Take what a service's process said by sd_notify."""
+    def read_messages(self, name: str) -> list[dict[str, str]]:
+        """Return the sd_notify messages of a service's process that have arrived."""
         child = self._children.get(name)
-        return self._notify[name].receive(child.pid if child else None)
+        return self._sockets[name].receive(child.pid if child else None)
+
+    def read_last_lines(self, name: str, count: int) -> list[str]:
+        """Return the newest lines of output of a service's process, oldest first."""
+        return self._captures[name].last_lines(count)
 
     def kill(self, name: str) -> None:
-        """KILL its group, if it has one."""
+        """Send KILL to the process group of a service, if it has one."""
         if name in self._children:
             self._children[name].kill()
 
-    def strangers(self) -> list[int]:
-        """Bury adopted processes and end those whose service has gone; gives the pids that were ended."""
-        spawned = {child.pid for child in self._children.values()}
-        self._adopted.reap(spawned)
+    def end_foreign_processes(self) -> list[int]:
+        """Reap foreign processes, and kill those whose service has ended.
 
-        def running_since(name: str) -> int | None:
+        Returns
+        -------
+        list of int
+            The pids that were killed.
+        """
+        spawned = {child.pid for child in self._children.values()}
+        self._foreign.reap(spawned)
+
+        def find_start_time(name: str) -> int | None:
             child = self._children.get(name)
             return procfs.read_start_time(child.pid) if child else None
 
-        return self._adopted.kill_orphans(spawned, running_since)
+        return self._foreign.kill_orphans(spawned, find_start_time)
 
-    def renew_sockets(self) -> list[str]:
-        """Bind anew the sockets that somebody removed, and write down again what runs; gives whose they were.
+    def restore_sockets(self) -> list[str]:
+        """Bind removed sockets again, and write the record of children again.
+
+        Returns
+        -------
+        list of str
+            The services whose sockets were missing.
 
         Raises
         ------
         OSError
-            One cannot be bound.
+            A socket cannot be bound.
         """
-        missing = [name for name, found in self._notify.items() if found.is_missing]
+        missing = [name for name, notify in self._sockets.items() if notify.is_missing]
         for name in missing:
-            self._heard(name)  # what arrived before
-            before = self._notify[name].fileno()
-            self._loop.remove_reader(before)
+            self._on_message(name)  # messages to the old socket
+            self._loop.remove_reader(self._sockets[name].fileno())
             try:
-                self._notify[name].renew()
+                self._sockets[name].rebind()
             finally:
-                self._loop.add_reader(self._notify[name].fileno(), self._heard, name)
+                self._loop.add_reader(self._sockets[name].fileno(), self._on_message, name)
         if missing:
             self._write_record()
         return missing
 
-    def end_all(self) -> bool:
-        """KILL and bury whatever is left; True when nothing is."""
+    def kill_everything(self) -> bool:
+        """Kill and reap every process that is left; True when none is left."""
         for child in self._children.values():
             self._loop.remove_reader(child.pidfd)
             child.kill()
-        return self._adopted.kill_all()
+        return self._foreign.kill_all()
 
     def close(self) -> None:
-        """Let go of pipes and sockets, their last lines written."""
-        for name, capture in self.captures.items():
+        """Write the last lines, and close pipes and sockets."""
+        for name, capture in self._captures.items():
             self._loop.remove_reader(capture.fileno())
-            self._loop.remove_reader(self._notify[name].fileno())
-            capture.finish()
+            self._loop.remove_reader(self._sockets[name].fileno())
+            capture.drain()
             capture.close()
-            self._notify[name].close()
+            self._sockets[name].close()
 
-    def _child_ended(self, name: str) -> None:
+    def _collect(self, name: str) -> None:
         child = self._children[name]
-        self._heard(name)  # its last words, while we still know whose they are
+        self._on_message(name)  # its last messages, while they can still be attributed to it
         self._loop.remove_reader(child.pidfd)
         exit_code = child.collect()
         if exit_code is None:
-            self._loop.add_reader(child.pidfd, self._child_ended, name)
+            self._loop.add_reader(child.pidfd, self._collect, name)
             return
         del self._children[name]
-        self.captures[name].finish()
+        self._captures[name].drain()
         self._write_record()
-        self._ended(name, format_exit(exit_code))
+        self._on_exit(name, format_exit(exit_code))
 
     def _write_record(self) -> None:
         self._record.write(child.pid for child in self._children.values())

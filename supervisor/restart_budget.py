@@ -1,8 +1,9 @@
-"""How often a failing service is started again, and after which wait. Pure values; the caller hands in time and chance.
+"""How often a failed service is started again, and after which wait. Pure: the caller passes the time and a random number.
 
-The budget's clock is the time a service spent READY: a failure is forgiven once ``period_s`` of ready time lie behind it.
-Counted so, a slow machine resets nothing: a service that needs a minute to start and dies at once is in a crash loop as
-surely as one that dies in 10 ms. Every cause (exit, signal, hang, never ready, cannot be started) uses the same budget.
+The budget counts the time a service spent READY: a failure is dropped from it after ``period_s`` seconds of ready time.
+Counted this way, a slow machine resets nothing: a service that needs a minute to start and then dies is in a crash loop as
+surely as one that dies in 10 ms. Every cause (exit, signal, hang, not ready in time, cannot be started) uses the same
+budget.
 """
 
 from dataclasses import dataclass
@@ -10,20 +11,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RestartPolicy:
-    """Limits, from the settings.
+    """The limits, from the settings.
 
     Attributes
     ----------
     limit : int
-        Restarts within ``period_s`` of ready time; the failure after them is a crash loop.
+        Restarts within ``period_s`` of ready time; the next failure is a crash loop.
     period_s : float
         See ``limit``; seconds.
     backoff_max_s : float
-        Longest wait inside the budget; seconds.
+        Longest wait within the budget; seconds.
     crashloop_retry_s : float
         Wait between the attempts of a crash loop; seconds.
     first_backoff_s : float
-        Wait before the second restart; it doubles from there. The first restart waits for nothing.
+        Wait before the second restart; it doubles with each further one. The first restart is immediate.
     """
 
     limit: int = 5
@@ -35,7 +36,7 @@ class RestartPolicy:
 
 @dataclass(frozen=True)
 class Failure:
-    """One unwanted end: at how many seconds of ready time, and when on the monotonic clock."""
+    """One failure: the ready time of the service so far, and the monotonic time; seconds."""
 
     at_ready_s: float
     at: float
@@ -43,13 +44,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class RestartBudget:
-    """The failures that still count, oldest first."""
+    """The failures that count, oldest first."""
 
     failures: tuple[Failure, ...] = ()
     ready_s: float = 0.0
 
     def after_failure(self, policy: RestartPolicy, ready_for_s: float, now: float) -> "RestartBudget":
-        """Count one failure of a process that had been READY for ``ready_for_s`` seconds; ``now`` is monotonic.
+        """Return the budget after the failure of a process that was READY for ``ready_for_s``; ``now`` is monotonic.
 
         Examples
         --------
@@ -60,43 +61,43 @@ class RestartBudget:
         1
         """
         ready_s = self.ready_s + ready_for_s
-        kept = [failure for failure in self.failures if ready_s - failure.at_ready_s < policy.period_s]
-        # More than limit + 1 change no decision; a crash loop of a year must not grow a list.
-        return RestartBudget((*kept, Failure(ready_s, now))[-(policy.limit + 1) :], ready_s)
+        counted = [failure for failure in self.failures if ready_s - failure.at_ready_s < policy.period_s]
+        # More than limit + 1 failures change no decision, and a crash loop of a year must not grow a list.
+        return RestartBudget((*counted, Failure(ready_s, now))[-(policy.limit + 1) :], ready_s)
 
     def is_spent(self, policy: RestartPolicy) -> bool:
-        """Whether the last failure was one too many."""
+        """Whether there are more failures than the policy allows."""
         return len(self.failures) > policy.limit
 
-    def delay_s(self, policy: RestartPolicy, chance: float) -> float:
-        """Seconds to wait before the next attempt.
+    def delay_s(self, policy: RestartPolicy, random: float) -> float:
+        """Return the seconds to wait before the next attempt.
 
         Parameters
         ----------
         policy : RestartPolicy
             The limits.
-        chance : float
-            A random number from 0 to 1: services that failed together must not come back together.
+        random : float
+            A random number from 0 to 1, so that services that failed together are not started together.
 
         Examples
         --------
         >>> budget, delays = RestartBudget(), []
         >>> for n in range(6):
         ...     budget = budget.after_failure(RestartPolicy(), ready_for_s=0.0, now=float(n))
-        ...     delays.append(budget.delay_s(RestartPolicy(), chance=1.0))
+        ...     delays.append(budget.delay_s(RestartPolicy(), random=1.0))
         >>> delays
         [0.0, 0.5, 1.0, 2.0, 4.0, 60.0]
         """
         if self.is_spent(policy):
-            return policy.crashloop_retry_s * (0.9 + 0.1 * chance)
+            return policy.crashloop_retry_s * (0.9 + 0.1 * random)
         count = len(self.failures)
         if count <= 1:
             return 0.0
-        longest = min(policy.backoff_max_s, policy.first_backoff_s * 2.0 ** (count - 2))
-        return longest * (0.5 + 0.5 * chance)
+        longest_s = min(policy.backoff_max_s, policy.first_backoff_s * 2.0 ** (count - 2))
+        return longest_s * (0.5 + 0.5 * random)
 
     def summary(self) -> str:
-        """How many failures within how many seconds of real time, for a person.
+        """Return the number of failures and the seconds between the first and the last.
 
         Examples
         --------

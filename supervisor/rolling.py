@@ -1,7 +1,7 @@
-"""Restarting services one after the other, so that at any moment all but one are at work. Pure.
+"""The order of a rolling restart: services get new processes one after the other, so that all but one work. Pure.
 
-The next one's turn comes when the one before is up again. One that fails with what changed ends the round: the others
-keep their old processes, and with them most of the system.
+The next service is restarted when the one before is up again. A failure ends the rolling restart: the services after it
+keep their old processes.
 """
 
 from collections.abc import Mapping
@@ -9,54 +9,54 @@ from dataclasses import dataclass, replace
 
 from supervisor.lifecycle import UP, State
 
-_GONE_WRONG = frozenset({State.BACKOFF, State.CRASHLOOP, State.ABORTING, State.RECYCLING})
+_FAILED = frozenset({State.BACKOFF, State.CRASHLOOP, State.ABORTING, State.RECYCLING})
 
 
 @dataclass(frozen=True)
-class Rolling:
-    """A round of restarts.
+class RollingRestart:
+    """A rolling restart in progress.
 
     Attributes
     ----------
     waiting : tuple of str
-        Services whose turn has not come.
-    now : str
-        The one being restarted; empty before the first and after the last.
+        Services that have not been restarted yet.
+    current : str
+        The service being restarted; "" before the first and after the last.
     """
 
-    waiting: tuple[str, ...]
-    now: str = ""
+    waiting: tuple[str, ...] = ()
+    current: str = ""
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left to do."""
-        return not self.waiting and not self.now
+        """Whether there is nothing left to do."""
+        return not self.waiting and not self.current
 
 
-def next_round(rolling: Rolling, states: Mapping[str, State]) -> Rolling:
-    """Say where the round is, given what its services are at.
+def advance_restart(rolling: RollingRestart, states: Mapping[str, State]) -> RollingRestart:
+    """Return the rolling restart after a look at the states of its services.
 
-    Whoever finds another ``now`` than before restarts that service at once: its state then leaves `UP`, and coming back
-    there ends its turn. A service that an operator stopped is left out.
+    If ``current`` changes, the caller restarts that service at once: its state leaves `UP`, and its return to `UP` ends its
+    turn. A service that the operator stopped is skipped.
 
     Examples
     --------
-    >>> next_round(Rolling(("a", "b")), {"a": State.READY, "b": State.READY})
-    Rolling(waiting=('b',), now='a')
-    >>> next_round(Rolling(("b",), "a"), {"a": State.STARTING, "b": State.READY})
-    Rolling(waiting=('b',), now='a')
-    >>> next_round(Rolling(("b",), "a"), {"a": State.BACKOFF, "b": State.READY})
-    Rolling(waiting=(), now='')
+    >>> advance_restart(RollingRestart(("a", "b")), {"a": State.READY, "b": State.READY})
+    RollingRestart(waiting=('b',), current='a')
+    >>> advance_restart(RollingRestart(("b",), "a"), {"a": State.STARTING, "b": State.READY})
+    RollingRestart(waiting=('b',), current='a')
+    >>> advance_restart(RollingRestart(("b",), "a"), {"a": State.BACKOFF, "b": State.READY})
+    RollingRestart(waiting=(), current='')
     """
-    if rolling.now:
-        state = states[rolling.now]
-        if state in _GONE_WRONG:
-            return Rolling(())
+    if rolling.current:
+        state = states[rolling.current]
+        if state in _FAILED:
+            return RollingRestart()
         if state not in UP and state is not State.STOPPED:
             return rolling
     waiting = rolling.waiting
     while waiting and states[waiting[0]] in {State.STOPPED, State.STOPPING}:
         waiting = waiting[1:]
     if not waiting:
-        return Rolling(())
-    return replace(rolling, waiting=waiting[1:], now=waiting[0])
+        return RollingRestart()
+    return replace(rolling, waiting=waiting[1:], current=waiting[0])

@@ -1,8 +1,8 @@
 """A log file of bounded size and age: ``name.log``, older parts ``name.log.1`` (newest) to ``name.log.N``.
 
-Cuts between lines only, when the file would grow too large or its last line is of an earlier day (or whatever span is
-set). A file that somebody removed or moved is opened anew; a disk that is full or gone costs the lines written
-meanwhile, which the caller counts, and nothing else.
+A file is rotated between lines, when it would grow too large or its last line is of an earlier day (or of another span that
+is set). A file that was removed or moved is created again. If the disk is full or fails, the lines written meanwhile are
+lost, and the caller counts them.
 """
 
 import contextlib
@@ -12,69 +12,68 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-_LOOK_EVERY_S = 1.0
+_CHECK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
 class LogLimits:
-    """When a file is cut.
+    """When a file is rotated.
 
     Attributes
     ----------
     max_bytes : int
         Largest size.
     keep : int
-        Older parts kept.
+        Number of older parts.
     rotate_s : float
-        Spans of wall time, counted from 1970; a file holds lines of one. 86,400 is a day, UTC.
+        Length of the spans of wall time, counted from 1970, in seconds; a file holds lines of one span. 86,400 is a day, UTC.
     """
 
     max_bytes: int
     keep: int
     rotate_s: float = 86_400.0
 
-    def is_of_another_span(self, earlier: float, now: float) -> bool:
-        """Whether two moments (epoch seconds) belong into two files.
+    def is_new_span(self, earlier: float, now: float) -> bool:
+        """Whether two times (epoch seconds) belong to two files.
 
         Examples
         --------
-        >>> LogLimits(1, 1).is_of_another_span(86_399.0, 86_400.0), LogLimits(1, 1).is_of_another_span(0.0, 86_399.0)
+        >>> LogLimits(1, 1).is_new_span(86_399.0, 86_400.0), LogLimits(1, 1).is_new_span(0.0, 86_399.0)
         (True, False)
         """
         return earlier // self.rotate_s != now // self.rotate_s
 
 
 class RotatingFile:
-    """Appends to one path; used by one thread."""
+    """Appends to one path; used by one thread. The file is opened by the first write.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    limits : callable
+        Returns the limits; called at each write.
+    on_open : callable
+        Called with each new descriptor.
+    on_rotate : callable
+        Called after a rotation.
+    now : callable
+        Returns wall time, epoch seconds.
+    """
 
     def __init__(
         self,
         path: Path,
         limits: Callable[[], LogLimits],
-        opened: Callable[[int], None] = lambda _: None,
-        rotated: Callable[[], None] = lambda: None,
+        on_open: Callable[[int], None] = lambda _: None,
+        on_rotate: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Open nothing yet.
-
-        Parameters
-        ----------
-        path : Path
-            The file.
-        limits : callable
-            Asked at each write.
-        opened : callable
-            Told each new descriptor.
-        rotated : callable
-            Called after a rotation.
-        now : callable
-            Wall time, epoch seconds.
-        """
-        self._path, self._limits, self._opened, self._rotated, self._now = path, limits, opened, rotated, now
+        self._path, self._limits, self._on_open, self._on_rotate, self._now = path, limits, on_open, on_rotate, now
         self._descriptor = -1
         self._size = 0
         self._last_line_at = 0.0
-        self._look_at = 0.0
+        self._check_at = 0.0
 
     def write(self, lines: bytes) -> int:
         """Append whole lines.
@@ -82,19 +81,19 @@ class RotatingFile:
         Returns
         -------
         int
-            Bytes that could not be written.
+            Number of bytes that could not be written.
         """
         limits, now = self._limits(), self._now()
         try:
             self._ensure_open()
-            if self._size and limits.is_of_another_span(self._last_line_at, now):
+            if self._size and limits.is_new_span(self._last_line_at, now):
                 self._rotate(limits.keep)
             self._last_line_at = now
             while lines:
                 room = limits.max_bytes - self._size
                 cut = len(lines) if len(lines) <= room else lines.rfind(b"\n", 0, max(room, 0)) + 1
                 if cut == 0 and self._size == 0:
-                    cut = (lines.find(b"\n") + 1) or len(lines)  # one line longer than a whole file
+                    cut = (lines.find(b"\n") + 1) or len(lines)  # one line is longer than a whole file
                 if cut:
                     self._append(lines[:cut])
                     lines = lines[cut:]
@@ -106,7 +105,7 @@ class RotatingFile:
         return 0
 
     def close(self) -> None:
-        """Close; the next write opens anew."""
+        """Close the file; the next write opens it again."""
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
@@ -121,19 +120,19 @@ class RotatingFile:
 
     def _ensure_open(self) -> None:
         now = time.monotonic()
-        if self._descriptor >= 0 and now >= self._look_at:
-            self._look_at = now + _LOOK_EVERY_S
-            if not _same_file(self._descriptor, self._path):
+        if self._descriptor >= 0 and now >= self._check_at:
+            self._check_at = now + _CHECK_EVERY_S
+            if not _is_same_file(self._descriptor, self._path):
                 self.close()
         if self._descriptor < 0:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._descriptor = os.open(self._path, flags, 0o640)
-            found = os.fstat(self._descriptor)
-            self._size = found.st_size
-            self._last_line_at = found.st_mtime if found.st_size else self._now()
-            self._look_at = now + _LOOK_EVERY_S
-            self._opened(self._descriptor)
+            stat = os.fstat(self._descriptor)
+            self._size = stat.st_size
+            self._last_line_at = stat.st_mtime if stat.st_size else self._now()
+            self._check_at = now + _CHECK_EVERY_S
+            self._on_open(self._descriptor)
 
     def _rotate(self, keep: int) -> None:
         for number in range(keep, 0, -1):
@@ -143,13 +142,13 @@ class RotatingFile:
                 newer.replace(older)
         self.close()
         self._ensure_open()
-        self._rotated()
+        self._on_rotate()
 
 
-def _same_file(descriptor: int, path: Path) -> bool:
+def _is_same_file(descriptor: int, path: Path) -> bool:
     try:
         there = path.stat()
     except OSError:
         return False
-    ours = os.fstat(descriptor)
-    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+    held = os.fstat(descriptor)
+    return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)

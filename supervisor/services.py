@@ -1,8 +1,8 @@
-"""Which programs run, and in which order. Decides no more than that: when one may start is asked here, acted on elsewhere.
+"""Which programs run, and in which order they start and stop.
 
-The order follows the data: who produces starts before who consumes, so that no frame waits for a reader, and stops after
-it. It is an order, not a condition: every service works from the spool or the store and survives without its neighbours,
-so one that fails to become ready holds nobody back for longer than its first attempt.
+The order follows the data: a producer starts before its consumers, so that no frame waits for a reader, and stops after
+them. It is an order, not a condition: every service works from the spool or the store and survives without the others. A
+service that does not become ready delays the others only during its first attempt.
 """
 
 import sys
@@ -19,18 +19,18 @@ class Service(msgspec.Struct, frozen=True):
     Attributes
     ----------
     name : str
-        As in ``status``, in log files and in ``restart NAME``.
+        Used in ``status``, in log files and in ``restart NAME``.
     command : tuple of str
         Program and arguments.
     after : tuple of str
-        Services that are given the chance to become ready first.
+        Services whose first attempt to become ready comes before.
     reads : frozenset of str
-        Tables of ``bgpdrift.toml`` it reads beside those that all read: a change there concerns it.
+        Tables of ``bgpdrift.toml`` that it reads, beside those that all read. A change in them concerns it.
     required : bool
-        Whether the whole is degraded while this one is down; else it is only remarked.
-    memory_on_top : str
-        Dotted key of a setting that lets it hold so many bytes of its own accord; twice that is added to the common
-        limit, since a copy is made when they are saved.
+        Whether the system is degraded while this service is down; otherwise it is only a remark.
+    extra_memory_setting : str
+        Dotted key of the setting with the number of bytes that its state may take. Twice that is added to the common memory
+        limit, since the state is copied when it is saved.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Service(msgspec.Struct, frozen=True):
     after: tuple[str, ...] = ()
     reads: frozenset[str] = frozenset()
     required: bool = True
-    memory_on_top: str = ""
+    extra_memory_setting: str = ""
 
 
 class System(msgspec.Struct, frozen=True):
@@ -47,11 +47,11 @@ class System(msgspec.Struct, frozen=True):
     Attributes
     ----------
     services : tuple of Service
-        In an order in which each comes after those it names.
+        Each comes after the services it names.
     prepare : tuple of str
-        Program and arguments run to its end before any service starts; empty means nothing.
+        A program that runs to its end before any service starts; empty for none.
     record : tuple of str
-        Program and arguments run to its end when ``logs/events.ndjson`` has news for the store; empty means nothing.
+        A program that writes new lines of ``logs/events.ndjson`` into the store; empty for none.
     """
 
     services: tuple[Service, ...]
@@ -68,7 +68,7 @@ class System(msgspec.Struct, frozen=True):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names, in starting order."""
+        """The names, in starting order."""
         return tuple(service.name for service in self.services)
 
 
@@ -86,7 +86,7 @@ BGPDRIFT = System(
             _module("feature_aggregator"),
             after=("ris_live_collector",),
             reads=frozenset({"spool", "windows", "store"}),
-            memory_on_top="windows.max_state_bytes",
+            extra_memory_setting="windows.max_state_bytes",
         ),
         *(
             Service(name, _module(name), after=("feature_aggregator",), reads=frozenset({"detectors", "store"}))
@@ -118,14 +118,14 @@ BGPDRIFT = System(
 
 
 def may_start(service: Service, settled: Collection[str]) -> bool:
-    """Whether those before it are ready, or had their chance.
+    """Whether the services before it are ready, or have had their first attempt.
 
     Parameters
     ----------
     service : Service
-        The one that waits.
+        The service that waits.
     settled : collection of str
-        Services that were ready once since the last start, or failed once.
+        Services that were ready once, or failed once, since their last start.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def may_start(service: Service, settled: Collection[str]) -> bool:
 
 
 def may_stop(service: Service, services: Iterable[Service], still_up: Collection[str]) -> bool:
-    """Whether everything that comes after it has gone.
+    """Whether the services that come after it have ended.
 
     Examples
     --------

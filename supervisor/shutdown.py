@@ -1,7 +1,7 @@
-"""In which order everything ends: consumers first, so that what is produced is still consumed. Pure.
+"""The order in which all services are stopped: consumers first, so that what was produced is still consumed. Pure.
 
-A service is told to end when those that come after it have gone, or were told a while ago: one that ignores TERM must
-not use up the time of all the others.
+A service is stopped when those that come after it have ended, or were stopped some time ago: a service that ignores TERM
+must not use up the time of the others.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,56 +11,58 @@ from supervisor.services import Service, may_stop
 
 
 @dataclass(frozen=True)
-class GoingDown:
-    """How far it is.
+class Shutdown:
+    """A shutdown in progress.
 
     Attributes
     ----------
-    told_at : float
-        Monotonic time at which the last ones were told.
-    told : frozenset of str
-        Services that were told to end.
+    stopped_at : float
+        Monotonic time at which the last services were stopped.
+    stopped : frozenset of str
+        Services that were stopped; their processes may still run.
     """
 
-    told_at: float
-    told: frozenset[str] = frozenset()
+    stopped_at: float
+    stopped: frozenset[str] = frozenset()
 
 
-def to_tell(
-    down: GoingDown, services: Sequence[Service], alive: Collection[str], now: float, patience_s: float
+def choose_services_to_stop(
+    shutdown: Shutdown, services: Sequence[Service], alive: Collection[str], now: float, patience_s: float
 ) -> list[str]:
-    """Name the services whose turn it is.
+    """Return the services that are stopped next.
 
     Parameters
     ----------
-    down : GoingDown
-        How far it is.
+    shutdown : Shutdown
+        Which services were stopped.
     services : sequence of Service
         All, in starting order.
     alive : collection of str
-        Those that have a process.
+        The services that have a process.
     now, patience_s : float
-        Monotonic time, and how long after the last telling nobody is waited for any more; seconds.
+        Monotonic time, and how long after a stop the next services no longer wait for it; seconds.
 
     Examples
     --------
     >>> pair = (Service("a", ("a",)), Service("b", ("b",), after=("a",)))
-    >>> to_tell(GoingDown(0.0), pair, {"a", "b"}, now=0.0, patience_s=1.0)
+    >>> choose_services_to_stop(Shutdown(0.0), pair, {"a", "b"}, now=0.0, patience_s=1.0)
     ['b']
-    >>> told = GoingDown(0.0, frozenset({"b"}))
-    >>> to_tell(told, pair, {"a", "b"}, 0.5, 1.0), to_tell(told, pair, {"a", "b"}, 1.0, 1.0), to_tell(told, pair, {"a"}, 0.5, 1.0)
-    ([], ['a'], ['a'])
+    >>> begun = Shutdown(0.0, frozenset({"b"}))
+    >>> [choose_services_to_stop(begun, pair, {"a", "b"}, now, 1.0) for now in (0.5, 1.0)]
+    [[], ['a']]
+    >>> choose_services_to_stop(begun, pair, {"a"}, 0.5, 1.0)
+    ['a']
     """
-    in_the_way = {service.name for service in services if service.name not in down.told}
-    if now < down.told_at + patience_s:
-        in_the_way |= set(alive)
+    blocking = {service.name for service in services if service.name not in shutdown.stopped}
+    if now < shutdown.stopped_at + patience_s:
+        blocking |= set(alive)
     return [
         service.name
         for service in services
-        if service.name not in down.told and may_stop(service, services, in_the_way)
+        if service.name not in shutdown.stopped and may_stop(service, services, blocking)
     ]
 
 
-def is_over(down: GoingDown, services: Sequence[Service], alive: Collection[str]) -> bool:
-    """Whether all were told and are gone."""
-    return not alive and all(service.name in down.told for service in services)
+def is_complete(shutdown: Shutdown, services: Sequence[Service], alive: Collection[str]) -> bool:
+    """Whether all services were stopped and have ended."""
+    return not alive and all(service.name in shutdown.stopped for service in services)

@@ -1,7 +1,7 @@
-"""From ``start`` to a running supervisor: lock, sweep, prepare the store, become a daemon or stay, wait until ready.
+"""Starts a supervisor: takes the lock, ends leftovers, prepares the store, becomes a daemon, waits for the services.
 
-In this order, so that two starts at once cannot both prepare, and no leftover of a killed run still writes to the store
-that is being upgraded. Nothing of the services is known here.
+The order matters: two starts at once cannot both prepare the store, and no leftover of a killed supervisor writes to the
+store while it is upgraded.
 """
 
 import contextlib
@@ -18,105 +18,113 @@ from bgpdrift.errors import BgpdriftError
 from bgpdrift.process.child import run_command
 from bgpdrift.settings import Settings
 from supervisor.client import ControlClient
-from supervisor.daemon import listens, split
+from supervisor.daemon import fork_daemon, wait_until_listening
 from supervisor.instance_lock import LOCK_NAME, InstanceLock
 from supervisor.journal import OWN_LOG
-from supervisor.log_reading import last_lines
-from supervisor.orphans import end_leftovers, was_killed
-from supervisor.policies import require_known_names
+from supervisor.log_reading import read_last_lines
+from supervisor.orphans import RECORD_NAME, end_leftovers, was_killed
+from supervisor.policies import check_service_names
 from supervisor.services import System
 
 _PREPARE_LIMIT_S = 600.0
 _LISTEN_LIMIT_S = 15.0
 
 
-def patience_s(settings: Settings) -> float:
-    """How long ``start`` waits for the services: each had its time to become ready, and the order took some."""
+def start_timeout_s(settings: Settings) -> float:
+    """Return how long ``start`` waits for the services: the time to become ready, and some for the order."""
     return settings.supervisor.ready_timeout_s + 5.0
 
 
 def start_foreground(settings: Settings, system: System) -> int:
-    """Supervise in this process until told to stop; for systemd, containers and other managers."""
-    # As process 1 of a container TERM is ignored unless somebody listens; preparing may take minutes.
+    """Supervise in this process until stopped; for systemd, containers and other managers."""
+    # Process 1 of a container ignores TERM without a handler, and preparing the store may take minutes.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    lock, killed = _prepare(settings, system)
-    # What our own manager left open is not for the services.
-    for descriptor in _open_descriptors():
+    lock, predecessor_killed = _prepare(settings, system)
+    # Descriptors that the manager left open are not for the services.
+    for descriptor in _list_open_descriptors():
         with contextlib.suppress(OSError):
             os.set_inheritable(descriptor, False)
     try:
-        return _supervise(settings, system, lock, foreground=True, killed=killed)
+        return _supervise(settings, system, lock, foreground=True, predecessor_killed=predecessor_killed)
     finally:
         lock.close()
 
 
 def start_background(settings: Settings, system: System) -> dict[str, Any]:
-    """Supervise in a daemon; give its answer once the services are ready or have shown that they will not be.
+    """Supervise in a daemon; returns its reply to ``wait``, when the services are ready or have failed for now.
 
     Raises
     ------
     AlreadyRunningError
-        Somebody does already.
+        A supervisor runs already.
     BgpdriftError
         The store cannot be prepared, or the daemon ended.
     """
-    lock, killed = _prepare(settings, system)
+    lock, predecessor_killed = _prepare(settings, system)
     log = settings.logs_path / OWN_LOG
-    is_daemon, pipe = split(log)
+    is_daemon, pipe = fork_daemon(log)
     if is_daemon:
-        _daemon(settings, system, lock, killed, pipe)
+        _run_daemon(settings, system, lock, predecessor_killed, pipe)
     lock.close()
-    if not listens(pipe, _LISTEN_LIMIT_S):
-        raise BgpdriftError("\n    ".join(["the supervisor did not come up; its last words:", *last_lines(log, 15)]))
+    if not wait_until_listening(pipe, _LISTEN_LIMIT_S):
+        raise BgpdriftError("\n    ".join(["the supervisor did not start; its last lines:", *read_last_lines(log, 15)]))
     with ControlClient(settings.data_path / "run") as client:
-        wait_s = patience_s(settings)
+        wait_s = start_timeout_s(settings)
         return client.ask("wait", wait_s=wait_s, timeout_s=wait_s)
 
 
 def _prepare(settings: Settings, system: System) -> tuple[InstanceLock, bool]:
-    """Take the lock, end what a killed predecessor left, prepare the store; whether there was such a one."""
-    require_known_names(settings, system.names)
-    for directory in (settings.data_path / "run", settings.logs_path):
+    """Take the lock, end leftovers and prepare the store; the second value is whether the predecessor was killed."""
+    check_service_names(settings, system.names)
+    run_dir = settings.data_path / "run"
+    for directory in (run_dir, settings.logs_path):
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BgpdriftError(f"{directory}: cannot be made: {error.strerror}; set data_dir") from error
-    run_dir = settings.data_path / "run"
+            raise BgpdriftError(f"{directory}: cannot be created: {error.strerror}; set data_dir") from error
     lock = InstanceLock(run_dir / LOCK_NAME, time.time())
-    killed = was_killed(run_dir / "children.json")
-    if ended := end_leftovers(run_dir / "children.json"):
-        print(f"ended {len(ended)} processes that a killed supervisor had left: {ended}")
+    predecessor_killed = was_killed(run_dir / RECORD_NAME)
+    if pids := end_leftovers(run_dir / RECORD_NAME):
+        print(f"ended {len(pids)} processes that a killed supervisor had left: {pids}")
     if system.prepare:
-        _run_to_end(system.prepare)
-    return lock, killed
+        _run_prepare(system.prepare)
+    return lock, predecessor_killed
 
 
-def _run_to_end(command: tuple[str, ...]) -> None:
+def _run_prepare(command: tuple[str, ...]) -> None:
     try:
         result = run_command(command, _PREPARE_LIMIT_S)
     except OSError as error:
         raise BgpdriftError(f"the store cannot be prepared: {error}") from error
     if result.exit_code != 0:
-        said = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
-        raise BgpdriftError(f"the store cannot be prepared: {said[-1] if said else f'exit {result.exit_code}'}")
-    sys.stderr.write(result.stderr)  # what had to be put right
+        lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
+        reason = lines[-1] if lines else f"exit {result.exit_code}"
+        raise BgpdriftError(f"the store cannot be prepared: {reason}")
+    sys.stderr.write(result.stderr)  # what was repaired
 
 
-def _daemon(settings: Settings, system: System, lock: InstanceLock, killed: bool, pipe: int) -> None:
-    """Be the daemon; never returns."""
+def _run_daemon(settings: Settings, system: System, lock: InstanceLock, predecessor_killed: bool, pipe: int) -> None:
+    """Supervise in the daemon; never returns."""
     code = 1
     try:
         lock.name_holder(time.time())
 
-        def listening() -> None:
+        def report_listening() -> None:
             os.write(pipe, b"1")
             os.close(pipe)
 
-        code = _supervise(settings, system, lock, foreground=False, killed=killed, listening=listening)
+        code = _supervise(
+            settings,
+            system,
+            lock,
+            foreground=False,
+            predecessor_killed=predecessor_killed,
+            on_listening=report_listening,
+        )
     except BaseException:
         import traceback
 
-        traceback.print_exc()  # into supervisor.log, where `start` reads it
+        traceback.print_exc()  # into supervisor.log, from which `start` reads it
     finally:
         os._exit(code)
 
@@ -126,16 +134,21 @@ def _supervise(
     system: System,
     lock: InstanceLock,
     foreground: bool,
-    killed: bool,
-    listening: Callable[[], None] = lambda: None,
+    predecessor_killed: bool,
+    on_listening: Callable[[], None] = lambda: None,
 ) -> int:
     from supervisor.loop import Supervisor
 
-    run = secrets.token_hex(8)
     return Supervisor(
-        system, settings, run, foreground, listening=listening, after_a_kill=killed, keep_lock=lock.restore
+        system,
+        settings,
+        run=secrets.token_hex(8),
+        foreground=foreground,
+        on_listening=on_listening,
+        predecessor_killed=predecessor_killed,
+        restore_lock=lock.restore,
     ).run()
 
 
-def _open_descriptors() -> list[int]:
+def _list_open_descriptors() -> list[int]:
     return [int(entry.name) for entry in Path("/proc/self/fd").iterdir() if int(entry.name) > 2]

@@ -1,4 +1,4 @@
-"""The status table on a terminal, in colour, once or over and over; nothing that is down looks green."""
+"""The status table on a terminal, in colour, once or repeatedly. Only a ready service is green."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from supervisor.status import TITLES, Status, headline, row
+from supervisor.status import TITLES, Status, format_headline, format_row
 
 _COLOURS = {
     "ready": "green",
@@ -22,32 +22,32 @@ _COLOURS = {
 _RIGHT = {"PID", "RESTARTS", "UP", "CPU", "MEMORY"}
 
 
-def draw(status: Status, console: Console | None = None) -> None:
-    """Print it."""
-    (console or Console()).print(table(status))
+def print_table(status: Status, console: Console | None = None) -> None:
+    """Print the table."""
+    (console or Console()).print(build_table(status))
 
 
-def watch(statuses: Iterator[Status], wait: Callable[[], None], console: Console | None = None) -> None:
-    """Draw each over the one before, calling ``wait`` in between; ends with the iterator."""
+def watch_table(statuses: Iterator[Status], wait: Callable[[], None], console: Console | None = None) -> None:
+    """Draw each status in place of the one before, and call ``wait`` in between; ends with the iterator."""
     with Live(console=console or Console(), auto_refresh=False) as live:
         for status in statuses:
-            live.update(table(status), refresh=True)
+            live.update(build_table(status), refresh=True)
             wait()
 
 
-def table(status: Status) -> Group:
-    """Make the headline, the remarks and the rows."""
+def build_table(status: Status) -> Group:
+    """Build the headline, the remarks and the rows."""
     state = status.supervisor.state
-    head = Text(headline(status))
+    head = Text(format_headline(status))
     head.highlight_words([f"  {state}"], _colour(state))
-    warnings = [Text(f"! {remark}", "yellow") for remark in status.supervisor.remarks]
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    remarks = [Text(f"! {remark}", "yellow") for remark in status.supervisor.remarks]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in TITLES:
-        drawn.add_column(title.lower(), justify="right" if title in _RIGHT else "left")
+        table.add_column(title.lower(), justify="right" if title in _RIGHT else "left")
     for service in status.services:
-        name, service_state, *rest, message = row(service)
-        drawn.add_row(name, Text(service_state, _colour(service_state)), *rest, Text(message))
-    return Group(head, *warnings, drawn)
+        name, service_state, *rest, message = format_row(service)
+        table.add_row(name, Text(service_state, _colour(service_state)), *rest, Text(message))
+    return Group(head, *remarks, table)
 
 
 def _colour(state: str) -> str:

@@ -1,7 +1,7 @@
-"""One service's life: feeds the life cycle with events, keeps deadlines, tells its process what to do.
+"""One service: its state, its deadlines and the signals to its process.
 
-Time comes from a `Clock`, processes from a launcher, chance from a function: with fakes of the three, a life of days is
-a test of milliseconds. Sockets, files and the order among services are `supervisor.loop`'s affair.
+Time comes from a `Clock`, processes from a function, random numbers from a function: with fakes of the three, days of
+supervision are a test of milliseconds. Sockets, files and the order among services are left to `supervisor.loop`.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,15 @@ from typing import Protocol
 
 from bgpdrift.clock import Clock
 from bgpdrift.process.sd_notify import DEGRADED_FIELD
-from supervisor.lifecycle import ENDED_BY_US, ENDING_ON_REQUEST, SERVICE_LIFECYCLE, UP, WITH_PROCESS, Event, State
+from supervisor.lifecycle import (
+    ENDED_BY_SUPERVISOR,
+    ENDING_ON_REQUEST,
+    SERVICE_LIFECYCLE,
+    UP,
+    WITH_PROCESS,
+    Event,
+    State,
+)
 from supervisor.restart_budget import RestartBudget, RestartPolicy
 from supervisor.services import Service
 
@@ -21,34 +29,34 @@ class Process(Protocol):
     pid: int
 
     def terminate(self) -> None:
-        """Ask the group to end."""
+        """Send TERM to the group."""
         ...
 
     def abort(self) -> None:
-        """Ask the leader to write its stacks and end."""
+        """Send ABRT to the leader, which then writes its stacks and ends."""
         ...
 
     def kill(self) -> None:
-        """End the group."""
+        """Send KILL to the group."""
         ...
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a service may take; seconds.
+    """The limits of a service.
 
     Attributes
     ----------
     ready_timeout_s : float
-        From launch to READY.
+        Seconds from launch to READY.
     watchdog_s : float
-        Between two signs of progress.
+        Seconds between two reports of progress.
     stop_grace_s : float
-        Between TERM and KILL.
+        Seconds between TERM and KILL.
     abort_grace_s : float
-        Between ABRT and KILL: enough to write the stacks of all threads.
+        Seconds between ABRT and KILL, enough to write the stacks of all threads.
     memory_bytes : int
-        Most resident memory of the process; 0 is no limit.
+        Largest resident memory of the process; 0 is no limit.
     """
 
     ready_timeout_s: float = 30.0
@@ -58,8 +66,26 @@ class Limits:
     memory_bytes: int = 0
 
 
-class Supervised:
-    """A service and what is known of it."""
+class SupervisedService:
+    """A service with its state and its process.
+
+    Parameters
+    ----------
+    service : Service
+        The program.
+    limits : Limits
+        Its limits.
+    policy : RestartPolicy
+        When it is started again after a failure.
+    clock : Clock
+        Monotonic for deadlines, wall time for ``crashloop_since``.
+    launch : callable
+        Creates the process; raises OSError if it cannot.
+    random : callable
+        Returns a number from 0 to 1.
+    on_change : callable
+        Called with this object, the old and the new state after each change of state.
+    """
 
     def __init__(
         self,
@@ -68,51 +94,51 @@ class Supervised:
         policy: RestartPolicy,
         clock: Clock,
         launch: Callable[[Service], Process],
-        chance: Callable[[], float],
-        changed: Callable[["Supervised", State, State], None] = lambda _unit, _old, _new: None,
+        random: Callable[[], float],
+        on_change: Callable[["SupervisedService", State, State], None] = lambda _unit, _old, _new: None,
     ) -> None:
         self.service, self.limits, self._policy = service, limits, policy
-        self._clock, self._launch, self._chance, self._changed = clock, launch, chance, changed
-        self.state = State.STOPPED
+        self._clock, self._launch, self._random, self._on_change = clock, launch, random, on_change
+        self.state = SERVICE_LIFECYCLE.initial
         self.process: Process | None = None
         self.launches = 0
-        self.settled = False
-        """Ready once, or failed once, since it was last asked to start: nobody waits for it any more."""
-        self.cause = ""
-        """Why the last process that ended unasked did."""
+        self.first_attempt_over = False
+        """Whether it was ready once, or failed once, since the last start: later services no longer wait for it."""
+        self.last_failure = ""
+        """Why the last process that ended without a request did so; "" if none has."""
         self.crashloop_since: float | None = None
-        """Wall time at which it came into its crash loop; until it has recovered or is stopped."""
-        self._said = self._lacks = ""
+        """Epoch seconds at which the crash loop began; None again after it has recovered or was stopped."""
+        self._status = self._degraded_reason = ""
         self._budget = RestartBudget()
-        self._launched_at = self._alive_at = self._retry_at = 0.0
+        self._launched_at = self._progress_at = self._retry_at = 0.0
         self._watchdog_s = limits.watchdog_s
         self._ready_at: float | None = None
         self._kill_at: float | None = None
 
     @property
     def name(self) -> str:
-        """The service's name."""
+        """The name of the service."""
         return self.service.name
 
-    def apply(self, limits: Limits, policy: RestartPolicy) -> None:
-        """Go by other limits from now on; the watchdog's from the next process on, which is told it at launch."""
+    def set_limits(self, limits: Limits, policy: RestartPolicy) -> None:
+        """Apply new limits now; that of the watchdog with the next process, since a process learns it at launch."""
         self.limits, self._policy = limits, policy
 
     def start(self) -> None:
-        """Want it up."""
+        """Handle an operator's start."""
         self._move(Event.START)
 
     def stop(self) -> None:
-        """Want it down, whatever it is at."""
+        """Handle an operator's stop; it cancels every transition in progress."""
         self._move(Event.STOP)
 
     def restart(self) -> None:
-        """Want a new process; an operator's wish starts with a fresh budget."""
-        self._budget, self.settled = RestartBudget(), False
+        """Handle an operator's request for a new process; the restart budget begins anew."""
+        self._budget, self.first_attempt_over = RestartBudget(), False
         self._move(Event.RESTART)
 
     def launch(self) -> None:
-        """Start the process: it is this service's turn."""
+        """Create a process, when it is the service's turn."""
         now = self._clock.monotonic()
         try:
             self.process = self._launch(self.service)
@@ -121,52 +147,52 @@ class Supervised:
             return
         self.launches += 1
         self._launched_at, self._ready_at, self._kill_at = now, None, None
-        self._said = self._lacks = ""
+        self._status = self._degraded_reason = ""
         self._watchdog_s = self.limits.watchdog_s
         self._move(Event.LAUNCHED)
 
-    def heard(self, words: dict[str, str]) -> None:
-        """Take what the process said by sd_notify."""
+    def handle_message(self, fields: dict[str, str]) -> None:
+        """Handle one sd_notify message of the process."""
         now = self._clock.monotonic()
-        self._said = words.get("STATUS", self._said)
-        self._lacks = words.get(DEGRADED_FIELD, self._lacks)
-        if words.get("READY") == "1" and self.state in WITH_PROCESS:
+        self._status = fields.get("STATUS", self._status)
+        self._degraded_reason = fields.get(DEGRADED_FIELD, self._degraded_reason)
+        if fields.get("READY") == "1" and self.state in WITH_PROCESS:
             if self._ready_at is None:
                 self._ready_at = now
-            self._alive_at = now
-            self._move(Event.SAID_READY)
-        if words.get("WATCHDOG") == "1":
-            self._alive_at = now
-        if self.state is State.READY and self._lacks:
-            self._move(Event.SAID_DEGRADED)
-        elif self.state is State.DEGRADED and not self._lacks:
-            self._move(Event.SAID_WELL)
+            self._progress_at = now
+            self._move(Event.REPORTED_READY)
+        if fields.get("WATCHDOG") == "1":
+            self._progress_at = now
+        if self.state is State.READY and self._degraded_reason:
+            self._move(Event.REPORTED_DEGRADED)
+        elif self.state is State.DEGRADED and not self._degraded_reason:
+            self._move(Event.REPORTED_RECOVERED)
 
-    def weigh(self, rss_bytes: int) -> None:
-        """Take note of its resident memory; beyond the limit it is told to end, and starts anew."""
+    def check_memory(self, rss_bytes: int) -> None:
+        """End the process with TERM if it holds more memory than its limit; it is started again."""
         if self.limits.memory_bytes and rss_bytes > self.limits.memory_bytes and self.state in UP | {State.STARTING}:
-            found, allowed = rss_bytes / 2**20, self.limits.memory_bytes / 2**20
-            self.cause = f"memory: {found:.0f} MiB, more than {allowed:.0f} MiB"
-            self._move(Event.TOO_LARGE)
+            used_mib, limit_mib = rss_bytes / 2**20, self.limits.memory_bytes / 2**20
+            self.last_failure = f"memory: {used_mib:.0f} MiB, more than {limit_mib:.0f} MiB"
+            self._move(Event.MEMORY_EXCEEDED)
 
-    def ended(self, how: str) -> None:
-        """Take note that the process is gone; ``how`` says it for a person, as in ``exit 1``."""
+    def handle_exit(self, reason: str) -> None:
+        """Handle the end of the process; ``reason`` describes it, as in ``exit 1``."""
         now = self._clock.monotonic()
         ready_for_s = 0.0 if self._ready_at is None else now - self._ready_at
         self.process, self._ready_at, self._kill_at = None, None, None
         if self.state in ENDING_ON_REQUEST:
             self._move(Event.ENDED)
         else:
-            # Where the supervisor ended it, the reason is the hang and not the signal that followed.
-            self._fail(self.cause if self.state in ENDED_BY_US else how, ready_for_s)
+            # If the supervisor ended it, the cause is the hang or the memory, not the signal that followed.
+            self._fail(self.last_failure if self.state in ENDED_BY_SUPERVISOR else reason, ready_for_s)
 
     def deadline(self) -> float | None:
-        """Monotonic time at which `tick` has something to do, if nothing happens before."""
+        """Return the monotonic time at which `tick` must be called if nothing happens before; None for never."""
         match self.state:
             case State.STARTING:
                 return self._launched_at + self.limits.ready_timeout_s
             case State.READY | State.DEGRADED:
-                return self._alive_at + self._watchdog_s
+                return self._progress_at + self._watchdog_s
             case State.STOPPING | State.RESTARTING | State.RECYCLING | State.ABORTING:
                 return self._kill_at
             case State.BACKOFF | State.CRASHLOOP:
@@ -175,18 +201,18 @@ class Supervised:
                 return None
 
     def tick(self) -> None:
-        """Do what is due."""
+        """Act if the deadline has passed."""
         deadline = self.deadline()
         if deadline is None or self._clock.monotonic() < deadline:
             return
         match self.state:
             case State.STARTING:
-                said = f"; it says: {self._said}" if self._said else ""
-                self.cause = f"not ready after {self.limits.ready_timeout_s:g} s{said}"
-                self._move(Event.OVERDUE)
+                status = f"; its status: {self._status}" if self._status else ""
+                self.last_failure = f"not ready after {self.limits.ready_timeout_s:g} s{status}"
+                self._move(Event.READY_TIMEOUT)
             case State.READY | State.DEGRADED:
-                self.cause = f"hung: no progress for {self._watchdog_s:g} s"
-                self._move(Event.HUNG)
+                self.last_failure = f"hung: no progress for {self._watchdog_s:g} s"
+                self._move(Event.WATCHDOG_TIMEOUT)
             case State.STOPPING | State.RESTARTING | State.RECYCLING | State.ABORTING:
                 self._kill_at = None
                 if self.process is not None:
@@ -194,20 +220,26 @@ class Supervised:
             case _:
                 self._move(Event.RETRY_DUE)
 
-    def has_recovered(self) -> bool:
-        """Whether it came out of a crash loop and has been up for as long as a failure counts; true once."""
+    def end_crashloop(self) -> float | None:
+        """End a crash loop after the service has been up for the budget's period.
+
+        Returns
+        -------
+        float or None
+            Epoch seconds at which it began; None if none has ended now.
+        """
         ready_for_s = 0.0 if self._ready_at is None else self._clock.monotonic() - self._ready_at
         if self.crashloop_since is None or self.state not in UP or ready_for_s < self._policy.period_s:
-            return False
-        self.crashloop_since = None
-        return True
+            return None
+        since, self.crashloop_since = self.crashloop_since, None
+        return since
 
     def uptime_s(self) -> float:
-        """Seconds since the present process was launched; 0 without one."""
+        """Return the seconds since the present process was created; 0 without one."""
         return self._clock.monotonic() - self._launched_at if self.process is not None else 0.0
 
     def message(self) -> str:
-        """One line for a person: what it is at, and why."""
+        """Describe the state and its cause in one line."""
         wait_s = max(0.0, self._retry_at - self._clock.monotonic())
         match self.state:
             case State.STOPPED:
@@ -215,21 +247,21 @@ class Supervised:
             case State.WAITING:
                 return f"waits for {', '.join(self.service.after)}" if self.service.after else "waits for its turn"
             case State.BACKOFF:
-                return f"{self.cause}; next try in {wait_s:.1f} s"
+                return f"{self.last_failure}; next attempt in {wait_s:.1f} s"
             case State.CRASHLOOP:
-                return f"crashloop ({self._budget.summary()}): {self.cause}; next try in {wait_s:.0f} s"
+                return f"crashloop ({self._budget.summary()}): {self.last_failure}; next attempt in {wait_s:.0f} s"
             case State.ABORTING | State.RECYCLING:
-                return self.cause
+                return self.last_failure
             case State.DEGRADED:
-                return self._lacks
+                return self._degraded_reason
             case _:
-                return self._said
+                return self._status
 
     def _fail(self, cause: str, ready_for_s: float) -> None:
         now = self._clock.monotonic()
-        self.cause = cause
+        self.last_failure = cause
         self._budget = self._budget.after_failure(self._policy, ready_for_s, now)
-        self._retry_at = now + self._budget.delay_s(self._policy, self._chance())
+        self._retry_at = now + self._budget.delay_s(self._policy, self._random())
         self._move(Event.FAILED_TOO_OFTEN if self._budget.is_spent(self._policy) else Event.FAILED)
 
     def _move(self, event: Event) -> None:
@@ -237,19 +269,19 @@ class Supervised:
         if old is self.state:
             return
         self._enter(old)
-        self._changed(self, old, self.state)
+        self._on_change(self, old, self.state)
 
     def _enter(self, old: State) -> None:
-        """Act on having come here from another state."""
+        """Act on a change from another state."""
         now = self._clock.monotonic()
         if self.state is State.CRASHLOOP and self.crashloop_since is None:
             self.crashloop_since = self._clock.now()
         elif self.state is State.STOPPED:
             self.crashloop_since = None
         if self.state is State.WAITING and old is State.STOPPED:
-            self.settled = False
+            self.first_attempt_over = False
         elif self.state in UP | {State.BACKOFF, State.CRASHLOOP}:
-            self.settled = True
+            self.first_attempt_over = True
         elif self.state is State.ABORTING and self.process is not None:
             self._kill_at = now + self.limits.abort_grace_s
             self.process.abort()
@@ -258,6 +290,6 @@ class Supervised:
             and old in UP | {State.STARTING}
             and self.process is not None
         ):
-            # From `aborting` the KILL is already near; between the two endings nothing changes for the process.
+            # After `aborting` the KILL is due soon; between `stopping` and `restarting` nothing changes for the process.
             self._kill_at = now + self.limits.stop_grace_s
             self.process.terminate()

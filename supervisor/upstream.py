@@ -1,52 +1,78 @@
-"""What an outer manager (systemd, a container's runtime) is told of the whole, by sd_notify.
+"""Upstream notification: what the supervisor reports to its own manager (systemd, a container runtime) by sd_notify.
 
-READY once all that is wanted is up for the first time; RELOADING until the last service has its new settings, then READY
-again; STATUS when it changes. Source: sd_notify(3). Whether there is such a manager is the `Notifier`'s to know.
+READY when all wanted services are up for the first time, RELOADING until the last service has its new settings and then
+READY again, STATUS when it changes, WATCHDOG while the loop runs. Without a manager the `Notifier` sends nothing.
+
+References
+----------
+sd_notify(3), sd_watchdog_enabled(3).
 """
+
+import os
+from collections.abc import Mapping
 
 from bgpdrift.process.sd_notify import Notifier
 
 
-class Outward:
-    """Knows what was told last."""
+class UpstreamNotifier:
+    """Sends each change once."""
 
     def __init__(self, notifier: Notifier) -> None:
-        self.notifier = notifier
+        self._notifier = notifier
         self.was_ready = False
-        """Whether everything was up once."""
-        self._reloading = self._stops = False
-        self._said = ""
+        """Whether all wanted services were up once."""
+        self._is_reloading = self._is_stopping = False
 
-    def reloading(self, monotonic_s: float) -> None:
-        """Tell that services are about to be restarted for changed settings."""
-        if self.was_ready and not self._reloading:
-            self._reloading = True
-            self.notifier.send(RELOADING="1", MONOTONIC_USEC=str(int(monotonic_s * 1e6)))
+    def report_reloading(self, monotonic_s: float) -> None:
+        """Report that services will be restarted for changed settings."""
+        if self.was_ready and not self._is_reloading:
+            self._is_reloading = True
+            self._notifier.send(RELOADING="1", MONOTONIC_USEC=str(int(monotonic_s * 1e6)))
 
-    def tell(self, up: int, wanted: int, settled: bool) -> bool:
-        """Tell what has changed; gives True when all were up for the first time.
+    def report_services(self, up: int, wanted: int, restart_over: bool) -> bool:
+        """Report what has changed; True if all services are up for the first time.
 
         Parameters
         ----------
         up, wanted : int
-            Services that are, and those that should be.
-        settled : bool
-            No round of restarts is under way.
+            Number of services that are up, and that should be.
+        restart_over : bool
+            Whether no rolling restart is in progress.
         """
-        text = f"{up} of {wanted} services ready"
-        first = up == wanted and not self.was_ready and not self._stops
-        if first:
+        status = f"{up} of {wanted} services ready"
+        first_time = up == wanted and not self.was_ready and not self._is_stopping
+        if first_time:
             self.was_ready = True
-            self.notifier.report_ready(text)
-        if self._reloading and settled:
-            self._reloading = False
-            self.notifier.report_ready(text)
-        if text != self._said:
-            self._said = text
-            self.notifier.report_status(text)
-        return first
+        if first_time or (self._is_reloading and restart_over):
+            self._is_reloading = self._is_reloading and not restart_over
+            self._notifier.report_ready(status)
+        self._notifier.report_status(status)
+        return first_time
 
-    def stopping(self) -> None:
-        """Tell that all is going down; from now on nothing is ready, only STATUS follows."""
-        self._reloading, self._stops = False, True
-        self.notifier.report_stopping()
+    def report_alive(self) -> None:
+        """Report that the event loop runs."""
+        self._notifier.send(WATCHDOG="1")
+
+    def report_stopping(self) -> None:
+        """Report that all services are being stopped; afterwards only STATUS is sent."""
+        self._is_reloading, self._is_stopping = False, True
+        self._notifier.report_stopping()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._notifier.close()
+
+
+def find_watchdog_interval_s(env: Mapping[str, str]) -> float | None:
+    """Return half of the time that a manager allows between two WATCHDOG messages of this process; None without one.
+
+    Examples
+    --------
+    >>> find_watchdog_interval_s({"WATCHDOG_USEC": "30000000"}), find_watchdog_interval_s({})
+    (15.0, None)
+    >>> find_watchdog_interval_s({"WATCHDOG_USEC": "soon"})
+    >>> find_watchdog_interval_s({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "0"})
+    """
+    watchdog_us, pid = env.get("WATCHDOG_USEC", ""), env.get("WATCHDOG_PID", str(os.getpid()))
+    is_for_us = watchdog_us.isdigit() and int(watchdog_us) > 0 and pid == str(os.getpid())
+    return int(watchdog_us) / 2e6 if is_for_us else None

@@ -1,4 +1,4 @@
-"""What a process uses: memory now, processor share since the last look. Decides nothing."""
+"""What a process uses: memory, and the processor share between two measurements."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,20 @@ from bgpdrift.process import procfs
 
 @dataclass(frozen=True)
 class Usage:
-    """One look at one process.
+    """One measurement of one process.
 
     Attributes
     ----------
     pid : int
-        Whose.
+        The process.
     at : float
-        Monotonic time of the look.
+        Monotonic time of the measurement.
     cpu_s : float
         Processor time used so far, user and system; seconds.
     rss_bytes : int
         Resident memory.
     cpu_percent : float
-        Share of one processor between the last two looks; 0 before there were two.
+        Share of one processor since the measurement before; 0 for the first.
     """
 
     pid: int
@@ -30,19 +30,19 @@ class Usage:
     cpu_percent: float = 0.0
 
 
-def look(pid: int, at: float, before: Usage | None = None) -> Usage:
-    """Look at a process; all is 0 for one that has gone."""
-    return _since(Usage(pid, at, procfs.read_cpu_s(pid), procfs.read_rss_bytes(pid)), before)
+def measure_usage(pid: int, at: float, before: Usage | None = None) -> Usage:
+    """Measure a process; all values are 0 for one that has ended."""
+    return _add_share(Usage(pid, at, procfs.read_cpu_s(pid), procfs.read_rss_bytes(pid)), before)
 
 
-def _since(now: Usage, before: Usage | None) -> Usage:
-    """Work out the share.
+def _add_share(now: Usage, before: Usage | None) -> Usage:
+    """Add the processor share.
 
     Examples
     --------
-    >>> _since(Usage(7, 10.0, 3.0, 100), Usage(7, 5.0, 2.0, 90)).cpu_percent
+    >>> _add_share(Usage(7, 10.0, 3.0, 100), Usage(7, 5.0, 2.0, 90)).cpu_percent
     20.0
-    >>> _since(Usage(8, 10.0, 3.0, 100), Usage(7, 5.0, 2.0, 90)).cpu_percent
+    >>> _add_share(Usage(8, 10.0, 3.0, 100), Usage(7, 5.0, 2.0, 90)).cpu_percent
     0.0
     """
     if before is None or before.pid != now.pid or now.at <= before.at:

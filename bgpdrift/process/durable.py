@@ -24,6 +24,7 @@ _MAX_STAGES = 100
 def replace_file(path: Path, *, mode: int = FILE_MODE, sync: bool = True) -> Iterator[BinaryIO]:
     """Write a new file in place of ``path`` within the block; the old file stays if the block raises.
 
+    The ``name`` of the yielded file is the path of the stage.
     Only one process may write ``path``. The stage is ``<name>.new``, which the next writer overwrites after a crash.
 
     Parameters
@@ -43,12 +44,11 @@ def replace_file(path: Path, *, mode: int = FILE_MODE, sync: bool = True) -> Ite
     """
     stage = path.with_name(path.name + ".new")
     try:
-        descriptor = os.open(stage, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
-        with os.fdopen(descriptor, "wb") as file:
+        with open(str(stage), "wb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, mode)) as file:
             yield file
             file.flush()
             if sync:
-                os.fsync(descriptor)
+                os.fsync(file.fileno())
         stage.replace(path)
     except BaseException:
         with suppress(OSError):

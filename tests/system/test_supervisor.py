@@ -86,7 +86,7 @@ def test_a_service_that_is_never_ready_is_told_by_start_and_tried_again(managed)
     started = managed.start("never_ready,ready-a", ready_timeout_s="1", restart_limit="1")
 
     assert started.returncode == 1
-    assert "not ready after 1 s; it says: still looking for it" in started.stderr
+    assert "not ready after 1 s; its status: still looking for it" in started.stderr
     assert managed.service("ready-a")["state"] == "ready"
 
 
@@ -285,7 +285,7 @@ def test_a_rolling_restart_never_has_two_services_down_and_ends_at_the_first_tha
     (managed.data_dir / "dies").touch()
     broken = managed("restart")
     assert broken.returncode == 1
-    assert "broken off: ready-c kept their old processes" in broken.stderr
+    assert "restart aborted: ready-c kept their old processes" in broken.stderr
     assert managed.service("ready-c")["pid"] == after["ready-c"]
     assert managed.service("ready-a")["pid"] != after["ready-a"]
 
@@ -296,12 +296,12 @@ def test_reload_restarts_only_those_whom_the_change_concerns(managed):
     feed, drift = managed.service("reader-feed")["pid"], managed.service("ready-drift")["pid"]
 
     nothing = managed("reload")
-    assert (nothing.returncode, nothing.stdout) == (0, "changed: nothing; restarted for it: nothing\n")
+    assert (nothing.returncode, nothing.stdout) == (0, "changed: nothing; restarting: nothing\n")
 
     managed.configure('feed.client = "two"\nsupervisor.restart_limit = 7')
     reloaded = managed("reload")
     assert reloaded.returncode == 0, reloaded.stderr
-    assert "changed: feed.client, supervisor.restart_limit; restarted for it: reader-feed\n" in reloaded.stdout
+    assert "changed: feed.client, supervisor.restart_limit; restarting: reader-feed\n" in reloaded.stdout
     assert managed.service("reader-feed")["pid"] != feed
     assert managed.service("ready-drift")["pid"] == drift
     assert "reads client two" in managed.log("reader-feed")

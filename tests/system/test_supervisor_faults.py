@@ -107,7 +107,7 @@ def test_on_a_full_disk_everything_goes_on_and_the_logs_say_afterwards_what_they
     managed.until(lambda: managed("status").returncode == 0, "ready on a full disk")
     assert managed("restart", "ready-b").returncode in {0, 2}  # the settings' copy may find no room: said, not done
     refused = managed("stop", "ready-b")
-    assert (refused.returncode, "cannot be written down" in refused.stderr) in {(1, True), (0, False)}
+    assert (refused.returncode, "cannot be stored" in refused.stderr) in {(1, True), (0, False)}
     assert managed.service("chatty")["restarts"] == 0
 
     (small_disk / "logs" / "chatty.log").unlink()
@@ -145,7 +145,7 @@ def test_while_its_socket_is_gone_status_names_who_runs_and_why_it_does_not_answ
 
     assert away.returncode == 1
     assert f"supervisor pid {supervisor}" in away.stderr
-    assert "control.sock is missing: it is starting or stopping, or somebody removed" in away.stderr
+    assert "control.sock is missing: it is starting or stopping, or the socket was removed" in away.stderr
     assert second.returncode == 3
     managed.until(lambda: managed("status").returncode == 0, "listening again")
     assert managed.status()["supervisor"]["pid"] == supervisor

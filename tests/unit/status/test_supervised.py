@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from bgpdrift.status.supervised import ask, read
-from supervisor.control import SOCKET_NAME, ControlServer
+from supervisor.control import ControlServer
+from supervisor.control_address import SOCKET_NAME
 from supervisor.status import ServiceStatus, Status, SupervisorStatus
 
 STATUS = Status(

@@ -19,7 +19,7 @@ import pytest
 from bgpdrift import settings
 from bgpdrift.errors import SettingsError
 from supervisor.services import BGPDRIFT
-from supervisor.status import ServiceStatus, Status, SupervisorStatus, not_running
+from supervisor.status import ServiceStatus, Status, SupervisorStatus, build_stopped_status
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "supervisor" / "deploy"
@@ -334,5 +334,5 @@ def lives(container: dict[str, Any], status: Status) -> bool:
 def test_the_pod_is_ended_when_the_supervisor_does_not_answer_not_for_a_service(container: dict[str, Any]) -> None:
     down = ServiceStatus("lstm_detector", "crashloop", None, 9, 0.0, 0, "exit 1")
     assert lives(container, Status(SupervisorStatus(1, "degraded", 60.0), (down,)))
-    assert not lives(container, not_running(BGPDRIFT.names))
+    assert not lives(container, build_stopped_status(BGPDRIFT.names))
     assert container["startupProbe"]["exec"] == container["livenessProbe"]["exec"]

@@ -1,68 +1,68 @@
-"""When events are carried into the store: soon, together, not all the time, and again after a failure."""
+"""When events are written into the store: soon, several at once, at intervals, and again after a failure."""
 
 import pytest
 
-from supervisor.event_recorder import BETWEEN_S, GATHER_S, LIMIT_S, EventRecorder
+from supervisor.event_recorder import GATHER_S, LIMIT_S, MIN_INTERVAL_S, RecordSchedule
 
 
 @pytest.fixture
-def recorder(clock):
-    return EventRecorder(clock)
+def schedule(clock):
+    return RecordSchedule(clock)
 
 
-def run(recorder, well=True):
-    recorder.began()
-    recorder.ended(well)
+def run(schedule, succeeded=True):
+    schedule.begin_run()
+    schedule.end_run(succeeded)
 
 
-def test_without_news_it_never_runs(recorder, clock):
+def test_without_events_nothing_runs(schedule, clock):
     clock.advance(hours=1000)
-    assert (recorder.is_due(), recorder.deadline()) == (False, None)
+    assert (schedule.is_due(), schedule.deadline()) == (False, None)
 
 
-def test_events_go_together_a_few_seconds_after_the_first(recorder, clock):
-    recorder.happened()
+def test_several_events_share_one_run_a_few_seconds_after_the_first(schedule, clock):
+    schedule.add_event()
     clock.advance(seconds=GATHER_S - 1)
-    recorder.happened()
-    assert not recorder.is_due()
+    schedule.add_event()
+    assert not schedule.is_due()
     clock.advance(seconds=1)
-    assert recorder.is_due()
+    assert schedule.is_due()
 
 
-def test_a_crash_loop_does_not_make_it_run_all_the_time_but_what_is_urgent_goes_at_once(recorder, clock):
-    recorder.happened()
+def test_runs_have_an_interval_that_an_urgent_event_does_not_wait_for(schedule, clock):
+    schedule.add_event()
     clock.advance(seconds=GATHER_S)
-    run(recorder)
-    recorder.happened()
+    run(schedule)
+    schedule.add_event()
     clock.advance(seconds=GATHER_S)
-    assert not recorder.is_due()
-    recorder.happened(urgent=True)
+    assert not schedule.is_due()
+    schedule.add_event(urgent=True)
     clock.advance(seconds=GATHER_S)
-    assert recorder.is_due()
+    assert schedule.is_due()
 
 
-def test_what_happens_during_a_run_is_for_the_next(recorder, clock):
-    recorder.happened()
+def test_an_event_during_a_run_is_left_to_the_next_run(schedule, clock):
+    schedule.add_event()
     clock.advance(seconds=GATHER_S)
-    recorder.began()
-    recorder.happened()
+    schedule.begin_run()
+    schedule.add_event()
     clock.advance(seconds=GATHER_S)
-    assert not recorder.is_due()
-    recorder.ended(well=True)
-    clock.advance(seconds=BETWEEN_S)
-    assert recorder.is_due()
+    assert not schedule.is_due()
+    schedule.end_run(succeeded=True)
+    clock.advance(seconds=MIN_INTERVAL_S)
+    assert schedule.is_due()
 
 
-def test_a_run_that_failed_is_repeated(recorder, clock):
-    recorder.happened()
-    run(recorder, well=False)
-    clock.advance(seconds=BETWEEN_S)
-    assert recorder.is_due()
+def test_a_failed_run_is_repeated(schedule, clock):
+    schedule.add_event()
+    run(schedule, succeeded=False)
+    clock.advance(seconds=MIN_INTERVAL_S)
+    assert schedule.is_due()
 
 
-def test_a_run_that_takes_too_long_is_late(recorder, clock):
-    recorder.happened()
-    recorder.began()
-    assert recorder.deadline() == clock.monotonic() + LIMIT_S
+def test_a_run_that_takes_too_long_is_overdue(schedule, clock):
+    schedule.add_event()
+    schedule.begin_run()
+    assert schedule.deadline() == clock.monotonic() + LIMIT_S
     clock.advance(seconds=LIMIT_S)
-    assert recorder.is_late()
+    assert schedule.is_overdue()

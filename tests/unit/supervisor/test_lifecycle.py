@@ -14,13 +14,13 @@ def test_no_state_of_a_service_is_final():
 @pytest.mark.parametrize(
     ("events", "state"),
     [
-        ("start launched said_ready", State.READY),
-        ("start launched said_ready said_degraded said_well", State.READY),
-        ("start launched said_ready failed retry_due launched said_ready", State.READY),
-        ("start launched overdue failed_too_often retry_due launched", State.STARTING),
-        ("start launched said_ready too_large failed", State.BACKOFF),
-        ("start launched said_ready restart ended launched", State.STARTING),
-        ("start launched said_ready stop ended", State.STOPPED),
+        ("start launched reported_ready", State.READY),
+        ("start launched reported_ready reported_degraded reported_recovered", State.READY),
+        ("start launched reported_ready failed retry_due launched reported_ready", State.READY),
+        ("start launched ready_timeout failed_too_often retry_due launched", State.STARTING),
+        ("start launched reported_ready memory_exceeded failed", State.BACKOFF),
+        ("start launched reported_ready restart ended launched", State.STARTING),
+        ("start launched reported_ready stop ended", State.STOPPED),
         ("start launched restart stop ended", State.STOPPED),
         ("start launched stop start ended", State.WAITING),
     ],
@@ -36,23 +36,23 @@ def test_start_and_restart_of_an_operator_are_never_refused(state):
 
 
 @pytest.mark.parametrize("state", State)
-def test_stop_always_leads_down(state):
+def test_stop_leads_to_stopped_or_stopping_from_every_state(state):
     assert next_state(state, Event.STOP) in {State.STOPPED, State.STOPPING}
 
 
 @pytest.mark.parametrize("state", sorted(ENDING_ON_REQUEST))
-def test_an_end_that_was_asked_for_is_no_failure(state):
+def test_an_end_on_request_is_not_a_failure(state):
     assert next_state(state, Event.ENDED) in {State.STOPPED, State.WAITING}
     assert not SERVICE_LIFECYCLE.allows(state, Event.FAILED)
 
 
 @pytest.mark.parametrize("state", sorted(WITH_PROCESS - ENDING_ON_REQUEST))
-def test_an_end_nobody_asked_for_is_a_failure(state):
+def test_an_end_without_a_request_is_a_failure(state):
     assert next_state(state, Event.FAILED) is State.BACKOFF
     assert next_state(state, Event.FAILED_TOO_OFTEN) is State.CRASHLOOP
 
 
 @pytest.mark.parametrize("state", sorted(UP))
-def test_one_that_is_up_may_hang_or_grow_too_large(state):
-    assert next_state(state, Event.HUNG) is State.ABORTING
-    assert next_state(state, Event.TOO_LARGE) is State.RECYCLING
+def test_one_that_is_up_may_hang_or_grow_memory_exceeded(state):
+    assert next_state(state, Event.WATCHDOG_TIMEOUT) is State.ABORTING
+    assert next_state(state, Event.MEMORY_EXCEEDED) is State.RECYCLING

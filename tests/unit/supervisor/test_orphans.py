@@ -1,4 +1,4 @@
-"""Only our own leftovers are ended: a pid alone proves nothing."""
+"""Only processes of the earlier supervisor are killed; a pid alone does not identify one."""
 
 import os
 import subprocess
@@ -28,20 +28,20 @@ def sleeper():
         process.wait()
 
 
-def test_a_recorded_process_is_ended(tmp_path, sleeper):
+def test_a_recorded_process_is_killed(tmp_path, sleeper):
     process = sleeper()
     ChildRecord(tmp_path / "children.json", "run-1").write([process.pid])
     assert end_leftovers(tmp_path / "children.json") == [process.pid]
     assert process.wait(5) == -9
 
 
-def test_a_process_of_the_run_is_ended_though_nobody_wrote_it_down(tmp_path, sleeper):
+def test_an_unrecorded_process_with_the_name_of_the_run_is_killed(tmp_path, sleeper):
     process = sleeper(**{RUN_VARIABLE: "run-2"})
     ChildRecord(tmp_path / "children.json", "run-2").write([])
     assert end_leftovers(tmp_path / "children.json") == [process.pid]
 
 
-def test_the_same_pid_with_another_start_time_is_somebody_else(tmp_path, sleeper):
+def test_the_same_pid_with_another_start_time_is_another_process(tmp_path, sleeper):
     process = sleeper()
     path = tmp_path / "children.json"
     ChildRecord(path, "run-3").write([process.pid])
@@ -51,7 +51,7 @@ def test_the_same_pid_with_another_start_time_is_somebody_else(tmp_path, sleeper
     assert process.poll() is None
 
 
-def test_pids_of_another_boot_mean_nothing(tmp_path, sleeper):
+def test_pids_of_another_boot_are_ignored(tmp_path, sleeper):
     process = sleeper()
     path = tmp_path / "children.json"
     ChildRecord(path, "run-4").write([process.pid])
@@ -60,7 +60,7 @@ def test_pids_of_another_boot_mean_nothing(tmp_path, sleeper):
     assert process.poll() is None
 
 
-def test_a_damaged_or_missing_record_is_no_reason_to_fail(tmp_path):
+def test_a_damaged_or_missing_record_is_ignored(tmp_path):
     assert end_leftovers(tmp_path / "none.json") == []
     (tmp_path / "bad.json").write_text('{"boot_id": 7')
     assert end_leftovers(tmp_path / "bad.json") == []

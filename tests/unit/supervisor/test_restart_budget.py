@@ -1,4 +1,4 @@
-"""The budget counts from READY, forgets after ready time, and never gives up."""
+"""The restart budget counts ready time, drops old failures, and always allows another attempt."""
 
 from supervisor.restart_budget import RestartBudget, RestartPolicy
 
@@ -12,29 +12,29 @@ def failed(times: int, ready_for_s: float, every_s: float = 1.0) -> RestartBudge
     return budget
 
 
-def test_the_limit_is_kept_to_the_letter():
+def test_the_budget_is_spent_by_one_failure_more_than_the_limit():
     assert not failed(3, ready_for_s=0.0).is_spent(POLICY)
     assert failed(4, ready_for_s=0.0).is_spent(POLICY)
 
 
-def test_a_service_that_never_gets_ready_spends_its_budget_however_slowly_it_fails():
+def test_a_service_that_never_becomes_ready_spends_its_budget_whatever_the_time_between_failures():
     assert failed(4, ready_for_s=0.0, every_s=3600.0).is_spent(POLICY)
 
 
-def test_failures_are_forgiven_after_enough_ready_time():
+def test_failures_are_dropped_after_enough_ready_time():
     assert not failed(100, ready_for_s=61.0).is_spent(POLICY)
     assert not failed(100, ready_for_s=20.1).is_spent(POLICY)  # never more than 3 in 60 s of ready time
     assert failed(100, ready_for_s=10.0).is_spent(POLICY)
 
 
-def test_the_first_restart_waits_for_nothing_and_the_next_ones_longer_and_longer():
-    delays = [failed(times, 0.0).delay_s(POLICY, chance=1.0) for times in (1, 2, 3, 4, 50)]
+def test_the_first_restart_is_immediate_and_the_waits_double():
+    delays = [failed(times, 0.0).delay_s(POLICY, random=1.0) for times in (1, 2, 3, 4, 50)]
     assert delays == [0.0, 0.5, 1.0, 60.0, 60.0]
 
 
-def test_chance_only_shortens_a_wait_and_never_to_nothing():
-    assert 0.0 < failed(3, 0.0).delay_s(POLICY, chance=0.0) < failed(3, 0.0).delay_s(POLICY, chance=1.0)
+def test_the_random_number_shortens_a_wait_but_not_to_zero():
+    assert 0.0 < failed(3, 0.0).delay_s(POLICY, random=0.0) < failed(3, 0.0).delay_s(POLICY, random=1.0)
 
 
-def test_a_crash_loop_of_a_year_does_not_grow():
+def test_a_long_crash_loop_does_not_grow_the_list_of_failures():
     assert len(failed(10_000, ready_for_s=0.0).failures) == POLICY.limit + 1

@@ -1,11 +1,11 @@
-"""What a manager outside hears of the whole, in the words of sd_notify(3)."""
+"""What the supervisor reports to its own manager, in the fields of sd_notify(3)."""
 
 import socket
 
 import pytest
 
 from bgpdrift.process.sd_notify import Notifier
-from supervisor.upstream import Outward
+from supervisor.upstream import UpstreamNotifier
 
 
 @pytest.fixture
@@ -16,55 +16,55 @@ def manager(tmp_path):
 
 
 @pytest.fixture
-def outward(manager):
-    found = Outward(Notifier({"NOTIFY_SOCKET": manager.getsockname()}))
-    yield found
-    found.notifier.close()
+def upstream(manager):
+    notifier = UpstreamNotifier(Notifier({"NOTIFY_SOCKET": manager.getsockname()}))
+    yield notifier
+    notifier.close()
 
 
-def heard(manager) -> list[str]:
-    words = []
+def read_fields(manager) -> list[str]:
+    fields = []
     while True:
         try:
-            words += manager.recv(4096).decode().splitlines()
+            fields += manager.recv(4096).decode().splitlines()
         except BlockingIOError:
-            return words
+            return fields
 
 
-def test_ready_is_said_once_when_all_are_and_status_as_it_changes(manager, outward):
-    assert not outward.tell(1, 2, settled=True)
-    assert outward.tell(2, 2, settled=True)
-    assert not outward.tell(1, 2, settled=True)
-    assert not outward.tell(2, 2, settled=True)
+def test_ready_is_sent_once_when_all_services_are_up_and_status_when_it_changes(manager, upstream):
+    assert not upstream.report_services(1, 2, restart_over=True)
+    assert upstream.report_services(2, 2, restart_over=True)
+    assert not upstream.report_services(1, 2, restart_over=True)
+    assert not upstream.report_services(2, 2, restart_over=True)
 
-    words = heard(manager)
-    assert words.count("READY=1") == 1
-    assert [word for word in words if word == "STATUS=1 of 2 services ready"] == ["STATUS=1 of 2 services ready"] * 2
+    fields = read_fields(manager)
+    assert fields.count("READY=1") == 1
+    assert fields.count("STATUS=1 of 2 services ready") == 2
 
 
-def test_a_reload_ends_with_ready_when_the_last_service_has_its_settings(manager, outward):
-    outward.tell(2, 2, settled=True)
-    heard(manager)
+def test_a_reload_ends_with_ready_when_the_last_service_has_its_settings(manager, upstream):
+    upstream.report_services(2, 2, restart_over=True)
+    read_fields(manager)
 
-    outward.reloading(12.5)
-    outward.tell(1, 2, settled=False)
-    before = heard(manager)
-    outward.tell(2, 2, settled=True)
+    upstream.report_reloading(12.5)
+    upstream.report_services(1, 2, restart_over=False)
+    before = read_fields(manager)
+    upstream.report_services(2, 2, restart_over=True)
 
     assert {"RELOADING=1", "MONOTONIC_USEC=12500000"} <= set(before)
     assert "READY=1" not in before
-    assert "READY=1" in heard(manager)
+    assert "READY=1" in read_fields(manager)
 
 
-def test_a_reload_before_all_were_ready_says_nothing_yet(manager, outward):
-    outward.reloading(12.5)
-    assert heard(manager) == []
+def test_a_reload_before_all_services_were_ready_is_not_reported(manager, upstream):
+    upstream.report_reloading(12.5)
+    assert read_fields(manager) == []
 
 
-def test_nothing_is_ready_any_more_once_it_stops(manager, outward):
-    outward.stopping()
-    outward.tell(2, 2, settled=True)
+def test_after_stopping_no_ready_is_sent(manager, upstream):
+    upstream.report_stopping()
+    upstream.report_services(2, 2, restart_over=True)
 
-    words = heard(manager)
-    assert "STOPPING=1" in words
-    assert "READY=1" not in words
+    fields = read_fields(manager)
+    assert "STOPPING=1" in fields
+    assert "READY=1" not in fields
