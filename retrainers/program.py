@@ -164,8 +164,8 @@ def _options(asked: Asked, settings: "Settings", claim: "Claim | None") -> dict[
     import msgspec
 
     flag = msgspec.to_builtins(claim.flag) if claim else {"requested_by": "command line", "reason": "manual"}
-    if claim and "trigger_id" in claim.flag.details:
-        flag["trigger_id"] = claim.flag.details["trigger_id"]
+    if claim and "request_id" in claim.flag.details:
+        flag["request_id"] = claim.flag.details["request_id"]
     return {
         "days": asked.days or settings.retrain.days,
         "dry_run": asked.dry_run,

@@ -1,15 +1,15 @@
-"""What `bgpdrift approve` and `bgpdrift reject` share: the answer written once, and the list of questions."""
+"""What `bgpdrift approve` and `bgpdrift reject` share: one answer is written, and approval requests are listed."""
 
 import click
 
 from bgpdrift.monitor.approvals import Answer
 
 
-def answer(number: int, said: Answer, by: str | None) -> None:
-    """Write an answer, or say why it cannot be given."""
+def answer(approval_id: int, given: Answer, by: str | None) -> None:
+    """Write an answer, or raise an error that says why it is not possible."""
     from bgpdrift.commands.label import _user
     from bgpdrift.errors import InputError
-    from bgpdrift.monitor.approvals import checked_answer
+    from bgpdrift.monitor.approvals import describe_answer
     from bgpdrift.settings import load
     from bgpdrift.store import open_store
 
@@ -18,29 +18,31 @@ def answer(number: int, said: Answer, by: str | None) -> None:
     if len(name) > 64:
         raise InputError(f"--by: at most 64 characters expected, {len(name)} found")
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
-        meaning = checked_answer(store.approval(number), number, said)
-        if not store.answer_approval(number, said, name, (store.newest_window_start() or 0) + 60):
-            checked_answer(store.approval(number), number, said)  # somebody was quicker: says who
-    click.echo(f"question {number} {said}: {meaning}")
+        meaning = describe_answer(store.approval_request(approval_id), approval_id, given)
+        if not store.answer_approval(approval_id, given, name, (store.newest_window_start() or 0) + 60):
+            # Another person answered in between: this raises the error that names them.
+            describe_answer(store.approval_request(approval_id), approval_id, given)
+    click.echo(f"approval request {approval_id} {given}: {meaning}")
 
 
 def show(every: bool, as_json: bool) -> None:
-    """Print the questions that wait, or all of them."""
+    """Print the pending approval requests, or all of them."""
     import msgspec
 
     from bgpdrift.formatting import format_time
-    from bgpdrift.monitor.approvals import PENDING, question
+    from bgpdrift.monitor.approvals import PENDING
     from bgpdrift.settings import load
     from bgpdrift.store import open_store
 
     settings = load()
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
-        rows = store.approvals(None if every else PENDING)
-    for row in rows:
+        approvals = store.approval_requests(None if every else PENDING)
+    for approval in approvals:
         if as_json:
-            click.echo(msgspec.json.encode(row).decode())
+            click.echo(msgspec.json.encode(approval).decode())
         else:
-            by = f" by {row['answered_by']}" if row["answered_by"] else ""
-            click.echo(f"{row['id']:>5}  {format_time(row['asked_at'])} UTC  {row['state']}{by}  {question(row)}")
-    if not rows and not as_json:
-        click.echo("nothing was asked" if every else "nothing waits for an answer")
+            by = f" by {approval.answered_by}" if approval.answered_by else ""
+            at = format_time(approval.requested_at)
+            click.echo(f"{approval.id:>5}  {at} UTC  {approval.state}{by}  {approval.summary}")
+    if not approvals and not as_json:
+        click.echo("there are no approval requests" if every else "no approval request is pending")

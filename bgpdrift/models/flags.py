@@ -24,7 +24,7 @@ from bgpdrift.process.locks import FileLock
 LOCK_NAME = ".flags.lock"
 MOST_BYTES = 65_536
 UNREADABLE = "unreadable"
-KEPT_DETAILS = ("trigger_id", "change_point")
+KEPT_DETAILS = ("request_id", "change_point")
 """Details of a request that one dropped on top of it takes over."""
 _PREFIX, _FLAG, _CLAIMED = "retrain_", ".flag", ".flag.claimed"
 

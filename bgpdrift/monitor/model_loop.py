@@ -1,17 +1,18 @@
-"""The loop from a wish to a better model, and back where it is none: what the drift monitor does beside its checks.
+"""The model loop: one step of retraining requests, runs and probation, after the drift checks.
 
-One `step` looks at everything there is: wishes and safeguards (`wishes`), flags and runs (`retraining_runs`), the version
-on probation (`probation`). Several monitors may run on one artifact folder: each step holds a lock that the kernel gives
-back at death, so that of two one acts; and each change is written compare-and-set, so that hosts with folders of their
-own over one store do one set of actions too. All times are event time. Decides the order and nothing else.
+Decides only the order: ended runs are collected, flagged requests follow them, the probation examines the active versions, new
+requests are decided, and the next run starts. Each step holds a kernel lock, so that of several monitors on one artifact folder
+one acts. Changes in the store are compare-and-set, so that monitors with separate folders and one store also act once. All
+times are event times.
 """
 
-from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.errors import LockHeldError
+from bgpdrift.monitor.active_versions import ActiveVersions
+from bgpdrift.monitor.flagged_requests import FlaggedRequests
 from bgpdrift.monitor.probation import Probation
 from bgpdrift.monitor.retrainer_process import RetrainerRunner, Runner
-from bgpdrift.monitor.retraining_requests import ActiveVersions, Wishes
+from bgpdrift.monitor.retraining_requests import RetrainingRequests
 from bgpdrift.monitor.retraining_runs import RetrainingRuns
 from bgpdrift.process.locks import hold_lock
 from bgpdrift.settings import Settings
@@ -21,41 +22,43 @@ LOCK = "model_loop.lock"
 
 
 class ModelLoop:
-    """Retrains, watches and takes back.
+    """Retrains models, watches new versions and rolls bad ones back.
 
     Parameters
     ----------
     settings, store, clock
-        Of the drift monitor.
+        Those of the drift monitor.
     runner : Runner, optional
         Starts retrainers; real processes by default.
     """
 
     def __init__(self, settings: Settings, store: Store, clock: Clock, runner: Runner | None = None) -> None:
-        self._folder, self._log = settings.artifacts_path, logs.get_logger()
+        self._folder = settings.artifacts_path
         active_versions = ActiveVersions(self._folder)
-        self._runs = RetrainingRuns(settings, store, clock, runner or RetrainerRunner(settings), active_versions)
-        self._wishes = Wishes(settings, store, clock, active_versions, self._runs.drop)
+        self._runs = RetrainingRuns(settings, store, clock, runner or RetrainerRunner(settings))
+        self._flagged = FlaggedRequests(settings, store, clock, self._runs, active_versions)
+        self._requests = RetrainingRequests(settings, store, clock, active_versions, self._flagged.drop_flag)
         self._probation = Probation(settings, store, clock, active_versions)
 
     def step(self, event_now: int) -> bool:
-        """Do what is to be done now; True if something moved and another step should follow at once.
+        """Do one step; return whether something changed and another step should follow at once.
 
         Parameters
         ----------
         event_now : int
-            End of the newest window that was folded, epoch seconds.
+            End of the newest folded window, epoch seconds.
 
         Raises
         ------
         TransientError
-            Store or disk are away for now; the next step goes on where this one stopped.
+            The store or the disk is unavailable; the next step continues where this one stopped.
         """
         try:
-            with hold_lock(self._folder / LOCK, "another monitor is at it"):
-                moved = self._runs.step(event_now)
-                moved |= self._probation.step(event_now)
-                moved |= self._wishes.step(event_now)
-                return self._runs.start_next(event_now) or moved
+            with hold_lock(self._folder / LOCK, "another monitor holds the lock of the model loop"):
+                self._runs.collect(event_now)
+                changed = self._flagged.step(event_now)
+                changed |= self._probation.step(event_now)
+                changed |= self._requests.step(event_now)
+                return self._runs.start_next(event_now) or changed
         except LockHeldError:
             return False

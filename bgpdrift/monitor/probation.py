@@ -1,20 +1,21 @@
-"""The watch over versions that came into force, however they did: the shell around `bgpdrift.monitor.probation_rule`.
+"""Probation of the active versions: counts hour by hour, then accepts a version or rolls it back.
 
-Hour by hour of event time the version in force and the one it replaced are given the same windows (`shadow_scoring`); what
-was counted stands in the row ``probation:<model>`` of ``cursors``, together with the shadow's histograms, so that a restart
-counts no hour twice. A version that is accepted is recorded as accepted; one that disappoints is taken back, which begins a
-cooldown and is said. One that came back by a rollback was in force before, and is accepted at once. Decides nothing itself.
+Each hour of event time the active version and the version it replaced score the same windows (`bgpdrift.monitor.shadow_scoring`).
+The counts are written together with the shadow's histograms, so that a restart counts no hour twice.
+`bgpdrift.monitor.probation_rule` decides. A rollback begins a cooldown and raises an alert. A version that is active again
+because of a rollback is accepted at once.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.detector_registry import MODELS
+from bgpdrift.drift.histogram import Histogram
 from bgpdrift.errors import ArtifactError, BgpdriftError, InputError, PublishRefusedError
 from bgpdrift.models.model_files import list_model_files
 from bgpdrift.models.model_registry import ModelRegistry
@@ -22,37 +23,50 @@ from bgpdrift.models.paths import current_path
 from bgpdrift.models.publication import active_version
 from bgpdrift.models.retention import RetentionPolicy
 from bgpdrift.models.rollback import choose_rollback
-from bgpdrift.monitor.probation_rule import Decision, ProbationPolicy, Provenance, Tally, decide
-from bgpdrift.monitor.retraining_requests import ActiveVersions, loop_cursor
-from bgpdrift.monitor.shadow_scoring import HOUR_S, Hour, ShadowScoring, Version, load_version
+from bgpdrift.monitor.active_versions import ActiveVersions
+from bgpdrift.monitor.probation_rule import (
+    Decision,
+    ProbationPolicy,
+    Provenance,
+    add_tallies,
+    decide,
+    set_tally,
+)
+from bgpdrift.monitor.shadow_scoring import HOUR_S, ShadowHour, ShadowScoring, Version, load_version
 from bgpdrift.settings import Settings
-from bgpdrift.store import Cursor, Store
+from bgpdrift.store import Store
+from bgpdrift.store.cursor_states import (
+    CooldownState,
+    ProbationState,
+    ProbationTally,
+    cooldown_cursor,
+    probation_cursor,
+)
+from bgpdrift.store.database import StateCursor
+from bgpdrift.store.request_records import Alert
 from bgpdrift.store.schema import scores
 
-WAITS_H = 6
-"""So long an hour waits for the detectors to have scored it; then it is looked at as it is."""
-MOVES = ("retrain", "promote", "rollback", "recover", "publish_default")
-
+MAX_SCORE_DELAY_H = 6
+"""An hour is examined this long after its end even if the detectors have not scored it completely."""
+ACTIVATING_KINDS = ("retrain", "promote", "rollback", "recover", "publish_default")
+"""Kinds of events that make a version active."""
 FORCED_NOTE = "forced"
-"""How the note on a publication begins that the gate had refused."""
+"""Beginning of the note on a publication that the gate had rejected."""
 
-
-def probation_cursor(model: str) -> str:
-    """Name of the row of ``cursors`` with the state of a probation."""
-    return f"probation:{model}"
+ProbationCursor = StateCursor[ProbationState]
 
 
 class Probation:
-    """Watches.
+    """Examines active versions.
 
     Parameters
     ----------
     settings, store, clock
-        Of the monitor.
+        Those of the monitor.
     active_versions : ActiveVersions
-        Versions.
+        Active version of each model.
     registry : ModelRegistry, optional
-        What puts versions in and out of force.
+        Accepts and rolls back versions.
     """
 
     def __init__(
@@ -64,228 +78,235 @@ class Probation:
         registry: ModelRegistry | None = None,
     ) -> None:
         kept, self._history = settings.models, settings.detectors.history_minutes
-        keep = RetentionPolicy(kept.keep_backups, kept.keep_candidates, kept.keep_rejected)
+        retention = RetentionPolicy(
+            backups=kept.keep_backups, candidates=kept.keep_candidates, rejected=kept.keep_rejected
+        )
         self._store, self._clock, self._active_versions, self._log = store, clock, active_versions, logs.get_logger()
         self._folder, self._policy = settings.artifacts_path, ProbationPolicy.from_settings(settings)
-        self._registry = registry or ModelRegistry(self._folder, store, clock, keep, self._history)
+        self._registry = registry or ModelRegistry(self._folder, store, clock, retention, self._history)
         self._scoring = ShadowScoring(settings, store)
-        self._done: dict[str, str] = {}
-        """Version by model that needs no more watching."""
-        self._loaded: dict[str, Version | None] = {}
+        self._finished: dict[str, str] = {}
+        """By model: the version that needs no more examination."""
+        self._loaded: dict[tuple[str, str], Version | None] = {}
 
     def step(self, at: int) -> bool:
-        """Look at most at one hour of each model; True if more hours wait."""
-        more = [self._look(model, at) for model in MODELS]  # each has its turn
-        return any(more)
+        """Examine at most one hour of each model; return whether more hours wait."""
+        changed = [self._examine(model, at) for model in MODELS]  # a list, so that every model is examined
+        return any(changed)
 
-    def _look(self, model: str, at: int) -> bool:
-        version = self._active_versions(model)
-        if not version or self._done.get(model) == version:
+    def _examine(self, model: str, at: int) -> bool:
+        version = self._active_versions.get(model)
+        if not version or self._finished.get(model) == version:
             return False
-        state = {str(row["version"]): str(row["state"]) for row in self._store.model_versions(model)}.get(version)
-        cursor = self._store.read_cursor(probation_cursor(model))
-        ours = cursor is not None and cursor.details.get("version") == version
+        state = self._read_states(model).get(version)
+        cursor = self._store.read_state(probation_cursor(model), ProbationState)
+        is_current = cursor is not None and cursor.state.version == version
         if state is None:
-            return False  # not recorded yet: whoever published it, or the detector, does
+            return False  # the publisher, or the detector, has not recorded the version yet
         if state != "active":
-            self._finish(model, version, cursor if ours else None, state)
+            self._finish(model, version, cursor if is_current else None, state)
             return False
-        if cursor is None or not ours:
+        if cursor is None or not is_current:
             return self._begin(model, version, at, cursor)
-        if cursor.details.get("verdict") == "rolled_back":
-            return self._take_back(model, cursor, at)  # we died before, or while, it was done
-        return self._next_hour(model, cursor, at)
+        if cursor.state.verdict == "rolled_back":
+            return self._roll_back(model, cursor, at)  # the monitor died before the rollback was complete
+        return self._examine_next_hour(model, cursor, at)
 
-    def _begin(self, model: str, version: str, at: int, before: Cursor | None) -> bool:
-        self._done.pop(model, None)  # the version that was done with may come back, and is to settle again
-        self._loaded = {name: loaded for name, loaded in self._loaded.items() if not name.startswith(f"{model}:")}
-        if before is not None and before.details.get("verdict") == "rolled_back":
-            self._say_taken_back(model, before, at)
-        moves = [row for row in self._store.retrain_events(model, 50) if row["kind"] in MOVES and row["promoted"]]
-        last = moves[0] if moves else None
-        came_back = last is not None and last["kind"] == "rollback" and last["version"] == version
-        parent = self._parent(model)
-        details = {
-            "version": version,
-            "parent": parent[0] if parent else "",
-            "started_at": at,
-            "ends_at": at + round(self._policy.hours * HOUR_S),
-            "past_gate": came_past_gate(moves, version),
-            "checks": 0,
-            "tally": msgspec.to_builtins(Tally()),
-            **Tally().figures(parent is not None),
-            "verdict": "watching",
-            "reason": "",
-        }
-        cursor = Cursor(probation_cursor(model), at - at % HOUR_S, details)
-        self._log.info("probation.begun", model=model, version=version, parent=details["parent"])
-        if came_back or self._policy.hours <= 0:
-            reason = "it was in force before, and came back" if came_back else "probation is switched off"
+    def _begin(self, model: str, version: str, at: int, previous: ProbationCursor | None) -> bool:
+        self._finished.pop(model, None)  # a version that was examined before may be active again
+        self._loaded = {key: loaded for key, loaded in self._loaded.items() if key[0] != model}
+        if previous is not None and previous.state.verdict == "rolled_back":
+            self._report_rollback(model, previous.state, at)
+        events = self._store.retrain_events(model, 50)
+        activations = [row for row in events if row["kind"] in ACTIVATING_KINDS and row["promoted"]]
+        last = activations[0] if activations else None
+        is_restored = last is not None and last["kind"] == "rollback" and last["version"] == version
+        parent = self._find_rollback_target(model)
+        state = ProbationState(
+            version=version,
+            parent_version=parent[0] if parent else "",
+            started_at=at,
+            ends_at=at + round(self._policy.hours * HOUR_S),
+            past_gate=bypassed_gate(activations, version),
+        )
+        state = set_tally(state, ProbationTally(), parent is not None)
+        cursor = StateCursor(probation_cursor(model), at - at % HOUR_S, state)
+        self._log.info("probation.started", model=model, version=version, parent_version=state.parent_version)
+        if is_restored or self._policy.hours <= 0:
+            reason = "a rollback made it active again" if is_restored else "probation is off (retrain.probation_h)"
             return self._conclude(model, cursor, Decision("accepted", reason), at)
-        self._store.upsert_histograms([], cursor)
+        self._store.put_cursor(cursor)
         return True
 
-    def _next_hour(self, model: str, cursor: Cursor, at: int) -> bool:
-        start, details = cursor.position, cursor.details
+    def _examine_next_hour(self, model: str, cursor: ProbationCursor, at: int) -> bool:
+        start, state = cursor.position, cursor.state
         end = start + HOUR_S
-        if at < end or (at < end + WAITS_H * HOUR_S and not self._is_scored(end)):
+        if at < end or (at < end + MAX_SCORE_DELAY_H * HOUR_S and not self._is_scored(end)):
             return False
-        version = str(details["version"])
-        new = self._load(model, version, current_path(self._folder, model))
+        new = self._load(model, state.version, current_path(self._folder, model))
         if new is None:
             return False
-        parent = self._parent(model)
-        old = self._load(model, *parent) if parent else None
+        parent = self._find_rollback_target(model)
+        shadow = self._load(model, *parent) if parent else None
         try:
-            hour = self._scoring.hour(model, new, old, start)
+            hour = self._scoring.score_hour(model, new, shadow, start)
         except ArtifactError as error:
-            self._log.warning("probation.hour_lost", model=model, version=version, reason=str(error))
-            hour = Hour(Tally(), {})
-        counted = msgspec.convert(details["tally"], Tally) + hour.tally
-        counted = self._with_labels(counted, new, old, int(details["started_at"]), at)
-        passed_h = (end - int(details["started_at"])) / HOUR_S
-        past_gate = bool(details.get("past_gate", False)) or new.forced
-        provenance = Provenance(
-            bypassed_gate=past_gate,
-            trained_detection=new.promised,
-            shadow_trained_detection=old.promised if old else None,
-        )
+            self._log.warning("probation.hour_skipped", model=model, version=state.version, reason=str(error))
+            hour = ShadowHour(ProbationTally(), {})
+        tally = self._count_labels(add_tallies(state.tally, hour.tally), new, shadow, state.started_at, at)
         decision = decide(
-            counted, passed_h=passed_h, has_shadow=old is not None, policy=self._policy, provenance=provenance
+            tally,
+            passed_h=(end - state.started_at) / HOUR_S,
+            has_shadow=shadow is not None,
+            policy=self._policy,
+            provenance=Provenance(
+                bypassed_gate=state.past_gate or new.is_forced,
+                trained_detection=new.trained_detection,
+                shadow_trained_detection=shadow.trained_detection if shadow else None,
+            ),
         )
-        longest_s = round(self._policy.max_hours * HOUR_S)
-        after = {
-            **details,
-            "ends_at": int(details["started_at"]) + longest_s if decision.extends else details["ends_at"],
-            "parent": old.version if old else "",
-            "checks": int(details["checks"]) + 1,
-            "tally": msgspec.to_builtins(counted),
-            **counted.figures(old is not None),
-        }
-        return self._conclude(model, Cursor(cursor.name, end, after), decision, at, _rows(model, old, start, hour))
+        state = replace(
+            state,
+            ends_at=state.started_at + round(self._policy.max_hours * HOUR_S) if decision.extends else state.ends_at,
+            parent_version=shadow.version if shadow else "",
+            checks=state.checks + 1,
+        )
+        state = set_tally(state, tally, shadow is not None)
+        histograms = _build_histogram_rows(model, shadow, start, hour)
+        return self._conclude(model, StateCursor(cursor.name, end, state), decision, at, histograms)
 
     def _conclude(
-        self, model: str, cursor: Cursor, decision: Decision, at: int, histograms: list[dict[str, Any]] | None = None
+        self,
+        model: str,
+        cursor: ProbationCursor,
+        decision: Decision,
+        at: int,
+        histograms: Sequence[Mapping[str, Any]] = (),
     ) -> bool:
-        """Write what was decided, then do it: should we die in between, the row says what is still to be done."""
-        details = {**cursor.details, "verdict": decision.verdict, "reason": decision.reason}
-        cursor = Cursor(cursor.name, cursor.position, details)
-        self._store.upsert_histograms(histograms or [], cursor)
-        version = str(details["version"])
+        """Write the decision, then carry it out. If the monitor dies in between, the next one carries it out."""
+        state = replace(cursor.state, verdict=decision.verdict, reason=decision.reason)
+        cursor = StateCursor(cursor.name, cursor.position, state)
+        self._store.upsert_histograms(histograms, cursor)
         if decision.verdict == "accepted":
-            self._registry.accept(model, version)
-            self._done[model] = version
+            self._registry.accept(model, state.version)
+            self._finished[model] = state.version
         elif decision.verdict == "rolled_back":
-            return self._take_back(model, cursor, at)
+            return self._roll_back(model, cursor, at)
         elif decision.verdict == "needs_review":
-            self._log.error("probation.alone", model=model, version=version, reason=decision.reason)
-            self._store.notify(
-                [self._notice(f"probation:{model}:{version}", f"{model} {version} is bad", decision.reason)]
-            )
+            self._log.error("probation.needs_review", model=model, version=state.version, reason=decision.reason)
+            title = f"{model}: version {state.version} failed its probation and needs review"
+            self._raise_alert(f"probation:{model}:{state.version}", title, decision.reason)
         return True
 
-    def _take_back(self, model: str, cursor: Cursor, at: int) -> bool:
-        version, reason = str(cursor.details["version"]), str(cursor.details["reason"])
+    def _roll_back(self, model: str, cursor: ProbationCursor, at: int) -> bool:
+        version, reason = cursor.state.version, cursor.state.reason
 
         def require_active() -> None:
             if active_version(self._folder, model) != version:
-                raise PublishRefusedError(f"{model}: version {version} is not in force any more")
+                raise PublishRefusedError(f"{model}: version {version} is no longer active")
 
         try:
             require_active()
-            self._registry.roll_back(model, f"on probation: {reason}", guard=require_active)
+            self._registry.roll_back(model, f"probation: {reason}", guard=require_active)
         except PublishRefusedError as error:
-            self._log.info("probation.not_taken_back", model=model, version=version, reason=str(error))
+            self._log.info("probation.not_rolled_back", model=model, version=version, reason=str(error))
             return False
         except InputError as error:
-            details = {**cursor.details, "verdict": "needs_review", "reason": f"{reason}; {error}"}
-            self._store.upsert_histograms([], Cursor(cursor.name, cursor.position, details))
-            self._log.error("probation.alone", model=model, version=version, reason=str(error))
+            state = replace(cursor.state, verdict="needs_review", reason=f"{reason}; {error}")
+            self._store.put_cursor(StateCursor(cursor.name, cursor.position, state))
+            self._log.error("probation.needs_review", model=model, version=version, reason=str(error))
             return False
-        self._say_taken_back(model, cursor, at)
+        self._report_rollback(model, cursor.state, at)
         return True
 
-    def _say_taken_back(self, model: str, cursor: Cursor, at: int) -> None:
-        """Tell people, and begin the cooldown; said once, however often we come here."""
-        version, reason = str(cursor.details["version"]), str(cursor.details["reason"])
-        key = f"rolled_back:{model}:{version}"
-        if any(row["key"] == key for row in self._store.notifications(limit=200)):
+    def _report_rollback(self, model: str, state: ProbationState, at: int) -> None:
+        """Raise the alert and begin the cooldown, once for each version."""
+        version, key = state.version, f"rolled_back:{model}:{state.version}"
+        if any(alert.key == key for alert in self._store.alerts(limit=200)):
             return
-        self._store.upsert_histograms(
-            [], Cursor(loop_cursor(model), at, {"because": f"version {version} was taken back"})
-        )
-        self._store.notify([self._notice(key, f"{model}: version {version} was taken back", reason)])
-        self._log.warning("probation.rolled_back", model=model, version=version, reason=reason)
+        cooldown = CooldownState(reason=f"version {version} was rolled back")
+        self._store.put_cursor(StateCursor(cooldown_cursor(model), at, cooldown))
+        self._raise_alert(key, f"{model}: version {version} was rolled back", state.reason)
+        self._log.warning("probation.rolled_back", model=model, version=version, reason=state.reason)
 
-    def _finish(self, model: str, version: str, cursor: Cursor | None, state: str) -> None:
-        """It needs no watching; one that somebody else accepted is written down as that."""
-        if cursor is not None and cursor.details.get("verdict") in ("watching", "needs_review"):
-            details = {**cursor.details, "verdict": "accepted", "reason": f"it is {state}"}
-            self._store.upsert_histograms([], Cursor(cursor.name, cursor.position, details))
-        self._done[model] = version
+    def _finish(self, model: str, version: str, cursor: ProbationCursor | None, model_state: str) -> None:
+        """End the probation of a version that another process accepted or replaced."""
+        if cursor is not None and cursor.state.verdict in ("watching", "needs_review"):
+            state = replace(cursor.state, verdict="accepted", reason=f"the version is {model_state}")
+            self._store.put_cursor(StateCursor(cursor.name, cursor.position, state))
+        self._finished[model] = version
 
-    def _with_labels(self, tally: Tally, new: Version, old: Version | None, since: int, at: int) -> Tally:
-        """Count labels given since it came into force; asked only where they are enough and others than before."""
+    def _count_labels(
+        self, tally: ProbationTally, new: Version, shadow: Version | None, since: int, at: int
+    ) -> ProbationTally:
+        """Count the labels given since the probation began, if they are enough and their number has changed."""
         rows = [row for row in self._store.outcomes_between(since, at) if int(row["starts_at"]) >= since]
-        if old is None or len(rows) < self._policy.min_labels or len(rows) == tally.labels:
+        if shadow is None or len(rows) < self._policy.min_labels or len(rows) == tally.labels:
             return tally
-        said = self._scoring.labels(new, old, rows)
-        return msgspec.structs.replace(tally, labels=said.labels, right=said.right, shadow_right=said.shadow_right)
+        counts = self._scoring.compare_with_labels(new, shadow, rows)
+        return replace(tally, labels=counts.labels, correct=counts.correct, shadow_correct=counts.shadow_correct)
 
     def _is_scored(self, end: int) -> bool:
         newest = self._store.newest(scores)
         return newest is not None and newest >= end
 
-    def _parent(self, model: str) -> tuple[str, Path] | None:
-        """Version and file a rollback would go back to; None if there is none."""
-        states = {str(row["version"]): str(row["state"]) for row in self._store.model_versions(model)}
+    def _find_rollback_target(self, model: str) -> tuple[str, Path] | None:
+        """Return version and file to which a rollback would return; None if there is none."""
         try:
-            chosen = choose_rollback(list_model_files(self._folder, model), states)[0]
+            target = choose_rollback(list_model_files(self._folder, model), self._read_states(model))[0]
         except InputError:
             return None
-        return chosen.version, chosen.path
+        return target.version, target.path
+
+    def _read_states(self, model: str) -> dict[str, str]:
+        return {str(row["version"]): str(row["state"]) for row in self._store.model_versions(model)}
 
     def _load(self, model: str, version: str, path: Path) -> Version | None:
-        name = f"{model}:{version}"
-        if name not in self._loaded:
+        key = (model, version)
+        if key not in self._loaded:
             try:
-                self._loaded[name] = load_version(path, model, self._history)
+                self._loaded[key] = load_version(path, model, self._history)
             except BgpdriftError as error:
-                self._log.warning("probation.unusable", model=model, version=version, reason=str(error))
-                self._loaded[name] = None
-        return self._loaded[name]
+                self._log.warning("probation.version_unusable", model=model, version=version, reason=str(error))
+                self._loaded[key] = None
+        return self._loaded[key]
 
-    def _notice(self, key: str, title: str, body: str) -> dict[str, Any]:
-        notice = {"at": self._clock.now(), "key": key, "severity": "high", "title": title}
-        return {**notice, "body": body, "state": "pending"}
+    def _raise_alert(self, key: str, title: str, body: str) -> None:
+        self._store.raise_alerts([Alert(at=self._clock.now(), key=key, severity="high", title=title, body=body)])
 
 
-def came_past_gate(moves: Sequence[Mapping[str, Any]], version: str) -> bool:
-    """Whether a version came into force by a person's hand, or although the gate refused it.
+def bypassed_gate(activations: Sequence[Mapping[str, Any]], version: str) -> bool:
+    """Return whether a person promoted a version, or it was published although the gate rejected it.
 
     Parameters
     ----------
-    moves : sequence of mapping
-        Rows of ``model_retrain_events`` that put a version in force, newest first.
+    activations : sequence of mapping
+        Rows of ``model_retrain_events`` that made a version active, newest first.
     version : str
-        Which.
+        Version in question.
 
     Examples
     --------
-    >>> came_past_gate([{"version": "3", "kind": "retrain", "notes": "every check passed"}], "3")
+    >>> bypassed_gate([{"version": "3", "kind": "retrain", "notes": "every check passed"}], "3")
     False
     """
-    row = next((row for row in moves if row["version"] == version), None)
+    row = next((row for row in activations if row["version"] == version), None)
     return row is not None and (row["kind"] == "promote" or str(row["notes"] or "").startswith(FORCED_NOTE))
 
 
-def _rows(model: str, old: Version | None, start: int, hour: Hour) -> list[dict[str, Any]]:
-    if old is None:
+def _build_histogram_rows(model: str, shadow: Version | None, start: int, hour: ShadowHour) -> list[dict[str, Any]]:
+    if shadow is None:
         return []
-    return [_row(model, old.version, start, place, *found) for place, found in hour.shadow.items() if found[0].n]
+    return [
+        _build_histogram_row(model, shadow.version, start, collector, histogram, alarms)
+        for collector, (histogram, alarms) in hour.shadow.items()
+        if histogram.n
+    ]
 
 
-def _row(model: str, version: str, start: int, collector: str, histogram: Any, alarms: int) -> dict[str, Any]:
+def _build_histogram_row(
+    model: str, version: str, start: int, collector: str, histogram: Histogram, alarms: int
+) -> dict[str, Any]:
     return {
         "hour_start": start,
         "series": f"shadow:{model}",

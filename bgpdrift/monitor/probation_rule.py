@@ -24,11 +24,11 @@ rollback is not possible.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
 
-import msgspec
+from msgspec.structs import replace
 
 from bgpdrift.settings import Settings
+from bgpdrift.store.cursor_states import ProbationState, ProbationTally, ProbationVerdict
 
 MINUTES_PER_DAY = 1_440
 MIN_INJECTED = 28
@@ -41,8 +41,6 @@ MIN_LOST_LABELS = 3
 """One or two labels are within chance."""
 
 NO_ROLLBACK_TARGET = "there is no version to roll back to"
-
-Verdict = Literal["watching", "accepted", "rolled_back", "needs_review"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,53 +92,45 @@ class Provenance:
     shadow_trained_detection: float | None = None
 
 
-class Tally(msgspec.Struct, frozen=True):
-    """Counts of a probation; the counts of hours are added.
+def add_tallies(left: ProbationTally, right: ProbationTally) -> ProbationTally:
+    """Return the sum of two tallies.
 
     Examples
     --------
-    >>> (Tally(minutes=60, alarms=1) + Tally(minutes=60, alarms=2)).alarms
+    >>> add_tallies(ProbationTally(minutes=60, alarms=1), ProbationTally(minutes=60, alarms=2)).alarms
     3
     """
+    return ProbationTally(
+        **{name: getattr(left, name) + getattr(right, name) for name in ProbationTally.__struct_fields__}
+    )
 
-    minutes: int = 0
-    """Clean minutes of collectors in which both versions have a vote, or the new version if there is no shadow."""
-    alarms: int = 0
-    shadow_alarms: int = 0
-    injected: int = 0
-    found: int = 0
-    shadow_found: int = 0
-    labels: int = 0
-    right: int = 0
-    shadow_right: int = 0
 
-    def __add__(self, other: "Tally") -> "Tally":
-        names = self.__struct_fields__
-        return Tally(**{name: getattr(self, name) + getattr(other, name) for name in names})
+def set_tally(state: ProbationState, tally: ProbationTally, has_shadow: bool) -> ProbationState:
+    """Return a state with a tally and its rates and shares; a rate is None where nothing was counted.
 
-    @property
-    def days(self) -> float:
-        """Collector days, at least 1, so that one alarm in the first hour is not a rate of many a day."""
-        return max(self.minutes / MINUTES_PER_DAY, 1.0)
-
-    def figures(self, has_shadow: bool) -> dict[str, Any]:
-        """Return rates and shares for people; None where nothing was counted."""
-        shadow = has_shadow or None
-        return {
-            "alarms_per_day": _share(self.alarms, self.days),
-            "shadow_alarms_per_day": shadow and _share(self.shadow_alarms, self.days),
-            "detection": _share(self.found, self.injected),
-            "shadow_detection": shadow and _share(self.shadow_found, self.injected),
-            "accuracy": _share(self.right, self.labels),
-            "shadow_accuracy": shadow and _share(self.shadow_right, self.labels),
-        }
+    Examples
+    --------
+    >>> set_tally(ProbationState(), ProbationTally(minutes=2_880, alarms=4), has_shadow=False).alarms_per_day
+    2.0
+    """
+    days = _count_days(tally)
+    return replace(
+        state,
+        tally=tally,
+        alarms_per_day=_share(tally.alarms, days),
+        shadow_alarms_per_day=_share(tally.shadow_alarms, days) if has_shadow else None,
+        detection=_share(tally.detected, tally.injected),
+        shadow_detection=_share(tally.shadow_detected, tally.injected) if has_shadow else None,
+        accuracy=_share(tally.correct, tally.labels),
+        shadow_accuracy=_share(tally.shadow_correct, tally.labels) if has_shadow else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Verdict on the version, with the reason as a sentence."""
 
-    verdict: Verdict
+    verdict: ProbationVerdict
     reason: str = ""
 
     @property
@@ -150,7 +140,7 @@ class Decision:
 
 
 def decide(
-    tally: Tally,
+    tally: ProbationTally,
     *,
     passed_h: float,
     has_shadow: bool,
@@ -161,7 +151,7 @@ def decide(
 
     Parameters
     ----------
-    tally : Tally
+    tally : ProbationTally
         All counts so far.
     passed_h : float
         Hours of event time since the version became active.
@@ -174,12 +164,13 @@ def decide(
 
     Examples
     --------
-    >>> decide(Tally(60, 1, 1, 28, 20, 22), passed_h=4, has_shadow=True, policy=ProbationPolicy()).verdict
+    >>> policy, watched = ProbationPolicy(), {"passed_h": 4, "has_shadow": True}
+    >>> decide(ProbationTally(injected=28, detected=20, shadow_detected=22), policy=policy, **watched).verdict
     'watching'
-    >>> decide(Tally(60, 1, 1, 28, 10, 22), passed_h=4, has_shadow=True, policy=ProbationPolicy()).reason
+    >>> decide(ProbationTally(injected=28, detected=10, shadow_detected=22), policy=policy, **watched).reason
     'it finds 36 % of the injected anomalies, the version before it 79 %'
     >>> forced = Provenance(bypassed_gate=True)
-    >>> decide(Tally(60, 0, 0, 28), passed_h=4, has_shadow=True, policy=ProbationPolicy(), provenance=forced).reason
+    >>> decide(ProbationTally(injected=28), policy=policy, provenance=forced, **watched).reason
     'it finds 0 % of the injected anomalies, at least 10 % are required; it became active without passing the gate'
     """
     failure = _check_false_alarms(tally, has_shadow, policy)
@@ -199,11 +190,11 @@ def decide(
     return _decide_at_end(tally, passed_h, has_shadow, policy)
 
 
-def _decide_at_end(tally: Tally, passed_h: float, has_shadow: bool, policy: ProbationPolicy) -> Decision:
+def _decide_at_end(tally: ProbationTally, passed_h: float, has_shadow: bool, policy: ProbationPolicy) -> Decision:
     """Accept the version, or extend the probation while recall is low or too few anomalies were injected."""
     low_recall = _describe_low_recall(tally, policy)
     if low_recall and has_shadow:
-        low_recall += f"; the version before it finds {_percent(tally.shadow_found, tally.injected)}"
+        low_recall += f"; the version before it finds {_percent(tally.shadow_detected, tally.injected)}"
     if passed_h < policy.max_hours:
         until = f": the probation lasts up to {policy.max_hours:g} hours instead of {policy.hours:g}"
         if low_recall:
@@ -218,33 +209,34 @@ def _decide_at_end(tally: Tally, passed_h: float, has_shadow: bool, policy: Prob
     return Decision("accepted", f"no rule failed in {passed_h:.3g} hours of probation")
 
 
-def _check_false_alarms(tally: Tally, has_shadow: bool, policy: ProbationPolicy) -> str:
-    limit = policy.alarm_factor * policy.false_alarms_per_day * tally.days
+def _check_false_alarms(tally: ProbationTally, has_shadow: bool, policy: ProbationPolicy) -> str:
+    days = _count_days(tally)
+    limit = policy.alarm_factor * policy.false_alarms_per_day * days
     if tally.alarms <= limit or (has_shadow and tally.alarms <= policy.alarm_factor * tally.shadow_alarms):
         return ""
     reason = (
-        f"it raises {tally.alarms / tally.days:.1f} alarms a day that no other detector shares, "
-        f"at most {limit / tally.days:g} are allowed"
+        f"it raises {tally.alarms / days:.1f} alarms a day that no other detector shares, "
+        f"at most {limit / days:g} are allowed"
     )
-    shadow = f"; the version before it raises {tally.shadow_alarms / tally.days:.1f}"
+    shadow = f"; the version before it raises {tally.shadow_alarms / days:.1f}"
     return reason + (shadow if has_shadow else "")
 
 
-def _check_detection(tally: Tally, policy: ProbationPolicy) -> str:
-    lost = tally.shadow_found - tally.found
+def _check_detection(tally: ProbationTally, policy: ProbationPolicy) -> str:
+    lost = tally.shadow_detected - tally.detected
     if tally.injected < MIN_INJECTED or lost <= policy.detection_loss * tally.injected:
         return ""
-    new, old = _percent(tally.found, tally.injected), _percent(tally.shadow_found, tally.injected)
+    new, old = _percent(tally.detected, tally.injected), _percent(tally.shadow_detected, tally.injected)
     return f"it finds {new} of the injected anomalies, the version before it {old}"
 
 
-def _check_recall(tally: Tally, policy: ProbationPolicy, provenance: Provenance) -> str:
+def _check_recall(tally: ProbationTally, policy: ProbationPolicy, provenance: Provenance) -> str:
     low_recall = _describe_low_recall(tally, policy)
     if not low_recall:
         return ""
     if provenance.bypassed_gate:
         return f"{low_recall}; it became active without passing the gate"
-    share = tally.found / tally.injected
+    share = tally.detected / tally.injected
     for source, trained in (
         ("its metadata", provenance.trained_detection),
         ("the metadata of the version before it", provenance.shadow_trained_detection),
@@ -254,20 +246,25 @@ def _check_recall(tally: Tally, policy: ProbationPolicy, provenance: Provenance)
     return ""
 
 
-def _check_accuracy(tally: Tally, policy: ProbationPolicy) -> str:
-    lost = tally.shadow_right - tally.right
+def _check_accuracy(tally: ProbationTally, policy: ProbationPolicy) -> str:
+    lost = tally.shadow_correct - tally.correct
     if tally.labels < policy.min_labels or lost < MIN_LOST_LABELS or lost <= policy.accuracy_drop * tally.labels:
         return ""
-    new, old = 100 * tally.right / tally.labels, 100 * tally.shadow_right / tally.labels
+    new, old = 100 * tally.correct / tally.labels, 100 * tally.shadow_correct / tally.labels
     return f"it agrees with {new:.0f} % of {tally.labels} labels, the version before it with {old:.0f} %"
 
 
-def _describe_low_recall(tally: Tally, policy: ProbationPolicy) -> str:
+def _describe_low_recall(tally: ProbationTally, policy: ProbationPolicy) -> str:
     """Describe a recall below the minimum; "" if recall suffices, or too few anomalies were injected."""
-    if tally.injected < MIN_INJECTED or tally.found >= policy.min_detection * tally.injected:
+    if tally.injected < MIN_INJECTED or tally.detected >= policy.min_detection * tally.injected:
         return ""
-    share = _percent(tally.found, tally.injected)
+    share = _percent(tally.detected, tally.injected)
     return f"it finds {share} of the injected anomalies, at least {100 * policy.min_detection:.0f} % are required"
+
+
+def _count_days(tally: ProbationTally) -> float:
+    """Return collector days, at least 1, so that one alarm in the first hour is not a rate of many a day."""
+    return max(tally.minutes / MINUTES_PER_DAY, 1.0)
 
 
 def _percent(part: float, whole: float) -> str:

@@ -1,6 +1,6 @@
 """Progress of a flagged retraining request: decides from the flag, the claim and the run's record which events it takes. Pure.
 
-`bgpdrift.monitor.flagged_requests` collects the evidence and applies the result.
+`bgpdrift.monitor.flagged_requests` reads the evidence and applies the events.
 """
 
 from dataclasses import dataclass

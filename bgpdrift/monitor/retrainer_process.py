@@ -1,13 +1,14 @@
-"""Starts a retrainer as a process of its own, and ends one that outlives its limits; one at a time, over all models.
+"""Retrainer processes: started in a session of their own, collected when they end, killed when they exceed their limits.
 
-The process stands in a session of its own and writes to files, so that the monitor's end is not its end: the next monitor
-finds it by what the store remembers of it. It holds itself to limits of time and memory (`bgpdrift.process.limited_worker`).
-A process that fails to do so is killed here, with its group. Decides nothing about when to start one, or what its end means.
+A retrainer writes to files and does not depend on the monitor, so a run survives the end of the monitor and the next monitor
+finds it by the identity in the store. It enforces its own limits of time and memory (`bgpdrift.process.limited_worker`). The
+monitor kills only a run that exceeds its time limit by `TIME_LIMIT_MARGIN_S`. `bgpdrift.monitor.retraining_runs` decides when a
+run starts and what its end means.
 
-``<logs>/retrain_<model>.ndjson`` holds what the run of that model says, one JSON object a line, emptied when one begins:
-``retrain.started``, then ``retrain.progress`` (``phase``, ``share`` of the phase, ``done`` of the whole, 0 to 1), a line a
-finished phase, and ``retrain.finished`` with ``outcome``, ``reason`` and ``exit_code``. What it logs beside that, and the
-traceback of a bug, stand in ``retrain_<model>.log``.
+``<logs>/retrain_<model>.ndjson`` holds the progress of the last run, one JSON object a line: ``retrain.started``, then
+``retrain.progress`` (``phase``, ``share`` of the phase, ``done`` of the whole, 0 to 1), one line for each finished phase, and
+``retrain.finished`` with ``outcome``, ``reason`` and ``exit_code``. ``retrain_<model>.log`` holds its log and the traceback of a
+bug.
 """
 
 import os
@@ -25,79 +26,85 @@ from bgpdrift.process.identity import ProcessIdentity, identify, is_alive, measu
 from bgpdrift.process.parent import PARENT_VARIABLE
 from bgpdrift.settings import Settings
 
-MARGIN_S = 120.0
-"""Beyond ``retrain.time_limit_s``: importing, tidying, the grace it gives its own worker."""
+TIME_LIMIT_MARGIN_S = 120.0
+"""Beyond ``retrain.time_limit_s``: time for imports, clean-up and the grace period of the worker."""
 RUN_LOCK = "retrain.lock"
 
-Command = Callable[[str], Sequence[str]]
+CommandBuilder = Callable[[str], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
-    """A run that we started, and how it ended."""
+class EndedRun:
+    """A run of this monitor that has ended."""
 
     model: str
     exit_code: int
-    """Negative: the signal that killed it."""
+    """Negative for the signal that killed it."""
 
 
 class Runner(Protocol):
-    """What the loop asks of whoever runs retrainers."""
+    """Starts and ends retrainers."""
 
     def start(self, model: str) -> ProcessIdentity:
-        """Begin a run that answers the flag of a model; which process that is."""
+        """Start the run that answers the flag of a model."""
         ...
 
-    def over(self) -> Over | None:
-        """Give a run that we started and that has ended, once."""
+    def collect(self) -> EndedRun | None:
+        """Return a run of this runner that has ended, once."""
         ...
 
-    def end_if_overdue(self, owner: ProcessIdentity) -> bool:
-        """Kill a run that outlived its limit; True if that was done."""
+    def kill_if_overdue(self, owner: ProcessIdentity) -> bool:
+        """Kill a run that exceeds its time limit by the margin; return whether it was killed."""
         ...
 
 
-def flag_command(model: str) -> Sequence[str]:
-    """How a retrainer is told to answer a flag."""
+def build_command(model: str) -> Sequence[str]:
+    """Return the command of the retrainer that answers the flag of a model."""
     return (sys.executable, "-m", "retrainers", model, "--from-flag", "--json")
 
 
 class RetrainerRunner:
-    """Starts real processes.
+    """Runner of real processes.
 
     Parameters
     ----------
     settings : Settings
-        Where logs lie, how long a run may take.
-    command : callable
-        Gives the command of a model's retrainer.
+        Log folder and time limit.
+    build_command : callable
+        Returns the command for a model.
+    margin_s : float
+        Seconds beyond the time limit after which a run is killed.
     """
 
-    def __init__(self, settings: Settings, command: Command = flag_command, margin_s: float = MARGIN_S) -> None:
-        self._logs, self._limit_s, self._command = settings.logs_path, settings.retrain.time_limit_s + margin_s, command
+    def __init__(
+        self,
+        settings: Settings,
+        build_command: CommandBuilder = build_command,
+        margin_s: float = TIME_LIMIT_MARGIN_S,
+    ) -> None:
+        self._logs, self._limit_s = settings.logs_path, settings.retrain.time_limit_s + margin_s
+        self._build_command = build_command
         self._running: tuple[str, Child] | None = None
 
     def start(self, model: str) -> ProcessIdentity:
-        """Begin a run.
+        """Start a run.
 
         Raises
         ------
         TransientError
-            No process can be made, or its files cannot be written.
+            The process cannot be created, or its files cannot be written.
         """
-        command = list(self._command(model))
+        command, environment = list(self._build_command(model)), build_retrainer_environment(os.environ)
         try:
             self._logs.mkdir(parents=True, exist_ok=True)
-            child = Child(
-                command, environment(os.environ), progress_path(self._logs, model), log_path(self._logs, model)
-            )
+            child = Child(command, environment, progress_path(self._logs, model), log_path(self._logs, model))
         except OSError as error:
             raise TransientError(f"retrain_{model}: cannot be started: {error.strerror or error}", 10.0) from error
         self._running = (model, child)
         return identify(child.pid) or ProcessIdentity(pid=child.pid)
 
-    def over(self) -> Over | None:
-        """Return a run that this object started and that has ended, once; it is reaped and the rest of its group killed."""
+    def collect(self) -> EndedRun | None:
+        """Return a run of this runner that has ended, once; it is reaped and the rest of its group is killed."""
         if self._running is None:
             return None
         model, child = self._running
@@ -105,10 +112,10 @@ class RetrainerRunner:
         if exit_code is None:
             return None
         self._running = None
-        return Over(model, exit_code)
+        return EndedRun(model, exit_code)
 
-    def end_if_overdue(self, owner: ProcessIdentity) -> bool:
-        """Kill a run that exceeds its time limit by the margin, with its group; True if it was killed."""
+    def kill_if_overdue(self, owner: ProcessIdentity) -> bool:
+        """Kill a run that exceeds its time limit by the margin, with its group; return whether it was killed."""
         age_s = measure_age_s(owner)
         if age_s is None or age_s < self._limit_s:
             return False
@@ -116,39 +123,39 @@ class RetrainerRunner:
 
 
 def progress_path(logs: Path, model: str) -> Path:
-    """Where a run says how far it is."""
+    """Return the file into which a run writes its progress."""
     return logs / f"retrain_{model}.ndjson"
 
 
 def log_path(logs: Path, model: str) -> Path:
-    """Where a run logs."""
+    """Return the file into which a run writes its log."""
     return logs / f"retrain_{model}.log"
 
 
-def environment(base: Mapping[str, str]) -> dict[str, str]:
-    """Build the environment of a retrainer, which is no service and may outlive the supervisor's run.
+def build_retrainer_environment(base: Mapping[str, str]) -> dict[str, str]:
+    """Build the environment of a retrainer, which is not a service and may outlive the supervisor's run.
 
     Examples
     --------
-    >>> env = environment({"LANG": "C", "BGPDRIFT_RUN": "7", "BGPDRIFT_DATA_DIR": "/var/lib/bgpdrift"})
+    >>> env = build_retrainer_environment({"LANG": "C", "BGPDRIFT_RUN": "7", "BGPDRIFT_DATA_DIR": "/var/lib/bgpdrift"})
     >>> "BGPDRIFT_RUN" in env, env["BGPDRIFT_DATA_DIR"]
     (False, '/var/lib/bgpdrift')
     """
     return build_environment(base, PARENT_VARIABLE, RUN_VARIABLE)
 
 
-class _Holder(msgspec.Struct, frozen=True):
+class _LockHolder(msgspec.Struct, frozen=True):
     model: str = ""
     owner: ProcessIdentity = ProcessIdentity()
 
 
-def at_work(folder: Path) -> tuple[str, ProcessIdentity] | None:
-    """Which retrainer holds the lock of all of them, anybody's; None if none does, or it has not said its name.
+def read_lock_holder(folder: Path) -> tuple[str, ProcessIdentity] | None:
+    """Return the model and the process of the run that holds the run lock, whoever started it; None if there is none.
 
-    Read, never taken: one that begins just now must not find it taken by us.
+    The lock is only read. If the monitor took it, a run that starts at that moment would fail.
     """
     try:
-        holder = msgspec.json.decode((folder / RUN_LOCK).read_bytes(), type=_Holder)
+        holder = msgspec.json.decode((folder / RUN_LOCK).read_bytes(), type=_LockHolder)
     except (OSError, msgspec.MsgspecError):
         return None
     return (holder.model, holder.owner) if is_alive(holder.owner) else None

@@ -1,80 +1,39 @@
-"""What becomes of wishes to retrain before a flag lies there: safeguards, questions, waiting, asking again.
+"""Retraining requests before their flag file exists: which one is decided, postponed, resumed or made again, and when.
 
-The shell around `bgpdrift.monitor.safeguards`: gathers the situation from store and files, writes what was decided. The
-trigger's row is written first, the flag is dropped after it; should we die in between, `bgpdrift.monitor.retraining_runs`
-drops it. A wish whose run failed, or that was refused, is made again while the drift lasts and as soon as the safeguards
-would let it pass, so that a machine left alone for a year does not stay with a model that no longer fits.
+The safeguards decide each request. A request whose run failed, or that was refused, is made again while the drift persists and
+as soon as the safeguards allow it, so that an unattended machine does not keep a model that no longer fits.
 """
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+
+from msgspec.structs import replace
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.detector_registry import MODELS
-from bgpdrift.drift.report import SEVERITIES, Severity
-from bgpdrift.models.artifact import identity_of
-from bgpdrift.models.paths import current_path
-from bgpdrift.models.publication import active_version
-from bgpdrift.monitor import approvals
-from bgpdrift.monitor.request_states import OPEN_STATES, REQUEST_LIFECYCLE
-from bgpdrift.monitor.safeguards import (
-    DAY_S,
-    Decision,
-    SafeguardPolicy,
-    Situation,
-    choose_change_point,
-    decide,
-    is_consent_by_timeout,
-    may_request_again,
-)
+from bgpdrift.monitor.active_versions import ActiveVersions
+from bgpdrift.monitor.request_approvals import RequestApprovals
+from bgpdrift.monitor.request_changes import RequestChanges
+from bgpdrift.monitor.request_situation import MONITOR, SituationReader
+from bgpdrift.monitor.safeguards import DRIFT_ENDED, SafeguardPolicy, choose_change_point, decide, may_request_again
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
-from bgpdrift.store.retrain_requests import TriggerRow
+from bgpdrift.store.request_records import RequestReason, RetrainRequest
 
-MONITOR = "drift_monitor"
-BY_ITSELF = "bgpdrift"
-"""Who answers a question that nobody answered."""
-OVER = ("none", "immaterial")
-"""Verdicts that end a drift, once no check running says otherwise."""
-RENEW_EVERY_S = 3_600
+RENEWAL_INTERVAL_S = 3_600
 
 
-def loop_cursor(model: str) -> str:
-    """Name of the row of ``cursors`` with the end of the last automatic run, or of a rollback, in event time."""
-    return f"loop:{model}"
-
-
-class ActiveVersions:
-    """Which version of a model is in force; a file is read again only when it changed."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: dict[str, tuple[Any, str]] = {}
-
-    def __call__(self, model: str) -> str:
-        """Its version; "" if none can be read."""
-        try:
-            identity = identity_of(current_path(self._folder, model).stat())
-        except OSError:
-            return ""
-        if model not in self._known or self._known[model][0] != identity:
-            self._known[model] = (identity, active_version(self._folder, model))
-        return self._known[model][1]
-
-
-class Wishes:
-    """Decides on wishes.
+class RetrainingRequests:
+    """Decides requests.
 
     Parameters
     ----------
     settings, store, clock
-        Of the monitor.
+        Those of the monitor.
     active_versions : ActiveVersions
-        Versions.
-    drop : callable
-        Drops the flag of a wish, given its row.
+        Active version of each model.
+    drop_flag : callable
+        Drops the flag file of a request.
     """
 
     def __init__(
@@ -83,232 +42,84 @@ class Wishes:
         store: Store,
         clock: Clock,
         active_versions: ActiveVersions,
-        drop: Callable[[TriggerRow], None],
+        drop_flag: Callable[[RetrainRequest], None],
     ) -> None:
-        self._settings, self._store, self._clock = settings, store, clock
-        self._active_versions, self._drop, self._log = active_versions, drop, logs.get_logger()
+        self._store, self._active_versions, self._log = store, active_versions, logs.get_logger()
         self._policies = {model: SafeguardPolicy.from_settings(settings, model) for model in MODELS}
+        self._situations = SituationReader(settings, store, active_versions)
+        self._changes = RequestChanges(store, drop_flag)
+        self._approvals = RequestApprovals(store, clock, self._situations, self._changes)
         self._renewed_at = 0
 
     def step(self, at: int) -> bool:
-        """Look at every wish that waits for a decision; True if one moved."""
-        moved = False
-        for row in self._store.triggers(states=("postponed",)):
-            moved |= self._resume(row, at)
-        for row in reversed(self._store.triggers(states=("requested",))):
-            moved |= self._decide(row, at)
-        for row in self._store.triggers(states=("waiting_approval",)):
-            moved |= self._hear(row, at)
-        if not self._renewed_at <= at < self._renewed_at + RENEW_EVERY_S:
+        """Decide each request that waits for a decision; return whether one changed."""
+        changed = False
+        for request in self._store.retrain_requests(states=("postponed",)):
+            changed |= self._resume(request, at)
+        for request in reversed(self._store.retrain_requests(states=("requested",))):
+            changed |= self._decide(request, at)
+        for request in self._store.retrain_requests(states=("waiting_approval",)):
+            changed |= self._approvals.handle_answer(request, self._policies[request.model], at)
+        if not self._renewed_at <= at < self._renewed_at + RENEWAL_INTERVAL_S:
             self._renewed_at = at
             for model in MODELS:
-                moved |= self._renew(model, at)
-        return moved
+                changed |= self._renew(model, at)
+        return changed
 
-    def _resume(self, row: TriggerRow, at: int) -> bool:
-        if not self._lasts(row):
-            return self._change(row, "refuse", "the drift has ended", at)
-        if at < int(row["reason"].get("until") or 0):
+    def _resume(self, request: RetrainRequest, at: int) -> bool:
+        """Move a postponed request back to ``requested`` at its time, with the findings of the newest check."""
+        if not self._situations.has_drift(request):
+            return self._changes.apply(request, "refuse", DRIFT_ENDED, at)
+        if at < request.reason.postponed_until:
             return False
-        known = self._known_now(row)
-        if "change_point" in known:
-            share = self._policies[str(row["model"])].held_out_share
-            wanted = row["reason"].get("change_point")
-            known["change_point"] = choose_change_point(wanted, known["change_point"], at, share)
-        return self._change(row, "resume", "", at, **known)
+        newest = self._situations.update_reason(request)
+        share = self._policies[request.model].held_out_share
+        change_point = choose_change_point(request.reason.change_point, newest.change_point, at, share)
+        resumed = replace(request, reason=replace(newest, change_point=change_point))
+        return self._changes.apply(resumed, "resume", "", at)
 
-    def _decide(self, row: TriggerRow, at: int) -> bool:
-        model = str(row["model"])
-        if model not in self._policies:
-            return self._change(row, "refuse", f"there is no model {model!r}", at)
-        for other in self._store.triggers(model, ("postponed", "waiting_approval")):
-            if other["id"] < row["id"] and (other["state"] == "postponed" or _consented(row)):
-                self._replace(other, row, at)
-        decision = decide(self.situation(row, at), self._policies[model])
+    def _decide(self, request: RetrainRequest, at: int) -> bool:
+        if request.model not in self._policies:
+            return self._changes.apply(request, "refuse", f"there is no model {request.model!r}", at)
+        for other in self._store.retrain_requests(request.model, ("postponed", "waiting_approval")):
+            if other.id < request.id and (other.state == "postponed" or request.reason.consented):
+                self._approvals.replace(other, request, at)
+        decision = decide(self._situations.read(request, at), self._policies[request.model])
         match decision.outcome:
             case "flag":
-                return self._flag(row, at)
+                return self._changes.flag(request, at)
             case "request_approval":
-                return self._ask(row, decision, at)
+                return self._approvals.request(request, decision, at)
             case "postpone":
-                return self._change(row, "postpone", decision.reason, at, until=decision.until)
-        return self._change(row, "refuse", decision.reason, at, safeguard=decision.safeguard)
-
-    def _hear(self, row: TriggerRow, at: int) -> bool:
-        model = str(row["model"])
-        policy, asked = self._policies[model], self._question(row)
-        if asked is None:
-            return self._change(row, "refuse", "the question about it is gone", at)
-        number, state = int(asked["id"]), str(asked["state"])
-        over = (number, approvals.EXPIRED, BY_ITSELF, at)
-        if state == approvals.REJECTED:
-            said = f"{asked['answered_by'] or 'somebody'} said no"
-            return self._change(row, "refuse", said, at, safeguard="approval", answered_at=asked["answered_at"])
-        if not self._lasts(row):
-            return self._change(row, "refuse", "the drift has ended", at, answered=over)
-        consents = state in (approvals.APPROVED, approvals.EXPIRED)
-        if not consents and not is_consent_by_timeout(int(asked["asked_at"]), at, policy):
-            return False
-        agreed = {**row, "reason": {**row["reason"], "consented": True}}
-        decision = decide(self.situation(agreed, at), policy)
-        if decision.outcome == "refuse":
-            return self._change(agreed, "refuse", decision.reason, at, safeguard=decision.safeguard, answered=over)
-        if decision.outcome == "postpone":
-            return self._change(agreed, "postpone", decision.reason, at, until=decision.until, answered=over)
-        return self._flag(agreed, at, answered=over)
+                until = decision.until
+                return self._changes.apply(request, "postpone", decision.reason, at, postponed_until=until)
+        return self._changes.apply(request, "refuse", decision.reason, at, safeguard=decision.safeguard)
 
     def _renew(self, model: str, at: int) -> bool:
-        """Make a wish again that came to nothing, if the drift lasts and nothing stands in its way any more."""
-        newest = next(iter(self._store.triggers(model, limit=1)), None)
-        if newest is None or newest["state"] not in ("failed", "refused") or newest["requested_by"] != MONITOR:
+        """Make a failed or refused request again if the drift persists and the safeguards would allow it now."""
+        newest = next(iter(self._store.retrain_requests(model, limit=1)), None)
+        if newest is None or newest.state not in ("failed", "refused") or newest.requested_by != MONITOR:
             return False
-        cursor = self._store.read_cursor(f"drift:{model}")
-        now = cursor.details if cursor else {}
-        lasts = now.get("verdict") == "drift" and int(now.get("lasting") or 0) >= int(now.get("needed") or 1)
-        if not lasts or now.get("version") != self._active_versions(model):
+        state, before = self._situations.read_drift(model), newest.reason
+        if state is None or not state.is_persistent or state.model_version != self._active_versions.get(model):
             return False
-        before = newest["reason"]
-        if before.get("safeguard") == "approval" and not may_request_again(before.get("answered_at"), at):
+        if before.safeguard == "approval" and not may_request_again(before.answered_at, at):
             return False
-        kept = ("check_id", "verdict", "change_point", "reason", "report_path", "collectors")
-        reason = {name: before[name] for name in kept if name in before}
-        reason |= {
-            "severity": _severity(now.get("severity")),
-            "version": now.get("version"),
-            "again_after": newest["id"],
-        }
-        row = {"model": model, "requested_at": at, "requested_by": MONITOR, "reason": reason, "state": "requested"}
-        if decide(self.situation({**row, "id": 0}, at), self._policies[model]).outcome not in (
-            "flag",
-            "request_approval",
-        ):
-            return False
-        number = self._store.add_trigger(row, newest=int(newest["id"]))
-        if number is not None:
-            self._log.info("retrain.wanted_again", model=model, wish=number, after=newest["id"])
-        return number is not None
-
-    def situation(self, row: Mapping[str, Any], at: int) -> Situation:
-        """Gather what the safeguards ask for."""
-        model, reason = str(row["model"]), row["reason"]
-        change_point = reason.get("change_point")
-        cursor = self._store.read_cursor(loop_cursor(model))
-        start = max(at - self._settings.retrain.days * DAY_S, int(change_point or 0))
-        groups = self._store.window_groups(start, at)
-        others = [other for other in self._store.triggers(model, OPEN_STATES) if other["id"] != row["id"]]
-        busy = [int(other["id"]) for other in others if other["state"] != "requested" or other["id"] < row["id"]]
-        return Situation(
-            model,
-            at,
-            severity=self._severity_now(row),
-            collectors=tuple(map(str, reason.get("collectors") or ())),
-            drifted_version=str(reason.get("version") or ""),
-            active_version=self._active_versions(model),
-            drift_persists=self._lasts(row),
-            open_request_id=busy[0] if busy and row["id"] else None,
-            cooldown_since=cursor.position if cursor else None,
-            cooldown_cause=str(cursor.details.get("because") or "an automatic run") if cursor else "",
-            windows=sum(count for _, _, count in groups),
-            change_point=None if change_point is None else int(change_point),
-            not_before=int(reason.get("not_before") or 0),
-            not_before_reason=str(reason.get("not_before_because") or ""),
-            consented=_consented(row),
+        reason = RequestReason(
+            summary=before.summary,
+            severity=state.severity,
+            verdict=before.verdict,
+            model_version=state.model_version,
+            check_id=before.check_id,
+            change_point=before.change_point,
+            report_path=before.report_path,
+            collectors=before.collectors,
+            repeats_request_id=newest.id,
         )
-
-    def _known_now(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """What the last check says of the same drift: a wish that waited knows better since when there is a new level."""
-        cursor = self._store.read_cursor(f"drift:{row['model']}")
-        now = cursor.details if cursor else {}
-        if now.get("verdict") != "drift" or now.get("version") != row["reason"].get("version"):
-            return {}
-        names_now = ("severity", "change_point", "reason", "report_path", "collectors")
-        return {name: now[name] for name in names_now if name in now}
-
-    def _severity_now(self, row: Mapping[str, Any]) -> Severity:
-        """What the last check says, where it is about the same version; else what the wish says."""
-        cursor, wanted = self._store.read_cursor(f"drift:{row['model']}"), _severity(row["reason"].get("severity"))
-        if cursor is None or cursor.details.get("verdict") != "drift":
-            return wanted
-        same = cursor.details.get("version") == row["reason"].get("version")
-        return _severity(cursor.details.get("severity")) if same else wanted
-
-    def _lasts(self, row: Mapping[str, Any]) -> bool:
-        """False once checks of the version it is about say that nothing drifts; a wish by hand needs no drift."""
-        cursor = self._store.read_cursor(f"drift:{row['model']}")
-        if cursor is None or row["requested_by"] != MONITOR:
-            return True
-        return not (cursor.details.get("verdict") in OVER and not cursor.details.get("lasting"))
-
-    def _question(self, row: TriggerRow) -> dict[str, Any] | None:
-        asked = self._store.approvals(kind=approvals.RETRAIN, subject=str(row["model"]))
-        return next((one for one in asked if one["details"].get("trigger_id") == row["id"]), None)
-
-    def _flag(self, row: TriggerRow, at: int, answered: tuple[int, str, str, int] | None = None) -> bool:
-        newest = self._store.retrain_events(str(row["model"]), 1)
-        reason = {**row["reason"], "flagged_at": at, "attempts": 0, "after_event": newest[0]["id"] if newest else 0}
-        state = REQUEST_LIFECYCLE.next_state(row["state"], "flag")
-        if not self._store.change_trigger(
-            row["id"], row["state"], state, reason=reason, refused_because="", answered=answered
-        ):
+        request = RetrainRequest(model=model, requested_at=at, requested_by=MONITOR, reason=reason)
+        if decide(self._situations.read(request, at), self._policies[model]).outcome in ("postpone", "refuse"):
             return False
-        self._log.info("retrain.flagged", model=row["model"], wish=row["id"], reason=str(reason.get("reason") or ""))
-        self._drop({**row, "state": state, "reason": reason})
-        return True
-
-    def _ask(self, row: TriggerRow, decision: Decision, at: int) -> bool:
-        model, reason = str(row["model"]), row["reason"]
-        question = f"retrain {model}? {decision.reason}"
-        details = {"trigger_id": row["id"], "question": question}
-        details |= {name: reason[name] for name in ("severity", "reason", "report_path", "version") if name in reason}
-        asked = {"kind": approvals.RETRAIN, "subject": model, "asked_at": at, "state": approvals.PENDING}
-        notice = {
-            "at": self._clock.now(),
-            "key": f"retrain_approval:{row['id']}",
-            "severity": "critical",
-            "title": f"{model} drifts critically: may it be retrained?",
-            "body": f"{reason.get('reason') or ''} `bgpdrift approve --list` shows the question.".strip(),
-            "state": "pending",
-        }
-        state = REQUEST_LIFECYCLE.next_state(row["state"], "request_approval")
-        moved = self._store.change_trigger(
-            row["id"],
-            row["state"],
-            state,
-            refused_because=decision.reason,
-            asked={**asked, "details": details},
-            notices=[notice],
-        )
-        if moved:
-            self._log.warning("retrain.asked", model=model, wish=row["id"], question=question)
-        return moved
-
-    def _replace(self, older: TriggerRow, newer: TriggerRow, at: int) -> None:
-        asked = self._question(older) if older["state"] == "waiting_approval" else None
-        answered = (int(asked["id"]), approvals.EXPIRED, BY_ITSELF, at) if asked else None
-        self._change(older, "refuse", f"wish {newer['id']} took its place", at, answered=answered)
-
-    def _change(
-        self,
-        row: TriggerRow,
-        event: Any,
-        sentence: str,
-        at: int,
-        answered: tuple[int, str, str, int] | None = None,
-        **noted: Any,
-    ) -> bool:
-        state = REQUEST_LIFECYCLE.next_state(row["state"], event)
-        reason = {**row["reason"], **noted} | ({"ended_at": at} if state == "refused" else {})
-        if not self._store.change_trigger(
-            row["id"], row["state"], state, reason=reason, refused_because=sentence, answered=answered
-        ):
-            return False
-        self._log.info(f"retrain.{state}", model=row["model"], wish=row["id"], because=sentence)
-        return True
-
-
-def _consented(row: Mapping[str, Any]) -> bool:
-    return bool(row["reason"].get("consented"))
-
-
-def _severity(value: object) -> Severity:
-    return next((severity for severity in SEVERITIES if severity == value), "none")
+        request_id = self._store.add_retrain_request(request, newest=newest.id)
+        if request_id is not None:
+            self._log.info("retrain.renewed", model=model, request_id=request_id, repeats_request_id=newest.id)
+        return request_id is not None

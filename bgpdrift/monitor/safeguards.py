@@ -2,7 +2,24 @@
 
 The safeguards apply in this order, and the first that objects decides:
 
-===================  =================  ====================================================================
+===================  =================  =======================================================================
+safeguard            outcome            objects if
+===================  =================  =======================================================================
+master switch        refuse             ``retrain.auto`` is off
+model switch         refuse             ``detectors.<model>.auto_retrain`` is off
+pilot                refuse             no drifting collector is in ``retrain.pilot_collectors``
+severity             refuse             the severity is below ``retrain.min_severity``
+version              refuse             another version became active after the request
+drift                refuse             the drift has ended
+one at a time        refuse             another request of this model is open
+cooldown             postpone           ``retrain.cooldown_h`` of event time have not passed since the last
+                                        automatic run, or since a version was rolled back
+approval             request_approval   the drift is critical and ``retrain.approve_critical`` is on, unless a
+                                        person, or an approval request without an answer, has consented
+windows              postpone           fewer than ``retrain.min_windows`` windows are available for training,
+                                        or less than a whole day of them follows the change point
+===================  =================  =======================================================================
+
 Approval comes before windows, so that a person can answer while windows accumulate. The module also decides what an approval
 request without an answer means. `bgpdrift.monitor.request_situation` reads the figures from the store.
 """

@@ -1,9 +1,9 @@
-"""What two versions of a model say of the same hour of stored windows, and of the same anomalies laid over it.
+"""Shadow scoring: counts what two versions of a model output on the same hour of stored windows, and on injected anomalies.
 
-Reads windows and files, loads both versions, counts. The hour's strengths are dealt out so that within eight hours every
-kind of anomaly was met in every strength. An alarm that another detector shares within ten minutes counts for nobody: it
-may be an attack; and where the version in force is awake together with others, no anomaly is laid. What follows from the
-counts `bgpdrift.monitor.probation_rule` decides.
+Decides what counts. An alarm that another detector shares within ten minutes counts for neither version, because it may be an
+attack. Where the active version alarms together with another detector, no anomaly is injected. The factors of the injected
+anomalies depend on the hour, so that within eight hours every kind occurs at every strength. `bgpdrift.monitor.probation_rule`
+decides what follows from the counts.
 """
 
 import zlib
@@ -21,170 +21,192 @@ from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.detector_output import CalmAlarms, DetectorOutput, count_episodes, find_new_alarms
 from bgpdrift.models.injection import A_KIND, KINDS, Injected, inject, steps
 from bgpdrift.models.loading import builder
-from bgpdrift.monitor.probation_rule import Tally
+from bgpdrift.monitor.probation_rule import add_tallies
 from bgpdrift.scoring.histories import columns_for
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
+from bgpdrift.store.cursor_states import ProbationTally
 from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES
 from bgpdrift.verdicts.calibration import Calibration
 from bgpdrift.verdicts.outcomes import IS_ANOMALY
 
 HOUR_S = 3_600
-NEAR_S = 600
-"""So close another detector's alarm is about the same thing."""
+SHARED_ALARM_S = 600
+"""Alarms of two detectors at most this far apart count as shared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version that can speak."""
+    """A loaded version."""
 
     version: str
     detector: Detector
     calibration: Calibration
     features: tuple[str, ...]
-    promised: float | None = None
-    """Share of the injected anomalies it found when it was trained; None if its metadata do not say."""
-    forced: bool = False
-    """Published although the gate refused it, as its metadata say."""
+    trained_detection: float | None = None
+    """Share of the injected anomalies that it found at training; None if its metadata does not state it."""
+    is_forced: bool = False
+    """Whether it was published although the gate rejected it, according to its metadata."""
 
 
 def load_version(path: Path, model: str, history_minutes: int) -> Version:
-    """Read and try a file; raises `ArtifactError` if this program cannot run it."""
-    found = artifacts.read(path, model)
-    detector = artifacts.run_self_test(found, builder(model, history_minutes))
-    promised = found.metrics.get("injected_mean")
+    """Load a model file.
+
+    Raises
+    ------
+    ArtifactError
+        The file is damaged, or this program cannot run it.
+    """
+    artifact = artifacts.read(path, model)
+    detector = artifacts.run_self_test(artifact, builder(model, history_minutes))
+    detection = artifact.metrics.get("injected_mean")
     return Version(
-        found.version,
+        artifact.version,
         detector,
-        Calibration.from_fields(found.calibration),
-        tuple(found.content.feature_names),
-        float(promised) if isinstance(promised, int | float) else None,
-        found.metrics.get("forced") is True,
+        Calibration.from_fields(artifact.calibration),
+        tuple(artifact.content.feature_names),
+        trained_detection=float(detection) if isinstance(detection, int | float) else None,
+        is_forced=artifact.metrics.get("forced") is True,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Hour:
-    """What an hour showed, and the shadow's scores by collector for ``hourly_histograms``."""
+class ShadowHour:
+    """Counts of one hour, and the shadow's scores and alarms by collector for ``hourly_histograms``."""
 
-    tally: Tally
+    tally: ProbationTally
     shadow: Mapping[str, tuple[Histogram, int]]
 
 
 class ShadowScoring:
-    """Lets versions speak on what is stored.
+    """Scores stored windows with several versions.
 
     Parameters
     ----------
     settings, store
-        Of the monitor.
+        Those of the monitor.
     """
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings, self._store = settings, store
 
-    def hour(self, model: str, new: Version, old: Version | None, start: int) -> Hour:
-        """Score an hour of event time with both.
+    def score_hour(self, model: str, new: Version, shadow: Version | None, start: int) -> ShadowHour:
+        """Score an hour of event time with both versions.
 
         Parameters
         ----------
         model : str
-            Whose versions.
-        new, old : Version
-            In force, and before; ``old`` None if there is none.
+            Name of the model.
+        new, shadow : Version
+            Active version and the version before it; ``shadow`` is None if there is none.
         start : int
-            Of the hour, epoch seconds.
+            Start of the hour, epoch seconds.
         """
         end = start + HOUR_S
-        frames = self._frames([new] if old is None else [new, old], start, end)
-        shared = self._alarms_of_others(model, start, end)
+        frames = self._read_frames([new] if shadow is None else [new, shadow], start, end)
+        other_alarms = self._read_other_alarms(model, start, end)
         calm = (CalmAlarms(), CalmAlarms())
-        tally, shadow = Tally(), dict[str, tuple[Histogram, int]]()
+        tally, histograms = ProbationTally(), dict[str, tuple[Histogram, int]]()
         for frame in frames:
-            voice, before = self._voice(new, frame), None if old is None else self._voice(old, frame)
-            calm[0].add(frame, voice)
-            counts = frame.clean[frame.first :] & voice.spoken
-            if before is not None:
-                calm[1].add(frame, before)
-                shadow[frame.collector] = _histogram(before)
-                counts &= before.spoken
-            alone = counts & ~_near(frame.to_score, shared.get(frame.collector, np.zeros(0, np.int64)))
-            tally += Tally(
-                minutes=int(counts.sum()),
-                alarms=count_episodes(frame.to_score, voice.is_alarm & alone),
-                shadow_alarms=0 if before is None else count_episodes(frame.to_score, before.is_alarm & alone),
+            output = self._score(new, frame)
+            shadow_output = None if shadow is None else self._score(shadow, frame)
+            calm[0].add(frame, output)
+            counted = frame.clean[frame.first :] & output.spoken
+            if shadow_output is not None:
+                calm[1].add(frame, shadow_output)
+                histograms[frame.collector] = _build_histogram(shadow_output)
+                counted &= shadow_output.spoken
+            unshared = counted & ~_find_shared(frame, other_alarms)
+            shadow_alarms = (
+                0 if shadow_output is None else count_episodes(frame.to_score, shadow_output.is_alarm & unshared)
             )
-        return Hour(tally + self._on_injected(model, new, old, frames, calm, shared, start), shadow)
+            hour = ProbationTally(
+                minutes=int(counted.sum()),
+                alarms=count_episodes(frame.to_score, output.is_alarm & unshared),
+                shadow_alarms=shadow_alarms,
+            )
+            tally = add_tallies(tally, hour)
+        injected = self._count_injected(model, new, shadow, frames, calm, other_alarms, start)
+        return ShadowHour(add_tallies(tally, injected), histograms)
 
-    def labels(self, new: Version, old: Version, rows: Sequence[Mapping[str, Any]]) -> Tally:
-        """Ask both about what people labelled: right is to alarm in an anomaly, and to be quiet in what is none."""
-        tally = Tally()
+    def compare_with_labels(self, new: Version, shadow: Version, rows: Sequence[Mapping[str, Any]]) -> ProbationTally:
+        """Count the labels with which each version agrees: it alarms in an anomaly, and raises no alarm otherwise."""
+        tally = ProbationTally()
         for row in rows:
-            start, end, place = int(row["starts_at"]), int(row["ends_at"]), str(row["collector"])
-            frames = [frame for frame in self._frames([new, old], start, end) if place in ("", frame.collector)]
+            start, end, collector = int(row["starts_at"]), int(row["ends_at"]), str(row["collector"])
+            frames = self._read_frames([new, shadow], start, end)
+            frames = [frame for frame in frames if collector in ("", frame.collector)]
             if not frames:
                 continue
-            truth = IS_ANOMALY[str(row["label"])]
-            said = [any(self._voice(one, frame).is_alarm.any() for frame in frames) for one in (new, old)]
-            tally += Tally(labels=1, right=int(said[0] == truth), shadow_right=int(said[1] == truth))
+            is_anomaly = IS_ANOMALY[str(row["label"])]
+            alarms, shadow_alarms = (
+                any(self._score(version, frame).is_alarm.any() for frame in frames) for version in (new, shadow)
+            )
+            counts = ProbationTally(
+                labels=1, correct=int(alarms == is_anomaly), shadow_correct=int(shadow_alarms == is_anomaly)
+            )
+            tally = add_tallies(tally, counts)
         return tally
 
-    def _on_injected(
+    def _count_injected(
         self,
         model: str,
         new: Version,
-        old: Version | None,
+        shadow: Version | None,
         frames: Sequence[WindowFrame],
         calm: tuple[CalmAlarms, CalmAlarms],
-        shared: Mapping[str, IntArray],
+        other_alarms: Mapping[str, IntArray],
         start: int,
-    ) -> Tally:
-        tally, asked = Tally(), [new] if old is None else [new, old]
-        history = max(one.detector.history_minutes for one in asked)
-        for laid in dealt(model, frames, history, start):
-            others = _near(laid.frame.to_score, shared.get(laid.frame.collector, np.zeros(0, np.int64)))
-            if (calm[0].at(laid.frame) & others).any():
-                continue  # it is awake, and not alone: what it would say of one more anomaly cannot be told
-            heard = [
-                bool(find_new_alarms(self._voice(one, laid.frame), known.at(laid.frame)).any())
-                for one, known in zip(asked, calm, strict=False)
+    ) -> ProbationTally:
+        tally, versions = ProbationTally(), [new] if shadow is None else [new, shadow]
+        history = max(version.detector.history_minutes for version in versions)
+        for anomaly in inject_anomalies(model, frames, history, start):
+            if (calm[0].at(anomaly.frame) & _find_shared(anomaly.frame, other_alarms)).any():
+                continue  # both alarm already, so whether the anomaly alone would raise an alarm is unknown
+            detected = [
+                bool(find_new_alarms(self._score(version, anomaly.frame), alarms.at(anomaly.frame)).any())
+                for version, alarms in zip(versions, calm, strict=False)
             ]
-            tally += Tally(injected=1, found=int(heard[0]), shadow_found=int(heard[-1]) if old else 0)
+            counts = ProbationTally(
+                injected=1, detected=int(detected[0]), shadow_detected=int(detected[-1]) if shadow else 0
+            )
+            tally = add_tallies(tally, counts)
         return tally
 
-    def _frames(self, versions: Sequence[Version], start: int, end: int) -> list[WindowFrame]:
-        columns = columns_for(*(one.features for one in versions))
-        begin = start - max(one.detector.history_minutes for one in versions) * MINUTE_S
-        found = []
+    def _read_frames(self, versions: Sequence[Version], start: int, end: int) -> list[WindowFrame]:
+        columns = columns_for(*(version.features for version in versions))
+        begin = start - max(version.detector.history_minutes for version in versions) * MINUTE_S
+        frames = []
         for collector, peer, _ in self._store.window_groups(start, end):
             if not peer:
                 rows = self._store.window_columns(columns, collector, "", begin, end)
-                found.append(_frame(collector, columns, rows, start))
-        return found
+                frames.append(_build_frame(collector, columns, rows, start))
+        return frames
 
-    def _alarms_of_others(self, model: str, start: int, end: int) -> dict[str, IntArray]:
+    def _read_other_alarms(self, model: str, start: int, end: int) -> dict[str, IntArray]:
+        """Read the minutes in which other detectors alarmed, by collector."""
         minutes: dict[str, list[int]] = {}
-        for row in self._store.scores_between(start - NEAR_S, end + NEAR_S):
+        for row in self._store.scores_between(start - SHARED_ALARM_S, end + SHARED_ALARM_S):
             if row["model"] != model and row["is_alarm"] and not row["peer"]:
                 minutes.setdefault(str(row["collector"]), []).append(int(row["window_start"]))
-        return {place: np.unique(np.array(found, np.int64)) for place, found in minutes.items()}
+        return {collector: np.unique(np.array(starts, np.int64)) for collector, starts in minutes.items()}
 
-    def _voice(self, version: Version, frame: WindowFrame) -> DetectorOutput:
+    def _score(self, version: Version, frame: WindowFrame) -> DetectorOutput:
         return DetectorOutput.of(version.detector, version.calibration, frame, self._settings)
 
 
-def dealt(model: str, frames: Sequence[WindowFrame], history_minutes: int, start: int) -> list[Injected]:
-    """One anomaly of each kind for an hour; the same hour gives the same."""
+def inject_anomalies(model: str, frames: Sequence[WindowFrame], history_minutes: int, start: int) -> list[Injected]:
+    """Inject one anomaly of each kind into an hour; the same hour gives the same anomalies."""
     usable = [frame for frame in frames if frame.clean.any()]
-    strengths, number, found = steps(A_KIND), start // HOUR_S, list[Injected]()
+    factors, number, anomalies = steps(A_KIND), start // HOUR_S, list[Injected]()
     for order, kind in enumerate(KINDS):
-        factor = float(strengths[(3 * number + 5 * order) % A_KIND])
+        factor = float(factors[(3 * number + 5 * order) % A_KIND])
         seed = zlib.crc32(f"{model}:{start}:{kind}".encode())
-        found += inject(usable, seed, history_minutes, [kind], factors=[factor])
-    return found
+        anomalies += inject(usable, seed, history_minutes, [kind], factors=[factor])
+    return anomalies
 
 
-def _frame(collector: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], start: int) -> WindowFrame:
+def _build_frame(collector: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], start: int) -> WindowFrame:
     values = dict(zip(columns, np.array(rows, np.float64).reshape(len(rows), len(columns)).T.copy(), strict=True))
     starts = values["window_start"].astype(np.int64)
     features = {name: values[name] for name in FEATURE_NAMES if name in values}
@@ -192,15 +214,16 @@ def _frame(collector: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...
     return WindowFrame(collector, "", starts, features, marks, int(np.searchsorted(starts, start)))
 
 
-def _near(minutes: IntArray, others: IntArray) -> BoolArray:
-    """Which minutes have another detector's alarm close by."""
-    if not len(others):
+def _find_shared(frame: WindowFrame, other_alarms: Mapping[str, IntArray]) -> BoolArray:
+    """Return the minutes to score that have an alarm of another detector nearby."""
+    minutes, others = frame.to_score, other_alarms.get(frame.collector)
+    if others is None:
         return np.zeros(len(minutes), bool)
-    after = np.searchsorted(others, minutes - NEAR_S, side="left")
-    until = np.searchsorted(others, minutes + NEAR_S, side="right")
-    return np.asarray(until > after)
+    first = np.searchsorted(others, minutes - SHARED_ALARM_S, side="left")
+    last = np.searchsorted(others, minutes + SHARED_ALARM_S, side="right")
+    return np.asarray(last > first)
 
 
-def _histogram(voice: DetectorOutput) -> tuple[Histogram, int]:
-    usable = voice.spoken & np.isfinite(voice.scores.score)
-    return Histogram.of(voice.scores.score[usable].tolist()), int((voice.is_alarm & usable).sum())
+def _build_histogram(output: DetectorOutput) -> tuple[Histogram, int]:
+    usable = output.spoken & np.isfinite(output.scores.score)
+    return Histogram.of(output.scores.score[usable].tolist()), int((output.is_alarm & usable).sum())

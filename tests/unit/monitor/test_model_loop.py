@@ -1,4 +1,4 @@
-"""From a wish to a flag to what came of it, with a runner that only does what the test lets it; killed at every step."""
+"""From a retraining request to a flag file, a run and its end, with a runner that the test controls; killed at every step."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,11 +12,21 @@ from bgpdrift.errors import StoreBusyError, TransientError
 from bgpdrift.models import flags
 from bgpdrift.models.flags import Claim, Flag
 from bgpdrift.monitor.model_loop import LOCK, ModelLoop
-from bgpdrift.monitor.retrainer_process import Over
-from bgpdrift.monitor.retraining_runs import RUNNING
+from bgpdrift.monitor.retrainer_process import EndedRun
 from bgpdrift.process.identity import ProcessIdentity, identify_self
 from bgpdrift.settings import Settings, load
-from bgpdrift.store import Cursor, Store, migrate, open_store
+from bgpdrift.store import Store, migrate, open_store
+from bgpdrift.store.cursor_states import (
+    RUN_CURSOR,
+    CooldownState,
+    DriftState,
+    PersistenceState,
+    RunState,
+    cooldown_cursor,
+    drift_cursor,
+)
+from bgpdrift.store.database import StateCursor
+from bgpdrift.store.request_records import RequestReason, RetrainRequest
 from helpers import windows
 
 M, HOUR_S = "heuristic", 3_600
@@ -25,31 +35,31 @@ DEAD = ProcessIdentity(pid=1, start_time=1, boot_id="another boot")
 
 
 class FakeRunner:
-    """Starts nothing; the test says how runs end."""
+    """Starts no process; the test decides how runs end."""
 
     def __init__(self) -> None:
         self.started: list[str] = []
-        self.ended: Over | None = None
+        self.ended: EndedRun | None = None
         self.fails = False
-        self.overdue: list[ProcessIdentity] = []
+        self.checked: list[ProcessIdentity] = []
 
     def start(self, model: str) -> ProcessIdentity:
         if self.fails:
-            raise TransientError("no process can be made")
+            raise TransientError("no process can be created")
         self.started.append(model)
         return identify_self()
 
-    def over(self) -> Over | None:
+    def collect(self) -> EndedRun | None:
         ended, self.ended = self.ended, None
         return ended
 
-    def end_if_overdue(self, owner: ProcessIdentity) -> bool:
-        self.overdue.append(owner)
+    def kill_if_overdue(self, owner: ProcessIdentity) -> bool:
+        self.checked.append(owner)
         return False
 
 
 class World:
-    """A store, an artifact folder and a loop on them."""
+    """A store, an artifact folder and a model loop on them."""
 
     def __init__(self, settings: Settings, store: Store, clock: FakeClock) -> None:
         self.settings, self.store, self.clock = settings, store, clock
@@ -59,12 +69,12 @@ class World:
         self.restart()
 
     def restart(self, **retrain: Any) -> None:
-        """Another monitor takes the place of this one, which was killed."""
+        """Another monitor replaces this one, which was killed."""
         settings = replace_retrain(self.settings, **retrain)
         self.loop = ModelLoop(settings, self.store, self.clock, self.runner)
 
     def fill(self) -> None:
-        """Windows to learn from, up to now."""
+        """Store windows for training, up to now."""
         rows = [{"window_start": self.now - 60 * minute, "collector": "rrc00", "peer": ""} for minute in range(1, 400)]
         self.store.write_windows(rows, None)
 
@@ -74,54 +84,71 @@ class World:
             self.loop.step(self.now)
 
     def pause(self) -> None:
-        """See how the last run ended, and let the pause after it go by."""
+        """Collect the last run, and let the pause after it pass."""
         self.step()
         self.clock.advance(minutes=20)
         self.step()
 
-    def wish(self, **reason: Any) -> int:
-        row = {"model": M, "requested_at": self.now, "requested_by": "drift_monitor", "state": "requested"}
-        number = self.store.add_trigger({**row, "reason": {"severity": "high", "reason": "it drifts", **reason}})
-        assert number is not None
-        return number
+    def request(self, **reason: Any) -> int:
+        reason = {"severity": "high", "summary": "scores drift", **reason}
+        request = RetrainRequest(
+            model=M, requested_at=self.now, requested_by="drift_monitor", reason=RequestReason(**reason)
+        )
+        request_id = self.store.add_retrain_request(request)
+        assert request_id is not None
+        return request_id
 
-    def check(self, verdict: str = "drift", lasting: int = 6, **details: Any) -> None:
-        """What the drift monitor last said."""
-        said = {"verdict": verdict, "lasting": lasting, "needed": 6, "severity": "high", "version": "", **details}
-        self.store.write_scores([], Cursor(f"drift:{M}", self.now, said))
+    def check(self, verdict: Any = "drift", checks: int = 6, **fields: Any) -> None:
+        """Store the result of a drift check."""
+        state = DriftState(
+            verdict=verdict,
+            **{"severity": "high", **fields},
+            persistence=PersistenceState(checks=checks),
+            persistence_checks=6,
+        )
+        self.store.put_cursor(StateCursor(drift_cursor(M), self.now, state))
 
     def flag(self) -> Flag | None:
         return flags.peek(self.folder, M)
 
     def claim(self, owner: ProcessIdentity | None = None) -> Claim:
-        """A retrainer takes the flag."""
+        """A retrainer claims the flag."""
         claim = flags.claim(self.folder, M, owner or identify_self())
         assert claim is not None
         return claim
 
-    def begin_event(self, number: int) -> int:
-        reason = {"details": {"trigger_id": number}}
+    def begin_event(self, request_id: int) -> int:
+        reason = {"details": {"request_id": request_id}}
         return self.store.record_retrain_event({"model": M, "started_at": 1, "reason_json": reason})
 
-    def run(self, number: int, exit_code: int, promoted: bool = False, notes: str = "so it was", **reason: Any) -> None:
-        """A whole run of a retrainer."""
+    def run(
+        self, request_id: int, exit_code: int, promoted: bool = False, notes: str = "notes of the run", **reason: Any
+    ) -> None:
+        """A complete run of a retrainer."""
         claim = self.claim()
-        event = self.begin_event(number)
+        event = self.begin_event(request_id)
         row = {"finished_at": 2, "exit_code": exit_code, "promoted": promoted, "version": "7", "notes": notes}
-        reason_json = {"reason_json": {"details": {"trigger_id": number}, **reason}}
+        reason_json = {"reason_json": {"details": {"request_id": request_id}, **reason}}
         self.store.finish_retrain_event(event, {**row, **reason_json})
         flags.release(self.folder, claim)
-        self.runner.ended = Over(M, exit_code)
+        self.runner.ended = EndedRun(M, exit_code)
 
-    def state(self, number: int | None = None) -> str:
-        rows = self.store.triggers(M)
-        return str(next(row for row in rows if number in (None, row["id"]))["state"])
+    def state(self, request_id: int | None = None) -> str:
+        requests = self.store.retrain_requests(M)
+        return next(request for request in requests if request_id in (None, request.id)).state
 
-    def trigger(self, number: int) -> dict[str, Any]:
-        return next(row for row in self.store.triggers(M) if row["id"] == number)
+    def states(self) -> list[str]:
+        """States of all requests, newest first."""
+        return [request.state for request in self.store.retrain_requests()]
 
-    def notices(self) -> list[str]:
-        return [row["key"] for row in self.store.notifications()]
+    def read(self, request_id: int) -> RetrainRequest:
+        return next(request for request in self.store.retrain_requests(M) if request.id == request_id)
+
+    def alerts(self) -> list[str]:
+        return [alert.key for alert in self.store.alerts()]
+
+    def cooldown(self) -> StateCursor[CooldownState] | None:
+        return self.store.read_state(cooldown_cursor(M), CooldownState)
 
 
 def replace_retrain(settings: Settings, **retrain: Any) -> Settings:
@@ -142,46 +169,46 @@ def world(tmp_path: Path, clock: FakeClock) -> Iterator[World]:
         yield found
 
 
-def test_a_wish_becomes_a_flag_a_claim_and_a_new_version(world):
-    number = world.wish(check_id=3, change_point=None)
+def test_a_request_becomes_a_flag_a_claim_and_a_new_version(world):
+    request_id = world.request(check_id=3, change_point=None)
 
     world.step()
     flag = world.flag()
     assert world.state() == "flagged"
     assert flag is not None
-    assert (flag.requested_by, flag.reason) == ("drift_monitor", "it drifts")
-    assert flag.details == {"trigger_id": number, "check_id": 3, "severity": "high"}
+    assert (flag.requested_by, flag.reason) == ("drift_monitor", "scores drift")
+    assert flag.details == {"request_id": request_id, "check_id": 3, "severity": "high"}
     assert world.runner.started == [M]
 
     claim = world.claim()
     world.step()
     assert world.state() == "claimed"
 
-    event = world.begin_event(number)
+    event = world.begin_event(request_id)
     world.store.finish_retrain_event(event, {"finished_at": 2, "exit_code": 0, "promoted": True, "version": "7"})
     flags.release(world.folder, claim)
-    world.runner.ended = Over(M, 0)
+    world.runner.ended = EndedRun(M, 0)
     world.step(hours=1)
 
     assert world.state() == "done"
-    assert world.trigger(number)["reason"]["version_made"] == "7"
-    assert world.notices() == [f"retrained:{M}:7"]
-    assert world.store.read_cursor(f"loop:{M}").position == world.now
+    assert world.read(request_id).reason.new_version == "7"
+    assert world.alerts() == [f"retrained:{M}:7"]
+    assert world.cooldown().position == world.now
     world.step(times=3)
     assert world.runner.started == [M]
     assert world.flag() is None
 
 
-def test_a_second_wish_within_the_cooldown_waits_for_its_end(world):
-    first = world.wish()
+def test_a_second_request_within_the_cooldown_is_postponed_to_its_end(world):
+    first = world.request()
     world.step()
     world.run(first, 0, promoted=True)
     world.step()
-    second = world.wish()
+    second = world.request()
 
     world.step(hours=1)
     assert world.state(second) == "postponed"
-    assert world.trigger(second)["refused_because"].startswith("the cooldown lasts until")
+    assert world.read(second).refusal_reason.startswith("the cooldown lasts until")
     world.step(hours=22.9)
     assert world.state(second) == "postponed"
     world.step(hours=0.2)
@@ -190,20 +217,20 @@ def test_a_second_wish_within_the_cooldown_waits_for_its_end(world):
     assert world.runner.started == [M, M]
 
 
-def test_killed_between_the_row_and_the_flag_the_flag_is_dropped_by_the_next_monitor(world, monkeypatch):
-    number = world.wish()
+def test_after_a_kill_between_row_and_flag_the_next_monitor_drops_the_flag(world, monkeypatch):
+    request_id = world.request()
     with monkeypatch.context() as patch:
         patch.setattr(flags, "drop", _dies)
         with pytest.raises(KeyboardInterrupt):
             world.step()
-    assert (world.state(number), world.flag()) == ("flagged", None)
+    assert (world.state(request_id), world.flag()) == ("flagged", None)
 
     world.restart()
     world.step()
 
     flag = world.flag()
     assert flag is not None
-    assert flag.details["trigger_id"] == number
+    assert flag.details["request_id"] == request_id
     assert world.runner.started == [M]
 
 
@@ -212,7 +239,7 @@ def _dies(*_: Any) -> None:
 
 
 def test_two_monitors_do_one_set_of_actions(world, clock):
-    world.wish()
+    world.request()
     other = ModelLoop(world.settings, world.store, clock, world.runner)
     for _ in range(3):
         world.step()
@@ -221,10 +248,10 @@ def test_two_monitors_do_one_set_of_actions(world, clock):
     assert world.state() == "flagged"
 
 
-def test_a_monitor_that_finds_another_at_it_waits_for_its_turn(world):
+def test_a_monitor_does_nothing_while_another_one_holds_the_lock(world):
     from bgpdrift.process.locks import hold_lock
 
-    world.wish()
+    world.request()
     with hold_lock(world.folder / LOCK, "busy"):
         assert world.loop.step(world.now) is False
         assert world.state() == "requested"
@@ -240,127 +267,127 @@ def test_a_thousand_flags_are_one_run(world):
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe garbage", b"[1, 2", b'{"attempts": "many"}', b"\0" * 100_000])
-def test_a_flag_nobody_can_read_is_a_request_all_the_same(world, content):
+def test_a_flag_that_cannot_be_decoded_starts_a_run(world, content):
     flags.flag_path(world.folder, M).write_bytes(content)
     world.step()
     assert world.runner.started == [M]
 
 
-def test_a_flag_of_no_model_we_have_starts_nothing(world):
+def test_a_flag_of_an_unknown_model_starts_nothing(world):
     flags.flag_path(world.folder, "weather").write_bytes(b"")
     world.step()
     assert world.runner.started == []
 
 
-def test_a_request_dropped_on_top_of_ours_answers_our_wish_too(world):
-    number = world.wish()
+def test_a_flag_that_replaces_ours_also_answers_our_request(world):
+    request_id = world.request()
     world.step()
     flags.drop(world.folder, M, Flag(reason="because", requested_by="ann"))
 
-    world.run(number, 0, promoted=True)
+    world.run(request_id, 0, promoted=True)
     world.step()
 
-    assert world.state(number) == "done"
+    assert world.state(request_id) == "done"
     assert world.runner.started == [M]
 
 
-def test_the_claim_of_a_dead_retrainer_goes_back_and_is_tried_again_after_a_pause(world):
-    number = world.wish()
+def test_the_claim_of_a_dead_retrainer_becomes_a_flag_again_and_a_run_starts_after_a_pause(world):
+    request_id = world.request()
     world.step()
     world.claim(DEAD)
-    world.runner.ended = Over(M, -9)
+    world.runner.ended = EndedRun(M, -9)
 
     world.step()
     flag = world.flag()
     assert flag is not None
-    assert (flag.attempts, flag.details["trigger_id"]) == (1, number)
+    assert (flag.attempts, flag.details["request_id"]) == (1, request_id)
     assert world.runner.started == [M]
     world.clock.advance(seconds=30)
     world.step()
     assert world.runner.started == [M, M]
 
 
-def test_a_flag_that_kills_every_run_is_given_up_and_that_is_said(world):
-    number = world.wish()
+def test_a_flag_for_which_every_run_dies_is_given_up_with_an_alert(world):
+    request_id = world.request()
     for _ in range(10):
         world.pause()
         if world.flag() is not None and world.state() in ("flagged", "claimed"):
             world.claim(DEAD)
-            world.runner.ended = Over(M, -9)
+            world.runner.ended = EndedRun(M, -9)
 
     assert world.runner.started == [M] * 3
-    assert world.state(number) == "failed"
-    assert "3 runs died of this request" in world.trigger(number)["refused_because"]
+    assert world.state(request_id) == "failed"
+    assert "3 runs of this request died" in world.read(request_id).refusal_reason
     assert world.flag() is None
-    assert world.notices() == [f"retrain_failed:{M}:{number}"]
+    assert world.alerts() == [f"retrain_failed:{M}:{request_id}"]
 
 
-def test_a_persons_flag_that_kills_every_run_is_given_up_too(world):
+def test_a_flag_of_a_person_for_which_every_run_dies_is_given_up_too(world):
     flags.drop(world.folder, M, Flag(requested_by="ann", requested_at=5.0))
     for _ in range(10):
         world.pause()
         if world.flag() is not None:
             world.claim(DEAD)
-            world.runner.ended = Over(M, -9)
+            world.runner.ended = EndedRun(M, -9)
     assert world.runner.started == [M] * 3
     assert world.flag() is None
-    assert world.notices() == [f"retrain_failed:{M}:flag:5"]
+    assert world.alerts() == [f"retrain_failed:{M}:flag:5"]
 
 
-def test_a_run_that_dies_before_it_takes_its_flag_counts_against_it(world):
-    number = world.wish()
+def test_a_run_that_dies_before_it_claims_its_flag_counts_as_an_attempt(world):
+    request_id = world.request()
     for _ in range(10):
         world.pause()
-        world.runner.ended = Over(M, 1)
+        world.runner.ended = EndedRun(M, 1)
     assert world.runner.started == [M] * 3
-    assert world.state(number) == "failed"
+    assert world.state(request_id) == "failed"
 
 
-def test_a_run_that_fails_is_tried_again_and_then_given_up(world):
-    number = world.wish()
+def test_a_run_that_fails_is_repeated_and_then_given_up(world):
+    request_id = world.request()
     for attempt in range(3):
         world.pause()
         assert len(world.runner.started) == attempt + 1
-        world.run(number, 1, notes="the disk is full")
+        world.run(request_id, 1, notes="the disk is full")
     world.pause()
 
-    row = world.trigger(number)
-    assert (row["state"], row["refused_because"], row["reason"]["attempts"]) == ("failed", "the disk is full", 3)
-    assert world.notices() == [f"retrain_failed:{M}:{number}"]
+    request = world.read(request_id)
+    assert (request.state, request.refusal_reason, request.reason.attempts) == ("failed", "the disk is full", 3)
+    assert world.alerts() == [f"retrain_failed:{M}:{request_id}"]
 
 
-def test_where_another_run_holds_the_lock_we_wait_and_try_again_for_ever(world):
-    number = world.wish()
+def test_a_run_that_finds_the_lock_taken_is_repeated_without_limit(world):
+    request_id = world.request()
     for _ in range(8):
         world.step()
-        world.runner.ended = Over(M, 5)
+        world.runner.ended = EndedRun(M, 5)
         world.step()
         world.clock.advance(seconds=31)
     assert len(world.runner.started) == 8
-    assert world.state(number) == "flagged"
+    assert world.state(request_id) == "flagged"
     assert world.flag().attempts == 0
 
 
-def test_a_run_somebody_began_by_hand_is_waited_for(world):
+def test_a_run_that_a_person_started_delays_the_next_run(world):
     holder = {"model": M, "owner": {"pid": identify_self().pid, "start_time": identify_self().start_time}}
     holder["owner"]["boot_id"] = identify_self().boot_id
     import msgspec
 
     lock = world.folder / "retrain.lock"
     lock.write_bytes(msgspec.json.encode(holder))
-    world.wish()
+    world.request()
     world.step(times=3)
     assert world.runner.started == []
-    assert world.runner.overdue == []  # a person's run is never killed
+    assert world.runner.checked == []  # the run of a person is never killed
 
     lock.write_bytes(b"")
     world.step()
     assert world.runner.started == [M]
 
 
-def test_a_process_that_cannot_be_made_is_tried_again_after_a_pause(world):
+def test_a_process_that_cannot_be_created_is_tried_again_after_a_pause(world):
     world.runner.fails = True
-    world.wish()
+    world.request()
     world.step(times=3)
     world.runner.fails = False
     world.step()
@@ -370,56 +397,56 @@ def test_a_process_that_cannot_be_made_is_tried_again_after_a_pause(world):
     assert world.runner.started == [M]
 
 
-def test_the_next_monitor_waits_for_the_run_of_one_that_died_and_learns_what_came_of_it(world):
-    number = world.wish()
+def test_the_next_monitor_continues_with_the_run_of_a_monitor_that_died(world):
+    request_id = world.request()
     world.step()
     world.restart()
     world.step(times=3)
     assert world.runner.started == [M]
-    assert world.runner.overdue == [identify_self()] * 3
+    assert world.runner.checked == [identify_self()] * 3
 
-    world.run(number, 3, notes="rejected: finds less")
-    world.store.write_scores([], Cursor(RUNNING, world.now, {}))
+    world.run(request_id, 3, notes="rejected: finds less")
+    world.store.clear_cursor(RUN_CURSOR, world.now)
     world.runner.ended = None
     world.restart()
     world.step()
 
-    row = world.trigger(number)
-    assert (row["state"], row["refused_because"]) == ("failed", "rejected: finds less")
-    assert world.notices() == [f"rejected:{M}:{number}"]
+    request = world.read(request_id)
+    assert (request.state, request.refusal_reason) == ("failed", "rejected: finds less")
+    assert world.alerts() == [f"rejected:{M}:{request_id}"]
     world.step(times=3)
     assert world.runner.started == [M]
 
 
-def test_a_run_killed_just_after_the_publication_is_done_and_not_begun_again(world, active_artifact):
-    number = world.wish()
+def test_a_run_killed_just_after_the_publication_is_done_and_not_repeated(world, active_artifact):
+    request_id = world.request()
     world.step()
     world.claim(DEAD)
-    event = world.begin_event(number)
+    event = world.begin_event(request_id)
     world.store.finish_retrain_event(event, {"version": "7"})
     active_artifact("7")
-    world.runner.ended = Over(M, -9)
+    world.runner.ended = EndedRun(M, -9)
 
     world.clock.advance(minutes=20)
     world.step(times=3)
 
-    assert world.state(number) == "done"
+    assert world.state(request_id) == "done"
     (closed,) = [row for row in world.store.retrain_events(M) if row["id"] == event]
     assert closed["promoted"]
     assert world.runner.started == [M]
     assert world.flag() is None
 
 
-def test_too_few_windows_postpone_the_wish_without_a_cooldown(world):
-    number = world.wish()
+def test_too_few_windows_postpone_the_request_without_a_cooldown(world):
+    request_id = world.request()
     world.step()
-    world.run(number, 4, notes="not_enough_data: 10 h of 30 h", not_before=world.now + 5 * HOUR_S)
+    world.run(request_id, 4, notes="not_enough_data: 10 h of 30 h", not_before=world.now + 5 * HOUR_S)
     world.step()
 
-    row = world.trigger(number)
-    assert (row["state"], row["reason"]["until"]) == ("postponed", world.now + 5 * HOUR_S)
-    assert row["refused_because"] == "not_enough_data: 10 h of 30 h"
-    assert world.store.read_cursor(f"loop:{M}") is None
+    request = world.read(request_id)
+    assert (request.state, request.reason.postponed_until) == ("postponed", world.now + 5 * HOUR_S)
+    assert request.refusal_reason == "not_enough_data: 10 h of 30 h"
+    assert world.cooldown() is None
     world.step(hours=4.9)
     assert world.state() == "postponed"
     world.step(hours=0.2)
@@ -427,50 +454,50 @@ def test_too_few_windows_postpone_the_wish_without_a_cooldown(world):
     assert world.runner.started == [M, M]
 
 
-def test_a_postponed_wish_is_dropped_when_the_drift_is_gone(world):
-    number = world.wish(change_point=world.now)
+def test_a_postponed_request_is_refused_when_the_drift_has_ended(world):
+    request_id = world.request(change_point=world.now)
     world.step()
     assert world.state() == "postponed"
-    world.check("none", lasting=0)
+    world.check("none", checks=0)
     world.step(hours=1)
-    assert (world.state(), world.trigger(number)["refused_because"]) == ("refused", "the drift has ended")
+    assert (world.state(), world.read(request_id).refusal_reason) == ("refused", "the drift has ended")
     assert world.runner.started == []
 
 
-def test_a_wish_that_waited_for_a_day_does_not_wait_again_because_the_change_is_found_later_now(world):
+def test_a_request_that_has_waited_a_day_is_not_postponed_again_when_the_change_point_estimate_moves(world):
     changed_at = world.now
-    number = world.wish(change_point=changed_at)
+    request_id = world.request(change_point=changed_at)
     world.step()
     world.step(hours=29.9)
     world.fill()
     world.check(change_point=changed_at + 19 * HOUR_S)
     world.step(hours=0.2, times=2)
-    assert (world.state(), world.trigger(number)["reason"]["change_point"]) == ("flagged", changed_at)
+    assert (world.state(), world.read(request_id).reason.change_point) == ("flagged", changed_at)
 
 
-def test_critical_drift_asks_and_a_yes_flags(world):
-    number = world.wish(severity="critical")
+def test_critical_drift_needs_an_approval_and_is_flagged_after_it(world):
+    request_id = world.request(severity="critical")
     world.step(times=2)
-    (question,) = world.store.approvals("pending")
-    assert (question["kind"], question["subject"], question["details"]["trigger_id"]) == ("retrain", M, number)
+    (approval,) = world.store.approval_requests("pending")
+    assert (approval.kind, approval.subject, approval.details.request_id) == ("retrain", M, request_id)
     assert world.state() == "waiting_approval"
-    assert world.notices() == [f"retrain_approval:{number}"]
+    assert world.alerts() == [f"retrain_approval:{request_id}"]
 
-    world.store.answer_approval(question["id"], "approved", "ann", world.now)
+    world.store.answer_approval(approval.id, "approved", "ann", world.now)
     world.step()
 
     assert world.state() == "flagged"
 
 
-def test_a_person_is_asked_while_hours_gather_and_what_was_agreed_to_waits_for_them(world):
-    number = world.wish(severity="critical", change_point=world.now)
+def test_a_person_can_approve_before_there_are_enough_windows_and_the_request_then_waits_for_them(world):
+    request_id = world.request(severity="critical", change_point=world.now)
     world.check(severity="critical")
     world.step()
-    (question,) = world.store.approvals("pending")
+    (approval,) = world.store.approval_requests("pending")
     world.step(hours=3)
-    world.store.answer_approval(question["id"], "approved", "ann", world.now)
+    world.store.answer_approval(approval.id, "approved", "ann", world.now)
     world.step()
-    assert (world.state(), world.trigger(number)["reason"]["consented"]) == ("postponed", True)
+    assert (world.state(), world.read(request_id).reason.consented) == ("postponed", True)
 
     world.step(hours=26.9)
     world.check(severity="critical")
@@ -479,114 +506,114 @@ def test_a_person_is_asked_while_hours_gather_and_what_was_agreed_to_waits_for_t
     world.step(hours=0.2)
 
     assert world.state() == "flagged"
-    assert [row["state"] for row in world.store.approvals()] == ["approved"]
+    assert [approval.state for approval in world.store.approval_requests()] == ["approved"]
 
 
-def test_a_no_refuses_and_is_not_asked_again_for_a_week(world):
-    number = world.wish(severity="critical")
+def test_a_rejection_refuses_the_request_and_no_other_follows_for_a_week(world):
+    request_id = world.request(severity="critical")
     world.check(severity="critical")
     world.step()
-    (question,) = world.store.approvals("pending")
-    world.store.answer_approval(question["id"], "rejected", "ann", world.now)
+    (approval,) = world.store.approval_requests("pending")
+    world.store.answer_approval(approval.id, "rejected", "ann", world.now)
     for _ in range(100):
         world.step(hours=1)
         world.check(severity="critical")
-    assert world.trigger(number)["refused_because"] == "ann said no"
-    assert len(world.store.triggers()) == 1
+    assert world.read(request_id).refusal_reason == "ann rejected the retraining"
+    assert len(world.states()) == 1
     world.fill()
     for _ in range(70):
         world.step(hours=1)
         world.check(severity="critical")
-    assert len(world.store.triggers()) == 2
+    assert len(world.states()) == 2
     assert world.state() == "waiting_approval"
 
 
 @pytest.mark.parametrize(("unanswered", "state"), [("drift", "flagged"), ("hold", "waiting_approval")])
-def test_silence_consents_or_holds(world, unanswered, state):
+def test_an_approval_request_without_an_answer_consents_or_holds(world, unanswered, state):
     import msgspec
 
     drift = msgspec.structs.replace(world.settings.drift, unanswered=unanswered)
     world.settings = msgspec.structs.replace(world.settings, drift=drift)
     world.restart()
-    world.wish(severity="critical")
+    world.request(severity="critical")
     world.step(hours=0)
     world.step(hours=11.9)
     assert world.state() == "waiting_approval"
     world.step(hours=0.2)
     assert world.state() == state
     if state == "flagged":
-        (row,) = world.store.approvals()
-        assert (row["state"], row["answered_by"]) == ("expired", "bgpdrift")
+        (approval,) = world.store.approval_requests()
+        assert (approval.state, approval.answered_by) == ("expired", "bgpdrift")
 
 
-def test_who_consented_to_the_question_of_the_incident_is_not_asked_again(world):
-    world.wish(severity="critical", consented=True)
+def test_a_request_with_consent_about_the_incident_needs_no_other_approval(world):
+    world.request(severity="critical", consented=True)
     world.step()
     assert world.state() == "flagged"
-    assert world.store.approvals() == []
+    assert world.store.approval_requests() == []
 
 
-def test_a_newer_wish_takes_the_place_of_one_that_waits(world):
-    first = world.wish(change_point=world.now)
+def test_a_newer_request_replaces_a_postponed_one(world):
+    first = world.request(change_point=world.now)
     world.step()
-    second = world.wish(change_point=world.now - 40 * HOUR_S)
+    second = world.request(change_point=world.now - 40 * HOUR_S)
     world.step()
     assert (world.state(first), world.state(second)) == ("refused", "flagged")
-    assert world.trigger(first)["refused_because"] == f"wish {second} took its place"
+    assert world.read(first).refusal_reason == f"retraining request {second} replaced it"
 
 
-def test_a_wish_beside_a_run_is_refused(world):
-    first = world.wish()
+def test_a_request_beside_a_flagged_one_is_refused(world):
+    first = world.request()
     world.step()
-    second = world.wish()
+    second = world.request()
     world.step()
     assert (world.state(first), world.state(second)) == ("flagged", "refused")
 
 
-def test_a_refused_wish_is_made_again_once_nothing_stands_in_its_way(world):
+def test_a_refused_request_is_made_again_once_the_safeguards_allow_it(world):
     world.restart(auto=False)
-    first = world.wish()
+    first = world.request()
     world.check()
     for _ in range(5):
         world.step(hours=1)
         world.check()
-    assert [row["state"] for row in world.store.triggers()] == ["refused"]
+    assert world.states() == ["refused"]
 
     world.restart(auto=True)
     world.step(hours=1, times=2)
 
-    assert [row["state"] for row in world.store.triggers()] == ["flagged", "refused"]
-    assert world.store.triggers()[0]["reason"]["again_after"] == first
+    assert world.states() == ["flagged", "refused"]
+    assert world.store.retrain_requests()[0].reason.repeats_request_id == first
 
 
-def test_a_rejected_run_is_wished_for_again_after_the_cooldown_while_the_drift_lasts(world):
-    number = world.wish()
+def test_a_rejected_run_is_requested_again_after_the_cooldown_while_the_drift_persists(world):
+    request_id = world.request()
     world.check()
     world.step()
-    world.run(number, 3)
+    world.run(request_id, 3)
     world.step()
     for _ in range(23):
         world.step(hours=1)
         world.check()
-    assert len(world.store.triggers()) == 1
+    assert len(world.states()) == 1
     world.step(hours=2, times=2)
-    assert [row["state"] for row in world.store.triggers()] == ["flagged", "failed"]
+    assert world.states() == ["flagged", "failed"]
 
 
-def test_a_store_that_is_gone_for_a_minute_costs_nothing(world, monkeypatch):
-    number = world.wish()
+def test_a_store_that_is_unavailable_for_a_minute_loses_nothing(world, monkeypatch):
+    request_id = world.request()
 
     def away(*_: Any, **__: Any) -> Any:
         raise StoreBusyError("gone")
 
-    for name in ("change_trigger", "triggers", "write_scores", "retrain_events", "read_cursor"):
+    for name in ("change_retrain_request", "retrain_requests", "put_cursor", "retrain_events", "read_state"):
         with monkeypatch.context() as patch:
             patch.setattr(world.store, name, away)
             with pytest.raises(StoreBusyError):
                 world.step()
     world.step(times=3)
-    assert world.state(number) == "flagged"
-    assert world.store.read_cursor(RUNNING).details["trigger_id"] == number
+    assert world.state(request_id) == "flagged"
+    assert world.store.read_state(RUN_CURSOR, RunState).state.request_id == request_id
     assert world.runner.started == [M]
 
 
@@ -598,7 +625,7 @@ def active_artifact(world, tmp_path):
 
     artifact = learn_artifact([windows.calm(6_000)], history_minutes=360)
 
-    def put(version: str) -> None:
+    def publish(version: str) -> None:
         (world.folder / f"{M}.safetensors").write_bytes(to_bytes(replace(artifact, version=version)))
 
-    return put
+    return publish

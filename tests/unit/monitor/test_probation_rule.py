@@ -4,30 +4,32 @@ from dataclasses import replace
 
 import pytest
 
-from bgpdrift.monitor.probation_rule import MIN_INJECTED, ProbationPolicy, Provenance, Tally, decide
+from bgpdrift.monitor.probation_rule import MIN_INJECTED, ProbationPolicy, Provenance, decide, set_tally
 from bgpdrift.settings import Settings
+from bgpdrift.store.cursor_states import ProbationState
+from bgpdrift.store.cursor_states import ProbationTally as Tally
 
 POLICY = ProbationPolicy()
 DAY = {"minutes": 1_440, "injected": 56}
-GOOD_RECALL = {"found": 30, "shadow_found": 30}
+GOOD_RECALL = {"detected": 30, "shadow_detected": 30}
 
 
 @pytest.mark.parametrize(
     ("tally", "verdict"),
     [
-        (Tally(**DAY, alarms=2, shadow_alarms=2, found=40, shadow_found=41), "accepted"),
+        (Tally(**DAY, alarms=2, shadow_alarms=2, detected=40, shadow_detected=41), "accepted"),
         (Tally(**DAY, **GOOD_RECALL, alarms=11, shadow_alarms=2), "rolled_back"),
         (Tally(**DAY, **GOOD_RECALL, alarms=10, shadow_alarms=0), "accepted"),
         (Tally(minutes=60, alarms=11), "rolled_back"),  # also within the first hours
         (Tally(**DAY, **GOOD_RECALL, alarms=24, shadow_alarms=24), "accepted"),  # both alarm: an attack or a new level
-        (Tally(**DAY, found=26, shadow_found=41), "rolled_back"),
-        (Tally(**DAY, found=27, shadow_found=41), "accepted"),
-        (Tally(**DAY, found=56, shadow_found=0), "accepted"),  # the shadow alarms all the time
-        (Tally(minutes=60, injected=27, found=0, shadow_found=27), "watching"),  # too few anomalies
-        (Tally(**DAY, **GOOD_RECALL, labels=40, right=36, shadow_right=39), "rolled_back"),
-        (Tally(**DAY, **GOOD_RECALL, labels=40, right=37, shadow_right=39), "accepted"),
-        (Tally(**DAY, **GOOD_RECALL, labels=19, right=0, shadow_right=19), "accepted"),
-        (Tally(**DAY, **GOOD_RECALL, labels=20, right=18, shadow_right=20), "accepted"),  # two labels are chance
+        (Tally(**DAY, detected=26, shadow_detected=41), "rolled_back"),
+        (Tally(**DAY, detected=27, shadow_detected=41), "accepted"),
+        (Tally(**DAY, detected=56, shadow_detected=0), "accepted"),  # the shadow alarms all the time
+        (Tally(minutes=60, injected=27, detected=0, shadow_detected=27), "watching"),  # too few anomalies
+        (Tally(**DAY, **GOOD_RECALL, labels=40, correct=36, shadow_correct=39), "rolled_back"),
+        (Tally(**DAY, **GOOD_RECALL, labels=40, correct=37, shadow_correct=39), "accepted"),
+        (Tally(**DAY, **GOOD_RECALL, labels=19, correct=0, shadow_correct=19), "accepted"),
+        (Tally(**DAY, **GOOD_RECALL, labels=20, correct=18, shadow_correct=20), "accepted"),  # two labels are chance
     ],
 )
 def test_each_rule_applies_from_its_limit_on(tally, verdict):
@@ -56,7 +58,7 @@ def test_without_a_shadow_a_bad_version_stays_active_and_needs_review():
     )
 
 
-LOW_RECALL = Tally(minutes=240, injected=MIN_INJECTED, found=2, shadow_found=0)
+LOW_RECALL = Tally(minutes=240, injected=MIN_INJECTED, detected=2, shadow_detected=0)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_low_recall_after_a_version_with_low_recall_is_rolled_back_if_the_gate_w
 
 def test_a_version_with_enough_recall_is_accepted_whatever_its_provenance():
     provenance = Provenance(bypassed_gate=True, trained_detection=0.9, shadow_trained_detection=0.9)
-    enough = Tally(minutes=1_440, injected=56, found=6, shadow_found=0, shadow_alarms=24)
+    enough = Tally(minutes=1_440, injected=56, detected=6, shadow_detected=0, shadow_alarms=24)
     assert decide(enough, passed_h=24, has_shadow=True, policy=POLICY, provenance=provenance).verdict == "accepted"
 
 
@@ -117,16 +119,11 @@ def test_a_short_probation_is_extended_until_recall_can_be_judged():
 
 
 def test_figures_are_rates_and_shares_and_none_where_nothing_was_counted():
-    figures = Tally(2_880, 4, 6, 56, 28, 42).figures(has_shadow=True)
-    assert figures == {
-        "alarms_per_day": 2.0,
-        "shadow_alarms_per_day": 3.0,
-        "detection": 0.5,
-        "shadow_detection": 0.75,
-        "accuracy": None,
-        "shadow_accuracy": None,
-    }
-    assert Tally().figures(has_shadow=False)["shadow_alarms_per_day"] is None
+    tally = Tally(minutes=2_880, alarms=4, shadow_alarms=6, injected=56, detected=28, shadow_detected=42)
+    assert set_tally(ProbationState(), tally, has_shadow=True) == ProbationState(
+        tally=tally, alarms_per_day=2.0, shadow_alarms_per_day=3.0, detection=0.5, shadow_detection=0.75
+    )
+    assert set_tally(ProbationState(), Tally(), has_shadow=False).shadow_alarms_per_day is None
 
 
 def test_the_default_settings_give_the_default_policy():
