@@ -1,4 +1,4 @@
-"""The loop with real retrainer processes: a wish becomes a version; runs are killed, hang, eat memory; monitors die."""
+"""The model loop with real retrainer processes: runs are killed, hang or exceed their memory; monitors die."""
 
 import os
 import shutil
@@ -17,10 +17,11 @@ from bgpdrift.models import flags
 from bgpdrift.models.publication import active_version
 from bgpdrift.monitor.model_loop import ModelLoop
 from bgpdrift.monitor.retrainer_process import RetrainerRunner, progress_path
-from bgpdrift.monitor.retraining_runs import RUNNING
 from bgpdrift.process.identity import ProcessIdentity, is_alive
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
+from bgpdrift.store.cursor_states import RUN_CURSOR, RunState
+from bgpdrift.store.request_records import RequestReason, RetrainRequest
 from helpers import windows
 from helpers.until import until
 
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.system
 
 
 class World:
-    """A data directory with a model in force, and a monitor's loop on it."""
+    """A data directory with an active model, and the model loop of a monitor on it."""
 
     def __init__(self, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         own = {"DATA_DIR": str(data_dir), "RETRAIN__MIN_WINDOWS": "700", "RETRAIN__MAX_DRIFT": "9"}
@@ -44,6 +45,7 @@ class World:
         newest = self.store.newest_window_start()
         assert newest is not None
         self.now, self.end, self.at = newest + 60, "", ""
+        self.program = sys.executable
         self.restart()
 
     def set(self, **retrain: str) -> None:
@@ -53,19 +55,20 @@ class World:
         self.restart()
 
     def restart(self, margin_s: float = 120.0) -> None:
-        """Another monitor goes on."""
+        """Another monitor replaces this one."""
         runner = RetrainerRunner(self.settings, self._command, margin_s)
         self.loop = ModelLoop(self.settings, self.store, self.clock, runner)
 
     def _command(self, model: str) -> list[str]:
-        return [sys.executable, str(DRIVER), model, self.end, self.at, "--from-flag", "--json"]
+        return [self.program, str(DRIVER), model, self.end, self.at, "--from-flag", "--json"]
 
-    def wish(self) -> int:
-        reason = {"severity": "high", "reason": "it drifts", "version": active_version(self.folder, MODEL)}
-        row = {"model": MODEL, "requested_at": self.now, "requested_by": "drift_monitor", "state": "requested"}
-        number = self.store.add_trigger({**row, "reason": reason})
-        assert number is not None
-        return number
+    def request(self) -> int:
+        version = active_version(self.folder, MODEL)
+        reason = RequestReason(severity="high", summary="scores drift", model_version=version)
+        request = RetrainRequest(model=MODEL, requested_at=self.now, requested_by="drift_monitor", reason=reason)
+        request_id = self.store.add_retrain_request(request)
+        assert request_id is not None
+        return request_id
 
     def until(self, condition: Callable[[], Any], limit_s: float = 60.0) -> Any:
         def step() -> Any:
@@ -76,12 +79,11 @@ class World:
         return until(step, limit_s, "the condition after a step of the loop", poll_s=0.02)
 
     def state(self) -> str:
-        return str(self.store.triggers(MODEL)[0]["state"])
+        return self.store.retrain_requests(MODEL)[0].state
 
     def owner(self) -> ProcessIdentity | None:
-        cursor = self.store.read_cursor(RUNNING)
-        found = cursor.details.get("owner") if cursor else None
-        return None if not found else msgspec.convert(found, ProcessIdentity)
+        cursor = self.store.read_state(RUN_CURSOR, RunState)
+        return cursor.state.owner if cursor else None
 
     def runs(self) -> list[dict[str, Any]]:
         return [row for row in self.store.retrain_events(MODEL) if row["kind"] == "retrain" and row["version"] != "1"]
@@ -117,25 +119,25 @@ def world(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     found.store.close()
 
 
-def test_a_wish_becomes_a_version_in_force_and_the_run_tells_how_far_it_is(world):
-    number = world.wish()
+def test_a_request_becomes_an_active_version_and_the_run_writes_its_progress(world):
+    request_id = world.request()
     world.until(lambda: world.state() == "done" and world.owner() is None)
 
     assert active_version(world.folder, MODEL) == "2"
     (event,) = world.runs()
-    assert event["reason_json"]["trigger_id"] == number
+    assert event["reason_json"]["request_id"] == request_id
     lines = [
         msgspec.json.decode(line)
         for line in progress_path(world.settings.logs_path, MODEL).read_bytes().split(b"\n")[:-1]
     ]
-    told = [line["done"] for line in lines if line["event"] == "retrain.progress"]
-    assert told == sorted(told)
+    done = [line["done"] for line in lines if line["event"] == "retrain.progress"]
+    assert done == sorted(done)
     assert (lines[-1]["event"], lines[-1]["outcome"]) == ("retrain.finished", "promoted")
 
 
-def test_a_run_that_is_killed_is_begun_again_and_comes_to_its_end(world):
+def test_a_run_that_is_killed_is_repeated_to_its_end(world):
     world.end, world.at = "parent", "retrain.fit"
-    world.wish()
+    world.request()
     world.until(lambda: (flag := flags.peek(world.folder, MODEL)) and flag.attempts == 1)
     world.end = world.at = ""
     world.until(lambda: world.state() == "done")
@@ -145,7 +147,7 @@ def test_a_run_that_is_killed_is_begun_again_and_comes_to_its_end(world):
 
 def test_a_run_killed_just_after_the_publication_is_done(world):
     world.end, world.at = "parent", "retrain.publish"
-    world.wish()
+    world.request()
     world.until(lambda: world.state() == "done")
     for _ in range(5):
         world.clock.advance(minutes=20)
@@ -154,13 +156,13 @@ def test_a_run_killed_just_after_the_publication_is_done(world):
     assert len(world.runs()) == 1
 
 
-def test_a_run_that_eats_memory_is_ended_and_given_up_after_three(world):
+def test_a_run_that_exceeds_its_memory_is_ended_and_given_up_after_three_attempts(world):
     world.set(memory_limit_bytes="250000000")
     world.end, world.at = "grow", "retrain.fit"
-    world.wish()
+    world.request()
     world.until(lambda: world.state() == "failed", limit_s=100)
-    (row,) = world.store.triggers()
-    assert "MiB (retrain.memory_limit_bytes)" in row["refused_because"]
+    (request,) = world.store.retrain_requests()
+    assert "MiB (retrain.memory_limit_bytes)" in request.refusal_reason
     assert len(world.runs()) == 3
     assert active_version(world.folder, MODEL) == "1"
 
@@ -168,14 +170,14 @@ def test_a_run_that_eats_memory_is_ended_and_given_up_after_three(world):
 def test_a_run_that_takes_too_long_ends_itself(world):
     world.set(time_limit_s="4")
     world.end, world.at = "wait", "retrain.read"
-    world.wish()
+    world.request()
     world.until(lambda: world.state() == "failed")
     assert world.runs()[0]["exit_code"] == 6
 
 
-def test_a_run_that_hangs_and_does_not_end_itself_is_killed_with_its_group(world):
+def test_a_run_that_hangs_beyond_its_time_limit_is_killed_with_its_group(world):
     world.end, world.at = "wait", "retrain.read"
-    world.wish()
+    world.request()
     world.until(lambda: world.state() == "claimed")
     owner = world.owner()
     assert owner is not None
@@ -191,28 +193,27 @@ def test_a_run_that_hangs_and_does_not_end_itself_is_killed_with_its_group(world
     assert active_version(world.folder, MODEL) == "2"
 
 
-def test_the_run_of_a_monitor_that_died_goes_on_and_the_next_one_learns_what_came_of_it(world):
-    world.wish()
+def test_the_next_monitor_continues_with_the_run_of_a_monitor_that_died(world):
+    world.request()
     world.until(lambda: world.owner() is not None)
     owner = world.owner()
-    world.restart()  # it knows nothing of the process but what the store tells
+    world.restart()  # the new monitor knows the process only from the store
     world.until(lambda: world.state() == "done" and _gone(owner))
     assert active_version(world.folder, MODEL) == "2"
     assert len(world.runs()) == 1
 
 
-def test_what_cannot_be_started_is_tried_again(world, monkeypatch):
-    world.wish()
-    working = world._command
-    world.loop._runs._runner._command = lambda _: ["/no/such/program"]
+def test_a_run_that_cannot_start_is_tried_again(world):
+    world.request()
+    world.program = "/no/such/program"
     world.loop.step(world.now)
     assert world.state() in ("requested", "flagged")
-    world.loop._runs._runner._command = working
+    world.program = sys.executable
     world.until(lambda: world.state() == "done")
 
 
 def _gone(owner: ProcessIdentity | None) -> bool:
-    """Whether it ended; a child of this test is buried by it, as the next parent of an orphan does."""
+    """Return whether a process has ended; a child of this test is reaped, as init does with an orphan."""
     if owner is None:
         return True
     try:
