@@ -7,6 +7,10 @@ them, `actions` decides what needs a person, `table` draws the document, and `pr
 
 def main() -> int:
     """Run ``check_drift_status`` and return its exit code."""
+    import sys
+
+    from bgpdrift import logs
     from bgpdrift.status.program import run
 
+    logs.configure(stream=sys.stderr)
     return run()

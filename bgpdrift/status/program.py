@@ -15,7 +15,6 @@ from typing import IO, Any
 
 import msgspec
 
-from bgpdrift import logs
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.detector_registry import find
 from bgpdrift.errors import BgpdriftError, InputError
@@ -30,7 +29,6 @@ def run(
 ) -> int:
     """Run the command and return its exit code."""
     options = _build_parser().parse_args(argv)
-    logs.configure(stream=sys.stderr)
     try:
         return _print_repeatedly(options, load(), clock or SystemClock(), sleep)
     except BgpdriftError as error:
