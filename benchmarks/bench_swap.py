@@ -146,12 +146,11 @@ def _judged(
     store: Store, model: str, renamed_at: dict[str, float], resident: float, seconds: float, backlog: int
 ) -> list[dict[str, Any]]:
     waits = {
-        event["details"]["version"]: 1e3
-        * (event["details"]["first_score_at"] - renamed_at[event["details"]["version"]])
+        event.details["version"]: 1e3 * (event.details["first_score_at"] - renamed_at[event.details["version"]])
         for event in store.service_events(10 * len(renamed_at) + 100)
-        if event["event"] == "model_loaded"
-        and event["details"]["version"] in renamed_at
-        and "first_score_at" in event["details"]
+        if event.event == "model_loaded"
+        and event.details["version"] in renamed_at
+        and "first_score_at" in event.details
     }
     cursor = store.read_cursor(f"{model}_detector")
     assert cursor is not None

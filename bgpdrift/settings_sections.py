@@ -23,10 +23,10 @@ ExpiringTable = Literal[
     "outcomes",
     "performance_metrics",
     "drift_metrics",
-    "retrain_triggers",
+    "retrain_requests",
     "model_retrain_events",
     "approvals",
-    "notifications",
+    "alerts",
     "service_events",
 ]
 """Tables of the store whose rows expire; see `bgpdrift.store.retention` for how long they are kept by default."""

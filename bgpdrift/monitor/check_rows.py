@@ -138,7 +138,7 @@ def holding_of(cursor: Cursor | None) -> IncidentHold:
 
 
 def wish(model: str, at: int, details: Mapping[str, Any], consented: bool) -> dict[str, Any]:
-    """Make the row of ``retrain_triggers``; ``details`` are the model's state."""
+    """Make the row of ``retrain_requests``; ``details`` are the model's state."""
     names = ("severity", "verdict", "change_point", "reason", "report_path", "version", "collectors")
     reason = {name: details.get(name) for name in names}
     return {

@@ -30,7 +30,7 @@ from bgpdrift.monitor.report_files import report_path, write_report
 from bgpdrift.monitor.request_states import OPEN_STATES
 from bgpdrift.settings import Settings
 from bgpdrift.store import Cursor, Store
-from bgpdrift.store.drift import DriftWrite
+from bgpdrift.store.legacy import DriftWrite
 from bgpdrift.verdicts.outcomes import NEW_NORMAL, TRUE_POSITIVE
 
 FIRST_LOOK_S = 7 * DAY_S

@@ -1,75 +1,54 @@
-"""Carry ``logs/events.ndjson``, what the supervisor saw, into the store: ``service_events``, and alerts that follow.
+"""Copy the supervisor's event file ``logs/events.ndjson`` into the store: ``service_events``, and the alerts that follow.
 
-A program the supervisor runs to its end when there is news; it loads no database library itself, and no service may be
-the only one that can tell of a crash. Rows and position are written in one transaction, so each event is recorded once,
-however often this is killed. Decides how the file is read across rotation; what a person is told is `event_notices`.
+The supervisor runs this program to its end when there are new events. It loads no database library itself, and no
+service may be the only one that can report a crash. Rows and position are written in one transaction, so that each event
+is recorded once even if this program is killed. This module decides how the file is read across rotation.
+`bgpdrift.monitor.event_alerts` decides which alerts follow.
 """
 
 import hashlib
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from bgpdrift import settings
 from bgpdrift.errors import BgpdriftError
-from bgpdrift.monitor.event_alerts import notices_of
+from bgpdrift.monitor.event_alerts import alerts_of
 from bgpdrift.process.parent import follow_parent
-from bgpdrift.store import Cursor, Store, open_store
+from bgpdrift.store import StateCursor, Store, open_store
+from bgpdrift.store.cursor_states import EventsFileState
+from bgpdrift.store.request_records import ServiceEvent
 
 CURSOR: Final = "supervisor_events"
 EVENTS_FILE: Final = "events.ndjson"
-BATCH: Final = 500
+MAX_BATCH_EVENTS: Final = 500
+MAX_SERVICE_LENGTH: Final = 64
+MAX_EVENT_LENGTH: Final = 48
 
 
-class Event(msgspec.Struct, frozen=True):
-    """A line of the file, in the columns of ``service_events``."""
-
-    at: float
-    service: str
-    event: str
-    details: dict[str, Any] = {}
-
-
-@dataclass(frozen=True)
-class Place:
-    """How far was read.
-
-    Attributes
-    ----------
-    file : str
-        Names a file by its first line, which its rotation does not change; empty before the first one.
-    offset : int
-        Bytes of it that were read.
-    """
-
-    file: str = ""
-    offset: int = 0
-
-
-def news(folder: Path, place: Place) -> Iterator[tuple[list[Event], Place, int]]:
-    """Read what was added since a place, in batches.
+def read_new_events(folder: Path, place: EventsFileState) -> Iterator[tuple[list[ServiceEvent], EventsFileState, int]]:
+    """Read in batches the events that were added since a place.
 
     Parameters
     ----------
     folder : Path
         Of the log files.
-    place : Place
-        Where to begin; if that file is no longer kept, all that is kept is read.
+    place : EventsFileState
+        Where to begin. If that file no longer exists, all files are read.
 
     Yields
     ------
-    events : list of Event
-        At most `BATCH`.
-    place : Place
-        Behind them.
+    events : list of ServiceEvent
+        At most `MAX_BATCH_EVENTS`.
+    place : EventsFileState
+        Place behind them.
     unreadable : int
-        Lines among them that are no events.
+        Lines among them that are not events.
     """
-    files = [(name, path) for path in _oldest_first(folder) if (name := _name_of(path))]
+    files = [(name, path) for path in _list_oldest_first(folder) if (name := _fingerprint(path))]
     names = [name for name, _ in files]
     begin = names.index(place.file) if place.file in names else 0
     for name, path in files[begin:]:
@@ -78,37 +57,32 @@ def news(folder: Path, place: Place) -> Iterator[tuple[list[Event], Place, int]]
             file.seek(offset)
             lines = file.readlines()
         if lines and not lines[-1].endswith(b"\n"):
-            lines.pop()  # still being written
-        for start in range(0, len(lines), BATCH):
-            batch = lines[start : start + BATCH]
+            lines.pop()  # the supervisor is still writing it
+        for start in range(0, len(lines), MAX_BATCH_EVENTS):
+            batch = lines[start : start + MAX_BATCH_EVENTS]
             offset += sum(map(len, batch))
-            events = [event for line in batch if (event := _event(line)) is not None]
-            yield events, Place(name, offset), len(batch) - len(events)
+            events = [event for line in batch if (event := _parse(line)) is not None]
+            yield events, EventsFileState(file=name, offset=offset), len(batch) - len(events)
 
 
 def record(folder: Path, store: Store) -> int:
-    """Write the news into the store; gives how many events that were."""
+    """Write the new events into the store; return how many there were."""
     count = 0
-    cursor = store.read_cursor(CURSOR)
-    details = dict(cursor.details) if cursor else {}
-    for events, place, unreadable in news(folder, Place(details.get("file", ""), details.get("offset", 0))):
+    cursor = store.read_state(CURSOR, EventsFileState)
+    for events, place, unreadable in read_new_events(folder, cursor.state if cursor else EventsFileState()):
         position = (cursor.position if cursor else 0) + len(events) + unreadable
-        after = Cursor(CURSOR, position, {"file": place.file, "offset": place.offset})
-        rows = [
-            {"at": event.at, "service": event.service[:64], "event": event.event[:48], "details": event.details}
-            for event in events
-        ]
-        notices = [notice for row in rows for notice in notices_of(row)]
-        if not store.record_service_events(rows, notices, after, expected=cursor):
-            break  # another one is at it
+        after = StateCursor(CURSOR, position, place)
+        alerts = [alert for event in events for alert in alerts_of(event)]
+        if not store.record_service_events(events, alerts, after, expected=cursor):
+            break  # another process records them
         cursor, count = after, count + len(events)
         if unreadable:
-            print(f"{unreadable} lines of {folder / EVENTS_FILE} are no events and were left out", file=sys.stderr)
+            print(f"{unreadable} lines of {folder / EVENTS_FILE} are not events and were skipped", file=sys.stderr)
     return count
 
 
 def main() -> int:
-    """Record once; 0, or 1 with one line that says why not."""
+    """Record once; return 0, or 1 after printing the reason to standard error."""
     follow_parent()
     try:
         loaded = settings.load()
@@ -120,12 +94,12 @@ def main() -> int:
     return 0
 
 
-def _oldest_first(folder: Path) -> list[Path]:
+def _list_oldest_first(folder: Path) -> list[Path]:
     rotated = [path for path in folder.glob(f"{EVENTS_FILE}.*") if path.suffix[1:].isdigit()]
     return [*sorted(rotated, key=lambda path: -int(path.suffix[1:])), folder / EVENTS_FILE]
 
 
-def _name_of(path: Path) -> str:
+def _fingerprint(path: Path) -> str:
     try:
         with path.open("rb") as file:
             first = file.readline()
@@ -134,11 +108,13 @@ def _name_of(path: Path) -> str:
     return hashlib.sha256(first).hexdigest()[:16] if first.endswith(b"\n") else ""
 
 
-def _event(line: bytes) -> Event | None:
+def _parse(line: bytes) -> ServiceEvent | None:
     try:
-        return msgspec.json.decode(line, type=Event)
+        event = msgspec.json.decode(line, type=ServiceEvent)
     except msgspec.DecodeError:
         return None
+    names = {"service": event.service[:MAX_SERVICE_LENGTH], "event": event.event[:MAX_EVENT_LENGTH]}
+    return msgspec.structs.replace(event, id=0, **names)
 
 
 if __name__ == "__main__":

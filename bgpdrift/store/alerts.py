@@ -1,6 +1,6 @@
-"""What a person should be told: rows that wait to be sent, each key once.
+"""Alerts, and the events of services from which they follow.
 
-Decides that the same thing is not said twice: a key that is known is not written again. Who sends them is not decided here.
+This module writes each alert key once. Who sends alerts is decided elsewhere.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,72 +9,96 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from bgpdrift.store.codec import decode_row, encode_row
-from bgpdrift.store.database import AnyCursor, Database
-from bgpdrift.store.request_records import Alert
+from bgpdrift.store.cursor_states import EventsFileState
+from bgpdrift.store.database import Database, StateCursor
+from bgpdrift.store.request_records import Alert, ServiceEvent
 from bgpdrift.store.rows import prepared
-from bgpdrift.store.schema import notifications, service_events
+from bgpdrift.store.schema import alerts, service_events
 
 
-class NotificationQueries(Database):
-    """Queries on ``notifications``, and on the events of services that give rise to them."""
+class AlertQueries(Database):
+    """Queries on ``alerts`` and ``service_events``."""
 
-    def notify(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write notices whose key is not known yet."""
-        if rows:
-            with self.writing() as connection:
-                self._notify(connection, rows)
-
-    def raise_alerts(self, alerts: Sequence[Alert]) -> None:
+    def raise_alerts(self, raised: Sequence[Alert]) -> None:
         """Write the alerts whose key is not known yet."""
-        self.notify([encode_row(alert) for alert in alerts])
+        if raised:
+            with self.writing() as connection:
+                self._raise_alerts(connection, raised)
 
     def alerts(self, limit: int = 50, state: str | None = None) -> list[Alert]:
         """Read the last alerts, newest first."""
-        return [decode_row(Alert, row, "alerts") for row in self.notifications(limit, state)]
+        query = select(alerts).order_by(alerts.c.id.desc()).limit(limit)
+        rows = self.rows(query if state is None else query.where(alerts.c.state == state))
+        return [decode_row(Alert, row, "alerts") for row in rows]
 
-    def record_service_events(
-        self,
-        events: Sequence[Mapping[str, Any]],
-        notices: Sequence[Mapping[str, Any]],
-        cursor: AnyCursor,
-        expected: AnyCursor | None,
-    ) -> bool:
-        """Keep events read from elsewhere, what follows from them for people, and how far was read, all or nothing.
+    def has_alert(self, key: str) -> bool:
+        """Whether an alert of this key was written and is not expired."""
+        return bool(self.rows(select(alerts.c.id).where(alerts.c.key == key).limit(1)))
+
+    def record_service_event(self, at: float, service: str, event: str, details: Mapping[str, Any]) -> None:
+        """Write an event of a service.
 
         Parameters
         ----------
-        events : sequence of mapping
-            Rows of ``service_events``.
-        notices : sequence of mapping
-            Rows of ``notifications``; a key that is known is not written again.
-        cursor : Cursor
-            How far they reach.
-        expected : Cursor or None
-            Where they begin; None for the first ones.
+        at : float
+            Wall clock, epoch seconds.
+        service, event : str
+            The service, and the event as one word: ``started``, ``model_loaded``, ``gave_up``.
+        details : mapping
+            Numbers and reasons, as JSON.
+        """
+        with self.writing() as connection:
+            self._write_service_events(
+                connection, [ServiceEvent(at=at, service=service, event=event, details=dict(details))]
+            )
+
+    def record_service_events(
+        self,
+        events: Sequence[ServiceEvent],
+        raised: Sequence[Alert],
+        cursor: StateCursor[EventsFileState],
+        expected: StateCursor[EventsFileState] | None,
+    ) -> bool:
+        """Write events of the supervisor's event file, the alerts that follow and the position in one transaction.
+
+        Parameters
+        ----------
+        events : sequence of ServiceEvent
+            Their ids are ignored.
+        raised : sequence of Alert
+            Those whose key is known are not written again.
+        cursor : StateCursor
+            Position behind the events.
+        expected : StateCursor or None
+            Position before them; None at the first time.
 
         Returns
         -------
         bool
-            False if another reader moved the cursor meanwhile: nothing was written.
+            False if another reader moved the cursor meanwhile; nothing is written.
         """
         with self.writing() as connection:
-            now_at = self.locked_cursor(connection, cursor.name)
-            if (now_at.position if now_at else 0) != (expected.position if expected else 0):
+            locked = self.locked_cursor(connection, cursor.name)
+            if (locked.position if locked else 0) != (expected.position if expected else 0):
                 return False
-            if events:
-                rows = prepared(service_events, events, self._clock.now())
-                connection.execute(service_events.insert(), rows)
-            self._notify(connection, notices)
+            self._write_service_events(connection, events)
+            self._raise_alerts(connection, raised)
             self.write_cursor(connection, cursor)
             return True
 
-    def notifications(self, limit: int = 50, state: str | None = None) -> list[dict[str, Any]]:
-        """Read the last notices, newest first."""
-        query = select(notifications).order_by(notifications.c.id.desc()).limit(limit)
-        return self.rows(query if state is None else query.where(notifications.c.state == state))
+    def service_events(self, limit: int, service: str | None = None) -> list[ServiceEvent]:
+        """Read the last ``limit`` events, of one service or of all, newest first."""
+        query = select(service_events).order_by(service_events.c.id.desc()).limit(limit)
+        rows = self.rows(query if service is None else query.where(service_events.c.service == service))
+        return [decode_row(ServiceEvent, row, "service_events") for row in rows]
 
-    def _notify(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        for row in prepared(notifications, rows, self._clock.now()):
-            known = connection.execute(select(notifications.c.id).where(notifications.c.key == row["key"])).first()
-            if known is None:
-                connection.execute(notifications.insert(), [row])
+    def _write_service_events(self, connection: Connection, events: Sequence[ServiceEvent]) -> None:
+        rows = prepared(service_events, [encode_row(event) for event in events], self._clock.now())
+        if rows:
+            connection.execute(service_events.insert(), rows)
+
+    def _raise_alerts(self, connection: Connection, raised: Sequence[Alert]) -> None:
+        rows = [encode_row(alert) for alert in raised]
+        for row in prepared(alerts, rows, self._clock.now()):
+            if connection.execute(select(alerts.c.id).where(alerts.c.key == row["key"])).first() is None:
+                connection.execute(alerts.insert(), [row])

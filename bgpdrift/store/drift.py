@@ -1,71 +1,32 @@
-"""Drift checks and what follows from one, written together or not at all.
+"""Drift checks, and what follows from a check, written together or not at all.
 
-Decides that a check is recorded once: its row, its signals, the state of its model, the wish to retrain, the question to a
-person and the labels that follow from an answer are one transaction, and only from the state its reader saw. So a kill loses
-all of it or nothing, and of two monitors one acts. What any of it says is decided elsewhere.
+This module ensures that a check is recorded once: its row, its signals, the state of its model, the retraining request,
+the approval request and the labels that follow from an answer are one transaction, and only from the state that the
+reader saw. A kill loses all of it or nothing, and of two monitors one acts.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, delete, func, select
 
-from bgpdrift.store.approvals import approval_row
 from bgpdrift.store.codec import decode_row, encode_row
 from bgpdrift.store.cursor_states import DriftState, drift_cursor
-from bgpdrift.store.database import Cursor, StateCursor, typed_cursor
+from bgpdrift.store.database import StateCursor, typed_cursor
 from bgpdrift.store.drift_records import CheckDetails, DriftCheck, DriftSignal, Outcome
 from bgpdrift.store.outcomes import OutcomeQueries
-from bgpdrift.store.request_records import Alert, ApprovalAnswer, ApprovalRequest, RetrainRequest
-from bgpdrift.store.retrain_requests import TriggerQueries, request_row
+from bgpdrift.store.request_records import OPEN_REQUEST_STATES, Alert, ApprovalAnswer, ApprovalRequest, RetrainRequest
+from bgpdrift.store.retrain_requests import RetrainRequestQueries
 from bgpdrift.store.rows import prepared
-from bgpdrift.store.schema import approvals, drift_metrics, drift_signals, feature_windows, outcomes, retrain_triggers
+from bgpdrift.store.schema import approvals, drift_metrics, drift_signals, feature_windows, outcomes, retrain_requests
 
 KEY = ("model", "window", "timestamp")
-OPEN_TRIGGERS = ("requested", "postponed", "waiting_approval", "flagged", "claimed")
-"""States of a wish beside which there is no second one."""
 NEWEST_WINDOWS = 200
-"""Windows looked at for the time it is: one with a wrong time among them moves nothing back."""
-
-
-@dataclass(frozen=True, slots=True)
-class DriftWrite:
-    """What one check, or one answer, changes.
-
-    Attributes
-    ----------
-    expected : Cursor or None
-        The model's state as it was read; None if there was none.
-    cursor : Cursor
-        Its new state. ``details["check_id"]`` and the id of a question asked with it are filled in.
-    check : mapping, optional
-        A row of ``drift_metrics``; one of the same model, window and time is overwritten.
-    signals : sequence of mapping
-        Rows of ``drift_signals`` without ``check_id``.
-    wish : mapping, optional
-        A row of ``retrain_triggers``; ``reason["check_id"]`` is filled in. Not written beside one that is open, unless a
-        person consented to it.
-    question : mapping, optional
-        A row of ``approvals``; one of the same kind and subject that is there already takes its place.
-    answered : tuple of (approval, state, by, event time), optional
-        A question that waits no more.
-    labels : sequence of mapping
-        Rows of ``outcomes``; what a person said of the same incident stays.
-    notices : sequence of mapping
-        Rows of ``notifications``.
-    """
-
-    expected: Cursor | None
-    cursor: Cursor
-    check: Mapping[str, Any] | None = None
-    signals: Sequence[Mapping[str, Any]] = ()
-    wish: Mapping[str, Any] | None = None
-    question: Mapping[str, Any] | None = None
-    answered: tuple[int, str, str, int] | None = None
-    labels: Sequence[Mapping[str, Any]] = ()
-    notices: Sequence[Mapping[str, Any]] = ()
+"""Windows that determine the current event time, so that a single one with a wrong time does not move it back."""
+ASSUMED_DRIFT_S = 3600
+"""Duration of a drift, before the check that found it, whose change point is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,29 +66,8 @@ class DriftUpdate:
     alerts: Sequence[Alert] = ()
 
 
-class DriftQueries(OutcomeQueries, TriggerQueries):
+class DriftQueries(OutcomeQueries, RetrainRequestQueries):
     """Queries on ``drift_metrics`` and ``drift_signals``."""
-
-    def record_drift(self, write: DriftWrite) -> bool:
-        """Write what follows from a check; False, and nothing, if the model's state is not as expected any more."""
-        with self.writing(durable=write.wish is not None) as connection:
-            found = self.locked_cursor(connection, write.cursor.name)
-            if _plain(found) != _plain(write.expected):
-                return False
-            details = dict(write.cursor.details)
-            if write.check is not None:
-                details["check_id"] = self._write_check(connection, write.check, write.signals)
-            if write.question is not None and details.get("holding"):
-                details["holding"] = {**details["holding"], "question_id": self._ask_once(connection, write.question)}
-            if write.wish is not None:
-                self._wish(connection, write.wish, details.get("check_id"))
-            if write.answered is not None:
-                self._answer(connection, *write.answered)
-            for row in write.labels:
-                self._label_once(connection, row, write.cursor.position)
-            self._notify(connection, write.notices)
-            self.write_cursor(connection, replace(write.cursor, details=details))
-        return True
 
     def read_drift_state(self, model: str) -> StateCursor[DriftState] | None:
         """Read the state of a model's drift checks; None before the first check."""
@@ -146,16 +86,16 @@ class DriftQueries(OutcomeQueries, TriggerQueries):
                 check_id = self._write_check(connection, encode_row(update.check), signals)
                 state = msgspec.structs.replace(state, check_id=check_id)
             if update.approval is not None and state.incident_hold.state != "free":
-                approval_id = self._ask_once(connection, approval_row(update.approval))
+                approval_id = self._request_approval_once(connection, update.approval)
                 hold = msgspec.structs.replace(state.incident_hold, approval_id=approval_id)
                 state = msgspec.structs.replace(state, incident_hold=hold)
             if update.request is not None:
                 self._add_request(connection, update.request, state.check_id)
             if update.answer is not None:
-                self._answer(connection, *astuple(update.answer))
+                self._answer_approval(connection, update.answer)
             for label in update.labels:
                 self._label_once(connection, encode_row(label), update.cursor.position)
-            self._notify(connection, [encode_row(alert) for alert in update.alerts])
+            self._raise_alerts(connection, update.alerts)
             self.write_cursor(connection, replace(update.cursor, state=state))
         return True
 
@@ -163,36 +103,21 @@ class DriftQueries(OutcomeQueries, TriggerQueries):
         self, start: int = 0, end: int = 2**62, model: str | None = None, limit: int | None = None
     ) -> list[DriftCheck]:
         """Read checks of event time ``[start, end)``, newest first, of one model or of all."""
-        rows = self.drift_checks(model, start, end, limit)
-        return [decode_row(DriftCheck, row, "drift_metrics", {"details": CheckDetails}) for row in rows]
-
-    def signals_of_check(self, check_id: int) -> list[DriftSignal]:
-        """Read the signals of one check, in the order in which they were written."""
-        return [decode_row(DriftSignal, row, "drift_signals") for row in self.drift_signals(check_id)]
-
-    def _add_request(self, connection: Connection, request: RetrainRequest, check_id: int | None) -> None:
-        table = retrain_triggers
-        if not request.reason.consented:
-            open_one = select(table.c.id).where(table.c.model == request.model, table.c.state.in_(OPEN_TRIGGERS))
-            if connection.execute(open_one.limit(1)).first() is not None:
-                return
-        reason = msgspec.structs.replace(request.reason, check_id=check_id)
-        row = request_row(msgspec.structs.replace(request, reason=reason))
-        connection.execute(table.insert(), prepared(table, [row], self._clock.now()))
-
-    def drift_checks(
-        self, model: str | None = None, start: int = 0, end: int = 2**62, limit: int | None = None
-    ) -> list[dict[str, Any]]:
-        """Read checks of event time ``[start, end)``, newest first, of one model or of all."""
         table = drift_metrics
         query = select(table).where(table.c.timestamp >= start, table.c.timestamp < end)
         if model is not None:
             query = query.where(table.c.model == model)
         query = query.order_by(table.c.timestamp.desc(), table.c.model, table.c.id)
-        return self.rows(query if limit is None else query.limit(limit))
+        rows = self.rows(query if limit is None else query.limit(limit))
+        return [decode_row(DriftCheck, row, "drift_metrics", {"details": CheckDetails}) for row in rows]
+
+    def signals_of_check(self, check_id: int) -> list[DriftSignal]:
+        """Read the signals of one check, in the order in which they were written."""
+        query = select(drift_signals).where(drift_signals.c.check_id == check_id).order_by(drift_signals.c.id)
+        return [decode_row(DriftSignal, row, "drift_signals") for row in self.rows(query)]
 
     def flagged_spans(self, model: str, version: str, start: int, end: int) -> list[tuple[int, int]]:
-        """Spans that checks of ``[start, end)`` called drift, held or not: from the change, if one was found, to the check."""
+        """Read the spans of drift, held or not, that checks in ``[start, end)`` found, each from change point to check."""
         table = drift_metrics
         query = select(table.c.timestamp, table.c.details).where(
             table.c.model == model,
@@ -203,24 +128,20 @@ class DriftQueries(OutcomeQueries, TriggerQueries):
         )
         with self.reading() as connection:
             return [
-                (int((details or {}).get("change_point") or at - 3600), int(at))
+                (int((details or {}).get("change_point") or at - ASSUMED_DRIFT_S), int(at))
                 for at, details in connection.execute(query.order_by(table.c.timestamp))
             ]
 
-    def drift_signals(self, check_id: int) -> list[dict[str, Any]]:
-        """Read the signals of one check, in the order in which they were written."""
-        return self.rows(select(drift_signals).where(drift_signals.c.check_id == check_id).order_by(drift_signals.c.id))
-
     def label_of_incident(self, incident_id: int) -> str:
-        """What somebody said an incident was; "" if nobody did."""
+        """Read the label of an incident; "" if it has none."""
         query = select(outcomes.c.label).where(outcomes.c.incident_id == incident_id).order_by(outcomes.c.id.desc())
-        found = self.rows(query.limit(1))
-        return str(found[0]["label"]) if found else ""
+        rows = self.rows(query.limit(1))
+        return str(rows[0]["label"]) if rows else ""
 
     def latest_window_start(self) -> int | None:
-        """Event time as the windows written last have it; None without windows.
+        """Read the event time of the windows that were written last; None without windows.
 
-        Not that of the newest window there is: a clock that went back leaves windows of a time that has not come.
+        This is not always the newest window of all: a clock that was set back leaves windows of a future time.
         """
         table = feature_windows
         last = select(table.c.window_start).order_by(table.c.id.desc()).limit(NEWEST_WINDOWS).subquery()
@@ -238,20 +159,20 @@ class DriftQueries(OutcomeQueries, TriggerQueries):
             connection.execute(drift_signals.insert(), ready)
         return check_id
 
-    def _wish(self, connection: Connection, row: Mapping[str, Any], check_id: Any) -> None:
-        table = retrain_triggers
-        reason = {**row["reason"], "check_id": check_id}
-        if not reason.get("consented"):
-            there = select(table.c.id).where(table.c.model == row["model"], table.c.state.in_(OPEN_TRIGGERS))
-            if connection.execute(there.limit(1)).first() is not None:
+    def _add_request(self, connection: Connection, request: RetrainRequest, check_id: int | None) -> None:
+        table = retrain_requests
+        if not request.reason.consented:
+            open_one = select(table.c.id).where(table.c.model == request.model, table.c.state.in_(OPEN_REQUEST_STATES))
+            if connection.execute(open_one.limit(1)).first() is not None:
                 return
-        (ready,) = prepared(table, [{**row, "reason": reason}], self._clock.now())
-        connection.execute(table.insert(), [ready])
+        reason = msgspec.structs.replace(request.reason, check_id=check_id)
+        row = encode_row(msgspec.structs.replace(request, reason=reason))
+        connection.execute(table.insert(), prepared(table, [row], self._clock.now()))
 
-    def _ask_once(self, connection: Connection, row: Mapping[str, Any]) -> int:
-        query = select(approvals.c.id).where(approvals.c.kind == row["kind"], approvals.c.subject == row["subject"])
-        found = connection.execute(query.order_by(approvals.c.id.desc()).limit(1)).scalar()
-        return int(found) if found is not None else self._ask(connection, row)
+    def _request_approval_once(self, connection: Connection, approval: ApprovalRequest) -> int:
+        query = select(approvals.c.id).where(approvals.c.kind == approval.kind, approvals.c.subject == approval.subject)
+        newest = connection.execute(query.order_by(approvals.c.id.desc()).limit(1)).scalar()
+        return self._request_approval(connection, approval) if newest is None else int(newest)
 
     def _label_once(self, connection: Connection, row: Mapping[str, Any], at: int) -> None:
         (ready,) = prepared(outcomes, [row], self._clock.now())
@@ -266,10 +187,5 @@ class DriftQueries(OutcomeQueries, TriggerQueries):
             return
         connection.execute(outcomes.insert(), [ready])
         if ready["incident_id"] is not None:
-            said = {name: ready[name] for name in ("label", "labelled_by", "notes")}
-            self._note(connection, ready["incident_id"], at, said)
-
-
-def _plain(cursor: Cursor | None) -> tuple[int, dict[str, Any]]:
-    """A state to compare; one that was only ever locked is none."""
-    return (0, {}) if cursor is None else (cursor.position, dict(cursor.details))
+            details = {name: ready[name] for name in ("label", "labelled_by", "notes")}
+            self._note(connection, ready["incident_id"], at, details)

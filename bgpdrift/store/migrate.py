@@ -76,11 +76,12 @@ def _migrate(engine: Engine, name: str, timeout_s: float) -> str:
             return "current"
         if found is not None and found not in REVISIONS:
             raise StoreError(f"{name}: {problem}")
-        _upgrade(connection)
+        upgrade(connection)
         return "created" if found is None else "upgraded"
 
 
-def _upgrade(connection: Connection, revision: str = "head") -> None:
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Run the steps up to a revision inside the open transaction of a connection."""
     from alembic import command
 
     config = alembic_config()

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select, update
 from bgpdrift.errors import StoreError
 from bgpdrift.store.database import Database
 from bgpdrift.store.rows import partial, prepared
-from bgpdrift.store.schema import model_retrain_events, model_versions, service_events
+from bgpdrift.store.schema import model_retrain_events, model_versions
 
 EVENT_KINDS = ("retrain", "publish_default", "promote", "rollback", "reject", "recover")
 """What `model_retrain_events` tells of."""
@@ -99,27 +99,6 @@ class ModelQueries(Database):
             for model, version, state in states:
                 self._set_state(connection, model, version, state, at)
             return None if event is None else self._insert_event(connection, event)
-
-    def record_service_event(self, at: float, service: str, event: str, details: Mapping[str, Any]) -> None:
-        """Note that something happened to a service.
-
-        Parameters
-        ----------
-        at : float
-            Wall clock, epoch seconds.
-        service, event : str
-            Who, and what in a word: ``started``, ``model_loaded``, ``gave_up``.
-        details : mapping
-            Figures and reasons, as JSON.
-        """
-        row = {"at": at, "service": service, "event": event, "details": dict(details)}
-        with self.writing() as connection:
-            connection.execute(service_events.insert(), prepared(service_events, [row], at))
-
-    def service_events(self, limit: int, service: str | None = None) -> list[dict[str, Any]]:
-        """Read the last ``limit`` events, of one service or of all, newest first."""
-        query = select(service_events).order_by(service_events.c.id.desc()).limit(limit)
-        return self.rows(query if service is None else query.where(service_events.c.service == service))
 
     def _set_state(self, connection: Connection, model: str, version: str, state: str, at: float) -> bool:
         values = {"state": state, "state_at": int(at)} | ({"activated_at": int(at)} if state == "active" else {})

@@ -1,4 +1,4 @@
-"""Typed rows about retraining: requests, approval requests and their answers, alerts.
+"""Typed rows for people: retraining requests, approval requests and their answers, alerts, events of services.
 
 This module decides the fields and how version 1 of the JSON among them is read. Which state may follow which is decided
 in `bgpdrift.monitor`.
@@ -17,6 +17,7 @@ OPEN_REQUEST_STATES: tuple[RequestState, ...] = ("requested", "waiting_approval"
 """States of a retraining request that is not concluded."""
 ApprovalKind = Literal["retrain", "attack_or_new_normal"]
 ApprovalState = Literal["pending", "approved", "rejected", "expired"]
+Answer = Literal["approved", "rejected", "expired"]
 AlertState = Literal["pending", "sent", "failed", "suppressed"]
 
 
@@ -162,7 +163,7 @@ class ApprovalAnswer:
     """An answer to an approval request that is pending."""
 
     approval_id: int
-    state: Literal["approved", "rejected", "expired"]
+    state: Answer
     answered_by: str
     answered_at: int
     """Event time, epoch seconds."""
@@ -182,3 +183,17 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     body: str = ""
     state: AlertState = "pending"
     attempts: int = 0
+
+
+class ServiceEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of ``service_events``."""
+
+    id: int = 0
+    """0 before it is written."""
+    at: float
+    """Wall clock, epoch seconds."""
+    service: str
+    event: str
+    """One word: ``started``, ``model_loaded``, ``gave_up``."""
+    details: dict[str, Any] = msgspec.field(default_factory=dict)
+    """Numbers and reasons; their names depend on the event."""

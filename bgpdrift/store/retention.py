@@ -21,16 +21,16 @@ DEFAULT_DAYS: dict[str, int] = {
     "outcomes": 1825,  # labels by people are the dearest rows there are
     "performance_metrics": 730,
     "drift_metrics": 400,
-    "retrain_triggers": 400,
+    "retrain_requests": 400,
     "model_retrain_events": 1825,
     "approvals": 730,
-    "notifications": 90,
+    "alerts": 90,
     "service_events": 30,
 }
 """Days by table; `store.retention_days` overrides. Why: docs/store.md. Only closed incidents and answered approvals
 expire; an incident takes its events with it, a drift check its signals. Model versions and cursors are kept for ever."""
 
-WALL_TIME_TABLES = frozenset({"model_retrain_events", "notifications", "service_events"})
+WALL_TIME_TABLES = frozenset({"model_retrain_events", "alerts", "service_events"})
 """Tables whose times are of the wall clock; the others hold event time."""
 
 BATCH_ROWS = 2_000

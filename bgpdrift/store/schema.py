@@ -231,17 +231,17 @@ drift_signals = Table(
     sqlite_autoincrement=True,
 )
 
-retrain_triggers = Table(
-    "retrain_triggers",
+retrain_requests = Table(
+    "retrain_requests",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("model", String(64), nullable=False),
     Column("requested_at", BigInteger, nullable=False),
     Column("requested_by", String(64), nullable=False),
     Column("reason", JSON, nullable=False, default=dict),
-    Column("state", String(24), nullable=False),  # waiting_approval, flagged, claimed, done, refused
-    Column("refused_because", Text, nullable=False, default=""),
-    Index("ix_retrain_triggers_model", "model"),
+    Column("state", String(24), nullable=False),  # see bgpdrift.store.request_records.RequestState
+    Column("refusal_reason", Text, nullable=False, default=""),
+    Index("ix_retrain_requests_model", "model"),
     sqlite_autoincrement=True,
 )
 
@@ -293,7 +293,7 @@ approvals = Table(
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("kind", String(32), nullable=False),  # retrain, attack_or_new_normal
     Column("subject", String(64), nullable=False),
-    Column("asked_at", BigInteger, nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),  # pending, approved, rejected, expired
     Column("answered_at", BigInteger, nullable=True),
     Column("answered_by", String(64), nullable=True),
@@ -302,8 +302,8 @@ approvals = Table(
     sqlite_autoincrement=True,
 )
 
-notifications = Table(
-    "notifications",
+alerts = Table(
+    "alerts",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("at", Float, nullable=False),
@@ -313,7 +313,7 @@ notifications = Table(
     Column("body", Text, nullable=False, default=""),
     Column("state", String(16), nullable=False),  # pending, sent, failed, suppressed
     Column("attempts", Integer, nullable=False, default=0),
-    Index("ix_notifications_key", "key"),
+    Index("ix_alerts_key", "key"),
     sqlite_autoincrement=True,
 )
 

@@ -8,15 +8,13 @@ from sqlalchemy import inspect, text
 
 from bgpdrift.clock import Clock
 from bgpdrift.errors import StoreError
-from bgpdrift.store.drift import DriftQueries
 from bgpdrift.store.engine import make_engine, parse_url, shown, sqlite_path
 from bgpdrift.store.errors_map import translated
 from bgpdrift.store.histograms import HistogramQueries
 from bgpdrift.store.incidents import IncidentQueries
+from bgpdrift.store.legacy import LegacyQueries
 from bgpdrift.store.models import ModelQueries
-from bgpdrift.store.outcomes import OutcomeQueries
 from bgpdrift.store.queries_extra import ExtraQueries
-from bgpdrift.store.retrain_requests import TriggerQueries
 from bgpdrift.store.revisions import explain_revision
 from bgpdrift.store.scores import ScoreQueries
 from bgpdrift.store.upkeep import UpkeepQueries
@@ -31,9 +29,7 @@ class Store(
     IncidentQueries,
     HistogramQueries,
     ModelQueries,
-    DriftQueries,
-    OutcomeQueries,
-    TriggerQueries,
+    LegacyQueries,
     UpkeepQueries,
     ExtraQueries,
 ):

@@ -15,10 +15,10 @@ AGE_COLUMNS: dict[str, str] = {
     "outcomes": "ends_at",
     "performance_metrics": "day_start",
     "drift_metrics": "timestamp",
-    "retrain_triggers": "requested_at",
+    "retrain_requests": "requested_at",
     "model_retrain_events": "finished_at",
     "approvals": "answered_at",
-    "notifications": "at",
+    "alerts": "at",
     "service_events": "at",
 }
 """The column a table's rows age by. Where it is NULL (an open incident, an unanswered question) the row stays. Events

@@ -1,12 +1,10 @@
 """What the life of a model leaves in the store; the same on every database."""
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import text
 
 from bgpdrift.errors import StoreError
-from bgpdrift.store import Store, migrate, open_store
-from bgpdrift.store.engine import WRITE, make_engine, parse_url
-from bgpdrift.store.migrate import _upgrade
+from bgpdrift.store import Store
 from bgpdrift.store.models import EVENT_KINDS
 
 T = 1_700_000_040
@@ -96,37 +94,3 @@ def test_a_score_carries_its_embedding_or_none(store: Store) -> None:
     with store.reading() as connection:
         query = text("SELECT COUNT(*) FROM scores WHERE embedding IS NULL")
         assert connection.execute(query).scalar() == 1
-
-
-def test_a_database_of_the_first_schema_is_upgraded_with_its_rows(url: str) -> None:
-    migrate(url)
-    engine = make_engine(parse_url(url), 5.0)
-    try:
-        with engine.execution_options(**{WRITE: True}).connect() as connection, connection.begin():
-            _downgrade(connection)
-            assert "kind" not in {column["name"] for column in inspect(connection).get_columns("model_retrain_events")}
-            connection.execute(
-                text(
-                    "INSERT INTO model_retrain_events (model, started_at, reason_json, promoted, artifact_path, notes) "
-                    "VALUES ('lstm', 5, '{}', false, '', 'old')"
-                )
-            )
-        with engine.execution_options(**{WRITE: True}).connect() as connection, connection.begin():
-            _upgrade(connection)
-    finally:
-        engine.dispose()
-    with open_store(url) as store:
-        (row,) = store.retrain_events("lstm")
-        assert (row["notes"], row["kind"], row["version"]) == ("old", "retrain", "")
-        number = store.record_retrain_event({"model": "lstm", "started_at": T})
-        assert number > row["id"]
-
-
-def _downgrade(connection: object) -> None:
-    from alembic import command
-
-    from bgpdrift.store.migrate import alembic_config
-
-    config = alembic_config()
-    config.attributes["connection"] = connection
-    command.downgrade(config, "0001")

@@ -244,8 +244,8 @@ def test_model_versions_and_service_events_are_kept(store):
 
     assert [r["state"] for r in store.model_versions("lstm")] == ["accepted"]
     assert store.model_versions("heuristic") == []
-    assert [event["at"] for event in store.service_events(1)] == [2.5]
-    assert store.service_events(5, service="lstm_detector")[0]["details"] == {"ms": 3.0}
+    assert [event.at for event in store.service_events(1)] == [2.5]
+    assert store.service_events(5, service="lstm_detector")[0].details == {"ms": 3.0}
 
 
 def test_deleting_goes_in_batches_and_keeps_what_is_young(store):

@@ -44,9 +44,7 @@ def test_all_eight_become_ready_one_that_is_killed_comes_back_and_stop_leaves_no
 
         with open_store(f"sqlite:///{tmp_path / 'data/bgpdrift.sqlite3'}") as store:
             give_up_at = time.monotonic() + 30
-            while not [
-                event for event in store.service_events(100, "feature_aggregator") if event["event"] == "backoff"
-            ]:
+            while not [event for event in store.service_events(100, "feature_aggregator") if event.event == "backoff"]:
                 assert time.monotonic() < give_up_at, "its death is not in the store"
                 time.sleep(0.1)
         pids = [service["pid"] for service in services().values()]

@@ -86,7 +86,7 @@ class Detector:
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         found = self.store.service_events(2_000, "heuristic_detector")[::-1]
-        return [event["details"] for event in found if event["event"] == kind]
+        return [event.details for event in found if event.event == kind]
 
     def takes(self, version: int) -> None:
         """Wait until a version is in force and has scored."""

@@ -17,7 +17,7 @@ from bgpdrift.monitor import check_rows as drift_rows
 from bgpdrift.monitor.report_files import write_report
 from bgpdrift.settings import load
 from bgpdrift.store import Cursor, migrate, open_store
-from bgpdrift.store.drift import DriftWrite
+from bgpdrift.store.legacy import DriftWrite
 
 T = 1_767_225_600
 MINUTES = T + 60 * np.arange(8 * 1_440)

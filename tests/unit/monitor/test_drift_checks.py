@@ -18,7 +18,7 @@ from bgpdrift.monitor.drift_checks import DriftChecks
 from bgpdrift.settings import Settings
 from bgpdrift.settings_sections import DriftSettings
 from bgpdrift.store import Cursor, IncidentChanges, Store, migrate, open_store
-from bgpdrift.store.drift import DriftWrite
+from bgpdrift.store.legacy import DriftWrite
 
 HOUR, DAY = 3_600, 86_400
 T = 19_000 * DAY

@@ -120,7 +120,7 @@ def scored(store: Store) -> list[tuple[int, str]]:
 
 
 def events(store: Store, kind: str) -> list[dict[str, Any]]:
-    return [event["details"] for event in store.service_events(100)[::-1] if event["event"] == kind]
+    return [event.details for event in store.service_events(100)[::-1] if event.event == kind]
 
 
 def test_a_new_model_takes_over_between_two_batches_and_every_row_names_its_version(

@@ -46,9 +46,9 @@ def test_what_a_crash_left_is_put_right_and_said(settings: Settings, capsys: pyt
     with open_store(settings.store_url) as store:
         assert [event["kind"] for event in store.retrain_events("heuristic")] == ["recover"]
         (version,) = store.model_versions("heuristic")
-        (said,) = store.service_events(9, service="prepare_store")
-    assert said["event"] == "model_recovered"
-    assert "lstm.safetensors.7-0.stage" in said["details"]["what"]
+        (event,) = store.service_events(9, service="prepare_store")
+    assert event.event == "model_recovered"
+    assert "lstm.safetensors.7-0.stage" in event.details["what"]
     assert (version["version"], version["state"]) == (active_version(folder, "heuristic"), "active")
 
 

@@ -1,12 +1,14 @@
-"""What the supervisor saw reaches the store once, across rotation, crashes and two readers at once."""
+"""Events of the supervisor reach the store once, across rotation, crashes and two readers at the same time."""
 
 import json
 
 import pytest
 
-from bgpdrift.monitor.event_alerts import notices_of
-from bgpdrift.services.record_events import BATCH, record
-from bgpdrift.store import migrate, open_store
+from bgpdrift.monitor.event_alerts import alerts_of
+from bgpdrift.services.record_events import MAX_BATCH_EVENTS, record
+from bgpdrift.store import StateCursor, migrate, open_store
+from bgpdrift.store.cursor_states import EventsFileState
+from bgpdrift.store.request_records import ServiceEvent
 
 
 @pytest.fixture
@@ -40,10 +42,10 @@ def rotate(folder):
 
 
 def times(store):
-    return [row["at"] for row in reversed(store.service_events(5_000))]
+    return [event.at for event in reversed(store.service_events(5_000))]
 
 
-def test_events_are_recorded_once_however_often_it_runs(store, folder):
+def test_events_are_recorded_once_even_if_the_program_runs_again(store, folder):
     append(folder, line(1.0), line(2.0))
     assert (record(folder, store), record(folder, store)) == (2, 0)
     append(folder, line(3.0))
@@ -51,11 +53,11 @@ def test_events_are_recorded_once_however_often_it_runs(store, folder):
     assert times(store) == [1.0, 2.0, 3.0]
 
 
-def test_nothing_to_read_is_nothing_to_do(store, folder):
+def test_without_an_event_file_nothing_is_recorded(store, folder):
     assert record(folder, store) == 0
 
 
-def test_a_rotation_between_two_runs_loses_and_doubles_nothing(store, folder):
+def test_a_rotation_between_two_runs_loses_and_repeats_no_event(store, folder):
     append(folder, line(1.0), line(2.0))
     record(folder, store)
     append(folder, line(3.0))
@@ -67,7 +69,7 @@ def test_a_rotation_between_two_runs_loses_and_doubles_nothing(store, folder):
     assert times(store) == [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
-def test_when_the_file_it_read_is_no_longer_kept_it_goes_on_with_what_is(store, folder):
+def test_reading_continues_with_the_oldest_file_if_the_last_one_was_deleted(store, folder):
     append(folder, line(1.0))
     record(folder, store)
     rotate(folder)
@@ -77,64 +79,61 @@ def test_when_the_file_it_read_is_no_longer_kept_it_goes_on_with_what_is(store, 
     assert times(store) == [1.0, 2.0]
 
 
-def test_a_line_that_is_still_being_written_is_left_for_the_next_run(store, folder):
+def test_an_unfinished_line_is_read_in_the_next_run(store, folder):
     append(folder, line(1.0), line(2.0)[:20])
     assert record(folder, store) == 1
     append(folder, line(2.0)[20:])
     assert record(folder, store) == 1
 
 
-def test_what_is_no_event_is_left_out_and_told(store, folder, capsys):
+def test_a_line_that_is_not_an_event_is_skipped_and_reported(store, folder, capsys):
     append(folder, line(1.0), "garbage\n", line(2.0))
     assert record(folder, store) == 2
     assert "1 lines" in capsys.readouterr().err
     assert record(folder, store) == 0
 
 
-def test_many_are_written_in_batches(store, folder):
-    append(folder, *(line(float(number)) for number in range(2 * BATCH + 1)))
-    assert record(folder, store) == 2 * BATCH + 1
-    assert len(times(store)) == 2 * BATCH + 1
+def test_many_events_are_written_in_batches(store, folder):
+    append(folder, *(line(float(number)) for number in range(2 * MAX_BATCH_EVENTS + 1)))
+    assert record(folder, store) == 2 * MAX_BATCH_EVENTS + 1
+    assert len(times(store)) == 2 * MAX_BATCH_EVENTS + 1
 
 
-def test_of_two_readers_at_once_one_writes(store, folder):
-    from bgpdrift.store import Cursor
-
+def test_only_one_of_two_readers_at_the_same_time_writes(store, folder):
     append(folder, line(1.0))
     record(folder, store)
-    cursor = store.read_cursor("supervisor_events")
-    moved = Cursor(cursor.name, 2, {})
+    cursor = store.read_state("supervisor_events", EventsFileState)
+    moved = StateCursor(cursor.name, 2, EventsFileState())
     assert store.record_service_events([], [], moved, expected=cursor)
-    assert not store.record_service_events([{"at": 1.0, "service": "a", "event": "x"}], [], moved, expected=cursor)
+    assert not store.record_service_events([ServiceEvent(at=1.0, service="a", event="x")], [], moved, expected=cursor)
     assert times(store) == [1.0]
 
 
-def test_a_crash_loop_is_told_when_it_begins_and_when_it_is_over(store, folder):
+def test_a_crash_loop_raises_an_alert_when_it_begins_and_when_it_ends(store, folder):
     for attempt in range(5):
         append(folder, line(100.0 + attempt, "crashloop", since=100.0, message="crashloop (6 in 12 s): exit 1"))
     append(folder, line(900.0, "recovered", since=100.0))
     append(folder, line(1000.0, "crashloop", since=1000.0))
     record(folder, store)
-    told = [(row["severity"], row["title"]) for row in reversed(store.notifications())]
-    assert told == [
+    assert [(alert.severity, alert.title) for alert in reversed(store.alerts())] == [
         ("critical", "a is in a crash loop"),
         ("low", "a works again"),
         ("critical", "a is in a crash loop"),
     ]
-    assert store.notifications(state="pending")[-1]["body"] == "crashloop (6 in 12 s): exit 1"
+    assert store.alerts(state="pending")[-1].body == "crashloop (6 in 12 s): exit 1"
 
 
-def test_what_may_be_missed_is_no_critical_alarm():
-    event = {"at": 1.0, "service": "web", "event": "crashloop", "details": {"required": False}}
-    assert notices_of(event)[0]["severity"] == "high"
+def test_a_crash_loop_of_an_optional_service_is_not_critical():
+    event = ServiceEvent(at=1.0, service="web", event="crashloop", details={"required": False})
+    assert alerts_of(event)[0].severity == "high"
 
 
-def test_a_service_that_hangs_all_day_is_told_once_an_hour(store, folder):
+def test_a_service_that_hangs_all_day_raises_one_alert_an_hour(store, folder):
     append(folder, *(line(60.0 * minute, "aborting", message="hung") for minute in range(120)))
     record(folder, store)
-    assert len(store.notifications()) == 2
+    assert len(store.alerts()) == 2
 
 
 @pytest.mark.parametrize("event", ["waiting", "starting", "ready", "stopping", "stopped", "restarting", "backoff"])
-def test_what_is_ordinary_alarms_nobody(event):
-    assert notices_of({"at": 1.0, "service": "a", "event": event, "details": {}}) == []
+def test_an_ordinary_event_raises_no_alert(event):
+    assert alerts_of(ServiceEvent(at=1.0, service="a", event=event)) == []

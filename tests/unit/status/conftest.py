@@ -16,7 +16,6 @@ from bgpdrift.settings import Settings, load
 from bgpdrift.status.program import read_status
 from bgpdrift.status.snapshot import Status
 from bgpdrift.store import Store, migrate, open_store
-from bgpdrift.store.approvals import approval_row
 from bgpdrift.store.cursor_states import (
     DriftState,
     IncidentHoldState,
@@ -33,16 +32,13 @@ from bgpdrift.store.request_records import (
     RetrainApproval,
     RetrainRequest,
 )
-from bgpdrift.store.retrain_requests import request_row
 from bgpdrift.store.schema import (
-    approvals,
     cursors,
     drift_metrics,
     drift_signals,
     feature_windows,
     hourly_histograms,
     incidents,
-    metadata,
     model_retrain_events,
     model_versions,
 )
@@ -51,7 +47,6 @@ HOUR_S = 3600
 NOW = 1_795_230_720  # 2026-11-21 03:12 UTC
 CHECKED = NOW // HOUR_S * HOUR_S  # 03:00
 WEEK_H = 168
-REQUESTS = metadata.tables.get("retrain_requests", metadata.tables.get("retrain_triggers"))
 NO_DRIFT = "No drift: the difference between the last 24 h and the 7 days before is within chance (p = 0.62)."
 APPROVAL = "retrain lstm? the drift is critical: a person is asked first (retrain.approve_critical)"
 
@@ -170,7 +165,7 @@ class System:
         """Store an approval request without an answer."""
         details = RetrainApproval(summary=summary) if kind == "retrain" else HoldApproval(summary=summary)
         request = ApprovalRequest(kind=kind, subject=subject, requested_at=requested_at, details=details)
-        return self.insert(approvals, approval_row(request))[0]
+        return self.store.request_approval(request)
 
     def request(self, model: str, state: Any, at: int, refusal_reason: str = "") -> int:
         """Store a retraining request of the drift monitor."""
@@ -182,7 +177,9 @@ class System:
             reason=RequestReason(severity="critical"),
             refusal_reason=refusal_reason,
         )
-        return self.insert(REQUESTS, request_row(request))[0]
+        number = self.store.add_retrain_request(request)
+        assert number is not None
+        return number
 
     def incident(self, number: int, started_at: int, **columns: Any) -> None:
         """Store an open incident."""
