@@ -1,7 +1,8 @@
-"""RIS Live frames decoded a second: json and orjson, which read everything, beside our typed decoding and our full one.
+"""Measures RIS Live frames decoded per second: json and orjson, which read everything, and the typed and the full decoder.
 
-The thousand real frames where the captures are beside the checkout (RIPE NCC, Routing Information Service), generated
-ones of the same shapes else. Each reader takes turns, so that a busy machine slows all of them; the best turn counts.
+The input is the thousand recorded frames if the captures are beside the checkout (RIPE NCC, Routing Information Service),
+else generated frames of the same form. The readers take turns, so that a busy machine slows all of them; the best turn
+counts.
 """
 
 import gzip
@@ -15,7 +16,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from bgpdrift.bgp.decoded import decoded
+from bgpdrift.bgp.frame_fields import frame_fields
 from bgpdrift.bgp.ris_frames import FrameDecoder
 
 SAMPLE = Path(__file__).parents[2] / "shared" / "data" / "ris_live" / "ris-live-20190523-1000.jsonl.gz"
@@ -29,8 +30,8 @@ def run() -> list[dict[str, Any]]:
     readers: dict[str, Callable[[_Lines], object]] = {
         "json": _json,
         "orjson": _orjson,
-        "ours, fields of windows": _lean,
-        "ours, all fields (bgpdrift decode)": _full,
+        "bgpdrift, fields of windows": _lean,
+        "bgpdrift, all fields (bgpdrift decode)": _full,
     }
     best = dict.fromkeys(readers, float("inf"))
     for _ in range(TURNS):
@@ -57,7 +58,7 @@ def _lines() -> tuple[str, list[bytes]]:
 
 
 def _generated(chance: random.Random) -> bytes:
-    """Make a frame of about 345 bytes; three of four announce one or two prefixes."""
+    """Generate a frame of about 345 bytes; three of four announce one or two prefixes."""
     prefixes = [f"{chance.randrange(1, 223)}.{chance.randrange(256)}.{chance.randrange(256)}.0/24" for _ in range(2)]
     data: dict[str, Any] = {
         "timestamp": 1_790_000_000 + chance.random(),
@@ -98,7 +99,7 @@ def _lean(lines: _Lines) -> None:
 def _full(lines: _Lines) -> None:
     decoder = FrameDecoder()
     for line in lines:
-        decoded(*decoder.decode_full(line))
+        frame_fields(*decoder.decode_full(line))
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
-"""From decoded messages to windows: messages a second, bytes a route, and memory that stays flat at the cap.
+"""Measures the path from decoded messages to windows: messages per second, bytes per route, and memory at the limit.
 
-Real frames where the captures are beside the checkout, generated ones else. The peer is the obvious design, one Python dict
-keyed by (peer, prefix) that only remembers the last path: it finds transitions, and nothing else of the 41 columns.
+The input is recorded frames if the captures are beside the checkout, else generated ones. The comparison is the simplest
+design, one Python dict keyed by (peer, prefix) that holds the last path: it finds transitions, but none of the other columns
+(41 in total).
 """
 
 import gc
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 
 from bgpdrift.bgp.messages import Announcement, Message
-from bgpdrift.bgp.sources import in_time_order
+from bgpdrift.bgp.sources import read_in_time_order
 from bgpdrift.features.aggregator import Aggregator
 from bgpdrift.settings import WindowSettings
 
@@ -37,9 +38,9 @@ def run() -> list[dict[str, Any]]:
         rows.append(_row(f"windows, elements: {name}", elements / ours, "elements/s"))
         rows.append(_row(f"dict, 5 transitions only: {name}", len(messages) / dicts, "messages/s"))
     ours_bytes, dict_bytes = _bytes_a_route(list(_table_transfer()))
-    rows.append(_row("memory a route, 10 peers x 100,000", ours_bytes, "B", "dict", ours_bytes / dict_bytes))
-    rows.append(_row("memory a route, dict keyed by (peer, prefix)", dict_bytes, "B"))
-    rows.append(_row("resident memory, spread over an hour at the cap", 100 * _spread_at_cap(), "%"))
+    rows.append(_row("memory per route, 10 peers x 100,000", ours_bytes, "B", "dict", ours_bytes / dict_bytes))
+    rows.append(_row("memory per route, dict keyed by (peer, prefix)", dict_bytes, "B"))
+    rows.append(_row("resident memory, spread over an hour at the limit", 100 * _spread_at_cap(), "%"))
     return rows
 
 
@@ -52,10 +53,10 @@ def _bytes_a_route(messages: list[Message]) -> tuple[float, float]:
 
 def _streams() -> Iterator[tuple[str, list[Message]]]:
     if SHARED.is_dir():
-        yield "RIS 2013, MRT", list(in_time_order(sorted((SHARED / "mrt").glob("gobgpdump-*"))))
-        frames = list(in_time_order(sorted((SHARED / "ris_live").glob("ris-live-*"))))
+        yield "RIS 2013, MRT", list(read_in_time_order(sorted((SHARED / "mrt").glob("gobgpdump-*"))))
+        frames = list(read_in_time_order(sorted((SHARED / "ris_live").glob("ris-live-*"))))
         updates = [frame for frame in frames if frame.type == "UPDATE"]
-        # The 0.12 s of 2019 said a hundred times, each half a second later: the rate of the whole of RIS, and repeats.
+        # The 0.12 s of 2019 a hundred times, each half a second later: the rate of the whole of RIS, with repetitions.
         shifted = [(updates, 0.5 * n) for n in range(100)]
         yield (
             "RIS Live 2019, repeated",
@@ -95,7 +96,7 @@ def _dict_transitions(messages: list[Message]) -> dict[tuple[str, str], Any]:
 
 
 def _table_transfer() -> Iterator[Message]:
-    """Full tables of ten peers: seven prefixes share a path, as in real tables."""
+    """Generate full tables of ten peers; seven prefixes share a path, as in real tables."""
     for peer in range(ROUTES_PEERS):
         for at in range(0, ROUTES_PREFIXES, 7):
             prefixes = [
@@ -132,7 +133,7 @@ def _churn(count: int, prefixes: int = 20_000, seed: int = 1) -> Iterator[Messag
 
 
 def _spread_at_cap() -> float:
-    """Run an hour of routes that never end into a cap of 24 MB; give (most - least) / least resident memory after it is full."""
+    """Return (most - least) / least resident memory over an hour of new routes, after the limit of 24 MB is reached."""
     aggregator = Aggregator(WindowSettings(max_state_bytes=24_000_000), deduplicate=False)
     resident: list[int] = []
     full_at = 0.0

@@ -1,7 +1,7 @@
-"""Frames a second from the socket to the spool, beside a plain `websockets` client that keeps nothing.
+"""Measures frames per second from the socket to the spool, compared with a plain `websockets` client that discards them.
 
-The server, in a process of its own, sends the same frames of about 345 bytes over loopback as fast as they are read;
-both clients run one after the other in this process.
+The server, in a process of its own, sends the same frames of about 345 bytes over loopback as fast as they are read. Both
+clients run one after the other in this process.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ def run() -> list[dict[str, Any]]:
     finally:
         server.terminate()
         server.join()
-    name = "websockets client, frames thrown away"
+    name = "websockets client, frames discarded"
     return [
         {"name": name, "value": round(plain), "unit": "frames/s", "ratio_to": "", "ratio": 1.0},
         {
@@ -104,7 +104,7 @@ async def _plain(url: str) -> float:
 
 
 async def _spooled(url: str) -> tuple[float, float]:
-    """Rate and CPU seconds a frame until the last segment has its name."""
+    """Return frames per second and CPU seconds per frame, until the last segment is finished."""
     stop = asyncio.Event()
     with tempfile.TemporaryDirectory() as directory:
         spool = SpoolWriter(SpoolSettings(), Path(directory), SystemClock(), buffer_bytes=512_000_000)
@@ -113,11 +113,10 @@ async def _spooled(url: str) -> tuple[float, float]:
         task = asyncio.create_task(client.run(stop))
         while client.figures.frames < FRAMES:
             await asyncio.sleep(0.001)
-        await asyncio.to_thread(spool.finish_segment, 60.0)
-        took, cpu = time.perf_counter() - begun, time.process_time() - cpu
         stop.set()
         await task
         await asyncio.to_thread(spool.close)
+        took, cpu = time.perf_counter() - begun, time.process_time() - cpu
         assert spool.figures().frames == FRAMES
         assert spool.figures().dropped_frames == 0
     return FRAMES / took, cpu / FRAMES

@@ -1,8 +1,8 @@
-"""MRT elements (announced or withdrawn prefixes) read a second, decompression included, beside mrtparse.
+"""Measures MRT elements (announced or withdrawn prefixes) read per second, decompression included, compared with mrtparse.
 
-Real archives where the captures are beside the checkout (CSUNetSec, RIPE NCC), a generated one else. mrtparse reads the
-smallest of them only: it takes seconds for what we read in a moment; the ratio is of that same file. Both stop at
-values: mrtparse's dictionaries, our messages.
+The input is the archives beside the checkout (CSUNetSec, RIPE NCC), else a generated one. mrtparse reads only the smallest
+archive, because it is slow; the ratio is that of the same file. Both readers stop at values: dictionaries of mrtparse,
+messages of bgpdrift.
 """
 
 import gzip
@@ -38,17 +38,17 @@ def _compare(source: str, files: Sequence[Path], small: Path) -> list[dict[str, 
     small_elements, small_seconds = _best(_ours, [small], TURNS)
     theirs, their_seconds = _best(_theirs, [small], 1)
     if theirs != small_elements:
-        raise AssertionError(f"{small.name}: {small_elements} elements by us, {theirs} by mrtparse")
+        raise AssertionError(f"{small.name}: {small_elements} elements by bgpdrift, {theirs} by mrtparse")
     rate = their_seconds / small_seconds
     return [
-        _row(f"MRT, {source}, {elements:,} elements: ours", elements / seconds),
-        _row(f"MRT, {small.name}: ours", small_elements / small_seconds, "mrtparse", rate),
+        _row(f"MRT, {source}, {elements:,} elements: bgpdrift", elements / seconds),
+        _row(f"MRT, {small.name}: bgpdrift", small_elements / small_seconds, "mrtparse", rate),
         _row(f"MRT, {small.name}: mrtparse", theirs / their_seconds),
     ]
 
 
 def _best(read: Callable[[Path], int], files: Sequence[Path], turns: int) -> tuple[int, float]:
-    """Elements, and the CPU seconds of the best of some turns."""
+    """Return the number of elements, and the CPU seconds of the best turn."""
     best = float("inf")
     elements = 0
     for _ in range(turns):
@@ -81,7 +81,7 @@ def _theirs(file: Path) -> int:
 
 
 def _generated(records: int) -> bytes:
-    """Make an archive of updates of 30 peers, mostly of one to four prefixes, as real ones are."""
+    """Generate an archive of updates of 30 peers with one to four prefixes each, like real ones."""
     chance = random.Random(7)
     parts = []
     for number in range(records):

@@ -1,1 +1,1 @@
-"""What routers say: RIS Live frames, MRT files, the spool between them and the windows, replay and simulation."""
+"""BGP data from outside: RIS Live client, MRT files, spool, replay server."""

@@ -1,7 +1,7 @@
-"""Files as plain bytes, whatever they were compressed with; what is readable of a damaged one comes before the bad news.
+"""Reads files as plain bytes, compressed or not; the readable part of a damaged file comes before the error.
 
-Decides by the first bytes, never by the name: gzip, bzip2, zstd or plain. A read gives at most what was asked for, so a
-small file that expands a thousandfold costs time, not memory.
+The first bytes of a file decide its format (gzip, bzip2, zstd or plain), never its name. A read returns at most the requested
+size, so that a small file that expands a thousandfold needs time, not memory.
 """
 
 import bz2
@@ -12,23 +12,23 @@ import zstandard
 
 _CHUNK_BYTES = 65_536
 _GZIP, _BZIP2, _ZSTD = b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd"
-_WINDOW_BYTES = 1 << 27  # the largest zstd window `zstd -d` accepts unasked; a frame may claim terabytes
+_MAX_WINDOW_BYTES = 1 << 27  # the largest zstd window that `zstd -d` accepts by default; a frame may ask for terabytes
 
 
-class Decompressed:
+class DecompressedStream:
     """The plain bytes of a file, read forwards once.
 
     Attributes
     ----------
     problem : str or None
-        Why the bytes end early: cut short or damaged. None while nothing is known to be wrong.
+        Why the bytes end early: truncated or damaged data. None if no problem is known.
 
     Examples
     --------
     >>> import gzip, io
-    >>> stream = Decompressed(io.BytesIO(gzip.compress(b"routes")[:-9]))
+    >>> stream = DecompressedStream(io.BytesIO(gzip.compress(b"routes")[:-9]))
     >>> stream.read(100), stream.read(100), stream.problem
-    (b'routes', b'', 'gzip data is cut short')
+    (b'routes', b'', 'gzip data is truncated')
     """
 
     def __init__(self, raw: BinaryIO) -> None:
@@ -44,14 +44,14 @@ class Decompressed:
             self._bunzip = bz2.BZ2Decompressor()
         elif head == _ZSTD:
             self._step = self._zstd
-            self._zstandard = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES).stream_reader(
-                cast("BinaryIO", _Rejoined(head, raw)), read_across_frames=True
+            self._zstandard = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES).stream_reader(
+                cast("BinaryIO", _RejoinedFile(head, raw)), read_across_frames=True
             )
         else:
             self._step = self._plain
 
     def read(self, size: int = _CHUNK_BYTES) -> bytes:
-        """Give 1 to ``size`` bytes; none only at the end. Errors of the disk itself (`OSError`) are raised."""
+        """Return 1 to ``size`` bytes; none at the end. Errors of the disk (`OSError`) are raised."""
         if self.problem is not None:
             return b""
         try:
@@ -68,14 +68,14 @@ class Decompressed:
         while True:
             if self._gunzip.eof:
                 rest = self._gunzip.unused_data or self._raw.read(_CHUNK_BYTES)
-                rest = rest.lstrip(b"\0")  # tapes and some archives pad with zeros
+                rest = rest.lstrip(b"\0")  # tapes and some archives are padded with zeros
                 if not rest:
                     return b""
                 self._gunzip, self._pending = zlib.decompressobj(31), rest
             data = self._pending or self._raw.read(_CHUNK_BYTES)
             if not data:
-                # A last flush would ignore the limit; bounded reads have already given what there is.
-                self.problem = "gzip data is cut short"
+                # A final flush would ignore the limit, and the bounded reads have returned everything.
+                self.problem = "gzip data is truncated"
                 return b""
             plain = self._gunzip.decompress(data, size)
             self._pending = self._gunzip.unconsumed_tail
@@ -93,11 +93,11 @@ class Decompressed:
             if self._bunzip.needs_input:
                 data, self._pending = self._pending or self._raw.read(_CHUNK_BYTES), b""
                 if not data:
-                    self.problem = "bzip2 data is cut short"
+                    self.problem = "bzip2 data is truncated"
                     return b""
             try:
                 plain = self._bunzip.decompress(data, size)
-            except OSError as error:  # how bz2 reports damage
+            except OSError as error:  # bz2 reports damage this way
                 raise ValueError(error) from error
             if plain:
                 return plain
@@ -106,8 +106,8 @@ class Decompressed:
         return self._zstandard.read(size)
 
 
-class _Rejoined:
-    """A file whose first bytes were already read."""
+class _RejoinedFile:
+    """A file whose first bytes have been read."""
 
     def __init__(self, head: bytes, rest: BinaryIO) -> None:
         self._head, self._rest = head, rest
@@ -118,7 +118,7 @@ class _Rejoined:
 
 
 def _read_fully(raw: BinaryIO, size: int) -> bytes:
-    """Read ``size`` bytes from a pipe that may give them in parts."""
+    """Read ``size`` bytes from a pipe that may return them in parts."""
     data = b""
     while len(data) < size and (more := raw.read(size - len(data))):
         data += more

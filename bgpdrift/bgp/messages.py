@@ -1,7 +1,7 @@
-"""One BGP message as every source hands it on: RIS Live, spool, MRT and the simulated Internet.
+"""The BGP message that all sources produce: RIS Live, spool, MRT and the simulated Internet.
 
-The shape is RIS Live's own, so that a frame becomes a `Message` in one decoding step and nothing is copied on the way
-to the windows. Decides only names and types; how each source gets here is `ris_frames` and `mrt`.
+The fields are those of RIS Live, so that one decoding step converts a frame into a `Message` and nothing is copied later. This
+module defines names and types only; `ris_frames` and `mrt` read the sources.
 """
 
 from typing import Annotated
@@ -9,10 +9,10 @@ from typing import Annotated
 import msgspec
 
 Asn = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
-"""AS number; the limits are checked where a frame is decoded, so that everything behind may rely on 32 bits."""
+"""AS number; the limits are checked when a frame is decoded, so that later code can rely on 32 bits."""
 
 Timestamp = Annotated[float, msgspec.Meta(ge=0, lt=2**33)]
-"""Epoch seconds, UTC, up to the year 2242: MRT's own range and as much again."""
+"""Epoch seconds, UTC, up to the year 2242, twice the range of MRT."""
 
 AsPath = tuple[Asn | tuple[Asn, ...], ...]
 """Hops from the peer to the origin; an AS_SET is one hop, a tuple inside the tuple."""
@@ -29,30 +29,30 @@ class Announcement(msgspec.Struct, gc=False, frozen=True):
 
 
 class Message(msgspec.Struct, gc=False):
-    """A BGP message of one peer, with just what windows need.
+    """A BGP message of one peer, with the fields that windows need.
 
-    ``gc=False``: messages hold no cycles, and the collector's walk over millions of them would cost a third of the time.
+    ``gc=False``: messages contain no cycles, and garbage collection over millions of them would cost a third of the time.
 
     Attributes
     ----------
     timestamp : float
         Epoch seconds, UTC, set by the route collector.
     peer : str
-        Address of the peer, in the source's spelling.
+        Address of the peer, as the source writes it.
     host : str
         Route collector: ``rrc00`` or ``rrc00.ripe.net``; see `collector_name`.
     type : str
-        ``UPDATE``, ``OPEN``, ``NOTIFICATION``, ``KEEPALIVE``, ``STATE`` (``RIS_PEER_STATE`` is turned into it).
+        ``UPDATE``, ``OPEN``, ``NOTIFICATION``, ``KEEPALIVE``, ``STATE`` (``RIS_PEER_STATE`` is converted to it).
     id : str
-        The source's name for the message; empty where it has none.
+        Message id of the source; empty if it has none.
     peer_asn : str
-        AS number of the peer in decimal digits, as RIS Live sends it.
+        AS number of the peer in decimal digits, as in RIS Live.
     path : AsPath
         AS path of the announcements; empty for a withdrawal.
     origin : str
         Origin attribute in any case: ``igp``, ``IGP``, ``EGP``, ``INCOMPLETE``.
     announcements : list of Announcement
-        Announced prefixes by next hop. The same prefix may stand in two groups (IPv6 link-local); it counts once.
+        Announced prefixes by next hop. A prefix may occur in two groups (IPv6 link-local); it counts once.
     withdrawals : list of str
         Withdrawn prefixes.
     state : str
@@ -73,7 +73,7 @@ class Message(msgspec.Struct, gc=False):
 
 
 def collector_name(host: str) -> str:
-    """Name a route collector without its domain.
+    """Return the name of a route collector without its domain.
 
     Examples
     --------

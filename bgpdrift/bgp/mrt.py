@@ -1,7 +1,7 @@
-"""MRT files (RFC 6396, 8050) as messages, in file order: RIS and RouteViews archives, updates and table dumps.
+"""Reads MRT files (RFC 6396, 8050) as messages in file order: updates and table dumps of the RIS and RouteViews archives.
 
-Decides how a BGP4MP record becomes a `Message`. Framing and resynchronisation are `mrt_framing`, attributes
-`mrt_attributes`, table dumps `mrt_rib`. A record that cannot be read is counted with its offset, and reading goes on.
+This module converts BGP4MP records into `Message`. `mrt_framing` finds the records, `mrt_attributes` parses attributes, and
+`mrt_rib` parses table dumps. An unreadable record is counted with its offset, and reading continues.
 """
 
 import struct
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from bgpdrift.bgp.compression import Decompressed
+from bgpdrift.bgp.compression import DecompressedStream
 from bgpdrift.bgp.messages import STATE, UPDATE, Announcement, Message
-from bgpdrift.bgp.mrt_attributes import IPV4, IPV6, AttributeReader, Attributes, MalformedError, address
+from bgpdrift.bgp.mrt_attributes import IPV4, IPV6, AttributeReader, Attributes, MalformedError, format_address
 from bgpdrift.bgp.mrt_framing import (
     BGP4MP,
     BGP4MP_ET,
@@ -27,7 +27,7 @@ from bgpdrift.bgp.mrt_rib import RibReader
 __all__ = ["Problem", "Problems", "read_mrt", "read_mrt_in_full", "read_stream"]
 
 _TYPES = {1: "OPEN", 2: UPDATE, 3: "NOTIFICATION", 4: "KEEPALIVE", 5: "ROUTE-REFRESH"}
-# 0, 7 and 8 are what routing daemons call stages of taking a session down.
+# Routing daemons use 0, 7 and 8 for stages of the end of a session.
 _STATES = {
     0: "idle",
     7: "idle",
@@ -40,7 +40,7 @@ _STATES = {
     6: "up",
 }
 _ESTABLISHED = 6
-# Subtype: four-byte AS numbers, path identifiers. Messages of the collector itself (…_LOCAL) are read like the peers'.
+# Subtype: four-byte AS numbers, path identifiers. Messages of the collector itself (…_LOCAL) are read like those of peers.
 _MESSAGES = {
     1: (False, False),
     4: (True, False),
@@ -54,8 +54,8 @@ _MESSAGES = {
 _STATE_CHANGES = {0: False, 5: True}
 _MICROSECONDS = struct.Struct(">I")
 _MARKER_BYTES, _BGP_HEADER_BYTES = 16, 19
-_KEPT_PEERS = 10_000
-_NOTHING = Attributes()
+_MAX_CACHED_PEERS = 10_000
+_NO_ATTRIBUTES = Attributes()
 
 
 def read_mrt(
@@ -66,16 +66,16 @@ def read_mrt(
     Parameters
     ----------
     source : path or binary file
-        Recognised by content: plain, gzip, bzip2 or zstd.
+        Format by content: plain, gzip, bzip2 or zstd.
     collector : str
-        Goes into ``host``: MRT does not say it.
+        Value of ``host``, which MRT does not contain.
     problems : Problems, optional
-        Filled with what could not be read.
+        Receives what could not be read.
 
     Yields
     ------
     Message
-        Prefixes in canonical form; lists may be shared between messages and must not be changed.
+        Prefixes in canonical form. Messages may share lists, which must not be changed.
     """
     for message, _ in read_mrt_in_full(source, collector, problems):
         yield message
@@ -84,17 +84,17 @@ def read_mrt(
 def read_mrt_in_full(
     source: str | Path | BinaryIO, collector: str = "mrt", problems: Problems | None = None
 ) -> Iterator[tuple[Message, Attributes]]:
-    """Read messages like `read_mrt`, each with all attributes that were read."""
+    """Read messages like `read_mrt`, each with all parsed attributes."""
     problems = Problems() if problems is None else problems
     if isinstance(source, (str, Path)):
         with Path(source).open("rb") as raw:
-            yield from read_stream(Decompressed(raw), collector, problems)
+            yield from read_stream(DecompressedStream(raw), collector, problems)
     else:
-        yield from read_stream(Decompressed(source), collector, problems)
+        yield from read_stream(DecompressedStream(source), collector, problems)
 
 
 def read_stream(stream: Readable, collector: str, problems: Problems) -> Iterator[tuple[Message, Attributes]]:
-    """Read messages and their attributes from a stream that is plain already."""
+    """Read messages and their attributes from a stream of plain bytes."""
     attributes = AttributeReader(problems.skipped)
     bgp4mp, rib = Bgp4mpReader(attributes, collector), RibReader(attributes, collector)
     records = RecordReader(stream, problems)
@@ -106,45 +106,45 @@ def read_stream(stream: Readable, collector: str, problems: Problems) -> Iterato
                     yield pair
             elif kind == BGP4MP_ET:
                 if len(body) < _MICROSECONDS.size:
-                    raise MalformedError("record shorter than its fixed part")
+                    raise MalformedError("record is shorter than its fixed part")
                 pair = bgp4mp.read(timestamp + _MICROSECONDS.unpack_from(body)[0] / 1e6, subtype, body, 4)
                 if pair is not None:
                     yield pair
             elif kind == TABLE_DUMP_V2:
-                yield from rib.table_dump_v2(float(timestamp), subtype, body)
+                yield from rib.read_table_dump_v2(float(timestamp), subtype, body)
             elif kind == TABLE_DUMP:
-                yield from rib.table_dump(float(timestamp), subtype, body)
+                yield from rib.read_table_dump(float(timestamp), subtype, body)
             else:
                 problems.skipped[f"MRT type {kind}"] += 1
         except MalformedError as error:
             problems.add(offset, str(error))
-            records.reject()
-        if bgp4mp.left_over:
-            bgp4mp.left_over = False
-            records.doubt("record longer than its BGP message")
+            records.reject_record()
+        if bgp4mp.has_rest:
+            bgp4mp.has_rest = False
+            records.suspect_length("record is longer than its BGP message")
 
 
 class Bgp4mpReader:
-    """Reads BGP4MP records of one file.
+    """Reads the BGP4MP records of one file.
 
     Attributes
     ----------
-    left_over : bool
-        A record had bytes behind its message: padding of some writer, or a length that swallowed the next records.
+    has_rest : bool
+        Bytes follow the message of the last record: padding of some writers, or a wrong length.
     """
 
     def __init__(self, attributes: AttributeReader, collector: str) -> None:
         self._attributes, self._collector = attributes, collector
         self._peers: dict[tuple[bytes, bytes], tuple[str, str]] = {}
-        self.left_over = False
+        self.has_rest = False
 
     def read(self, timestamp: float, subtype: int, body: bytes, at: int) -> tuple[Message, Attributes] | None:
-        """Read the record whose content starts at ``at``; None if it is of a kind that holds no message.
+        """Read the record whose content starts at ``at``; None if its kind contains no message.
 
         Raises
         ------
         MalformedError
-            The record does not hold what its lengths promise.
+            The content does not fit the lengths.
         """
         if form := _MESSAGES.get(subtype):
             as4, add_path = form
@@ -157,59 +157,62 @@ class Bgp4mpReader:
         family = at + 2 * digits + 2
         addresses = family + 2
         if addresses > len(body):
-            raise MalformedError("record shorter than its fixed part")
+            raise MalformedError("record is shorter than its fixed part")
         afi = body[family] << 8 | body[family + 1]
         width = 4 if afi == IPV4 else 16
         if afi not in (IPV4, IPV6):
-            raise MalformedError("peer address of an unknown family")
+            raise MalformedError("peer address of unknown family")
         content = addresses + 2 * width
         peer, asn = self._peer(body[addresses : addresses + width], body[at : at + digits])
         if not form:
-            return self._state_change(timestamp, peer, asn, body, content), _NOTHING
+            return self._state_change(timestamp, peer, asn, body, content), _NO_ATTRIBUTES
         start = content + _BGP_HEADER_BYTES
         if start > len(body):
-            raise MalformedError("BGP message cut short")
+            raise MalformedError("BGP message is truncated")
         end = content + (body[content + _MARKER_BYTES] << 8 | body[content + _MARKER_BYTES + 1])
         if end > len(body) or end < start:
             raise MalformedError("BGP message length does not fit the record")
         if end != len(body):
-            self.left_over = True
+            self.has_rest = True
         kind = body[start - 1]
         if kind != 2:
             name = _TYPES.get(kind)
             if name is None:
-                raise MalformedError("BGP message of an unknown type")
-            return Message(timestamp, peer, self._collector, name, "", asn), _NOTHING
+                raise MalformedError("BGP message of unknown type")
+            return Message(timestamp, peer, self._collector, name, "", asn), _NO_ATTRIBUTES
         return self._update(timestamp, peer, asn, body, start, end, as4, add_path)
 
     def _update(
         self, timestamp: float, peer: str, asn: str, body: bytes, start: int, end: int, as4: bool, add_path: bool
     ) -> tuple[Message, Attributes]:
         if start + 4 > end:
-            raise MalformedError("UPDATE cut short")
+            raise MalformedError("UPDATE is truncated")
         withdrawn_end = start + 2 + (body[start] << 8 | body[start + 1])
         if withdrawn_end + 2 > end:
-            raise MalformedError("UPDATE cut short")
+            raise MalformedError("UPDATE is truncated")
         block = withdrawn_end + 2
         routes = block + (body[withdrawn_end] << 8 | body[withdrawn_end + 1])
         if routes > end:
-            raise MalformedError("UPDATE cut short")
-        read_prefixes = self._attributes.prefixes
-        found = self._attributes.attributes(body[block:routes], as4, add_path) if routes > block else _NOTHING
-        withdrawn = read_prefixes(body, start + 2, withdrawn_end, False, add_path) if withdrawn_end > start + 2 else []
-        if found.withdrawn:
-            withdrawn += found.withdrawn
-        announced = list(found.announced)
+            raise MalformedError("UPDATE is truncated")
+        reader = self._attributes
+        parsed = reader.read_attributes(body[block:routes], as4, add_path) if routes > block else _NO_ATTRIBUTES
+        withdrawn: list[str] = []
+        if withdrawn_end > start + 2:
+            withdrawn = reader.read_prefixes(body, start + 2, withdrawn_end, False, add_path)
+        if parsed.withdrawn:
+            withdrawn += parsed.withdrawn
+        announced = list(parsed.announced)
         if routes < end:
-            announced.insert(0, Announcement(found.next_hop, read_prefixes(body, routes, end, False, add_path)))
-        return (
-            Message(timestamp, peer, self._collector, UPDATE, "", asn, found.path, found.origin, announced, withdrawn),
-            found,
+            prefixes = reader.read_prefixes(body, routes, end, False, add_path)
+            announced.insert(0, Announcement(parsed.next_hop, prefixes))
+        message = Message(
+            timestamp, peer, self._collector, UPDATE, "", asn, parsed.path, parsed.origin, announced, withdrawn
         )
+        return message, parsed
 
     def _state_change(self, timestamp: float, peer: str, asn: str, body: bytes, at: int) -> Message:
         if at + 4 > len(body):
-            raise MalformedError("state change cut short")
+            raise MalformedError("state change is truncated")
         old, new = struct.unpack_from(">HH", body, at)
         if new not in _STATES:
             raise MalformedError("state change to an unknown state")
@@ -217,14 +220,14 @@ class Bgp4mpReader:
         return Message(timestamp, peer, self._collector, STATE, "", asn, state=state)
 
     def _peer(self, raw_address: bytes, raw_asn: bytes) -> tuple[str, str]:
-        """Address and AS number of a peer as text, remembered."""
+        """Return address and AS number of a peer as text, from a cache."""
         key = (raw_address, raw_asn)
         known = self._peers.get(key)
         if known is None:
             if len(raw_address) not in (4, 16):
-                raise MalformedError("record shorter than its fixed part")
-            known = (address(raw_address), str(int.from_bytes(raw_asn)))
-            if len(self._peers) >= _KEPT_PEERS:
+                raise MalformedError("record is shorter than its fixed part")
+            known = (format_address(raw_address), str(int.from_bytes(raw_asn)))
+            if len(self._peers) >= _MAX_CACHED_PEERS:
                 self._peers.clear()
             self._peers[key] = known
         return known

@@ -1,7 +1,7 @@
-"""What BGP path attributes and prefix lists say (RFC 4271, 4760, 6793, 7911), as raw bytes.
+"""Parses BGP path attributes and prefix lists (RFC 4271, 4760, 6793, 7911).
 
-Decides what of an attribute block becomes part of a message. Values repeat: a block of attributes and a prefix seen a
-moment ago are looked up, not parsed, in tables that are emptied when they have grown large.
+This module decides which attributes become part of a message. Attribute blocks and prefixes repeat, so that both are cached; a
+cache is emptied when it reaches its limit.
 """
 
 import struct
@@ -13,8 +13,8 @@ import msgspec
 from bgpdrift.bgp.messages import Announcement, AsPath
 
 IPV4, IPV6 = 1, 2
-# Unicast, multicast, both (RFC 4760; 3 is its predecessor's). Multicast prefixes are read like unicast ones, as bgpdump
-# and other readers count them: the few peers that send them announce the same networks.
+# Unicast, multicast, both (RFC 4760; 3 is from its predecessor). Multicast prefixes are read like unicast ones, as in bgpdump
+# and other readers: the few peers that send them announce the same networks.
 _SAFIS = (1, 2, 3)
 _ORIGINS = {0: "IGP", 1: "EGP", 2: "INCOMPLETE"}
 _AS_SET, _AS_SEQUENCE, _CONFED_SEQUENCE, _CONFED_SET = 1, 2, 3, 4
@@ -22,16 +22,17 @@ _AS_TRANS = 23_456
 (_ORIGIN, _AS_PATH, _NEXT_HOP, _MED, _AGGREGATOR, _COMMUNITY) = (1, 2, 3, 4, 7, 8)
 (_MP_REACH, _MP_UNREACH, _AS4_PATH, _AS4_AGGREGATOR) = (14, 15, 17, 18)
 
-_KEPT_PREFIXES = 400_000
-_KEPT_BLOCK_BYTES = 16_000_000
+_MAX_CACHED_PREFIXES = 400_000
+_MAX_CACHED_BLOCK_BYTES = 16_000_000
+_BLOCK_OVERHEAD_BYTES = 400
 
 
 class MalformedError(Exception):
-    """A record that does not hold what its lengths promise; the text is one of few, to be counted."""
+    """The content of a record does not fit its lengths; the message is one of a few texts, which are counted."""
 
 
 class Attributes(msgspec.Struct, gc=False):
-    """The attributes of one update. Shared between messages: nobody may change them."""
+    """The attributes of one update. Messages share them; they must not be changed."""
 
     path: AsPath = ()
     origin: str = ""
@@ -45,12 +46,12 @@ class Attributes(msgspec.Struct, gc=False):
 
 
 class AttributeReader:
-    """Reads attribute blocks and prefix lists of one file, remembering both.
+    """Reads the attribute blocks and prefix lists of one file, with a cache for both.
 
     Attributes
     ----------
     skipped : Counter
-        Routes of address families that are not read, by ``AFI/SAFI``.
+        Routes of unsupported address families, by ``AFI/SAFI``.
     """
 
     def __init__(self, skipped: Counter[str] | None = None) -> None:
@@ -59,62 +60,62 @@ class AttributeReader:
         self._blocks: dict[tuple[bytes, bool, bool], Attributes] = {}
         self._block_bytes = 0
 
-    def prefixes(self, data: bytes, at: int, end: int, ipv6: bool, add_path: bool) -> list[str]:
-        """Read a list of prefixes; path identifiers (RFC 7911) are passed over."""
+    def read_prefixes(self, data: bytes, at: int, end: int, ipv6: bool, add_path: bool) -> list[str]:
+        """Read a list of prefixes; path identifiers (RFC 7911) are skipped."""
         known = self._prefixes[ipv6]
-        found = []
+        prefixes = []
         while at < end:
             if add_path:
                 at += 4
                 if at >= end:
-                    raise MalformedError("prefix cut short")
+                    raise MalformedError("prefix is truncated")
             after = at + 1 + ((data[at] + 7) >> 3)
             if after > end:
-                raise MalformedError("prefix cut short")
+                raise MalformedError("prefix is truncated")
             raw = data[at:after]
             text = known.get(raw)
             if text is None:
                 text = self._new_prefix(raw, ipv6)
-            found.append(text)
+            prefixes.append(text)
             at = after
-        return found
+        return prefixes
 
     def _new_prefix(self, raw: bytes, ipv6: bool) -> str:
         length, width = raw[0], 128 if ipv6 else 32
         if length > width:
-            raise MalformedError("prefix longer than its family")
-        # Bits behind the length have no meaning (RFC 4271, 4.3) and differ between routers.
+            raise MalformedError("prefix is longer than an address")
+        # Bits after the length have no meaning (RFC 4271, 4.3), and routers set them differently.
         network = int.from_bytes(raw[1:].ljust(width // 8, b"\0")) >> (width - length) << (width - length)
         text = f"{inet_ntop(AF_INET6 if ipv6 else AF_INET, network.to_bytes(width // 8))}/{length}"
         known = self._prefixes[ipv6]
-        if len(known) >= _KEPT_PREFIXES:
+        if len(known) >= _MAX_CACHED_PREFIXES:
             known.clear()
         known[raw] = text
         return text
 
-    def attributes(self, block: bytes, as4: bool, add_path: bool = False) -> Attributes:
+    def read_attributes(self, block: bytes, as4: bool, add_path: bool = False) -> Attributes:
         """Read the attributes of an update.
 
         Parameters
         ----------
         block : bytes
-            Attributes one after the other, without their total length.
+            Attributes without their total length.
         as4 : bool
             AS numbers have four bytes.
         add_path : bool
-            Prefixes carry path identifiers.
+            Prefixes have path identifiers.
 
         Raises
         ------
         MalformedError
-            Lengths do not fit.
+            The lengths do not fit.
         """
         key = (block, as4, add_path)
         known = self._blocks.get(key)
         if known is None:
             known = self._parse(block, as4, add_path)
-            self._block_bytes += len(block) + 400
-            if self._block_bytes > _KEPT_BLOCK_BYTES:
+            self._block_bytes += len(block) + _BLOCK_OVERHEAD_BYTES
+            if self._block_bytes > _MAX_CACHED_BLOCK_BYTES:
                 self._blocks.clear()
                 self._block_bytes = len(block)
             self._blocks[key] = known
@@ -128,23 +129,23 @@ class AttributeReader:
         at, end = 0, len(block)
         while at < end:
             if at + 3 > end:
-                raise MalformedError("attribute cut short")
+                raise MalformedError("attribute is truncated")
             flags, kind, length = block[at], block[at + 1], block[at + 2]
             at += 3
             if flags & 0x10:
                 if at >= end:
-                    raise MalformedError("attribute cut short")
+                    raise MalformedError("attribute is truncated")
                 length = length << 8 | block[at]
                 at += 1
             after = at + length
             if after > end:
-                raise MalformedError("attribute cut short")
+                raise MalformedError("attribute is truncated")
             if kind == _AS_PATH:
-                path = segments(block[at:after], as4)
+                path = parse_segments(block[at:after], as4)
             elif kind == _ORIGIN:
                 result.origin = _ORIGINS.get(block[at], "") if length else ""
             elif kind == _NEXT_HOP:
-                result.next_hop = address(block[at:after])
+                result.next_hop = format_address(block[at:after])
             elif kind == _MED and length == 4:
                 result.med = int.from_bytes(block[at:after])
             elif kind == _COMMUNITY and length % 4 == 0:
@@ -155,57 +156,57 @@ class AttributeReader:
             elif kind == _MP_UNREACH:
                 self._unreach(result, block[at:after], add_path)
             elif kind == _AGGREGATOR:
-                _aggregator(result, block[at:after])
+                _set_aggregator(result, block[at:after])
             elif kind == _AS4_PATH and not as4:
-                path4 = segments(block[at:after], True)
+                path4 = parse_segments(block[at:after], True)
             elif kind == _AS4_AGGREGATOR and not as4:
                 aggregator4 = block[at:after]
             at = after
         if aggregator4 and result.aggregator_asn == _AS_TRANS:
-            _aggregator(result, aggregator4)
+            _set_aggregator(result, aggregator4)
         elif aggregator4 and result.aggregator_asn is not None:
-            path4 = None  # a two-byte speaker aggregated since: neither is true any more (RFC 6793, 4.2.3)
+            path4 = None  # a two-byte speaker has aggregated since, which makes both invalid (RFC 6793, 4.2.3)
         if path4 is not None:
-            path = merge(path, path4)
-        result.path = hops(path)
+            path = merge_as4_path(path, path4)
+        result.path = flatten_segments(path)
         return result
 
     def _reach(self, result: Attributes, value: bytes, add_path: bool) -> None:
-        # TABLE_DUMP_V2 abbreviates: next hop and its length only (RFC 6396, 4.3.4). Some writers do not.
+        # TABLE_DUMP_V2 abbreviates to the next hop and its length (RFC 6396, 4.3.4), but some writers do not.
         if value and value[0]:
-            result.next_hop = address(value[1 : 1 + value[0]])
+            result.next_hop = format_address(value[1 : 1 + value[0]])
             return
         if len(value) < 5:
-            raise MalformedError("MP_REACH_NLRI cut short")
+            raise MalformedError("MP_REACH_NLRI is truncated")
         afi, safi, at = value[1], value[2], 4 + value[3]
         if at >= len(value):
-            raise MalformedError("MP_REACH_NLRI cut short")
+            raise MalformedError("MP_REACH_NLRI is truncated")
         if safi not in _SAFIS or afi not in (IPV4, IPV6):
             self.skipped[f"AFI/SAFI {afi}/{safi}"] += 1
             return
-        next_hop = address(value[4:at])
-        routes = self.prefixes(value, at + 1, len(value), afi == IPV6, add_path)
+        next_hop = format_address(value[4:at])
+        routes = self.read_prefixes(value, at + 1, len(value), afi == IPV6, add_path)
         if routes:
             result.announced += (Announcement(next_hop, routes),)
         elif not result.next_hop:
-            result.next_hop = next_hop  # a table dump that does not abbreviate
+            result.next_hop = next_hop  # a table dump without the abbreviation
 
     def _unreach(self, result: Attributes, value: bytes, add_path: bool) -> None:
         if len(value) < 3:
-            raise MalformedError("MP_UNREACH_NLRI cut short")
+            raise MalformedError("MP_UNREACH_NLRI is truncated")
         afi, safi = value[0] << 8 | value[1], value[2]
         if safi not in _SAFIS or afi not in (IPV4, IPV6):
             self.skipped[f"AFI/SAFI {afi}/{safi}"] += 1
             return
-        result.withdrawn += tuple(self.prefixes(value, 3, len(value), afi == IPV6, add_path))
+        result.withdrawn += tuple(self.read_prefixes(value, 3, len(value), afi == IPV6, add_path))
 
 
-def address(raw: bytes) -> str:
-    """Spell an address; of a global and link-local pair the global one, nothing if it is none.
+def format_address(raw: bytes) -> str:
+    """Format an address: of a global and link-local pair the global one; empty if the length fits none.
 
     Examples
     --------
-    >>> address(bytes([192, 0, 2, 1]))
+    >>> format_address(bytes([192, 0, 2, 1]))
     '192.0.2.1'
     """
     if len(raw) == 4:
@@ -215,28 +216,28 @@ def address(raw: bytes) -> str:
     return ""
 
 
-def segments(value: bytes, as4: bool) -> list[tuple[int, tuple[int, ...]]]:
-    """Read the segments of an AS path: kind and AS numbers."""
-    found = []
+def parse_segments(value: bytes, as4: bool) -> list[tuple[int, tuple[int, ...]]]:
+    """Parse the segments of an AS path: kind and AS numbers."""
+    segments = []
     at, end, width, letter = 0, len(value), 4 if as4 else 2, "I" if as4 else "H"
     while at < end:
         if at + 2 > end:
-            raise MalformedError("AS path cut short")
+            raise MalformedError("AS path is truncated")
         kind, count = value[at], value[at + 1]
         at += 2
         if at + count * width > end or not _AS_SET <= kind <= _CONFED_SET:
-            raise MalformedError("AS path cut short")
-        found.append((kind, struct.unpack_from(f">{count}{letter}", value, at)))
+            raise MalformedError("AS path is truncated")
+        segments.append((kind, struct.unpack_from(f">{count}{letter}", value, at)))
         at += count * width
-    return found
+    return segments
 
 
-def hops(path: list[tuple[int, tuple[int, ...]]]) -> AsPath:
-    """Turn segments into hops: a sequence as its members, a set as one hop.
+def flatten_segments(path: list[tuple[int, tuple[int, ...]]]) -> AsPath:
+    """Convert segments into hops: a sequence gives its members, a set is one hop.
 
     Examples
     --------
-    >>> hops([(2, (174, 3356)), (1, (64496, 64497))])
+    >>> flatten_segments([(2, (174, 3356)), (1, (64496, 64497))])
     (174, 3356, (64496, 64497))
     """
     if len(path) == 1 and path[0][0] == _AS_SEQUENCE:
@@ -250,18 +251,18 @@ def hops(path: list[tuple[int, tuple[int, ...]]]) -> AsPath:
     return tuple(flat)
 
 
-def merge(
+def merge_as4_path(
     path: list[tuple[int, tuple[int, ...]]], path4: list[tuple[int, tuple[int, ...]]]
 ) -> list[tuple[int, tuple[int, ...]]]:
-    """Put AS4_PATH behind what two-byte speakers prepended since (RFC 6793, 4.2.3).
+    """Append AS4_PATH to the hops that two-byte speakers have prepended since (RFC 6793, 4.2.3).
 
     Examples
     --------
-    >>> merge([(2, (3257, 23456, 23456))], [(2, (196_615, 196_608))])
+    >>> merge_as4_path([(2, (3257, 23456, 23456))], [(2, (196_615, 196_608))])
     [(2, (3257,)), (2, (196615, 196608))]
     """
     path4 = [segment for segment in path4 if segment[0] in (_AS_SET, _AS_SEQUENCE)]
-    keep = _count(path) - _count(path4)
+    keep = _path_length(path) - _path_length(path4)
     if keep < 0:
         return path
     merged: list[tuple[int, tuple[int, ...]]] = []
@@ -276,12 +277,12 @@ def merge(
     return merged + path4
 
 
-def _count(path: list[tuple[int, tuple[int, ...]]]) -> int:
-    """Length of a path as RFC 4271, 9.1.2.2 and RFC 5065 count it: a set is one, confederations are none."""
+def _path_length(path: list[tuple[int, tuple[int, ...]]]) -> int:
+    """Length of a path by RFC 4271, 9.1.2.2 and RFC 5065: a set counts 1, confederations count 0."""
     return sum(len(numbers) if kind == _AS_SEQUENCE else kind == _AS_SET for kind, numbers in path)
 
 
-def _aggregator(result: Attributes, value: bytes) -> None:
+def _set_aggregator(result: Attributes, value: bytes) -> None:
     if len(value) in (6, 8):
         result.aggregator_asn = int.from_bytes(value[:-4])
-        result.aggregator = f"{result.aggregator_asn}:{address(value[-4:])}"
+        result.aggregator = f"{result.aggregator_asn}:{format_address(value[-4:])}"

@@ -1,7 +1,7 @@
-"""Where an MRT record begins and ends (RFC 6396, section 2), also in a damaged file.
+"""Finds the records of an MRT file (RFC 6396, section 2), also in a damaged file.
 
-Decides which headers are believable, and where reading goes on after one that is not: at the next header that is
-followed by another, or by the end of the file. What a record says is left to the other ``mrt_`` modules.
+This module decides which headers are plausible. After an implausible one, reading continues at the next header that is
+followed by another header or by the end of the file. The other ``mrt_`` modules interpret the records.
 """
 
 import re
@@ -15,22 +15,22 @@ HEADER = struct.Struct(">IHHI")
 TABLE_DUMP, TABLE_DUMP_V2, BGP4MP, BGP4MP_ET = 12, 13, 16, 17
 
 MAX_MESSAGE_BYTES = 66_000
-"""A BGP message (RFC 8654: 65,535 bytes) and what BGP4MP puts before it."""
+"""A BGP message (RFC 8654: 65,535 bytes) and the BGP4MP fields before it."""
 
 MAX_RECORD_BYTES = 16_000_000
-"""A RIB record holds a prefix for all peers: some hundreds of KB where there are a thousand."""
+"""A RIB record contains a prefix for all peers; with a thousand peers it has some hundreds of KB."""
 
-# Types 0-49 are all that were ever assigned (OSPF, BGP, RIP, TABLE_DUMP, BGP4MP, IS-IS, OSPFv3); the last has subtypes
-# up to 12. A header is looked for by these high zero bytes, at the speed of `re`.
+# All types ever assigned are in 0-49 (OSPF, BGP, RIP, TABLE_DUMP, BGP4MP, IS-IS, OSPFv3); the last has subtypes up to 12.
+# The search for a header uses the high zero bytes, at the speed of `re`.
 _CANDIDATE = re.compile(rb"(?s)(?=.{4}\x00[\x0b-\x0d\x10\x11\x20\x21\x30\x31]\x00[\x00-\x0c][\x00])")
 _KNOWN = frozenset((11, TABLE_DUMP, TABLE_DUMP_V2, BGP4MP, BGP4MP_ET, 32, 33, 48, 49))
 _MAX_SUBTYPE = 12
 _CHUNK_BYTES = 262_144
-_KEPT_PROBLEMS = 1_000
+_MAX_KEPT_PROBLEMS = 1_000
 
 
 class Problem(NamedTuple):
-    """What was wrong, and at which byte of the uncompressed data."""
+    """The reason, and the offset in the uncompressed data."""
 
     offset: int
     reason: str
@@ -38,18 +38,18 @@ class Problem(NamedTuple):
 
 @dataclass(slots=True)
 class Problems:
-    """What was wrong in a file: all of it counted, the first thousand kept.
+    """Problems of a file: all are counted, the first thousand are kept.
 
     Attributes
     ----------
     total : int
-        Records or stretches that could not be read.
+        Number of records or spans that could not be read.
     by_reason : Counter
-        The same by kind.
+        The same by reason.
     first : list of Problem
-        The first of them.
+        The first problems.
     skipped : Counter
-        Records and routes that are in order but not ours to read (OSPF, VPN routes, …), by kind.
+        Valid records and routes of kinds that are not read (OSPF, VPN routes, …), by kind.
     """
 
     total: int = 0
@@ -58,28 +58,28 @@ class Problems:
     skipped: Counter[str] = field(default_factory=Counter)
 
     def add(self, offset: int, reason: str) -> None:
-        """Count one; ``reason`` is one of few texts, without numbers."""
+        """Count a problem; ``reason`` is one of a few texts, without numbers."""
         self.total += 1
         self.by_reason[reason] += 1
-        if len(self.first) < _KEPT_PROBLEMS:
+        if len(self.first) < _MAX_KEPT_PROBLEMS:
             self.first.append(Problem(offset, reason))
 
 
 class Readable(Protocol):
-    """A stream of bytes that knows why it ended."""
+    """A stream of bytes that records why it ended early."""
 
     @property
     def problem(self) -> str | None:
-        """Why it ended before its end; None while nothing is known to be wrong."""
+        """Why the stream ended early; None if no problem is known."""
         ...
 
     def read(self, size: int) -> bytes:
-        """Give 1 to ``size`` bytes; none at the end."""
+        """Return 1 to ``size`` bytes; none at the end."""
         ...
 
 
 class Record(NamedTuple):
-    """One record: its place, header and content."""
+    """One record: offset, header and content."""
 
     offset: int
     timestamp: int
@@ -89,19 +89,19 @@ class Record(NamedTuple):
 
 
 def looks_like_mrt(head: bytes) -> bool:
-    """Whether the first bytes of a file hold a record header, at their start or after damage."""
+    """Whether the first bytes of a file contain a record header, at their start or after damage."""
     for match in _CANDIDATE.finditer(head):
-        if match.start() + 12 <= len(head) and believable(*HEADER.unpack_from(head, match.start())[1:]):
+        if match.start() + 12 <= len(head) and is_plausible_header(*HEADER.unpack_from(head, match.start())[1:]):
             return True
     return False
 
 
-def believable(kind: int, subtype: int, length: int) -> bool:
-    """Whether a header may be one; a random one passes in 1 of some 10 million cases.
+def is_plausible_header(kind: int, subtype: int, length: int) -> bool:
+    """Whether the fields may belong to a header; about 1 in 10 million random headers passes.
 
     Examples
     --------
-    >>> believable(BGP4MP, 4, 120), believable(BGP4MP, 4, 3_000_000_000)
+    >>> is_plausible_header(BGP4MP, 4, 120), is_plausible_header(BGP4MP, 4, 3_000_000_000)
     (True, False)
     """
     if kind not in _KNOWN or subtype > _MAX_SUBTYPE:
@@ -110,9 +110,9 @@ def believable(kind: int, subtype: int, length: int) -> bool:
 
 
 class RecordReader:
-    """Reads the records of a stream one after the other, with at most one record and one chunk in memory.
+    """Iterates over the records of a stream, with at most one record and one chunk in memory.
 
-    Iterate; after a record that turned out not to be one, call `reject` before the next.
+    After an invalid record, call `reject_record` or `suspect_length` before the next iteration.
     """
 
     def __init__(self, stream: Readable, problems: Problems) -> None:
@@ -121,15 +121,15 @@ class RecordReader:
         self._base = 0  # offset of _data[0] in the stream
         self._ended = False
         self._rejected = False
-        self._doubt = ""
+        self._suspicion = ""
 
-    def reject(self) -> None:
-        """Say that the last record made no sense: if the next header makes none either, its length was wrong too."""
+    def reject_record(self) -> None:
+        """Mark the last record as invalid: if the next header is implausible too, the length was wrong."""
         self._rejected = True
 
-    def doubt(self, reason: str) -> None:
-        """Say that the last record was readable but longer than what it held; ``reason`` is counted if that was damage."""
-        self._rejected, self._doubt = True, reason
+    def suspect_length(self, reason: str) -> None:
+        """Mark the last record as longer than its content; ``reason`` is counted if the length turns out to be wrong."""
+        self._rejected, self._suspicion = True, reason
 
     def __iter__(self) -> Iterator[Record]:
         at = 0
@@ -142,10 +142,10 @@ class RecordReader:
                 data, end = self._data, at + 12
                 if end > len(data):
                     if at < len(data):
-                        self._problems.add(self._base + at, "header cut short")
+                        self._problems.add(self._base + at, "header is truncated")
                     break
             timestamp, kind, subtype, length = unpack(data, at)
-            if not believable(kind, subtype, length):
+            if not is_plausible_header(kind, subtype, length):
                 self._problems.add(self._base + at, "not a record header")
                 at = self._resynchronise(at + 1)
                 continue
@@ -153,21 +153,21 @@ class RecordReader:
                 at = self._fill(at, 12 + length)
                 data, end = self._data, at + 12
                 if end + length > len(data):
-                    self._problems.add(self._base + at, "record cut short")
-                    at = self._resynchronise(at + 1)  # or its length was wrong, and there is more
+                    self._problems.add(self._base + at, "record is truncated")
+                    at = self._resynchronise(at + 1)  # the length may be wrong, and more records may follow
                     continue
-            self._rejected, self._doubt = False, ""
+            self._rejected, self._suspicion = False, ""
             yield Record(self._base + at, timestamp, kind, subtype, data[end : end + length])
             following = end + length
             wrong_length = self._rejected and not self._header_at(following)
-            if wrong_length and self._doubt:
-                self._problems.add(self._base + at, self._doubt)
+            if wrong_length and self._suspicion:
+                self._problems.add(self._base + at, self._suspicion)
             at = self._resynchronise(at + 1) if wrong_length else following
         if self._stream.problem:
             self._problems.add(self._base + len(self._data), self._stream.problem)
 
     def _fill(self, at: int, need: int) -> int:
-        """Make ``need`` bytes available at ``at``, if there are so many; give the new place of ``at``."""
+        """Make ``need`` bytes available at ``at``, if the stream has them; return the new value of ``at``."""
         parts, have = [self._data[at:]], len(self._data) - at
         while have < need and not self._ended:
             more = self._stream.read(_CHUNK_BYTES)
@@ -180,23 +180,24 @@ class RecordReader:
         return 0
 
     def _header_at(self, at: int) -> bool:
-        """Whether a believable header, or the end of the file, is at ``at`` (which is in memory or just behind it)."""
+        """Whether a plausible header, or the end of the file, is at ``at``, which is in memory or directly after it."""
         if at == len(self._data) and self._ended:
             return True
         if at + 12 > len(self._data):
-            return not self._ended  # not in memory yet: judged when it is read
-        return believable(*HEADER.unpack_from(self._data, at)[1:])
+            return not self._ended  # not in memory yet; checked when it is read
+        return is_plausible_header(*HEADER.unpack_from(self._data, at)[1:])
 
     def _resynchronise(self, at: int) -> int:
-        """Find the next header that another one, or the end, follows; the place of the end if there is none."""
+        """Return the offset of the next header that another one, or the end, follows; of the end if there is none."""
         while True:
             for match in _CANDIDATE.finditer(self._data, at):
-                found = match.start()
-                if found + 12 > len(self._data):
+                start = match.start()
+                if start + 12 > len(self._data):
                     break
-                _, kind, subtype, length = HEADER.unpack_from(self._data, found)
-                if believable(kind, subtype, length) and length and self._header_at_or_later(found + 12 + length):
-                    return found
+                _, kind, subtype, length = HEADER.unpack_from(self._data, start)
+                is_plausible = is_plausible_header(kind, subtype, length) and length
+                if is_plausible and self._header_at_or_later(start + 12 + length):
+                    return start
             # The last bytes may be the start of a header.
             at = max(at, len(self._data) - 11)
             if self._ended:
@@ -204,5 +205,5 @@ class RecordReader:
             at = self._fill(at, len(self._data) - at + 1)
 
     def _header_at_or_later(self, at: int) -> bool:
-        """`_header_at`, where a place beyond memory counts only while the file may reach it."""
+        """Like `_header_at`; an offset beyond memory counts only while the file may reach it."""
         return not self._ended if at > len(self._data) else self._header_at(at)

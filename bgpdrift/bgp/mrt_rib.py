@@ -1,6 +1,6 @@
-"""Table dumps: each route of each peer as an announcement (TABLE_DUMP_V2, RFC 6396 4.3 and RFC 8050; TABLE_DUMP, 4.2).
+"""Reads table dumps: each route of each peer as an announcement (TABLE_DUMP_V2, RFC 6396 4.3 and RFC 8050; TABLE_DUMP, 4.2).
 
-Decides how a routing table reads as messages, for warm-up: one message a route, at the time of the dump.
+A routing table becomes one message per route, at the time of the dump, for the warm-up of the routing state.
 """
 
 import struct
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bgpdrift.bgp.messages import UPDATE, Announcement, Message
-from bgpdrift.bgp.mrt_attributes import AttributeReader, Attributes, MalformedError, address
+from bgpdrift.bgp.mrt_attributes import AttributeReader, Attributes, MalformedError, format_address
 
 PEER_INDEX_TABLE = 1
 _UNICAST = {2: (False, False), 4: (True, False), 8: (False, True), 10: (True, True)}
@@ -26,19 +26,19 @@ class Peer(NamedTuple):
 
 
 class RibReader:
-    """Reads the records of a table dump; the index of peers, which comes first, is kept."""
+    """Reads the records of a table dump and keeps the index of peers, which comes first."""
 
     def __init__(self, attributes: AttributeReader, collector: str) -> None:
         self._attributes, self._collector = attributes, collector
         self._peers: list[Peer] = []
 
-    def table_dump_v2(self, timestamp: float, subtype: int, body: bytes) -> Iterator[tuple[Message, Attributes]]:
-        """Read one record; the index of peers and tables other than unicast give nothing.
+    def read_table_dump_v2(self, timestamp: float, subtype: int, body: bytes) -> Iterator[tuple[Message, Attributes]]:
+        """Read one record; the index of peers and tables other than unicast give no message.
 
         Raises
         ------
         MalformedError
-            The record does not hold what it promises; what came before that was given.
+            The content does not fit the lengths; the messages before the error have been returned.
         """
         if subtype == PEER_INDEX_TABLE:
             self._peers = list(_peers(body))
@@ -48,71 +48,71 @@ class RibReader:
             return
         ipv6, add_path = _UNICAST[subtype]
         if len(body) < 5:
-            raise MalformedError("RIB entry cut short")
+            raise MalformedError("RIB entry is truncated")
         at = 5 + ((body[4] + 7) >> 3)
         if at + 2 > len(body):
-            raise MalformedError("RIB entry cut short")
-        prefix = self._attributes.prefixes(body, 4, at, ipv6, add_path=False)
+            raise MalformedError("RIB entry is truncated")
+        prefix = self._attributes.read_prefixes(body, 4, at, ipv6, add_path=False)
         entry = _ENTRY_ADD_PATH if add_path else _ENTRY
         entries = body[at] << 8 | body[at + 1]
         at += 2
         for _ in range(entries):
             if at + entry.size > len(body):
-                raise MalformedError("RIB entry cut short")
+                raise MalformedError("RIB entry is truncated")
             row = entry.unpack_from(body, at)
             index, length = row[0], row[-1]
             at += entry.size
             if at + length > len(body):
-                raise MalformedError("RIB entry cut short")
+                raise MalformedError("RIB entry is truncated")
             if index >= len(self._peers):
                 raise MalformedError("RIB entry of a peer that is not in the index")
-            found = self._attributes.attributes(body[at : at + length], as4=True)
-            yield self._route(timestamp, self._peers[index], prefix, found), found
+            attributes = self._attributes.read_attributes(body[at : at + length], as4=True)
+            yield self._route(timestamp, self._peers[index], prefix, attributes), attributes
             at += length
 
-    def table_dump(self, timestamp: float, subtype: int, body: bytes) -> Iterator[tuple[Message, Attributes]]:
-        """Read one record of the old form, which holds one route of one peer."""
+    def read_table_dump(self, timestamp: float, subtype: int, body: bytes) -> Iterator[tuple[Message, Attributes]]:
+        """Read one record of the old format, which contains one route of one peer."""
         if subtype not in (1, 2):
             self._attributes.skipped[f"TABLE_DUMP subtype {subtype}"] += 1
             return
         width = 4 if subtype == 1 else 16
         fixed = 4 + width + 2 + 4 + width + 4
         if len(body) < fixed:
-            raise MalformedError("RIB entry cut short")
+            raise MalformedError("RIB entry is truncated")
         prefix_length = body[4 + width]
         raw = bytes((prefix_length,)) + body[4 : 4 + ((prefix_length + 7) >> 3)]
-        prefix = self._attributes.prefixes(raw, 0, len(raw), subtype == 2, add_path=False)
+        prefix = self._attributes.read_prefixes(raw, 0, len(raw), subtype == 2, add_path=False)
         at = 4 + width + 2 + 4
         asn, length = struct.unpack_from(">HH", body, at + width)
         if fixed + length > len(body):
-            raise MalformedError("RIB entry cut short")
-        found = self._attributes.attributes(body[fixed : fixed + length], as4=False)
-        yield self._route(timestamp, Peer(address(body[at : at + width]), str(asn)), prefix, found), found
+            raise MalformedError("RIB entry is truncated")
+        attributes = self._attributes.read_attributes(body[fixed : fixed + length], as4=False)
+        peer = Peer(format_address(body[at : at + width]), str(asn))
+        yield self._route(timestamp, peer, prefix, attributes), attributes
 
-    def _route(self, timestamp: float, peer: Peer, prefix: list[str], found: Attributes) -> Message:
-        next_hop = found.next_hop or (found.announced[0].next_hop if found.announced else "")
-        return Message(
-            timestamp, peer.address, self._collector, UPDATE, "", peer.asn, found.path, found.origin,
-            [Announcement(next_hop, prefix)],
-        )  # fmt: skip
+    def _route(self, timestamp: float, peer: Peer, prefix: list[str], attributes: Attributes) -> Message:
+        next_hop = attributes.next_hop or (attributes.announced[0].next_hop if attributes.announced else "")
+        announcements = [Announcement(next_hop, prefix)]
+        path, origin = attributes.path, attributes.origin
+        return Message(timestamp, peer.address, self._collector, UPDATE, "", peer.asn, path, origin, announcements)
 
 
 def _peers(body: bytes) -> Iterator[Peer]:
     if len(body) < 8:
-        raise MalformedError("peer index cut short")
+        raise MalformedError("peer index is truncated")
     at = 6 + (body[4] << 8 | body[5])
     if at + 2 > len(body):
-        raise MalformedError("peer index cut short")
+        raise MalformedError("peer index is truncated")
     count = body[at] << 8 | body[at + 1]
     at += 2
     for _ in range(count):
         if at >= len(body):
-            raise MalformedError("peer index cut short")
+            raise MalformedError("peer index is truncated")
         kind = body[at]
         at += 5  # type and BGP identifier
         width, digits = 16 if kind & 1 else 4, 4 if kind & 2 else 2
         after = at + width + digits
         if after > len(body):
-            raise MalformedError("peer index cut short")
-        yield Peer(address(body[at : at + width]), str(int.from_bytes(body[at + width : after])))
+            raise MalformedError("peer index is truncated")
+        yield Peer(format_address(body[at : at + width]), str(int.from_bytes(body[at + width : after])))
         at = after

@@ -1,6 +1,6 @@
-"""Writes MRT records: BGP4MP_ET with four-byte AS numbers (RFC 6396), UPDATEs and state changes.
+"""Encodes MRT records: BGP4MP_ET with four-byte AS numbers (RFC 6396), for UPDATEs and state changes.
 
-Decides bytes from values; it holds no state and opens no file. Reading is `mrt`'s.
+The functions convert values into bytes; they hold no state and open no file. `mrt` reads the format.
 """
 
 import struct
@@ -13,16 +13,16 @@ _BGP4MP_ET: Final = 17
 _STATE_CHANGE_AS4: Final = 5
 _MESSAGE_AS4: Final = 4
 _MARKER: Final = b"\xff" * 16
-_BODY_MOST: Final = 4096 - 19
+_MAX_BODY: Final = 4096 - 19
 """Longest body of a BGP message (RFC 4271, section 4.1)."""
 
 _ORIGINS: Final = {"IGP": 0, "EGP": 1, "INCOMPLETE": 2}
 _STATES: Final = {"down": (6, 1), "connected": (3, 4), "up": (5, 6)}
-"""What RIS Live calls a state, as the move (old, new) of RFC 4271's state machine."""
+"""State of RIS Live → (old, new) of the state machine of RFC 4271."""
 
 
 def encode_prefix(prefix: str) -> bytes:
-    """Give a prefix as in an UPDATE: length in bits, then as many bytes as it needs.
+    """Encode a prefix as in an UPDATE: length in bits, then as many bytes as needed.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def announcement(
     origin: str = "IGP",
     communities: Iterable[tuple[int, int]] = (),
 ) -> bytes:
-    """Give the body of an UPDATE that announces prefixes.
+    """Encode the body of an UPDATE that announces prefixes.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def announcement(
     next_hops : sequence of str
         One address; for IPv6 also the link-local one.
     prefixes : sequence of bytes
-        From `encode_prefix`, all of the next hop's family.
+        Results of `encode_prefix`, all of the next hop's family.
     origin : str
         ``IGP``, ``EGP`` or ``INCOMPLETE``.
     communities : iterable of (int, int)
@@ -78,7 +78,7 @@ def announcement(
 
 
 def withdrawal(prefixes: Sequence[bytes], family: int) -> bytes:
-    """Give the body of an UPDATE that withdraws prefixes of one family (4 or 6)."""
+    """Encode the body of an UPDATE that withdraws prefixes of one family (4 or 6)."""
     gone = b"".join(prefixes)
     if family == 4:
         return struct.pack(">H", len(gone)) + gone + b"\0\0"
@@ -87,21 +87,21 @@ def withdrawal(prefixes: Sequence[bytes], family: int) -> bytes:
 
 
 def message_record(at_ms: int, peer: str, peer_asn: int, body: bytes, kind: int = 2) -> bytes:
-    """Give an MRT record of one BGP message (``kind`` 2 is UPDATE, 4 KEEPALIVE).
+    """Encode an MRT record of one BGP message (``kind`` 2 is UPDATE, 4 KEEPALIVE).
 
     Raises
     ------
     ValueError
-        The body is longer than a BGP message may be.
+        The body is longer than a BGP message allows.
     """
-    if len(body) > _BODY_MOST:
-        raise ValueError(f"BGP message of {len(body) + 19} B: expected at most 4096")
+    if len(body) > _MAX_BODY:
+        raise ValueError(f"BGP message: expected at most 4096 B, found {len(body) + 19} B")
     bgp = _MARKER + struct.pack(">HB", len(body) + 19, kind) + body
     return _record(at_ms, _MESSAGE_AS4, peer, peer_asn, bgp)
 
 
 def state_record(at_ms: int, peer: str, peer_asn: int, state: str) -> bytes:
-    """Give an MRT record of a session's move to ``down``, ``connected`` or ``up``."""
+    """Encode an MRT record of a session that changes to ``down``, ``connected`` or ``up``."""
     return _record(at_ms, _STATE_CHANGE_AS4, peer, peer_asn, struct.pack(">HH", *_STATES[state]))
 
 

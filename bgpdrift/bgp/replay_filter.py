@@ -1,7 +1,7 @@
-"""Which messages a RIS Live subscription asks for.
+"""Decides which messages a RIS Live subscription selects.
 
-Decides, for one subscription as a client sent it, whether it is well formed and whether a message matches. Field names
-and meanings are RIS Live's; a message is sent if any subscription of the socket matches, which is the server's to do.
+This module checks a subscription as the client sent it, and matches messages against it. Field names and meanings are those of
+RIS Live. The server sends a message if any subscription of the socket matches.
 """
 
 import functools
@@ -22,18 +22,18 @@ _STATE_TYPES = frozenset({"STATE", "RIS_PEER_STATE"})
 _TYPES = frozenset({"UPDATE", "OPEN", "NOTIFICATION", "KEEPALIVE"}) | _STATE_TYPES
 
 Network = tuple[int, int, int]
-"""Version, network address as a number, prefix length."""
+"""IP version, network address as a number, prefix length."""
 
 
 class SocketOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Options of the whole socket; the latest subscription's win."""
+    """Options of the whole socket; those of the latest subscription apply."""
 
     includeRaw: bool | None = False  # noqa: N815 - RIS Live's name
     acknowledge: bool | None = False
 
 
 class SubscriptionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The ``data`` of ``ris_subscribe`` and ``ris_unsubscribe``; null means absent."""
+    """The ``data`` of ``ris_subscribe`` and ``ris_unsubscribe``; null means that the field is absent."""
 
     host: str | None = None
     type: str | None = None
@@ -48,7 +48,7 @@ class SubscriptionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 @dataclass(frozen=True, slots=True)
 class PathPattern:
-    """Neighbouring hops somewhere in an AS path, at its start (``^``) or its end (``$``), or not so (``!``)."""
+    """Consecutive hops anywhere in an AS path, at its start (``^``) or its end (``$``); ``!`` inverts the match."""
 
     hops: AsPath
     at_start: bool = False
@@ -56,10 +56,10 @@ class PathPattern:
     inverted: bool = False
 
     def matches(self, path: AsPath) -> bool:
-        """Whether the path fits; an AS_SET is equal in any order."""
-        return self._found(tuple(_hop(hop) for hop in path)) != self.inverted
+        """Whether the path matches; AS_SETs are equal in any order."""
+        return self._contains(tuple(_sort_hop(hop) for hop in path)) != self.inverted
 
-    def _found(self, path: AsPath) -> bool:
+    def _contains(self, path: AsPath) -> bool:
         length = len(self.hops)
         starts = range(len(path) - length + 1)
         if self.at_start:
@@ -70,12 +70,12 @@ class PathPattern:
 
 
 def parse_path(text: str) -> PathPattern:
-    """Read a path filter.
+    """Parse a path filter.
 
     Raises
     ------
     InputError
-        It is not of the form ``[!][^]ASN[,ASN…][$]`` with ``[ASN,ASN]`` for an AS_SET.
+        The text is not of the form ``[!][^]ASN[,ASN…][$]`` with ``[ASN,ASN]`` for an AS_SET.
 
     Examples
     --------
@@ -86,31 +86,31 @@ def parse_path(text: str) -> PathPattern:
     """
     match = _PATH_PATTERN.fullmatch(text.replace(" ", ""))
     hops = match["hops"] if match else ""
-    found = [_hop(tuple(map(int, many.split(","))) if many else int(one)) for many, one in _HOP.findall(hops)]
-    if match is None or _HOP.sub("x", hops) != ",".join("x" * len(found)):
-        raise InputError(f"path {text!r}: expected ASNs joined by commas, with ^, $, ! or [AS_SET]")
-    return PathPattern(tuple(found), bool(match["start"]), bool(match["end"]), bool(match["invert"]))
+    parsed = [_sort_hop(tuple(map(int, many.split(","))) if many else int(one)) for many, one in _HOP.findall(hops)]
+    if match is None or _HOP.sub("x", hops) != ",".join("x" * len(parsed)):
+        raise InputError(f"path: expected ASNs joined by commas, with ^, $, ! or [AS_SET], found {text!r}")
+    return PathPattern(tuple(parsed), bool(match["start"]), bool(match["end"]), bool(match["invert"]))
 
 
-def _hop(hop: int | tuple[int, ...]) -> int | tuple[int, ...]:
+def _sort_hop(hop: int | tuple[int, ...]) -> int | tuple[int, ...]:
     return hop if isinstance(hop, int) else tuple(sorted(hop))
 
 
 @functools.lru_cache(maxsize=65_536)
 def parse_network(text: str) -> Network:
-    """Read a prefix or an address.
+    """Parse a prefix or an address.
 
     Raises
     ------
     ValueError
-        It is neither.
+        The text is neither.
     """
     network = ipaddress.ip_network(text, strict=False)
     return network.version, int(network.network_address), network.prefixlen
 
 
 def covers(outer: Network, inner: Network) -> bool:
-    """Whether one network holds the other or equals it.
+    """Whether one network contains or equals the other.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def covers(outer: Network, inner: Network) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A well-formed subscription; equal ones ask for the same, so that one takes the other back."""
+    """A valid subscription; ``ris_unsubscribe`` removes the subscription that equals its own."""
 
     host: str = ""
     type: str = ""
@@ -136,26 +136,26 @@ class Subscription:
 
     @property
     def is_everything(self) -> bool:
-        """Whether no message needs to be looked at."""
+        """Whether every message matches."""
         return not (self.host or self.type or self.require or self.peer or self.path or self.prefixes)
 
     def matches(self, message: Message) -> bool:
-        """Whether the subscription asks for this message."""
+        """Whether the subscription selects a message."""
         return (
             (not self.host or collector_name(message.host) == self.host)
             and (not self.type or message.type == self.type or {message.type, self.type} <= _STATE_TYPES)
             and (not self.require or bool(getattr(message, self.require, None)))
             and (self.peer is None or _network_or_none(message.peer) == self.peer)
             and (self.path is None or self.path.matches(message.path))
-            and (not self.prefixes or any(map(self._wants, _networks(message))))
+            and (not self.prefixes or any(map(self._selects, _networks(message))))
         )
 
-    def _wants(self, network: Network) -> bool:
+    def _selects(self, network: Network) -> bool:
         return any(
-            network == wanted
-            or (self.more_specific and covers(wanted, network))
-            or (self.less_specific and covers(network, wanted))
-            for wanted in self.prefixes
+            network == prefix
+            or (self.more_specific and covers(prefix, network))
+            or (self.less_specific and covers(network, prefix))
+            for prefix in self.prefixes
         )
 
 
@@ -165,7 +165,7 @@ def parse_subscription(data: Any) -> tuple[Subscription, SocketOptions | None]:
     Raises
     ------
     InputError
-        A field is unknown, of the wrong type or not readable.
+        A field is unknown, of the wrong type, or cannot be parsed.
 
     Examples
     --------
@@ -173,14 +173,14 @@ def parse_subscription(data: Any) -> tuple[Subscription, SocketOptions | None]:
     'rrc21'
     >>> parse_subscription({"prefix": "10.0.0.0/33"})
     Traceback (most recent call last):
-    bgpdrift.errors.InputError: prefix '10.0.0.0/33': expected a network such as 192.0.2.0/24 or 2001:db8::/32
+    bgpdrift.errors.InputError: prefix: expected a network such as 192.0.2.0/24 or 2001:db8::/32, found '10.0.0.0/33'
     """
     try:
         request = msgspec.convert({} if data is None else data, SubscriptionRequest)
     except msgspec.ValidationError as error:
-        raise InputError(f"bad subscription: {error}") from None
+        raise InputError(f"subscription: {error}") from None
     if request.type and request.type not in _TYPES:
-        raise InputError(f"type {request.type!r}: expected one of {', '.join(sorted(_TYPES))}")
+        raise InputError(f"type: expected one of {', '.join(sorted(_TYPES))}, found {request.type!r}")
     prefixes = [request.prefix] if isinstance(request.prefix, str) else request.prefix or []
     subscription = Subscription(
         host=collector_name(request.host or ""),
@@ -199,13 +199,13 @@ def _network(text: str, field: str) -> Network:
     try:
         return parse_network(text)
     except ValueError:
-        raise InputError(f"{field} {text!r}: expected a network such as 192.0.2.0/24 or 2001:db8::/32") from None
+        raise InputError(f"{field}: expected a network such as 192.0.2.0/24 or 2001:db8::/32, found {text!r}") from None
 
 
 def _network_or_none(text: str) -> Network | None:
     try:
         return parse_network(text)
-    except ValueError:  # "eor" stands where a prefix should
+    except ValueError:  # RIS Live sends "eor" in place of a prefix
         return None
 
 

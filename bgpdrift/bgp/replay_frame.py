@@ -1,7 +1,7 @@
-"""A frame as the replay server sends it, and how messages of other sources become one.
+"""A frame of the replay server, and the conversion of messages of other sources into frames.
 
-Frames made from MRT or a simulation take RIS Live's present form; frames that were recorded pass as they are. Decides the
-shape and the ``id``; order and pace are `replay_timeline`'s.
+Frames from MRT or a simulation have the present form of RIS Live; recorded frames are sent unchanged. This module decides the
+form and the ``id``; `replay_timeline` decides order and pace.
 """
 
 import re
@@ -29,11 +29,11 @@ class Frame:
     Parameters
     ----------
     timestamp : float
-        Event time, epoch seconds: decides when it is due.
+        Event time, epoch seconds; decides when the frame is due.
     text : bytes
         The JSON text as sent.
     message : Message, optional
-        What subscriptions are matched against. Left out, it is decoded from the text when a filter first asks.
+        The message that subscriptions are matched against; default: decoded from the text when it is first needed.
     """
 
     __slots__ = ("_message", "text", "timestamp")
@@ -43,7 +43,7 @@ class Frame:
 
     @property
     def message(self) -> Message | None:
-        """The message inside; None if the text is none, which only a subscription without filters gets."""
+        """The message of the frame; None if it has none, and then only a subscription without filters selects it."""
         if self._message is None:
             try:
                 decoded = _decoder.decode(self.text)
@@ -56,14 +56,14 @@ class Frame:
         return f"Frame({self.timestamp}, {self.text[:60]!r}…)"
 
 
-def frame_of_line(line: bytes, default_time: float) -> Frame:
-    """Wrap a recorded line as it is; without a readable timestamp it goes out at ``default_time``."""
+def frame_from_line(line: bytes, default_time: float) -> Frame:
+    """Build a frame from a recorded line, unchanged; ``default_time`` replaces an unreadable timestamp."""
     timestamp = event_time(line)
     return Frame(default_time if timestamp is None else timestamp, line)
 
 
 class FrameIds:
-    """Gives frames today's ``id``: ``<peer>-<12 hex ms epoch><4 hex counter>``, unique and growing for each peer.
+    """Generates ids of RIS Live: ``<peer>-<12 hex ms epoch><4 hex counter>``, unique and increasing for each peer.
 
     Examples
     --------
@@ -76,14 +76,14 @@ class FrameIds:
         self._last: dict[str, int] = {}
 
     def next(self, peer: str, timestamp: float) -> str:
-        """Name the next message of a peer (timestamp in epoch s); time that goes back only counts on."""
+        """Return the id of the next message of a peer (timestamp in epoch s); if time goes back, only the counter rises."""
         number = max(round(timestamp * 1000) << 16, self._last.get(peer, -1) + 1)
         self._last[peer] = number
         return f"{peer}-{number:016x}"
 
 
-def frame_of_message(message: Message, ids: FrameIds) -> Frame:
-    """Encode a message as RIS Live does today, so that it decodes to the same routes, path, origin and state."""
+def frame_from_message(message: Message, ids: FrameIds) -> Frame:
+    """Encode a message in the form of RIS Live; it decodes to the same routes, path, origin and state."""
     return Frame(
         message.timestamp, msgspec.json.encode({"type": "ris_message", "data": _fields(message, ids)}), message
     )
@@ -112,12 +112,12 @@ def _fields(message: Message, ids: FrameIds) -> dict[str, Any]:
     return fields
 
 
-def shifted(frame: Frame, seconds: float, ids: FrameIds | None = None) -> Frame:
-    """Move a frame in time, with a new ``id`` if ``ids`` is given; what is no message keeps its text.
+def shift_frame(frame: Frame, seconds: float, ids: FrameIds | None = None) -> Frame:
+    """Shift a frame in time, with a new ``id`` if ``ids`` is given; a frame without a message keeps its text.
 
     Examples
     --------
-    >>> shifted(Frame(5.0, b'{"type":"ris_message","data":{"timestamp":5.0,"peer":"::1","id":"a"}}'), 2.0).text
+    >>> shift_frame(Frame(5.0, b'{"type":"ris_message","data":{"timestamp":5.0,"peer":"::1","id":"a"}}'), 2.0).text
     b'{"type":"ris_message","data":{"timestamp":7.0,"peer":"::1","id":"a"}}'
     """
     if frame.message is None:

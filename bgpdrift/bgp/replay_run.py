@@ -1,6 +1,6 @@
-"""A replay server as a program: its address, its speed, and running until a signal.
+"""Runs a replay server until a signal, and parses its address and speed.
 
-Shared by `bgpdrift replay` and `bgpdrift simulate`, so that both read the same options alike.
+`bgpdrift replay` and `bgpdrift simulate` share this module, so that their options have the same meaning.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from bgpdrift.errors import InputError
 
 
 def parse_speed(text: str) -> float | None:
-    """Read a speed: seconds of event time a second; None for ``max``.
+    """Parse a speed in seconds of event time per second; None for ``max``.
 
     Raises
     ------
     InputError
-        It is neither ``max`` nor a number above 0.
+        The text is neither ``max`` nor a number above 0.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def parse_speed(text: str) -> float | None:
     (60.0, None)
     >>> parse_speed("fast")
     Traceback (most recent call last):
-    bgpdrift.errors.InputError: --speed 'fast': expected a number above 0 or `max`
+    bgpdrift.errors.InputError: --speed: expected a number above 0 or `max`, found 'fast'
     """
     if text == "max":
         return None
@@ -35,17 +35,17 @@ def parse_speed(text: str) -> float | None:
     except ValueError:
         speed = math.nan
     if not 0.0 < speed < math.inf:
-        raise InputError(f"--speed {text!r}: expected a number above 0 or `max`")
+        raise InputError(f"--speed: expected a number above 0 or `max`, found {text!r}")
     return speed
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Read ``ADDRESS:PORT``.
+    """Parse ``ADDRESS:PORT``.
 
     Raises
     ------
     InputError
-        It is not of that form.
+        The text is not of that form.
 
     Examples
     --------
@@ -54,12 +54,12 @@ def parse_address(text: str) -> tuple[str, int]:
     """
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65_535:
-        raise InputError(f"--listen {text!r}: expected ADDRESS:PORT, e.g. 127.0.0.1:8765")
+        raise InputError(f"--listen: expected ADDRESS:PORT, e.g. 127.0.0.1:8765, found {text!r}")
     return host.strip("[]"), int(port)
 
 
 def serve(server: ReplayServer, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve until TERM, INT or the server's own end; ``announce`` gets the URL once it can be connected to."""
+    """Serve until TERM, INT or the end of the server; call ``announce`` with the URL when it accepts connections."""
     asyncio.run(_serve(server, host, port, announce))
 
 

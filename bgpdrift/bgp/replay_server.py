@@ -1,20 +1,20 @@
-"""A RIS Live server for frames from anywhere: recordings, MRT files, the simulated Internet.
+"""A RIS Live server for frames of any source: recordings, MRT files, the simulated Internet.
 
-Speaks RIS Live's WebSocket protocol (subscriptions with every filter, unsubscribe, acknowledge, ping, collector list,
-``ris_error``). Decides who is served from which tape and position; matching is `replay_filter`'s, pace and memory
-`replay_timeline`'s.
+The server implements the WebSocket protocol of RIS Live: subscriptions with every filter, unsubscribe, acknowledge, ping,
+collector list, ``ris_error``. This module decides which client is served from which channel and position; `replay_filter`
+matches messages, and `replay_timeline` decides pace and memory.
 
-**Whose tape.** A client is known by ``?client=NAME``. A source that can be iterated again (a list, an object with
-``__iter__``) gives every name a tape of its own, from the beginning. A one-shot iterator (a generator: the simulation)
-is one tape that all clients share, paced by the slowest; a new name starts with the oldest frame still kept. Clients
-without a name are strangers: they start like a new name, and nothing is kept for them.
+**Channels.** ``?client=NAME`` identifies a client. A source that can be iterated again (a list, an object with ``__iter__``)
+gives every name a channel of its own, from the beginning. A one-shot iterator (a generator, as in the simulation) has one
+channel that all clients share at the pace of the slowest; a new name starts with the oldest frame still kept. A client without
+a name starts like a new name, and its position is not kept.
 
-**A tape waits while nobody listens to it.** A client that comes back under its name goes on ``rewind_s`` before the moment
-it was lost, so that one killed with frames in its buffers loses none; it removes the repeated ones by their ``id``.
-A second connection under the same name takes over from the first. Delivery starts ``settle_s`` after the last
-subscription, so that a client that subscribes to twenty collectors one by one misses none of them.
+**Pauses.** A channel pauses while it has no client. A client that reconnects under its name continues ``rewind_s`` before the
+moment it was lost, so that one killed with frames in its buffers loses none; it removes duplicates by ``id``. A second
+connection under the same name replaces the first. Frames are sent ``settle_s`` after the last subscription, so that a client
+that subscribes to twenty collectors one by one misses none.
 
-A slow reader holds its tape up; with ``drop_slow_s`` it is told so in a ``ris_error`` and closed, as RIS Live does.
+A slow reader delays its channel. With ``drop_slow_s``, the server sends it a ``ris_error`` and closes it, as RIS Live does.
 """
 
 import asyncio
@@ -43,26 +43,28 @@ _CLOSE_GRACE_S: Final = 5.0
 
 
 class ReplayServer:
-    """Serves frames as RIS Live does.
+    """Serves frames with the protocol of RIS Live.
 
     Parameters
     ----------
     source : iterable of Frame
-        In time order. Re-iterable or one-shot: see the module. An infinite one is fine.
+        In time order, re-iterable or one-shot (see the module); may be infinite.
     speed : float or None
-        Seconds of event time a second; None sends as fast as the client reads.
+        Seconds of event time per second; None sends as fast as the client reads.
     collectors : sequence of str
-        What ``request_rrc_list`` answers; left empty, those of the frames sent lately.
+        Answer to ``request_rrc_list``; if empty, the collectors of the frames sent last.
     rewind_s : float
-        How far back a client that comes back is set, in seconds of wall time.
+        A client that reconnects continues so many seconds of wall time earlier.
+    ring_bytes : int
+        Limit of the frames kept for this.
     settle_s : float
-        Quiet after the last subscription before frames are sent.
+        Time after the last subscription before frames are sent.
     drop_slow_s : float or None
-        A reader that takes nothing for this long is closed; None waits for ever.
+        A client that reads nothing for so long is closed; None waits without limit.
     exit_when_done : bool
-        End `serve` when a tape has reached its end; otherwise the connection stays open and silent.
+        End `serve` at the end of a channel; otherwise the connection stays open without frames.
     on_done : callable, optional
-        Called with the number of frames when a tape has reached its end.
+        Called with the number of frames at the end of a channel.
     clock : callable
         Monotonic seconds.
 
@@ -92,31 +94,33 @@ class ReplayServer:
         self._source, self._speed, self._rewind_s, self._ring_bytes = source, speed, rewind_s, ring_bytes
         self.collectors, self.settle_s, self.drop_slow_s = list(collectors), settle_s, drop_slow_s
         self._exit_when_done, self._on_done, self.clock = exit_when_done, on_done, clock
-        self._shared = iter(source) is source
-        self._tapes: dict[str, _Tape] = {}
-        self._strangers = itertools.count(1)
+        self._is_shared = iter(source) is source
+        self._channels: dict[str, _Channel] = {}
+        self._unnamed_numbers = itertools.count(1)
         self._server: asyncio.Server | None = None
         self._finished = asyncio.Event()
         self._failure: BaseException | None = None
         self.frames_sent = 0
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
-        """Listen; return the URL to connect to (port 0 takes a free one).
+        """Listen; return the URL of the server (port 0 means a free one).
 
         Raises
         ------
         InputError
-            The address cannot be listened on.
+            The address cannot be used.
         """
         try:
             self._server = await ws_create_server(self._accept, host, port, max_frame_size=1_000_000)
         except OSError as error:
-            raise InputError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+            raise InputError(
+                f"--listen: expected a usable address, found {host}:{port}: {error.strerror or error}"
+            ) from None
         bound = self._server.sockets[0].getsockname()[1]
         return f"ws://{f'[{host}]' if ':' in host else host}:{bound}{PATH}"
 
     async def serve(self) -> None:
-        """Serve until `stop`, or the end of a tape where that was asked for; an error of the source comes out here."""
+        """Serve until `stop`, or until the end of a channel if requested; errors of the source are raised."""
         try:
             await self._finished.wait()
             if self._failure is not None:
@@ -131,8 +135,8 @@ class ReplayServer:
     async def close(self) -> None:
         """Close all connections and stop listening."""
         self._finished.set()
-        for tape in list(self._tapes.values()):
-            await tape.close()
+        for channel in list(self._channels.values()):
+            await channel.close()
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
@@ -144,69 +148,68 @@ class ReplayServer:
         if path.rstrip("/") != PATH.rstrip("/"):
             return None
         name = urllib.parse.parse_qs(query).get("client", [""])[0]
-        known = bool(name)
-        # A name that no client can send: each stranger is another.
-        name = name or f"\0{next(self._strangers)}"
-        key = "" if self._shared else name
-        if key not in self._tapes:
+        # The replacement contains NUL, which no client can send, and is unique for each unnamed client.
+        key_name = name or f"\0{next(self._unnamed_numbers)}"
+        key = "" if self._is_shared else key_name
+        if key not in self._channels:
             timeline = Timeline(iter(self._source), self._speed, self._rewind_s, self._ring_bytes)
-            self._tapes[key] = _Tape(self, timeline)
-        return _Connection(self, self._tapes[key], name, known)
+            self._channels[key] = _Channel(self, timeline)
+        return _Connection(self, self._channels[key], key_name, has_name=bool(name))
 
-    def forget_stranger(self, name: str) -> None:
-        """Drop the tape of a client without a name, which cannot come back to it."""
-        tape = self._tapes.pop(name, None)
-        if tape is not None:
-            tape.cancel()
+    def drop_unnamed(self, name: str) -> None:
+        """Drop the channel of a client without a name, which cannot resume it."""
+        channel = self._channels.pop(name, None)
+        if channel is not None:
+            channel.cancel()
 
-    def tape_ended(self, frames: int) -> None:
-        """Take note that a tape has reached its end and everybody has it."""
+    def report_end(self, frames: int) -> None:
+        """Handle the end of a channel after all its clients have received it."""
         if self._on_done is not None:
             self._on_done(frames)
         if self._exit_when_done:
             self._finished.set()
 
-    def tape_failed(self, failure: BaseException) -> None:
-        """Take note that the source cannot go on."""
+    def report_failure(self, failure: BaseException) -> None:
+        """Handle an error of the source."""
         self._failure = failure
         self._finished.set()
 
 
-class _Tape:
-    """A timeline, those who listen to it, and the task that moves it on while somebody does."""
+class _Channel:
+    """A timeline, its clients, and the task that advances it while it has clients."""
 
     def __init__(self, server: ReplayServer, timeline: Timeline) -> None:
         self.server, self.timeline = server, timeline
-        self.listeners: dict[str, _Connection] = {}
+        self.clients: dict[str, _Connection] = {}
         self.changed = asyncio.Event()
-        self._left_at: dict[str, int] = {}  # position to go on from, by client name
-        self._told_end = False
+        self._resume_positions: dict[str, int] = {}  # by client name
+        self._has_reported_end = False
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def join(self, connection: "_Connection") -> None:
-        """Set a client to where it left, closing an older connection of the same name."""
-        older = self.listeners.get(connection.name)
+        """Add a client at the position where it left; close an older connection of the same name."""
+        older = self.clients.get(connection.name)
         if older is not None:
             self.leave(older)
             older.close(WSCloseCode.GOING_AWAY)
-        connection.position = self._left_at.pop(connection.name, self.timeline.oldest)
-        self.listeners[connection.name] = connection
+        connection.position = self._resume_positions.pop(connection.name, self.timeline.oldest)
+        self.clients[connection.name] = connection
         self.changed.set()
 
     def leave(self, connection: "_Connection") -> None:
-        """Remember how far a client got, less what may still have been under way to it."""
-        if self.listeners.get(connection.name) is connection:
-            del self.listeners[connection.name]
-            if connection.known:
-                # What was sent before a stall may not have been read either: count from its beginning.
-                rewound = self.timeline.rewound(min(self.server.clock(), connection.stalled_since))
-                self._left_at[connection.name] = min(connection.position, rewound)
+        """Remove a client; keep its position, minus the frames that may still be on their way to it."""
+        if self.clients.get(connection.name) is connection:
+            del self.clients[connection.name]
+            if connection.has_name:
+                # Frames sent before a stall may be unread too: go back to the start of the stall.
+                resume = self.timeline.find_resume_position(min(self.server.clock(), connection.stalled_since))
+                self._resume_positions[connection.name] = min(connection.position, resume)
             else:
-                self.server.forget_stranger(connection.name)
+                self.server.drop_unnamed(connection.name)
             self.changed.set()
 
     def collectors(self) -> list[str]:
-        recent = self.timeline.kept(self.timeline.head - 1000, 1000)
+        recent = self.timeline.read_kept(self.timeline.head - 1000, 1000)
         return sorted({collector_name(frame.message.host) for frame in recent if frame.message is not None})
 
     def cancel(self) -> None:
@@ -216,40 +219,40 @@ class _Tape:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        for connection in list(self.listeners.values()):
+        for connection in list(self.clients.values()):
             connection.close(WSCloseCode.GOING_AWAY)
-            await connection.gone()
+            await connection.wait_closed()
 
     async def _run(self) -> None:
         try:
-            waiting = True
+            is_paused = True
             while True:
                 self.changed.clear()
                 now = self.server.clock()
-                ready = [one for one in self.listeners.values() if one.is_settled(now)]
+                ready = [client for client in self.clients.values() if client.is_settled(now)]
                 if not ready:
-                    waiting = True
+                    is_paused = True
                     await self._wait(self._settling_s(now))
                     continue
-                if waiting:
-                    waiting = False
+                if is_paused:
+                    is_paused = False
                     self.timeline.resume(now)
-                pause_s = self._move(ready, now)
+                pause_s = self._send_next(ready, now)
                 for connection in ready:
-                    await connection.drained()
-                if self.timeline.ended and not self._told_end:
-                    self._told_end = True
-                    self.server.tape_ended(self.timeline.head)
+                    await connection.wait_writable()
+                if self.timeline.has_ended and not self._has_reported_end:
+                    self._has_reported_end = True
+                    self.server.report_end(self.timeline.head)
                 await self._wait(pause_s)
         except Exception as error:
-            self.server.tape_failed(error)
+            self.server.report_failure(error)
 
-    def _move(self, ready: "list[_Connection]", now: float) -> float | None:
-        """Send one chunk to everybody; return how long nothing is due then (None: for ever)."""
+    def _send_next(self, ready: "list[_Connection]", now: float) -> float | None:
+        """Send one chunk to every client; return the seconds until the next frame is due (None: never)."""
         head = self.timeline.head
-        behind = [one for one in ready if one.position < head]
+        behind = [client for client in ready if client.position < head]
         for connection in behind:
-            frames = self.timeline.kept(connection.position, _CHUNK_FRAMES)
+            frames = self.timeline.read_kept(connection.position, _CHUNK_FRAMES)
             connection.position = max(connection.position, self.timeline.oldest) + len(frames)
             connection.send_frames(frames)
         if behind:
@@ -262,7 +265,7 @@ class _Tape:
         return self.timeline.due_in(now)
 
     def _settling_s(self, now: float) -> float | None:
-        waits = [one.settled_at - now for one in self.listeners.values() if one.subscriptions]
+        waits = [client.settled_at - now for client in self.clients.values() if client.subscriptions]
         return min(waits, default=None)
 
     async def _wait(self, seconds: float | None) -> None:
@@ -274,14 +277,14 @@ class _Tape:
 
 
 class _Connection(WSListener):
-    """One client: its subscriptions, and how far on its tape it is."""
+    """One client: its subscriptions and its position in the channel."""
 
-    def __init__(self, server: ReplayServer, tape: _Tape, name: str, known: bool) -> None:
-        self._server, self._tape, self.name, self.known = server, tape, name, known
+    def __init__(self, server: ReplayServer, channel: _Channel, name: str, *, has_name: bool) -> None:
+        self._server, self._channel, self.name, self.has_name = server, channel, name, has_name
         self.subscriptions: list[Subscription] = []
         self.position = 0
         self.settled_at = self.stalled_since = float("inf")
-        self._wants_all = False
+        self._selects_all = False
         self._acknowledge = False
         self._closed = False
         self._transport: WSTransport | None = None
@@ -292,16 +295,16 @@ class _Connection(WSListener):
     def is_settled(self, now: float) -> bool:
         return bool(self.subscriptions) and now >= self.settled_at
 
-    # picows calls these.
+    # Callbacks of picows.
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
         transport.underlying_transport.set_write_buffer_limits(high=_WRITE_HIGH_BYTES)
-        self._tape.join(self)
+        self._channel.join(self)
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - picows' signature
+    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - signature of picows
         self._closed = True
-        self._tape.leave(self)
+        self._channel.leave(self)
         self._writable.set()
 
     def pause_writing(self) -> None:
@@ -324,9 +327,9 @@ class _Connection(WSListener):
                 try:
                     self._handle(text)
                 except InputError as error:
-                    self._say("ris_error", {"message": str(error)})
+                    self._send("ris_error", {"message": str(error)})
 
-    # What a client may ask.
+    # Requests.
 
     def _handle(self, text: bytes) -> None:
         try:
@@ -336,16 +339,16 @@ class _Connection(WSListener):
         kind = request.get("type") if isinstance(request, dict) else None
         data = request.get("data") if isinstance(request, dict) else None
         if kind == "ping":
-            self._say("pong", None)
+            self._send("pong", None)
         elif kind == "request_rrc_list":
-            self._say("ris_rrc_list", self._server.collectors or self._tape.collectors())
+            self._send("ris_rrc_list", self._server.collectors or self._channel.collectors())
         elif kind == "ris_subscribe":
             self._subscribe(data)
         elif kind == "ris_unsubscribe":
             self._unsubscribe(data)
         else:
             raise InputError(
-                f"type {kind!r}: expected ris_subscribe, ris_unsubscribe, request_rrc_list or ping in an object"
+                f"type: expected ris_subscribe, ris_unsubscribe, request_rrc_list or ping in an object, found {kind!r}"
             )
 
     def _subscribe(self, data: Any) -> None:
@@ -354,50 +357,50 @@ class _Connection(WSListener):
             self._acknowledge = bool(options.acknowledge)
         if subscription not in self.subscriptions:
             self.subscriptions.append(subscription)
-        self._wants_all = any(one.is_everything for one in self.subscriptions)
-        # Nothing can follow that would add to "everything".
-        self.settled_at = self._server.clock() + (0.0 if self._wants_all else self._server.settle_s)
+        self._selects_all = any(one.is_everything for one in self.subscriptions)
+        # A subscription to everything needs no wait for further ones.
+        self.settled_at = self._server.clock() + (0.0 if self._selects_all else self._server.settle_s)
         if self._acknowledge:
-            wanted = {key: value for key, value in (data or {}).items() if key != "socketOptions"}
+            requested = {key: value for key, value in (data or {}).items() if key != "socketOptions"}
             granted = {"includeRaw": False, "acknowledge": True}  # raw bytes are not kept
-            self._say("ris_subscribe_ok", {"subscription": wanted, "socketOptions": granted})
-        self._tape.changed.set()
+            self._send("ris_subscribe_ok", {"subscription": requested, "socketOptions": granted})
+        self._channel.changed.set()
 
     def _unsubscribe(self, data: Any) -> None:
         subscription, _ = parse_subscription(data)
         if subscription not in self.subscriptions:
-            raise InputError("ris_unsubscribe: there is no such subscription on this socket")
+            raise InputError("ris_unsubscribe: expected a subscription of this socket, found none that equals it")
         self.subscriptions.remove(subscription)
-        self._wants_all = any(one.is_everything for one in self.subscriptions)
-        self._tape.changed.set()
+        self._selects_all = any(one.is_everything for one in self.subscriptions)
+        self._channel.changed.set()
 
-    # What it gets.
+    # Answers.
 
-    def _say(self, kind: str, data: Any) -> None:
+    def _send(self, kind: str, data: Any) -> None:
         if self._transport is not None and not self._closed:
             self._transport.send(WSMsgType.TEXT, msgspec.json.encode({"type": kind, "data": data}))
 
     def send_frames(self, frames: Sequence[Frame]) -> None:
-        """Send those that a subscription matches, in one write: a system call a frame would halve the rate."""
+        """Send the frames that a subscription selects in one write; a system call per frame would halve the rate."""
         if self._transport is None or self._closed:
             return
-        wanted = frames if self._wants_all else [frame for frame in frames if self._matches(frame)]
-        if wanted:
-            parts = [part for frame in wanted for part in (_header(len(frame.text)), frame.text)]
+        selected = frames if self._selects_all else [frame for frame in frames if self._matches(frame)]
+        if selected:
+            parts = [part for frame in selected for part in (_header(len(frame.text)), frame.text)]
             self._transport.underlying_transport.write(b"".join(parts))
 
     def _matches(self, frame: Frame) -> bool:
         message = frame.message
         return message is not None and any(one.matches(message) for one in self.subscriptions)
 
-    async def drained(self) -> None:
-        """Wait until the client has read enough; close it if it is too slow and that was asked for."""
+    async def wait_writable(self) -> None:
+        """Wait until the client has read enough; close a slow client if `drop_slow_s` is set."""
         if self._writable.is_set():
             return
         try:
             await asyncio.wait_for(self._writable.wait(), self._server.drop_slow_s)
         except TimeoutError:
-            self._say("ris_error", {"message": "client is too slow, closing the connection"})
+            self._send("ris_error", {"message": "client is too slow, closing the connection"})
             self.close(WSCloseCode.POLICY_VIOLATION)
 
     def close(self, code: WSCloseCode) -> None:
@@ -405,19 +408,19 @@ class _Connection(WSListener):
             self._transport.send_close(code)
             self._transport.disconnect()
             self._closed = True
-            self._tape.leave(self)
-            # A reader that takes nothing would hold the socket open for ever.
+            self._channel.leave(self)
+            # A client that reads nothing would keep the socket open without limit.
             asyncio.get_running_loop().call_later(_CLOSE_GRACE_S, self._transport.disconnect, False)
 
-    async def gone(self) -> None:
-        """Wait until what was sent has left and the socket is closed."""
+    async def wait_closed(self) -> None:
+        """Wait until all data is sent and the socket is closed."""
         if self._transport is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._transport.wait_disconnected(), _CLOSE_GRACE_S)
 
 
 def _header(length: int) -> bytes:
-    """Frame a whole, unmasked text message (RFC 6455, section 5.2)."""
+    """Build the header of a complete, unmasked text message (RFC 6455, section 5.2)."""
     if length < 126:
         return bytes((0x81, length))
     if length < 65_536:

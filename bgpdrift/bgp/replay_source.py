@@ -1,7 +1,7 @@
-"""Files as frames in time order: RIS Live JSON lines and spool segments as they were recorded, MRT in today's form.
+"""Reads files as frames in time order: RIS Live JSON lines and spool segments as recorded, MRT in the form of RIS Live.
 
-Decides the order between files (each is opened when its turn comes, so that a thousand spool segments are not open at
-once), and what a loop and ``from now`` do to time. Reading MRT is `sources`'.
+This module decides the order of several files and how a loop and ``from now`` change the time. A file is opened when its first
+frame is due, so that a thousand spool segments are not open at once. `sources` reads MRT.
 """
 
 import bz2
@@ -15,34 +15,34 @@ from typing import IO, Final, cast
 
 import zstandard
 
-from bgpdrift.bgp.replay_frame import Frame, FrameIds, frame_of_line, frame_of_message, shifted
+from bgpdrift.bgp.replay_frame import Frame, FrameIds, frame_from_line, frame_from_message, shift_frame
 from bgpdrift.bgp.spool import SUFFIX, SegmentReading, list_segments
 from bgpdrift.errors import InputError
 
-_OURS: Final = b'{"type":"bgpdrift_'
+_SPOOL_RECORD: Final = b'{"type":"bgpdrift_'
 _ANSWERS: Final = (b'{"type":"pong"', b'{"type":"ris_subscribe_ok"', b'{"type":"ris_rrc_list"')
 
 
 class ReplaySource:
-    """Frames of files, again from the beginning for each iteration.
+    """Frames of files; each iteration starts from the beginning.
 
     Parameters
     ----------
     paths : sequence of Path
-        RIS Live JSON lines or MRT; plain, gzip, bzip2 or zstd; a directory stands for the spool segments in it.
+        RIS Live JSON lines or MRT; plain, gzip, bzip2 or zstd; a directory means the spool segments in it.
     collector : str
-        Host of the messages of MRT files, which do not name one; empty leaves it to the file's name.
+        Host of the messages of MRT files, which name none; empty means a guess by the file name.
     loop : bool
-        Begin again at the end, for ever, with later timestamps and new ids.
+        Start again at the end, without limit, with later timestamps and new ids.
     from_now : bool
-        Move all timestamps so that the first is now.
+        Shift all timestamps so that the first is the present time.
     clock : callable
         Epoch seconds.
 
     Raises
     ------
     InputError
-        A file is missing or holds nothing to replay.
+        A file is missing, or no file contains a message.
     """
 
     def __init__(
@@ -56,35 +56,35 @@ class ReplaySource:
     ) -> None:
         self._paths = [file for path in paths for file in _files(path)]
         self._collector, self._loop, self._from_now, self._clock = collector, loop, from_now, clock
-        self._starts = self._first_times()
+        self._starts = self._read_first_times()
         if not self._starts:
-            raise InputError(f"nothing to replay in {', '.join(map(str, paths))}: no file holds a message")
+            raise InputError(f"{', '.join(map(str, paths))}: expected at least one message, found none")
 
     def __iter__(self) -> Iterator[Frame]:
-        """Read from the beginning."""
+        """Iterate over the frames from the beginning."""
         ids = FrameIds()
         first = self._starts[0][0]
         shift = self._clock() - first if self._from_now else 0.0
         last = first
-        for frame in self._once(ids):
+        for frame in self._read_all(ids):
             last = max(last, frame.timestamp)
-            yield shifted(frame, shift) if shift else frame
+            yield shift_frame(frame, shift) if shift else frame
         period = last - first + 1.0
         while self._loop:
             shift += period
-            for frame in self._once(ids):
-                yield shifted(frame, shift, ids)
+            for frame in self._read_all(ids):
+                yield shift_frame(frame, shift, ids)
 
-    def _first_times(self) -> list[tuple[float, int]]:
-        found = []
+    def _read_first_times(self) -> list[tuple[float, int]]:
+        starts = []
         for index, path in enumerate(self._paths):
             frame = next(self._read(path, FrameIds()), None)
             if frame is not None:
-                found.append((frame.timestamp, index))
-        return sorted(found)
+                starts.append((frame.timestamp, index))
+        return sorted(starts)
 
-    def _once(self, ids: FrameIds) -> Iterator[Frame]:
-        """Merge the files by time, opening each when the others have come to its first frame."""
+    def _read_all(self, ids: FrameIds) -> Iterator[Frame]:
+        """Merge the files by time; open each when the others have reached its first frame."""
         waiting = self._starts[::-1]
         heap: list[tuple[float, int, Frame, Iterator[Frame]]] = []
         while waiting or heap:
@@ -110,7 +110,7 @@ class ReplaySource:
         for message in open_source(path):
             if self._collector:
                 message.host = self._collector
-            yield frame_of_message(message, ids)
+            yield frame_from_message(message, ids)
 
 
 def _push(
@@ -118,15 +118,15 @@ def _push(
 ) -> None:
     frame = next(frames, None)
     if frame is not None:
-        # A recording is not quite in order; within a file the order of arrival is kept.
+        # A recording is almost in order; the order within a file is kept.
         heapq.heappush(heap, (max(frame.timestamp, at_least), index, frame, frames))
 
 
 def _frames_of_lines(lines: Iterator[bytes]) -> Iterator[Frame]:
     last = 0.0
     for line in lines:
-        if line and not line.startswith(_OURS) and not line.startswith(_ANSWERS):
-            frame = frame_of_line(line, last)
+        if line and not line.startswith(_SPOOL_RECORD) and not line.startswith(_ANSWERS):
+            frame = frame_from_line(line, last)
             last = frame.timestamp
             yield frame
 
@@ -135,22 +135,22 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         return [segment.path for segment in list_segments(path)]
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: expected a file or a directory, found none")
     return [path]
 
 
 def _is_json(path: Path) -> bool:
-    with _opened(path) as file:
+    with _open_plain(path) as file:
         return file.read(64).lstrip().startswith(b"{")
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    with _opened(path) as file:
+    with _open_plain(path) as file:
         for line in file:
             yield line.rstrip(b"\r\n")
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open_plain(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         magic = file.read(4)
     if magic.startswith(b"\x1f\x8b"):

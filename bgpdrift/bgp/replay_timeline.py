@@ -1,8 +1,7 @@
-"""When the next frame is due, and what was sent lately: the replay's tape.
+"""Decides when the next frame of a replay is due, and keeps the frames sent last.
 
-Pure of sockets: takes frames from an iterator one ahead, maps event time to monotonic time at a speed, and keeps a ring
-of what was sent, bounded in seconds and bytes, from which a client that comes back is served again. Who reads, and how
-far each one is, `replay_server` knows.
+The timeline maps event time to monotonic time at a given speed. It keeps recent frames, within a limit of seconds and bytes,
+for a client that reconnects. `replay_server` owns the sockets and the position of each client.
 """
 
 from collections import deque
@@ -12,32 +11,32 @@ from typing import Final
 from bgpdrift.bgp.replay_frame import Frame
 
 RING_BYTES: Final = 32_000_000
-"""Most that is kept to be sent again; at full speed about a second's worth, more than a killed reader can hold unwritten."""
+"""Limit of the kept frames; at full speed about one second, more than a killed client can have received unwritten."""
 
 
 class Timeline:
-    """A tape of frames with a head that only moves on, and a short memory.
+    """A sequence of frames with a head that only advances, and the frames sent last.
 
-    Positions count frames from 0; `head` is that of the next frame never sent.
+    Positions count frames from 0; `head` is the position of the next frame to be sent for the first time.
 
     Parameters
     ----------
     frames : iterator of Frame
-        In order of their timestamps; a frame older than one before it is due at once.
+        In order of their timestamps; a frame older than an earlier one is due at once.
     speed : float or None
-        Seconds of event time a second; None for as fast as it is read.
+        Seconds of event time per second; None means as fast as the clients read.
     rewind_s : float
-        How far back (monotonic s) a client that was away is set.
+        A client that reconnects continues so many seconds (monotonic) earlier.
     ring_bytes : int
-        Most bytes of text kept for that.
+        Limit of the text of the kept frames.
 
     Examples
     --------
-    >>> tape = Timeline(iter([Frame(100.0, b"a"), Frame(160.0, b"b")]), speed=60.0, rewind_s=5.0)
-    >>> tape.resume(now=0.0)
-    >>> [frame.text for frame in tape.advance(0.0, 10, 1000)], tape.due_in(0.25)
+    >>> timeline = Timeline(iter([Frame(100.0, b"a"), Frame(160.0, b"b")]), speed=60.0, rewind_s=5.0)
+    >>> timeline.resume(now=0.0)
+    >>> [frame.text for frame in timeline.advance(0.0, 10, 1000)], timeline.due_in(0.25)
     ([b'a'], 0.75)
-    >>> tape.rewound(now=0.5)
+    >>> timeline.find_resume_position(now=0.5)
     0
     """
 
@@ -54,20 +53,20 @@ class Timeline:
 
     @property
     def oldest(self) -> int:
-        """Position of the oldest frame still kept; the head if none is."""
+        """Position of the oldest kept frame; the head if none is kept."""
         return self.head - len(self._ring)
 
     @property
-    def ended(self) -> bool:
-        """Whether the source has no further frame."""
+    def has_ended(self) -> bool:
+        """Whether the source has no more frames."""
         return self._peek() is None
 
     def resume(self, now: float) -> None:
-        """Let time run on from where it stood: the next frame is due as long after the last one as it was meant to be."""
+        """Continue after a pause: the next frame is due as long after the last one as without the pause."""
         self._anchor = (self._ring[-1][0].timestamp, now) if self._ring else None
 
     def due_in(self, now: float) -> float | None:
-        """Seconds (monotonic) until the next frame is due, 0 or less if it is; None at the end."""
+        """Seconds (monotonic) until the next frame is due, at most 0 if it is due; None at the end."""
         frame = self._peek()
         if frame is None:
             return None
@@ -78,11 +77,11 @@ class Timeline:
         since, at = self._anchor
         return at + (frame.timestamp - since) / self._speed - now
 
-    def advance(self, now: float, most_frames: int, most_bytes: int) -> list[Frame]:
-        """Take the frames that are due, up to a limit, and forget what is too old to be sent again."""
+    def advance(self, now: float, max_frames: int, max_bytes: int) -> list[Frame]:
+        """Return the frames that are due, up to a limit, and drop kept frames that are too old."""
         taken: list[Frame] = []
         size = 0
-        while len(taken) < most_frames and size < most_bytes:
+        while len(taken) < max_frames and size < max_bytes:
             frame = self._pending or self._peek()
             if frame is None or (self._speed is not None and (self.due_in(now) or 0.0) > 0.0):
                 break
@@ -92,16 +91,16 @@ class Timeline:
         self.head += len(taken)
         self._kept_bytes += size
         self._ring.extend([(frame, now) for frame in taken])
-        self._forget(now)
+        self._drop_old(now)
         return taken
 
-    def kept(self, position: int, most_frames: int) -> list[Frame]:
-        """Give frames sent before, from a position on."""
+    def read_kept(self, position: int, max_frames: int) -> list[Frame]:
+        """Return kept frames from a position on."""
         start = max(position, self.oldest) - self.oldest
-        return [self._ring[index][0] for index in range(start, min(start + most_frames, len(self._ring)))]
+        return [self._ring[index][0] for index in range(start, min(start + max_frames, len(self._ring)))]
 
-    def rewound(self, now: float) -> int:
-        """Name the position from which a client that was lost at ``now`` is to be served again."""
+    def find_resume_position(self, now: float) -> int:
+        """Return the position from which a client that was lost at ``now`` continues."""
         position = self.head
         for _, sent_at in reversed(self._ring):
             if sent_at < now - self._rewind_s:
@@ -115,7 +114,7 @@ class Timeline:
             self._exhausted = self._pending is None
         return self._pending
 
-    def _forget(self, now: float) -> None:
+    def _drop_old(self, now: float) -> None:
         while self._ring and (self._kept_bytes > self._ring_bytes or self._ring[0][1] < now - self._rewind_s):
             frame, _ = self._ring.popleft()
             self._kept_bytes -= len(frame.text)

@@ -1,9 +1,9 @@
-"""The RIS Live client: one WebSocket, opened again and again, its frames handed on as they came.
+"""The RIS Live client: it keeps one WebSocket open, and forwards frames as received.
 
-Sorts by type here: acknowledgements, pongs and collector lists end here; every other frame goes to the sink unread, also
-what is unknown, cut in half or no JSON at all, which the decoder counts. Only the last frame of each read is looked into
-(time, collector): that is enough for lag, and a burst costs no decoding. When to give a connection up `ris_connection`
-decides; storing is the sink's, which never makes us wait.
+Acknowledgements, pongs and collector lists end here. Every other frame goes to the sink undecoded, also unknown, incomplete or
+invalid ones, which the decoder counts later. Only the last frame of each read is sampled for time and collector: this is
+enough for the lag, and a burst costs no decoding. `ris_connection` decides when to close a connection. The sink stores frames
+and never blocks.
 """
 
 import asyncio
@@ -18,33 +18,42 @@ from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSParse
 
 from bgpdrift import logs
 from bgpdrift.bgp.messages import collector_name
-from bgpdrift.bgp.ris_connection import Event, Health, State, backoff_s, connection_url, judge, move, subscriptions
+from bgpdrift.bgp.ris_connection import (
+    CONNECTION_LIFECYCLE,
+    Event,
+    Health,
+    State,
+    assess_health,
+    backoff_s,
+    connection_url,
+    subscription_requests,
+)
 from bgpdrift.bgp.ris_figures import COLLECTOR_SILENT_S, FeedFigures
 from bgpdrift.clock import Clock
 from bgpdrift.settings import FeedSettings
 
 ACKNOWLEDGE_S: Final = 5.0
-"""A server that has not acknowledged by then is noted; it may send frames all the same."""
+"""A server that has not acknowledged by then is logged; it may send frames nevertheless."""
 
 _MESSAGE_START: Final = b'{"type":"ris_message"'
 _MESSAGE_END: Final = b"}}"
 _HOST_KEY: Final = b'"host":"'
 _UNSPOOLED: Final = frozenset({"pong", "ris_subscribe_ok", "ris_rrc_list"})
-_MOST_FRAME_BYTES: Final = 16_000_000
+_MAX_FRAME_BYTES: Final = 16_000_000
 _OVERDUE_S: Final = COLLECTOR_SILENT_S / 3
 
 log = logs.get_logger()
 
 
 class Sink(Protocol):
-    """Where frames go: `SpoolWriter`."""
+    """Receives frames: `SpoolWriter`."""
 
     def put(self, frames: Sequence[bytes], earliest: float | None = None, latest: float | None = None) -> bool:
-        """Take frames without waiting; False if they had to be dropped."""
+        """Accept frames without blocking; False if they were dropped."""
         ...
 
     def put_control(self, event: str, earliest: float | None, latest: float | None, reason: str = "") -> None:
-        """Take a record of what happened to the feed."""
+        """Accept a record of an event of the feed."""
         ...
 
 
@@ -67,20 +76,22 @@ _other = msgspec.json.Decoder(_Other)
 
 
 class RisClient:
-    """Keeps a feed coming until told to stop.
+    """Keeps a feed connected until a stop is requested.
 
     Parameters
     ----------
     settings : FeedSettings
         URL, subscriptions, limits.
     sink : Sink
-        Where frames go.
+        Receives frames.
     clock : Clock
         Wall time for lag, monotonic time for limits.
     rng : random.Random
-        Draws the back-off.
+        For the back-off.
     last_event_time : float, optional
-        Timestamp (epoch s) of the last message an earlier process stored: the first ``connected`` record starts there.
+        Timestamp (epoch s) of the last message that an earlier process stored; the first ``connected`` record starts there.
+    acknowledge_s : float
+        Time limit for acknowledgements, seconds.
     """
 
     def __init__(
@@ -103,13 +114,13 @@ class RisClient:
         self.figures = FeedFigures(url=settings.url, last_event_time=last_event_time)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Connect, stream, reconnect, until ``stop`` is set.
+        """Connect, stream and reconnect until ``stop`` is set.
 
-        An error of the sink comes out here; the feed's own never do.
+        Errors of the sink are raised; errors of the feed are not.
         """
         while not stop.is_set():
             self._move(Event.TRY)
-            reason = await self._attempt(stop)
+            reason = await self._connect_once(stop)
             if stop.is_set():
                 break
             self._failures += 1
@@ -122,18 +133,18 @@ class RisClient:
         self._move(Event.STOP)
 
     def status(self) -> str:
-        """Say in one line how the feed is doing."""
+        """Summarize the state of the feed in one line."""
         next_try_s = max(0.0, self._next_try_at - self._clock.monotonic())
-        return self.figures.line(
+        return self.figures.summary(
             self.state.value, self._clock.now(), self._clock.monotonic(), next_try_s, self._settings.replay_lag_s
         )
 
     def _move(self, event: Event) -> None:
-        self.state = move(self.state, event)
+        self.state = CONNECTION_LIFECYCLE.next_state(self.state, event)
         self.figures.connected = self.state in (State.STREAMING, State.SILENT, State.SUBSCRIBING)
 
-    async def _attempt(self, stop: asyncio.Event) -> str:
-        """Hold one connection as long as it is good; return why it ended."""
+    async def _connect_once(self, stop: asyncio.Event) -> str:
+        """Keep one connection as long as it is healthy; return why it ended."""
         listener = _Listener(self._sink, self.figures, self._clock, self._settings.collectors)
         self._socket = None
         opening = asyncio.create_task(self._open(listener))
@@ -141,23 +152,23 @@ class RisClient:
             if self._socket is None:
                 opening.cancel()
             else:
-                with contextlib.suppress(OSError):  # the server, or picows, may have closed it at this very moment
-                    self._socket.shutdown(socket.SHUT_RDWR)  # ends the handshake, and picows closes the rest
+                with contextlib.suppress(OSError):  # the server or picows may have closed the socket
+                    self._socket.shutdown(socket.SHUT_RDWR)  # this ends the handshake, and picows closes the rest
             await asyncio.wait([opening])
-            return "asked to stop"
+            return "a stop is requested"
         try:
             transport = opening.result()
         except (OSError, WSError, ValueError) as error:
-            return _why_refused(error, self._settings.connect_timeout_s)
+            return _describe_refusal(error, self._settings.connect_timeout_s)
         self._move(Event.OPENED)
         self.figures.connections += 1
         try:
-            reason = await self._hold(listener, transport, stop)
+            reason = await self._stream(listener, transport, stop)
         finally:
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
             with contextlib.suppress(TimeoutError, Exception):
-                # A server that is gone without a word would keep a graceful close waiting.
+                # A server that is gone would delay a graceful close.
                 await asyncio.wait_for(transport.wait_disconnected(), 1.0)
             transport.disconnect(False)
             listener.flush()
@@ -167,7 +178,7 @@ class RisClient:
         return reason
 
     async def _open(self, listener: "_Listener") -> WSTransport:
-        # Each phase has a limit of its own: cancelling the whole from outside would leave the socket open.
+        # Each phase has a limit of its own: cancelling them all from outside would leave the socket open.
         limit_s = self._settings.connect_timeout_s
         secure: dict[str, Any] = {"ssl_handshake_timeout": limit_s} if self._url.startswith("wss:") else {}
         transport, _ = await ws_connect(
@@ -175,24 +186,24 @@ class RisClient:
             self._url,
             socket_factory=self._connect_tcp,
             websocket_handshake_timeout=limit_s,
-            max_frame_size=_MOST_FRAME_BYTES,
+            max_frame_size=_MAX_FRAME_BYTES,
             read_buffer_init_size=262_144,
-            enable_auto_pong=False,  # ours, so that the end of each read is seen
+            enable_auto_pong=False,  # the listener sends pongs, so that it sees the end of each read
             **secure,
         )
         return transport
 
     async def _connect_tcp(self, url: WSParsedURL) -> socket.socket:
-        """Try each address of the server in turn; all share the time allowed, so that a dead one cannot take it all."""
+        """Try each address of the server in turn; the addresses share the time limit equally."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._settings.connect_timeout_s):
-            found = await loop.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+            addresses = await loop.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
         failure: OSError = ConnectionError(f"no address for {url.host}")
-        for family, kind, protocol, _, address in found:
+        for family, kind, protocol, _, address in addresses:
             connection = socket.socket(family, kind, protocol)
             connection.setblocking(False)
             try:
-                async with asyncio.timeout(self._settings.connect_timeout_s / len(found)):
+                async with asyncio.timeout(self._settings.connect_timeout_s / len(addresses)):
                     await loop.sock_connect(connection, address)
             except OSError as error:
                 connection.close()
@@ -205,56 +216,57 @@ class RisClient:
                 return connection
         raise failure
 
-    async def _hold(self, listener: "_Listener", transport: WSTransport, stop: asyncio.Event) -> str:
+    async def _stream(self, listener: "_Listener", transport: WSTransport, stop: asyncio.Event) -> str:
         opened = self._clock.monotonic()
         listener.last_frame_at = opened
-        wanted = subscriptions(self._settings)
-        ended = asyncio.create_task(_first(listener.closed, stop))
-        noted = False
-        pinged = False
+        requests = subscription_requests(self._settings)
+        ended = asyncio.create_task(_wait_for_any(listener.closed, stop))
+        has_logged = False
+        has_pinged = False
         tick_s = min(1.0, self._settings.silence_s / 8)
         try:
-            for data in wanted:
+            for data in requests:
                 transport.send(WSMsgType.TEXT, msgspec.json.encode({"type": "ris_subscribe", "data": data}))
-                if len(wanted) > 1 and await _done_within(ended, self._settings.subscribe_spacing_s):
-                    return self._why_ended(listener, stop)
-            while not await _done_within(ended, tick_s):
+                if len(requests) > 1 and await _is_done_within(ended, self._settings.subscribe_spacing_s):
+                    return self._end_reason(listener, stop)
+            while not await _is_done_within(ended, tick_s):
                 now = self._clock.monotonic()
                 listener.flush()
-                self.figures.tick(now)
+                self.figures.update_rate(now)
                 open_s, quiet_s = now - opened, now - listener.last_frame_at
-                acknowledged = listener.acknowledged >= len(wanted)
+                acknowledged = listener.acknowledged >= len(requests)
                 if self.state is State.SUBSCRIBING and (acknowledged or listener.frames):
                     self._move(Event.SUBSCRIBED)
                     log.info("feed.streaming", url=self._settings.url, acknowledged=listener.acknowledged)
-                if not noted and not acknowledged and open_s > self._acknowledge_s:
-                    noted = True
-                    self.figures.last_error = f"{listener.acknowledged} of {len(wanted)} subscriptions acknowledged"
-                    log.warning("feed.not_acknowledged", acknowledged=listener.acknowledged, asked=len(wanted))
+                if not has_logged and not acknowledged and open_s > self._acknowledge_s:
+                    has_logged = True
+                    self.figures.last_error = f"{listener.acknowledged} of {len(requests)} subscriptions acknowledged"
+                    log.warning("feed.not_acknowledged", acknowledged=listener.acknowledged, requested=len(requests))
                 if listener.frames and open_s > self._settings.silence_s:
-                    self._failures = 0  # it has proved itself; what ends it later is a new trouble
-                health = judge(quiet_s, open_s, self._lag_s(listener), self._settings, self._lag_reconnects)
+                    self._failures = 0  # the connection works; a later failure starts a new series
+                lag_s = self._lag_s(listener)
+                health = assess_health(quiet_s, open_s, lag_s, self._settings, self._lag_reconnects)
                 if health is Health.SILENT:
                     return f"no frame of any collector for {quiet_s:.0f} s"
                 if health is Health.LAGGING:
                     self._lag_reconnects += 1
                     if self.state is State.STREAMING:
                         self._move(Event.LAG)
-                    return f"the newest message is {self._lag_s(listener):.0f} s old"
+                    return f"the newest message is {lag_s:.0f} s old"
                 if health is Health.QUIET:
-                    if not pinged:
-                        pinged = True
+                    if not has_pinged:
+                        has_pinged = True
                         transport.send(WSMsgType.TEXT, b'{"type":"ping","data":null}')
                     if self.state is not State.SILENT:
                         self._move(Event.QUIET)
                 else:
-                    pinged = False
+                    has_pinged = False
                     if self.state is State.SILENT and listener.frames:
                         self._move(Event.FRAME)
-                    lag_s = self._lag_s(listener)
+
                     if lag_s is not None and lag_s < self._settings.max_lag_s:
                         self._lag_reconnects = 0
-            return self._why_ended(listener, stop)
+            return self._end_reason(listener, stop)
         finally:
             ended.cancel()
 
@@ -262,12 +274,12 @@ class RisClient:
         newest = listener.newest
         return None if newest is None else self._clock.now() - newest
 
-    def _why_ended(self, listener: "_Listener", stop: asyncio.Event) -> str:
-        return "asked to stop" if stop.is_set() else listener.why_closed
+    def _end_reason(self, listener: "_Listener", stop: asyncio.Event) -> str:
+        return "a stop is requested" if stop.is_set() else listener.close_reason
 
 
 class _Listener(WSListener):
-    """What picows calls for one connection; runs at the rate of the feed."""
+    """Callbacks of picows for one connection; they run at the rate of the feed."""
 
     def __init__(self, sink: Sink, figures: FeedFigures, clock: Clock, collectors: Sequence[str]) -> None:
         self._sink, self._figures, self._clock = sink, figures, clock
@@ -277,7 +289,7 @@ class _Listener(WSListener):
         self._server_error = ""
         self.closed = asyncio.Event()
         self.failure: Exception | None = None
-        self.why_closed = ""
+        self.close_reason = ""
         self.last_frame_at = clock.monotonic()
         self.newest: float | None = None
         self.frames = self.acknowledged = 0
@@ -297,7 +309,7 @@ class _Listener(WSListener):
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
         elif kind != WSMsgType.PONG:
-            self._gather(frame.get_payload_as_bytes(), whole=frame.fin)
+            self._join_parts(frame.get_payload_as_bytes(), is_last=frame.fin)
         if frame.last_in_buffer:
             self.flush()
 
@@ -306,32 +318,32 @@ class _Listener(WSListener):
         handshake = transport.close_handshake
         received = handshake.recv if handshake is not None else None
         code, reason = (int(received.code.value), received.reason) if received else (1006, "connection lost")
-        said = self._server_error or reason
-        self.why_closed = f"closed by the server with code {code}" + (f": {said}" if said else "")
+        text = self._server_error or reason
+        self.close_reason = f"closed by the server with code {code}" + (f": {text}" if text else "")
         self.closed.set()
 
     def flush(self) -> None:
-        """Hand on what was read since the last time."""
+        """Forward the frames read since the last call."""
         frames, self._frames = self._frames, []
         if not frames or self.failure is not None:
             return
         try:
-            self._hand_on(frames)
-        except Exception as error:  # the spool's thread has ended: nobody above picows would hear of it
+            self._forward(frames)
+        except Exception as error:  # the thread of the spool has ended; picows would swallow the error
             self.failure = error
             self.closed.set()
 
-    def _hand_on(self, frames: list[bytes]) -> None:
+    def _forward(self, frames: list[bytes]) -> None:
         figures = self._figures
         now = self.last_frame_at = self._clock.monotonic()
         before = self.newest
-        latest = self._look_into(frames[-1], now)
+        latest = self._sample(frames[-1], now)
         if figures.has_overdue(now, _OVERDUE_S):
             for frame in frames:
-                self._note_host(frame, now)
+                self._note_collector(frame, now)
         if latest is not None:
             if before is None:
-                earliest = self._look_into(frames[0], now)
+                earliest = self._sample(frames[0], now)
                 before = latest if earliest is None else earliest
                 self._sink.put_control("connected", figures.last_event_time, before)
             self.newest = max(latest, before)
@@ -342,7 +354,8 @@ class _Listener(WSListener):
         if not self._sink.put(frames, before, latest):
             figures.dropped += len(frames)
 
-    def _look_into(self, frame: bytes, now: float) -> float | None:
+    def _sample(self, frame: bytes, now: float) -> float | None:
+        """Note the collector of a frame and return its timestamp; None if it cannot be decoded."""
         try:
             data = _sample.decode(frame).data
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -351,24 +364,25 @@ class _Listener(WSListener):
             self._figures.collectors[collector_name(data.host)] = now
         return data.timestamp
 
-    def _note_host(self, frame: bytes, now: float) -> None:
+    def _note_collector(self, frame: bytes, now: float) -> None:
+        """Note the collector of a frame by a text search, without decoding."""
         start = frame.find(_HOST_KEY) + len(_HOST_KEY)
         end = frame.find(b'"', start)
         if start >= len(_HOST_KEY) and 0 < end - start <= 64:
             self._figures.collectors[collector_name(frame[start:end].decode("ascii", "replace"))] = now
 
-    def _gather(self, payload: bytes, *, whole: bool) -> None:
-        """Put a message together that came in several WebSocket frames."""
+    def _join_parts(self, payload: bytes, *, is_last: bool) -> None:
+        """Join a message that arrives in several WebSocket frames."""
         self._parts.append(payload)
         self._parts_bytes += len(payload)
-        if whole or self._parts_bytes > _MOST_FRAME_BYTES:
+        if is_last or self._parts_bytes > _MAX_FRAME_BYTES:
             text = b"".join(self._parts)
             self._parts, self._parts_bytes = [], 0
             if self._is_for_spool(text):
                 self._frames.append(text)
 
     def _is_for_spool(self, text: bytes) -> bool:
-        """Take note of a frame that is no message; False if it ends here."""
+        """Count a frame that is not a message; False if it does not go to the spool."""
         try:
             other = _other.decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -379,14 +393,14 @@ class _Listener(WSListener):
         elif other.type == "ris_error":
             message = other.data.get("message") if isinstance(other.data, dict) else other.data
             self._server_error = str(message)
-            self._figures.last_error = f"the server says: {message}"
+            self._figures.last_error = f"error of the server: {message}"
             log.warning("feed.server_error", message=str(message))
         elif other.type not in _UNSPOOLED and other.type != "ris_message":
             self._figures.others[other.type[:32]] += 1
         return other.type not in _UNSPOOLED
 
 
-def _why_refused(error: Exception, limit_s: float) -> str:
+def _describe_refusal(error: Exception, limit_s: float) -> str:
     if isinstance(error, TimeoutError):
         return f"no connection within {limit_s:g} s"
     if isinstance(error, socket.gaierror):
@@ -396,7 +410,7 @@ def _why_refused(error: Exception, limit_s: float) -> str:
     return str(error) or type(error).__name__
 
 
-async def _first(*events: asyncio.Event) -> None:
+async def _wait_for_any(*events: asyncio.Event) -> None:
     tasks = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -406,14 +420,14 @@ async def _first(*events: asyncio.Event) -> None:
 
 
 async def _done_before(task: "asyncio.Task[WSTransport]", stop: asyncio.Event) -> bool:
-    """Wait for a task; False if asked to stop first."""
+    """Wait for a task; False if a stop is requested first."""
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     return task.done()
 
 
-async def _done_within(task: "asyncio.Task[None]", seconds: float) -> bool:
+async def _is_done_within(task: "asyncio.Task[None]", seconds: float) -> bool:
     done, _ = await asyncio.wait([task], timeout=seconds)
     return bool(done)
 

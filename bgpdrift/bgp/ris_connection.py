@@ -1,8 +1,8 @@
-"""The life of a connection to RIS Live, as values: its states, what ends it, how long to wait, what to ask for.
+"""The life cycle of a connection to RIS Live as pure functions: states, health, back-off, and subscription requests.
 
-Decides when a feed is silent or lags and when to try again; `ris_client` holds the socket and asks. Every public client
-met these: a socket open and silent for days, a backend tens of minutes behind until one reconnects, a close without a
-word. Durations are monotonic seconds, never differences of the wall clock.
+This module decides when a feed is silent or lags, and when to try again; `ris_client` owns the socket. Public clients of
+RIS Live have met these cases: a socket that is open but silent for days, a backend that is tens of minutes behind until the
+client reconnects, and a close without a reason. Durations are monotonic seconds, never differences of the wall clock.
 """
 
 import enum
@@ -12,15 +12,15 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bgpdrift.errors import BgpdriftError
+from bgpdrift.process.transitions import TransitionTable
 from bgpdrift.settings import FeedSettings
 
 FIRST_BACKOFF_S: Final = 1.0
-"""Upper end of the first wait; it doubles with each attempt that fails."""
+"""Limit of the first wait; it doubles with each failed attempt."""
 
 
-class State(enum.Enum):
-    """Where a connection stands."""
+class State(enum.StrEnum):
+    """State of a connection."""
 
     WAITING = "waiting"
     CONNECTING = "connecting"
@@ -31,131 +31,115 @@ class State(enum.Enum):
     STOPPED = "stopped"
 
 
-class Event(enum.Enum):
-    """What happens to it."""
+class Event(enum.StrEnum):
+    """Event that changes the state."""
 
     TRY = "the wait is over"
     OPENED = "the WebSocket is open"
-    SUBSCRIBED = "every subscription is acknowledged, or frames come"
+    SUBSCRIBED = "every subscription is acknowledged, or a frame has arrived"
     FRAME = "a frame after a quiet time"
-    QUIET = "no frame for half the time allowed"
+    QUIET = "no frame for half of the silence limit"
     LAG = "the newest message is too old"
     LOST = "the socket is closed, by either side"
-    STOP = "asked to stop"
+    STOP = "a stop is requested"
 
 
 _OPEN: Final = (State.SUBSCRIBING, State.STREAMING, State.SILENT, State.LAGGING)
 
-MOVES: Final[dict[tuple[State, Event], State]] = {
-    (State.WAITING, Event.TRY): State.CONNECTING,
-    (State.CONNECTING, Event.OPENED): State.SUBSCRIBING,
-    (State.CONNECTING, Event.LOST): State.WAITING,
-    (State.SUBSCRIBING, Event.SUBSCRIBED): State.STREAMING,
-    (State.SUBSCRIBING, Event.QUIET): State.SILENT,
-    (State.STREAMING, Event.QUIET): State.SILENT,
-    (State.STREAMING, Event.LAG): State.LAGGING,
-    (State.SILENT, Event.FRAME): State.STREAMING,
-    **{(state, Event.LOST): State.WAITING for state in _OPEN},
-    **{(state, Event.STOP): State.STOPPED for state in State if state is not State.STOPPED},
-}
-"""Every legal move; any other is a bug."""
-
-
-class IllegalMoveError(BgpdriftError):
-    """An event came in a state in which it cannot."""
-
-
-def move(state: State, event: Event) -> State:
-    """Give the state after an event.
-
-    Examples
-    --------
-    >>> move(State.SILENT, Event.LOST)
-    <State.WAITING: 'waiting'>
-    >>> move(State.WAITING, Event.FRAME)
-    Traceback (most recent call last):
-    bgpdrift.bgp.ris_connection.IllegalMoveError: waiting: 'a frame after a quiet time' cannot happen here
-    """
-    try:
-        return MOVES[state, event]
-    except KeyError:
-        raise IllegalMoveError(f"{state.value}: {event.value!r} cannot happen here") from None
+CONNECTION_LIFECYCLE: Final[TransitionTable[State, Event]] = TransitionTable(
+    "RIS Live connection",
+    State,
+    Event,
+    {
+        (State.WAITING, Event.TRY): State.CONNECTING,
+        (State.CONNECTING, Event.OPENED): State.SUBSCRIBING,
+        (State.CONNECTING, Event.LOST): State.WAITING,
+        (State.SUBSCRIBING, Event.SUBSCRIBED): State.STREAMING,
+        (State.SUBSCRIBING, Event.QUIET): State.SILENT,
+        (State.STREAMING, Event.QUIET): State.SILENT,
+        (State.STREAMING, Event.LAG): State.LAGGING,
+        (State.SILENT, Event.FRAME): State.STREAMING,
+        **{(state, Event.LOST): State.WAITING for state in _OPEN},
+        **{(state, Event.STOP): State.STOPPED for state in State if state is not State.STOPPED},
+    },
+    initial=State.WAITING,
+)
 
 
 class Health(enum.Enum):
-    """What the times of an open connection say about it."""
+    """Health of an open connection."""
 
-    FINE = "fine"
+    HEALTHY = "healthy"
     QUIET = "quiet"
     SILENT = "silent"
     LAGGING = "lagging"
 
 
-def judge(
+def assess_health(
     quiet_s: float, open_s: float, lag_s: float | None, settings: FeedSettings, lag_reconnects: int = 0
 ) -> Health:
-    """Judge an open connection.
+    """Assess the health of an open connection.
 
     Parameters
     ----------
     quiet_s : float
-        Since the last frame of any collector, or since it was opened.
+        Time since the last frame of any collector, or since the connection was opened.
     open_s : float
-        Since it was opened.
+        Time since the connection was opened.
     lag_s : float or None
-        Wall time less the newest message's timestamp; None before the first.
+        Wall time minus the newest message's timestamp; None before the first message.
     settings : FeedSettings
         ``silence_s``, ``max_lag_s`` (0: off), ``replay_lag_s``.
     lag_reconnects : int
-        How often in a row lag was the reason to reconnect. Each doubles the patience with the next connection: when
-        all backends lag, or we are slow ourselves, reconnecting does not help and only loses frames.
+        Consecutive reconnects because of lag. Each doubles the time until the next one: if all backends lag, or this
+        process is slow, a reconnect does not help and only loses frames.
 
     Examples
     --------
     >>> feed = FeedSettings(silence_s=30.0, max_lag_s=180.0)
-    >>> [judge(quiet_s, 100.0, 1.0, feed).value for quiet_s in (1.0, 15.0, 30.0)]
-    ['fine', 'quiet', 'silent']
-    >>> judge(0.1, 100.0, 1200.0, feed), judge(0.1, 100.0, 13 * 365 * 86_400.0, feed)
-    (<Health.LAGGING: 'lagging'>, <Health.FINE: 'fine'>)
+    >>> [assess_health(quiet_s, 100.0, 1.0, feed).value for quiet_s in (1.0, 15.0, 30.0)]
+    ['healthy', 'quiet', 'silent']
+    >>> assess_health(0.1, 100.0, 1200.0, feed), assess_health(0.1, 100.0, 13 * 365 * 86_400.0, feed)
+    (<Health.LAGGING: 'lagging'>, <Health.HEALTHY: 'healthy'>)
     """
     if quiet_s >= settings.silence_s:
         return Health.SILENT
     lags = lag_s is not None and 0 < settings.max_lag_s < lag_s < settings.replay_lag_s
-    # A connection needs a moment to show its lag: the first frames may be a backlog it is about to work off.
+    # The lag counts only after a while, because the first frames may be a backlog that the server is about to send.
     if lags and open_s >= settings.silence_s * 2.0 ** min(lag_reconnects, 10):
         return Health.LAGGING
-    return Health.QUIET if quiet_s >= settings.silence_s / 2 else Health.FINE
+    return Health.QUIET if quiet_s >= settings.silence_s / 2 else Health.HEALTHY
 
 
-def backoff_s(failures: int, longest_s: float, rng: random.Random) -> float:
+def backoff_s(failures: int, max_s: float, rng: random.Random) -> float:
     """Draw the wait before the next attempt: full jitter below an exponential limit.
 
     Parameters
     ----------
     failures : int
-        Attempts that failed in a row, at least 1.
-    longest_s : float
-        No wait is longer.
+        Consecutive failed attempts, at least 1.
+    max_s : float
+        Longest wait, seconds.
 
     Examples
     --------
     >>> 0.0 <= backoff_s(3, 60.0, random.Random(1)) <= 4.0
     True
     """
-    return rng.uniform(0.0, min(longest_s, FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 30)))
+    return rng.uniform(0.0, min(max_s, FIRST_BACKOFF_S * 2.0 ** min(failures - 1, 30)))
 
 
-def subscriptions(settings: FeedSettings) -> list[dict[str, Any]]:
-    """List the ``data`` of the ``ris_subscribe`` requests that the settings amount to: one for each combination.
+def subscription_requests(settings: FeedSettings) -> list[dict[str, Any]]:
+    """List the ``data`` of the ``ris_subscribe`` requests for the settings, one for each combination.
 
     Examples
     --------
-    >>> subscriptions(FeedSettings(collectors=["rrc00"], prefixes=["10.0.0.0/8", "192.0.2.0/24"]))[0]
+    >>> subscription_requests(FeedSettings(collectors=["rrc00"], prefixes=["10.0.0.0/8", "192.0.2.0/24"]))[0]
     {'host': 'rrc00', 'prefix': ['10.0.0.0/8', '192.0.2.0/24'], 'moreSpecific': True, 'socketOptions': {'acknowledge': True}}
-    >>> len(subscriptions(FeedSettings(collectors=["rrc00", "rrc01"], paths=["3356", "174"])))
+    >>> len(subscription_requests(FeedSettings(collectors=["rrc00", "rrc01"], paths=["3356", "174"])))
     4
     """
-    wanted = []
+    requests = []
     hosts: Sequence[str | None] = settings.collectors or [None]
     kinds: Sequence[str | None] = [*settings.types] or [None]
     paths: Sequence[str | None] = settings.paths or [None]
@@ -163,15 +147,15 @@ def subscriptions(settings: FeedSettings) -> list[dict[str, Any]]:
     combinations = itertools.product(hosts, kinds, paths, peers)
     for host, kind, path, peer in combinations:
         fields = {"host": host, "type": kind, "path": path, "peer": peer, "prefix": settings.prefixes or None}
-        asked: dict[str, Any] = {key: value for key, value in fields.items() if value is not None}
+        request: dict[str, Any] = {key: value for key, value in fields.items() if value is not None}
         if settings.prefixes:
-            asked["moreSpecific"] = True
-        wanted.append(asked | {"socketOptions": {"acknowledge": True}})
-    return wanted
+            request["moreSpecific"] = True
+        requests.append(request | {"socketOptions": {"acknowledge": True}})
+    return requests
 
 
 def connection_url(settings: FeedSettings) -> str:
-    """Add our name to the URL, which RIPE NCC asks for, unless it has one.
+    """Add the client name, which RIPE NCC asks for, to the URL unless it has one.
 
     Examples
     --------

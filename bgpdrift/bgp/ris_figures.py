@@ -1,6 +1,6 @@
-"""What is known about the feed at the moment, for a status line, `doctor` and the demo.
+"""Figures of the feed for a status line, `doctor` and the demo.
 
-Decides which collector counts as silent (a finding, no reason to reconnect) and how the state reads to a person.
+This module decides which collector counts as silent, which is no reason to reconnect, and formats the state.
 """
 
 from collections import Counter
@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 COLLECTOR_SILENT_S: Final = 300.0
-"""A collector that was heard before and has sent nothing for this long is named."""
+"""A collector without a message for so long, after an earlier one, is reported."""
 
 
 @dataclass
 class FeedFigures:
-    """Counts since the process started, and the last of everything.
+    """Counts since the start of the process, and the latest values.
 
     Attributes
     ----------
@@ -23,21 +23,21 @@ class FeedFigures:
     connected : bool
         Whether the WebSocket is open.
     frames, bytes, dropped : int
-        Handed on, their size, and those the spool had no room for.
+        Frames forwarded, their size, and frames that the spool could not accept.
     unreadable : int
-        Frames that are no JSON object with a type; spooled all the same.
+        Frames that are not a JSON object with a type; they are spooled too.
     others : Counter
-        Frames of types we do not know, by type.
+        Frames of unknown types, by type.
     connections : int
-        WebSockets opened.
+        Number of WebSockets opened.
     rate : float
-        Frames a second, over the last second or so.
+        Frames per second, over about the last second.
     last_event_time : float or None
         Timestamp (epoch s) of the newest message.
     last_error : str
-        Why the last connection ended, or what the server said.
+        Why the last connection ended, or the error message of the server.
     collectors : dict
-        Monotonic time each collector was last heard, by name.
+        Monotonic time of the latest message, by collector.
     """
 
     url: str
@@ -54,34 +54,34 @@ class FeedFigures:
     collectors: dict[str, float] = field(default_factory=dict)
     _ticked: tuple[float, int] | None = None
 
-    def tick(self, now: float) -> None:
-        """Work out the rate, at most once a second (monotonic ``now``)."""
+    def update_rate(self, now: float) -> None:
+        """Compute the rate, at most once per second (monotonic ``now``)."""
         since, frames = self._ticked or (now, self.frames)
         if self._ticked is None or now - since >= 1.0:
             self.rate = (self.frames - frames) / (now - since) if now > since else 0.0
             self._ticked = now, self.frames
 
     def has_overdue(self, now: float, after_s: float) -> bool:
-        """Whether some collector has not been seen for a while, so that a closer look is worth its price."""
+        """Whether some collector has not been seen for ``after_s``, so that every frame must be searched for its host."""
         return bool(self.collectors) and now - min(self.collectors.values()) > after_s
 
     def silent_collectors(self, now: float) -> list[str]:
-        """Name the collectors not heard for `COLLECTOR_SILENT_S` although the feed itself is alive.
+        """Return the collectors without a message for `COLLECTOR_SILENT_S` although others send.
 
         Examples
         --------
         >>> FeedFigures("ws://x", connected=True, collectors={"rrc00": 390.0, "rrc05": 80.0}).silent_collectors(now=400.0)
         ['rrc05']
         """
-        heard = self.connected and any(now - seen < COLLECTOR_SILENT_S for seen in self.collectors.values())
-        return sorted(name for name, seen in self.collectors.items() if heard and now - seen >= COLLECTOR_SILENT_S)
+        is_alive = self.connected and any(now - seen < COLLECTOR_SILENT_S for seen in self.collectors.values())
+        return sorted(name for name, seen in self.collectors.items() if is_alive and now - seen >= COLLECTOR_SILENT_S)
 
-    def line(self, state: str, wall: float, now: float, next_try_s: float, replay_lag_s: float) -> str:
-        """Say how the feed is doing.
+    def summary(self, state: str, wall: float, now: float, next_try_s: float, replay_lag_s: float) -> str:
+        """Summarize the state of the feed in one line.
 
         Examples
         --------
-        >>> FeedFigures("ws://x", last_error="connection refused").line("waiting", 0.0, 0.0, 12.3, 86_400.0)
+        >>> FeedFigures("ws://x", last_error="connection refused").summary("waiting", 0.0, 0.0, 12.3, 86_400.0)
         'cannot reach ws://x: connection refused; next try in 12 s'
         """
         if state == "waiting" and self.last_error:
@@ -107,7 +107,7 @@ class FeedFigures:
         return ", ".join(parts)
 
     def as_fields(self, wall: float, now: float) -> dict[str, Any]:
-        """Give everything as plain values; ``last_seen`` is wall time (epoch s)."""
+        """Return all values as plain data; times are wall time (epoch s)."""
         lag_s = None if self.last_event_time is None else round(wall - self.last_event_time, 3)
         return {
             "at": wall,

@@ -1,7 +1,7 @@
-"""A line of RIS Live, or of a spool segment, becomes a `Message`, a record of ours, or a counted defect. Never an error.
+"""Decodes a line of RIS Live or of a spool segment into a `Message`, a record of the spool, or a counted error.
 
-Decides what a frame is. One typed decoding step reads just the needed fields; a frame that does not fit goes to
-`ris_salvage`, which keeps its routes. What a gap or a corrupt frame means for a window is the aggregator's to judge.
+Decoding never raises. One typed step reads only the needed fields; `ris_salvage` keeps the routes of a frame that does not fit.
+The aggregator decides what a gap or a corrupt frame means for a window.
 """
 
 import math
@@ -16,24 +16,24 @@ from bgpdrift.bgp.messages import STATE, UPDATE, Message
 from bgpdrift.bgp.ris_salvage import EOR, Details
 
 MAX_LINE_BYTES = 16_000_000
-"""A longer line is not parsed: a BGP message has 65,535 bytes at most, its frame some megabytes."""
+"""A longer line is not parsed: a BGP message has at most 65,535 bytes, and its frame some megabytes."""
 
 MESSAGE_TYPES = frozenset((UPDATE, STATE, "OPEN", "NOTIFICATION", "KEEPALIVE"))
 
 
 class FeedEvent(msgspec.Struct, gc=False, frozen=True):
-    """What happened to the feed, recorded by the collector in the spool.
+    """An event of the feed, recorded in the spool by the collector.
 
     Attributes
     ----------
     event : str
         ``connected``, ``disconnected``, ``dropped`` or ``segment_lost``.
     earliest, latest : float or None
-        Event time concerned, epoch seconds; None where it is not known. ``from`` and ``to`` on disk.
+        Span of event time, epoch seconds; None if unknown. ``from`` and ``to`` on disk.
     frames : int
-        Frames lost, where known.
+        Number of lost frames, if known.
     reason : str
-        For a person.
+        Text for people.
     """
 
     event: str
@@ -59,9 +59,9 @@ class SegmentEnd(msgspec.Struct, gc=False, frozen=True):
 
 
 class ServerFrame(msgspec.Struct, gc=False, frozen=True):
-    """A frame that carries no BGP message: ``ris_error``, ``pong``, ``ris_subscribe_ok``, ``ris_rrc_list`` or unknown.
+    """A frame without a BGP message: ``ris_error``, ``pong``, ``ris_subscribe_ok``, ``ris_rrc_list`` or unknown.
 
-    ``message`` is the server's text, where there is one.
+    ``message`` is the text of the server, if any.
     """
 
     type: str
@@ -91,20 +91,20 @@ class _TypedFrame(msgspec.Struct, gc=False):
 
 @dataclass(slots=True)
 class FrameCounts:
-    """What a decoder has met so far.
+    """Counts of a decoder.
 
     Attributes
     ----------
     messages : int
         BGP messages, salvaged ones included.
     salvaged : int
-        Messages with an odd field.
+        Messages with an invalid field.
     corrupt : int
         Lines that could not be read.
     server : int
         Frames without a BGP message.
     unknown : int
-        Frames or messages of a type nobody knows, counted beside ``server`` or ``messages``.
+        Frames or messages of unknown type, which ``server`` or ``messages`` counts too.
     """
 
     messages: int = 0
@@ -115,7 +115,7 @@ class FrameCounts:
 
 
 class FrameDecoder:
-    r"""Decodes frames and counts what it met.
+    r"""Decodes frames and counts them by kind.
 
     Examples
     --------
@@ -141,57 +141,57 @@ class FrameDecoder:
         try:
             frame = self._decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return self._unusual(line)
+            return self._decode_unusual(line)
         message = frame.data
-        if message.type != UPDATE or frame.type != "ris_message" or _holds_eor(message):
-            return self._unusual(line)
+        if message.type != UPDATE or frame.type != "ris_message" or _contains_eor(message):
+            return self._decode_unusual(line)
         self.counts.messages += 1
         return message
 
     def decode_many(self, lines: Iterable[bytes]) -> Iterator[Frame]:
-        """Decode line after line; blank ones are left out. The fast way to read whole segments."""
-        decode, unusual, counts = self._decode, self._unusual, self.counts
+        """Decode lines; blank ones are skipped. This is the fast way to read whole segments."""
+        decode, decode_unusual, counts = self._decode, self._decode_unusual, self.counts
         errors = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
         for line in lines:
             try:
                 frame = decode(line)
             except errors:
                 if line.strip():
-                    yield unusual(line)
+                    yield decode_unusual(line)
                 continue
             message = frame.data
-            if message.type != UPDATE or frame.type != "ris_message" or _holds_eor(message):
-                yield unusual(line)
+            if message.type != UPDATE or frame.type != "ris_message" or _contains_eor(message):
+                yield decode_unusual(line)
                 continue
             counts.messages += 1
             yield message
 
     def decode_full(self, line: bytes) -> tuple[Frame, Details]:
-        """Decode one line with the fields windows do not need; a timestamp that cannot be read is NaN here."""
+        """Decode one line with the fields that windows do not need; an unreadable timestamp is NaN."""
         return self._decode_slowly(line)
 
-    def _unusual(self, line: bytes) -> Frame:
+    def _decode_unusual(self, line: bytes) -> Frame:
         frame, _ = self._decode_slowly(line)
         if isinstance(frame, Message) and math.isnan(frame.timestamp):
             self.counts.messages -= 1
             self.counts.salvaged -= 1
             self.counts.corrupt += 1
-            return Corrupt("message without a readable timestamp")  # it belongs to no window
+            return Corrupt("message without a readable timestamp")
         return frame
 
     def _decode_slowly(self, line: bytes) -> tuple[Frame, Details]:
         if len(line) > MAX_LINE_BYTES:
-            return self._corrupt(f"line of {len(line)} bytes, at most {MAX_LINE_BYTES} expected")
+            return self._corrupt(f"line: expected at most {MAX_LINE_BYTES} bytes, found {len(line)}")
         try:
             value = ris_salvage.parse_leniently(line)
         except ValueError as error:
             return self._corrupt(f"not JSON: {error}")
         kind = value.get("type") if isinstance(value, dict) else None
         if not isinstance(kind, str):
-            return self._corrupt("not a frame: an object with a type was expected")
+            return self._corrupt("expected an object with a type, found another JSON value")
         data = value.get("data")
         if kind == "ris_message":
-            return self._message(data)
+            return self._decode_message(data)
         if record := _RECORDS.get(kind):
             try:
                 return msgspec.convert(data, record), Details()
@@ -199,34 +199,35 @@ class FrameDecoder:
                 return self._corrupt(f"record {kind}: {error}")
         self.counts.server += 1
         self.counts.unknown += kind not in SERVER_TYPES
-        return ServerFrame(kind, ris_salvage.text(data.get("message")) if isinstance(data, dict) else ""), Details()
+        text = ris_salvage.parse_text(data.get("message")) if isinstance(data, dict) else ""
+        return ServerFrame(kind, text), Details()
 
-    def _message(self, data: Any) -> tuple[Frame, Details]:
+    def _decode_message(self, data: Any) -> tuple[Frame, Details]:
         if not isinstance(data, dict):
             return self._corrupt("message without data")
-        message = ris_salvage.message(data)
+        message = ris_salvage.salvage_message(data)
         self.counts.messages += 1
         self.counts.unknown += message.type not in MESSAGE_TYPES
         self.counts.salvaged += not _fits(data)
-        return message, ris_salvage.details(data)
+        return message, ris_salvage.parse_details(data)
 
     def _corrupt(self, reason: str) -> tuple[Frame, Details]:
         self.counts.corrupt += 1
         return Corrupt(reason[:200]), Details()
 
 
-def _holds_eor(message: Message) -> bool:
-    """Whether End-of-RIB stands among the prefixes; four times as fast as a search through the line."""
+def _contains_eor(message: Message) -> bool:
+    """Whether End-of-RIB is among the prefixes; four times as fast as a search in the line."""
     if EOR in message.withdrawals:
         return True
-    for group in message.announcements:  # noqa: SIM110 - any() with its generator takes twice as long
+    for group in message.announcements:  # noqa: SIM110 - any() with a generator takes twice as long
         if EOR in group.prefixes:
             return True
     return False
 
 
 def _fits(data: dict[str, Any]) -> bool:
-    """Whether a message has the types that are expected."""
+    """Whether all fields have the expected types."""
     try:
         msgspec.convert(data, Message)
     except (msgspec.ValidationError, RecursionError):

@@ -1,8 +1,8 @@
-"""What can be saved of a RIS Live message with odd fields: its routes, whatever else is wrong with it.
+"""Reads a RIS Live message with invalid fields and keeps its routes.
 
-Decides, field by field, what still counts as a path, a prefix list or a number. It reads plain JSON values and is several
-times slower than typed decoding, so `ris_frames` comes here only for frames that do not fit; `bgpdrift decode`, which
-shows every field, comes here always.
+This module decides, field by field, what still counts as a path, a list of prefixes or a number. It works on plain JSON values
+and is several times slower than typed decoding. `ris_frames` uses it only for frames that do not fit; `bgpdrift decode`, which
+shows every field, always uses it.
 """
 
 import json
@@ -14,13 +14,13 @@ import msgspec
 from bgpdrift.bgp.messages import STATE, UPDATE, Announcement, AsPath, Message
 
 EOR = "eor"
-"""Stands as a prefix in RIS Live for End-of-RIB (RFC 4724); it is none."""
+"""RIS Live sends this text in place of a prefix for End-of-RIB (RFC 4724)."""
 
 _STATE_NAMES = ("RIS_PEER_STATE", STATE)
 
 
 class Details(msgspec.Struct, gc=False):
-    """What a message carries beside the fields of `Message`: for people, not for windows.
+    """Fields of a message that `Message` does not contain; people read them, windows do not need them.
 
     Attributes
     ----------
@@ -38,12 +38,12 @@ class Details(msgspec.Struct, gc=False):
 
 
 def parse_leniently(line: bytes) -> Any:
-    """Read JSON that may hold control characters or broken UTF-8 inside strings.
+    """Parse JSON that may contain control characters or invalid UTF-8 inside strings.
 
     Raises
     ------
     ValueError
-        It is no JSON even so; the text says why.
+        The text is not JSON; the message says why.
     """
     try:
         return msgspec.json.decode(line)
@@ -55,8 +55,8 @@ def parse_leniently(line: bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def number(value: Any) -> int | None:
-    """Read a whole number that may stand as text; ``None`` if it is none of 32 bits."""
+def parse_number(value: Any) -> int | None:
+    """Parse a whole number of 32 bits, given as a number or as text; None if it is not one."""
     if isinstance(value, str):
         value = int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else None
     elif isinstance(value, float) and value.is_integer():
@@ -66,8 +66,8 @@ def number(value: Any) -> int | None:
     return None
 
 
-def timestamp(value: Any) -> float:
-    """Read epoch seconds that may stand as text; NaN if there are none."""
+def parse_timestamp(value: Any) -> float:
+    """Parse epoch seconds, given as a number or as text; NaN if they are not valid."""
     if isinstance(value, str) and len(value) <= 40:
         try:
             value = float(value)
@@ -78,22 +78,22 @@ def timestamp(value: Any) -> float:
     return math.nan
 
 
-def text(value: Any) -> str:
-    """Take a string or write a number as one; anything else is empty."""
+def parse_text(value: Any) -> str:
+    """Return a string, or a number as text; empty for anything else."""
     if isinstance(value, str):
         return value
-    whole = number(value)
+    whole = parse_number(value)
     return "" if whole is None else str(whole)
 
 
-def as_path(value: Any) -> AsPath:
-    """Read the hops that can be read, from a list or from text as ``show ip bgp`` prints it.
+def parse_path(value: Any) -> AsPath:
+    """Parse the readable hops of a list, or of text in the form of ``show ip bgp``.
 
     Examples
     --------
-    >>> as_path([174, "3356", None, [64496, 64497]])
+    >>> parse_path([174, "3356", None, [64496, 64497]])
     (174, 3356, (64496, 64497))
-    >>> as_path("174 3356 {64496,64497}")
+    >>> parse_path("174 3356 {64496,64497}")
     (174, 3356, (64496, 64497))
     """
     if isinstance(value, str):
@@ -101,16 +101,16 @@ def as_path(value: Any) -> AsPath:
     hops: list[int | tuple[int, ...]] = []
     for item in value if isinstance(value, list) else ():
         if isinstance(item, list):
-            members = tuple(asn for asn in map(number, item) if asn is not None)
+            members = tuple(asn for asn in map(parse_number, item) if asn is not None)
             if members:
                 hops.append(members)
-        elif (asn := number(item)) is not None:
+        elif (asn := parse_number(item)) is not None:
             hops.append(asn)
     return tuple(hops)
 
 
-def prefixes(value: Any) -> list[str]:
-    """Read a list of prefixes, or a single one; what is no text, and `EOR`, is left out."""
+def parse_prefixes(value: Any) -> list[str]:
+    """Parse a list of prefixes or a single one; values that are not text, and `EOR`, are skipped."""
     if isinstance(value, str):
         value = [value]
     if not isinstance(value, list):
@@ -118,49 +118,49 @@ def prefixes(value: Any) -> list[str]:
     return [item for item in value if isinstance(item, str) and item != EOR]
 
 
-def announcements(value: Any) -> list[Announcement]:
-    """Read announcement groups; one without readable prefixes is left out."""
+def parse_announcements(value: Any) -> list[Announcement]:
+    """Parse announcement groups; a group without readable prefixes is skipped."""
     return [
-        Announcement(next_hop=text(group.get("next_hop")), prefixes=routes)
+        Announcement(next_hop=parse_text(group.get("next_hop")), prefixes=routes)
         for group in (value if isinstance(value, list) else [value])
-        if isinstance(group, dict) and (routes := prefixes(group.get("prefixes")))
+        if isinstance(group, dict) and (routes := parse_prefixes(group.get("prefixes")))
     ]
 
 
-def message(data: dict[str, Any]) -> Message:
-    """Build a message of what can be read; its timestamp is NaN if that cannot."""
-    announced, withdrawn = announcements(data.get("announcements")), prefixes(data.get("withdrawals"))
-    kind = text(data.get("type")).upper()
+def salvage_message(data: dict[str, Any]) -> Message:
+    """Build a message from the readable fields; an unreadable timestamp is NaN."""
+    announced, withdrawn = parse_announcements(data.get("announcements")), parse_prefixes(data.get("withdrawals"))
+    kind = parse_text(data.get("type")).upper()
     if kind in _STATE_NAMES:
         kind = STATE
     elif not kind and (announced or withdrawn):
         kind = UPDATE
     return Message(
-        timestamp=timestamp(data.get("timestamp")),
-        peer=text(data.get("peer")),
-        host=text(data.get("host")),
+        timestamp=parse_timestamp(data.get("timestamp")),
+        peer=parse_text(data.get("peer")),
+        host=parse_text(data.get("host")),
         type=kind,
-        id=text(data.get("id")),
-        peer_asn=text(data.get("peer_asn")),
-        path=as_path(data.get("path")),
-        origin=text(data.get("origin")),
+        id=parse_text(data.get("id")),
+        peer_asn=parse_text(data.get("peer_asn")),
+        path=parse_path(data.get("path")),
+        origin=parse_text(data.get("origin")),
         announcements=announced,
         withdrawals=withdrawn,
-        state=text(data.get("state")),
+        state=parse_text(data.get("state")),
     )
 
 
-def details(data: dict[str, Any]) -> Details:
-    """Read what `message` leaves out."""
+def parse_details(data: dict[str, Any]) -> Details:
+    """Parse the fields that `salvage_message` leaves out."""
     aggregator = data.get("aggregator")
     if isinstance(aggregator, list):
-        aggregator = ":".join(map(text, aggregator))
+        aggregator = ":".join(map(parse_text, aggregator))
     community = data.get("community")
     return Details(
-        med=number(data.get("med")),
+        med=parse_number(data.get("med")),
         aggregator=aggregator if isinstance(aggregator, str) and aggregator else None,
         communities=[
-            ":".join(map(text, pair)) if isinstance(pair, list) else pair
+            ":".join(map(parse_text, pair)) if isinstance(pair, list) else pair
             for pair in (community if isinstance(community, list) else ())
             if isinstance(pair, (list, str))
         ],

@@ -1,7 +1,7 @@
-"""Files as messages, whatever they are: RIS Live JSON lines, spool segments or MRT, plain or compressed.
+"""Reads files as messages: RIS Live JSON lines, spool segments or MRT, plain or compressed.
 
-Decides by content what a file is, by its name which collector an MRT file is of, and in which order several files are
-read. What lines and records say is decided by `ris_frames` and `mrt`.
+The content decides the format of a file, its name decides the collector of an MRT file, and the timestamps decide the order
+of several files. `ris_frames` and `mrt` read lines and records.
 """
 
 import heapq
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from bgpdrift.bgp.compression import Decompressed
+from bgpdrift.bgp.compression import DecompressedStream
 from bgpdrift.bgp.messages import Message
 from bgpdrift.bgp.mrt import read_stream
 from bgpdrift.bgp.mrt_framing import Problems, Readable, looks_like_mrt
@@ -25,8 +25,8 @@ _CHUNK_BYTES = 262_144
 _COLLECTOR = re.compile(r"(rrc\d+|route-views[\w-]*(?:\.(?!updates|rib|bgpdata|bz2|gz|mrt)[a-z][\w-]*)*)")
 
 
-class Peeked:
-    """A stream whose first bytes have been looked at and are still to be read.
+class PeekableStream:
+    """A stream whose first bytes are known and still unread.
 
     Attributes
     ----------
@@ -44,23 +44,23 @@ class Peeked:
 
     @property
     def problem(self) -> str | None:
-        """Why the stream ended early, if it did."""
+        """Why the stream ended early; None if no problem is known."""
         return self._stream.problem
 
     def read(self, size: int) -> bytes:
-        """Give 1 to ``size`` bytes; none at the end."""
+        """Return 1 to ``size`` bytes; none at the end."""
         if self._unread:
             part, self._unread = self._unread[:size], self._unread[size:]
             return part
         return self._stream.read(size)
 
 
-def kind_of(head: bytes) -> Literal["json", "mrt", "text", "empty"] | None:
-    """Recognise a file by its first (uncompressed) bytes; ``text`` is lines none of which is a JSON object.
+def detect_format(head: bytes) -> Literal["json", "mrt", "text", "empty"] | None:
+    """Detect the format of a file by its first uncompressed bytes; ``text`` has lines, but no JSON object.
 
     Examples
     --------
-    >>> kind_of(b'{"type":"pong","data":null}'), kind_of(b"half a frame}"), kind_of(bytes(64))
+    >>> detect_format(b'{"type":"pong","data":null}'), detect_format(b"half a frame}"), detect_format(bytes(64))
     ('json', 'text', None)
     """
     if not head.strip():
@@ -75,13 +75,13 @@ def kind_of(head: bytes) -> Literal["json", "mrt", "text", "empty"] | None:
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[Peeked]:
-    """Open a file, or standard input for ``-``, ready to be recognised.
+def open_stream(path: str | Path) -> Iterator[PeekableStream]:
+    """Open a file, or standard input for ``-``, for the detection of its format.
 
     Raises
     ------
     InputError
-        It cannot be read, or nothing of it can be decompressed.
+        The file cannot be read, or no part of it can be decompressed.
     """
     try:
         raw = sys.stdin.buffer if str(path) == STDIN else Path(path).open("rb")  # noqa: SIM115 - closed below
@@ -89,7 +89,7 @@ def opened(path: str | Path) -> Iterator[Peeked]:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         try:
-            stream = Peeked(Decompressed(raw))
+            stream = PeekableStream(DecompressedStream(raw))
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from error
         if stream.problem and not stream.head:
@@ -100,8 +100,8 @@ def opened(path: str | Path) -> Iterator[Peeked]:
             raw.close()
 
 
-def lines_of(stream: Readable) -> Iterator[bytes]:
-    """Split a stream into lines; of one beyond `MAX_LINE_BYTES` only the beginning is kept, still too long to be read."""
+def split_lines(stream: Readable) -> Iterator[bytes]:
+    """Split a stream into lines; a line longer than `MAX_LINE_BYTES` is cut, but remains too long to be decoded."""
     parts: list[bytes] = []
     held = 0
     while chunk := stream.read(_CHUNK_BYTES):
@@ -118,72 +118,72 @@ def lines_of(stream: Readable) -> Iterator[bytes]:
         yield b"".join(parts)
 
 
-def collector_of(path: str | Path) -> str:
-    """Tell an MRT file's collector by its name, or by the folders of the RIS and RouteViews archives; else ``mrt``.
+def guess_collector(path: str | Path) -> str:
+    """Guess the collector of an MRT file by its name or the folders of the RIS and RouteViews archives; else ``mrt``.
 
     Examples
     --------
-    >>> collector_of("ris.rrc06.updates.1427846400.gz")
+    >>> guess_collector("ris.rrc06.updates.1427846400.gz")
     'rrc06'
-    >>> collector_of("routeviews.route-views.jinx.updates.1427846400.bz2")
+    >>> guess_collector("routeviews.route-views.jinx.updates.1427846400.bz2")
     'route-views.jinx'
-    >>> collector_of("rrc04/2013.01/updates.20130101.0000.gz"), collector_of("updates.20160811.1600.gz")
+    >>> guess_collector("rrc04/2013.01/updates.20130101.0000.gz"), guess_collector("updates.20160811.1600.gz")
     ('rrc04', 'mrt')
     """
     path = Path(path)
-    if found := re.search(rf"(?:^|[._-]){_COLLECTOR.pattern}(?=[._-]|$)", path.name):
-        return found.group(1)
+    if match := re.search(rf"(?:^|[._-]){_COLLECTOR.pattern}(?=[._-]|$)", path.name):
+        return match.group(1)
     for folder in reversed(path.parts[:-1]):
         if _COLLECTOR.fullmatch(folder):
             return folder
     return "mrt"
 
 
-def unknown_format(path: str | Path) -> InputError:
-    """Make the error for a file nobody can read."""
-    return InputError(f"{path}: unknown format; RIS Live JSON lines, a spool segment or MRT was expected")
+def unknown_format_error(path: str | Path) -> InputError:
+    """Build the error for a file of unknown format."""
+    return InputError(f"{path}: expected RIS Live JSON lines, a spool segment or MRT, found an unknown format")
 
 
 def open_source(
     path: str | Path, *, collector: str | None = None, problems: Problems | None = None
 ) -> Iterator[Message]:
-    """Read the messages of a file in its own order.
+    """Read the messages of a file in file order.
 
     Parameters
     ----------
     path : path
         ``-`` is standard input.
     collector : str, optional
-        For MRT, which does not name it; by default `collector_of` the path.
+        Collector of an MRT file, which does not name it; default `guess_collector`.
     problems : Problems, optional
-        Filled with what could not be read; the offset of a JSON line is its number, from 1.
+        Receives what could not be read; the offset of a JSON line is its number, from 1.
 
     Yields
     ------
     Message
-        Of every type; other frames and our own records are left out.
+        Messages of every type; other frames and the spool's own records are skipped.
 
     Raises
     ------
     InputError
-        The file is missing, or of a format that is not known. Raised at the first message, not at the call.
+        The file is missing or of unknown format. Raised at the first message, not at the call.
     """
     problems = Problems() if problems is None else problems
-    with opened(path) as stream:
-        kind = kind_of(stream.head)
+    with open_stream(path) as stream:
+        kind = detect_format(stream.head)
         if kind == "mrt":
-            for message, _ in read_stream(stream, collector or collector_of(path), problems):
+            for message, _ in read_stream(stream, collector or guess_collector(path), problems):
                 yield message
         elif kind == "json":
             yield from _json_messages(stream, problems)
         elif kind != "empty":
-            raise unknown_format(path)
+            raise unknown_format_error(path)
 
 
 def _json_messages(stream: Readable, problems: Problems) -> Iterator[Message]:
     decoder = FrameDecoder()
     number = 0
-    for number, line in enumerate(lines_of(stream), start=1):
+    for number, line in enumerate(split_lines(stream), start=1):
         frame = decoder.decode_line(line)
         if isinstance(frame, Message):
             yield frame
@@ -193,20 +193,21 @@ def _json_messages(stream: Readable, problems: Problems) -> Iterator[Message]:
         problems.add(number, stream.problem)
 
 
-def in_time_order(
+def read_in_time_order(
     paths: Iterable[str | Path], *, collector: str | None = None, problems: Problems | None = None
 ) -> Iterator[Message]:
-    """Read several files as one stream in time order; within a file its own order is kept.
+    """Read several files as one stream in time order; the order within a file is kept.
 
-    A file is opened when its first message is due, so a year of five-minute files holds one or two open, and files of several
-    collectors are merged. Parameters and errors are those of `open_source`; standard input can only be read alone.
+    A file is opened when its first message is due. A year of five-minute files therefore holds one or two files open, and
+    files of several collectors are merged. Parameters and errors are those of `open_source`. Standard input can only be
+    read alone.
     """
     paths = list(paths)
     if len(paths) == 1:
         yield from open_source(paths[0], collector=collector, problems=problems)
         return
     if STDIN in map(str, paths):
-        raise InputError("standard input (-) cannot be put in time order with other files; name it alone")
+        raise InputError("standard input (-): expected no other file beside it, because it cannot be sorted by time")
     waiting = []
     for index, path in enumerate(paths):
         first = next(open_source(path, collector=collector), None)

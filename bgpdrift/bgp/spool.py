@@ -1,14 +1,14 @@
-"""The queue of files between collector and aggregator: names, records, and how it is read.
+"""The queue of files between collector and aggregator: names, records, and the reader.
 
-A segment is ``<20-digit sequence>.ndjson.zst``, one JSON object a line: RIS Live frames as received, and our own records
-(`control_line`, `segment_line`). A segment is also a RIS Live recording; `bgpdrift replay` plays it again. Reading never
-raises for damaged content: what is readable comes, and the reading says what was wrong. Writing is `spool_writer`; what a
-gap or a record means for a window is the aggregator's to judge.
+A segment is ``<20-digit sequence>.ndjson.zst``, one JSON object per line: RIS Live frames as received, and records of the
+spool (`control_line`, `record_line`). A segment is also a RIS Live recording that `bgpdrift replay` can play. Reading never
+raises for damaged content: it returns the readable lines and then names the problem. `spool_writer` writes segments, and the
+aggregator decides what a gap or a record means for a window.
 """
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,8 +26,7 @@ SEGMENT_RECORD: Final = "bgpdrift_segment"
 SEGMENT_END_RECORD: Final = "bgpdrift_segment_end"
 
 _DIGITS = 20
-# Small steps: what is wrong inside one is found again byte by byte, and a step of highly repetitive text may expand
-# a thousandfold.
+# The problem inside a step is located byte by byte, and a step of repetitive text may expand a thousandfold: keep it small.
 _STEP_BYTES = 16_384
 
 
@@ -38,11 +37,11 @@ class Segment:
     Attributes
     ----------
     sequence : int
-        1, 2, … without a gap, for ever; a missing number is a lost segment.
+        1, 2, … without a gap; a missing number is a lost segment.
     path : Path
         The file.
     bytes : int
-        Its compressed size.
+        Compressed size.
     """
 
     sequence: int
@@ -51,7 +50,7 @@ class Segment:
 
 
 def segment_name(sequence: int) -> str:
-    """Name the file of a segment, so that names sort as numbers do.
+    """Return the file name of a segment; names sort in the order of the numbers.
 
     Examples
     --------
@@ -61,12 +60,12 @@ def segment_name(sequence: int) -> str:
     return f"{sequence:0{_DIGITS}d}{SUFFIX}"
 
 
-def sequence_of(name: str, suffix: str = SUFFIX) -> int | None:
-    """Read the sequence number from a file name; None if it is no segment.
+def parse_sequence(name: str, suffix: str = SUFFIX) -> int | None:
+    """Parse the sequence number of a file name; None if it is not a segment.
 
     Examples
     --------
-    >>> sequence_of("00000000000000000042.ndjson.zst"), sequence_of("00000000000000000042.ndjson.zst.part")
+    >>> parse_sequence("00000000000000000042.ndjson.zst"), parse_sequence("00000000000000000042.ndjson.zst.part")
     (42, None)
     """
     digits = name.removesuffix(suffix)
@@ -75,18 +74,18 @@ def sequence_of(name: str, suffix: str = SUFFIX) -> int | None:
 
 
 def control_line(event: str, earliest: float | None, latest: float | None, frames: int = 0, reason: str = "") -> bytes:
-    """Encode what happened to the feed, for the aggregator to mark the windows concerned.
+    """Encode an event of the feed; the aggregator marks the windows of its span.
 
     Parameters
     ----------
     event : str
         ``connected``, ``disconnected``, ``dropped`` or ``segment_lost``.
     earliest, latest : float or None
-        Event time (epoch s) concerned: of the last message before and the first after; None if not known.
+        Event time (epoch s) of the last message before and the first message after; None if unknown.
     frames : int
-        Frames lost, where that is known.
+        Number of lost frames, if known.
     reason : str
-        For a person.
+        Text for people.
 
     Examples
     --------
@@ -98,7 +97,7 @@ def control_line(event: str, earliest: float | None, latest: float | None, frame
 
 
 def record_line(kind: str, data: dict[str, Any]) -> bytes:
-    """Encode one of our own records in the shape of a RIS Live frame."""
+    """Encode a record of the spool in the form of a RIS Live frame."""
     return msgspec.json.encode({"type": kind, "data": data})
 
 
@@ -114,7 +113,7 @@ _timed_decoder = msgspec.json.Decoder(_TimedFrame)
 
 
 def event_time(line: bytes) -> float | None:
-    """Read when a frame happened (epoch s); None for a record of ours, and for what is no whole frame.
+    """Return the timestamp of a frame (epoch s); None for a record of the spool and for an incomplete frame.
 
     Examples
     --------
@@ -129,14 +128,14 @@ def event_time(line: bytes) -> float | None:
 
 
 class SegmentReading(Iterator[bytes]):
-    r"""The lines of one segment, and what was wrong with it.
+    r"""Iterates over the lines of one segment, and then names its problem.
 
-    Iterate to the end, then look at `problem`. Lines come without their newline; blank ones are left out.
+    Read `problem` after the last line. Lines have no newline; blank ones are skipped.
 
     Attributes
     ----------
     problem : str or None
-        Why lines are missing at the end: the file is gone, cut short or damaged. None while nothing is known to be.
+        Why lines are missing at the end: the file is missing, truncated or damaged. None if no problem is known.
 
     Examples
     --------
@@ -150,7 +149,7 @@ class SegmentReading(Iterator[bytes]):
         self._lines = self._read(path)
 
     def __next__(self) -> bytes:
-        """Give the next line."""
+        """Return the next line."""
         return next(self._lines)
 
     def _read(self, path: Path) -> Iterator[bytes]:
@@ -161,8 +160,8 @@ class SegmentReading(Iterator[bytes]):
                 if line and not line.isspace():
                     yield line
         if rest:
-            # Only a cut file ends inside a line; half a frame is nothing to hand on.
-            self.problem = self.problem or "cut short: the last line has no end"
+            # Only a truncated file ends inside a line, and an incomplete frame is useless.
+            self.problem = self.problem or "truncated: the last line has no end"
 
     def _texts(self, path: Path) -> Iterator[bytes]:
         try:
@@ -183,36 +182,36 @@ class SegmentReading(Iterator[bytes]):
                 if surplus > 0:
                     self.problem = f"{surplus} bytes follow the end of the compressed text"
                 return
-        self.problem = f"cut short: the compressed text does not end within {len(data)} bytes"
+        self.problem = f"truncated: the compressed text does not end within {len(data)} bytes"
 
 
 def _readable_part(data: bytes, start: int) -> bytes:
-    """Decompress a step that failed byte by byte, for what stands before the damage."""
+    """Decompress a failed step byte by byte, up to the damage."""
     decompressor = zstandard.ZstdDecompressor().decompressobj()
     decompressor.decompress(data[:start])
-    found = bytearray()
+    text = bytearray()
     with contextlib.suppress(zstandard.ZstdError):
         for index in range(start, min(start + _STEP_BYTES, len(data))):
-            found += decompressor.decompress(data[index : index + 1])
-    return bytes(found)
+            text += decompressor.decompress(data[index : index + 1])
+    return bytes(text)
 
 
 class SpoolReader:
-    """The aggregator's side of the spool: finished segments in order, removed when their windows are stored."""
+    """Reads finished segments in order, and removes them when their windows are stored."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def segments_after(self, sequence: int) -> list[Segment]:
-        """List finished segments with a larger number, in order; none if there is no spool yet."""
+        """List the finished segments with a larger number, in order; empty if there is no spool yet."""
         return [segment for segment in list_segments(self._path) if segment.sequence > sequence]
 
     def read_segment(self, segment: Segment | Path) -> SegmentReading:
-        """Iterate over the lines of a segment; its ``problem`` says afterwards whether all came."""
+        """Iterate over the lines of a segment; its ``problem`` then names why lines are missing."""
         return SegmentReading(segment.path if isinstance(segment, Segment) else segment)
 
     def remove_through(self, sequence: int) -> int:
-        """Delete the segments up to and including a number; return how many there were."""
+        """Delete the segments up to and including a number; return how many were deleted."""
         done = [segment for segment in list_segments(self._path) if segment.sequence <= sequence]
         for segment in done:
             segment.path.unlink(missing_ok=True)
@@ -220,38 +219,15 @@ class SpoolReader:
 
 
 def list_segments(path: Path) -> list[Segment]:
-    """List the finished segments of a directory in order of their numbers."""
-    found = []
+    """List the finished segments of a directory in the order of their numbers."""
+    segments = []
     try:
         with os.scandir(path) as entries:
             for entry in entries:
-                sequence = sequence_of(entry.name)
+                sequence = parse_sequence(entry.name)
                 if sequence is not None:
-                    with contextlib.suppress(FileNotFoundError):  # the other side removed it meanwhile
-                        found.append(Segment(sequence, Path(entry.path), entry.stat().st_size))
+                    with contextlib.suppress(FileNotFoundError):  # the reader or the writer has removed it meanwhile
+                        segments.append(Segment(sequence, Path(entry.path), entry.stat().st_size))
     except FileNotFoundError:
         return []
-    return sorted(found, key=lambda segment: segment.sequence)
-
-
-def missing_after(sequence: int, segments: Sequence[Segment]) -> list[range]:
-    """Name the numbers that are missing between a position and the segments that follow it.
-
-    Parameters
-    ----------
-    sequence : int
-        The last number read; 0 if none was.
-    segments : sequence of Segment
-        What `SpoolReader.segments_after` gave for it.
-
-    Examples
-    --------
-    >>> missing_after(3, [Segment(4, Path("4"), 1), Segment(7, Path("7"), 1)])
-    [range(5, 7)]
-    """
-    gaps = []
-    for segment in segments:
-        if segment.sequence > sequence + 1:
-            gaps.append(range(sequence + 1, segment.sequence))
-        sequence = segment.sequence
-    return gaps
+    return sorted(segments, key=lambda segment: segment.sequence)

@@ -1,7 +1,7 @@
-"""Frames between the socket and the disk: bounded, and honest about what did not fit.
+"""A bounded queue of frames between the socket and the disk.
 
-Decides what is dropped (the newest, since the older are on their way to the disk), counts it, and leaves a ``dropped``
-record with the event time concerned in front of the next frames that fit. Not thread-safe; `spool_writer` holds the lock.
+When the queue is full, it drops the newest frames, because the older ones are about to be written. It counts them, and queues
+a ``dropped`` record with their event time before the next frames that fit. Not thread-safe; `spool_writer` holds the lock.
 """
 
 from collections import deque
@@ -18,11 +18,11 @@ class Batch:
     Attributes
     ----------
     text : bytes
-        Whole lines, each with its newline.
+        Complete lines, each with its newline.
     frames : int
-        How many of them came from the feed; the rest are our own records.
+        Number of lines from the feed; the others are records of the spool.
     earliest, latest : float or None
-        Event time (epoch s) they cover, as far as it is known.
+        Event time (epoch s) of the frames, if known.
     """
 
     text: bytes
@@ -31,12 +31,12 @@ class Batch:
     latest: float | None = None
 
 
-def as_text(frames: Sequence[bytes]) -> bytes:
-    r"""Join frames to lines; a newline inside a frame becomes a space, which JSON cannot tell from it.
+def join_lines(frames: Sequence[bytes]) -> bytes:
+    r"""Join frames to lines; a newline inside a frame becomes a space, which is equivalent in JSON.
 
     Examples
     --------
-    >>> as_text([b'{"a":1}', b'{"a":\n2}'])
+    >>> join_lines([b'{"a":1}', b'{"a":\n2}'])
     b'{"a":1}\n{"a": 2}\n'
     """
     text = b"\n".join(frames) + b"\n"
@@ -45,21 +45,21 @@ def as_text(frames: Sequence[bytes]) -> bytes:
     return text
 
 
-def widest(*ranges: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
-    """Cover several spans of event time by one.
+def cover_spans(*spans: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+    """Return the smallest span of event time that covers several spans.
 
     Examples
     --------
-    >>> widest((3.0, 5.0), (None, None), (4.0, 9.0))
+    >>> cover_spans((3.0, 5.0), (None, None), (4.0, 9.0))
     (3.0, 9.0)
     """
-    starts = [start for start, _ in ranges if start is not None]
-    ends = [end for _, end in ranges if end is not None]
+    starts = [start for start, _ in spans if start is not None]
+    ends = [end for _, end in spans if end is not None]
     return min(starts, default=None), max(ends, default=None)
 
 
 class FrameBuffer:
-    """A queue of batches with a limit in bytes.
+    """A queue of batches with a limit of bytes.
 
     Examples
     --------
@@ -78,26 +78,26 @@ class FrameBuffer:
         self.dropped_frames = 0
 
     def __bool__(self) -> bool:
-        """Whether anything waits, a record of what was dropped included."""
+        """Whether anything is queued, a ``dropped`` record included."""
         return bool(self._batches) or self._lost is not None
 
     def add(self, batch: Batch, *, always: bool = False) -> bool:
         """Queue a batch; False if it did not fit and was counted as dropped.
 
-        ``always`` is for our own few records, which must not be lost when frames are.
+        ``always`` queues a record of the spool beyond the limit: records must not be lost when frames are.
         """
         if not always and self.bytes + len(batch.text) > self._limit_bytes:
             lost = self._lost or Batch(b"", 0)
-            span = widest((lost.earliest, lost.latest), (batch.earliest, batch.latest))
+            span = cover_spans((lost.earliest, lost.latest), (batch.earliest, batch.latest))
             self._lost = Batch(b"", lost.frames + batch.frames, *span)
             self.dropped_frames += batch.frames
             return False
-        self._tell_of_drops()
+        self._queue_drop_record()
         self._append(batch)
         return True
 
     def take(self, limit_bytes: int) -> list[Batch]:
-        """Remove batches from the front until ``limit_bytes`` are reached; at least one if there is any."""
+        """Remove batches from the front until ``limit_bytes`` are reached; at least one if any is queued."""
         taken: list[Batch] = []
         size = 0
         while self._batches and (not taken or size + len(self._batches[0].text) <= limit_bytes):
@@ -105,7 +105,7 @@ class FrameBuffer:
             size += len(taken[-1].text)
         self.bytes -= size
         if not self._batches and self._lost is not None:
-            self._tell_of_drops()
+            self._queue_drop_record()
             taken += self._batches
             self._batches.clear()
             self.bytes = 0
@@ -115,7 +115,7 @@ class FrameBuffer:
         self._batches.append(batch)
         self.bytes += len(batch.text)
 
-    def _tell_of_drops(self) -> None:
+    def _queue_drop_record(self) -> None:
         if self._lost is not None:
             lost, self._lost = self._lost, None
             line = control_line("dropped", lost.earliest, lost.latest, lost.frames, "the spool could not keep up")

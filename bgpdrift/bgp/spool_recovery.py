@@ -1,6 +1,6 @@
-"""What a start of the writer finds: parts of a killed one, and the number to go on with.
+"""Recovers the spool when the writer starts: unfinished segments of a killed writer, and the next sequence number.
 
-Decides what of a ``.part`` is kept (its whole lines) and that no sequence number is ever given twice.
+This module decides which lines of a ``.part`` file are kept (the complete ones) and that no sequence number is used twice.
 """
 
 from pathlib import Path
@@ -14,19 +14,19 @@ from bgpdrift.process.durable import replace_file, sync_directory
 log = logs.get_logger()
 
 
-def salvage(path: Path, now: float) -> int:
-    """Make proper segments of what a killed writer left in ``.part`` files; return how many.
+def recover_parts(path: Path, now: float) -> int:
+    """Convert the ``.part`` files of a killed writer into segments; return how many.
 
-    The whole lines that can be decompressed replace the part, under its own name first: whatever moment this is killed
-    at, the next start finds either the part or the segment, never both, and the number is not given twice.
+    The complete lines that can be decompressed replace the part under its own name first. If this process is killed at any
+    moment, the next start finds either the part or the segment, never both, and the number is not used twice.
     """
-    saved = 0
+    recovered = 0
     for part in sorted(path.glob(f"*{spool.PART_SUFFIX}")):
-        sequence = spool.sequence_of(part.name, spool.PART_SUFFIX)
+        sequence = spool.parse_sequence(part.name, spool.PART_SUFFIX)
         if sequence is None:
             continue
         lines = [line for line in spool.SegmentReading(part) if spool.SEGMENT_END_RECORD.encode() not in line[:40]]
-        if len(lines) <= 1:  # its header at most
+        if len(lines) <= 1:  # at most the header
             part.unlink()
             continue
         frames = sum(1 for line in lines if not line.startswith(b'{"type":"bgpdrift_'))
@@ -37,28 +37,28 @@ def salvage(path: Path, now: float) -> int:
         part.rename(path / spool.segment_name(sequence))
         sync_directory(path)
         log.warning("spool.salvaged", sequence=sequence, frames=frames)
-        saved += 1
-    return saved
+        recovered += 1
+    return recovered
 
 
 def next_sequence(path: Path) -> int:
-    """Name the number of the next segment: above every one on disk and every one ever given."""
+    """Return the number of the next segment: above every number on disk and every number used before."""
     on_disk = [segment.sequence for segment in spool.list_segments(path)]
     try:
         stored = int((path / spool.NEXT_SEQUENCE_FILE).read_text())
-    except (OSError, ValueError):  # a first start; or damaged, and then the disk is all there is to go by
+    except (OSError, ValueError):  # the first start, or a damaged file: only the disk remains
         stored = 1
     return max(stored, *(number + 1 for number in on_disk), 1)
 
 
 def event_span(path: Path) -> tuple[float | None, float | None]:
-    """Read a segment for the event time it covers."""
+    """Read the event time that a segment covers."""
     times = [time for time in map(spool.event_time, spool.SegmentReading(path)) if time is not None]
     return min(times, default=None), max(times, default=None)
 
 
 def store_next_sequence(path: Path, number: int) -> None:
-    """Remember durably that every number below has been given."""
+    """Store durably that every smaller number has been used."""
     _replace(path / spool.NEXT_SEQUENCE_FILE, f"{number}\n".encode())
 
 

@@ -1,6 +1,6 @@
-"""One segment while it is written: its lines, its file, and starting over after an error.
+"""One segment while it is written: its lines, its file, and a new start after an error.
 
-Decides nothing about when a segment ends; `spool_writer` does.
+`spool_writer` decides when a segment ends.
 """
 
 import contextlib
@@ -12,18 +12,18 @@ from typing import Protocol
 import zstandard
 
 from bgpdrift.bgp import spool
-from bgpdrift.bgp.spool_buffer import Batch, widest
+from bgpdrift.bgp.spool_buffer import Batch, cover_spans
 
 
 class SegmentFile(Protocol):
-    """What is needed of a file; tests hand in ones that fail."""
+    """The file operations that a segment needs; tests pass files that fail."""
 
     def write(self, data: memoryview, /) -> int | None:
-        """Write some of the bytes, say how many."""
+        """Write some of the bytes; return how many."""
         ...
 
     def fileno(self) -> int:
-        """Give the descriptor, for fsync."""
+        """Return the descriptor, for fsync."""
         ...
 
     def close(self) -> None:
@@ -37,7 +37,7 @@ def open_new(path: Path) -> SegmentFile:
 
 
 class OpenSegment:
-    """The segment being written. Its lines stay in memory until it has its name, so that it can be started over."""
+    """The segment being written. Its lines stay in memory until it is renamed, so that it can be written again."""
 
     def __init__(self, sequence: int, path: Path, opened_at: float, opened: float, run: str) -> None:
         header = {"sequence": sequence, "opened_at": opened_at, "run": run}
@@ -46,27 +46,27 @@ class OpenSegment:
         self.final = path / spool.segment_name(sequence)
         self.batches = [Batch(spool.record_line(spool.SEGMENT_RECORD, header) + b"\n", 0)]
         self.raw_bytes = 0
-        self._written = 0  # batches that went into the present file
+        self._written = 0  # number of batches in the present file
         self._file: SegmentFile | None = None
         self._compressor: zstandard.ZstdCompressionObj | None = None
 
     @property
     def frames(self) -> int:
-        """Frames of the feed in it, our own records left out."""
+        """Number of frames of the feed, without records of the spool."""
         return sum(batch.frames for batch in self.batches)
 
     @property
     def span(self) -> tuple[float | None, float | None]:
-        """Event time (epoch s) it covers, as far as it is known."""
-        return widest(*((batch.earliest, batch.latest) for batch in self.batches))
+        """Event time (epoch s) of the frames, if known."""
+        return cover_spans(*((batch.earliest, batch.latest) for batch in self.batches))
 
     def add(self, batches: Sequence[Batch]) -> None:
-        """Take lines into memory; `write` brings them to the file."""
+        """Add lines in memory; `write` writes them to the file."""
         self.batches += batches
         self.raw_bytes += sum(len(batch.text) for batch in batches)
 
     def write(self, opener: Callable[[Path], SegmentFile], level: int) -> None:
-        """Bring the file up to date with the lines, readable to the last of them."""
+        """Write the new lines, so that the file can be read up to the last of them."""
         if self._file is None:
             self.part.unlink(missing_ok=True)
             self._compressor = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
@@ -79,7 +79,7 @@ class OpenSegment:
         self._written = len(self.batches)
 
     def finish(self, closed_at: float) -> None:
-        """End the compressed text and make it durable, still under the name of a part."""
+        """Finish the compressed text and sync it, still under the name of a part."""
         assert self._file is not None
         assert self._compressor is not None
         end = spool.record_line(spool.SEGMENT_END_RECORD, {"closed_at": closed_at, "frames": self.frames})
@@ -88,8 +88,8 @@ class OpenSegment:
         file, self._file = self._file, None
         file.close()
 
-    def start_over(self) -> None:
-        """Forget the file after an error; the lines are still here."""
+    def discard_file(self) -> None:
+        """Discard the file after an error; the lines remain in memory."""
         file, self._file, self._written = self._file, None, 0
         with contextlib.suppress(OSError):
             if file is not None:
@@ -101,4 +101,4 @@ class OpenSegment:
         assert self._file is not None
         view = memoryview(data)
         while view:
-            view = view[self._file.write(view) or 0 :]  # a disk that is nearly full takes a part of it
+            view = view[self._file.write(view) or 0 :]  # an almost full disk writes only a part

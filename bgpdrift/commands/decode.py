@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from bgpdrift.bgp.mrt_framing import Problems
-    from bgpdrift.bgp.sources import Peeked
+    from bgpdrift.bgp.sources import PeekableStream
 
 
 @click.command(name="decode")
@@ -45,33 +45,33 @@ def command(files: tuple[str, ...], collector: str | None) -> None:
 
 def rows(name: str, collector: str | None) -> Iterator[dict[str, Any]]:
     """Read one file as the objects to print."""
-    from bgpdrift.bgp.sources import collector_of, kind_of, opened, unknown_format
+    from bgpdrift.bgp.sources import detect_format, guess_collector, open_stream, unknown_format_error
 
-    with opened(name) as stream:
-        kind = kind_of(stream.head)
+    with open_stream(name) as stream:
+        kind = detect_format(stream.head)
         if kind == "mrt":
-            yield from _mrt_rows(stream, collector or collector_of(name))
+            yield from _mrt_rows(stream, collector or guess_collector(name))
         elif kind in ("json", "text"):
             yield from _json_rows(stream)
         elif kind is None:
-            raise unknown_format(name)
+            raise unknown_format_error(name)
 
 
-def _json_rows(stream: "Peeked") -> Iterator[dict[str, Any]]:
-    from bgpdrift.bgp.decoded import decoded
+def _json_rows(stream: "PeekableStream") -> Iterator[dict[str, Any]]:
+    from bgpdrift.bgp.frame_fields import frame_fields
     from bgpdrift.bgp.ris_frames import FrameDecoder
-    from bgpdrift.bgp.sources import lines_of
+    from bgpdrift.bgp.sources import split_lines
 
     decoder = FrameDecoder()
-    for line in lines_of(stream):
+    for line in split_lines(stream):
         if line.strip():
-            yield decoded(*decoder.decode_full(line))
+            yield frame_fields(*decoder.decode_full(line))
     if stream.problem:
         yield {"kind": "corrupt", "reason": stream.problem}
 
 
-def _mrt_rows(stream: "Peeked", collector: str) -> Iterator[dict[str, Any]]:
-    from bgpdrift.bgp.decoded import decoded
+def _mrt_rows(stream: "PeekableStream", collector: str) -> Iterator[dict[str, Any]]:
+    from bgpdrift.bgp.frame_fields import frame_fields
     from bgpdrift.bgp.mrt import read_stream
     from bgpdrift.bgp.mrt_framing import Problems
     from bgpdrift.bgp.ris_salvage import Details
@@ -79,7 +79,7 @@ def _mrt_rows(stream: "Peeked", collector: str) -> Iterator[dict[str, Any]]:
     problems = Problems()
     for message, found in read_stream(stream, collector, problems):
         yield from _corrupt(problems)
-        yield decoded(message, Details(found.med, found.aggregator, list(found.communities)))
+        yield frame_fields(message, Details(found.med, found.aggregator, list(found.communities)))
     yield from _corrupt(problems)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from bgpdrift.bgp.ris_connection import connection_url, subscriptions
+from bgpdrift.bgp.ris_connection import connection_url, subscription_requests
 from bgpdrift.commands.doctor_checks import Finding
 from bgpdrift.settings import FeedSettings, Settings
 
@@ -96,7 +96,7 @@ async def _receive_first_frame(feed: FeedSettings) -> str | None:
     async with asyncio.timeout(feed.connect_timeout_s):
         transport, _ = await ws_connect(lambda: _FirstFrame(received), _url_of_doctor(feed))
     try:
-        for subscription in subscriptions(feed):
+        for subscription in subscription_requests(feed):
             transport.send(WSMsgType.TEXT, msgspec.json.encode({"type": "ris_subscribe", "data": subscription}))
         done, _ = await asyncio.wait([received], timeout=MAX_FRAME_WAIT_S)
         return received.result() if done else None

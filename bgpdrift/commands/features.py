@@ -17,7 +17,7 @@ def command(files: tuple[Path, ...], per_peer: int, warm_up: Path | None) -> Non
     """
     import msgspec
 
-    from bgpdrift.bgp.sources import in_time_order, open_source
+    from bgpdrift.bgp.sources import open_source, read_in_time_order
     from bgpdrift.features.aggregator import Aggregator
     from bgpdrift.settings import load
     from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES
@@ -34,7 +34,7 @@ def command(files: tuple[Path, ...], per_peer: int, warm_up: Path | None) -> Non
             click.echo(encode({name: row[name] for name in names if name != "peer" or row[name]}))
 
     chunk = []
-    for message in in_time_order(files):
+    for message in read_in_time_order(files):
         chunk.append(message)
         if len(chunk) == 4096:
             show(aggregator.add(chunk))

@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from bgpdrift.bgp.compression import Decompressed
+from bgpdrift.bgp.compression import DecompressedStream
 from bgpdrift.drift.hours import HOUR_S, Hours, merge_hours
 from bgpdrift.errors import InputError
 
@@ -173,7 +173,7 @@ def find_columns(header: Sequence[str], name: str, delimiter: str, time: str = "
 
 
 def _read(raw: BinaryIO, name: str, time: str, score: str, skip_missing: bool, keep_s: int | None) -> ScoreLog:
-    chunks = _chunks(Decompressed(raw), name)
+    chunks = _chunks(DecompressedStream(raw), name)
     first, lines = next(chunks, (1, []))
     if not lines:
         raise InputError(f"{name}: a header and rows expected, the file is empty")
@@ -310,7 +310,7 @@ def _kept(hours: Hours, keep_s: int | None) -> Hours:
     )
 
 
-def _chunks(plain: Decompressed, name: str) -> Iterator[tuple[int, list[str]]]:
+def _chunks(plain: DecompressedStream, name: str) -> Iterator[tuple[int, list[str]]]:
     """Whole lines, some megabytes at a time: (number of the first, from 1; lines)."""
     number, rest = 1, b""
     while data := plain.read(CHUNK_BYTES):

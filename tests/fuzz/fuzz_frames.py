@@ -1,4 +1,4 @@
-"""Lines of anything for the frame decoder: it may not raise, hang or grow."""
+"""Arbitrary lines for the frame decoder, which must not raise, hang or grow."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["bgpdrift", "json"]):
-    from bgpdrift.bgp.decoded import decoded
+    from bgpdrift.bgp.frame_fields import frame_fields
     from bgpdrift.bgp.ris_frames import FrameDecoder
 
 SEEDS = [
@@ -21,7 +21,7 @@ def test_one_input(raw: bytes) -> None:
     lines = raw.split(b"\n")
     list(decoder.decode_many(lines))
     for line in lines:
-        json.dumps(decoded(*decoder.decode_full(line)), allow_nan=False)
+        json.dumps(frame_fields(*decoder.decode_full(line)), allow_nan=False)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Archives of anything for the MRT reader: it may not raise, hang or grow.
+"""Arbitrary archives for the MRT reader, which must not raise, hang or grow.
 
 libFuzzer knows no MRT header, so every input is read twice: as it is, and as the content of a well-framed record whose
 type and subtype are its first bytes.
@@ -11,7 +11,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["bgpdrift"]):
-    from bgpdrift.bgp.decoded import decoded
+    from bgpdrift.bgp.frame_fields import frame_fields
     from bgpdrift.bgp.mrt import Problems, read_mrt_in_full
     from bgpdrift.bgp.ris_salvage import Details
 
@@ -21,7 +21,7 @@ TYPES = (12, 13, 16, 17)
 def read(raw: bytes) -> None:
     problems = Problems()
     for message, found in read_mrt_in_full(io.BytesIO(raw), "x", problems):
-        decoded(message, Details(found.med, found.aggregator, list(found.communities)))
+        frame_fields(message, Details(found.med, found.aggregator, list(found.communities)))
     assert len(problems.first) <= problems.total
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bgpdrift.bgp.spool import sequence_of
+from bgpdrift.bgp.spool import parse_sequence
 from bgpdrift.store import Store
 from bgpdrift.store.schema import feature_windows, verdicts
 
@@ -89,7 +89,7 @@ def where(store: Store, data: Path) -> Where:
         newest=store.newest(feature_windows) or 0,
         judged=store.newest(verdicts) or 0,
         verdicts=store.newest_id(verdicts) or 0,
-        behind=sum(1 for name in names if (sequence_of(name) or 0) > position),
+        behind=sum(1 for name in names if (parse_sequence(name) or 0) > position),
         frames=_frames(data / "state" / "collector.json"),
     )
 

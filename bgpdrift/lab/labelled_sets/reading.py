@@ -6,7 +6,7 @@ Decides by content what a file is, never by its name. What their columns mean is
 from collections.abc import Iterable
 from pathlib import Path
 
-from bgpdrift.bgp.sources import lines_of, opened
+from bgpdrift.bgp.sources import open_stream, split_lines
 from bgpdrift.errors import InputError
 from bgpdrift.lab.labelled_sets.lines import read_lines, read_truth
 from bgpdrift.lab.labelled_sets.sfu import read_sfu
@@ -30,7 +30,7 @@ def read_labelled(path: Path, truth: Path | None = None) -> list[LabelledWindows
     InputError
         It cannot be read; the message names file, line, what was expected and what was found.
     """
-    with opened(path) as stream:
+    with open_stream(path) as stream:
         is_lines = stream.head.lstrip().startswith(b"{")
         if truth is not None and not is_lines:
             raise InputError(
@@ -39,7 +39,7 @@ def read_labelled(path: Path, truth: Path | None = None) -> list[LabelledWindows
         if not stream.head.strip():
             raise InputError(f"{path}: empty; SFU columns or lines of `bgpdrift features` expected")
         incidents = None if truth is None else read_truth(_bytes(truth), str(truth))
-        lines = list(lines_of(stream))
+        lines = list(split_lines(stream))
         if stream.problem:
             raise InputError(f"{path}: {stream.problem}, after {len(lines)} lines")
         if is_lines:

@@ -1,4 +1,4 @@
-"""No bytes whatever make the frame decoder or the MRT reader raise, hang, or invent values out of range.
+"""No input makes the frame decoder or the MRT reader raise, hang, or return values out of range.
 
 Valid input is damaged (flipped, cut, spliced, repeated), besides arbitrary bytes. `tests/fuzz` holds the same targets
 for atheris, which is guided by coverage and run by hand.
@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bgpdrift.bgp.decoded import decoded
+from bgpdrift.bgp.frame_fields import frame_fields
 from bgpdrift.bgp.messages import Message
 from bgpdrift.bgp.mrt import Problems, read_mrt_in_full
 from bgpdrift.bgp.ris_frames import Corrupt, FrameDecoder
@@ -25,7 +25,7 @@ THOROUGH = settings(max_examples=400, deadline=20_000, suppress_health_check=lis
 
 @st.composite
 def damaged(draw, sources):
-    """Give one of some valid inputs with a few changes of the kinds that happen on wires and disks."""
+    """Draw a valid input with a few changes of the kinds that occur on networks and disks."""
     data = bytearray(draw(st.sampled_from(sources)))
     for _ in range(draw(st.integers(0, 6))):
         at = draw(st.integers(0, len(data)))
@@ -77,14 +77,16 @@ def check_frames(raw):
     assert counts.corrupt == sum(isinstance(frame, Corrupt) for frame in frames)
     assert 0 <= counts.salvaged <= counts.messages
     for line in raw.split(b"\n"):
-        json.dumps(decoded(*decoder.decode_full(line)), allow_nan=False)
+        json.dumps(frame_fields(*decoder.decode_full(line)), allow_nan=False)
 
 
 def check_mrt(raw):
     problems = Problems()
     for message, found in read_mrt_in_full(io.BytesIO(raw), "x", problems):
         check_message(message)
-        json.dumps(decoded(message, Details(found.med, found.aggregator, list(found.communities))), allow_nan=False)
+        json.dumps(
+            frame_fields(message, Details(found.med, found.aggregator, list(found.communities))), allow_nan=False
+        )
     assert all(problem.offset >= 0 for problem in problems.first)
     return problems
 
@@ -157,13 +159,13 @@ def test_damaged_frames(raw):
 
 @THOROUGH
 @given(st.dictionaries(fields, values))
-def test_frames_whose_fields_hold_anything(data):
+def test_frames_with_arbitrary_fields(data):
     check_frames(json.dumps({"type": "ris_message", "data": {"timestamp": 1.0, "type": "UPDATE"} | data}).encode())
 
 
 @THOROUGH
 @given(st.binary(max_size=300))
-def test_lines_of_anything(raw):
+def test_arbitrary_lines(raw):
     check_frames(raw)
 
 
@@ -206,14 +208,14 @@ def test_damaged_compressed_archives(archives, data, compress):
 
 @THOROUGH
 @given(st.binary(max_size=400))
-def test_archives_of_anything(raw):
+def test_arbitrary_archives(raw):
     check_mrt(raw)
 
 
 @THOROUGH
 @given(data=st.data())
-def test_what_was_before_and_behind_the_damage_is_read(archives, data):
-    """Whole archives in front of damaged bytes come through untouched, and the last of those behind as well."""
+def test_records_before_and_after_the_damage_are_read(archives, data):
+    """Complete archives before damaged bytes are read unchanged, and so is the last one after them."""
     whole = archives[0]
     middle = data.draw(damaged(archives))
     raw = whole + middle + whole * 3

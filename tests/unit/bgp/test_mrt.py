@@ -10,7 +10,7 @@ import zstandard
 
 from bgpdrift.bgp.messages import Announcement, Message
 from bgpdrift.bgp.mrt import Problems, read_mrt, read_mrt_in_full
-from bgpdrift.bgp.mrt_attributes import merge
+from bgpdrift.bgp.mrt_attributes import merge_as4_path
 
 AS_SET, AS_SEQUENCE, CONFED_SEQUENCE, CONFED_SET = 1, 2, 3, 4
 
@@ -46,14 +46,14 @@ def test_an_announcement_becomes_a_message(mrt):
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, zstandard.compress])
-def test_compression_is_recognised_by_content(mrt, tmp_path, compress):
+def test_compression_is_detected_by_content(mrt, tmp_path, compress):
     file = tmp_path / "updates"
     file.write_bytes(compress(mrt.announce("198.51.100.0/24") * 1000))
     assert len(list(read_mrt(file))) == 1000
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, zstandard.compress])
-def test_compressed_files_joined_are_read_to_the_end(mrt, compress):
+def test_concatenated_compressed_files_are_read_to_the_end(mrt, compress):
     assert len(read(compress(mrt.announce("198.51.100.0/24")) * 3)) == 3
 
 
@@ -87,7 +87,7 @@ def test_both_families_in_one_message(mrt):
     assert [group.next_hop for group in message.announcements] == ["192.0.2.9", "2001:db8::1"]
 
 
-def test_other_address_families_are_passed_over_and_counted(mrt):
+def test_other_address_families_are_skipped_and_counted(mrt):
     problems = Problems()
     labelled = mrt.reach(bytes(12), b"\x70" + bytes(14), afi=1, safi=128) + mrt.unreach(bytes(9), afi=25, safi=70)
     (message,) = read_mrt(io.BytesIO(mrt.bgp4mp(mrt.update(mrt.prefixes("10.0.0.0/8"), labelled))), "x", problems)
@@ -109,7 +109,7 @@ def test_as_numbers_of_two_and_four_bytes_and_local_messages(mrt, subtype):
 
 
 @pytest.mark.parametrize("subtype", [8, 9, 10, 11])
-def test_path_identifiers_are_passed_over(mrt, subtype):
+def test_path_identifiers_are_skipped(mrt, subtype):
     attributes = (
         mrt.path(64500, width=4 if subtype in (9, 11) else 2)
         + mrt.reach(mrt.address("2001:db8::1"), mrt.prefixes("2001:db8::/32", path_id=7))
@@ -192,7 +192,7 @@ def test_sets_are_one_hop_and_confederations_are_kept(mrt):
     ],
 )
 def test_as4_path_replaces_the_tail(path, path4, merged):
-    assert merge(path, path4) == merged
+    assert merge_as4_path(path, path4) == merged
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_as4_path_replaces_the_tail(path, path4, merged):
         (3255, 70_000, (1, 23456), "3255:192.0.2.5"),  # aggregated again by a two-byte speaker: both AS4 are stale
     ],
 )
-def test_as4_attributes_count_as_rfc_6793_says(mrt, aggregator, aggregator4, path, shown):
+def test_as4_attributes_are_merged_by_rfc_6793(mrt, aggregator, aggregator4, path, shown):
     attributes = mrt.path(1, 23456, width=2) + mrt.attribute(17, mrt.segment(2, 70_000), 0xC0)
     if aggregator:
         attributes += mrt.attribute(7, struct.pack(">H", aggregator) + mrt.address("192.0.2.5"), 0xC0)
@@ -219,11 +219,11 @@ def test_as4_path_between_four_byte_speakers_is_discarded(mrt):
     assert one(mrt.bgp4mp(mrt.update(mrt.prefixes("10.0.0.0/8"), attributes))).path == (1, 2)
 
 
-def test_bits_behind_the_length_of_a_prefix_have_no_meaning(mrt):
+def test_bits_after_the_length_of_a_prefix_are_ignored(mrt):
     assert one(mrt.bgp4mp(mrt.update(b"\x0c\xac\x1f"))).announcements[0].prefixes == ["172.16.0.0/12"]
 
 
-def test_a_table_dump_gives_a_message_a_route(mrt):
+def test_a_table_dump_gives_one_message_per_route(mrt):
     short = mrt.attribute(14, bytes([16]) + mrt.address("2001:db8::1"), 0x80)
     long = mrt.reach(mrt.address("2001:db8::2"), b"")
     full = mrt.reach(mrt.address("2001:db8::3"), mrt.prefixes("2001:db8:2::/48"))
@@ -254,7 +254,7 @@ def test_a_table_dump_gives_a_message_a_route(mrt):
 @pytest.mark.parametrize(
     ("subtype", "prefix", "peer"), [(1, "10.0.0.0/8", "192.0.2.1"), (2, "2001:db8::/32", "2001:db8::9")]
 )
-def test_a_table_dump_of_the_old_form(mrt, subtype, prefix, peer):
+def test_a_table_dump_of_the_old_format(mrt, subtype, prefix, peer):
     address, _, length = prefix.partition("/")
     attributes = mrt.path(64500, 1, width=2)
     body = bytes(4) + mrt.address(address) + bytes([int(length), 1]) + bytes(4) + mrt.address(peer)
@@ -263,7 +263,7 @@ def test_a_table_dump_of_the_old_form(mrt, subtype, prefix, peer):
     assert message.announcements[0].prefixes == [prefix]
 
 
-def test_records_that_are_not_bgp_are_passed_over_and_counted(mrt):
+def test_records_that_are_not_bgp_are_skipped_and_counted(mrt):
     problems = Problems()
     data = (
         mrt.record(bytes(20), 11, 0)

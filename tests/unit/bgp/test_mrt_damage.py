@@ -1,4 +1,4 @@
-"""A damaged MRT file: what is lost is counted with its place, and everything else is read."""
+"""A damaged MRT file: losses are counted with their offset, and everything else is read."""
 
 import bz2
 import gzip
@@ -41,16 +41,16 @@ LENGTH, BGP_LENGTH, BGP_TYPE, FAMILY, ATTRIBUTES_LENGTH, FIRST_ATTRIBUTE_LENGTH 
     [
         (BGP_LENGTH, b"\xff\xff", "BGP message length does not fit the record"),
         (BGP_LENGTH, b"\x00\x00", "BGP message length does not fit the record"),
-        (BGP_TYPE, b"\x63", "BGP message of an unknown type"),
-        (FAMILY, b"\x00\x09", "peer address of an unknown family"),
+        (BGP_TYPE, b"\x63", "BGP message of unknown type"),
+        (FAMILY, b"\x00\x09", "peer address of unknown family"),
         (FAMILY, b"\x00\x02", "BGP message length does not fit the record"),
-        (ATTRIBUTES_LENGTH, b"\xff\xff", "UPDATE cut short"),
-        (FIRST_ATTRIBUTE_LENGTH, b"\xff", "attribute cut short"),
-        (-3, b"\xff", "prefix cut short"),
-        (-3, b"\x21", "prefix cut short"),
+        (ATTRIBUTES_LENGTH, b"\xff\xff", "UPDATE is truncated"),
+        (FIRST_ATTRIBUTE_LENGTH, b"\xff", "attribute is truncated"),
+        (-3, b"\xff", "prefix is truncated"),
+        (-3, b"\x21", "prefix is truncated"),
     ],
 )
-def test_a_record_that_makes_no_sense_is_counted_with_its_offset(records, offset, new, reason):
+def test_an_invalid_record_is_counted_with_its_offset(records, offset, new, reason):
     at = offset % len(records[7])
     damaged = changed(records[7], at, new)
     found, problems = read(b"".join([*records[:7], damaged, *records[8:]]))
@@ -59,16 +59,16 @@ def test_a_record_that_makes_no_sense_is_counted_with_its_offset(records, offset
     assert problems.by_reason == {reason: 1}
 
 
-def test_a_prefix_longer_than_its_family_spoils_only_its_record(mrt, records):
+def test_a_prefix_longer_than_an_address_loses_only_its_record(mrt, records):
     bad = mrt.bgp4mp(mrt.update(b"\x21" + bytes(5)))
     found, problems = read(records[0] + bad + records[1])
     assert found == names(0, 1)
-    assert problems.by_reason == {"prefix longer than its family": 1}
+    assert problems.by_reason == {"prefix is longer than an address": 1}
 
 
 @pytest.mark.parametrize("length", [0xFFFF_FFFF, 0x7FFF_FFFF, 1_000_000, 60_000, 0, 5, 100, 200])
-def test_after_a_wrong_length_reading_goes_on_at_the_next_record(records, length):
-    """One record is lost at most; where the length swallows others, the scan starts behind the header and finds them."""
+def test_after_a_wrong_length_reading_continues_at_the_next_record(records, length):
+    """At most one record is lost: if the length covers later records, the search starts after the header and finds them."""
     damaged = changed(records[7], LENGTH, struct.pack(">I", length))
     found, problems = read(b"".join([*records[:7], damaged, *records[8:]]))
     assert found[:7] == names(*range(7))
@@ -81,14 +81,14 @@ def test_after_a_wrong_length_reading_goes_on_at_the_next_record(records, length
 
 @pytest.mark.parametrize("garbage", [b"\x00" * 1000, b"\xff" * 1000, b"not MRT " * 40_000, b"\x00\x10\x00\x04" * 999])
 @pytest.mark.parametrize("where", [0, 7, 20])
-def test_garbage_between_records_costs_only_itself(records, garbage, where):
+def test_garbage_between_records_loses_no_record(records, garbage, where):
     found, problems = read(b"".join([*records[:where], garbage, *records[where:]]))
     assert found == names(*range(20))
     assert problems.total >= 1
     assert problems.first[0].offset == sum(map(len, records[:where]))
 
 
-def test_a_file_cut_anywhere_gives_all_whole_records(records):
+def test_a_file_truncated_anywhere_gives_all_complete_records(records):
     whole = b"".join(records[:4])
     for end in range(len(whole)):
         found, problems = read(whole[:end])
@@ -97,7 +97,7 @@ def test_a_file_cut_anywhere_gives_all_whole_records(records):
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, zstandard.compress])
-def test_a_compressed_file_cut_or_damaged_never_raises(records, compress):
+def test_a_truncated_or_damaged_compressed_file_never_raises(records, compress):
     packed = compress(b"".join(records) * 50)
     for end in range(5, len(packed), 7):
         found, _ = read(packed[:end])
@@ -106,9 +106,9 @@ def test_a_compressed_file_cut_or_damaged_never_raises(records, compress):
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
-def test_a_compressed_file_that_is_cut_says_so(records, compress):
+def test_a_truncated_compressed_file_is_reported(records, compress):
     _, problems = read(compress(b"".join(records))[:-9])
-    assert any("cut short" in reason for reason in problems.by_reason)
+    assert any("truncated" in reason for reason in problems.by_reason)
 
 
 def test_a_rib_entry_of_an_unknown_peer_is_counted(mrt, records):
@@ -134,7 +134,7 @@ def test_table_records_that_are_too_short_are_counted(mrt, subtype, size):
         lambda size: struct.pack(">IHHI", 1, 13, 2, 0xFFFF_FFFF) + bytes(1_000_000),
     ],
 )
-def test_memory_is_bounded_whatever_a_file_claims(bomb):
+def test_memory_is_bounded_whatever_the_lengths_in_a_file(bomb):
     packed = bomb(60_000_000)
     tracemalloc.start()
     try:
@@ -155,7 +155,7 @@ def test_only_the_first_problems_are_kept_and_all_are_counted(mrt):
 @pytest.mark.parametrize(
     "content",
     [
-        # Headers everywhere, each claiming almost the largest record, which ends where no header is.
+        # Headers everywhere, each with almost the largest length, which ends where no header is.
         struct.pack(">IHHI", 0x000D0002, 13, 2, MAX_RECORD_BYTES - 5) * 300_000 + b"\xff" * 20_000_000,
         struct.pack(">HH", 16, 4) * 1_000_000,
         struct.pack(">HHI", 16, 4, 60_000) * 1_000_000,
@@ -163,7 +163,7 @@ def test_only_the_first_problems_are_kept_and_all_are_counted(mrt):
     ],
     ids=["largest records", "headers without end", "headers that swallow each other", "empty records"],
 )
-def test_hostile_framing_costs_time_in_proportion_to_its_size(records, content):
+def test_hostile_framing_takes_time_in_proportion_to_its_size(records, content):
     found, problems = read(content + records[0])
     assert problems.total > 0
     assert len(found) <= 1

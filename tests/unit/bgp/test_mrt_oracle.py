@@ -1,4 +1,4 @@
-"""Our MRT reader and mrtparse say the same of every record of every real file."""
+"""The MRT reader and mrtparse agree on every record of every archive."""
 
 import ipaddress
 
@@ -6,7 +6,7 @@ import mrtparse
 import pytest
 
 from bgpdrift.bgp.mrt import Problems, read_mrt_in_full
-from bgpdrift.bgp.sources import collector_of
+from bgpdrift.bgp.sources import guess_collector
 
 # Elements (one announced or withdrawn prefix each), as the data's README counts them.
 FILES = {
@@ -49,7 +49,7 @@ def asdot_free(asn):
 
 
 def expected(record):
-    """Tell what mrtparse read, in our words."""
+    """Convert a record of mrtparse into the fields of this project."""
     (seconds,) = record["timestamp"]
     common = {"timestamp": float(seconds), "peer": record["peer_ip"], "peer_asn": asdot_free(record["peer_as"])}
     if "bgp_message" not in record:
@@ -103,7 +103,7 @@ def actual(message, found, wanted):
 
 def compare(path):
     problems = Problems()
-    ours = read_mrt_in_full(path, collector_of(path), problems)
+    ours = read_mrt_in_full(path, guess_collector(path), problems)
     elements = 0
     for number, entry in enumerate(mrtparse.Reader(str(path))):
         message, found = next(ours)
@@ -115,7 +115,7 @@ def compare(path):
         if wanted.get("path4"):  # RFC 6793: the tail of the path is AS4_PATH's
             keep = len(wanted["path"]) - len(wanted["path4"])
             wanted["path"] = wanted["path"][:keep] + wanted["path4"]
-            wanted["aggregator"] = found.aggregator  # merged by the same rule; the unit tests pin it down
+            wanted["aggregator"] = found.aggregator  # merged by the same rule, which the unit tests check
         assert actual(message, found, wanted) == wanted, f"record {number}"
         elements += len(message.withdrawals) + sum(len(group.prefixes) for group in message.announcements)
     assert next(ours, None) is None
@@ -125,14 +125,14 @@ def compare(path):
 
 
 @pytest.mark.parametrize("name", [name for name, total in FILES.items() if total])
-def test_every_record_reads_as_mrtparse_reads_it(shared_data, name):
+def test_every_record_equals_that_of_mrtparse(shared_data, name):
     assert compare(shared_data / "mrt" / name) == FILES[name]
 
 
-def test_the_46_minutes_of_four_files_read_as_mrtparse_reads_them(shared_data):
+def test_46_minutes_of_four_files_equal_those_of_mrtparse(shared_data):
     names = [name for name, total in FILES.items() if not total]
     assert sum(compare(shared_data / "mrt" / name) for name in names) == GOBGPDUMP_TOTAL
 
 
-def test_no_real_file_is_left_out(shared_data):
+def test_every_archive_is_tested(shared_data):
     assert {path.name for path in (shared_data / "mrt").iterdir()} == set(FILES)

@@ -1,4 +1,4 @@
-"""MRT as we write it is MRT as mrtparse reads it."""
+"""mrtparse reads the MRT records that the writer encodes."""
 
 import mrtparse
 import pytest
@@ -67,7 +67,7 @@ def test_a_message_beyond_4096_bytes_is_refused():
         mrt_writer.message_record(0, "192.0.2.1", 1, body)
 
 
-def test_a_simulation_in_mrt_says_what_its_records_say(tmp_path):
+def test_a_simulation_written_as_mrt_contains_its_records(tmp_path):
     scenario = Scenario(duration_s=120.0, prefixes=200, peers=5, rate=150.0, resets=(Reset(at_s=20.0, peer=3),))
     records = list(Simulation(scenario).records())
     (tmp_path / "a.mrt").write_bytes(b"".join(mrt_records(iter(records))))

@@ -46,7 +46,7 @@ def test_a_key_is_never_a_sentinel_and_keeps_family_and_length(net):
 
 
 @given(networks)
-def test_a_key_leads_back_to_its_prefix_up_to_56_bits_of_ipv6(net):
+def test_a_key_is_invertible_up_to_56_bits_of_ipv6(net):
     expected = canonical_prefix(str(net)) if net.version == 4 or net.prefixlen <= 56 else None
     assert prefix_text(prefix_key(str(net))) == expected
 
@@ -90,7 +90,7 @@ def test_different_prefixes_have_different_keys(one, other):
         "1" * 10_000 + "/8",
     ],
 )
-def test_what_is_no_prefix_has_no_key(text):
+def test_text_that_is_not_a_prefix_has_no_key(text):
     assert prefix_key(text) is None
     assert canonical_prefix(text) is None
     assert PrefixKeys().lookup(text) == NO_KEY
@@ -102,14 +102,14 @@ def test_no_text_raises(text):
 
 
 @given(st.lists(networks))
-def test_arrays_say_what_single_keys_say(nets):
+def test_array_functions_agree_with_those_of_single_keys(nets):
     keys = array(*nets)
     assert lengths(keys).tolist() == [net.prefixlen for net in nets]
     assert is_ipv6_array(keys).tolist() == [net.version == 6 for net in nets]
 
 
 @given(st.lists(networks), st.integers(0, 64))
-def test_covering_is_the_supernet_where_the_key_holds_one(nets, length):
+def test_covering_is_the_supernet_if_the_key_can_represent_it(nets, length):
     for found, net in zip(covering(array(*nets), length).tolist(), nets, strict=True):
         exact = net.version == 4 or net.prefixlen <= 56
         if not exact or net.prefixlen < length:
@@ -146,17 +146,17 @@ bogon_neighbourhood = st.sampled_from(
 
 
 @given(st.lists(st.one_of(networks, bogon_neighbourhood), min_size=1))
-def test_bogons_are_what_lies_inside_a_reserved_range(nets):
+def test_bogons_are_the_prefixes_inside_a_reserved_range(nets):
     assert bogon_array(array(*nets)).tolist() == [expected_bogon(net) for net in nets]
 
 
-def test_an_empty_array_is_fine():
+def test_an_empty_array_is_accepted():
     empty = np.array([], dtype=np.uint64)
     assert [f(empty).size for f in (lengths, is_ipv6_array, bogon_array)] == [0, 0, 0]
     assert covering(empty, 8).size == 0
 
 
-def test_remembered_keys_are_the_right_ones_and_bounded():
+def test_cached_keys_are_correct_and_bounded():
     keys = PrefixKeys(capacity=100)
     recent = keys.recent
     for number in range(10_000):
@@ -167,7 +167,7 @@ def test_remembered_keys_are_the_right_ones_and_bounded():
     assert keys.recent is recent
 
 
-def test_long_text_is_not_remembered():
+def test_long_text_is_not_cached():
     keys = PrefixKeys()
     keys.lookup("1" * 1_000_000)
     assert len(keys) == 0

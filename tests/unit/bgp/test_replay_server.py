@@ -1,4 +1,4 @@
-"""The replay server, seen by an independent client."""
+"""The replay server with an independent client."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bgpdrift.bgp.messages import Announcement, Message
 from bgpdrift.bgp.replay_filter import parse_path
-from bgpdrift.bgp.replay_frame import Frame, FrameIds, frame_of_message
+from bgpdrift.bgp.replay_frame import Frame, FrameIds, frame_from_message
 from bgpdrift.bgp.replay_server import ReplayServer
 from bgpdrift.bgp.replay_source import ReplaySource
 
@@ -115,11 +115,11 @@ MIXED = [
         ({"prefix": "10.0.0.0/16", "require": "withdrawals"}, "2"),
     ],
 )
-def test_a_subscription_gets_what_it_asks_for(asked: Any, expected: str) -> None:
+def test_a_subscription_receives_the_frames_that_it_selects(asked: Any, expected: str) -> None:
     async def test() -> None:
         async with serving(MIXED, settle_s=0.2) as url, connect(url) as socket:
             await ask(socket, "ris_subscribe", asked)
-            await ask(socket, "ris_subscribe", {"peer": "203.0.113.9"})  # so that every test sees an end
+            await ask(socket, "ris_subscribe", {"peer": "203.0.113.9"})  # so that every test has an end
 
             assert await ids(socket, "9") == list(dict.fromkeys([*expected.split(), "9"]))
 
@@ -130,16 +130,16 @@ def test_a_subscription_gets_what_it_asks_for(asked: Any, expected: str) -> None
     ("request_text", "message"),
     [
         ("{", "not JSON"),
-        ("[]", "type None"),
+        ("[]", "found None"),
         ('{"type":"ris_subscribed","data":{}}', "ris_subscribe, ris_unsubscribe"),
-        ('{"type":"ris_subscribe","data":{"prefix":"10.0.0.0/33"}}', "prefix '10.0.0.0/33'"),
-        ('{"type":"ris_subscribe","data":{"peer":"nobody"}}', "peer 'nobody'"),
-        ('{"type":"ris_subscribe","data":{"path":"1,,2"}}', "path '1,,2'"),
-        ('{"type":"ris_subscribe","data":{"path":"a.*"}}', "path 'a.*'"),
-        ('{"type":"ris_subscribe","data":{"type":"NOISE"}}', "type 'NOISE'"),
+        ('{"type":"ris_subscribe","data":{"prefix":"10.0.0.0/33"}}', "found '10.0.0.0/33'"),
+        ('{"type":"ris_subscribe","data":{"peer":"nobody"}}', "peer: expected a network"),
+        ('{"type":"ris_subscribe","data":{"path":"1,,2"}}', "found '1,,2'"),
+        ('{"type":"ris_subscribe","data":{"path":"a.*"}}', "found 'a.*'"),
+        ('{"type":"ris_subscribe","data":{"type":"NOISE"}}', "found 'NOISE'"),
         ('{"type":"ris_subscribe","data":{"hots":"rrc00"}}', "hots"),
-        ('{"type":"ris_subscribe","data":[1]}', "bad subscription"),
-        ('{"type":"ris_unsubscribe","data":{"host":"rrc00"}}', "no such subscription"),
+        ('{"type":"ris_subscribe","data":[1]}', "subscription: "),
+        ('{"type":"ris_unsubscribe","data":{"host":"rrc00"}}', "found none that equals it"),
     ],
 )
 def test_a_bad_request_is_answered_with_a_reason_and_the_socket_stays_open(request_text: str, message: str) -> None:
@@ -156,7 +156,7 @@ def test_a_bad_request_is_answered_with_a_reason_and_the_socket_stays_open(reque
     run(test())
 
 
-def test_subscriptions_are_acknowledged_when_asked_for_and_can_be_taken_back() -> None:
+def test_subscriptions_are_acknowledged_on_request_and_can_be_removed() -> None:
     async def test() -> None:
         async with serving(MIXED, settle_s=0.3, collectors=["rrc00", "rrc21"]) as url, connect(url) as socket:
             await ask(socket, "request_rrc_list")
@@ -189,14 +189,14 @@ def test_another_path_is_not_found() -> None:
     run(test())
 
 
-def test_a_client_that_comes_back_goes_on_a_little_before_where_it_was_lost() -> None:
+def test_a_client_that_reconnects_continues_a_little_before_it_was_lost() -> None:
     async def test() -> None:
         source = [frame(number) for number in range(5000)]
         async with serving(source, rewind_s=60.0) as url:
             first = await connect(url + "?client=noc", max_queue=4)
             await ask(first, "ris_subscribe", {})
             seen = await ids(first, "99")
-            first.transport.abort()  # as a process that is killed: no close, frames unread in its buffers
+            first.transport.abort()  # like a killed process: no close, unread frames in its buffers
             async with connect(url + "?client=noc") as again:
                 await ask(again, "ris_subscribe", {})
                 seen += await ids(again, "4999")
@@ -206,7 +206,7 @@ def test_a_client_that_comes_back_goes_on_a_little_before_where_it_was_lost() ->
     run(test())
 
 
-def test_every_name_starts_at_the_beginning_of_files_but_shares_a_generator() -> None:
+def test_every_name_starts_at_the_beginning_of_files_but_all_share_a_generator() -> None:
     async def test() -> None:
         async with serving(MIXED) as url:
             for name in ("a", "b", ""):
@@ -242,13 +242,13 @@ def test_speed_is_event_time_over_wall_time() -> None:
     run(test())
 
 
-def test_a_slow_reader_is_told_and_closed_only_where_that_was_asked_for() -> None:
+def test_a_slow_reader_gets_an_error_and_is_closed_only_with_drop_slow() -> None:
     async def test() -> None:
         source = [frame(number, pad="x" * 100_000) for number in range(400)]
         async with serving(source, drop_slow_s=0.2) as url:
             socket = await connect(url, max_queue=1)
             await ask(socket, "ris_subscribe", {})
-            await asyncio.sleep(0.8)  # being slow is what is tested
+            await asyncio.sleep(0.8)  # the slowness is what is tested
             last: Any = None
             with contextlib.suppress(ConnectionClosed):
                 while True:
@@ -281,14 +281,14 @@ def test_an_error_of_the_source_ends_the_server() -> None:
     run(test())
 
 
-def test_a_message_becomes_a_frame_that_decodes_to_the_same(clock: Any) -> None:
+def test_the_frame_of_a_message_decodes_to_the_same_message(clock: Any) -> None:
     routes = {"announcements": [Announcement("::1", ["::/0"])], "withdrawals": ["10.0.0.0/8"]}
     messages = [
         Message(1.25, "192.0.2.1", "rrc06", "UPDATE", "", "64500", (1, (2, 3)), "igp", **routes),  # type: ignore[arg-type]
         Message(1.25, "192.0.2.1", "route-views.jinx", "STATE", "", "64500", state="down"),
     ]
     ids_given = FrameIds()
-    frames = [frame_of_message(message, ids_given) for message in messages]
+    frames = [frame_from_message(message, ids_given) for message in messages]
     decoded = [Frame(one.timestamp, one.text).message for one in frames]
 
     assert [json.loads(one.text)["data"]["host"] for one in frames] == ["rrc06.ripe.net", "route-views.jinx"]

@@ -1,4 +1,4 @@
-"""The RIS Live client against a server of another make that misbehaves in every way known."""
+"""The RIS Live client with an independent server that misbehaves in every known way."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from bgpdrift.bgp.ris_client import RisClient
-from bgpdrift.bgp.ris_connection import MOVES, Event, Health, IllegalMoveError, State, backoff_s, judge, move
+from bgpdrift.bgp.ris_connection import CONNECTION_LIFECYCLE, Event, Health, State, assess_health, backoff_s
 from bgpdrift.clock import SystemClock
 from bgpdrift.settings import FeedSettings
 from helpers.until import until_async
@@ -23,8 +23,8 @@ LIMIT_S = 15.0
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
-class Kept:
-    """A sink that keeps everything, or refuses everything."""
+class MemorySink:
+    """A sink that keeps everything, or drops everything."""
 
     def __init__(self, full: bool = False) -> None:
         self.full = full
@@ -54,7 +54,7 @@ async def send(connection: ServerConnection, *frames: bytes) -> None:
 
 
 async def hold(connection: ServerConnection) -> None:
-    """Stay until the client goes."""
+    """Keep the connection until the client closes it."""
     with contextlib.suppress(ConnectionClosed):
         while True:
             await connection.recv()
@@ -66,7 +66,7 @@ def feed(url: str, **changes: Any) -> FeedSettings:
 
 
 @contextlib.asynccontextmanager
-async def client_of(settings: FeedSettings, sink: Kept, **options: Any) -> AsyncIterator[RisClient]:
+async def client_of(settings: FeedSettings, sink: MemorySink, **options: Any) -> AsyncIterator[RisClient]:
     stop = asyncio.Event()
     client = RisClient(settings, sink, SystemClock(), random.Random(1), **options)
     task = asyncio.create_task(client.run(stop))
@@ -80,7 +80,7 @@ async def client_of(settings: FeedSettings, sink: Kept, **options: Any) -> Async
 
 @contextlib.asynccontextmanager
 async def serving(*handlers: Handler) -> AsyncIterator[tuple[str, list[ServerConnection]]]:
-    """A server whose n-th connection meets the n-th handler; the last one serves all that follow."""
+    """A server whose n-th connection gets the n-th handler; the last handler serves all later ones."""
     connections: list[ServerConnection] = []
 
     async def handler(connection: ServerConnection) -> None:
@@ -105,20 +105,20 @@ async def good(connection: ServerConnection) -> None:
     await hold(connection)
 
 
-def test_it_names_itself_subscribes_for_each_collector_and_hands_every_frame_on_as_it_came() -> None:
-    asked: list[Any] = []
+def test_the_client_sends_its_name_subscribes_for_each_collector_and_forwards_frames_unchanged() -> None:
+    requests: list[Any] = []
     frames = [frame(number, host="rrc07") for number in range(500)]
 
     async def handler(connection: ServerConnection) -> None:
         for _ in range(2):
-            asked.append(json.loads(await connection.recv()))
-            answer = {"type": "ris_subscribe_ok", "data": {"subscription": asked[-1]["data"]}}
+            requests.append(json.loads(await connection.recv()))
+            answer = {"type": "ris_subscribe_ok", "data": {"subscription": requests[-1]["data"]}}
             await connection.send(json.dumps(answer))
         await send(connection, *frames)
         await hold(connection)
 
     async def test() -> None:
-        sink = Kept()
+        sink = MemorySink()
         async with serving(handler) as (url, connections):
             settings = feed(url, collectors=["rrc00", "rrc07"], prefixes=["10.0.0.0/8"])
             async with client_of(settings, sink, last_event_time=7.0) as client:
@@ -130,17 +130,17 @@ def test_it_names_itself_subscribes_for_each_collector_and_hands_every_frame_on_
             assert connections[0].request.path == "/v1/ws/?client=test"
 
         assert sink.frames == frames
-        assert [one["data"]["host"] for one in asked] == ["rrc00", "rrc07"]
-        assert all(one["data"]["socketOptions"] == {"acknowledge": True} for one in asked)
+        assert [one["data"]["host"] for one in requests] == ["rrc00", "rrc07"]
+        assert all(one["data"]["socketOptions"] == {"acknowledge": True} for one in requests)
         assert sink.records == [
             ("connected", 7.0, 1_558_620_047.0, ""),
-            ("disconnected", 1_558_620_546.0, None, "asked to stop"),
+            ("disconnected", 1_558_620_546.0, None, "a stop is requested"),
         ]
 
     run(test())
 
 
-def test_garbage_a_cut_frame_and_an_unknown_type_go_to_the_spool_and_are_counted() -> None:
+def test_invalid_incomplete_and_unknown_frames_go_to_the_spool_and_are_counted() -> None:
     odd = [frame(1)[:60], b"garbage", b'{"type":"ris_novelty","data":{}}', b"[1]", b"\x01\x02", b""]
 
     async def handler(connection: ServerConnection) -> None:
@@ -150,7 +150,7 @@ def test_garbage_a_cut_frame_and_an_unknown_type_go_to_the_spool_and_are_counted
         await hold(connection)
 
     async def test() -> None:
-        sink = Kept()
+        sink = MemorySink()
         async with serving(handler) as (url, _), client_of(feed(url), sink) as client:
             await until_async(lambda: frame(3) in sink.frames, LIMIT_S, "the last frame has come")
             assert client.figures.unreadable == 5
@@ -161,16 +161,16 @@ def test_garbage_a_cut_frame_and_an_unknown_type_go_to_the_spool_and_are_counted
     run(test())
 
 
-def test_a_lost_connection_is_opened_again_and_the_time_between_is_recorded() -> None:
+def test_after_a_lost_connection_the_client_reconnects_and_records_the_time_between() -> None:
     async def aborts(connection: ServerConnection) -> None:
         await connection.recv()
         await send(connection, frame(1))
         connection.transport.abort()
 
     async def test() -> None:
-        sink = Kept()
+        sink = MemorySink()
         async with serving(aborts, good) as (url, _), client_of(feed(url), sink):
-            await until_async(lambda: len(sink.records) == 3, LIMIT_S, "it is connected again")
+            await until_async(lambda: len(sink.records) == 3, LIMIT_S, "the client is connected again")
 
         assert [record[:3] for record in sink.records[1:3]] == [
             ("disconnected", 1_558_620_048.0, None),
@@ -181,45 +181,45 @@ def test_a_lost_connection_is_opened_again_and_the_time_between_is_recorded() ->
     run(test())
 
 
-def test_what_the_server_says_before_it_closes_is_kept() -> None:
+def test_the_error_message_of_the_server_is_the_reason_of_the_close() -> None:
     async def refuses(connection: ServerConnection) -> None:
         await connection.recv()
         await send(connection, b'{"type":"ris_error","data":{"message":"client is too slow"}}')
         await connection.close(1008)
 
     async def test() -> None:
-        sink = Kept()
+        sink = MemorySink()
         async with serving(refuses, good) as (url, _), client_of(feed(url), sink) as client:
-            await until_async(lambda: frame(101) in sink.frames, LIMIT_S, "it is connected again")
+            await until_async(lambda: frame(101) in sink.frames, LIMIT_S, "the client is connected again")
             assert "client is too slow" in client.figures.last_error
         assert sink.reasons()[0] == "closed by the server with code 1008: client is too slow"
 
     run(test())
 
 
-def test_a_socket_that_is_open_and_silent_is_pinged_and_then_given_up() -> None:
-    heard: list[Any] = []
+def test_an_open_but_silent_socket_is_pinged_and_then_closed() -> None:
+    received: list[Any] = []
 
     async def silent(connection: ServerConnection) -> None:
         await connection.recv()
         await send(connection, frame(1))
         with contextlib.suppress(ConnectionClosed):
             while True:
-                heard.append(json.loads(await connection.recv()))
-                await connection.send('{"type":"pong","data":null}')  # alive, but no frame: that does not count
+                received.append(json.loads(await connection.recv()))
+                await connection.send('{"type":"pong","data":null}')  # a pong is not a frame
 
     async def test() -> None:
-        sink = Kept()
+        sink = MemorySink()
         async with serving(silent, good) as (url, _), client_of(feed(url, silence_s=0.8), sink):
-            await until_async(lambda: frame(101) in sink.frames, LIMIT_S, "it is connected again")
+            await until_async(lambda: frame(101) in sink.frames, LIMIT_S, "the client is connected again")
 
-        assert heard[0] == {"type": "ping", "data": None}
+        assert received[0] == {"type": "ping", "data": None}
         assert sink.reasons()[0].startswith("no frame of any collector for")
 
     run(test())
 
 
-def test_a_feed_that_lags_is_given_up_but_a_replay_of_history_is_not() -> None:
+def test_a_lagging_feed_is_closed_but_a_replay_of_old_data_is_not() -> None:
     def lagging(lag_s: float) -> Handler:
         async def handler(connection: ServerConnection) -> None:
             await connection.recv()
@@ -231,14 +231,14 @@ def test_a_feed_that_lags_is_given_up_but_a_replay_of_history_is_not() -> None:
         return handler
 
     async def test() -> None:
-        sink = Kept()
+        sink = MemorySink()
         servers = serving(lagging(1200.0), lagging(1.0))
         async with servers as (url, connections), client_of(feed(url, silence_s=0.4), sink) as client:
-            await until_async(lambda: len(connections) == 2, LIMIT_S, "it has left the server that lags")
+            await until_async(lambda: len(connections) == 2, LIMIT_S, "the client has left the lagging server")
             await until_async(lambda: client.state is State.STREAMING, LIMIT_S, "it streams")
         assert "s old" in sink.reasons()[0]
 
-        sink = Kept()
+        sink = MemorySink()
         async with serving(lagging(1e8)) as (url, connections), client_of(feed(url, silence_s=0.2), sink) as client:
             await until_async(lambda: len(sink.frames) > 50, LIMIT_S, "more frames than a second brings")
             assert len(connections) == 1
@@ -246,23 +246,23 @@ def test_a_feed_that_lags_is_given_up_but_a_replay_of_history_is_not() -> None:
     run(test())
 
 
-def test_a_server_that_cannot_be_reached_is_tried_again_and_the_status_says_why() -> None:
+def test_an_unreachable_server_is_tried_again_and_the_status_gives_the_reason() -> None:
     async def test() -> None:
         with sockets.socket() as free:
             free.bind(("127.0.0.1", 0))
             url = f"ws://127.0.0.1:{free.getsockname()[1]}/v1/ws/"
-            async with client_of(feed(url, backoff_max_s=5.0), Kept()) as client:
+            async with client_of(feed(url, backoff_max_s=5.0), MemorySink()) as client:
                 await until_async(lambda: client.figures.last_error != "", LIMIT_S, "it was refused")
                 await until_async(lambda: client.state is State.WAITING, LIMIT_S, "it waits")
                 assert client.status().startswith(f"cannot reach {url}: connection refused; next try in ")
-        async with client_of(feed("ws://name.invalid/v1/ws/"), Kept()) as client:
+        async with client_of(feed("ws://name.invalid/v1/ws/"), MemorySink()) as client:
             await until_async(lambda: client.figures.last_error != "", LIMIT_S, "the name was looked up")
             assert client.figures.last_error == "name resolution failed"
 
     run(test())
 
 
-def test_a_server_that_answers_but_refuses_the_upgrade_is_named_as_such() -> None:
+def test_a_refused_upgrade_is_reported_with_its_code() -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
@@ -272,13 +272,13 @@ def test_a_server_that_answers_but_refuses_the_upgrade_is_named_as_such() -> Non
         server = await asyncio.start_server(refuse, "127.0.0.1", 0)
         async with server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-            async with client_of(feed(url), Kept()) as client:
+            async with client_of(feed(url), MemorySink()) as client:
                 await until_async(lambda: "503" in client.figures.last_error, LIMIT_S, "the refusal is known")
 
     run(test())
 
 
-def test_a_server_that_accepts_and_says_nothing_does_not_hold_up_a_stop() -> None:
+def test_a_server_without_an_answer_does_not_delay_a_stop() -> None:
     async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -287,7 +287,7 @@ def test_a_server_that_accepts_and_says_nothing_does_not_hold_up_a_stop() -> Non
         server = await asyncio.start_server(mute, "127.0.0.1", 0)
         async with server:
             url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-            async with client_of(feed(url, connect_timeout_s=60.0), Kept()) as client:
+            async with client_of(feed(url, connect_timeout_s=60.0), MemorySink()) as client:
                 await until_async(lambda: client.state is State.CONNECTING, LIMIT_S, "it tries")
                 begun = time.monotonic()
             assert time.monotonic() - begun < 2.0
@@ -295,9 +295,9 @@ def test_a_server_that_accepts_and_says_nothing_does_not_hold_up_a_stop() -> Non
     run(test())
 
 
-def test_a_server_that_does_not_acknowledge_is_noted_and_its_frames_are_taken() -> None:
+def test_a_missing_acknowledgement_is_reported_and_the_frames_are_forwarded() -> None:
     async def test() -> None:
-        sink = Kept()
+        sink = MemorySink()
         async with serving(good) as (url, connections):
             async with client_of(feed(url, silence_s=4.0), sink, acknowledge_s=0.1) as client:
                 await until_async(lambda: "acknowledged" in client.figures.last_error, LIMIT_S, "it is noted")
@@ -307,45 +307,44 @@ def test_a_server_that_does_not_acknowledge_is_noted_and_its_frames_are_taken() 
     run(test())
 
 
-def test_a_sink_that_is_full_costs_frames_not_the_connection() -> None:
+def test_a_full_sink_loses_frames_but_not_the_connection() -> None:
     async def test() -> None:
-        async with serving(good) as (url, connections), client_of(feed(url), Kept(full=True)) as client:
+        async with serving(good) as (url, connections), client_of(feed(url), MemorySink(full=True)) as client:
             await until_async(lambda: client.figures.dropped == 2, LIMIT_S, "both frames are counted as dropped")
             assert len(connections) == 1
 
     run(test())
 
 
-def test_a_sink_that_fails_ends_the_client() -> None:
-    class Broken(Kept):
+def test_an_error_of_the_sink_ends_the_client() -> None:
+    class Broken(MemorySink):
         def put(self, frames: Sequence[bytes], earliest: float | None = None, latest: float | None = None) -> bool:
-            raise RuntimeError("the spool's thread has ended")
+            raise RuntimeError("the thread of the spool has ended")
 
     async def test() -> None:
         async with serving(good) as (url, _):
             client = RisClient(feed(url), Broken(), SystemClock(), random.Random(1))
-            with pytest.raises(RuntimeError, match="thread has ended"):
+            with pytest.raises(RuntimeError, match="the thread of the spool has ended"):
                 await asyncio.wait_for(client.run(asyncio.Event()), LIMIT_S)
 
     run(test())
 
 
-def test_moves_that_are_not_in_the_table_are_refused() -> None:
-    for state in State:
-        for event in Event:
-            if (state, event) not in MOVES:
-                with pytest.raises(IllegalMoveError):
-                    move(state, event)
-    assert all(move(state, Event.STOP) is State.STOPPED for state in State if state is not State.STOPPED)
+def test_every_state_but_the_last_can_be_stopped_and_only_waiting_leads_to_connecting() -> None:
+    moves = CONNECTION_LIFECYCLE.transitions
+    assert CONNECTION_LIFECYCLE.final_states == {State.STOPPED}
+    assert {state for state, event in moves if event is Event.STOP} == set(State) - {State.STOPPED}
+    assert {state for (state, _), target in moves.items() if target is State.CONNECTING} == {State.WAITING}
+    assert not CONNECTION_LIFECYCLE.allows(State.WAITING, Event.FRAME)
 
 
-def test_each_reconnect_for_lag_makes_the_next_one_more_patient() -> None:
+def test_each_reconnect_because_of_lag_doubles_the_time_until_the_next() -> None:
     settings = FeedSettings(silence_s=30.0, max_lag_s=180.0)
-    assert judge(0.0, 29.0, 600.0, settings) is Health.FINE
-    assert judge(0.0, 30.0, 600.0, settings) is Health.LAGGING
-    assert judge(0.0, 30.0, 600.0, settings, lag_reconnects=1) is Health.FINE
-    assert judge(0.0, 60.0, 600.0, settings, lag_reconnects=1) is Health.LAGGING
-    assert judge(0.0, 999.0, 600.0, FeedSettings(max_lag_s=0.0)) is Health.FINE
+    assert assess_health(0.0, 29.0, 600.0, settings) is Health.HEALTHY
+    assert assess_health(0.0, 30.0, 600.0, settings) is Health.LAGGING
+    assert assess_health(0.0, 30.0, 600.0, settings, lag_reconnects=1) is Health.HEALTHY
+    assert assess_health(0.0, 60.0, 600.0, settings, lag_reconnects=1) is Health.LAGGING
+    assert assess_health(0.0, 999.0, 600.0, FeedSettings(max_lag_s=0.0)) is Health.HEALTHY
 
 
 def test_the_back_off_has_full_jitter_below_a_limit_that_doubles() -> None:

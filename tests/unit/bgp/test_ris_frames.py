@@ -1,4 +1,4 @@
-"""Every form of frame that RIS Live sent from 2019 to 2026, and what becomes of a broken one."""
+"""Every form of frame that RIS Live sent from 2019 to 2026, and invalid frames."""
 
 import gzip
 import json
@@ -7,7 +7,7 @@ import math
 import pytest
 
 from bgpdrift.bgp import spool
-from bgpdrift.bgp.decoded import decoded
+from bgpdrift.bgp.frame_fields import frame_fields
 from bgpdrift.bgp.messages import Announcement, Message, collector_name
 from bgpdrift.bgp.ris_frames import (
     MAX_LINE_BYTES,
@@ -40,7 +40,7 @@ def line(data, kind="ris_message"):
 
 
 def one(raw):
-    """Decode alone and among others: both ways must agree."""
+    """Decode a frame alone and with others; both ways must give the same."""
     alone = FrameDecoder().decode_line(raw)
     (among,) = FrameDecoder().decode_many([raw])
     assert repr(alone) == repr(among)
@@ -48,7 +48,7 @@ def one(raw):
 
 
 def shown(raw):
-    return decoded(*FrameDecoder().decode_full(raw))
+    return frame_fields(*FrameDecoder().decode_full(raw))
 
 
 def update(**fields):
@@ -78,7 +78,7 @@ def test_a_withdrawal_of_2019_has_no_other_field():
     assert (message.withdrawals, message.announcements, message.path) == (["192.0.2.0/24"], [], ())
 
 
-def test_a_withdrawal_since_2022_carries_empty_fields():
+def test_a_withdrawal_since_2022_has_empty_fields():
     raw = line(
         PEER_2026
         | {
@@ -181,7 +181,7 @@ def test_frames_without_a_message(raw, expected):
     assert shown(raw)["kind"] == expected.type
 
 
-def test_our_own_records_come_through():
+def test_records_of_the_spool_are_decoded():
     feed = spool.control_line("dropped", 10.0, None, frames=3, reason="disk full")
     assert one(feed) == FeedEvent("dropped", 10.0, None, 3, "disk full")
     assert one(line({"sequence": 7, "opened_at": 1.5, "run": "x"}, "bgpdrift_segment")) == SegmentStart(7, 1.5, "x")
@@ -189,7 +189,7 @@ def test_our_own_records_come_through():
     assert shown(feed)["kind"] == "bgpdrift_feed"
 
 
-def test_end_of_rib_is_no_prefix():
+def test_end_of_rib_is_not_a_prefix():
     message = one(update(withdrawals=["eor", "192.0.2.0/24"], announcements=[{"next_hop": "::", "prefixes": ["eor"]}]))
     assert (message.withdrawals, message.announcements) == (["192.0.2.0/24"], [])
 
@@ -221,7 +221,7 @@ def test_end_of_rib_is_no_prefix():
     ],
     ids=repr,
 )
-def test_a_message_with_an_odd_field_keeps_its_routes(odd):
+def test_a_message_with_an_invalid_field_keeps_its_routes(odd):
     raw = update(**({"path": [64500, 3356], "announcements": ROUTES} | odd))
     message = one(raw)
     assert isinstance(message, Message)
@@ -233,7 +233,7 @@ def test_a_message_with_an_odd_field_keeps_its_routes(odd):
     assert [route["prefix"] for route in shown(raw)["announced"]] == ROUTES[0]["prefixes"]
 
 
-def test_odd_groups_and_prefixes_go_and_the_others_stay():
+def test_invalid_groups_and_prefixes_are_skipped_and_the_others_kept():
     message = one(
         update(
             announcements=[None, {"prefixes": None}, {"next_hop": None, "prefixes": [5, "192.0.2.0/24"]}],
@@ -244,7 +244,7 @@ def test_odd_groups_and_prefixes_go_and_the_others_stay():
     assert message.withdrawals == ["203.0.113.0/24"]
 
 
-def test_control_characters_and_broken_utf8_inside_strings_are_survived():
+def test_control_characters_and_invalid_utf8_inside_strings_are_accepted():
     raw = update(announcements=ROUTES, origin="i@p").replace(b"@", b"\x01\t\xff")
     message = one(raw)
     assert message.announcements[0].prefixes == ROUTES[0]["prefixes"]
@@ -281,7 +281,7 @@ def test_control_characters_and_broken_utf8_inside_strings_are_survived():
     ],
     ids=lambda raw: repr(raw[:30]),
 )
-def test_what_cannot_be_read_is_counted_and_never_raises(raw):
+def test_an_unreadable_line_is_counted_and_never_raises(raw):
     decoder = FrameDecoder()
     assert isinstance(decoder.decode_line(raw), Corrupt)
     assert (decoder.counts.corrupt, decoder.counts.messages, decoder.counts.salvaged) == (1, 0, 0)
@@ -300,26 +300,26 @@ def test_an_unknown_message_type_is_counted_and_kept():
     assert (decoder.counts.messages, decoder.counts.unknown) == (1, 1)
 
 
-def test_a_stream_goes_on_behind_damage():
+def test_a_stream_continues_after_damage():
     good = update(announcements=ROUTES)
     frames = list(FrameDecoder().decode_many([good, good[:99], b"", good]))
     assert [type(frame) for frame in frames] == [Message, Corrupt, Message]
 
 
-def test_only_the_domain_of_ripe_is_cut_from_a_collector():
+def test_only_the_ripe_domain_is_removed_from_a_collector():
     assert collector_name("rrc25.ripe.net") == "rrc25"
     assert collector_name("route-views.jinx") == "route-views.jinx"
 
 
 @pytest.mark.shared_data
-def test_the_thousand_real_frames_hold_787_announced_and_2394_withdrawn_routes(shared_data):
+def test_the_thousand_recorded_frames_have_787_announced_and_2394_withdrawn_routes(shared_data):
     raw = gzip.decompress((shared_data / "ris_live" / "ris-live-20190523-1000.jsonl.gz").read_bytes()).splitlines()
     decoder, full = FrameDecoder(), FrameDecoder()
     announced = withdrawn = 0
     for message in decoder.decode_many(raw):
         announced += len({prefix for group in message.announcements for prefix in group.prefixes})
         withdrawn += len(message.withdrawals)
-    rows = [decoded(*full.decode_full(text)) for text in raw]
+    rows = [frame_fields(*full.decode_full(text)) for text in raw]
     assert (announced, withdrawn) == (787, 2394)
     assert sum(len(row.get("announced", ())) for row in rows) == 787
     assert sum(len(row.get("withdrawn", ())) for row in rows) == 2394
@@ -331,7 +331,7 @@ def test_the_thousand_real_frames_hold_787_announced_and_2394_withdrawn_routes(s
 
 
 @pytest.mark.shared_data
-def test_the_real_as_set_is_one_hop(shared_data):
+def test_a_recorded_as_set_is_one_hop(shared_data):
     row = shown((shared_data / "ris_live" / "as-set-2019.json").read_bytes())
     assert row["path"] == (2497, 6453, 18705, 26281, (13340,))
     assert row["origins"] == [13340]

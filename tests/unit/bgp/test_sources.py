@@ -1,4 +1,4 @@
-"""A file is recognised by what it holds, and several are read as one stream."""
+"""The content of a file decides its format, and several files are read as one stream."""
 
 import bz2
 import gzip
@@ -10,7 +10,7 @@ import zstandard
 
 from bgpdrift.bgp.mrt_framing import Problems
 from bgpdrift.bgp.ris_frames import MAX_LINE_BYTES
-from bgpdrift.bgp.sources import collector_of, in_time_order, kind_of, lines_of, open_source
+from bgpdrift.bgp.sources import detect_format, guess_collector, open_source, read_in_time_order, split_lines
 from bgpdrift.bgp.spool import control_line, record_line
 from bgpdrift.errors import InputError
 
@@ -32,7 +32,7 @@ def write(tmp_path):
 
 
 class Slow(io.BytesIO):
-    """Gives a few bytes at a time, as a pipe may."""
+    """Returns a few bytes at a time, like a pipe."""
 
     problem = None
 
@@ -41,13 +41,13 @@ class Slow(io.BytesIO):
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, zstandard.compress])
-def test_json_lines_are_recognised_under_any_name_and_compression(write, compress):
+def test_json_lines_are_detected_with_any_name_and_compression(write, compress):
     path = write("whatever.mrt", compress(frame(1.0) + b"\n" + frame(2.0)))
     assert [message.timestamp for message in open_source(path)] == [1.0, 2.0]
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, zstandard.compress])
-def test_mrt_is_recognised_under_any_name_and_compression(mrt, write, compress):
+def test_mrt_is_detected_with_any_name_and_compression(mrt, write, compress):
     path = write("frames.jsonl", compress(mrt.announce("10.0.0.0/8") * 2))
     assert [message.host for message in open_source(path)] == ["mrt", "mrt"]
 
@@ -71,17 +71,17 @@ def test_corrupt_lines_are_counted_by_their_number(write):
     assert [problem.offset for problem in problems.first] == [2, 4]
 
 
-def test_a_recording_that_begins_with_half_a_frame_is_still_one(write):
+def test_a_recording_that_begins_with_half_a_frame_is_read(write):
     path = write("a.jsonl", frame(1.0)[40:], frame(2.0))
     assert [message.timestamp for message in open_source(path)] == [2.0]
 
 
-def test_mrt_that_begins_with_damage_is_still_mrt(mrt, write):
+def test_mrt_that_begins_with_damage_is_read(mrt, write):
     path = write("a", b"\xff" * 500, mrt.announce("10.0.0.0/8") * 2)
     assert len(list(open_source(path))) == 2
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_the_error_names_a_missing_file(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.gz: cannot be read: No such file"):
         next(open_source(tmp_path / "nowhere.gz"))
 
@@ -89,35 +89,35 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"name,value\n1,2\n", b"\x7fELF" + bytes(999), b"\x89PNG\r\n\x1a\n" + b"\0\xff" * 999]
 )
-def test_an_unknown_format_is_named_with_what_was_expected(write, content):
+def test_the_error_of_an_unknown_format_lists_the_expected_formats(write, content):
     with pytest.raises(
-        InputError, match="thing: unknown format; RIS Live JSON lines, a spool segment or MRT was expected"
+        InputError, match="thing: expected RIS Live JSON lines, a spool segment or MRT, found an unknown format"
     ):
         list(open_source(write("thing", content)))
 
 
-def test_a_compressed_file_of_which_nothing_can_be_read_is_named(write):
+def test_the_error_names_a_compressed_file_without_readable_data(write):
     with pytest.raises(InputError, match="broken: compressed data is damaged"):
         list(open_source(write("broken", b"\x1f\x8b" + b"\xff" * 100)))
 
 
-def test_a_folder_is_no_source(tmp_path):
+def test_a_directory_is_refused(tmp_path):
     with pytest.raises(InputError, match="Is a directory"):
         next(open_source(tmp_path))
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", gzip.compress(b"", mtime=0)])
-def test_an_empty_file_holds_no_message(write, content):
+def test_an_empty_file_has_no_message(write, content):
     assert list(open_source(write("empty", content))) == []
-    assert kind_of(b"") == "empty"
+    assert detect_format(b"") == "empty"
 
 
-def test_lines_are_the_same_however_a_stream_is_cut():
+def test_lines_do_not_depend_on_the_sizes_of_the_reads():
     content = frame(1.0) + b"\n" + frame(2.0) + b"last"
-    assert list(lines_of(Slow(content))) == content.split(b"\n")
+    assert list(split_lines(Slow(content))) == content.split(b"\n")
 
 
-def test_an_endless_line_is_not_kept_whole():
+def test_an_endless_line_is_cut():
     class Endless(io.BytesIO):
         problem = None
         left = 3 * MAX_LINE_BYTES
@@ -126,13 +126,13 @@ def test_an_endless_line_is_not_kept_whole():
             self.left -= size
             return b"x" * size if self.left > 0 else b""
 
-    (line,) = lines_of(Endless())
+    (line,) = split_lines(Endless())
     assert MAX_LINE_BYTES < len(line) < 1.1 * MAX_LINE_BYTES
 
 
-def test_files_of_one_collector_are_read_one_after_the_other_in_any_order_given(write):
+def test_files_of_one_collector_are_read_in_time_order_whatever_their_order(write):
     paths = [write(f"{n}.jsonl", *(frame(100.0 * n + second) for second in range(5))) for n in (3, 1, 2)]
-    found = [message.timestamp for message in in_time_order(paths)]
+    found = [message.timestamp for message in read_in_time_order(paths)]
     assert found == sorted(found)
     assert len(found) == 15
 
@@ -140,19 +140,19 @@ def test_files_of_one_collector_are_read_one_after_the_other_in_any_order_given(
 def test_files_of_several_collectors_are_merged(mrt, write):
     one = write("ris.rrc06.updates.gz", *(mrt.announce("10.0.0.0/8", timestamp=t) for t in (10, 12, 14)))
     other = write("rrc01.jsonl", *(frame(t, host="rrc01") for t in (11.0, 13.0, 15.0)))
-    merged = [(message.timestamp, message.host) for message in in_time_order([other, one])]
+    merged = [(message.timestamp, message.host) for message in read_in_time_order([other, one])]
     assert merged == [(10, "rrc06"), (11, "rrc01"), (12, "rrc06"), (13, "rrc01"), (14, "rrc06"), (15, "rrc01")]
 
 
-def test_inside_a_file_the_order_is_kept(write):
+def test_the_order_within_a_file_is_kept(write):
     one = write("a.jsonl", *(frame(t) for t in (10.0, 30.0, 29.0, 31.0)))
     other = write("b.jsonl", *(frame(t) for t in (20.0, 30.5)))
-    assert [m.timestamp for m in in_time_order([one, other])] == [10.0, 20.0, 30.0, 29.0, 30.5, 31.0]
+    assert [m.timestamp for m in read_in_time_order([one, other])] == [10.0, 20.0, 30.0, 29.0, 30.5, 31.0]
 
 
 def test_standard_input_can_only_be_read_alone(write):
     with pytest.raises(InputError, match="standard input"):
-        list(in_time_order(["-", write("a.jsonl", frame(1.0))]))
+        list(read_in_time_order(["-", write("a.jsonl", frame(1.0))]))
 
 
 @pytest.mark.parametrize(
@@ -169,18 +169,18 @@ def test_standard_input_can_only_be_read_alone(write):
         ("-", "mrt"),
     ],
 )
-def test_the_collector_is_told_by_name_or_folder(path, collector):
-    assert collector_of(path) == collector
+def test_the_collector_is_guessed_by_name_or_directory(path, collector):
+    assert guess_collector(path) == collector
 
 
-def test_a_collector_given_by_hand_wins(mrt, write):
+def test_a_given_collector_replaces_the_guess(mrt, write):
     path = write("ris.rrc06.updates.gz", mrt.announce("10.0.0.0/8"))
     assert [message.host for message in open_source(path, collector="mine")] == ["mine"]
 
 
 @pytest.mark.shared_data
-def test_the_46_minutes_are_one_stream_in_time_order(shared_data):
+def test_46_minutes_of_four_files_are_one_stream_in_time_order(shared_data):
     files = sorted((shared_data / "mrt").glob("gobgpdump-*"), reverse=True)
-    times = [message.timestamp for message in in_time_order(files)]
+    times = [message.timestamp for message in read_in_time_order(files)]
     assert times == sorted(times)
     assert len(times) == 56_664

@@ -1,4 +1,4 @@
-"""The spool gives back what was put, whatever happened to it on the way."""
+"""The spool returns the frames that were put, also after crashes, full disks and damage."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bgpdrift.bgp.spool import SpoolReader, missing_after, segment_name
+from bgpdrift.bgp.spool import SpoolReader, segment_name
 from bgpdrift.bgp.spool_recovery import next_sequence
 from bgpdrift.bgp.spool_segment import SegmentFile, open_new
 from bgpdrift.bgp.spool_writer import SpoolWriter
@@ -19,7 +19,8 @@ from bgpdrift.errors import AlreadyRunningError
 from bgpdrift.settings import SpoolSettings
 from helpers.until import until
 
-CALM = SpoolSettings(segment_s=3600.0)
+LONG = SpoolSettings(segment_s=3600.0)
+SHORT = SpoolSettings(segment_s=0.05)
 LIMIT_S = 20.0
 
 
@@ -46,10 +47,10 @@ def records_in(path: Path, event: str) -> list[dict[str, object]]:
 
 
 class BrokenDisk:
-    """Opens files that refuse while the disk is full."""
+    """Opens files whose writes fail while the disk is full."""
 
     def __init__(self, full: bool, room: int = 0) -> None:
-        self.full, self.room, self.refusals = full, room, 0
+        self.full, self.room, self.failures = full, room, 0
 
     def __call__(self, path: Path) -> SegmentFile:
         return _File(self, open_new(path))
@@ -62,7 +63,7 @@ class _File:
     def write(self, data: memoryview) -> int | None:
         if self._disk.full:
             if self._disk.room <= 0:
-                self._disk.refusals += 1
+                self._disk.failures += 1
                 raise OSError(errno.ENOSPC, "No space left on device")
             data = data[: self._disk.room]
             self._disk.room -= len(data)
@@ -75,9 +76,9 @@ class _File:
         self._file.close()
 
 
-def test_frames_come_back_in_order_between_the_records_of_their_segments(tmp_path: Path, clock: FakeClock) -> None:
+def test_frames_are_read_in_order_between_the_records_of_their_segments(tmp_path: Path, clock: FakeClock) -> None:
     frames = [frame(number) for number in range(500)]
-    writer = SpoolWriter(CALM, tmp_path, clock)
+    writer = SpoolWriter(LONG, tmp_path, clock)
     for start in range(0, 500, 50):
         assert writer.put(frames[start : start + 50], start, start + 49)
     writer.put_control("disconnected", 499.5, None, "test")
@@ -94,7 +95,7 @@ def test_frames_come_back_in_order_between_the_records_of_their_segments(tmp_pat
 
 
 def test_a_newline_inside_a_frame_does_not_make_two_lines(tmp_path: Path, clock: FakeClock) -> None:
-    writer = SpoolWriter(CALM, tmp_path, clock)
+    writer = SpoolWriter(LONG, tmp_path, clock)
     writer.put([b'{"a":\n1}', b"gar\n\nbage", b"\xff\xfe"])
     writer.close()
 
@@ -102,7 +103,7 @@ def test_a_newline_inside_a_frame_does_not_make_two_lines(tmp_path: Path, clock:
 
 
 def test_a_segment_ends_by_age_and_by_size(tmp_path: Path) -> None:
-    writer = SpoolWriter(SpoolSettings(segment_s=0.05), tmp_path / "age", SystemClock())
+    writer = SpoolWriter(SHORT, tmp_path / "age", SystemClock())
     for number in (1, 2):
         writer.put([frame(number)])
         until(lambda: writer.figures().segments == number, LIMIT_S, f"segment {number} is finished by age")  # noqa: B023
@@ -117,9 +118,11 @@ def test_a_segment_ends_by_age_and_by_size(tmp_path: Path) -> None:
     assert len(frames_in(tmp_path / "size")) == 40
 
 
-def test_a_number_is_never_given_twice_even_when_the_reader_took_everything(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_number_is_never_used_twice_even_if_the_reader_removed_every_segment(
+    tmp_path: Path, clock: FakeClock
+) -> None:
     for expected in (1, 2, 3):
-        writer = SpoolWriter(CALM, tmp_path, clock)
+        writer = SpoolWriter(LONG, tmp_path, clock)
         writer.put([frame(expected)])
         writer.close()
         reader = SpoolReader(tmp_path)
@@ -127,26 +130,24 @@ def test_a_number_is_never_given_twice_even_when_the_reader_took_everything(tmp_
         assert reader.remove_through(expected) == 1
 
 
-def test_no_frames_make_no_segment(tmp_path: Path) -> None:
-    writer = SpoolWriter(SpoolSettings(segment_s=0.05), tmp_path, SystemClock())
-    assert writer.finish_segment(LIMIT_S)
-    writer.close()
+def test_without_frames_there_is_no_segment(tmp_path: Path) -> None:
+    SpoolWriter(SHORT, tmp_path, SystemClock()).close()
 
     assert SpoolReader(tmp_path).segments_after(0) == []
 
 
-def test_only_one_writer_may_have_the_directory(tmp_path: Path, clock: FakeClock) -> None:
-    writer = SpoolWriter(CALM, tmp_path, clock)
+def test_a_second_writer_of_the_directory_is_refused(tmp_path: Path, clock: FakeClock) -> None:
+    writer = SpoolWriter(LONG, tmp_path, clock)
     with pytest.raises(AlreadyRunningError, match=f"process {os.getpid()}"):
-        SpoolWriter(CALM, tmp_path, clock)
+        SpoolWriter(LONG, tmp_path, clock)
     writer.close()
-    SpoolWriter(CALM, tmp_path, clock).close()
+    SpoolWriter(LONG, tmp_path, clock).close()
 
 
 def part_of(tmp_path: Path, clock: FakeClock, frames: list[bytes]) -> bytes:
     """The bytes of a segment that was being written when its process was killed."""
     source = tmp_path / "source"
-    writer = SpoolWriter(CALM, source, clock)
+    writer = SpoolWriter(LONG, source, clock)
     part = source / (segment_name(1) + ".part")
     size = 0
     for one in frames:
@@ -158,7 +159,7 @@ def part_of(tmp_path: Path, clock: FakeClock, frames: list[bytes]) -> bytes:
     return data
 
 
-def test_whole_lines_of_a_part_are_salvaged_wherever_it_was_cut(tmp_path: Path, clock: FakeClock) -> None:
+def test_the_complete_lines_of_a_part_are_recovered_wherever_it_was_cut(tmp_path: Path, clock: FakeClock) -> None:
     frames = [frame(number) for number in range(12)]
     data = part_of(tmp_path, clock, frames)
     cuts = [*range(40), *random.Random(1).sample(range(len(data)), 60), len(data) - 1, len(data)]
@@ -168,7 +169,7 @@ def test_whole_lines_of_a_part_are_salvaged_wherever_it_was_cut(tmp_path: Path, 
         spool.mkdir(exist_ok=True)
         (spool / (segment_name(7) + ".part")).write_bytes(data[:cut])
 
-        writer = SpoolWriter(CALM, spool, clock)
+        writer = SpoolWriter(LONG, spool, clock)
         writer.put([b'{"after":1}'])
         writer.close()
 
@@ -182,10 +183,10 @@ def test_whole_lines_of_a_part_are_salvaged_wherever_it_was_cut(tmp_path: Path, 
             assert [segment.sequence for segment in reader.segments_after(0)] == [7, 8]
         assert not list(spool.glob("*.part"))
         most = max(most, len(kept))
-    assert most == len(frames), "everything that reached the disk is there"
+    assert most == len(frames), "every line that reached the disk is read"
 
 
-def test_a_salvage_that_is_killed_itself_is_repeated_without_a_second_copy(tmp_path: Path, clock: FakeClock) -> None:
+def test_a_killed_recovery_is_repeated_without_a_second_copy(tmp_path: Path, clock: FakeClock) -> None:
     data = part_of(tmp_path, clock, [frame(number) for number in range(3)])
     spool = tmp_path / "spool"
     spool.mkdir()
@@ -193,15 +194,17 @@ def test_a_salvage_that_is_killed_itself_is_repeated_without_a_second_copy(tmp_p
     part.write_bytes(data)
     (spool / (part.name + ".new")).write_bytes(data[:5])  # killed while it wrote
 
-    SpoolWriter(CALM, spool, clock).close()
+    SpoolWriter(LONG, spool, clock).close()
 
     assert len(frames_in(spool)) == 3
     assert next_sequence(spool) == 5
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "garbage"])
-def test_a_damaged_segment_is_read_as_far_as_it_goes_and_says_so(tmp_path: Path, clock: FakeClock, damage: str) -> None:
-    writer = SpoolWriter(CALM, tmp_path, clock)
+def test_a_damaged_segment_is_read_up_to_the_damage_and_names_its_problem(
+    tmp_path: Path, clock: FakeClock, damage: str
+) -> None:
+    writer = SpoolWriter(LONG, tmp_path, clock)
     frames = [frame(number, 400) for number in range(2000)]
     writer.put(frames)
     writer.close()
@@ -220,25 +223,12 @@ def test_a_damaged_segment_is_read_as_far_as_it_goes_and_says_so(tmp_path: Path,
         assert lines[1:] == frames[: len(lines) - 1]
 
 
-def test_a_missing_number_is_a_gap(tmp_path: Path, clock: FakeClock) -> None:
-    writer = SpoolWriter(CALM, tmp_path, clock)
-    for number in range(5):
-        writer.put([frame(number)])
-        assert writer.finish_segment(LIMIT_S)
-    writer.close()
-    (tmp_path / segment_name(3)).unlink()
-
-    assert missing_after(0, SpoolReader(tmp_path).segments_after(0)) == [range(3, 4)]
-
-
-def test_beyond_the_cap_the_oldest_segment_goes_and_the_next_one_says_which_time_it_held(
-    tmp_path: Path, clock: FakeClock
-) -> None:
-    settings = SpoolSettings(segment_s=3600.0, max_bytes=1_000_000)
-    writer = SpoolWriter(settings, tmp_path, clock)
+def test_beyond_the_limit_the_oldest_segment_is_removed_and_its_time_is_recorded(tmp_path: Path) -> None:
+    settings = SpoolSettings(segment_s=0.05, max_bytes=1_000_000)
+    writer = SpoolWriter(settings, tmp_path, SystemClock())
     for number in range(6):
         writer.put([frame(number, 500_000)], number, number + 0.5)
-        assert writer.finish_segment(LIMIT_S)
+        until(lambda: writer.figures().segments == number + 1, LIMIT_S, "the segment is finished")  # noqa: B023
     figures = writer.figures()
     writer.close()
 
@@ -252,62 +242,60 @@ def test_beyond_the_cap_the_oldest_segment_goes_and_the_next_one_says_which_time
 
 def test_a_full_disk_loses_nothing_that_fits_into_memory(tmp_path: Path, clock: FakeClock) -> None:
     disk = BrokenDisk(full=True, room=50)
-    writer = SpoolWriter(CALM, tmp_path, clock, opener=disk, retry_s=0.01)
+    writer = SpoolWriter(LONG, tmp_path, clock, opener=disk, retry_s=0.01)
     frames = [frame(number) for number in range(50)]
     for one in frames:
         assert writer.put([one])
-    until(lambda: disk.refusals >= 3, LIMIT_S, "the disk has refused three times")
+    until(lambda: disk.failures >= 3, LIMIT_S, "three writes have failed")
     assert "No space left" in writer.figures().problem
 
     disk.full = False
-    assert writer.finish_segment(LIMIT_S)
-    problem = writer.figures().problem
+    until(lambda: writer.figures().problem == "", LIMIT_S, "the disk has recovered")
     writer.close()
 
-    assert problem == ""
     assert frames_in(tmp_path) == frames
 
 
-def test_the_room_kept_for_the_database_is_not_written_into_and_nothing_is_lost(
-    tmp_path: Path, clock: FakeClock
-) -> None:
-    free, asked = [999_999], []
+def test_the_space_kept_for_the_database_is_not_used_and_nothing_is_lost(tmp_path: Path, clock: FakeClock) -> None:
+    free, checks = [999_999], []
 
     def free_bytes(path: Path) -> int:
-        asked.append(path)
+        checks.append(path)
         return free[0]
 
-    writer = SpoolWriter(CALM, tmp_path, clock, retry_s=0.01, reserve_bytes=1_000_000, free_bytes=free_bytes)
+    writer = SpoolWriter(LONG, tmp_path, clock, retry_s=0.01, reserve_bytes=1_000_000, free_bytes=free_bytes)
     frames = [frame(number) for number in range(50)]
     writer.put(frames)
-    until(lambda: len(asked) >= 3, LIMIT_S, "looked at the disk three times")
-    assert "less than 1 MB free, which are kept for the database" in writer.figures().problem
+    until(lambda: len(checks) >= 3, LIMIT_S, "the disk was checked three times")
+    assert "expected 1 MB free, which are kept for the database, found less" in writer.figures().problem
     assert not list(tmp_path.glob("*.part"))
 
     free[0] = 1_000_000
-    assert writer.finish_segment(LIMIT_S)
+    until(lambda: writer.figures().problem == "", LIMIT_S, "the space is free")
     writer.close()
     assert frames_in(tmp_path) == frames
 
 
-def test_at_the_end_what_is_open_is_written_into_the_reserve(tmp_path: Path, clock: FakeClock) -> None:
-    writer = SpoolWriter(CALM, tmp_path, clock, retry_s=0.01, reserve_bytes=1_000_000, free_bytes=lambda _: 0)
+def test_the_last_segment_may_use_the_space_kept_for_the_database(tmp_path: Path, clock: FakeClock) -> None:
+    writer = SpoolWriter(LONG, tmp_path, clock, retry_s=0.01, reserve_bytes=1_000_000, free_bytes=lambda _: 0)
     frames = [frame(1)]
     writer.put(frames)
-    until(lambda: bool(writer.figures().problem), LIMIT_S, "refused")
+    until(lambda: bool(writer.figures().problem), LIMIT_S, "the check has failed")
     writer.close()
     assert frames_in(tmp_path) == frames
 
 
-def test_beyond_its_memory_it_drops_counts_and_says_which_time_is_missing(tmp_path: Path, clock: FakeClock) -> None:
+def test_beyond_its_memory_the_writer_drops_and_counts_frames_and_records_their_time(
+    tmp_path: Path, clock: FakeClock
+) -> None:
     disk = BrokenDisk(full=True)
     settings = SpoolSettings(segment_s=3600.0, segment_bytes=10_000)
     writer = SpoolWriter(settings, tmp_path, clock, opener=disk, retry_s=0.01, buffer_bytes=20_000)
     fitted = [writer.put([frame(number, 1000)], number, number) for number in range(100)]
-    until(lambda: disk.refusals >= 1, LIMIT_S, "the disk has refused")
+    until(lambda: disk.failures >= 1, LIMIT_S, "a write has failed")
 
     disk.full = False
-    assert writer.finish_segment(LIMIT_S)
+    until(lambda: writer.figures().waiting_bytes == 0, LIMIT_S, "the queue is written")
     writer.put([frame(100)], 100, 100)
     writer.close()
 
@@ -320,7 +308,7 @@ def test_beyond_its_memory_it_drops_counts_and_says_which_time_is_missing(tmp_pa
     assert len(frames_in(tmp_path)) == fitted.count(True) + 1
 
 
-def test_an_error_of_fsync_starts_the_segment_over_in_a_new_file(tmp_path: Path, clock: FakeClock) -> None:
+def test_after_an_error_of_fsync_the_segment_is_written_again_to_a_new_file(tmp_path: Path) -> None:
     opened: list[Path] = []
 
     class FailsOnce(_File):
@@ -333,9 +321,9 @@ def test_an_error_of_fsync_starts_the_segment_over_in_a_new_file(tmp_path: Path,
         opened.append(path)
         return FailsOnce(BrokenDisk(full=False), open_new(path))
 
-    writer = SpoolWriter(CALM, tmp_path, clock, opener=opener, retry_s=0.01)
+    writer = SpoolWriter(SHORT, tmp_path, SystemClock(), opener=opener, retry_s=0.01)
     writer.put([frame(1), frame(2)])
-    assert writer.finish_segment(LIMIT_S)
+    until(lambda: writer.figures().segments == 1, LIMIT_S, "the segment is finished")
     writer.close()
 
     assert len(opened) == 2
@@ -358,18 +346,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(mount)], check=True)
 
 
-def test_a_really_full_disk_is_survived(small_disk: Path, clock: FakeClock) -> None:
+def test_frames_survive_a_full_file_system(small_disk: Path, clock: FakeClock) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(900_000))
     spool = small_disk / "spool"
-    writer = SpoolWriter(CALM, spool, clock, retry_s=0.01)
-    frames = [frame(number, 10_000) for number in range(60)]  # 300 kB compressed, and 124 kB of room
+    writer = SpoolWriter(LONG, spool, clock, retry_s=0.01)
+    frames = [frame(number, 10_000) for number in range(60)]  # 300 kB compressed, and 124 kB of space
     for one in frames:
         assert writer.put([one])
     until(lambda: writer.figures().problem != "", LIMIT_S, "the disk is full")
 
     ballast.unlink()
-    assert writer.finish_segment(LIMIT_S)
+    until(lambda: writer.figures().problem == "", LIMIT_S, "the disk has recovered")
     writer.close()
 
     assert frames_in(spool) == frames

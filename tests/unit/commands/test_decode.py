@@ -98,7 +98,10 @@ def test_the_program_says_in_one_line_what_is_wrong_and_exits_2(tmp_path):
         [sys.executable, "-m", "bgpdrift.cli", "decode", "thing"], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 2
-    assert done.stderr == "bgpdrift: thing: unknown format; RIS Live JSON lines, a spool segment or MRT was expected\n"
+    assert (
+        done.stderr
+        == "bgpdrift: thing: expected RIS Live JSON lines, a spool segment or MRT, found an unknown format\n"
+    )
 
 
 @pytest.mark.shared_data

@@ -130,7 +130,7 @@ def test_a_file_cut_short_is_no_smaller_file(tmp_path: Path) -> None:
     lines = "\n".join(sfu_line(f"{hour:02d}:{minute:02d}") for hour in range(24) for minute in range(60))
     path.write_bytes(gzip.compress(lines.encode())[:-20])
 
-    with pytest.raises(InputError, match=r"half\.csv\.gz: gzip data is cut short, after"):
+    with pytest.raises(InputError, match=r"half\.csv\.gz: gzip data is truncated, after"):
         read_labelled(path)
 
 

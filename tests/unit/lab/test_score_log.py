@@ -114,7 +114,7 @@ def test_rows_without_a_score_are_left_out_only_when_asked_to(log):
         ),
         (b"time,score\n1,\xff\n", "line 2: UTF-8 text expected, found byte 0xff"),
         (b"time,score\n1,2\n\0\n", "line 3: text expected, found a zero byte"),
-        (gzip.compress(f"time,score\n{T},1\n".encode(), mtime=0)[:-12], "gzip data is cut short"),
+        (gzip.compress(f"time,score\n{T},1\n".encode(), mtime=0)[:-12], "gzip data is truncated"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_line_and_reason(log, text, why):
