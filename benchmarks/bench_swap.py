@@ -30,6 +30,7 @@ from bgpdrift.models.artifact import Artifact, from_bytes, read_once, run_self_t
 from bgpdrift.models.learn_default import learn_artifact
 from bgpdrift.models.loading import builder
 from bgpdrift.store import Store, migrate, open_store
+from bgpdrift.store.cursor_states import DetectorState
 from bgpdrift.store.window_columns import FEATURE_NAMES, FEATURES, QUALITY_NAMES
 
 SWAPS = {"heuristic": 1_000, "isolation_forest": 200, "lstm": 200}
@@ -152,7 +153,7 @@ def _judged(
         and event.details["version"] in renamed_at
         and "first_score_at" in event.details
     }
-    cursor = store.read_cursor(f"{model}_detector")
+    cursor = store.read_state(f"{model}_detector", DetectorState)
     assert cursor is not None
     with store.reading() as connection:
 
@@ -184,7 +185,7 @@ def _judged(
 def _waiting(folder: Path) -> dict[str, Any]:
     """What a detector holds that has no model yet."""
     with _store(folder, 100) as store, _detector(folder, "lstm") as process:
-        _wait_for(lambda: store.read_cursor("lstm_detector") is not None)
+        _wait_for(lambda: store.read_state("lstm_detector", DetectorState) is not None)
         resident = psutil.Process(process.pid).memory_info().rss / 2**20
     return _row("a detector that waits for a model: resident", resident, "MiB", "bar of 80 MiB", BAR_RESIDENT_MIB)
 
@@ -257,13 +258,12 @@ def _publish(models: Path, model: str, raw: bytes) -> float:
 
 
 def _backlog(store: Store, model: str) -> int:
-    cursor = store.read_cursor(f"{model}_detector")
-    return store.newest_window_id() - (cursor.position if cursor else 0)
+    return store.newest_window_id() - store.read_position(f"{model}_detector")
 
 
 def _version(store: Store, model: str) -> str:
-    cursor = store.read_cursor(f"{model}_detector")
-    return str(cursor.details.get("model_version", "")) if cursor else ""
+    cursor = store.read_state(f"{model}_detector", DetectorState)
+    return cursor.state.model_version if cursor else ""
 
 
 def _wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -23,11 +23,13 @@ from bgpdrift.models.model_registry import ModelRegistry
 from bgpdrift.scoring.detector_worker import ScoringService
 from bgpdrift.services import correlation_engine, drift_monitor, ensemble_coordinator
 from bgpdrift.settings import load
-from bgpdrift.store import Cursor, migrate, open_store
+from bgpdrift.store import StateCursor, migrate, open_store
+from bgpdrift.store.cursor_states import AggregatorState
+from bgpdrift.store.request_records import RequestState
 
 POLL_S = 0.05
 RETRAIN_LIMIT_S = 900.0
-AT_WORK = ("flagged", "claimed")
+AT_WORK: tuple[RequestState, ...] = ("flagged", "claimed")
 Tell = Callable[[str], None]
 
 
@@ -91,8 +93,8 @@ class Life:
         self.clock.advance(seconds=max(0.0, until - self.clock.now()))
         self._rows += len(rows)
         written = [{**row, "written_at": self.clock.now()} for row in rows]
-        details = {"event_time": float(until), "closed_before_s": until, "messages": self._rows, "duplicates": 0}
-        self.store.write_windows(written, Cursor("feature_aggregator", self._rows, details))
+        state = AggregatorState(event_time=float(until), closed_before_s=until, messages=self._rows)
+        self.store.write_windows(written, StateCursor("feature_aggregator", self._rows, state))
         self.now = until
         self.settle()
         self._await_retrainers()
@@ -147,7 +149,9 @@ class Life:
     def _retraining(self) -> bool:
         folder = self.settings.artifacts_path
         return bool(
-            self.store.triggers(states=AT_WORK) or flags.waiting(folder) or list(folder.glob("retrain_*.flag.claimed"))
+            self.store.retrain_requests(states=AT_WORK)
+            or flags.waiting(folder)
+            or list(folder.glob("retrain_*.flag.claimed"))
         )
 
 

@@ -19,7 +19,8 @@ from bgpdrift.errors import InputError, TransientError
 from bgpdrift.features import checkpoint
 from bgpdrift.features.aggregator import Aggregator
 from bgpdrift.settings import Settings
-from bgpdrift.store import Cursor, Store
+from bgpdrift.store import StateCursor, Store
+from bgpdrift.store.cursor_states import AggregatorState
 
 CURSOR = "feature_aggregator"
 CHECKPOINT_FILE = "aggregator.checkpoint"
@@ -64,7 +65,7 @@ class SpoolAggregation:
         self._recover()
 
     def _recover(self) -> None:
-        cursor = self._store.read_cursor(CURSOR)
+        cursor = self._store.read_state(CURSOR, AggregatorState)
         try:
             arrays, values = checkpoint.load(self._file)
         except FileNotFoundError:
@@ -81,11 +82,11 @@ class SpoolAggregation:
         self._position = self._saved_position = int(values["position"])
         self._log.info("state.loaded", segment=self._position, routes=self._aggregator.routes)
 
-    def _begin_without_state(self, cursor: Cursor | None, reason: str) -> None:
+    def _begin_without_state(self, cursor: StateCursor[AggregatorState] | None, reason: str) -> None:
         """Continue after the stored windows: windows built without the state must not replace better ones."""
         if cursor is not None:
             self._position = self._saved_position = cursor.position
-            self._written_before_s = int(cursor.details.get("closed_before_s", 0))
+            self._written_before_s = cursor.state.closed_before_s
         self._log.warning("state.lost", reason=reason, segment=self._position)
 
     def _warm_up(self) -> None:
@@ -151,13 +152,13 @@ class SpoolAggregation:
         written_at = self._clock.now()
         for row in rows:
             row["written_at"] = written_at
-        details: dict[str, Any] = {
-            "closed_before_s": self._aggregator.closed_before_s,
-            "messages": self._aggregator.messages,
-            "duplicates": self._aggregator.duplicates,
-            "event_time": self._aggregator.now,
-        }
-        self._store.write_windows(rows, Cursor(CURSOR, self._position, details))
+        state = AggregatorState(
+            closed_before_s=self._aggregator.closed_before_s,
+            messages=self._aggregator.messages,
+            duplicates=self._aggregator.duplicates,
+            event_time=self._aggregator.now,
+        )
+        self._store.write_windows(rows, StateCursor(CURSOR, self._position, state))
         self._n_windows += len(rows)
 
     def _save(self) -> None:

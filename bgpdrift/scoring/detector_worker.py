@@ -22,7 +22,8 @@ from bgpdrift.scoring.batch_size import BatchSize
 from bgpdrift.scoring.histories import Columns, Group, Histories, columns_for
 from bgpdrift.scoring.score_rows import score_rows
 from bgpdrift.settings import Settings
-from bgpdrift.store import Cursor, Store, open_store
+from bgpdrift.store import StateCursor, Store, open_store
+from bgpdrift.store.cursor_states import DetectorState
 from bgpdrift.verdicts.ensemble import WAITING
 
 HEARTBEAT_S = 5.0
@@ -64,8 +65,7 @@ class ScoringService:
         self._loaded: LoadedModel | None = None
         self._previous: LoadedModel | None = None
         self._unproven = False
-        cursor = store.read_cursor(service)
-        self._position = cursor.position if cursor else 0
+        self._position = store.read_position(service)
         self._scored = self._alarms = 0
         self._refused = self._notice = ""
         self._batch = BatchSize(most=min(settings.detectors.batch_windows, WINDOWS_A_STEP))
@@ -229,7 +229,7 @@ class ScoringService:
     def _write(self, rows: list[dict[str, Any]], position: int) -> None:
         loaded = self._loaded
         assert loaded is not None
-        self._store.write_scores(rows, Cursor(self._service, position, self._details(loaded)))
+        self._store.write_scores(rows, StateCursor(self._service, position, self._state(loaded)))
         self._position = position
         self._histories.keep()
         self._scored += len(rows)
@@ -241,27 +241,26 @@ class ScoringService:
                 waited_ms = round(1e3 * (now - loaded.changed_at), 3)
                 self._events[-1][2].update(change_to_first_score_ms=waited_ms, first_score_at=now)
 
-    def _details(self, loaded: LoadedModel) -> dict[str, Any]:
-        details = {"state": "scoring", "model_version": loaded.version}
-        return details | ({"refused": self._refused} if self._refused else {})
+    def _state(self, loaded: LoadedModel) -> DetectorState:
+        return DetectorState(model_version=loaded.version, refusal_reason=self._refused)
 
     def _wait_for_model(self) -> None:
-        """Let the position follow the newest window: what comes before a model is nobody's to score."""
+        """Move the position to the newest window: windows older than the first model are not scored."""
         if self._clock.monotonic() < self._next_heartbeat:
             return
         self._next_heartbeat = self._clock.monotonic() + HEARTBEAT_S
         newest = self._store.newest_window_id()
-        details = {"state": WAITING} | ({"refused": self._refused} if self._refused else {})
-        cursor = Cursor(self._service, max(newest, self._position), details)
-        if cursor.position != self._position or self._store.read_cursor(self._service) != cursor:
-            self._store.write_scores([], cursor)
+        state = DetectorState(phase="waiting for a model", refusal_reason=self._refused)
+        cursor = StateCursor(self._service, max(newest, self._position), state)
+        if self._store.read_state(self._service, DetectorState) != cursor:
+            self._store.put_cursor(cursor)
             self._position = cursor.position
 
     # Records, which come after the windows: nothing about a model may keep a window waiting.
 
     def _record(self) -> None:
         if self._events and self._loaded is not None:
-            self._store.write_scores([], Cursor(self._service, self._position, self._details(self._loaded)))
+            self._store.put_cursor(StateCursor(self._service, self._position, self._state(self._loaded)))
         while self._events:
             at, event, details = self._events[0]
             self._store.record_service_event(at, self._service, event, details)

@@ -12,7 +12,8 @@ from typing import Any
 from bgpdrift.clock import Clock
 from bgpdrift.detector_registry import DETECTORS, MODELS
 from bgpdrift.settings import Settings
-from bgpdrift.store import Cursor, ScoreRow, Store, WindowRow
+from bgpdrift.store import ScoreRow, StateCursor, Store, WindowRow
+from bgpdrift.store.cursor_states import DetectorState, EnsembleState
 from bgpdrift.verdicts.ensemble import ABSENT, STALE, WAITING, Vote, decide, ensemble_policy, passes_debounce
 from bgpdrift.verdicts.footprint import collect_concerned
 
@@ -27,8 +28,7 @@ class EnsembleCoordinator:
     def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
         self._store, self._clock, self._stale_s = store, clock, settings.ensemble.stale_s
         self._policy = ensemble_policy(settings)
-        cursor = store.read_cursor(CURSOR)
-        self._position = cursor.position if cursor else 0
+        self._position = store.read_position(CURSOR)
         self._started = clock.monotonic()
         self._moved: dict[str, tuple[int, float]] = {}  # detector -> (position, time of its last move)
         self._recent: dict[tuple[str, str], list[tuple[int, bool]]] = {}
@@ -46,7 +46,9 @@ class EnsembleCoordinator:
             return False
         rows = self._decide(ready, reach)
         position = int(ready[-1]["id"])
-        self._store.write_verdicts(rows, Cursor(CURSOR, position, {"abstaining": dict(self._abstaining)}))
+        self._store.write_verdicts(
+            rows, StateCursor(CURSOR, position, EnsembleState(abstaining=dict(self._abstaining)))
+        )
         self._position = position
         self._n_verdicts += len(rows)
         self._n_anomalies += sum(bool(row["is_anomaly"]) for row in rows)
@@ -63,11 +65,11 @@ class EnsembleCoordinator:
 
     def _reach(self, name: str, service: str, newest: int) -> tuple[int | None, str]:
         """Position of a detector (None: do not wait for it), and the reason for its abstention beyond the position."""
-        cursor, now = self._store.read_cursor(service), self._clock.monotonic()
+        cursor, now = self._store.read_state(service, DetectorState), self._clock.monotonic()
         if cursor is None:
             # Services start one after the other, so that a missing cursor gets the time of a stale one.
             return (None, ABSENT) if now - self._started >= self._stale_s else (0, ABSENT)
-        if cursor.details.get("state") == WAITING:
+        if not cursor.state.has_model:
             return None, WAITING
         position, since = self._moved.get(name, (-1, now))
         if cursor.position != position or cursor.position >= newest:

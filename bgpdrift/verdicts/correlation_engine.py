@@ -8,7 +8,8 @@ verdicts belong together.
 from bgpdrift import logs
 from bgpdrift.errors import TransientError
 from bgpdrift.settings import Settings
-from bgpdrift.store import Cursor, Store
+from bgpdrift.store import StateCursor, Store
+from bgpdrift.store.cursor_states import CorrelationState
 from bgpdrift.verdicts.correlation import CorrelationPolicy, Correlator, incident_horizon
 
 CURSOR = "correlation_engine"
@@ -37,7 +38,9 @@ class CorrelationEngine:
         changes = self._correlator.add(verdicts)
         position = int(verdicts[-1]["id"])
         try:
-            self._store.apply_incidents(changes, Cursor(CURSOR, position, {"clocks": self._correlator.clock_fields}))
+            self._store.apply_incidents(
+                changes, StateCursor(CURSOR, position, CorrelationState(clocks=self._correlator.clock_fields))
+            )
         except TransientError:
             # The changes are in memory but not in the store: start again from the store.
             self._position, self._correlator = self._recover()
@@ -62,8 +65,8 @@ class CorrelationEngine:
 
     def _recover(self) -> tuple[int, Correlator]:
         """Read the position and the incidents that may still change."""
-        cursor = self._store.read_cursor(CURSOR)
-        clocks = {str(name): int(at) for name, at in (cursor.details.get("clocks", {}) if cursor else {}).items()}
+        cursor = self._store.read_state(CURSOR, CorrelationState)
+        clocks = cursor.state.clocks if cursor else {}
         closed = self._store.incidents_closed_since(incident_horizon(clocks, self._policy))
         correlator = Correlator(
             self._policy,

@@ -99,8 +99,7 @@ class Detector:
         assert self.store.scores_after(len(COLLECTORS) * (self.fed - 1), 1)[0]["model_version"] == str(version)
 
     def is_done(self) -> bool:
-        cursor = self.store.read_cursor("heuristic_detector")
-        return cursor is not None and cursor.position == len(COLLECTORS) * self.fed
+        return self.store.read_position("heuristic_detector") == len(COLLECTORS) * self.fed
 
     def counts(self, query: str) -> int:
         with self.store.reading() as connection:

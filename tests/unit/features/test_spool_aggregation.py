@@ -73,9 +73,7 @@ def test_windows_are_stored_with_their_position_in_the_spool(
     assert worker.step() is False
 
     assert [row["announced"] for row in windows(store)] == [1, 0]
-    cursor = store.read_cursor("feature_aggregator")
-    assert cursor is not None
-    assert cursor.position == 1
+    assert store.read_position("feature_aggregator") == 1
     worker.close()
 
 

@@ -16,6 +16,7 @@ from bgpdrift.models.loading import LoadAttempt, LoadedModel, Refusal
 from bgpdrift.scoring.detector_worker import RECORD_VERSION_AFTER_S, ScoringService
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Cursor, Store, migrate, open_store
+from bgpdrift.store.cursor_states import DetectorState
 from bgpdrift.verdicts.calibration import Calibration
 
 T = 1_788_220_800
@@ -135,9 +136,9 @@ def test_a_new_model_takes_over_between_two_batches_and_every_row_names_its_vers
         service.step()
     assert scored(store) == [(minute, "1" if minute < 11 else "2") for minute in range(30)]
     assert service.status().startswith("model 2, 30 windows scored")
-    cursor = store.read_cursor("lstm_detector")
+    cursor = store.read_state("lstm_detector", DetectorState)
     assert cursor is not None
-    assert cursor.details == {"state": "scoring", "model_version": "2"}
+    assert cursor.state == DetectorState(phase="scoring", model_version="2")
 
 
 def test_taking_over_is_recorded_with_what_it_took(start, store: Store, models: FakeModels, clock: FakeClock) -> None:
@@ -163,9 +164,9 @@ def test_a_model_taken_over_in_a_quiet_hour_is_recorded_at_once(start, store: St
     models.looks.append(model("2"))
     service.step()
     assert [event["version"] for event in events(store, "model_loaded")] == ["1", "2"]
-    cursor = store.read_cursor("lstm_detector")
+    cursor = store.read_state("lstm_detector", DetectorState)
     assert cursor is not None
-    assert cursor.details["model_version"] == "2"
+    assert cursor.state.model_version == "2"
 
 
 def test_a_version_nobody_recorded_is_recorded_and_one_the_publisher_did_is_left_alone(
@@ -241,8 +242,7 @@ def test_a_first_model_that_breaks_leaves_the_windows_to_the_next(start, store: 
     assert service.step()
     assert models.failures == [("1", False)]
     assert not service.step()
-    cursor = store.read_cursor("lstm_detector")
-    assert cursor is None or cursor.position == 0
+    assert store.read_position("lstm_detector") == 0
     models.looks.append(LoadAttempt(replace(model("backup").loaded, identity=None)))
     run(service)
     assert scored(store) == [(1, "backup")]

@@ -13,7 +13,8 @@ from bgpdrift.drift.histogram import Histogram
 from bgpdrift.scoring.detector_worker import HEARTBEAT_S, ScoringService
 from bgpdrift.services.drift_monitor import DriftMonitor
 from bgpdrift.settings import Settings, load
-from bgpdrift.store import Store, migrate, open_store
+from bgpdrift.store import StateCursor, Store, migrate, open_store
+from bgpdrift.store.cursor_states import DetectorState
 from bgpdrift.verdicts.coordination import EnsembleCoordinator
 from bgpdrift.verdicts.correlation_engine import CorrelationEngine
 from helpers import windows
@@ -148,9 +149,8 @@ def test_a_service_without_a_model_waits_and_follows_the_newest_window(chain: Ch
     waiting = chain.detector("lstm")
     assert waiting.step() is False
     assert waiting.status().startswith("waiting for a model")
-    cursor = store.read_cursor("lstm_detector")
-    assert cursor is not None
-    assert (cursor.position, cursor.details) == (50, {"state": "waiting for a model"})
+    expected = StateCursor("lstm_detector", 50, DetectorState(phase="waiting for a model"))
+    assert store.read_state("lstm_detector", DetectorState) == expected
     assert store.scores_after(0, 10) == []
 
 
