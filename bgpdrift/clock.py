@@ -1,8 +1,8 @@
-"""Where time comes from. Everything that needs "now" is handed a `Clock`; only this file reads the system's.
+"""The source of time. A function that needs the present time takes a `Clock`; only this module reads the system clocks.
 
-Two times, never mixed: wall time (epoch seconds, UTC; it may jump) for lag, heartbeats shown to people and log lines,
-and monotonic time (seconds from an arbitrary start; it never jumps) for back-off, budgets and limits. Event time, the
-time of BGP messages, is neither: it travels with the data.
+There are two times. Wall time (epoch seconds, UTC; it may jump) is for lag, heartbeats shown to people and log lines.
+Monotonic time (seconds from an arbitrary start; it never jumps) is for back-off, budgets and limits. Event time, the time
+of BGP messages, comes with the data.
 """
 
 import time
@@ -13,28 +13,28 @@ class Clock(Protocol):
     """Wall and monotonic time, in seconds."""
 
     def now(self) -> float:
-        """Epoch seconds, UTC."""
+        """Return epoch seconds, UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that only ever grow, also when the wall clock is set."""
+        """Return seconds that never decrease, also when the wall clock is set."""
         ...
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The clocks of the machine."""
 
     def now(self) -> float:
-        """Epoch seconds, UTC."""
+        """Return epoch seconds, UTC."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds since an arbitrary moment."""
+        """Return seconds since an arbitrary start."""
         return time.monotonic()
 
 
 class FakeClock:
-    """A clock that moves only when told: for tests and simulations.
+    """A clock that only `advance` and `jump` change, for tests and simulations.
 
     Examples
     --------
@@ -48,19 +48,19 @@ class FakeClock:
         self._now, self._monotonic = now, 0.0
 
     def now(self) -> float:
-        """Epoch seconds, UTC."""
+        """Return epoch seconds, UTC."""
         return self._now
 
     def monotonic(self) -> float:
-        """Seconds advanced so far."""
+        """Return the seconds advanced so far."""
         return self._monotonic
 
     def advance(self, seconds: float = 0.0, minutes: float = 0.0, hours: float = 0.0) -> None:
-        """Let time pass on both clocks."""
+        """Advance both clocks."""
         step = seconds + 60.0 * minutes + 3600.0 * hours
         self._now += step
         self._monotonic += step
 
     def jump(self, seconds: float) -> None:
-        """Set the wall clock forward or back, as NTP or a person does; monotonic time does not notice."""
+        """Set the wall clock forward or back, as NTP or a person does; monotonic time does not change."""
         self._now += seconds

@@ -1,12 +1,11 @@
-"""The one error tree of bgpdrift: an error's type says what its reader should do.
+"""The errors of bgpdrift. The type of an error tells its handler what to do.
 
-Decides nothing itself. Any exception that is not a `BgpdriftError` is a bug: let it end the process, and the
-supervisor's restart budget count it.
+An exception that is not a `BgpdriftError` is a bug: it ends the process, and the supervisor's restart budget counts it.
 """
 
 
 class BgpdriftError(Exception):
-    """Base of every error raised on purpose; the command line prints these without a traceback."""
+    """Base of every error raised on purpose; commands print the message without a traceback."""
 
 
 class IllegalTransitionError(Exception):
@@ -14,7 +13,7 @@ class IllegalTransitionError(Exception):
 
 
 class TransientError(BgpdriftError):
-    """Worth another try, after ``retry_in_s`` seconds."""
+    """Another attempt may succeed, after ``retry_in_s`` seconds."""
 
     def __init__(self, message: str, retry_in_s: float = 60.0) -> None:
         super().__init__(message)
@@ -22,17 +21,17 @@ class TransientError(BgpdriftError):
 
 
 class SettingsError(BgpdriftError):
-    """A setting is unknown, of the wrong type or impossible: nothing starts until a person mends it."""
+    """A setting is unknown, of the wrong type or out of range: nothing starts until a person corrects it."""
 
 
 class InputError(BgpdriftError):
-    """What the user handed over (a file, an argument) cannot be used; the message says what was expected."""
+    """The user's input (a file, an argument) cannot be used; the message names what was expected."""
 
 
 class NotEnoughDataError(InputError):
-    """Too few clean windows to learn from: nothing is wrong, come back when there are more.
+    """There are too few clean windows to train on. Nothing is wrong; later there will be more.
 
-    ``not_before`` is the event time before which that is no use, epoch seconds; 0 if it cannot be told.
+    ``not_before`` is the event time before which another attempt is useless, epoch seconds; 0 if unknown.
     """
 
     def __init__(self, message: str, not_before: int = 0) -> None:
@@ -41,27 +40,23 @@ class NotEnoughDataError(InputError):
 
 
 class StoreError(BgpdriftError):
-    """The database cannot do what was asked; its schema or its file needs a person."""
+    """The database cannot do what was requested; a person must correct its schema or its file."""
 
 
 class StoreBusyError(TransientError):
-    """The database is locked, full or away: keep the work and come back."""
-
-
-class FeedError(TransientError):
-    """The feed was lost, refused or fell silent: reconnect after a back-off."""
+    """The database is locked, full or unreachable: keep the work and try again."""
 
 
 class LockHeldError(TransientError):
-    """Another process is at work on the same thing; its lock goes with it."""
+    """Another process holds the lock of the same work; the lock is free when it ends."""
 
 
 class ArtifactError(BgpdriftError):
-    """These bytes will never be a good model: quarantine them and keep the active one."""
+    """These bytes will never be a usable model: quarantine them and keep the active version."""
 
 
 class DigestMismatchError(ArtifactError):
-    """An artifact's bytes are not those that were published."""
+    """The bytes of an artifact are not those that were published."""
 
     def __init__(self, name: str, expected: str, actual: str) -> None:
         super().__init__(f"{name}: digest {actual[:16]}… found, {expected[:16]}… expected; the file is damaged")
@@ -69,15 +64,15 @@ class DigestMismatchError(ArtifactError):
 
 
 class NewerSchemaError(ArtifactError):
-    """A whole artifact of a later version of bgpdrift: this program cannot use it, another host's may; leave it alone."""
+    """An undamaged artifact of a later version of bgpdrift: leave it, since another host may use it."""
 
 
 class PublishRefusedError(BgpdriftError):
-    """What was true when a publication began is true no longer; nothing was changed: look again and decide anew."""
+    """A precondition of a publication no longer holds; nothing was changed. Read the state again before another attempt."""
 
 
 class AlreadyRunningError(BgpdriftError):
-    """Another supervisor holds this data directory; ``pid`` says who."""
+    """Another process holds the lock of this directory; ``pid`` is its pid, 0 if unknown."""
 
     def __init__(self, message: str, pid: int) -> None:
         super().__init__(message)

@@ -1,8 +1,7 @@
-"""How a log line looks: one event a decision, ``noun.verb`` with fields, UTC.
+"""The form of a log line: one event ``noun.verb`` for each decision, with fields and a UTC time.
 
-JSON lines for machines, a console form for people. The level says who acts: ``info`` nobody, ``warning`` someone
-tomorrow, ``error`` someone now. Lines go to standard output unless told otherwise; who
-captures and rotates them is the supervisor's affair.
+JSON lines are for programs, the console form for people. The level names who must act: ``info`` nobody, ``warning`` a person
+tomorrow, ``error`` a person now. Lines go to standard output by default; the supervisor captures and rotates them.
 """
 
 import logging
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, TextIO
 if "rich" in sys.modules:
     import structlog
 else:
-    # structlog looks for Rich when it is imported, to draw tracebacks. That costs each of eight services 15 MiB and 150 ms
-    # for something none of them does; whoever draws with Rich has imported it, or imports it later.
+    # structlog imports Rich if it is installed, to draw tracebacks. That costs each of eight services 15 MiB and 150 ms, and
+    # none of them draws. A program that does has imported Rich before, or imports it later.
     sys.modules["rich"] = None  # type: ignore[assignment]
     try:
         import structlog
@@ -38,7 +37,7 @@ def configure(
     service : str, optional
         Bound to every line as ``service``.
     stream : text file, optional
-        Where lines go; standard output, unless that is for a command's answer.
+        Where lines go; default standard output. A command whose output is data passes standard error.
     """
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -62,6 +61,6 @@ def configure(
 
 
 def get_logger() -> "FilteringBoundLogger":
-    """Give a logger; configuration may come later."""
+    """Return a logger; `configure` may be called later."""
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger

@@ -1,7 +1,7 @@
-"""What the worker process does: open the store, run the phases, say what came of it.
+"""The work of a retrainer's worker process: opens the store, runs the phases, reports the result.
 
-Everything large is imported here, after the process was made and given its priority. Decides only which error is which
-exit code.
+Everything large is imported here, after the process was created and given its priority. This module decides which error is
+which exit code.
 """
 
 from collections.abc import Mapping
@@ -23,28 +23,28 @@ from retrainers.training import train
 def work(
     settings: Settings,
     model: str,
-    asked: Mapping[str, Any],
+    options: Mapping[str, Any],
     claim: Claim | None,
     quiet: bool,
-    say: Report,
+    report: Report,
     train: Train = train,
 ) -> int:
-    """Train a model; the exit code.
+    """Train a model; returns the exit code.
 
     Parameters
     ----------
     settings : Settings
-        All of them.
+        All settings.
     model : str
-        Which one.
-    asked : mapping
+        The model.
+    options : mapping
         Fields of `Options`.
     claim : Claim or None
-        The request this run answers.
+        The claim of the retraining request that this run answers.
     quiet : bool
-        Only warnings are logged: somebody looks at a progress bar.
-    say : callable
-        See `bgpdrift.process.limited_worker`.
+        Whether only warnings are logged, because a progress bar is shown.
+    report : callable
+        Reports a line; see `bgpdrift.process.limited_worker`.
     train : callable
         `retrainers.training.train`.
     """
@@ -52,27 +52,34 @@ def work(
 
     def guard() -> None:
         if claim is not None and not flags.is_held(settings.artifacts_path, claim):
-            raise PublishRefusedError(f"{model}: the request this run answers was taken by another")
+            raise PublishRefusedError(f"{model}: another process has taken the request that this run answers")
 
     try:
         with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
-            result = Run(settings, store, SystemClock(), model, Options(**asked), say, guard, train)()
+            result = Run(settings, store, SystemClock(), model, Options(**options), report, guard, train)()
     except BgpdriftError as error:
-        say({"event": "retrain.result", "outcome": "failed", "reason": str(error)})
-        return int(exit_of(error))
-    shown = ("f1", "auc", "injected_mean", "alarms_per_day", "drift_psi", "forced")
-    figures = {name: result.figures[name] for name in shown if name in result.figures}
-    said = {"outcome": result.outcome, "reason": result.reason, "version": result.version}
-    say({"event": "retrain.result", **said, **figures, "checks": result.figures.get("gate", {}).get("checks", [])})
+        report({"event": "retrain.result", "outcome": "failed", "reason": str(error)})
+        return int(choose_exit(error))
+    names = ("f1", "auc", "injected_mean", "alarms_per_day", "drift_psi", "forced")
+    figures = {name: result.figures[name] for name in names if name in result.figures}
+    result_fields = {"outcome": result.outcome, "reason": result.reason, "version": result.version}
+    report(
+        {
+            "event": "retrain.result",
+            **result_fields,
+            **figures,
+            "checks": result.figures.get("gate", {}).get("checks", []),
+        }
+    )
     return int(result.exit)
 
 
-def exit_of(error: BgpdriftError) -> Exit:
-    """Which exit code an error is.
+def choose_exit(error: BgpdriftError) -> Exit:
+    """Return the exit code of an error.
 
     Examples
     --------
-    >>> exit_of(NotEnoughDataError("nothing yet")), exit_of(SettingsError("no such key"))
+    >>> choose_exit(NotEnoughDataError("nothing yet")), choose_exit(SettingsError("no such key"))
     (<Exit.NOT_ENOUGH_DATA: 4>, <Exit.USAGE: 2>)
     """
     if isinstance(error, NotEnoughDataError):

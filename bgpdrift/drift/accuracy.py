@@ -130,15 +130,15 @@ def measure_share(
         return Measure(name, value, unit="share", note=note)
     before = _interval(name, reference)
     usual = before(intervals.Z95)[0]
-    drop, least_drop, most_drop = intervals.difference(now, before)
+    drop, least_drop, most_drop = intervals.estimate_difference(now, before)
     sure = least_drop > 0
-    seen = intervals.smallest_fall(usual, current[1], reference[1])
+    seen = intervals.find_smallest_fall(usual, current[1], reference[1])
     return Measure(
         name,
         value,
         threshold=usual - min(settings.severity_accuracy_drop),
         by_chance=usual,
-        p_value=intervals.p_value_of(now, before),
+        p_value=intervals.compute_p_value(now, before),
         effect=-drop,
         severity=rank_accuracy_drop(drop, settings) if sure else "none",
         unit="share",
@@ -151,7 +151,9 @@ def measure_share(
 
 
 def _interval(name: str, counts: tuple[int, int]) -> intervals.Interval:
-    return intervals.f1_of(counts[0], counts[1] - counts[0]) if name == "f1" else intervals.share_of(*counts)
+    return (
+        intervals.estimate_f1(counts[0], counts[1] - counts[0]) if name == "f1" else intervals.estimate_share(*counts)
+    )
 
 
 def _counts(labels: Labels) -> dict[str, tuple[int, int]]:

@@ -1,7 +1,7 @@
-"""Whether this program can run a model file, found out by a child process with limits.
+"""Verifies a model file in a child process with limits.
 
-A bad file may be more than wrong: it may ask for all memory or never end. The child (`bgpdrift.models.verify`) reads and
-runs it with the readers' own code; what it does to itself stops there.
+A bad file may allocate all memory or never end. The child (`bgpdrift.models.verify`) reads and runs the file with the code
+that detectors use; a crash or an endless loop is confined to the child.
 """
 
 import signal
@@ -14,7 +14,7 @@ from bgpdrift.process.child import run_command
 from bgpdrift.settings_sections import DetectorSettings
 
 Verify = Callable[[Path, str, int], None]
-"""How a file is tried: file, model, history minutes; as `verify_file` does it."""
+"""Verifies a file: path, model, history minutes; see `verify_file`."""
 CPU_LIMIT_S = 30
 WALL_LIMIT_S = 120.0
 MEMORY_LIMIT_BYTES = 2_000_000_000
@@ -28,9 +28,9 @@ def verify_file(path: Path, model: str, history_minutes: int = DEFAULT_HISTORY_M
     Raises
     ------
     ArtifactError
-        It will never do, with the child's reason; `DigestMismatchError` for bytes that are not those written.
+        The file is not usable, with the child's reason; `DigestMismatchError` if its bytes are not those that were written.
     TransientError
-        The child could not be run to its end; nothing is known of the file.
+        The child did not finish, so that nothing is known of the file.
     """
     command = [sys.executable, "-m", "bgpdrift.models.verify", str(path), model, str(history_minutes)]
     try:
@@ -40,13 +40,13 @@ def verify_file(path: Path, model: str, history_minutes: int = DEFAULT_HISTORY_M
     except OSError as error:
         raise TransientError(f"{path.name}: cannot start a process to verify it: {error.strerror}") from error
     lines = (child.stdout.strip() or child.stderr.strip()).splitlines()
-    problem = explained(path.name, child.exit_code, lines[-1] if lines else "")
+    problem = find_problem(path.name, child.exit_code, lines[-1] if lines else "")
     if problem is not None:
         raise problem
 
 
-def explained(name: str, code: int, said: str) -> BgpdriftError | None:
-    """Say what the end of the child means for the file it tried; None if it is good.
+def find_problem(name: str, code: int, last_line: str) -> BgpdriftError | None:
+    """Return what the end of the child means for the file; None for a usable file.
 
     Parameters
     ----------
@@ -54,26 +54,26 @@ def explained(name: str, code: int, said: str) -> BgpdriftError | None:
         The file.
     code : int
         Exit code, or the negative number of a signal.
-    said : str
-        The child's last line.
+    last_line : str
+        The last line of the child's output.
 
     Examples
     --------
-    >>> explained("lstm.safetensors", -signal.SIGXCPU, "")
-    ArtifactError('lstm.safetensors: tried for 30 s of processor time without coming to an end')
-    >>> explained("lstm.safetensors", -signal.SIGKILL, "")
-    TransientError('lstm.safetensors: not verified: the process was killed from outside')
+    >>> find_problem("lstm.safetensors", -signal.SIGXCPU, "")
+    ArtifactError('lstm.safetensors: verification did not finish within 30 s of processor time')
+    >>> find_problem("lstm.safetensors", -signal.SIGKILL, "")
+    TransientError('lstm.safetensors: not verified: the process was killed by another process')
     """
     if code == EXIT_GOOD:
         return None
     if code == EXIT_DAMAGED:
-        return DigestMismatchError(name, *said.split()[-2:])
+        return DigestMismatchError(name, *last_line.split()[-2:])
     if code == EXIT_BAD:
-        return ArtifactError(said)
+        return ArtifactError(last_line)
     if code == EXIT_DISK:
-        return TransientError(f"{name}: not verified: {said}")
-    if code == -signal.SIGKILL:  # by a person or for want of memory on the machine: no word on the file
-        return TransientError(f"{name}: not verified: the process was killed from outside")
+        return TransientError(f"{name}: not verified: {last_line}")
+    if code == -signal.SIGKILL:  # by a person, or because the machine ran out of memory: nothing is known of the file
+        return TransientError(f"{name}: not verified: the process was killed by another process")
     if code == -signal.SIGXCPU:
-        return ArtifactError(f"{name}: tried for {CPU_LIMIT_S} s of processor time without coming to an end")
-    return ArtifactError(f"{name}: the process that tried it ended with {code}: {said or 'nothing said'}")
+        return ArtifactError(f"{name}: verification did not finish within {CPU_LIMIT_S} s of processor time")
+    return ArtifactError(f"{name}: the process that verified it ended with {code}: {last_line or 'no output'}")

@@ -1,7 +1,7 @@
-"""The child that tries a model file: ``python -m bgpdrift.models.verify FILE MODEL [HISTORY_MINUTES]``.
+"""The child that verifies a model file: ``python -m bgpdrift.models.verify FILE MODEL [HISTORY_MINUTES]``.
 
-Decides nothing that the readers do not: digest, schema, bounds, then the detector they would build and its self-test.
-Exit 0 is good; the last line says what is wrong otherwise. Limits come first, before anything large is imported.
+It makes the checks that a detector makes: digest, schema, bounds, construction of the detector, self-test. Exit code 0 is a
+usable file; otherwise the last line of output names the problem. The limits are set before anything large is imported.
 """
 
 import sys
@@ -19,7 +19,7 @@ from bgpdrift.process.child import limit_own_resources
 
 
 def main(arguments: list[str]) -> int:
-    """Try a file; the exit code."""
+    """Verify a file; returns the exit code."""
     limit_own_resources(CPU_LIMIT_S, MEMORY_LIMIT_BYTES)
     from pathlib import Path
 

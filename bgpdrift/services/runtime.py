@@ -1,9 +1,8 @@
-"""The shell every service runs in: parentage, signals, settings, logs, readiness, the loop.
+"""What every service has in common: parent, signals, settings, logs, readiness and the working loop.
 
-A service hands over a `Worker`; this file calls its ``step`` until told to stop. What a step does, and when there is
-more to do, the worker decides; a `Wakeable` one may be woken between two polls. A `TransientError` of a step is waited
-out, with the reason in the status line; any other exception ends the process, for the supervisor's restart budget to
-count.
+A service provides a `Worker`, whose ``step`` is called until the service is stopped. The worker decides what a step does and
+whether more work is waiting; a `Wakeable` worker can end the wait between two polls. After a `TransientError` the loop waits
+and shows the reason in the status. Any other exception ends the process, and the supervisor's restart budget counts it.
 """
 
 import faulthandler
@@ -23,43 +22,43 @@ from bgpdrift.process.sd_notify import Notifier
 
 EXIT_OK, EXIT_INTERNAL, EXIT_USAGE = 0, 1, 2
 STATUS_EVERY_S = 1.0
-LONGEST_WAIT_S = 10.0
+MAX_WAIT_S = 10.0
 DEGRADED_AFTER_S = 10.0
-"""What hinders a service for longer than this is no hiccup: it says that it is degraded."""
+"""A service that cannot work for longer than this reports that it is degraded; seconds."""
 
 
 class Worker(Protocol):
-    """What a polling service does; the collector, which waits on a socket, has a loop of its own."""
+    """The work of a polling service. The collector waits on a socket and has a loop of its own."""
 
     def step(self) -> bool:
-        """Do one bounded piece of work; True if more is waiting."""
+        """Do one bounded piece of work; True if more work is waiting."""
         ...
 
     def status(self) -> str:
-        """One line for a person: what is being done, what is missing."""
+        """Describe in one line what is done and what is missing."""
         ...
 
     def close(self) -> None:
-        """Finish cleanly; called once, also after a failed step."""
+        """Release everything; called once, also after a failed step."""
         ...
 
 
 @runtime_checkable
 class Wakeable(Protocol):
-    """A worker that may have something to do before its time to poll has come."""
+    """A worker that can have work before its next poll."""
 
     @property
     def wake_fd(self) -> int | None:
-        """Readable when there is; the worker's step reads it empty. None: nothing ever wakes it."""
+        """A descriptor that is readable when there is work, and that the step reads empty; None for no early wake."""
         ...
 
 
 class StopSignal:
-    """TERM and INT ask for a clean stop; a second one stops at once."""
+    """TERM and INT request a clean stop; a second signal ends the process at once."""
 
     def __init__(self) -> None:
-        # A pipe and no threading.Event: its lock may be held by the very line that the signal interrupts.
-        self._asked = False
+        # A pipe, not a threading.Event: the signal may interrupt the very line that holds the lock of an Event.
+        self._is_requested = False
         self._reading, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._poll, self._poll_all = select.poll(), select.poll()
         for poll in (self._poll, self._poll_all):
@@ -68,34 +67,34 @@ class StopSignal:
         signal.signal(signal.SIGINT, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signal module's signature
-        if self._asked:
+        if self._is_requested:
             os._exit(128 + number)
-        self._asked = True
+        self._is_requested = True
         os.write(self._writing, b"1")
 
     def wait(self, seconds: float) -> bool:
-        """Wait, or return at once when asked to stop; True when stopping."""
+        """Wait until the time is over or a stop is requested; True if one is."""
         self._poll.poll(max(0.0, seconds) * 1000.0)
-        return self._asked
+        return self._is_requested
 
     def wake_on(self, descriptor: int) -> None:
-        """Let `wait_for_work` end early when this is readable."""
+        """Let `wait_for_work` also end when this descriptor is readable."""
         self._poll_all.register(descriptor, select.POLLIN)
 
     def wait_for_work(self, seconds: float) -> bool:
-        """Wait; True as soon as there is a reason to go on, be it work or a stop."""
-        return bool(self._poll_all.poll(max(0.0, seconds) * 1000.0)) or self._asked
+        """Wait until the time is over, or until there is work or a stop is requested; True if there is."""
+        return bool(self._poll_all.poll(max(0.0, seconds) * 1000.0)) or self._is_requested
 
     @property
     def is_set(self) -> bool:
-        """Whether a stop was asked for."""
-        return self._asked
+        """Whether a stop was requested."""
+        return self._is_requested
 
 
 def prepare(name: str) -> settings.Settings:
-    """Do what every service does first: follow the parent, arm the hang dump, read settings, set up logs."""
+    """Do the first steps of every service: follow the parent, enable stack dumps, read the settings, set up logs."""
     follow_parent()
-    faulthandler.enable()  # SIGABRT from a supervisor that finds us hung leaves our stacks in the log
+    faulthandler.enable()  # the supervisor sends ABRT to a hung service, whose stacks then go to the log
     loaded = settings.load()
     logs.configure(loaded.logs.level, loaded.logs.form, service=name)
     return loaded
@@ -104,16 +103,16 @@ def prepare(name: str) -> settings.Settings:
 def run(
     name: str, build: Callable[[settings.Settings, Clock], Worker], poll_s: Callable[[settings.Settings], float]
 ) -> None:
-    """Run a polling service until TERM or INT, then exit the process.
+    """Run a polling service until TERM or INT, then end the process.
 
     Parameters
     ----------
     name : str
         The service, as in `status`.
     build : callable
-        Makes the worker; may raise `BgpdriftError`.
+        Builds the worker; may raise `BgpdriftError`.
     poll_s : callable
-        Seconds to wait when a step found nothing to do.
+        Returns the seconds to wait after a step without more work.
     """
     try:
         loaded = prepare(name)
@@ -129,7 +128,7 @@ def run(
             log.info("service.ready", pid=os.getpid(), status=worker.status())
             _loop(worker, clock, stop, notifier, poll_s(loaded))
     except Exception as error:
-        # The supervisor shows the last line of a service that ended: one line must tell.
+        # The supervisor shows the last line of a service that ended, so this line contains the error.
         log.error("service.failed", error=str(error), kind=type(error).__name__, exc_info=_is_bug(error))
         notifier.report_status(f"failed: {error}")
         sys.exit(EXIT_INTERNAL)
@@ -152,30 +151,30 @@ def _build(
     stop: StopSignal,
     notifier: Notifier,
 ) -> Worker | None:
-    """Make the worker, as often as what it needs is away for a moment; None when told to stop meanwhile."""
+    """Build the worker, again after each `TransientError`; None if a stop is requested meanwhile."""
     while not stop.is_set:
         try:
             return build(loaded, clock)
         except TransientError as error:
-            _wait_out(error, stop, notifier)
+            _wait_after(error, stop, notifier)
     return None
 
 
 def _loop(worker: Worker, clock: Clock, stop: StopSignal, notifier: Notifier, poll_s: float) -> None:
     next_status = clock.monotonic()
-    hindered_since: float | None = None
+    failing_since: float | None = None
     if isinstance(worker, Wakeable) and worker.wake_fd is not None:
         stop.wake_on(worker.wake_fd)
     while not stop.is_set:
         try:
             busy = worker.step()
         except TransientError as error:
-            hindered_since = clock.monotonic() if hindered_since is None else hindered_since
-            if clock.monotonic() - hindered_since >= DEGRADED_AFTER_S:
+            failing_since = clock.monotonic() if failing_since is None else failing_since
+            if clock.monotonic() - failing_since >= DEGRADED_AFTER_S:
                 notifier.report_degraded(str(error))
-            _wait_out(error, stop, notifier)
+            _wait_after(error, stop, notifier)
             continue
-        hindered_since = None
+        failing_since = None
         notifier.report_degraded("")
         notifier.report_progress()
         if clock.monotonic() >= next_status:
@@ -185,15 +184,15 @@ def _loop(worker: Worker, clock: Clock, stop: StopSignal, notifier: Notifier, po
             _wait(poll_s, stop.wait_for_work, notifier)
 
 
-def _wait_out(error: TransientError, stop: StopSignal, notifier: Notifier) -> None:
-    wait_s = min(error.retry_in_s, LONGEST_WAIT_S)
+def _wait_after(error: TransientError, stop: StopSignal, notifier: Notifier) -> None:
+    wait_s = min(error.retry_in_s, MAX_WAIT_S)
     logs.get_logger().warning("service.waits", error=str(error), retry_in_s=round(wait_s, 1))
     notifier.report_status(f"waiting: {error}")
     _wait(wait_s, stop.wait, notifier)
 
 
 def _wait(seconds: float, wait: Callable[[float], bool], notifier: Notifier) -> None:
-    """Wait for more work; the loop that waits is alive, and says so as often as it must."""
+    """Wait, and report progress meanwhile, since a loop that waits works."""
     while seconds > 0.0 and not wait(min(seconds, notifier.pulse_s)):
         notifier.report_progress()
         seconds -= notifier.pulse_s

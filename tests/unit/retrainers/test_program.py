@@ -16,7 +16,7 @@ from bgpdrift.process.limited_worker import Limits, WorkerEnd
 from retrainers.exits import Exit
 from retrainers.program import meaning
 from retrainers.reporting import WEIGHTS, JsonLines
-from retrainers.worker import exit_of
+from retrainers.worker import choose_exit
 
 LIMITS = Limits(seconds=60.0, memory_bytes=100 * 2**20)
 
@@ -62,7 +62,7 @@ def test_a_worker_that_had_done_its_work_when_its_time_ran_out_has_done_it():
     ],
 )
 def test_which_error_is_which_exit_code(error, code):
-    assert exit_of(error) == Exit(code)
+    assert choose_exit(error) == Exit(code)
 
 
 def test_json_lines_leave_out_progress_and_name_the_model(capsys):

@@ -1,4 +1,4 @@
-"""The shell of a service: readiness, transient trouble, stop."""
+"""What every service has in common: readiness, transient errors, stop."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ def manager(tmp_path):
 
 @pytest.fixture
 def service(tmp_path, manager):
-    """Run a service made of the given worker code; it tells ``manager``."""
+    """Run a service with the given code of a worker; it notifies ``manager``."""
     started = []
 
     def start(worker: str, **env: str) -> subprocess.Popen[str]:
@@ -48,46 +48,47 @@ class Worker:
 """
 
 
-def heard(manager, word: str) -> str:
-    while word not in (text := manager.recv(4096).decode()):
+def receive(manager, field: str) -> str:
+    """Return the next message that contains ``field``."""
+    while field not in (message := manager.recv(4096).decode()):
         pass
-    return text
+    return message
 
 
-def test_it_says_ready_with_its_status_and_stops_at_once_though_it_waits_a_minute(service, manager):
+def test_a_service_reports_ready_with_its_status_and_stops_at_once_during_a_long_wait(service, manager):
     process = service(CALM)
-    assert "STATUS=waiting for a model" in heard(manager, "READY=1")
+    assert "STATUS=waiting for a model" in receive(manager, "READY=1")
     process.send_signal(signal.SIGTERM)
-    heard(manager, "STOPPING=1")
+    receive(manager, "STOPPING=1")
     output, _ = process.communicate(timeout=10)
     assert process.returncode == 0
     assert "closed" in output
 
 
-def test_while_it_waits_it_still_shows_that_it_lives(service, manager):
+def test_a_waiting_service_reports_progress(service, manager):
     service(CALM, WATCHDOG_USEC="400000")
-    heard(manager, "READY=1")
+    receive(manager, "READY=1")
     for _ in range(3):
-        heard(manager, "WATCHDOG=1")
+        receive(manager, "WATCHDOG=1")
 
 
-def test_what_it_needs_may_be_away_while_it_is_built(service, manager):
+def test_a_transient_error_during_the_build_is_retried(service, manager):
     service(
         CALM
         + """
-tries = []
+attempts = []
 class Worker(Worker):
     def __init__(self):
-        tries.append(1)
-        if len(tries) < 3:
+        attempts.append(1)
+        if len(attempts) < 3:
             raise StoreBusyError("the store is locked", retry_in_s=0.05)
 """
     )
-    assert "waiting: the store is locked" in heard(manager, "STATUS")
-    heard(manager, "READY=1")
+    assert "waiting: the store is locked" in receive(manager, "STATUS")
+    receive(manager, "READY=1")
 
 
-def test_a_bug_ends_it_with_1_and_one_line_that_tells(service, manager):
+def test_a_bug_ends_the_service_with_1_and_one_line_that_names_the_error(service, manager):
     process = service(CALM.replace("return False", "return {}['no such key']"))
     output, _ = process.communicate(timeout=10)
     assert process.returncode == 1
@@ -95,12 +96,12 @@ def test_a_bug_ends_it_with_1_and_one_line_that_tells(service, manager):
     assert "closed" in output
 
 
-def test_without_its_parent_it_does_not_start(service):
+def test_a_service_whose_parent_has_ended_does_not_start(service):
     process = service(CALM, BGPDRIFT_PARENT_PID="1" if os.getpid() != 1 else "2")
     assert process.wait(10) == 1
 
 
-def test_a_worker_with_news_is_woken_though_it_would_wait_a_minute(service, manager):
+def test_a_worker_with_new_work_ends_a_long_wait(service, manager):
     process = service(
         CALM
         + """
@@ -121,23 +122,23 @@ class Worker(Worker):
     assert process.stdout.readline() == "woken\n" or "woken" in process.stdout.readline()
 
 
-def drained(receiver: socket.socket) -> bytes:
-    taken = b""
+def drain(receiver: socket.socket) -> bytes:
+    received = b""
     with contextlib.suppress(BlockingIOError):
         while True:
-            taken += receiver.recv(65536)
-    return taken
+            received += receiver.recv(65536)
+    return received
 
 
-def test_a_word_the_manager_had_no_room_for_is_sent_with_the_next(tmp_path):
+def test_a_field_that_did_not_fit_into_the_queue_is_sent_with_the_next_message(tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(tmp_path / "full"))
         receiver.setblocking(False)
         notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "full")})
         for number in range(2000):
             notifier.send(FILL=str(number))
-        notifier.report_ready("at work")
-        assert b"READY=1" not in drained(receiver)
+        notifier.report_ready("working")
+        assert b"READY=1" not in drain(receiver)
         notifier.send(STATUS="later")
         notifier.close()
         text = receiver.recv(65536).decode()
@@ -145,20 +146,20 @@ def test_a_word_the_manager_had_no_room_for_is_sent_with_the_next(tmp_path):
     assert "STATUS=later" in text
 
 
-def test_what_hinders_it_for_long_is_said_and_taken_back(service, manager):
+def test_a_lasting_transient_error_is_reported_as_degraded_and_cleared_afterwards(service, manager):
     service(
         """
     runtime.DEGRADED_AFTER_S = 0.05
     class Worker:
-        tries = 0
+        attempts = 0
         def step(self):
-            Worker.tries += 1
-            if Worker.tries < 8: raise StoreBusyError("the store is locked", 0.02)
+            Worker.attempts += 1
+            if Worker.attempts < 8: raise StoreBusyError("the store is locked", 0.02)
             return False
-        def status(self): return "at work"
+        def status(self): return "working"
         def close(self): pass
     """
     )
-    assert "X_BGPDRIFT_DEGRADED=the store is locked" in heard(manager, "X_BGPDRIFT_DEGRADED")
-    while "X_BGPDRIFT_DEGRADED=" not in heard(manager, "X_BGPDRIFT_DEGRADED").splitlines():
-        pass  # until it is taken back
+    assert "X_BGPDRIFT_DEGRADED=the store is locked" in receive(manager, "X_BGPDRIFT_DEGRADED")
+    while "X_BGPDRIFT_DEGRADED=" not in receive(manager, "X_BGPDRIFT_DEGRADED").splitlines():
+        pass  # until the reason is cleared
