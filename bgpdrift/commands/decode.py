@@ -1,4 +1,4 @@
-"""``bgpdrift decode``: every BGP message of files, one JSON object a line."""
+"""``bgpdrift decode``: print the BGP messages of files, one JSON object per line."""
 
 import sys
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 @click.command(name="decode")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
-    "--collector", help="Name of the collector of MRT files, which do not say it. [default: by the file name]"
+    "--collector", help="Collector of MRT files, which do not contain its name. [default: guessed by the file name]"
 )
 def command(files: tuple[str, ...], collector: str | None) -> None:
-    """Print every message of RIS Live recordings, spool segments or MRT FILES as a JSON object a line.
+    """Print every message of RIS Live recordings, spool segments or MRT FILES, one JSON object per line.
 
-    Files may be plain, gzip, bzip2 or zstd; - is standard input. What cannot be read is printed as kind "corrupt" and
-    summed up on standard error.
+    Files may be plain, gzip, bzip2 or zstd; - is standard input. An unreadable line or record is printed with kind
+    "corrupt", and their number on standard error.
     """
     import msgspec
 
@@ -30,7 +30,7 @@ def command(files: tuple[str, ...], collector: str | None) -> None:
 
     for name in files:
         if name != STDIN and not Path(name).exists():
-            raise InputError(f"{name}: no such file")
+            raise InputError(f"{name}: expected a file, found none")
     encoder = msgspec.json.Encoder()
     out = sys.stdout.buffer
     for name in files:
@@ -44,7 +44,7 @@ def command(files: tuple[str, ...], collector: str | None) -> None:
 
 
 def rows(name: str, collector: str | None) -> Iterator[dict[str, Any]]:
-    """Read one file as the objects to print."""
+    """Read one file as objects to print."""
     from bgpdrift.bgp.sources import detect_format, guess_collector, open_stream, unknown_format_error
 
     with open_stream(name) as stream:
@@ -77,14 +77,14 @@ def _mrt_rows(stream: "PeekableStream", collector: str) -> Iterator[dict[str, An
     from bgpdrift.bgp.ris_salvage import Details
 
     problems = Problems()
-    for message, found in read_stream(stream, collector, problems):
+    for message, attributes in read_stream(stream, collector, problems):
         yield from _corrupt(problems)
-        yield frame_fields(message, Details(found.med, found.aggregator, list(found.communities)))
+        yield frame_fields(message, Details(attributes.med, attributes.aggregator, list(attributes.communities)))
     yield from _corrupt(problems)
 
 
 def _corrupt(problems: "Problems") -> Iterator[dict[str, Any]]:
-    """Print what was met since the last message; taken out of the list, so that it stays short."""
+    """Return the problems since the last message, and remove them from the list to keep it short."""
     for offset, reason in problems.first:
         yield {"kind": "corrupt", "offset": offset, "reason": reason}
     problems.first.clear()

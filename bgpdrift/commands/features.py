@@ -1,4 +1,4 @@
-"""`bgpdrift features`: the feature windows of files, one JSON object a line, as features.md names the columns."""
+"""`bgpdrift features`: print the feature windows of files, one JSON object per line with the columns of features.md."""
 
 from pathlib import Path
 
@@ -8,12 +8,14 @@ import click
 @click.command("features")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--per-peer", default=0, show_default=True, help="Also print windows of the N busiest peers.")
-@click.option("--warm-up", type=click.Path(path_type=Path), help="MRT table dump (RIB) read into the state first.")
+@click.option(
+    "--warm-up", type=click.Path(path_type=Path), help="MRT table dump (RIB) loaded into the routing state first."
+)
 def command(files: tuple[Path, ...], per_peer: int, warm_up: Path | None) -> None:
     """Print the feature windows of RIS Live recordings, spool segments or MRT FILES, in time order.
 
-    One line a window: window_start (epoch seconds, UTC), collector and the columns. The last window of a file may be
-    one that had not ended.
+    Each line has window_start (epoch seconds, UTC), the collector and the columns. The last window of a file may be
+    incomplete.
     """
     import msgspec
 

@@ -1,4 +1,4 @@
-"""`bgpdrift replay`: files as a RIS Live server."""
+"""`bgpdrift replay`: serve files as a RIS Live server."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ import click
 
 @click.command("replay")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--listen", default="127.0.0.1:0", show_default=True, help="Address and port; port 0 takes a free one.")
-@click.option("--speed", default="1", show_default=True, help="Seconds of event time a second, or `max`.")
-@click.option("--loop", is_flag=True, help="Begin again at the end, with later timestamps and new ids.")
-@click.option("--from-now", is_flag=True, help="Move the timestamps so that the first message is now.")
+@click.option("--listen", default="127.0.0.1:0", show_default=True, help="Address and port; port 0 means a free one.")
+@click.option("--speed", default="1", show_default=True, help="Seconds of event time per second, or `max`.")
+@click.option("--loop", is_flag=True, help="Start again at the end, with later timestamps and new ids.")
+@click.option("--from-now", is_flag=True, help="Shift the timestamps so that the first is the present time.")
 @click.option("--collector", default="", help="Collector of MRT files, e.g. rrc00.")
 @click.option("--drop-slow", is_flag=True, help="Close a client that reads nothing for 2 s, as RIS Live does.")
-@click.option("--exit-when-done", is_flag=True, help="End after the last frame instead of staying open and silent.")
+@click.option("--exit-when-done", is_flag=True, help="End after the last frame; otherwise the connections stay open.")
 def command(
     files: tuple[Path, ...],
     listen: str,
@@ -26,8 +26,8 @@ def command(
 ) -> None:
     """Serve FILES (RIS Live JSON lines, spool segments or their directory, MRT) as a RIS Live server.
 
-    A client that names itself (`?client=NAME`) and was lost goes on where it was, a few seconds earlier; the replay waits
-    for it meanwhile.
+    A client with a name (`?client=NAME`) that reconnects continues a few seconds before it was lost; the replay pauses
+    meanwhile.
     """
     from bgpdrift.bgp.replay_run import parse_address, parse_speed, serve
     from bgpdrift.bgp.replay_server import ReplayServer

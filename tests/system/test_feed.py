@@ -1,4 +1,4 @@
-"""Replay server and collector as processes: what is killed loses nothing."""
+"""Replay server and collector as processes: a killed process loses no frame."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def processes() -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def recording(path: Path, frames: int, seconds: float) -> Path:
-    """Frames of three collectors, evenly spread over a time, as a zstd file of JSON lines."""
+    """Write frames of three collectors, evenly distributed over a time, to a zstd file of JSON lines."""
     lines = []
     for number in range(frames):
         timestamp = 1_700_000_000.0 + seconds * number / frames
@@ -67,14 +67,14 @@ def collector(processes: list[subprocess.Popen[str]], data_dir: Path, url: str, 
 
 
 def spooled(data_dir: Path) -> list[str]:
-    """Ids of the messages in finished segments, in order."""
+    """Return the ids of the messages in finished segments, in order."""
     reader = SpoolReader(data_dir / "spool")
-    found = []
+    ids = []
     for segment in reader.segments_after(0):
         reading = reader.read_segment(segment)
-        found += [json.loads(line)["data"]["id"] for line in reading if line.startswith(b'{"type":"ris_message"')]
+        ids += [json.loads(line)["data"]["id"] for line in reading if line.startswith(b'{"type":"ris_message"')]
         assert reading.problem is None
-    return found
+    return ids
 
 
 def state(data_dir: Path) -> dict[str, object]:
@@ -82,7 +82,7 @@ def state(data_dir: Path) -> dict[str, object]:
     return json.loads(path.read_bytes()) if path.exists() else {}
 
 
-def test_a_collector_killed_twice_has_every_frame_and_repeats_are_known_by_their_id(
+def test_a_collector_killed_twice_stores_every_frame_with_duplicates_of_the_same_id(
     tmp_path: Path, processes: list[subprocess.Popen[str]]
 ) -> None:
     count = 30_000
@@ -103,7 +103,7 @@ def test_a_collector_killed_twice_has_every_frame_and_repeats_are_known_by_their
     assert state(tmp_path / "data")["state"] == "stopped"
 
 
-def test_a_collector_that_cannot_reach_its_feed_runs_says_so_and_stops_when_asked(
+def test_a_collector_that_cannot_reach_its_feed_runs_reports_the_reason_and_stops_on_request(
     tmp_path: Path, processes: list[subprocess.Popen[str]]
 ) -> None:
     process = collector(processes, tmp_path / "data", "ws://127.0.0.1:9/v1/ws/")
@@ -125,7 +125,7 @@ def test_the_collector_loads_neither_numerics_nor_the_database() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_a_replay_ends_when_asked_to_and_says_how_many_frames_it_sent(
+def test_a_replay_with_exit_when_done_ends_and_prints_the_number_of_frames(
     tmp_path: Path, processes: list[subprocess.Popen[str]]
 ) -> None:
     url = replay(processes, recording(tmp_path / "r.zst", 2000, 60.0), "--speed", "max", "--exit-when-done")
@@ -138,7 +138,7 @@ def test_a_replay_ends_when_asked_to_and_says_how_many_frames_it_sent(
 
 
 @pytest.mark.shared_data
-def test_the_real_sample_passes_through_the_spool_unchanged(
+def test_recorded_frames_pass_through_the_spool_unchanged(
     tmp_path: Path, shared_data: Path, processes: list[subprocess.Popen[str]]
 ) -> None:
     import gzip

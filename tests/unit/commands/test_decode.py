@@ -88,7 +88,7 @@ def test_the_collector_of_mrt_can_be_given(mrt, tmp_path):
 
 def test_a_missing_file_is_refused_before_anything_is_printed(tmp_path):
     (tmp_path / "a").write_text(json.dumps(FRAME))
-    with pytest.raises(InputError, match="b: no such file"):
+    with pytest.raises(InputError, match="b: expected a file, found none"):
         decode(tmp_path / "a", tmp_path / "b")
 
 

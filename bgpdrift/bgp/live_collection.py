@@ -1,0 +1,160 @@
+"""Collects frames from RIS Live into the spool, and reports the state of both.
+
+This module loads neither numpy nor the database. The collector must start at once, stay small, and continue while later
+services are stopped. It is ready as soon as the spool is open, even if the feed cannot be reached. The status line and
+``state/collector.json`` give the state of the feed; `doctor`, `status` and the demo read the file.
+"""
+
+import asyncio
+import dataclasses
+import os
+import random
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bgpdrift import logs
+from bgpdrift.bgp.ris_client import RisClient
+from bgpdrift.bgp.spool_writer import SpoolWriter
+from bgpdrift.clock import Clock
+from bgpdrift.process.durable import replace_file
+from bgpdrift.process.sd_notify import Notifier
+from bgpdrift.settings import Settings
+
+STATE_FILE: Final = "collector.json"
+STATE_INTERVAL_S: Final = 2.0
+REPORT_INTERVAL_S: Final = 0.5
+DISK_RETRY_S: Final = 2.0
+MAX_AWAY_S: Final = 60.0
+"""The collector is degraded after so long without the feed; a reconnect takes seconds."""
+
+log = logs.get_logger()
+
+
+class LiveCollection:
+    """The client, its spool, and the reports of their state.
+
+    Parameters
+    ----------
+    settings : Settings
+        Feed, spool and state directory.
+    clock : Clock
+        Wall time for records, monotonic time for limits.
+    notifier : Notifier
+        Receives readiness, status and progress.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, notifier: Notifier) -> None:
+        self._settings, self._clock, self._notifier = settings, clock, notifier
+        self._state_file = settings.state_path / STATE_FILE
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Collect until ``stop`` is set, then finish the segment; errors of the spool are raised."""
+        spool = await self._open_spool(stop)
+        if spool is None:
+            return
+        last_event_time = read_last_event_time(self._state_file)
+        client = RisClient(self._settings.feed, spool, self._clock, random.Random(), last_event_time=last_event_time)
+        self._notifier.report_ready(client.status())
+        log.info("service.ready", pid=os.getpid(), status=client.status())
+        feed = asyncio.create_task(client.run(stop))
+        try:
+            await self._report_until_done(client, spool, feed)
+        finally:
+            self._notifier.report_stopping()
+            stop.set()
+            await asyncio.wait([feed])
+            await asyncio.to_thread(spool.close)
+            self._write_state(client, spool)
+        feed.result()  # raises an error of the spool
+
+    async def _open_spool(self, stop: asyncio.Event) -> SpoolWriter | None:
+        """Open the spool; while the disk fails, report it and try again. None if a stop is requested first."""
+        path = self._settings.spool_path
+        while not stop.is_set():
+            try:
+                return SpoolWriter(
+                    self._settings.spool,
+                    path,
+                    self._clock,
+                    buffer_bytes=self._settings.feed.buffer_bytes,
+                    reserve_bytes=self._settings.store.reserve_bytes,
+                )
+            except OSError as error:
+                log.error("spool.cannot_open", path=str(path), error=str(error), retry_in_s=DISK_RETRY_S)
+                self._notifier.send(STATUS=f"the spool cannot be opened: {error}", WATCHDOG="1")
+                await asyncio.sleep(DISK_RETRY_S)
+        return None
+
+    async def _report_until_done(self, client: RisClient, spool: SpoolWriter, feed: "asyncio.Task[None]") -> None:
+        """Report the state until the task of the feed ends."""
+        connected_at = next_state = self._clock.monotonic()
+        silent: list[str] = []
+        while not feed.done():
+            now = self._clock.monotonic()
+            problem = spool.figures().problem
+            if client.figures.connected:
+                connected_at = now
+            self._notifier.report_degraded(describe_degradation(problem, now - connected_at))
+            self._notifier.send(STATUS=client.status() + (f"; disk: {problem}" if problem else ""), WATCHDOG="1")
+            if now >= next_state:
+                next_state = now + STATE_INTERVAL_S
+                self._write_state(client, spool)
+                silent = _log_silent(silent, client.figures.silent_collectors(now))
+            await asyncio.wait([feed], timeout=REPORT_INTERVAL_S)
+
+    def _write_state(self, client: RisClient, spool: SpoolWriter) -> None:
+        """Replace the state file; a failing disk is logged here and reported by the spool."""
+        figures = client.figures.as_fields(self._clock.now(), self._clock.monotonic())
+        fields: dict[str, Any] = figures | {
+            "state": client.state.value,
+            "spool": dataclasses.asdict(spool.figures()),
+        }
+        try:
+            self._state_file.parent.mkdir(parents=True, exist_ok=True)
+            with replace_file(self._state_file, sync=False) as file:
+                file.write(msgspec.json.format(msgspec.json.encode(fields), indent=1))
+        except OSError as error:
+            log.warning("state.not_written", path=str(self._state_file), error=str(error))
+
+
+def describe_degradation(disk_problem: str, away_s: float) -> str:
+    """Describe why the collector is degraded; empty if it is not.
+
+    Parameters
+    ----------
+    disk_problem : str
+        Why the disk fails; empty if it does not.
+    away_s : float
+        Seconds since the feed was last connected.
+
+    Examples
+    --------
+    >>> describe_degradation("No space left on device", 0.0), describe_degradation("", 59.0)
+    ('disk: No space left on device', '')
+    >>> describe_degradation("", 75.0)
+    'no feed for 1 min'
+    """
+    if disk_problem:
+        return f"disk: {disk_problem}"
+    return f"no feed for {away_s // 60:.0f} min" if away_s >= MAX_AWAY_S else ""
+
+
+def read_last_event_time(path: Path) -> float | None:
+    """Read the event time (epoch s) of the last run from its state file; None if there is none."""
+    try:
+        value = msgspec.json.decode(path.read_bytes())["last_event_time"]
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        return None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _log_silent(before: list[str], now: list[str]) -> list[str]:
+    for name in now:
+        if name not in before:
+            log.warning("feed.collector_silent", collector=name)
+    for name in before:
+        if name not in now:
+            log.info("feed.collector_back", collector=name)
+    return now
