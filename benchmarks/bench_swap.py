@@ -131,7 +131,7 @@ def _swaps(folder: Path, artifact: Artifact, swaps: int) -> list[dict[str, Any]]
         (models / "candidates").mkdir(parents=True)
         _publish(models, model, _renamed(artifact, 0))
         with _detector(folder, model) as process:
-            _wait_for(lambda: len(store.scores_after(0, 1)) > 0)
+            _wait_for(lambda: len(store.score_columns_after(("id",), 0, 1)) > 0)
             begun, rng, renamed_at = time.time(), random.Random(1), {}
             for number in range(1, swaps + 1):
                 time.sleep(rng.uniform(*PAUSE_S))

@@ -186,7 +186,7 @@ class Soak:
                 not unequal, f"{model}: {len(unequal)} values are not those of undisturbed ones: {unequal[:3]}"
             )
             scored = sum(not row["abstained"] for row in rows.values())
-            counted = sum(int(row["n"]) for row in store.histograms_between(f"score:{model}", start, end))
+            counted = sum(n for _, _, n, _ in store.hourly_alarms([f"score:{model}"], start, end))
             self._require(counted == scored, f"{model}: {scored} scores, histograms counted {counted}")
             tell(f"{model}: {len(rows)} scores of {len(windows)} windows, {scored} with an opinion, counted {counted}")
         kills = ", ".join(f"{name} {number}" for name, number in sorted(self.killed.items()))

@@ -44,7 +44,6 @@ from bgpdrift.store.cursor_states import (
 )
 from bgpdrift.store.database import StateCursor
 from bgpdrift.store.request_records import Alert
-from bgpdrift.store.schema import scores
 
 MAX_SCORE_DELAY_H = 6
 """An hour is examined this long after its end even if the detectors have not scored it completely."""
@@ -247,7 +246,7 @@ class Probation:
         return replace(tally, labels=counts.labels, correct=counts.correct, shadow_correct=counts.shadow_correct)
 
     def _is_scored(self, end: int) -> bool:
-        newest = self._store.newest(scores)
+        newest = self._store.newest_score_start()
         return newest is not None and newest >= end
 
     def _find_rollback_target(self, model: str) -> tuple[str, Path] | None:

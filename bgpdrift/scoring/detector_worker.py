@@ -92,7 +92,7 @@ class ScoringService:
         limit = max(1, self._batch.windows // FIRST_BATCH_SHARE) if first else self._batch.windows
         begun = self._clock.monotonic()
         columns = self._columns()
-        windows = self._store.windows_after_as((*_READ, *columns), self._position, limit)
+        windows = self._store.window_columns_after((*_READ, *columns), self._position, limit)
         if not windows:
             self._record()
             return False

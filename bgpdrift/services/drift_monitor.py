@@ -112,11 +112,11 @@ class DriftMonitor:
         return cursor.position if cursor else 0
 
     def _fold_windows(self) -> bool:
-        rows = self._store.windows_after_as(folding.WINDOW_COLUMNS, self._positions["windows"], ROWS_A_STEP)
+        rows = self._store.window_columns_after(folding.WINDOW_COLUMNS, self._positions["windows"], ROWS_A_STEP)
         return self._fold("windows", rows, lambda: folding.fold_windows(rows))
 
     def _fold_scores(self) -> bool:
-        rows = self._store.scores_after_as(folding.SCORE_COLUMNS, self._positions["scores"], ROWS_A_STEP)
+        rows = self._store.score_columns_after(folding.SCORE_COLUMNS, self._positions["scores"], ROWS_A_STEP)
 
         def fold() -> Folded:
             hours = {int(row[3]) // HOUR_S * HOUR_S for row in rows}

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Generic
 
-from sqlalchemy import Connection, Executable, Table, select
+from sqlalchemy import JSON, Connection, Executable, Select, Table, Text, bindparam, func, select, type_coerce
 from sqlalchemy.engine import Engine
 
 from bgpdrift.clock import Clock, SystemClock
@@ -119,6 +119,19 @@ class Database:
             result = connection.execute(statement)
             names = tuple(result.keys())
             return [dict(zip(names, row, strict=True)) for row in result]
+
+    def newest(self, table: Table, column: str = "window_start") -> int | None:
+        """Read the largest value of a column; None without rows."""
+        value = self.rows(select(func.max(table.c[column]).label("value")))[0]["value"]
+        return None if value is None else int(value)
+
+    def columns_after(
+        self, table: Table, names: Sequence[str], row_id: int, limit: int, parse_json: bool = True
+    ) -> list[tuple[Any, ...]]:
+        """Read some columns of the next rows by id, at most ``limit``, as plain tuples."""
+        query = _select_after(table.name, tuple(names), parse_json)
+        with self.reading() as connection:
+            return [tuple(row) for row in connection.execute(query, {"row_id": row_id, "limit": limit})]
 
     def upsert(
         self,
@@ -240,6 +253,19 @@ def _upsert_statement(dialect: str, table: Table, key: tuple[str, ...], keep: tu
     overwritten = {name: insert.excluded[name] for name in names}
     statement: Executable = insert.on_conflict_do_update(index_elements=list(key), set_=overwritten)
     return statement
+
+
+@lru_cache(maxsize=16)
+def _select_after(name: str, names: tuple[str, ...], parse_json: bool) -> Select[Any]:
+    # Cached: to build a statement with seventy columns takes longer than to read a few rows.
+    table = schema.metadata.tables[name]
+    columns = (table.c[name] for name in names)
+    if parse_json:
+        query = select(*columns)
+    else:
+        query = select(*(type_coerce(column, Text) if isinstance(column.type, JSON) else column for column in columns))
+    query = query.where(table.c.id > bindparam("row_id"))
+    return query.order_by(table.c.id).limit(bindparam("limit"))
 
 
 @cache

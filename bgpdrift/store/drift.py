@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, select
 
 from bgpdrift.store.codec import decode_row, encode_row
 from bgpdrift.store.cursor_states import DriftState, drift_cursor
@@ -20,11 +20,9 @@ from bgpdrift.store.outcomes import OutcomeQueries
 from bgpdrift.store.request_records import OPEN_REQUEST_STATES, Alert, ApprovalAnswer, ApprovalRequest, RetrainRequest
 from bgpdrift.store.retrain_requests import RetrainRequestQueries
 from bgpdrift.store.rows import prepared
-from bgpdrift.store.schema import approvals, drift_metrics, drift_signals, feature_windows, outcomes, retrain_requests
+from bgpdrift.store.schema import approvals, drift_metrics, drift_signals, outcomes, retrain_requests
 
 KEY = ("model", "window", "timestamp")
-NEWEST_WINDOWS = 200
-"""Windows that determine the current event time, so that a single one with a wrong time does not move it back."""
 ASSUMED_DRIFT_S = 3600
 """Duration of a drift, before the check that found it, whose change point is not known."""
 
@@ -131,22 +129,6 @@ class DriftQueries(OutcomeQueries, RetrainRequestQueries):
                 (int((details or {}).get("change_point") or at - ASSUMED_DRIFT_S), int(at))
                 for at, details in connection.execute(query.order_by(table.c.timestamp))
             ]
-
-    def label_of_incident(self, incident_id: int) -> str:
-        """Read the label of an incident; "" if it has none."""
-        query = select(outcomes.c.label).where(outcomes.c.incident_id == incident_id).order_by(outcomes.c.id.desc())
-        rows = self.rows(query.limit(1))
-        return str(rows[0]["label"]) if rows else ""
-
-    def latest_window_start(self) -> int | None:
-        """Read the event time of the windows that were written last; None without windows.
-
-        This is not always the newest window of all: a clock that was set back leaves windows of a future time.
-        """
-        table = feature_windows
-        last = select(table.c.window_start).order_by(table.c.id.desc()).limit(NEWEST_WINDOWS).subquery()
-        value = self.rows(select(func.max(last.c.window_start).label("value")))[0]["value"]
-        return None if value is None else int(value)
 
     def _write_check(self, connection: Connection, row: Mapping[str, Any], signals: Sequence[Mapping[str, Any]]) -> int:
         table = drift_metrics

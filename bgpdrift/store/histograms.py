@@ -73,18 +73,6 @@ class HistogramQueries(Database):
             self.write_cursor(connection, cursor)
         return True
 
-    def histograms_between(
-        self, series: str, start: int, end: int, model_version: str | None = None, collector: str | None = None
-    ) -> list[HistogramRow]:
-        """Read the histograms of one series whose hour starts in ``[start, end)``, in order of time."""
-        table = hourly_histograms
-        query = select(table).where(table.c.series == series, table.c.hour_start >= start, table.c.hour_start < end)
-        if model_version is not None:
-            query = query.where(table.c.model_version == model_version)
-        if collector is not None:
-            query = query.where(table.c.collector == collector)
-        return self.rows(query.order_by(table.c.hour_start, table.c.model_version, table.c.collector))
-
     def hours_between(self, series: str, model_version: str, start: int, end: int) -> list[tuple[Any, ...]]:
         """Read ``(collector, hour_start, alarms, value_sum, value_sum_squares, bins)`` of one series and version.
 

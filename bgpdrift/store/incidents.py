@@ -56,6 +56,11 @@ class IncidentQueries(Database):
         """Read incidents that are not closed, by id."""
         return self.rows(select(incidents).where(incidents.c.state != "closed").order_by(incidents.c.id))
 
+    def incidents_closed_since(self, closed_at: int) -> list[IncidentRow]:
+        """Read incidents that closed at or after ``closed_at`` (event time) and were not merged into another, by id."""
+        query = select(incidents).where(incidents.c.state == "closed", incidents.c.closed_at >= closed_at)
+        return self.rows(query.where(incidents.c.merged_into.is_(None)).order_by(incidents.c.id))
+
     def incidents_between(self, start: int, end: int) -> list[IncidentRow]:
         """Read incidents that touch ``[start, end)``, event time, by start; open ones touch all that follows."""
         query = select(incidents).where(

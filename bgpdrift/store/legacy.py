@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Table, func, select, update
 
 from bgpdrift.store.codec import rename_fields
 from bgpdrift.store.database import Cursor
 from bgpdrift.store.drift import DriftQueries
+from bgpdrift.store.models import ModelQueries
 from bgpdrift.store.request_records import OPEN_REQUEST_STATES, ApprovalAnswer
 from bgpdrift.store.rows import Row, partial, prepared
 from bgpdrift.store.schema import alerts, approvals, drift_metrics, drift_signals, retrain_requests
@@ -56,7 +57,7 @@ class DriftWrite:
     notices: Sequence[Mapping[str, Any]] = ()
 
 
-class LegacyQueries(DriftQueries):
+class LegacyQueries(DriftQueries, ModelQueries):
     """Mappings instead of typed values."""
 
     def triggers(self, model: str | None = None, states: Sequence[str] = (), limit: int | None = None) -> list[Row]:
@@ -126,6 +127,13 @@ class LegacyQueries(DriftQueries):
     def ask_approval(self, row: Mapping[str, Any]) -> int:
         with self.writing(durable=True) as connection:
             return self._ask(connection, row)
+
+    def newest_id(self, table: Table) -> int | None:
+        return self.newest(table, "id")
+
+    def set_model_state(self, model: str, version: str, state: str, at: float) -> bool:
+        with self.writing() as connection:
+            return self._set_state(connection, model, version, state, at)
 
     def notify(self, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:

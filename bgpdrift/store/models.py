@@ -27,21 +27,6 @@ class ModelQueries(Database):
         query = select(model_versions).order_by(model_versions.c.id)
         return self.rows(query if model is None else query.where(model_versions.c.model == model))
 
-    def set_model_state(self, model: str, version: str, state: str, at: float) -> bool:
-        """Change the state of a version; False if the version is unknown.
-
-        Parameters
-        ----------
-        model, version : str
-            Which one.
-        state : str
-            One of `bgpdrift.models.lifecycle.STATES`; whether it may be reached is decided there.
-        at : float
-            Wall clock, epoch seconds; also ``activated_at`` where the state is ``active``.
-        """
-        with self.writing() as connection:
-            return self._set_state(connection, model, version, state, at)
-
     def record_retrain_event(self, row: Mapping[str, Any]) -> int:
         """Write an event, finished or just begun; its id, for `finish_retrain_event`.
 

@@ -115,10 +115,11 @@ class OutcomeQueries(Database):
         rows = [{**row, "votes": int(row["votes"]), "alarms": int(row["alarms"])} for row in (*found, *ensemble)]
         return sorted(rows, key=lambda row: (str(row["model"]), str(row["model_version"])))
 
-    def oldest_score_start(self) -> int | None:
-        """Start of the oldest window that still has scores; None without any."""
-        value = self.rows(select(func.min(scores.c.window_start).label("value")))[0]["value"]
-        return None if value is None else int(value)
+    def label_of_incident(self, incident_id: int) -> str:
+        """Read the label of an incident; "" if it has none."""
+        query = select(outcomes.c.label).where(outcomes.c.incident_id == incident_id).order_by(outcomes.c.id.desc())
+        rows = self.rows(query.limit(1))
+        return str(rows[0]["label"]) if rows else ""
 
     def replace_performance(self, day_start: int, rows: Sequence[Mapping[str, Any]], cursor: AnyCursor | None) -> None:
         """Write the figures of a day, in place of all it had, and the writer's position in one transaction."""

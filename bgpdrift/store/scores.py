@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import func, select, tuple_
 
 from bgpdrift.store.database import AnyCursor, Database
 from bgpdrift.store.schema import scores
@@ -27,12 +27,25 @@ class ScoreQueries(Database):
             self.upsert(connection, scores, rows, KEY)
             self.write_cursor(connection, cursor)
 
-    def scores_after(self, row_id: int, limit: int, model: str | None = None) -> list[ScoreRow]:
-        """Read the next scores by id, at most ``limit``, of one model or of all."""
-        query = select(scores).where(scores.c.id > row_id)
-        if model is not None:
-            query = query.where(scores.c.model == model)
-        return self.rows(query.order_by(scores.c.id).limit(limit))
+    def score_columns_after(self, names: Sequence[str], row_id: int, limit: int) -> list[tuple[Any, ...]]:
+        """Read some columns of the next scores by id, at most ``limit``, as plain tuples; JSON columns as text.
+
+        The reader parses the JSON, so that a damaged value in one row does not prevent it from reading the next rows.
+        """
+        return self.columns_after(scores, names, row_id, limit, parse_json=False)
+
+    def oldest_score_start(self) -> int | None:
+        """Read the start of the oldest window that still has scores; None without scores."""
+        value = self.rows(select(func.min(scores.c.window_start).label("value")))[0]["value"]
+        return None if value is None else int(value)
+
+    def newest_score_start(self) -> int | None:
+        """Read the start of the newest window with a score; None without scores."""
+        return self.newest(scores, "window_start")
+
+    def newest_score_id(self) -> int:
+        """Read the id of the score that was written last; 0 without scores."""
+        return self.newest(scores, "id") or 0
 
     def scores_for(self, window_keys: Iterable[WindowKey]) -> list[ScoreRow]:
         """Read all models' scores of some windows, ordered by time, collector, peer, model."""

@@ -13,8 +13,6 @@ from bgpdrift.store.errors_map import translated
 from bgpdrift.store.histograms import HistogramQueries
 from bgpdrift.store.incidents import IncidentQueries
 from bgpdrift.store.legacy import LegacyQueries
-from bgpdrift.store.models import ModelQueries
-from bgpdrift.store.queries_extra import ExtraQueries
 from bgpdrift.store.revisions import explain_revision
 from bgpdrift.store.scores import ScoreQueries
 from bgpdrift.store.upkeep import UpkeepQueries
@@ -28,10 +26,8 @@ class Store(
     VerdictQueries,
     IncidentQueries,
     HistogramQueries,
-    ModelQueries,
     LegacyQueries,
     UpkeepQueries,
-    ExtraQueries,
 ):
     """Everything bgpdrift remembers. One object a process; threads may share it, forked children may not."""
 

@@ -27,6 +27,14 @@ class VerdictQueries(Database):
         """Read the next verdicts by id, at most ``limit``."""
         return self.rows(select(verdicts).where(verdicts.c.id > row_id).order_by(verdicts.c.id).limit(limit))
 
+    def newest_verdict_start(self) -> int | None:
+        """Read the start of the newest window with a verdict; None without verdicts."""
+        return self.newest(verdicts, "window_start")
+
+    def newest_verdict_id(self) -> int:
+        """Read the id of the verdict that was written last; 0 without verdicts."""
+        return self.newest(verdicts, "id") or 0
+
     def verdicts_between(self, start: int, end: int) -> list[VerdictRow]:
         """Read verdicts of windows that start in ``[start, end)``, epoch seconds, in order of time."""
         query = select(verdicts).where(verdicts.c.window_start >= start, verdicts.c.window_start < end)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from bgpdrift.store.database import AnyCursor, Database
 from bgpdrift.store.schema import feature_windows
@@ -12,6 +12,8 @@ WindowRow = dict[str, Any]
 """A row of ``feature_windows`` by column name, ``evidence`` parsed."""
 
 KEY = ("collector", "peer", "window_start")
+NEWEST_WINDOWS = 200
+"""Windows that determine the current event time, so that a single one with a wrong time does not move it back."""
 
 
 class WindowQueries(Database):
@@ -86,8 +88,51 @@ class WindowQueries(Database):
         )
         return self.rows(query)[::-1]
 
+    def newest_window_id(self) -> int:
+        """Read the id of the window that was written last; 0 without windows."""
+        return self.newest(feature_windows, "id") or 0
+
     def newest_window_start(self) -> int | None:
-        """Event time of the newest window, epoch seconds: what "now" is for data; None without windows."""
+        """Read the event time of the newest window, epoch seconds; None without windows."""
+        return self.newest(feature_windows, "window_start")
+
+    def latest_window_start(self) -> int | None:
+        """Read the event time of the windows that were written last; None without windows.
+
+        This is not always the newest window of all: a clock that was set back leaves windows of a future time.
+        """
         table = feature_windows
-        found = self.rows(select(table.c.window_start).order_by(table.c.window_start.desc()).limit(1))
-        return int(found[0]["window_start"]) if found else None
+        last = select(table.c.window_start).order_by(table.c.id.desc()).limit(NEWEST_WINDOWS).subquery()
+        value = self.rows(select(func.max(last.c.window_start).label("value")))[0]["value"]
+        return None if value is None else int(value)
+
+    def window_groups(self, start: int, end: int) -> list[tuple[str, str, int]]:
+        """Count windows that start in ``[start, end)`` by (collector, peer), in that order; peer "" is the collector."""
+        table = feature_windows
+        query = select(table.c.collector, table.c.peer, func.count()).group_by(table.c.collector, table.c.peer)
+        query = query.where(table.c.window_start >= start, table.c.window_start < end)
+        with self.reading() as connection:
+            rows = connection.execute(query.order_by(table.c.collector, table.c.peer)).fetchall()
+        return [(str(collector), str(peer), int(count)) for collector, peer, count in rows]
+
+    def window_columns(
+        self, names: Sequence[str], collector: str, peer: str, start: int, end: int
+    ) -> list[tuple[Any, ...]]:
+        """Read some columns of one group's windows that start in ``[start, end)``, in order of time.
+
+        The rows are plain tuples: a training span has millions of values, and a dict for each row takes ten times as
+        long.
+        """
+        table = feature_windows
+        query = select(*(table.c[name] for name in names)).where(
+            table.c.collector == collector,
+            table.c.peer == peer,
+            table.c.window_start >= start,
+            table.c.window_start < end,
+        )
+        with self.reading() as connection:
+            return [tuple(row) for row in connection.execute(query.order_by(table.c.window_start))]
+
+    def window_columns_after(self, names: Sequence[str], row_id: int, limit: int) -> list[tuple[Any, ...]]:
+        """Read some columns of the next windows by id, at most ``limit``, as plain tuples."""
+        return self.columns_after(feature_windows, names, row_id, limit)

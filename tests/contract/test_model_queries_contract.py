@@ -6,6 +6,7 @@ from sqlalchemy import text
 from bgpdrift.errors import StoreError
 from bgpdrift.store import Store
 from bgpdrift.store.models import EVENT_KINDS
+from helpers.store_rows import read_scores
 
 T = 1_700_000_040
 
@@ -54,14 +55,12 @@ def test_another_kind_another_column_and_another_event_are_refused(store: Store)
     assert store.retrain_events() == []
 
 
-def test_a_state_is_changed_with_its_time_and_an_unknown_version_is_said(store: Store) -> None:
+def test_a_move_changes_states_with_their_time_and_ignores_unknown_versions(store: Store) -> None:
     store.record_model_version(version("1", "candidate"))
-    assert store.set_model_state("lstm", "1", "active", T + 5.5)
-    assert not store.set_model_state("lstm", "2", "active", T)
-    assert not store.set_model_state("heuristic", "1", "active", T)
-    (row,) = store.model_versions("lstm")
+    store.record_transition([], [("lstm", "1", "active"), ("lstm", "2", "active")], None, T + 5.5)
+    (row,) = store.model_versions()
     assert (row["state"], row["state_at"], row["activated_at"]) == ("active", T + 5, T + 5)
-    store.set_model_state("lstm", "1", "accepted", T + 60)
+    store.record_transition([], [("lstm", "1", "accepted")], None, T + 60)
     (row,) = store.model_versions("lstm")
     assert (row["state"], row["state_at"], row["activated_at"]) == ("accepted", T + 60, T + 5)
 
@@ -90,7 +89,7 @@ def test_a_score_carries_its_embedding_or_none(store: Store) -> None:
         "is_alarm": False,
     }
     store.write_scores([{**row, "model": "lstm", "embedding": [0.5, -1.25]}, {**row, "model": "heuristic"}], None)
-    assert [found["embedding"] for found in store.scores_after(0, 9)] == [[0.5, -1.25], None]
+    assert [found["embedding"] for found in read_scores(store)] == [[0.5, -1.25], None]
     with store.reading() as connection:
         query = text("SELECT COUNT(*) FROM scores WHERE embedding IS NULL")
         assert connection.execute(query).scalar() == 1

@@ -21,6 +21,7 @@ from bgpdrift.models.learn_default import learn_artifact
 from bgpdrift.models.publication import publish, stage
 from bgpdrift.store import Store, migrate, open_store
 from bgpdrift.store.window_columns import FEATURE_NAMES, FEATURES
+from helpers.store_rows import read_scores
 from helpers.until import until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
@@ -96,7 +97,7 @@ class Detector:
         )
         self.feed(1)
         until(self.is_done, 60, "all windows scored")
-        assert self.store.scores_after(len(COLLECTORS) * (self.fed - 1), 1)[0]["model_version"] == str(version)
+        assert read_scores(self.store)[len(COLLECTORS) * (self.fed - 1)]["model_version"] == str(version)
 
     def is_done(self) -> bool:
         return self.store.read_position("heuristic_detector") == len(COLLECTORS) * self.fed
@@ -149,7 +150,7 @@ def test_swaps_under_load_leave_no_window_unscored_and_score_none_twice(detector
     detector.takes(5)
     assert detector.counts("SELECT count(*) FROM scores") == len(COLLECTORS) * detector.fed
     assert detector.counts("SELECT count(*) FROM twice") == 0
-    versions = [int(row["model_version"]) for row in detector.store.scores_after(0, 100_000)]
+    versions = [int(row["model_version"]) for row in read_scores(detector.store)]
     assert versions == sorted(versions)
     assert detector.events("model_refused") == []
 

@@ -20,6 +20,7 @@ from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
 from bgpdrift.store.cursor_states import CooldownState, ProbationState, cooldown_cursor, probation_cursor
 from bgpdrift.verdicts.calibration import Calibration
+from helpers.store_rows import read_histograms
 from retrainers.training import to_artifact, train
 
 M, HOUR_S = "heuristic", 3_600
@@ -124,7 +125,7 @@ def test_a_good_version_is_accepted_after_its_probation_and_its_shadow_is_record
     assert (state.version, state.parent_version, state.verdict, state.checks) == ("2", "1", "accepted", 24)
     assert state.tally.injected == 24 * 7
     assert state.detection == state.shadow_detection > 0.5
-    rows = world.store.histograms_between(f"shadow:{M}", 0, 2**40)
+    rows = read_histograms(world.store, f"shadow:{M}")
     assert {(row["model_version"], row["n"]) for row in rows} == {("1", 60)}
     assert len(rows) == 24
     assert world.alerts() == []

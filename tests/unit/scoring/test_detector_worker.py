@@ -18,6 +18,7 @@ from bgpdrift.settings import Settings, load
 from bgpdrift.store import Cursor, Store, migrate, open_store
 from bgpdrift.store.cursor_states import DetectorState
 from bgpdrift.verdicts.calibration import Calibration
+from helpers.store_rows import read_scores
 
 T = 1_788_220_800
 
@@ -116,7 +117,7 @@ def run(service: ScoringService) -> None:
 
 
 def scored(store: Store) -> list[tuple[int, str]]:
-    rows = sorted(store.scores_after(0, 10_000), key=lambda row: row["window_start"])
+    rows = sorted(read_scores(store), key=lambda row: row["window_start"])
     return [((row["window_start"] - T) // 60, row["model_version"]) for row in rows]
 
 
@@ -299,7 +300,7 @@ def test_an_embedding_is_stored_short(start, store: Store, models: FakeModels) -
     service = start()
     feed(store, 1)
     run(service)
-    assert store.scores_after(0, 1)[0]["embedding"] == [0.33333, 0.33333]
+    assert read_scores(store)[0]["embedding"] == [0.33333, 0.33333]
 
 
 def test_late_windows_and_several_collectors_are_scored_once_each(start, store: Store, models: FakeModels) -> None:
@@ -310,7 +311,7 @@ def test_late_windows_and_several_collectors_are_scored_once_each(start, store: 
     run(service)
     feed(store, 3, 6)
     run(service)
-    found = [(row["collector"], (row["window_start"] - T) // 60) for row in store.scores_after(0, 100)]
+    found = [(row["collector"], (row["window_start"] - T) // 60) for row in read_scores(store)]
     assert sorted(found) == [*(("rrc00", minute) for minute in (1, 2, 3, 5, 6)), ("rrc01", 1), ("rrc01", 3)]
     assert len(found) == len(set(found))
 

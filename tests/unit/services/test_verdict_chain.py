@@ -18,6 +18,7 @@ from bgpdrift.store.cursor_states import DetectorState
 from bgpdrift.verdicts.coordination import EnsembleCoordinator
 from bgpdrift.verdicts.correlation_engine import CorrelationEngine
 from helpers import windows
+from helpers.store_rows import read_histograms, read_scores
 
 MODELS = ("heuristic", "isolation_forest", "lstm")
 
@@ -104,7 +105,7 @@ def test_a_storm_becomes_one_incident_that_explains_itself(chain: Chain, store: 
 def test_every_window_is_scored_and_judged_once_and_names_its_model_version(chain: Chain, store: Store, rows) -> None:
     store.write_windows(rows, None)
     chain.run()
-    scores = store.scores_after(0, 10_000)
+    scores = read_scores(store)
     assert [score["window_start"] for score in scores] == [row["window_start"] for row in rows]
     assert {score["model"] for score in scores} == {"heuristic"}
     versions = {row["version"] for row in store.model_versions("heuristic")}
@@ -130,16 +131,14 @@ def test_killed_and_started_again_all_ends_as_if_nothing_had_been(
     with open_store(other.store_url) as at_once:
         at_once.write_windows(rows, None)
         whole.run()
-        assert [s["score"] for s in store.scores_after(0, 9_999)] == pytest.approx(
-            [s["score"] for s in at_once.scores_after(0, 9_999)]
-        )
+        assert [s["score"] for s in read_scores(store)] == pytest.approx([s["score"] for s in read_scores(at_once)])
         columns = ("id", "state", "kind", "severity", "started_at", "last_seen_at", "closed_at")
         assert [[i[c] for c in columns] for i in store.incidents_between(0, 2**60)] == [
             [i[c] for c in columns] for i in at_once.incidents_between(0, 2**60)
         ]
         series = ("score:heuristic", "feature:announced")
-        assert [[h["n"] for h in store.histograms_between(name, 0, 2**60)] for name in series] == [
-            [h["n"] for h in at_once.histograms_between(name, 0, 2**60)] for name in series
+        assert [[h["n"] for h in read_histograms(store, name)] for name in series] == [
+            [h["n"] for h in read_histograms(at_once, name)] for name in series
         ]
     whole.close()
 
@@ -151,7 +150,7 @@ def test_a_service_without_a_model_waits_and_follows_the_newest_window(chain: Ch
     assert waiting.status().startswith("waiting for a model")
     expected = StateCursor("lstm_detector", 50, DetectorState(phase="waiting for a model"))
     assert store.read_state("lstm_detector", DetectorState) == expected
-    assert store.scores_after(0, 10) == []
+    assert read_scores(store) == []
 
 
 def test_the_ensemble_waits_for_a_detector_that_moves_and_not_for_one_that_hangs(
@@ -228,7 +227,7 @@ def test_histograms_hold_every_clean_minute_once(chain: Chain, store: Store, row
     store.write_windows(rows, None)
     chain.run()
     chain.run()
-    found = store.histograms_between("feature:announced", 0, 2**60)
+    found = read_histograms(store, "feature:announced")
     assert sum(row["n"] for row in found) == len(rows)
     merged = sum((Histogram.from_bytes(r["bins"], r["value_sum"], r["value_sum_squares"]) for r in found), Histogram())
     assert merged.counts == Histogram.of(float(row["announced"]) for row in rows).counts
@@ -239,7 +238,7 @@ def test_the_command_lists_and_explains(chain: Chain, store: Store, rows, monkey
     from bgpdrift.commands.incidents import command
 
     monkeypatch.setenv("BGPDRIFT_DATA_DIR", chain.settings.data_dir)
-    assert "no incidents" in CliRunner().invoke(command, []).output
+    assert "No incident is open" in CliRunner().invoke(command, []).output
     store.write_windows(rows, None)
     chain.run()
     assert "closed" in CliRunner().invoke(command, ["--all"]).output

@@ -1,9 +1,8 @@
-"""What services ask the store beside its tables' own queries; the same on every database."""
+"""Queries on windows, groups of windows and closed incidents; the same on every database."""
 
 import pytest
 
 from bgpdrift.store import IncidentChanges, Store
-from bgpdrift.store.schema import feature_windows, scores
 
 T = 1_700_000_040
 
@@ -12,27 +11,24 @@ def window(minute: int) -> dict[str, object]:
     return {"window_start": T + 60 * minute, "collector": "rrc00", "peer": ""}
 
 
-def test_an_empty_store_has_nothing_newest(store: Store) -> None:
-    assert (store.newest(feature_windows), store.newest_id(feature_windows), store.newest_window_id()) == (
-        None,
-        None,
-        0,
-    )
+def test_an_empty_store_has_no_newest_row(store: Store) -> None:
+    assert (store.newest_window_start(), store.newest_window_id()) == (None, 0)
+    assert (store.newest_score_start(), store.newest_score_id(), store.oldest_score_start()) == (None, 0, None)
+    assert (store.newest_verdict_start(), store.newest_verdict_id()) == (None, 0)
 
 
-def test_the_newest_minute_and_the_last_row_are_told_apart(store: Store) -> None:
+def test_the_newest_window_is_not_always_the_last_row(store: Store) -> None:
     store.write_windows([window(3)], None)
     store.write_windows([window(1)], None)
     first, second = store.windows_after(0, 10)
 
-    assert store.newest(feature_windows) == T + 180
-    assert store.newest_id(feature_windows) == store.newest_window_id() == second["id"] > first["id"]
-    assert store.newest(scores) is None
+    assert store.newest_window_start() == T + 180
+    assert store.newest_window_id() == second["id"] > first["id"]
 
 
-@pytest.mark.parametrize(("since", "found"), [(T + 500, [2]), (T + 100, [1, 2]), (T + 1000, [])])
-def test_incidents_closed_lately_leave_out_those_open_or_merged_away(
-    store: Store, since: int, found: list[int]
+@pytest.mark.parametrize(("since", "numbers"), [(T + 500, [2]), (T + 100, [1, 2]), (T + 1000, [])])
+def test_closed_incidents_are_read_without_those_merged_into_another(
+    store: Store, since: int, numbers: list[int]
 ) -> None:
     def incident(number: int, closed_at: int | None, merged_into: int | None = None) -> dict[str, object]:
         state = "open" if closed_at is None else "closed"
@@ -42,10 +38,10 @@ def test_incidents_closed_lately_leave_out_those_open_or_merged_away(
     rows = [incident(1, T + 100), incident(2, T + 500), incident(3, None), incident(4, T + 900, merged_into=2)]
     store.apply_incidents(IncidentChanges(inserts=tuple(rows), updates=(), events=()), None)
 
-    assert [row["id"] for row in store.incidents_closed_since(since)] == found
+    assert [row["id"] for row in store.incidents_closed_since(since)] == numbers
 
 
-def test_groups_are_counted_and_some_of_their_columns_read_in_order_of_time(store: Store) -> None:
+def test_groups_are_counted_and_their_columns_read_in_order_of_time(store: Store) -> None:
     rows = [{**window(minute), "announced": minute} for minute in (2, 0, 1)]
     rows += [{**window(1), "peer": "192.0.2.1", "announced": 7}, {**window(1), "collector": "rrc01"}]
     store.write_windows(rows, None)
@@ -61,10 +57,10 @@ def test_groups_are_counted_and_some_of_their_columns_read_in_order_of_time(stor
     assert store.window_columns(names, "rrc00", "192.0.2.1", T, T + 180) == [(T + 60, 7, 0.0)]
 
 
-def test_the_next_windows_can_be_read_as_tuples_of_some_columns(store: Store) -> None:
+def test_the_next_windows_are_read_as_tuples_of_some_columns(store: Store) -> None:
     store.write_windows([{**window(minute), "announced": minute} for minute in range(4)], None)
     first = store.windows_after(0, 1)[0]["id"]
 
-    found = store.windows_after_as(("id", "collector", "window_start", "announced"), first, 2)
+    columns = store.window_columns_after(("id", "collector", "window_start", "announced"), first, 2)
 
-    assert found == [(first + 1, "rrc00", T + 60, 1), (first + 2, "rrc00", T + 120, 2)]
+    assert columns == [(first + 1, "rrc00", T + 60, 1), (first + 2, "rrc00", T + 120, 2)]
