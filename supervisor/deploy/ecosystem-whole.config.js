@@ -1,4 +1,4 @@
-// One program: our supervisor, which keeps the services: pm2 start /srv/bgpdrift/supervisor/deploy/ecosystem-whole.config.js.
+// One program, the supervisor, which runs the services: pm2 start /srv/bgpdrift/supervisor/deploy/ecosystem-whole.config.js.
 const path = require("path");
 
 const home = path.resolve(__dirname, "../..");
@@ -10,10 +10,10 @@ module.exports = {
       cwd: home,
       interpreter: "none",
       exec_mode: "fork",
-      // TERM, and so a clean stop of everything, should PM2 itself be killed.
+      // If PM2 itself is killed, the supervisor gets TERM and stops everything cleanly.
       script: "/usr/bin/setpriv",
       args: ["--pdeathsig", "TERM", path.join(home, ".venv/bin/python"), "run_all_services.py", "start", "--foreground"],
-      // Our supervisor stops the services in order: nobody else signals them, and PM2 waits (ms).
+      // The supervisor stops the services in order: PM2 does not signal them, and waits this long (ms).
       treekill: false,
       kill_timeout: 30000,
       wait_ready: false,
@@ -21,7 +21,7 @@ module.exports = {
       min_uptime: 5000,
       max_restarts: 1000000,
       exp_backoff_restart_delay: 100,
-      // 0: it was told to stop. 2: broken settings. All else is started again.
+      // 0: stopped on request. 2: wrong settings. After any other code PM2 starts it again.
       stop_exit_codes: [0, 2],
       vizion: false,
       pmx: false,

@@ -8,7 +8,7 @@ const common = {
   cwd: home,
   interpreter: "none",
   exec_mode: "fork",
-  // One math thread a process; a crash or a hang leaves its stacks in the log.
+  // One math thread for each process; a crash or a hang writes its stacks to the log.
   env: {
     OMP_NUM_THREADS: "1",
     OPENBLAS_NUM_THREADS: "1",
@@ -17,9 +17,9 @@ const common = {
     PYTHONUNBUFFERED: "1",
     PYTHONFAULTHANDLER: "1",
   },
-  // PM2 asks with INT, which is a clean stop as TERM is; then it waits this long (ms), 1.6 s if nobody says so.
+  // PM2 sends INT, which requests a clean stop as TERM does, and waits this long (ms); its default is 1.6 s.
   kill_timeout: 10000,
-  // A retrainer is a child of the drift monitor and no business of PM2's.
+  // A retrainer is a child of the drift monitor, and PM2 must not signal it.
   treekill: false,
   // PM2's READY is for Node programs only.
   wait_ready: false,
@@ -31,15 +31,15 @@ function service(name) {
   return {
     ...common,
     name,
-    // Each service ends with PM2, however that ends: else the next one starts all of them a second time.
+    // Each service ends with PM2, also if PM2 is killed. Otherwise the next PM2 would start a second copy of each.
     script: "/usr/bin/setpriv",
     args: ["--pdeathsig", "KILL", python, "-m", "bgpdrift.services", name],
     autorestart: true,
     min_uptime: 3000,
-    // Never give up: wait longer each time instead (ms, up to 15 s).
+    // Retry without end, with growing waits (ms, up to 15 s).
     max_restarts: 1000000,
     exp_backoff_restart_delay: 100,
-    // Broken settings do not mend themselves.
+    // A restart does not correct wrong settings.
     stop_exit_codes: [2],
   };
 }

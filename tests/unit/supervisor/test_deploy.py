@@ -1,4 +1,4 @@
-"""Recipes for cron and systemd: understood by the programs they are for, and true of the commands they run."""
+"""The recipes of the drift check for cron and systemd: valid files, and commands that exist."""
 
 import re
 import shutil
@@ -18,14 +18,14 @@ HOME = "/srv/bgpdrift"
 
 @pytest.fixture
 def analyze() -> str:
-    found = shutil.which("systemd-analyze")
-    if found is None:
-        pytest.skip("systemd-analyze is not here (Debian package systemd): units cannot be verified")
-    return found
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed (Debian package systemd)")
+    return program
 
 
-def placed(folder: Path, change: tuple[str, str] = ("", "")) -> list[str]:
-    """The units as they would be installed, over a program that exists; ``change`` what one of them says."""
+def install_units(folder: Path, change: tuple[str, str] = ("", "")) -> list[str]:
+    """Write the units as they would be installed, with a program that exists; ``change`` replaces a text."""
     program = folder / "srv" / ".venv" / "bin" / "bgpdrift"
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\n")
@@ -39,36 +39,36 @@ def placed(folder: Path, change: tuple[str, str] = ("", "")) -> list[str]:
 
 
 def verify(analyze: str, paths: list[str]) -> str:
-    """What systemd complains of; "" for nothing."""
+    """Return what systemd reports; "" for nothing."""
     done = subprocess.run([analyze, "verify", *paths], capture_output=True, text=True, timeout=60)
     return done.stdout + done.stderr + ("" if done.returncode == 0 else f"exit code {done.returncode}")
 
 
-def test_systemd_has_nothing_to_complain_of(analyze: str, tmp_path: Path) -> None:
-    assert verify(analyze, placed(tmp_path)) == ""
+def test_systemd_reports_nothing(analyze: str, tmp_path: Path) -> None:
+    assert verify(analyze, install_units(tmp_path)) == ""
 
 
-def test_a_misspelt_line_would_have_been_complained_of(analyze: str, tmp_path: Path) -> None:
-    assert "Nise" in verify(analyze, placed(tmp_path, ("Nice=", "Nise=")))
+def test_systemd_reports_a_misspelt_line(analyze: str, tmp_path: Path) -> None:
+    assert "Nise" in verify(analyze, install_units(tmp_path, ("Nice=", "Nise=")))
 
 
-def test_the_timer_comes_once_an_hour(analyze: str) -> None:
+def test_the_timer_runs_once_an_hour(analyze: str) -> None:
     calendar = re.search(r"^OnCalendar=(.+)$", (DEPLOY / UNITS[1]).read_text(), flags=re.MULTILINE)
     assert calendar
     shown = subprocess.run([analyze, "calendar", calendar[1]], capture_output=True, text=True, timeout=60, check=True)
     assert "*-*-* *:05:00" in shown.stdout
 
 
-def commands() -> list[list[str]]:
-    """Every command line of bgpdrift that a recipe runs, as words."""
+def list_commands() -> list[list[str]]:
+    """Return every command line of bgpdrift in a recipe, as words."""
     texts = [path.read_text() for path in DEPLOY.iterdir()] + [(ROOT / "docs" / "deploy-drift.md").read_text()]
-    found = re.findall(r"bin/bgpdrift (.+?)(?= >>|$)", "\n".join(texts), flags=re.MULTILINE)
-    return [line.split() for line in found]
+    lines = re.findall(r"bin/bgpdrift (.+?)(?= >>|$)", "\n".join(texts), flags=re.MULTILINE)
+    return [line.split() for line in lines]
 
 
 def test_recipes_run_commands_that_exist_with_options_that_exist() -> None:
-    assert len(commands()) >= 3
-    for name, *options in commands():
+    assert len(list_commands()) >= 3
+    for name, *options in list_commands():
         assert name in COMMANDS
         usage = CliRunner().invoke(cli, [name, "--help"])
         assert usage.exit_code == 0
@@ -77,7 +77,7 @@ def test_recipes_run_commands_that_exist_with_options_that_exist() -> None:
 
 
 @pytest.mark.parametrize("path", ["supervisor/deploy/bgpdrift-check.cron", "docs/deploy-drift.md"])
-def test_cron_lines_have_five_fields_that_cron_takes(path: str) -> None:
+def test_cron_lines_have_five_valid_fields(path: str) -> None:
     user = r"bgpdrift " if path.endswith(".cron") else ""
     lines = re.findall(rf"^((?:\S+ ){{5}}){user}cd {HOME} && ", (ROOT / path).read_text(), flags=re.MULTILINE)
     assert lines
@@ -87,5 +87,5 @@ def test_cron_lines_have_five_fields_that_cron_takes(path: str) -> None:
         assert others == ["*"] * 4
 
 
-def test_the_cron_line_ends_as_cron_wants_it() -> None:
-    assert (DEPLOY / "bgpdrift-check.cron").read_text().endswith("\n")  # cron passes over a last line without it
+def test_the_cron_file_ends_with_a_line_end() -> None:
+    assert (DEPLOY / "bgpdrift-check.cron").read_text().endswith("\n")  # cron ignores a last line without it

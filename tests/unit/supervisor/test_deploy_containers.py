@@ -1,7 +1,7 @@
-"""Dockerfile, compose file and Kubernetes manifests: well-formed, closed to the world, and true of the program they run.
+"""Dockerfile, compose file and Kubernetes manifests: valid, without open ports, and consistent with the program they run.
 
-No library for YAML is among our dependencies. The files keep to a small part of it, which `documents` reads strictly;
-where PyYAML happens to be installed, it must agree.
+No YAML library is among the dependencies. The files use a small part of YAML, which `documents` reads strictly. If PyYAML is
+installed, its result must be the same.
 """
 
 import json
@@ -26,10 +26,10 @@ DEPLOY = ROOT / "supervisor" / "deploy"
 START = ["python", "-m", "run_all_services", "start", "--foreground"]
 STATUS = ["python", "-m", "run_all_services", "status"]
 HOME = "/srv/bgpdrift"
-LONGEST_STOP_S = len(BGPDRIFT.services) * settings.Settings().supervisor.stop_grace_s
+MAX_STOP_S = len(BGPDRIFT.services) * settings.Settings().supervisor.stop_grace_s
 
 
-# -- the part of YAML the files keep to --------------------------------------------------------------------------------
+# -- the part of YAML that the files use ---------------------------------------------------------------------------------
 
 
 def documents(text: str) -> list[Any]:
@@ -37,14 +37,14 @@ def documents(text: str) -> list[Any]:
 
 
 class _Block:
-    """Mappings, sequences, plain and quoted scalars, ``{}`` and ``|`` blocks, two spaces a level; anything else fails."""
+    """Reads mappings, sequences, plain and quoted scalars, ``{}`` and ``|`` blocks, with two spaces for each level."""
 
     def __init__(self, text: str) -> None:
         self.lines = text.splitlines()
 
     def read(self) -> Any:
         value = self._value(0)
-        assert self._next() is None, f"not understood: {self._next()}"
+        assert self._next() is None, f"unexpected: {self._next()}"
         return value
 
     def _next(self) -> tuple[int, str] | None:
@@ -74,26 +74,26 @@ class _Block:
         return items
 
     def _mapping(self, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         while (following := self._next()) and following[0] == depth and not following[1].startswith("- "):
             pair = re.fullmatch(r"([\w./-]+):(?: (.+))?", following[1])
-            assert pair, f"not understood: {following[1]}"
-            assert pair[1] not in found, f"{pair[1]} twice"
+            assert pair, f"unexpected: {following[1]}"
+            assert pair[1] not in mapping, f"{pair[1]} twice"
             self.lines.pop(0)
             if pair[2] == "|":
-                found[pair[1]] = self._text(depth + 2)
+                mapping[pair[1]] = self._text(depth + 2)
             elif pair[2]:
-                found[pair[1]] = _scalar(pair[2])
+                mapping[pair[1]] = _scalar(pair[2])
             else:
                 deeper = self._next()
-                found[pair[1]] = self._value(depth + 2) if deeper and deeper[0] > depth else None
-        return found
+                mapping[pair[1]] = self._value(depth + 2) if deeper and deeper[0] > depth else None
+        return mapping
 
     def _text(self, depth: int) -> str:
-        taken = []
+        lines = []
         while self.lines and (not self.lines[0].strip() or self.lines[0].startswith(" " * depth)):
-            taken.append(self.lines.pop(0)[depth:])
-        return "\n".join(taken).rstrip("\n") + "\n"
+            lines.append(self.lines.pop(0)[depth:])
+        return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _scalar(text: str) -> Any:
@@ -101,14 +101,14 @@ def _scalar(text: str) -> Any:
         return json.loads(text)
     if text == "{}":
         return {}
-    assert not re.search(r": | #|^[&*!|>%@`'\[{]", text), f"not understood: {text}"
+    assert not re.search(r": | #|^[&*!|>%@`'\[{]", text), f"unexpected: {text}"
     if re.fullmatch(r"-?\d+", text):
         return int(text)
     assert text.lower() not in {"yes", "no", "on", "off", "null", "~"}, f"ambiguous: {text}"
     return {"true": True, "false": False}.get(text, text)
 
 
-def test_the_reader_reads_what_the_files_use_and_refuses_the_rest() -> None:
+def test_the_reader_accepts_what_the_files_use_and_refuses_the_rest() -> None:
     text = 'a: 1\nb:\n  - x\n  - name: y\n    value: "2"\nc:\n  d: |\n    [t]\n\n    u = 1\n  e: {}\nf:\n---\ng: true\n'
     first, second = documents(text)
     assert first == {
@@ -124,7 +124,7 @@ def test_the_reader_reads_what_the_files_use_and_refuses_the_rest() -> None:
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "kubernetes.yaml"])
-def test_pyyaml_reads_the_same(name: str) -> None:
+def test_pyyaml_reads_the_same_documents(name: str) -> None:
     yaml = pytest.importorskip("yaml")
     text = (DEPLOY / name).read_text()
     assert documents(text) == list(yaml.safe_load_all(text))
@@ -143,13 +143,13 @@ def last(word: str) -> str:
     return [rest for name, rest in instructions() if name == word][-1]
 
 
-def test_the_dockerfile_has_only_instructions_there_are() -> None:
+def test_the_dockerfile_uses_only_valid_instructions() -> None:
     known = {"FROM", "ARG", "WORKDIR", "COPY", "RUN", "ENV", "USER", "VOLUME", "STOPSIGNAL", "HEALTHCHECK", "CMD"}
     assert {word for word, _ in instructions()} <= known
 
 
-def test_the_image_starts_our_supervisor_itself_and_asks_it_how_it_is() -> None:
-    """In exec form: a shell as process 1 would keep TERM to itself."""
+def test_the_image_starts_the_supervisor_and_asks_it_for_its_status() -> None:
+    """The exec form is needed: a shell as process 1 would not pass TERM on."""
     assert json.loads(last("CMD")) == START
     assert json.loads(last("HEALTHCHECK").partition("CMD ")[2]) == STATUS
     assert last("STOPSIGNAL") == "SIGTERM"
@@ -169,17 +169,17 @@ def copied() -> list[str]:
     ]
 
 
-def test_the_image_is_built_from_all_that_the_package_is_made_of() -> None:
+def test_the_image_is_built_from_all_files_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     tools = project["tool"]["setuptools"]
     packages = [pattern.rstrip("*") for pattern in tools["packages"]["find"]["include"]]
     modules = [f"{module}.py" for module in tools["py-modules"]]
-    papers = [project["project"]["readme"], *project["project"]["license-files"]]
-    assert sorted(copied()) == sorted([*packages, *modules, *papers, "pyproject.toml", "constraints.txt"])
+    documents = [project["project"]["readme"], *project["project"]["license-files"]]
+    assert sorted(copied()) == sorted([*packages, *modules, *documents, "pyproject.toml", "constraints.txt"])
     assert [path for path in copied() if not (ROOT / path).exists()] == []
 
 
-def test_what_the_image_is_built_from_is_let_through_and_nothing_else() -> None:
+def test_the_build_context_contains_only_the_files_of_the_image() -> None:
     lines = [line for line in (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines() if not line.startswith("#")]
     assert lines[0] == "*"
     assert sorted(line[1:] for line in lines if line.startswith("!")) == sorted(copied())
@@ -205,18 +205,18 @@ def test_compose_builds_the_image_and_leaves_the_command_to_it(composed: dict[st
     assert composed["volumes"] == [f"data:{last('VOLUME')}"]
 
 
-def test_compose_leaves_time_to_stop_and_adds_no_other_process_1(composed: dict[str, Any]) -> None:
-    assert float(composed["stop_grace_period"].removesuffix("s")) > LONGEST_STOP_S
+def test_compose_gives_time_to_stop_and_adds_no_other_process_1(composed: dict[str, Any]) -> None:
+    assert float(composed["stop_grace_period"].removesuffix("s")) > MAX_STOP_S
     assert composed["init"] is False
     assert composed["restart"] == "unless-stopped"
 
 
 def published(ports: list[str]) -> list[str]:
-    """Ports anybody but this machine can reach."""
+    """Return the ports that other machines can reach."""
     return [port for port in ports if not str(port).startswith(("127.0.0.1:", "[::1]:"))]
 
 
-def test_compose_gives_no_rights_and_opens_no_port_but_to_this_machine(composed: dict[str, Any]) -> None:
+def test_compose_gives_no_privileges_and_opens_no_port_to_other_machines(composed: dict[str, Any]) -> None:
     assert composed["cap_drop"] == ["ALL"]
     assert composed["security_opt"] == ["no-new-privileges:true"]
     assert composed["read_only"] is True
@@ -225,7 +225,7 @@ def test_compose_gives_no_rights_and_opens_no_port_but_to_this_machine(composed:
     assert published(["8004:8004", "127.0.0.1:8004:8004"]) == ["8004:8004"]
 
 
-def test_compose_sets_settings_there_are(composed: dict[str, Any]) -> None:
+def test_compose_sets_known_settings(composed: dict[str, Any]) -> None:
     assert settings.load(env=composed["environment"]).feed.client == "bgpdrift"
 
 
@@ -234,9 +234,9 @@ def test_compose_sets_settings_there_are(composed: dict[str, Any]) -> None:
 
 @pytest.fixture
 def kinds() -> dict[str, dict[str, Any]]:
-    found = documents((DEPLOY / "kubernetes.yaml").read_text())
-    assert {document["metadata"]["name"] for document in found} == {"bgpdrift"}
-    return {document["kind"]: document for document in found}
+    manifests = documents((DEPLOY / "kubernetes.yaml").read_text())
+    assert {document["metadata"]["name"] for document in manifests} == {"bgpdrift"}
+    return {document["kind"]: document for document in manifests}
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ def container(pod: dict[str, Any]) -> dict[str, Any]:
     return dict(one)
 
 
-def test_the_manifests_are_of_kinds_and_versions_there_are(kinds: dict[str, dict[str, Any]]) -> None:
+def test_the_manifests_have_known_kinds_and_versions(kinds: dict[str, dict[str, Any]]) -> None:
     assert {kind: document["apiVersion"] for kind, document in kinds.items()} == {
         "ConfigMap": "v1",
         "Service": "v1",
@@ -259,7 +259,7 @@ def test_the_manifests_are_of_kinds_and_versions_there_are(kinds: dict[str, dict
     }
 
 
-def test_everything_selects_the_one_pod(kinds: dict[str, dict[str, Any]]) -> None:
+def test_all_manifests_select_the_one_pod(kinds: dict[str, dict[str, Any]]) -> None:
     stateful = kinds["StatefulSet"]["spec"]
     labels = stateful["template"]["metadata"]["labels"]
     assert stateful["replicas"] == 1
@@ -269,7 +269,7 @@ def test_everything_selects_the_one_pod(kinds: dict[str, dict[str, Any]]) -> Non
     assert stateful["serviceName"] == kinds["Service"]["metadata"]["name"]
 
 
-def test_nobody_can_connect_to_the_pod(kinds: dict[str, dict[str, Any]], container: dict[str, Any]) -> None:
+def test_the_pod_accepts_no_connections(kinds: dict[str, dict[str, Any]], container: dict[str, Any]) -> None:
     assert kinds["NetworkPolicy"]["spec"]["policyTypes"] == ["Ingress"]
     assert "ingress" not in kinds["NetworkPolicy"]["spec"]
     assert "ports" not in container
@@ -277,7 +277,7 @@ def test_nobody_can_connect_to_the_pod(kinds: dict[str, dict[str, Any]], contain
     assert kinds["Service"]["spec"]["clusterIP"] == "None"
 
 
-def test_the_pod_has_no_rights(pod: dict[str, Any], container: dict[str, Any]) -> None:
+def test_the_pod_has_no_privileges(pod: dict[str, Any], container: dict[str, Any]) -> None:
     user = last("USER").split(":")
     assert [str(pod["securityContext"][key]) for key in ("runAsUser", "runAsGroup")] == user
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -287,8 +287,8 @@ def test_the_pod_has_no_rights(pod: dict[str, Any], container: dict[str, Any]) -
     assert limits["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_no_service_of_the_cluster_is_taken_for_a_setting(pod: dict[str, Any]) -> None:
-    """Kubernetes names the port of a Service bgpdrift-web like a setting of ours, and an unknown setting stops the start."""
+def test_no_service_of_the_cluster_is_read_as_a_setting(pod: dict[str, Any]) -> None:
+    """Kubernetes sets a variable for a Service bgpdrift-web that looks like a setting, and an unknown setting stops the start."""
     with pytest.raises(SettingsError):
         settings.load(env={"BGPDRIFT_WEB_PORT": "tcp://10.0.0.1:8004"})
     assert pod["enableServiceLinks"] is False
@@ -305,34 +305,34 @@ def test_the_settings_of_the_pod_can_be_read(
     assert container["env"] == [{"name": "BGPDRIFT_CONFIG", "value": f"{mounts['config']}/{name}"}]
 
 
-def test_every_volume_that_is_mounted_is_there(
+def test_every_mounted_volume_is_defined(
     kinds: dict[str, dict[str, Any]], pod: dict[str, Any], container: dict[str, Any]
 ) -> None:
     claims = [claim["metadata"]["name"] for claim in kinds["StatefulSet"]["spec"]["volumeClaimTemplates"]]
-    there = {volume["name"] for volume in pod["volumes"]} | set(claims)
-    assert {mount["name"] for mount in container["volumeMounts"]} == there
+    volumes = {volume["name"] for volume in pod["volumes"]} | set(claims)
+    assert {mount["name"] for mount in container["volumeMounts"]} == volumes
 
 
-def test_the_pod_gets_time_to_stop(pod: dict[str, Any]) -> None:
-    assert pod["terminationGracePeriodSeconds"] > LONGEST_STOP_S
+def test_the_pod_has_time_to_stop(pod: dict[str, Any]) -> None:
+    assert pod["terminationGracePeriodSeconds"] > MAX_STOP_S
 
 
-def test_the_pod_takes_part_only_when_all_services_are_ready(container: dict[str, Any]) -> None:
+def test_the_pod_is_ready_only_when_all_services_are(container: dict[str, Any]) -> None:
     assert container["readinessProbe"]["exec"]["command"] == STATUS
     assert "command" not in container
 
 
-def lives(container: dict[str, Any], status: Status) -> bool:
-    """What the liveness probe makes of a status."""
+def is_alive(container: dict[str, Any], status: Status) -> bool:
+    """Return the result of the liveness probe for a status."""
     shell, option, line = container["livenessProbe"]["exec"]["command"]
-    asked, _, judged = line.partition(" | ")
-    assert asked == shlex.join([*STATUS, "--json"])
-    told = msgspec.json.encode(status).decode() + "\n"
-    return subprocess.run([shell, option, judged], input=told, text=True, timeout=60).returncode == 0
+    query, _, judgement = line.partition(" | ")
+    assert query == shlex.join([*STATUS, "--json"])
+    document = msgspec.json.encode(status).decode() + "\n"
+    return subprocess.run([shell, option, judgement], input=document, text=True, timeout=60).returncode == 0
 
 
-def test_the_pod_is_ended_when_the_supervisor_does_not_answer_not_for_a_service(container: dict[str, Any]) -> None:
+def test_the_pod_is_ended_if_the_supervisor_does_not_answer_and_not_for_a_service(container: dict[str, Any]) -> None:
     down = ServiceStatus("lstm_detector", "crashloop", None, 9, 0.0, 0, "exit 1")
-    assert lives(container, Status(SupervisorStatus(1, "degraded", 60.0), (down,)))
-    assert not lives(container, build_stopped_status(BGPDRIFT.names))
+    assert is_alive(container, Status(SupervisorStatus(1, "degraded", 60.0), (down,)))
+    assert not is_alive(container, build_stopped_status(BGPDRIFT.names))
     assert container["startupProbe"]["exec"] == container["livenessProbe"]["exec"]

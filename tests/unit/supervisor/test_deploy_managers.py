@@ -1,4 +1,4 @@
-"""supervisord, PM2 and cron: files they can read, which run the commands our supervisor runs."""
+"""The recipes for supervisord, PM2 and cron: valid files that run the commands of the supervisor."""
 
 import configparser
 import json
@@ -23,7 +23,7 @@ PYTHON = f"{HOME}/.venv/bin/python"
 GRACE_S = Settings().supervisor.stop_grace_s
 COMMANDS = {one.name: list(one.command[1:]) for one in BGPDRIFT.services}
 WHOLE = ["run_all_services.py", "start", "--foreground"]
-# What supervisord 4.3 reads, of what concerns us; it takes an unknown key without a word.
+# The keys of supervisord 4.3 that the recipes may use; supervisord accepts unknown keys without a warning.
 KNOWN = {
     "supervisord": "user directory logfile logfile_maxbytes logfile_backups pidfile umask environment",
     "unix_http_server": "file chmod",
@@ -59,21 +59,21 @@ def test_supervisord_knows_every_key(name: str) -> None:
 
 
 def test_supervisord_runs_every_service_once_after_the_store_is_prepared() -> None:
-    found = programs("supervisord.conf")
-    assert list(found) == ["prepare_store", *BGPDRIFT.names]
-    priorities = [int(program["priority"]) for program in found.values()]
+    listed = programs("supervisord.conf")
+    assert list(listed) == ["prepare_store", *BGPDRIFT.names]
+    priorities = [int(program["priority"]) for program in listed.values()]
     assert priorities == sorted(set(priorities))
-    assert command("prepare_store", found["prepare_store"]) == [PYTHON, *BGPDRIFT.prepare[1:]]
+    assert command("prepare_store", listed["prepare_store"]) == [PYTHON, *BGPDRIFT.prepare[1:]]
     for name, words in COMMANDS.items():
-        assert command(name, found[name]) == ["/usr/bin/setpriv", "--pdeathsig", "KILL", PYTHON, *words]
+        assert command(name, listed[name]) == ["/usr/bin/setpriv", "--pdeathsig", "KILL", PYTHON, *words]
 
 
-def test_supervisord_gives_the_environment_our_supervisor_gives() -> None:
+def test_supervisord_sets_the_environment_that_the_supervisor_sets() -> None:
     given = supervisord("supervisord.conf")["supervisord"]["environment"]
     assert dict(re.findall(r'(\w+)="([^"]*)"', given)) == build_service_environment({})
 
 
-def test_supervisord_leaves_a_service_time_to_stop_and_never_gives_up() -> None:
+def test_supervisord_gives_a_service_time_to_stop_and_retries_without_end() -> None:
     for name, program in programs("supervisord.conf").items():
         if name != "prepare_store":
             assert float(program["stopwaitsecs"]) > GRACE_S
@@ -89,7 +89,7 @@ def test_supervisord_listens_on_no_port() -> None:
     assert conf["supervisorctl"]["serverurl"] == f"unix://{conf['unix_http_server']['file']}"
 
 
-def test_supervisord_keeps_our_supervisor_and_leaves_the_services_to_it() -> None:
+def test_supervisord_runs_the_supervisor_and_leaves_the_services_to_it() -> None:
     (whole,) = programs("supervisord-whole.conf").values()
     assert command("bgpdrift", whole) == ["/usr/bin/setpriv", "--pdeathsig", "TERM", PYTHON, *WHOLE]
     assert (whole["stopasgroup"], whole["killasgroup"], whole["autorestart"]) == ("false", "true", "unexpected")
@@ -97,21 +97,21 @@ def test_supervisord_keeps_our_supervisor_and_leaves_the_services_to_it() -> Non
     assert whole["exitcodes"].split(",") == ["0", "2"]
 
 
-def test_every_service_stands_once_in_the_file_of_pm2() -> None:
+def test_the_file_of_pm2_lists_every_service_once() -> None:
     text = (DEPLOY / "ecosystem.config.js").read_text()
     assert tuple(re.findall(r'^    service\("(\w+)"\),$', text, flags=re.MULTILINE)) == BGPDRIFT.names
 
 
 def apps(name: str) -> list[dict[str, Any]]:
-    """What PM2 reads out of its file."""
+    """Return the programs that PM2 reads from a file."""
     node = shutil.which("node")
     if node is None:
-        pytest.skip("node is not here: a file in JavaScript cannot be read")
+        pytest.skip("node is not installed")
     script = "console.log(JSON.stringify(require(process.argv[1]).apps))"
     done = subprocess.run([node, "-e", script, str(DEPLOY / name)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    found: list[dict[str, Any]] = json.loads(done.stdout)
-    return found
+    programs: list[dict[str, Any]] = json.loads(done.stdout)
+    return programs
 
 
 def test_pm2_runs_every_service_after_the_store_is_prepared() -> None:
@@ -126,13 +126,13 @@ def test_pm2_runs_every_service_after_the_store_is_prepared() -> None:
         assert (app["script"], app["interpreter"], app["cwd"]) == ("/usr/bin/setpriv", "none", str(ROOT))
 
 
-def test_pm2_gives_the_environment_our_supervisor_gives() -> None:
+def test_pm2_sets_the_environment_that_the_supervisor_sets() -> None:
     for app in apps("ecosystem.config.js"):
         assert app["env"] == build_service_environment({})
 
 
 @pytest.mark.parametrize("name", ["ecosystem.config.js", "ecosystem-whole.config.js"])
-def test_pm2_leaves_time_to_stop_signals_nobody_else_and_never_gives_up(name: str) -> None:
+def test_pm2_gives_time_to_stop_signals_no_descendant_and_retries_without_end(name: str) -> None:
     for app in apps(name):
         assert app["treekill"] is False
         assert app["wait_ready"] is False
@@ -142,7 +142,7 @@ def test_pm2_leaves_time_to_stop_signals_nobody_else_and_never_gives_up(name: st
             assert 2 in app["stop_exit_codes"]
 
 
-def test_pm2_keeps_our_supervisor_and_leaves_the_services_to_it() -> None:
+def test_pm2_runs_the_supervisor_and_leaves_the_services_to_it() -> None:
     (app,) = apps("ecosystem-whole.config.js")
     assert app["args"] == ["--pdeathsig", "TERM", str(ROOT / ".venv/bin/python"), *WHOLE]
     assert app["kill_timeout"] > len(BGPDRIFT.services) * GRACE_S * 1000
@@ -150,22 +150,22 @@ def test_pm2_keeps_our_supervisor_and_leaves_the_services_to_it() -> None:
 
 
 def cron_lines() -> list[tuple[str, str, str]]:
-    """When, as whom and what, of every line of the crontab."""
+    """Return the time, the user and the command of every line of the crontab."""
     text = (DEPLOY / "bgpdrift.cron").read_text()
-    assert text.endswith("\n"), "cron passes over a last line without an end"
+    assert text.endswith("\n"), "cron ignores a last line without a line end"
     lines = [line for line in text.splitlines() if line and not line.startswith(("#", "SHELL="))]
-    found = [re.fullmatch(r"(@reboot|(?:\S+ ){4}\S+) (\w+) (cd /srv/bgpdrift && .+)", line) for line in lines]
-    return [(match[1], match[2], match[3]) for match in found if match] if all(found) else []
+    matches = [re.fullmatch(r"(@reboot|(?:\S+ ){4}\S+) (\w+) (cd /srv/bgpdrift && .+)", line) for line in lines]
+    return [(match[1], match[2], match[3]) for match in matches if match] if all(matches) else []
 
 
-def test_cron_starts_at_boot_and_looks_every_five_minutes() -> None:
+def test_cron_starts_at_boot_and_checks_every_five_minutes() -> None:
     assert [(when, user) for when, user, _ in cron_lines()] == [("@reboot", "bgpdrift"), ("*/5 * * * *", "bgpdrift")]
-    assert not [line for *_, line in cron_lines() if "%" in line], "to cron a % is the end of the line"
+    assert not [line for *_, line in cron_lines() if "%" in line], "cron ends a command at a %"
 
 
 @pytest.mark.parametrize(("status", "starts"), [(0, 0), (1, 0), (3, 1)])
-def test_cron_starts_again_only_what_does_not_run(tmp_path: Path, status: int, starts: int) -> None:
-    """Exit code 1 is a service that is down: our supervisor is at it, and a start would be refused."""
+def test_cron_starts_the_supervisor_only_if_none_runs(tmp_path: Path, status: int, starts: int) -> None:
+    """After exit code 1 a service is down but the supervisor runs, and a start would be refused."""
     program = tmp_path / ".venv" / "bin" / "python"
     program.parent.mkdir(parents=True)
     (tmp_path / "data" / "logs").mkdir(parents=True)
@@ -191,7 +191,7 @@ def test_the_commands_of_the_recipes_exist(words: tuple[str, ...]) -> None:
         assert option in usage.stdout
 
 
-def test_no_recipe_names_a_command_that_is_not_checked_here() -> None:
+def test_the_recipes_use_only_known_commands() -> None:
     pages = [*DEPLOY.iterdir(), ROOT / "docs" / "deploy.md"]
     used = {
         word

@@ -1,4 +1,4 @@
-"""Units for systemd: understood by it, hardened, and true of the programs they run and of each other."""
+"""The units for systemd: valid, hardened, and consistent with the programs they run and with each other."""
 
 import os
 import re
@@ -25,11 +25,11 @@ WHOLE, EACH, PREPARE, CHECK, TARGET = (
 PROGRAMS = (WHOLE, EACH, PREPARE, CHECK)
 INSTANCES = tuple(f"bgpdrift@{name}.service" for name in BGPDRIFT.names)
 MORE_THAN_ONCE = {"Environment", "SystemCallFilter", "Wants"}
-WORST_EXPOSURE = 2.0  # systemd-analyze security: 10 is a service that may do everything, below 2 is "OK" or better
+MAX_EXPOSURE = 2.0  # systemd-analyze security: 10 is a service without restrictions, below 2 is "OK" or better
 
 
 def read(name: str) -> dict[str, dict[str, list[str]]]:
-    """A unit as sections of keys of values; a line that is none of these, or a key twice that must not be, fails."""
+    """Return a unit as sections of keys of values; fails on another kind of line and on a repeated key."""
     unit: dict[str, dict[str, list[str]]] = {}
     keys: dict[str, list[str]] = {}
     for line in (DEPLOY / name).read_text().splitlines():
@@ -62,15 +62,15 @@ def hardening(name: str) -> list[str]:
 
 @pytest.fixture
 def analyze() -> str:
-    found = shutil.which("systemd-analyze")
-    if found is None:
-        pytest.skip("systemd-analyze is not here (Debian package systemd): units cannot be verified")
-    return found
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed (Debian package systemd)")
+    return program
 
 
 @pytest.fixture
-def placed(tmp_path: Path) -> Path:
-    """Every unit as it would be installed, over a program that exists."""
+def installed(tmp_path: Path) -> Path:
+    """Write every unit as it would be installed, with programs that exist."""
     for program in ("python", "bgpdrift"):
         path = tmp_path / "srv" / ".venv" / "bin" / program
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,59 +87,61 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
 
 
-def complaints(analyze: str, folder: Path, *names: str) -> str:
-    """What systemd says against units; "" for nothing. What is installed on this very machine is not ours to judge."""
+def verify(analyze: str, folder: Path, *names: str) -> str:
+    """Return what systemd reports of units; "" for nothing. Reports on other units of this machine are left out."""
     done = run(analyze, "verify", "--man=no", *(str(folder / name) for name in names))
     lines = [line for line in (done.stdout + done.stderr).splitlines() if "bgpdrift" in line or str(folder) in line]
     return "\n".join(lines) + ("" if done.returncode == 0 or lines else f"exit code {done.returncode}: {done.stderr}")
 
 
-def test_systemd_has_nothing_to_complain_of(analyze: str, placed: Path) -> None:
-    assert complaints(analyze, placed, WHOLE, PREPARE, TARGET, *INSTANCES) == ""
+def test_systemd_reports_nothing(analyze: str, installed: Path) -> None:
+    assert verify(analyze, installed, WHOLE, PREPARE, TARGET, *INSTANCES) == ""
 
 
 @pytest.mark.parametrize("name", [WHOLE, EACH, PREPARE])
-def test_a_misspelt_line_would_have_been_complained_of(analyze: str, placed: Path, name: str) -> None:
-    path = placed / name
+def test_systemd_reports_a_misspelt_line(analyze: str, installed: Path, name: str) -> None:
+    path = installed / name
     path.write_text(path.read_text().replace("NoNewPrivileges=", "NoNewPrivilege="))
-    assert "NoNewPrivilege" in complaints(analyze, placed, INSTANCES[0] if name == EACH else name)
+    assert "NoNewPrivilege" in verify(analyze, installed, INSTANCES[0] if name == EACH else name)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_may_do_little_more_than_it_needs(analyze: str, placed: Path, name: str) -> None:
-    threshold = f"--threshold={WORST_EXPOSURE * 10:.0f}"
-    judged = run(analyze, "security", "--offline=true", "--no-pager", threshold, str(placed / name))
-    assert judged.returncode == 0, judged.stdout + judged.stderr
+def test_the_exposure_of_a_program_stays_below_the_limit(analyze: str, installed: Path, name: str) -> None:
+    threshold = f"--threshold={MAX_EXPOSURE * 10:.0f}"
+    result = run(analyze, "security", "--offline=true", "--no-pager", threshold, str(installed / name))
+    assert result.returncode == 0, result.stdout + result.stderr
 
-    (placed / name).write_text((placed / name).read_text().replace("SystemCallFilter", "#").replace("Protect", "#"))
-    judged = run(analyze, "security", "--offline=true", "--no-pager", threshold, str(placed / name))
-    assert judged.returncode != 0, "the threshold holds nothing back"
+    (installed / name).write_text(
+        (installed / name).read_text().replace("SystemCallFilter", "#").replace("Protect", "#")
+    )
+    result = run(analyze, "security", "--offline=true", "--no-pager", threshold, str(installed / name))
+    assert result.returncode != 0, "the threshold has no effect"
 
 
-def test_every_program_is_held_to_the_same() -> None:
+def test_every_program_has_the_same_hardening() -> None:
     assert len(hardening(WHOLE)) > 20
     for name in PROGRAMS:
         assert hardening(name) == hardening(WHOLE), name
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_nothing_is_forbidden_that_training_a_model_needs(name: str) -> None:
-    """PyTorch makes code at run time: `could not create a primitive`."""
+def test_what_training_a_model_needs_is_allowed(name: str) -> None:
+    """PyTorch generates code at run time and fails with `could not create a primitive` if it is denied."""
     assert "MemoryDenyWriteExecute" not in service(name)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_runs_as_the_services_user_at_home_and_writes_the_data_alone(name: str) -> None:
+def test_a_program_runs_as_the_service_user_and_may_write_only_the_data(name: str) -> None:
     unit = service(name)
     assert (unit["User"], unit["WorkingDirectory"], unit["ReadWritePaths"]) == ("bgpdrift", HOME, f"{HOME}/data")
     assert unit["ProtectSystem"] == "strict"
 
 
-def test_the_target_names_every_service_once() -> None:
+def test_the_target_lists_every_service_once() -> None:
     assert read(TARGET)["Unit"]["Wants"] == list(INSTANCES)
 
 
-def test_each_service_runs_the_very_command_our_supervisor_runs() -> None:
+def test_each_unit_runs_the_command_of_the_supervisor() -> None:
     command = service(EACH)["ExecStart"].split()
     for one in BGPDRIFT.services:
         assert [word.replace("%i", one.name) for word in command] == [PYTHON, *one.command[1:]]
@@ -147,7 +149,7 @@ def test_each_service_runs_the_very_command_our_supervisor_runs() -> None:
 
 
 @pytest.mark.parametrize("name", [EACH, PREPARE])
-def test_a_service_gets_the_environment_our_supervisor_gives(name: str) -> None:
+def test_a_unit_sets_the_environment_that_the_supervisor_sets(name: str) -> None:
     assert environment(name) == build_service_environment({})
 
 
@@ -165,7 +167,7 @@ def test_the_parts_stop_with_the_target_and_start_after_the_store_is_prepared() 
 
 
 @pytest.mark.parametrize("name", [WHOLE, EACH])
-def test_who_hangs_is_noticed_and_who_fails_is_tried_for_ever(name: str) -> None:
+def test_a_hang_is_detected_and_a_failure_is_retried_without_end(name: str) -> None:
     unit = service(name)
     assert (unit["Type"], unit["NotifyAccess"], unit["KillMode"]) == ("notify", "main", "mixed")
     assert 0 < int(unit["WatchdogSec"]) <= 30
@@ -174,10 +176,10 @@ def test_who_hangs_is_noticed_and_who_fails_is_tried_for_ever(name: str) -> None
     assert read(name)["Unit"]["StartLimitIntervalSec"] == ["0"]
 
 
-def test_a_service_that_is_down_does_not_bring_the_whole_down_at_its_start() -> None:
+def test_a_service_that_does_not_start_does_not_end_the_whole() -> None:
     assert service(WHOLE)["TimeoutStartSec"] == "infinity"
 
 
-def test_nothing_is_used_that_systemd_252_does_not_know() -> None:
+def test_only_options_of_systemd_252_are_used() -> None:
     text = "".join((DEPLOY / name).read_text() for name in PROGRAMS)
     assert not re.search(r"^(RestartSteps|RestartMaxDelaySec)=|notify-reload", text, flags=re.MULTILINE)
