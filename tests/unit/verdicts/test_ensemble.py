@@ -113,9 +113,9 @@ def test_the_policy_takes_every_parameter_from_its_setting() -> None:
     """Every setting differs from its default and from the others, so that no two can be exchanged."""
     settings = load(
         env={
-            "BGPDRIFT_ENSEMBLE__WEIGHT_LSTM": "0.5",
-            "BGPDRIFT_ENSEMBLE__WEIGHT_ISOLATION_FOREST": "0.2",
-            "BGPDRIFT_ENSEMBLE__WEIGHT_HEURISTIC": "0.1",
+            "BGPDRIFT_DETECTORS__LSTM__WEIGHT": "0.5",
+            "BGPDRIFT_DETECTORS__ISOLATION_FOREST__WEIGHT": "0.2",
+            "BGPDRIFT_DETECTORS__HEURISTIC__WEIGHT": "0.1",
             "BGPDRIFT_ENSEMBLE__FALSE_ALARMS_PER_DAY": "1.5",
             "BGPDRIFT_DETECTORS__FALSE_ALARMS_PER_DAY": "3.5",
             "BGPDRIFT_ENSEMBLE__DEBOUNCE_K": "4",
