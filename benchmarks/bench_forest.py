@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.ensemble import IsolationForest as Trainer
 
 from bgpdrift.detectors.interface import WindowFrame
-from bgpdrift.detectors.isolation_forest import IsolationForest, ranked
+from bgpdrift.detectors.isolation_forest import IsolationForest, rank
 from bgpdrift.store.window_columns import FEATURE_NAMES
 from retrainers.fit_isolation_forest import SAMPLES, TREES, clean_rows, fit
 
@@ -29,14 +29,14 @@ def run() -> list[dict[str, Any]]:
     detector = IsolationForest.from_content(fit([frame], seed=1))
     rows = clean_rows(detector.preparation, [frame])
     signals = len(detector.preparation.signals)
-    trainer = Trainer(n_estimators=TREES, max_samples=SAMPLES, random_state=1, n_jobs=1).fit(ranked(rows, signals))
+    trainer = Trainer(n_estimators=TREES, max_samples=SAMPLES, random_state=1, n_jobs=1).fit(rank(rows, signals))
     history = detector.history_minutes
     alone, one = frame.rows(WEEK - 1 - history, WEEK, history), rows[-1:]
-    difference = np.abs(detector.score_prepared(rows) + trainer.score_samples(ranked(rows, signals))).max()
+    difference = np.abs(detector.score_prepared(rows) + trainer.score_samples(rank(rows, signals))).max()
     ours, whole = _best(lambda: detector.score(alone), 200), _best(lambda: detector.score(frame), 5)
     bare, library = (
         _best(lambda: detector.score_prepared(one), 200),
-        _best(lambda: trainer.score_samples(ranked(one, signals)), 20),
+        _best(lambda: trainer.score_samples(rank(one, signals)), 20),
     )
     return [
         _row("forest, one window", 1e3 * ours, "ms", ours / 2e-3, "bar of 2 ms"),

@@ -15,12 +15,12 @@ from rich.table import Table
 from sklearn.ensemble import IsolationForest
 
 from bgpdrift.detectors.interface import FloatArray, WindowFrame
-from bgpdrift.detectors.isolation_forest import ranked, stretched
-from bgpdrift.detectors.prepared import Preparation
+from bgpdrift.detectors.isolation_forest import rank, stretch
+from bgpdrift.detectors.preparation import Preparation
 from bgpdrift.lab.labelled_sets.reading import read_labelled
 from bgpdrift.store.window_columns import FEATURE_NAMES
 from bgpdrift.verdicts.quality import roc_auc
-from retrainers.fit_isolation_forest import counts_of
+from retrainers.fit_isolation_forest import select_counts
 
 TRAIN = 2_880
 Inputs = Callable[[FloatArray, int], FloatArray]
@@ -48,7 +48,7 @@ def both_ways(z: FloatArray, signals: int) -> FloatArray:  # noqa: ARG001
 
 def dead_zone(z: FloatArray, signals: int) -> FloatArray:  # noqa: ARG001
     """All time scales, stretched above, and below beyond the dead zone."""
-    return stretched(z)
+    return stretch(z)
 
 
 INPUTS: dict[str, Inputs] = {
@@ -57,7 +57,7 @@ INPUTS: dict[str, Inputs] = {
     "1, 5, 15, 60 min": scales,
     "stretched both ways": both_ways,
     "stretched, dead zone below": dead_zone,
-    "largest, second, smallest (chosen)": ranked,
+    "largest, second, smallest (chosen)": rank,
 }
 
 
@@ -78,7 +78,7 @@ def with_storm(frame: WindowFrame, names: tuple[str, ...]) -> tuple[WindowFrame,
 
 def areas(learn: WindowFrame, judge: WindowFrame, truth: FloatArray, inputs: Inputs) -> float:
     """Mean AUC over three seeds."""
-    counts = counts_of([learn])
+    counts = select_counts([learn])
     preparation = Preparation.fit([learn], counts)
     train, test = preparation.prepare(learn), preparation.prepare(judge)
     assert train is not None

@@ -19,7 +19,7 @@ import torch
 from bgpdrift.detectors import lstm
 from bgpdrift.detectors.interface import Detector, FloatArray, ModelContent, WindowFrame
 from bgpdrift.detectors.isolation_forest import IsolationForest
-from bgpdrift.detectors.preparation import SCALES_MIN
+from bgpdrift.detectors.smoothing import SCALES_MIN
 from bgpdrift.lab.labelled_sets.reading import read_labelled
 from bgpdrift.verdicts.quality import roc_auc
 from retrainers import fit_isolation_forest, fit_lstm
@@ -78,11 +78,11 @@ KINDS: Mapping[str, Callable[[Columns, slice], None]] = {
 class NoNetwork(lstm.Lstm):
     """The same score of the prepared values themselves, as if nothing but the median were expected."""
 
-    def tell(self, z: FloatArray, known: Any, rows: Any) -> lstm.Told:
+    def reconstruct(self, z: FloatArray, known: Any, rows: Any) -> lstm.Reconstruction:
         """Expect the usual of every minute."""
-        newest = lstm.steps_before(rows, lstm.TOLD_STEPS)[:, ::-1]
+        newest = lstm.steps_before(rows, lstm.DECODED_STEPS)[:, ::-1]
         told = np.zeros((len(newest), z.shape[1]))
-        return lstm.Told(z[newest] * known[newest], told, np.zeros((len(newest), 1)))
+        return lstm.Reconstruction(z[newest] * known[newest], told, np.zeros((len(newest), 1)))
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,14 @@ VARIANTS: Mapping[str, Variant] = {
     "clipped at 4 both ways": Variant({"CLIP_ABOVE": 4.0}),
     "clipped at 2 above": Variant({"CLIP_ABOVE": 2.0}),
     "clipped at 0.5 above": Variant({"CLIP_ABOVE": 0.5}),
-    "never made quieter": Variant({"QUIETER": 0.0}),
+    "never made quieter": Variant({"REDUCED_SHARE": 0.0}),
     "no noise": Variant({"NOISE": 0.0}),
     "nothing hidden": Variant({"HIDE_SIGNAL": 0.0, "HIDE_STEP": 0.0}),
-    "newest step judged only": Variant({"TOLD_STEPS": 1}),
-    "whole hour judged alike": Variant({"TOLD_STEPS": 12, "FADE_MIN": 1e6}),
+    "newest step judged only": Variant({"DECODED_STEPS": 1}),
+    "whole hour judged alike": Variant({"DECODED_STEPS": 12, "FADE_MIN": 1e6}),
     "steps of one minute": Variant({"STRIDE_MIN": 1}),
     "no dead zone": Variant({"DEAD_ZONE": 0.0}),
-    "mean of squares over signals": Variant({"PEAK": 2.0}),
+    "mean of squares over signals": Variant({"SIGNAL_EXPONENT": 2.0}),
     "latent 2": Variant({"LATENT": 2}),
     "latent 16": Variant({"LATENT": 16}),
     "200 updates": Variant({"UPDATES": (200, 200)}),
@@ -125,14 +125,14 @@ def in_force(variant: Variant) -> Iterator[None]:
     """Set a variant's constants in both halves of the detector, and take them back."""
     modules = (lstm, fit_lstm)
     before = [(module, name, getattr(module, name)) for module in modules for name in dir(module) if name.isupper()]
-    kept_filled, kept_back = lstm.filled, fit_lstm._STEPS_BACK
+    kept_filled, kept_back = lstm.fill_missing, fit_lstm._STEPS_BACK
     for module in modules:
         for name, value in variant.constants.items():
             if hasattr(module, name):
                 setattr(module, name, value)
-    shape = {"steps": lstm.STEPS, "stride_min": lstm.STRIDE_MIN, "told_steps": lstm.TOLD_STEPS}
+    shape = {"steps": lstm.STEPS, "stride_min": lstm.STRIDE_MIN, "decoded_steps": lstm.DECODED_STEPS}
     fill = max(lstm.STRIDE_MIN - 1, 1)
-    derived = {"FILL_MIN": fill, "LEAD_MIN": (lstm.STEPS - 1) * lstm.STRIDE_MIN + fill, "SHAPE_OF_SEQUENCE": shape}
+    derived = {"FILL_MIN": fill, "LEAD_MIN": (lstm.STEPS - 1) * lstm.STRIDE_MIN + fill, "SEQUENCE_SHAPE": shape}
     for module in modules:
         for name, value in derived.items():
             if hasattr(module, name):
@@ -145,7 +145,7 @@ def in_force(variant: Variant) -> Iterator[None]:
         return np.where(look, z, 0.0), known & look
 
     for module in modules:
-        module.filled = seen  # type: ignore[attr-defined]
+        module.fill_missing = seen  # type: ignore[attr-defined]
     try:
         yield
     finally:
@@ -153,7 +153,7 @@ def in_force(variant: Variant) -> Iterator[None]:
             setattr(module, name, value)
         fit_lstm._STEPS_BACK = kept_back
         for module in modules:
-            module.filled = kept_filled  # type: ignore[attr-defined]
+            module.fill_missing = kept_filled  # type: ignore[attr-defined]
 
 
 def changed(frame: WindowFrame, kind: str) -> tuple[WindowFrame, Any, Any]:

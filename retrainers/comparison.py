@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bgpdrift.detectors.interface import MINUTE_S, Detector, FloatArray, IntArray, WindowFrame
-from bgpdrift.detectors.preparation import BoolArray
+from bgpdrift.detectors.interface import MINUTE_S, BoolArray, Detector, FloatArray, IntArray, WindowFrame
 from bgpdrift.models.detector_output import CalmAlarms, DetectorOutput, count_episodes, find_new_alarms
 from bgpdrift.models.gate import Judged
 from bgpdrift.models.injection import Injected, inject

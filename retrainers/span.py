@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import select
 
-from bgpdrift.detectors.interface import CLEAN_MARKS, EXCLUDED, INCOMPLETE, MINUTE_S, IntArray, WindowFrame
-from bgpdrift.detectors.preparation import BoolArray
+from bgpdrift.detectors.interface import CLEAN_MARKS, EXCLUDED, INCOMPLETE, MINUTE_S, BoolArray, IntArray, WindowFrame
 from bgpdrift.errors import NotEnoughDataError
 from bgpdrift.formatting import format_time
 from bgpdrift.store import Store

@@ -13,8 +13,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from bgpdrift.detector_registry import find
-from bgpdrift.detectors.interface import EXCLUDED, MINUTE_S, Detector, FloatArray, IntArray, ModelContent, WindowFrame
-from bgpdrift.detectors.preparation import BoolArray
+from bgpdrift.detectors.interface import (
+    EXCLUDED,
+    MINUTE_S,
+    BoolArray,
+    Detector,
+    FloatArray,
+    IntArray,
+    ModelContent,
+    WindowFrame,
+)
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.drift.hours import HOUR_S
 from bgpdrift.errors import NotEnoughDataError

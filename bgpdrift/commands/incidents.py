@@ -231,7 +231,7 @@ def _rules_table(explanation: dict[str, Any]) -> "Table":
         table.add_column(name)
     for rule in explanation["rules_fired"]:
         meaning = rule["meaning"] + (f" Explained by {rule['explained_by']}." if rule.get("explained_by") else "")
-        figures = (f"{rule[name]:g}" for name in ("value", "usual", "threshold"))
+        figures = (f"{rule[name]:g}" for name in ("value", "baseline", "threshold"))
         table.add_row(rule["rule"], *figures, str(minutes.get(rule["rule"], 0)), escape_control(meaning))
     return table
 
@@ -243,7 +243,7 @@ def _features_table(explanation: dict[str, Any]) -> "Table":
     for name in ("detector", "feature", "value", "baseline", "weight"):
         table.add_column(name)
     for entry in explanation["top_features"]:
-        figures = (f"{entry[name]:g}" for name in ("present", "usual", "weight"))
+        figures = (f"{entry[name]:g}" for name in ("present", "baseline", "weight"))
         table.add_row(str(entry.get("detector", "")), entry["feature"], *figures)
     return table
 

@@ -1,1 +1,1 @@
-"""How unusual a minute is: the heuristic, the isolation forest and the LSTM behind one interface, pure and vectorised."""
+"""The detectors: the heuristic, the isolation forest and the LSTM behind one interface, pure and vectorised."""

@@ -1,14 +1,14 @@
-"""The heuristic detector: every rule compares a minute with what is usual for this very collector.
+"""The heuristic detector: every rule compares a minute with the baseline of its own collector.
 
-A rule's exceedance is the smallest of three numbers, each 1 at its threshold: how many spreads from usual against the
-learned number of spreads; by what factor, against the factor that matters; how much in all, against the size that
-matters. So nothing fires that is merely rare, or merely large. The score of a minute is the 4-norm of the exceedances over
-rules and time scales: continuous, monotone, at least 1 where a rule fired, and defined below the thresholds too, where
-several rules that rise together say more than one.
+The exceedance of a rule is the smallest of three numbers, each 1 at its threshold: the distance from the baseline in
+spreads, the factor from the baseline, and the size. A rule therefore never fires on a value that is only rare or only
+large. The score of a minute is the 4-norm of the exceedances over rules and time scales. It is continuous, at least 1
+where a rule fired, and also defined below the thresholds, where several rules that rise together score more than one.
 
-What is usual was learned with the thresholds, for collectors of the training span (`Yardstick`); for any other it is the
-last hours of that collector, so that the packaged default serves a collector nobody has trained on. The learned yardstick
-is the better one: a rolling one calls a worm usual after three hours, and its end a silence.
+The baseline is learned with the thresholds for the collectors of the training span (`LearnedBaseline`). For any other
+collector it is the rolling baseline of the last hours, so that the packaged default serves a collector that no model was
+trained on. The learned baseline is better: after three hours of a worm, a rolling baseline contains the worm, and reports
+its end as silence.
 """
 
 from collections.abc import Iterable
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from bgpdrift.detectors.interface import (
+    DROPPED,
     FEED_GAP,
     INCOMPLETE,
     PEER_RESET,
@@ -28,49 +29,56 @@ from bgpdrift.detectors.interface import (
     Scores,
     WindowFrame,
 )
-from bgpdrift.detectors.preparation import SCALES_MIN, span_minutes
-from bgpdrift.detectors.prepared import group_key
-from bgpdrift.detectors.rule_evidence import Evidence, against_learned, against_recent, chosen, exceedance, look, scaled
+from bgpdrift.detectors.preparation import group_key
+from bgpdrift.detectors.rule_evidence import (
+    Evidence,
+    compare_with_learned,
+    compare_with_recent,
+    compute_exceedance,
+    measure_rules,
+    scale_value,
+    select_evidence,
+)
 from bgpdrift.detectors.rules import BY_NAME, RULES, Rule
-from bgpdrift.detectors.splitting import joined, parts_of
+from bgpdrift.detectors.smoothing import SCALES_MIN, span_minutes
 from bgpdrift.errors import ArtifactError
 
 NAME = "heuristic"
-TOGETHER = 4
-"""Exponent of the sum over rules: the largest decides, and several that rise together say more than one."""
-NEARLY_FIRED = 0.9
-"""Exceedance of a rule from which on a minute may be an alarm: it fired or is about to. The top features name it."""
-LOWEST_EXCEEDANCE = -10.0
-WHISPER = 6
-"""Power to which rules other than the storms are raised below their threshold."""
-ON_ITS_SIDE = 0.75
-"""What is sudden must also be so far from the learned usual, as a share (log) of the factor that matters: or the calm after
-a worm were a silence."""
+NORM_EXPONENT = 4
+"""Exponent of the norm over rules: the largest exceedance decides, and several that rise together score more than one."""
+MIN_ALARM_EXCEEDANCE = 0.9
+"""Exceedance of a rule from which a minute may be an alarm: the rule fired, or nearly. The top features name the rule."""
+MIN_EXCEEDANCE = -10.0
+DAMPING_EXPONENT = 6
+"""Power that damps the exceedance of rules other than the storms below their threshold."""
+MIN_SAME_SIDE_FACTOR = 0.75
+"""A sudden deviation must also lie this far on the same side of the learned baseline, as a share (log) of the factor that
+matters; otherwise the calm after a worm would be a silence."""
 TOP_FEATURES = 5
-_ABSTAIN = {INCOMPLETE: INCOMPLETE, FEED_GAP: FEED_GAP, "dropped": INCOMPLETE, WARMING: WARMING}
-_BLIND = -np.inf
+_ABSTENTIONS = {INCOMPLETE: INCOMPLETE, FEED_GAP: FEED_GAP, DROPPED: INCOMPLETE, WARMING: WARMING}
+_UNKNOWN = -np.inf
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
-    """What was usual for the collectors of the training span.
+class LearnedBaseline:
+    """The baselines of the collectors of the training span.
 
     Attributes
     ----------
     groups : tuple of str
-        See `bgpdrift.detectors.prepared.group_key`.
-    levels : ndarray, shape (n_groups, 3, n_rules, n_scales)
-        Median, spread above and spread below on each rule's own scale; spread 0 where the group never showed it.
-    thresholds : ndarray, shape (n_rules, n_scales)
-        Spreads from this usual at which each rule fires.
+        See `bgpdrift.detectors.preparation.group_key`.
+    levels : ndarray of float, shape (n_groups, 3, n_rules, n_scales)
+        Median, spread above and spread below on each rule's own scale; spread 0 where the group never showed the signal.
+    thresholds : ndarray of float, shape (n_rules, n_scales)
+        Spreads from this baseline at which each rule fires.
     """
 
     groups: tuple[str, ...]
     levels: FloatArray
     thresholds: FloatArray
 
-    def of(self, frame: WindowFrame) -> FloatArray | None:
-        """Levels of a frame's group, shape (3, n_rules, n_scales); None if it was not trained on."""
+    def levels_of(self, frame: WindowFrame) -> FloatArray | None:
+        """Levels of a frame's group, shape (3, n_rules, n_scales); None if the model was not trained on the group."""
         key = group_key(frame)
         return self.levels[self.groups.index(key)] if key in self.groups else None
 
@@ -80,14 +88,19 @@ class Heuristic:
 
     Parameters
     ----------
-    thresholds : ndarray, shape (n_rules, n_scales)
-        Spreads from the rolling usual at which each rule fires at each time scale.
+    thresholds : ndarray of float, shape (n_rules, n_scales)
+        Spreads from the rolling baseline at which each rule fires at each time scale.
     rules : sequence of Rule
         In the order of the thresholds.
     history_minutes : int
-        Windows that make up the rolling usual.
-    yardstick : Yardstick, optional
-        What is usual for the collectors it was trained on.
+        Length of the rolling baseline; setting ``detectors.history_minutes``.
+    baseline : LearnedBaseline, optional
+        The baselines of the collectors that the model was trained on.
+
+    Raises
+    ------
+    ArtifactError
+        An array has the wrong shape or holds an impossible number.
     """
 
     def __init__(
@@ -96,24 +109,22 @@ class Heuristic:
         rules: Iterable[Rule] = RULES,
         *,
         history_minutes: int,
-        yardstick: Yardstick | None = None,
+        baseline: LearnedBaseline | None = None,
     ) -> None:
         self.rules = tuple(rules)
         self.thresholds = np.asarray(thresholds, np.float64)
-        self.usual_minutes = history_minutes
-        self.yardstick = yardstick
-        if self.thresholds.shape != (len(self.rules), len(SCALES_MIN)):
-            raise ArtifactError(
-                f"heuristic: thresholds of shape {self.thresholds.shape}, ({len(self.rules)}, {len(SCALES_MIN)}) expected"
-            )
-        if not (np.isfinite(self.thresholds).all() and (self.thresholds > 0).all()):
-            raise ArtifactError("heuristic: thresholds must be finite and above 0")
-        if yardstick is not None:
-            _check_yardstick(yardstick, self.thresholds.shape)
+        self.baseline_minutes = history_minutes
+        self.baseline = baseline
+        expected = (len(self.rules), len(SCALES_MIN))
+        if self.thresholds.shape != expected:
+            raise ArtifactError(f"heuristic: thresholds of shape {self.thresholds.shape}, {expected} expected")
+        _check_thresholds(self.thresholds)
+        if baseline is not None:
+            _check_baseline(baseline, expected)
 
     @classmethod
     def from_content(cls, content: ModelContent, *, history_minutes: int) -> "Heuristic":
-        """Build the detector from what was learned; raises `ArtifactError` for rules this program does not know."""
+        """Build the detector; raises `ArtifactError` for rules that this program does not have."""
         names = content.hyper_parameters.get("rules", [])
         unknown = [name for name in names if name not in BY_NAME]
         if unknown:
@@ -122,14 +133,14 @@ class Heuristic:
             raise ArtifactError(f"heuristic: time scales {SCALES_MIN} expected")
         if "thresholds" not in content.arrays:
             raise ArtifactError("heuristic: no array `thresholds`")
-        yardstick, groups = None, tuple(map(str, content.hyper_parameters.get("groups", ())))
+        baseline, groups = None, tuple(map(str, content.hyper_parameters.get("groups", ())))
         if groups:
-            found = [content.arrays.get(name) for name in ("usual", "usual_thresholds")]
-            if any(array is None for array in found):
-                raise ArtifactError("heuristic: groups without arrays `usual` and `usual_thresholds`")
-            yardstick = Yardstick(groups, *(np.asarray(array, np.float64) for array in found))
+            arrays = [content.arrays.get(name) for name in ("baseline", "baseline_thresholds")]
+            if any(array is None for array in arrays):
+                raise ArtifactError("heuristic: groups without arrays `baseline` and `baseline_thresholds`")
+            baseline = LearnedBaseline(groups, *(np.asarray(array, np.float64) for array in arrays))
         rules = (BY_NAME[name] for name in names)
-        return cls(content.arrays["thresholds"], rules, history_minutes=history_minutes, yardstick=yardstick)
+        return cls(content.arrays["thresholds"], rules, history_minutes=history_minutes, baseline=baseline)
 
     @property
     def name(self) -> str:
@@ -139,77 +150,94 @@ class Heuristic:
     @property
     def history_minutes(self) -> int:
         """Minutes before a window that its score depends on."""
-        return span_minutes(self.usual_minutes)
+        return span_minutes(self.baseline_minutes)
 
     def score(self, windows: WindowFrame) -> Scores:
         """Score every window from ``windows.first`` on."""
-        return joined([self._score_part(part) for part in parts_of(windows, self.history_minutes)])
+        return Scores.join([self._score_part(part) for part in windows.split_at_gaps(self.history_minutes)])
 
     def _score_part(self, frame: WindowFrame) -> Scores:
         evidence, thresholds, exceedance = self._compare(frame)
-        exceedance = np.where(evidence.known, np.maximum(exceedance, LOWEST_EXCEEDANCE), _BLIND)
+        exceedance = np.where(evidence.known, np.maximum(exceedance, MIN_EXCEEDANCE), _UNKNOWN)
         reset = frame.mark(PEER_RESET)[frame.first :]
         explained = np.array([rule.reset_explains for rule in self.rules])[:, None] & reset
         scale = exceedance.argmax(axis=1)
         best = np.take_along_axis(exceedance, scale[:, None, :], axis=1)[:, 0, :]
-        strongest = np.where(explained, _BLIND, best).max(axis=0, initial=_BLIND)
-        heard = np.where(explained[:, None, :], 0.0, np.maximum(self._whispered(exceedance), 0.0))
-        score = np.where(np.isfinite(strongest), np.sum(heard**TOGETHER, axis=(0, 1)) ** (1.0 / TOGETHER), _BLIND)
-        abstained = _reasons(frame, score)
+        strongest = np.where(explained, _UNKNOWN, best).max(axis=0, initial=_UNKNOWN)
+        parts = np.where(explained[:, None, :], 0.0, np.maximum(self._damp(exceedance), 0.0))
+        norm = np.sum(parts**NORM_EXPONENT, axis=(0, 1)) ** (1.0 / NORM_EXPONENT)
+        score = np.where(np.isfinite(strongest), norm, _UNKNOWN)
+        abstained = _abstentions(frame, score)
         score = np.where([bool(reason) for reason in abstained], 0.0, score)
         fired: list[list[dict[str, Any]]] = [[] for _ in abstained]
         order = np.argsort(-best, axis=0)
         for row in np.flatnonzero((best >= 1.0).any(axis=0)).tolist():
             if abstained[row] not in (INCOMPLETE, FEED_GAP):
                 fired[row] = [
-                    self._fired(rule, int(scale[rule, row]), row, evidence, thresholds, bool(explained[rule, row]))
+                    self._describe_fired(
+                        rule, int(scale[rule, row]), row, evidence, thresholds, bool(explained[rule, row])
+                    )
                     for rule in order[:, row].tolist()
                     if best[rule, row] >= 1.0
                 ]
         top = self._top_features(best, scale, order[:TOP_FEATURES], evidence)
-        return Scores(frame.to_score, score, abstained, tuple(fired), top, actionable=strongest >= NEARLY_FIRED)
+        return Scores(frame.to_score, score, abstained, tuple(fired), top, actionable=strongest >= MIN_ALARM_EXCEEDANCE)
 
     def _compare(self, frame: WindowFrame) -> tuple[Evidence, FloatArray, FloatArray]:
-        """Compare with the learned usual where there is one, and in any case with the last hours.
+        """Compare with the learned baseline if there is one, and always with the rolling baseline.
 
-        What is sudden fires against the last hours, and only on the side of the learned usual that is a finding: the
-        calm after a worm is no silence. Below that the learned usual alone ranks, since a worm becomes the last hours.
-        Gives evidence, thresholds and exceedance, each of shape (n_rules, n_scales, n_rows).
+        A sudden deviation fires against the rolling baseline, and only on the side of the learned baseline that is a
+        finding: the calm after a worm is no silence. Below the thresholds the learned baseline alone ranks, since a worm
+        enters the rolling baseline.
+
+        Returns
+        -------
+        evidence, thresholds, exceedance
+            Each array of shape (n_rules, n_scales, n_rows).
         """
-        minutes = look(frame, self.rules)
-        sudden = against_recent(minutes, self.usual_minutes)
-        recent = np.broadcast_to(self.thresholds[:, :, None], sudden.spreads.shape)
-        exceeds = exceedance(sudden, recent)
-        levels = self.yardstick.of(frame) if self.yardstick else None
-        if self.yardstick is None or levels is None:
-            return sudden, recent, exceeds
-        lasting = against_learned(minutes, levels)
-        pinned = np.broadcast_to(self.yardstick.thresholds[:, :, None], lasting.spreads.shape)
-        learned = exceedance(lasting, pinned)
-        fires = (exceeds >= NEARLY_FIRED) & (exceeds > learned) & ((lasting.factor >= ON_ITS_SIDE) | ~lasting.known)
-        if not fires.any():
-            return lasting, pinned, learned
-        return chosen(fires, sudden, lasting), np.where(fires, recent, pinned), np.where(fires, exceeds, learned)
+        minutes = measure_rules(frame, self.rules)
+        recent = compare_with_recent(minutes, self.baseline_minutes)
+        recent_thresholds = np.broadcast_to(self.thresholds[:, :, None], recent.spreads.shape)
+        recent_exceedance = compute_exceedance(recent, recent_thresholds)
+        levels = self.baseline.levels_of(frame) if self.baseline else None
+        if self.baseline is None or levels is None:
+            return recent, recent_thresholds, recent_exceedance
+        learned = compare_with_learned(minutes, levels)
+        thresholds = np.broadcast_to(self.baseline.thresholds[:, :, None], learned.spreads.shape)
+        exceedance = compute_exceedance(learned, thresholds)
+        is_sudden = (
+            (recent_exceedance >= MIN_ALARM_EXCEEDANCE)
+            & (recent_exceedance > exceedance)
+            & ((learned.factor >= MIN_SAME_SIDE_FACTOR) | ~learned.known)
+        )
+        if not is_sudden.any():
+            return learned, thresholds, exceedance
+        return (
+            select_evidence(is_sudden, recent, learned),
+            np.where(is_sudden, recent_thresholds, thresholds),
+            np.where(is_sudden, recent_exceedance, exceedance),
+        )
 
-    def _whispered(self, exceedance: FloatArray) -> FloatArray:
-        """Let rules other than the storms speak up only near their threshold.
+    def _damp(self, exceedance: FloatArray) -> FloatArray:
+        """Damp the exceedance of rules other than the storms below their threshold.
 
-        A slight excess that lasts is how a storm begins and fades, and ranks minutes; a slight lull, or a path a little
-        longer, is every night's. Without this the calm swings of a dozen rules drown the slight excess of one.
+        A slight and persistent excess is how a storm begins and ends, so it ranks minutes. A slight lull or a slightly
+        longer path occurs every night: without damping, the calm variation of a dozen rules hides the slight excess of
+        one.
         """
-        loud = np.array([rule.form == "volume" and rule.direction > 0 for rule in self.rules])[:, None, None]
-        quiet = np.sign(exceedance) * np.abs(exceedance) ** WHISPER
-        return np.where(loud | (exceedance >= 1.0) | ~np.isfinite(exceedance), exceedance, quiet)
+        is_storm = np.array([rule.form == "volume" and rule.direction > 0 for rule in self.rules])[:, None, None]
+        damped = np.sign(exceedance) * np.abs(exceedance) ** DAMPING_EXPONENT
+        return np.where(is_storm | (exceedance >= 1.0) | ~np.isfinite(exceedance), exceedance, damped)
 
-    def _fired(
+    def _describe_fired(
         self, index: int, scale: int, row: int, evidence: Evidence, thresholds: FloatArray, explained: bool
     ) -> dict[str, Any]:
         rule, at = self.rules[index], (index, scale, row)
         fired: dict[str, Any] = {
             "rule": rule.name,
-            "value": _readable(rule, evidence.present[at]),
-            "threshold": _readable(rule, self._threshold(index, scale, row, evidence, thresholds)),
-            "usual": _readable(rule, evidence.usual[at]),
+            "value": _to_unit(rule, evidence.present[at]),
+            "threshold": _to_unit(rule, self._threshold(index, scale, row, evidence, thresholds)),
+            "baseline": _to_unit(rule, evidence.baseline[at]),
             "minutes": SCALES_MIN[scale],
             "unit": rule.unit,
             "sufficient": rule.sufficient,
@@ -220,74 +248,78 @@ class Heuristic:
         return fired
 
     def _threshold(self, index: int, scale: int, row: int, evidence: Evidence, thresholds: FloatArray) -> float:
-        """Value, on the rule's own scale, from which on it would have fired here."""
+        """Value, on the rule's own scale, from which the rule would have fired on this row."""
         rule, at = self.rules[index], (index, scale, row)
-        away = evidence.present[at] - evidence.usual[at]
-        spread = abs(away / evidence.spreads[at]) if evidence.spreads[at] else 0.0
-        distance = max(float(thresholds[at]) * spread, float(np.log(rule.factor)))
-        usual_value = float(evidence.usual[at])
+        baseline = float(evidence.baseline[at])
+        deviation = evidence.present[at] - evidence.baseline[at]
+        spread = abs(deviation / evidence.spreads[at]) if evidence.spreads[at] else 0.0
+        distance = max(float(thresholds[at]) * spread, float(np.log(rule.min_factor)))
         if rule.direction < 0:
-            return float(usual_value - distance)
-        return float(max(usual_value + distance, scaled(rule, rule.minimum)))
+            return float(baseline - distance)
+        return float(max(baseline + distance, scale_value(rule, rule.min_size)))
 
     def _top_features(
         self, best: FloatArray, scale: IntArray, strongest: IntArray, evidence: Evidence
     ) -> tuple[list[dict[str, Any]], ...]:
-        """What spoke most for each row; all rows at once, since most minutes have some."""
+        """Rules with the largest exceedance of each row, for all rows at once, since most minutes have some."""
         rows = np.arange(best.shape[1])
         at = (strongest, np.take_along_axis(scale, strongest, 0), rows)
-        levels = np.array([rule.form == "level" for rule in self.rules])[strongest]
+        is_level = np.array([rule.form == "level" for rule in self.rules])[strongest]
         weight = np.take_along_axis(best, strongest, 0)
         with np.errstate(over="ignore"):
-            usual, present = (
-                np.maximum(np.where(levels, np.exp(values[at]), np.expm1(values[at])), 0.0)
-                for values in (evidence.usual, evidence.present)
+            baseline, present = (
+                np.maximum(np.where(is_level, np.exp(values[at]), np.expm1(values[at])), 0.0)
+                for values in (evidence.baseline, evidence.present)
             )
-        columns = (part.T.tolist() for part in (strongest, usual, present, weight))
+        columns = (part.T.tolist() for part in (strongest, baseline, present, weight))
         return tuple(
             [
                 {
                     "feature": self.rules[rule].name,
-                    "usual": _short(was),
-                    "present": _short(now),
-                    "weight": round(speaks, 3),
+                    "baseline": _round_4_digits(before),
+                    "present": _round_4_digits(now),
+                    "weight": round(exceedance, 3),
                 }
-                for rule, was, now, speaks in zip(*row, strict=True)
-                if speaks > 0.0
+                for rule, before, now, exceedance in zip(*row, strict=True)
+                if exceedance > 0.0
             ]
             for row in zip(*columns, strict=True)
         )
 
 
 def build(content: ModelContent, *, history_minutes: int) -> Heuristic:
-    """Build the detector, as the registry asks for it."""
+    """Build the detector; the registry names this function."""
     return Heuristic.from_content(content, history_minutes=history_minutes)
 
 
-def _readable(rule: Rule, scaled: float) -> float:
+def _to_unit(rule: Rule, scaled: float) -> float:
     value = np.exp(scaled) if rule.form == "level" else np.expm1(scaled)
-    return _short(max(float(value), 0.0))
+    return _round_4_digits(max(float(value), 0.0))
 
 
-def _short(value: float) -> float:
+def _round_4_digits(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _reasons(frame: WindowFrame, score: FloatArray) -> tuple[str, ...]:
-    """Why each row has no opinion; a quality mark names itself, and no rule with enough history is `warming`."""
+def _abstentions(frame: WindowFrame, score: FloatArray) -> tuple[str, ...]:
+    """Reason for which each row has no vote: its quality mark, or `warming` if no rule has enough history."""
     reasons = np.where(np.isfinite(score), "", WARMING).astype(object)
     reset = frame.mark(PEER_RESET)[frame.first :]
     reasons[reset & ~np.isfinite(score)] = PEER_RESET
-    for mark, reason in reversed(_ABSTAIN.items()):
+    for mark, reason in reversed(_ABSTENTIONS.items()):
         reasons[frame.mark(mark)[frame.first :]] = reason
     return tuple(reasons.tolist())
 
 
-def _check_yardstick(yardstick: Yardstick, shape: tuple[int, ...]) -> None:
-    expected = (len(yardstick.groups), 3, *shape)
-    if yardstick.levels.shape != expected or yardstick.thresholds.shape != shape:
-        raise ArtifactError(f"heuristic: usual of shape {yardstick.levels.shape}, {expected} expected")
-    if not (np.isfinite(yardstick.levels).all() and (yardstick.levels[:, 1:] >= 0).all()):
-        raise ArtifactError("heuristic: usual must be finite and its spreads not below 0")
-    if not (np.isfinite(yardstick.thresholds).all() and (yardstick.thresholds > 0).all()):
+def _check_thresholds(thresholds: FloatArray) -> None:
+    if not (np.isfinite(thresholds).all() and (thresholds > 0).all()):
         raise ArtifactError("heuristic: thresholds must be finite and above 0")
+
+
+def _check_baseline(baseline: LearnedBaseline, shape: tuple[int, ...]) -> None:
+    expected = (len(baseline.groups), 3, *shape)
+    if baseline.levels.shape != expected or baseline.thresholds.shape != shape:
+        raise ArtifactError(f"heuristic: baseline of shape {baseline.levels.shape}, {expected} expected")
+    if not (np.isfinite(baseline.levels).all() and (baseline.levels[:, 1:] >= 0).all()):
+        raise ArtifactError("heuristic: the baseline must be finite and its spreads not below 0")
+    _check_thresholds(baseline.thresholds)

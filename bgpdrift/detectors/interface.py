@@ -1,9 +1,10 @@
-"""What every detector is: a pure function from a group's windows to scores. Names and shapes only.
+"""The interface of every detector: a pure function from the windows of one group to scores.
 
-A detector knows its learned content and nothing else: no clock, no file, no store. Where windows come from and where
-scores go is the services' affair; what a score is worth (its p-value) is `bgpdrift.verdicts.calibration`'s.
+A detector knows its learned content and nothing else: no clock, no file, no store. The services read windows and write
+scores. `bgpdrift.verdicts.calibration` turns a score into a p-value.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,14 +16,15 @@ from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 MINUTE_S = 60
 WARMING, INCOMPLETE, FEED_GAP = "warming", "incomplete", "feed_gap"
-"""Reasons a detector may give for having no opinion on a window; "" means it has one."""
+"""Reasons for which a detector may abstain on a window; "" means that it does not abstain."""
 PEER_RESET = "peer_reset"
-"""A table transfer: what it explains is reported with the rules, and is no alarm."""
+"""A table transfer. The rules that it explains are reported and raise no alarm."""
 UNKNOWN_COLLECTOR = "unknown_collector"
-"""The model was not trained on this collector or peer and cannot know what is usual there."""
+"""The model was not trained on this collector or peer and has no baseline for it."""
 DROPPED = "dropped"
 EXCLUDED = "excluded"
 """Mark that a trainer sets on windows inside incidents and labelled anomalies; never a column of the store."""
@@ -32,19 +34,19 @@ CLEAN_MARKS = (INCOMPLETE, FEED_GAP, DROPPED, PEER_RESET, WARMING, EXCLUDED)
 
 @dataclass(frozen=True, slots=True)
 class WindowFrame:
-    """Windows of one (collector, peer) in time order; the first rows are history, the rest are to be scored.
+    """Windows of one (collector, peer) in time order. The first rows are history; the rest are to be scored.
 
     Attributes
     ----------
     collector, peer : str
-        The group; peer "" is the whole collector.
+        The group; an empty peer means the whole collector.
     window_start : ndarray of int, shape (n,)
         Epoch seconds, strictly increasing, multiples of 60. Minutes may be missing.
     features : mapping of str to ndarray of float, shape (n,)
-        By column name. A data source may know only some of the columns: rules that need another abstain, and a model
-        that was trained on another refuses.
+        By column name. A data source may have only some of the columns: a rule that needs another column abstains, and
+        a model that was trained on another column refuses the frame.
     quality : mapping of str to ndarray of float, shape (n,)
-        Quality marks; one that is absent counts as 0.
+        Quality marks; an absent mark counts as 0.
     first : int
         Rows before this index are history and get no score.
     """
@@ -64,14 +66,14 @@ class WindowFrame:
         """Start of every window that is to be scored."""
         return self.window_start[self.first :]
 
-    def mark(self, name: str) -> npt.NDArray[np.bool_]:
-        """Where a quality mark is set."""
+    def mark(self, name: str) -> BoolArray:
+        """Rows on which a quality mark is set."""
         values = self.quality.get(name)
         return np.zeros(len(self), bool) if values is None else values > 0
 
     @property
-    def clean(self) -> npt.NDArray[np.bool_]:
-        """Where no mark keeps the window out of training."""
+    def clean(self) -> BoolArray:
+        """Rows that no mark keeps out of training."""
         return np.asarray(~np.logical_or.reduce([self.mark(name) for name in CLEAN_MARKS]))
 
     def rows(self, begin: int, end: int, first: int) -> "WindowFrame":
@@ -85,28 +87,49 @@ class WindowFrame:
             first,
         )
 
+    def split_at_gaps(self, history_minutes: int) -> "list[WindowFrame]":
+        """Split at gaps longer than a detector's history, and drop the parts without a window to score.
+
+        Two separate years then need no grid of all the minutes between them.
+
+        Examples
+        --------
+        >>> starts = np.array([0, 60, 1_000_000])
+        >>> [len(part) for part in WindowFrame("rrc00", "", starts, {}, {}).split_at_gaps(240)]
+        [2, 1]
+        """
+        if not len(self):
+            return []
+        gaps = np.flatnonzero(np.diff(self.window_start) > history_minutes * MINUTE_S) + 1
+        edges = [0, *gaps.tolist(), len(self)]
+        return [
+            self.rows(begin, end, max(self.first - begin, 0))
+            for begin, end in itertools.pairwise(edges)
+            if end > self.first
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One opinion a window, aligned with `WindowFrame.to_score`.
+    """Scores of the windows of a frame, aligned with `WindowFrame.to_score`.
 
     Attributes
     ----------
-    window_start : ndarray of int
+    window_start : ndarray of int, shape (n,)
         Epoch seconds.
-    score : ndarray of float
-        Larger is more unusual; comparable only within one model version. 0 where the detector abstains.
+    score : ndarray of float, shape (n,)
+        Larger is more unusual. Comparable only within one model version. 0 where the detector abstains.
     abstained : tuple of str
-        Why there is no opinion; "" where there is one.
+        Reason for which the detector abstains; "" where it does not.
     rules_fired : tuple of list of dict
-        ``{"rule", "value", "threshold", "usual", "minutes", "sufficient", "meaning"}``, strongest first, and
-        ``"explained_by"`` on those that count for nothing because a quality mark explains them.
+        ``{"rule", "value", "threshold", "baseline", "minutes", "unit", "sufficient", "meaning"}``, strongest first. A
+        rule that a quality mark explains also has ``"explained_by"`` and counts for nothing.
     top_features : tuple of list of dict
-        ``{"feature", "usual", "present", "weight"}``: what spoke most for "unusual", also below an alarm.
+        ``{"feature", "baseline", "present", "weight"}`` of the features that contribute most, also below an alarm.
     embedding : ndarray of float, shape (n, k), or None
-        The model's own short description of each window, of detectors that have one; 0 where it abstains.
+        The latent vector of each window, of detectors that have one; 0 where the detector abstains.
     actionable : ndarray of bool, shape (n,), or None
-        Where there is something to act on; elsewhere a minute is no alarm, however rare its score. None is everywhere.
+        Windows that may be alarms. Other windows are no alarms, however rare their score. None means all.
     """
 
     window_start: IntArray
@@ -115,45 +138,60 @@ class Scores:
     rules_fired: tuple[list[dict[str, Any]], ...]
     top_features: tuple[list[dict[str, Any]], ...]
     embedding: FloatArray | None = None
-    actionable: npt.NDArray[np.bool_] | None = None
+    actionable: BoolArray | None = None
 
     def may_alarm(self, row: int) -> bool:
-        """Whether a window, counted from the first to be scored, can be an alarm at all."""
+        """Whether a window, counted from the first one to score, can be an alarm."""
         return not self.abstained[row] and (self.actionable is None or bool(self.actionable[row]))
+
+    @classmethod
+    def join(cls, parts: "Sequence[Scores]") -> "Scores":
+        """Join the scores of consecutive parts of a frame."""
+        embeddings = [part.embedding for part in parts if part.embedding is not None]
+        actionable = [part.actionable for part in parts if part.actionable is not None]
+        return cls(
+            np.concatenate([part.window_start for part in parts]) if parts else np.zeros(0, np.int64),
+            np.concatenate([part.score for part in parts]) if parts else np.zeros(0),
+            tuple(reason for part in parts for reason in part.abstained),
+            tuple(fired for part in parts for fired in part.rules_fired),
+            tuple(top for part in parts for top in part.top_features),
+            np.concatenate(embeddings) if embeddings and len(embeddings) == len(parts) else None,
+            np.concatenate(actionable) if actionable and len(actionable) == len(parts) else None,
+        )
 
 
 class Detector(Protocol):
-    """A model's forward pass."""
+    """The forward pass of a model."""
 
     @property
     def name(self) -> str:
-        """``heuristic``, ``isolation_forest`` or ``lstm``."""
+        """Name of the model, as in `bgpdrift.detector_registry`."""
         ...
 
     @property
     def history_minutes(self) -> int:
-        """Minutes before a window that its score may depend on; older ones never matter."""
+        """Minutes before a window that its score may depend on; older windows never matter."""
         ...
 
     def score(self, windows: WindowFrame) -> Scores:
-        """Score every window from ``windows.first`` on; the same whatever the batch it comes in."""
+        """Score every window from ``windows.first`` on; the batch in which a window comes does not matter."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ModelContent:
-    """What a detector learned, without where it is kept: `bgpdrift.models.artifact` makes it a file.
+    """What a trainer learned, independent of its file format; `bgpdrift.models.artifact` makes it a file.
 
     Attributes
     ----------
     model : str
         Name of the detector.
     feature_names : tuple of str
-        Columns it reads, in the order its arrays mean.
+        Columns that the model reads, in the order of its arrays.
     arrays : mapping of str to ndarray
         Learned numbers.
     hyper_parameters : mapping
-        What was chosen rather than learned; JSON.
+        Values that were chosen rather than learned; JSON.
     """
 
     model: str
@@ -168,9 +206,9 @@ def frame_from_rows(rows: Sequence[Mapping[str, Any]], first: int = 0) -> Window
     Parameters
     ----------
     rows : sequence of mapping
-        As the store gives them; a minute that comes twice keeps its last row. Columns absent from the first row are absent.
+        Rows as the store returns them. The last row of a minute counts. A column that the first row lacks is absent.
     first : int
-        How many of the earliest rows are history.
+        Number of the earliest rows that are history.
 
     Examples
     --------

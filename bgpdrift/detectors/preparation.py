@@ -1,206 +1,335 @@
-"""What a detector sees of a column: values on a minute grid, smoothed at several causal time scales, beside the usual.
+"""Preparation of windows for the trained detectors: signals in units of the collector's own spread.
 
-Shared by all detectors. Every value at minute t depends only on the `span_minutes` before it, in finite filters, so that
-a score does not depend on the batch its window came in. Missing minutes are holes, never zeros: a filter takes the
-weighted mean of what is there. What to smooth and what a deviation means is decided by the callers.
+Each signal is smoothed at several causal time scales, then centred and scaled by the baseline of this collector **at the
+time of training**. The baseline is fixed: a rolling one would contain a worm of ten hours after three, and no detector
+could rank it. A persistent change therefore causes alarms until the drift monitor retrains the model. Missing, incomplete
+and reset minutes are holes: a filter takes the weighted mean of the minutes that exist. A value that stays unknown has
+`known == False` and is never read as 0.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from bgpdrift.detectors.interface import MINUTE_S, FloatArray, IntArray
+from bgpdrift.detectors.interface import (
+    DROPPED,
+    FEED_GAP,
+    INCOMPLETE,
+    MINUTE_S,
+    PEER_RESET,
+    UNKNOWN_COLLECTOR,
+    WARMING,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    WindowFrame,
+)
+from bgpdrift.detectors.signals import SIGNAL_BY_NAME, Signal, available_signals
+from bgpdrift.detectors.smoothing import FILTER_LENGTHS, MIN_FILTER_WEIGHT, SCALES_MIN, MinuteGrid
+from bgpdrift.errors import ArtifactError, InputError, NotEnoughDataError
 
-BoolArray = npt.NDArray[np.bool_]
+HOUR, QUARTER = SCALES_MIN.index(60), SCALES_MIN.index(15)
+MAX_HOUR_TO_QUARTER = 1.5
+"""The mean of an hour may deviate from the baseline this many times as far as that of the last quarter of an hour."""
+MIN_BASELINE_MINUTES = 180
+"""Clean minutes of a group below which it has no baseline."""
+MIN_KNOWN_SHARE = 0.5
+"""Share of known channels below which the detector abstains on a minute."""
+_HOLES = (INCOMPLETE, FEED_GAP, DROPPED, PEER_RESET)
 
-SCALES_MIN = (1, 5, 15, 60)
-"""Time constants of the exponential smoothing, minutes; 1 is the bare minute. Smoothing is not decoration: on labelled
-worms a forest on 15-minute features ranks far better than on raw minutes; an hour shows what is lasting and slight."""
-FILTER_LENGTHS = 4
-"""A filter ends after this many time constants (98 % of its weight), which makes scores independent of older history."""
-LEAST_WEIGHT = 0.3
-"""A smoothed value needs this share of its filter's weight on minutes that exist."""
-GUARD_MIN = 15
-"""The usual ends this long before the present, so that a slow onset does not become its own yardstick."""
-RENEW_MIN = 5
-"""The usual is renewed on these minutes of the epoch: it moves slowly, and a batch is scored five times as fast."""
+
+def group_key(frame: WindowFrame) -> str:
+    """Name the collector, or the peer at a collector, that a baseline belongs to.
+
+    Examples
+    --------
+    >>> group_key(WindowFrame("rrc00", "192.0.2.1", np.zeros(0, np.int64), {}, {}))
+    'rrc00/192.0.2.1'
+    """
+    return f"{frame.collector}/{frame.peer}" if frame.peer else frame.collector
 
 
 @dataclass(frozen=True, slots=True)
-class MinuteGrid:
-    """A frame without missing minutes: row i is minute ``first_minute + i``.
+class Prepared:
+    """The minutes of a frame from its first row to score on, without gaps.
 
     Attributes
     ----------
-    first_minute : int
-        Minutes since the epoch of row 0.
-    row_of : ndarray of int, shape (n frame rows,)
-        Grid row of each frame row.
-    length : int
-        Rows of the grid.
+    z : ndarray of float, shape (n_minutes, n_channels)
+        Values in spreads from the baseline; 0, the baseline itself, where unknown. Channel ``scale * n_signals + signal``.
+    known : ndarray of bool, shape (n_minutes, n_channels)
+        Where `z` is known.
+    row_of : ndarray of int, shape (n_rows_to_score,)
+        Row of `z` of each window to score.
+    lead : int
+        Rows of `z` before the first window to score.
     """
 
-    first_minute: int
+    z: FloatArray
+    known: BoolArray
     row_of: IntArray
-    length: int
+    lead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Baselines of all groups that a model was trained on.
+
+    Attributes
+    ----------
+    signals : tuple of Signal
+        The signals that the model reads.
+    groups : tuple of str
+        See `group_key`.
+    centre, spread : ndarray of float, shape (n_groups, n_scales, n_signals)
+        Median and robust spread, on the signals' own scales.
+    """
+
+    signals: tuple[Signal, ...]
+    groups: tuple[str, ...]
+    centre: FloatArray
+    spread: FloatArray
+
+    @property
+    def channels(self) -> int:
+        """Number of channels: signals times time scales."""
+        return len(self.signals) * len(SCALES_MIN)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Columns of a window that the signals need."""
+        return tuple(dict.fromkeys(name for signal in self.signals for name in signal.needs))
+
+    @property
+    def history_minutes(self) -> int:
+        """Minutes before a window that its prepared values depend on."""
+        return SCALES_MIN[-1] * FILTER_LENGTHS
+
+    def channel(self, index: int) -> tuple[Signal, int]:
+        """Signal of a channel, and its time scale in minutes."""
+        return self.signals[index % len(self.signals)], SCALES_MIN[index // len(self.signals)]
 
     @classmethod
-    def of(cls, window_start: IntArray) -> "MinuteGrid":
-        """Lay out windows on a grid."""
-        minutes = window_start // MINUTE_S
-        return cls(int(minutes[0]), minutes - minutes[0], int(minutes[-1] - minutes[0]) + 1)
+    def fit(cls, frames: Sequence[WindowFrame], signals: Iterable[Signal] | None = None) -> "Preparation":
+        """Learn the baselines from the clean windows of each group.
 
-    def spread(self, values: FloatArray) -> FloatArray:
-        """Values by grid row, NaN where there is no window."""
-        grid = np.full(self.length, np.nan)
-        grid[self.row_of] = values
-        return grid
+        Raises
+        ------
+        NotEnoughDataError
+            No group has `MIN_BASELINE_MINUTES` clean windows.
+        """
+        columns = set.intersection(*(set(frame.features) for frame in frames)) if frames else set()
+        chosen = tuple(signals) if signals is not None else available_signals(columns)
+        groups: dict[str, list[FloatArray]] = {}
+        for frame in frames:
+            clean = frame.clean
+            if clean.any():
+                smoothed, grid = _smoothed(frame, chosen, training=True)
+                groups.setdefault(group_key(frame), []).append(smoothed[:, :, grid.row_of[clean]])
+        names, centres, spreads = [], [], []
+        min_spread = np.array([signal.min_spread for signal in chosen])
+        most = 0
+        for name, parts in sorted(groups.items()):
+            values = np.concatenate(parts, axis=2)
+            most = max(most, values.shape[2])
+            if values.shape[2] < MIN_BASELINE_MINUTES:
+                continue
+            centre, spread = _learn_baseline(values, min_spread)
+            limited = _limit_hour(values - centre[:, :, None])
+            spread[HOUR] = _learn_baseline(limited[HOUR:], min_spread)[1][0]
+            names.append(name)
+            centres.append(centre)
+            spreads.append(spread)
+        if not names or not chosen:
+            raise NotEnoughDataError(
+                f"preparation: {most} clean windows of a collector, {MIN_BASELINE_MINUTES} expected"
+            )
+        # A signal that a collector never showed, such as IPv6, carries no weight there. A file may not hold a NaN.
+        centre, spread = np.stack(centres), np.stack(spreads)
+        unknown = ~np.isfinite(centre)
+        return cls(chosen, tuple(names), np.where(unknown, 0.0, centre), np.where(unknown, 1e6, spread))
+
+    def prepare(self, frame: WindowFrame, lead: int = 0, training: bool = False) -> Prepared | None:
+        """Prepare a frame, from ``lead`` minutes before the first window to score on.
+
+        With ``training``, the windows that a trainer excluded are holes.
+
+        Returns
+        -------
+        Prepared or None
+            None for a group that the model was not trained on.
+
+        Raises
+        ------
+        InputError
+            A column that the model was trained on is missing.
+        """
+        missing = [name for name in self.feature_names if name not in frame.features]
+        if missing:
+            raise InputError(
+                f"{group_key(frame)}: windows without {', '.join(missing)}; the model needs all "
+                f"{len(self.feature_names)} columns that it was trained on"
+            )
+        key = group_key(frame)
+        if key not in self.groups:
+            return None
+        group = self.groups.index(key)
+        begin = int((frame.window_start[frame.first] - frame.window_start[0]) // MINUTE_S) - lead
+        pad = max(0, -begin)
+        smoothed, grid = _smoothed(frame, self.signals, training, max(begin, 0))
+        values = _limit_hour(smoothed - self.centre[group][:, :, None]) / self.spread[group][:, :, None]
+        z = values.reshape(self.channels, -1).T
+        if pad:
+            z = np.concatenate([np.full((pad, self.channels), np.nan), z])
+        known = np.isfinite(z)
+        return Prepared(np.where(known, z, 0.0), known, grid.row_of[frame.first :] - begin, lead)
+
+    def baseline_value(self, frame: WindowFrame, channel: int) -> float:
+        """Baseline of a channel for a frame's group, in the unit of the signal's column."""
+        scale, index = divmod(channel, len(self.signals))
+        signal = self.signals[index]
+        return signal.to_unit(float(self.centre[self.groups.index(group_key(frame)), scale, index]))
+
+    def present_value(self, frame: WindowFrame, channel: int, z: float) -> float:
+        """Value of a channel from its prepared value, in the unit of the signal's column."""
+        scale, index = divmod(channel, len(self.signals))
+        signal = self.signals[index]
+        group = self.groups.index(group_key(frame))
+        return signal.to_unit(float(self.centre[group, scale, index] + z * self.spread[group, scale, index]))
+
+    def as_arrays(self) -> dict[str, FloatArray]:
+        """Return the arrays for an artifact."""
+        return {"prepare.centre": self.centre, "prepare.spread": self.spread}
+
+    def as_parameters(self) -> dict[str, Any]:
+        """Return the names for the metadata of an artifact."""
+        return {
+            "signals": [signal.name for signal in self.signals],
+            "groups": list(self.groups),
+            "scales_min": list(SCALES_MIN),
+        }
+
+    @classmethod
+    def from_content(cls, arrays: Mapping[str, Any], parameters: Mapping[str, Any], model: str) -> "Preparation":
+        """Read the preparation; raises `ArtifactError` for signals or scales that this program does not have."""
+        names, groups = parameters.get("signals", []), parameters.get("groups", [])
+        unknown = [str(name) for name in names if name not in SIGNAL_BY_NAME]
+        if unknown:
+            raise ArtifactError(f"{model}: unknown signals {', '.join(unknown)}")
+        if tuple(parameters.get("scales_min", ())) != SCALES_MIN:
+            raise ArtifactError(f"{model}: time scales {SCALES_MIN} expected")
+        shape = (len(groups), len(SCALES_MIN), len(names))
+        found = []
+        for name in ("prepare.centre", "prepare.spread"):
+            array = np.asarray(arrays.get(name, np.zeros(0)), np.float64)
+            if array.shape != shape or not array.size or not np.isfinite(array).all():
+                raise ArtifactError(f"{model}: {name} of shape {array.shape}, finite {shape} expected")
+            found.append(array)
+        if not (found[1] > 0).all():
+            raise ArtifactError(f"{model}: prepare.spread must be above 0")
+        return cls(tuple(SIGNAL_BY_NAME[name] for name in names), tuple(map(str, groups)), *found)
 
 
-def span_minutes(history_minutes: int) -> int:
-    """Minutes before a window that its prepared values depend on: the usual, and the filters before it.
+def list_abstentions(frame: WindowFrame, prepared: Prepared | None) -> tuple[str, ...]:
+    """List the reason for which the detector abstains on each window to score; "" where it does not.
 
-    Examples
-    --------
-    >>> span_minutes(360)
-    620
+    The reason is the quality mark, or `warming` if too little is known of the minutes before.
     """
-    return history_minutes + RENEW_MIN + GUARD_MIN + SCALES_MIN[-1] * FILTER_LENGTHS
+    count = len(frame) - frame.first
+    if prepared is None:
+        return (UNKNOWN_COLLECTOR,) * count
+    enough = prepared.known[prepared.row_of].mean(axis=1) >= MIN_KNOWN_SHARE
+    found = np.where(enough, "", WARMING).astype(object)
+    for mark, reason in ((WARMING, WARMING), (PEER_RESET, PEER_RESET), (DROPPED, INCOMPLETE)):
+        found[frame.mark(mark)[frame.first :]] = reason
+    for mark in (INCOMPLETE, FEED_GAP):
+        found[frame.mark(mark)[frame.first :]] = mark
+    return tuple(found.tolist())
 
 
-def smooth(values: FloatArray, scale_min: int, total: bool | BoolArray = False) -> FloatArray:
-    """Smooth rows of values exponentially over the minutes before and including each.
+def _smoothed(
+    frame: WindowFrame, signals: Sequence[Signal], training: bool, begin: int = 0
+) -> tuple[FloatArray, MinuteGrid]:
+    """Signals at every time scale, from grid row ``begin`` on: shape (n_scales, n_signals, n_minutes − begin)."""
+    grid = MinuteGrid.of(frame.window_start)
+    hole = np.logical_or.reduce([frame.mark(name) for name in _HOLES]) if not training else ~frame.clean
+    raw = np.full((len(signals), grid.length), np.nan)
+    for index, signal in enumerate(signals):
+        raw[index, grid.row_of] = np.where(hole, np.nan, signal.values(frame.features))
+    return _filtered(raw, begin), grid
 
-    Parameters
-    ----------
-    values : ndarray, shape (n_series, n_minutes)
-        NaN where unknown.
-    scale_min : int
-        Time constant, minutes; 1 returns the values themselves.
-    total : bool or ndarray of bool, shape (n_series,)
-        Give the weighted total over about ``scale_min`` minutes instead of the mean: for events one counts.
 
-    Examples
-    --------
-    >>> float(smooth(np.append(np.zeros(30), 8.0)[None, :], 5, total=True)[0, -1].round(2))
-    8.0
+def _filtered(raw: FloatArray, begin: int) -> FloatArray:
+    """Exponential means over the minutes before and including each, from column ``begin`` on, at every time scale.
+
+    The means are products with a band matrix, chunk by chunk: one window costs one small product, a week a few hundred.
+    `bgpdrift.detectors.smoothing.smooth` computes the same means by doubling, which costs less for a whole history and
+    more for one window. A series without holes needs no second product for the weight of its known values.
     """
-    if scale_min == 1 or values.shape[1] == 0:
-        return values
-    length = scale_min * FILTER_LENGTHS
-    weights = np.exp(-np.arange(length) / scale_min)
-    known = np.isfinite(values)
-    holed = np.flatnonzero(~known.all(axis=1))
-    # Filtering the mask tells each value's share of weight; series without a hole share the ramp of their beginning.
-    series = np.concatenate([np.where(known, values, 0.0), known[holed].astype(np.float64)])
-    filtered = _weighted_sums(series, np.exp(-1.0 / scale_min), length)
-    sums = filtered[: len(values)]
-    ramp = np.cumsum(weights)[np.minimum(np.arange(values.shape[1]), length - 1)]
-    weight = np.repeat(ramp[None, :], len(values), axis=0)
-    weight[holed] = filtered[len(values) :]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = sums / weight
-    mean[(weight < LEAST_WEIGHT * weights.sum()) | ~known] = np.nan
-    wanted = np.broadcast_to(total, len(values))
-    if wanted.any():
-        # Weighted so that an event of this very minute counts in full and fades with the time constant.
-        mean[wanted] *= weights.sum()
-    return np.asarray(mean)
+    count, length = raw.shape
+    found = np.full((len(SCALES_MIN), count, length - begin), np.nan)
+    found[0] = raw[:, begin:]
+    known = np.isfinite(raw)
+    holed = ~known.all(axis=1)
+    stacked = np.concatenate([np.where(known, raw, 0.0), known[holed].astype(np.float64)])
+    for scale, (band, whole) in enumerate(_BANDS, start=1):
+        taps = len(band) - _CHUNK + 1
+        for first in range(begin, length, _CHUNK):
+            rows = min(_CHUNK, length - first)
+            start = first - taps + 1
+            part = stacked[:, max(start, 0) : first + rows]
+            product = part @ band[max(-start, 0) : max(-start, 0) + part.shape[1], :rows]
+            weight = np.broadcast_to(whole[np.minimum(np.arange(first, first + rows), taps - 1)], (count, rows)).copy()
+            weight[holed] = product[count:]
+            enough = (weight >= MIN_FILTER_WEIGHT * whole[-1]) & known[:, first : first + rows]
+            values = found[scale, :, first - begin : first - begin + rows]
+            np.divide(product[:count], weight, out=values, where=enough)
+    return found
 
 
-def _weighted_sums(series: FloatArray, decay: float, length: int) -> FloatArray:
-    """Sum the last ``length`` values of each minute, the one k minutes ago weighted with ``decay ** k``.
+_CHUNK = 128
 
-    By doubling: twice as many minutes are a sum and, weighted, the same sum so many minutes ago. That is eight additions
-    for an hour instead of sixty, and each minute's are the same whatever the batch.
 
-    Examples
-    --------
-    >>> _weighted_sums(np.array([[1.0, 0.0, 0.0, 0.0, 2.0]]), 0.5, 3)
-    array([[1.  , 0.5 , 0.25, 0.  , 2.  ]])
+def _band(scale_min: int) -> tuple[FloatArray, FloatArray]:
+    """Band matrix of a chunk, shape (taps − 1 + chunk, chunk), and the weight of the filter by its number of minutes."""
+    taps = scale_min * FILTER_LENGTHS
+    weights = np.exp(-np.arange(taps) / scale_min)
+    band = np.zeros((taps - 1 + _CHUNK, _CHUNK))
+    for column in range(_CHUNK):
+        band[column : column + taps, column] = weights[::-1]
+    return band, np.cumsum(weights)
+
+
+_BANDS = tuple(_band(scale) for scale in SCALES_MIN[1:])
+
+
+def _limit_hour(deviation: FloatArray) -> FloatArray:
+    """Limit the deviation of an hour's mean by that of the last quarter of an hour; shape (n_scales, …).
+
+    The mean of an hour decays slowly, and would keep a detector in alarm for hours after the end of a storm.
     """
-    total, covered = np.zeros_like(series), 0
-    block, size = series, 1
-    while True:
-        if length & size:
-            _add_earlier(total, block, decay**covered, covered)
-            covered += size
-        if covered == length:
-            return total
-        doubled = block.copy()
-        _add_earlier(doubled, block, decay**size, size)
-        block, size = doubled, 2 * size
+    hour, quarter = deviation[HOUR], MAX_HOUR_TO_QUARTER * deviation[QUARTER]
+    low, high = np.minimum(quarter, 0.0), np.maximum(quarter, 0.0)
+    limited = deviation.copy()
+    # An unknown quarter of an hour limits nothing.
+    limited[HOUR] = np.where(np.isfinite(quarter), np.clip(hour, low, high), hour)
+    return limited
 
 
-def _add_earlier(total: FloatArray, series: FloatArray, weight: float, minutes: int) -> None:
-    if minutes < series.shape[1]:
-        total[:, minutes:] += weight * series[:, : series.shape[1] - minutes]
+def _learn_baseline(values: FloatArray, min_spread: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Median and spread over the last axis; the spread is the widest of three robust estimates, since bursts are normal.
 
-
-@dataclass(frozen=True, slots=True)
-class Usual:
-    """What is usual for each series at each row asked for.
-
-    Attributes
-    ----------
-    median : ndarray, shape (n_series, n_rows)
-        NaN where too little is known.
-    above, below : ndarray, shape (n_series, n_rows)
-        Robust spread on each side of the median in units of a standard deviation: traffic is skewed, and one
-        symmetric MAD would either miss silences or take every burst for an anomaly.
-    count : ndarray of int, shape (n_series, n_rows)
-        Minutes it rests on.
+    A channel that a group never showed, such as IPv6, is NaN.
     """
-
-    median: FloatArray
-    above: FloatArray
-    below: FloatArray
-    count: IntArray
-
-
-def usual(values: FloatArray, rows: IntArray, first_minute: int, history_minutes: int) -> Usual:
-    """Robust level and spread of each series over the history before each row.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n_series, n_minutes)
-        On the grid; NaN where unknown or not to be learned from.
-    rows : ndarray of int
-        Grid rows, increasing.
-    first_minute : int
-        Of the grid, minutes since the epoch.
-    history_minutes : int
-        How far back.
-    """
-    shape = (len(values), len(rows))
-    median, above, below = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
-    count = np.zeros(shape, np.int64)
-    renewed_at = (rows + first_minute) // RENEW_MIN * RENEW_MIN - first_minute
-    for at in np.unique(renewed_at):
-        end = int(at) - GUARD_MIN + 1
-        begin = max(0, end - history_minutes)
-        columns = slice(*np.searchsorted(renewed_at, [at, at + 1]))
-        if end <= begin:
-            continue
-        ordered = np.sort(values[:, begin:end], axis=1)  # NaN last
-        known = ordered.shape[1] - np.isnan(ordered).sum(axis=1)
-        q10, q25, q50, q75, q90 = _quantiles(ordered, known, _QUANTILES)
-        median[:, columns] = q50[:, None]
-        above[:, columns] = np.maximum((q75 - q50) / 0.6745, (q90 - q50) / 1.2816)[:, None]
-        below[:, columns] = np.maximum((q50 - q25) / 0.6745, (q50 - q10) / 1.2816)[:, None]
-        count[:, columns] = known[:, None]
-    return Usual(median, above, below, count)
-
-
-_QUANTILES = np.array([0.10, 0.25, 0.50, 0.75, 0.90])
-
-
-def _quantiles(ordered: FloatArray, known: IntArray, q: FloatArray) -> FloatArray:
-    """Quantiles, one row each, of the first ``known`` values of each sorted series; NaN where there are none."""
-    last = np.maximum(known - 1, 0)
-    position = q[:, None] * last
-    low = position.astype(np.int64)
-    series = np.arange(len(ordered))
-    part = position - low
-    return np.asarray(ordered[series, low] * (1 - part) + ordered[series, np.minimum(low + 1, last)] * part)
+    shape = values.shape[:2]
+    centre, spread = np.full(shape, np.nan), np.full(shape, np.nan)
+    for at in np.ndindex(shape):
+        series = values[at]
+        series = series[np.isfinite(series)]
+        if len(series) >= MIN_BASELINE_MINUTES // 2:
+            q = np.quantile(series, [0.01, 0.05, 0.25, 0.50, 0.75, 0.95, 0.99])
+            widest = max((q[4] - q[2]) / 1.349, (q[5] - q[1]) / 3.290, (q[6] - q[0]) / 4.653)
+            centre[at], spread[at] = q[3], max(widest, min_spread[at[1]])
+    return centre, spread

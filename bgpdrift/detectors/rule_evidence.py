@@ -1,8 +1,8 @@
-"""What the rules see: every rule at every time scale beside what is usual, for the minutes to be scored.
+"""The evidence of the rules: every rule at every time scale beside a baseline, for the minutes to score.
 
-Minutes are smoothed once (`look`) and compared with either kind of usual: that of the last hours, or that learned for a
-collector. No threshold is applied here but `exceedance`, which puts the three numbers together; who sets thresholds is
-`rule_learning`'s affair, what a minute is worth `heuristic`'s.
+`measure_rules` smooths the minutes once. They are then compared with either baseline: the rolling one of the last hours,
+or the one that was learned for a collector. `compute_exceedance` combines the results with thresholds;
+`bgpdrift.detectors.rule_learning` sets the thresholds, and `bgpdrift.detectors.heuristic` computes the score.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
 from bgpdrift.detectors.interface import (
     DROPPED,
@@ -18,166 +17,186 @@ from bgpdrift.detectors.interface import (
     INCOMPLETE,
     PEER_RESET,
     WARMING,
+    BoolArray,
     FloatArray,
     IntArray,
     WindowFrame,
 )
-from bgpdrift.detectors.preparation import SCALES_MIN, BoolArray, MinuteGrid, Usual, smooth, usual
-from bgpdrift.detectors.prepared import HOUR, QUARTER, STILL_THERE
+from bgpdrift.detectors.preparation import HOUR, MAX_HOUR_TO_QUARTER, QUARTER
 from bgpdrift.detectors.rules import Rule
+from bgpdrift.detectors.smoothing import SCALES_MIN, Baseline, MinuteGrid, compute_rolling_baseline, smooth
 
-LEAST_HISTORY_MIN = 60
-"""Clean minutes before a rule has an opinion."""
-LEAST_SPREAD_LEVEL, LEAST_SPREAD_VOLUME, LEAST_SPREAD_EVENTS = 0.03, 0.05, 0.5
+MIN_HISTORY_MIN = 60
+"""Clean minutes below which a rule abstains."""
+MIN_SPREAD_LEVEL, MIN_SPREAD_VOLUME, MIN_SPREAD_EVENTS = 0.03, 0.05, 0.5
 """Smallest spreads on the log scale: 3 % of a path length, 5 % of a volume, half an event over none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Every rule at every time scale for the rows to be scored; all arrays have shape (n_rules, n_scales, n_rows).
+    """Every rule at every time scale for the rows to score; all arrays have shape (n_rules, n_scales, n_rows).
 
-    ``present`` and ``usual`` are on the rule's own scale (log), ``spreads`` is signed so that positive is a finding.
+    Attributes
+    ----------
+    present, baseline : ndarray of float
+        On the rule's own log scale.
+    spreads : ndarray of float
+        Distance from the baseline in spreads; positive is a finding.
+    factor : ndarray of float
+        Log of the factor from the baseline, as a share of the log of the factor that matters.
+    size : ndarray of float
+        Size as a share of the size that matters.
+    known : ndarray of bool
+        Where the rule does not abstain.
     """
 
     present: FloatArray
-    usual: FloatArray
+    baseline: FloatArray
     spreads: FloatArray
     factor: FloatArray
     size: FloatArray
-    known: npt.NDArray[np.bool_]
+    known: BoolArray
 
 
 @dataclass(frozen=True, slots=True)
-class Minutes:
-    """Rules smoothed over a frame.
+class RuleMinutes:
+    """Signals of the rules, smoothed over a frame.
 
     Attributes
     ----------
     rules : tuple of Rule
         In the order of the arrays.
-    every : ndarray, shape (n_scales · n_rules, n_minutes)
-        On the rules' own scale, minute by minute.
-    bare : ndarray, shape (n_rules, n_rows)
-        The rows to be scored as they are, also where a mark makes them a hole.
+    smoothed : ndarray of float, shape (n_scales · n_rules, n_minutes)
+        Every minute of the grid, on the rules' own scales.
+    unsmoothed : ndarray of float, shape (n_rules, n_rows)
+        The rows to score, also where a mark makes them a hole in ``smoothed``.
     rows : ndarray of int, shape (n_rows,)
-        Columns of ``every`` to be scored.
+        Columns of ``smoothed`` to score.
     first_minute : int
-        Of ``every``, since the epoch.
+        First minute of ``smoothed``, since the epoch.
     """
 
     rules: tuple[Rule, ...]
-    every: FloatArray
-    bare: FloatArray
+    smoothed: FloatArray
+    unsmoothed: FloatArray
     rows: IntArray
     first_minute: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
-    """The rules' own constants as columns, shape (n_rules, 1)."""
+class _Constants:
+    """The constants of the rules as columns, shape (n_rules, 1)."""
 
     direction: FloatArray
-    levels: BoolArray
-    events: BoolArray
-    factor: FloatArray
-    minimum: FloatArray
+    is_level: BoolArray
+    is_events: BoolArray
+    log_min_factor: FloatArray
+    min_size: FloatArray
 
 
-def look(frame: WindowFrame, rules: Iterable[Rule]) -> Minutes:
-    """Make the rules' values and smooth them.
+def measure_rules(frame: WindowFrame, rules: Iterable[Rule]) -> RuleMinutes:
+    """Compute the signals of the rules and smooth them.
 
-    Minutes that are warming, incomplete or without a feed are holes in the history. A table transfer is one for the
-    rules it explains, and is measured itself as a bare minute, for the record.
+    Minutes that are warming, incomplete or without a feed are holes. A table transfer is a hole for the rules that it
+    explains; the unsmoothed minute is kept for the record.
     """
     table = tuple(rules)
     grid = MinuteGrid.of(frame.window_start)
     raw = np.full((len(table), grid.length), np.nan)
     bad = frame.mark(INCOMPLETE) | frame.mark(FEED_GAP) | frame.mark(DROPPED)
     warming, reset = frame.mark(WARMING), frame.mark(PEER_RESET)
-    bare = np.full((len(table), len(frame) - frame.first), np.nan)
+    unsmoothed = np.full((len(table), len(frame) - frame.first), np.nan)
     for index, rule in enumerate(table):
         if any(name not in frame.features for name in rule.needs):
             continue
-        values = on_scale(rule, rule.value(frame.features))
-        bare[index] = values[frame.first :]
+        values = to_log_scale(rule, rule.signal(frame.features))
+        unsmoothed[index] = values[frame.first :]
         hole = bad | (reset & rule.reset_explains) | (warming & (rule.form == "events"))
         raw[index, grid.row_of] = np.where(hole, np.nan, values)
-    events = _table(table).events[:, 0]
-    bare[events] = np.log1p(bare[events])
-    return Minutes(table, at_scales(raw, events), bare, grid.row_of[frame.first :], grid.first_minute)
+    is_events = _constants(table).is_events[:, 0]
+    unsmoothed[is_events] = np.log1p(unsmoothed[is_events])
+    smoothed = smooth_at_scales(raw, is_events)
+    return RuleMinutes(table, smoothed, unsmoothed, grid.row_of[frame.first :], grid.first_minute)
 
 
-def against_recent(minutes: Minutes, history_minutes: int) -> Evidence:
-    """Compare with the hours before each row.
+def compare_with_recent(minutes: RuleMinutes, history_minutes: int) -> Evidence:
+    """Compare with the rolling baseline of the hours before each row.
 
-    A short history does not yet know how far calm minutes stray: twice as far after an hour, a sixth after six.
+    A short history underestimates how far calm minutes vary: the spread is doubled after one hour and a sixth wider
+    after six.
     """
-    level = usual(minutes.every, minutes.rows, minutes.first_minute, history_minutes)
-    return _compared(minutes, level, 1.0 + LEAST_HISTORY_MIN / np.maximum(level.count, 1))
+    baseline = compute_rolling_baseline(minutes.smoothed, minutes.rows, minutes.first_minute, history_minutes)
+    return _compare(minutes, baseline, 1.0 + MIN_HISTORY_MIN / np.maximum(baseline.count, 1))
 
 
-def against_learned(minutes: Minutes, levels: FloatArray) -> Evidence:
-    """Compare with what was learned of this group: median, spread above and below, shape (3, n_rules, n_scales)."""
+def compare_with_learned(minutes: RuleMinutes, levels: FloatArray) -> Evidence:
+    """Compare with the learned baseline of a group: median, spread above and below, shape (3, n_rules, n_scales)."""
     median, above, below = (part.T.reshape(-1, 1) for part in levels)
     known = (above > 0) | (below > 0)
-    count = np.where(known, LEAST_HISTORY_MIN, 0)
-    return _compared(minutes, Usual(np.where(known, median, np.nan), above, below, count), np.ones(1))
+    count = np.where(known, MIN_HISTORY_MIN, 0)
+    return _compare(minutes, Baseline(np.where(known, median, np.nan), above, below, count), np.ones(1))
 
 
-def _compared(minutes: Minutes, level: Usual, young: FloatArray) -> Evidence:
-    table, count = _table(minutes.rules), len(minutes.rules)
+def _compare(minutes: RuleMinutes, baseline: Baseline, widening: FloatArray) -> Evidence:
+    constants, count = _constants(minutes.rules), len(minutes.rules)
     shape = (count, len(SCALES_MIN), len(minutes.rows))
-    present, median, away, spread = np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape)
+    present, median, distance, spread = np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape)
     known = np.zeros(shape, bool)
-    now_all = minutes.every[:, minutes.rows]
+    now_all = minutes.smoothed[:, minutes.rows]
     for scale, length in enumerate(SCALES_MIN):
         of_scale = slice(scale * count, (scale + 1) * count)
-        now, middle = now_all[of_scale], level.median[of_scale]
+        now, middle = now_all[of_scale], baseline.median[of_scale]
         if length == 1:
-            now = np.where(np.isfinite(now), now, minutes.bare)
+            now = np.where(np.isfinite(now), now, minutes.unsmoothed)
         present[:, scale], median[:, scale] = now, middle
-        away[:, scale] = table.direction * (now - middle)
-        beside = np.where(table.direction > 0, level.above[of_scale], level.below[of_scale])
-        floor = _least_spread(table, middle, length)
-        spread[:, scale] = np.maximum(beside, floor) * (young[of_scale] if len(young) > 1 else young)
-        known[:, scale] = np.isfinite(now) & (level.count[of_scale] >= LEAST_HISTORY_MIN)
-    # A level's minimum lies at any place of the log scale, so that it is a difference there; a count's is a share.
-    reached = np.where(table.direction[:, :, None] > 0, present, median)
-    levels, minimum = table.levels[:, :, None], table.minimum[:, :, None]
-    size = np.where(levels, 1.0 + reached - minimum, reached / np.where(levels, 1.0, minimum))
+        distance[:, scale] = constants.direction * (now - middle)
+        one_sided = np.where(constants.direction > 0, baseline.above[of_scale], baseline.below[of_scale])
+        floor = _min_spread(constants, middle, length)
+        spread[:, scale] = np.maximum(one_sided, floor) * (widening[of_scale] if len(widening) > 1 else widening)
+        known[:, scale] = np.isfinite(now) & (baseline.count[of_scale] >= MIN_HISTORY_MIN)
+    # The minimum of a level may lie anywhere on the log scale, so it is compared by difference; that of a count by ratio.
+    reached = np.where(constants.direction[:, :, None] > 0, present, median)
+    is_level, min_size = constants.is_level[:, :, None], constants.min_size[:, :, None]
+    size = np.where(is_level, 1.0 + reached - min_size, reached / np.where(is_level, 1.0, min_size))
     with np.errstate(invalid="ignore"):
-        return Evidence(present, median, away / spread, away / table.factor[:, :, None], size, known)
+        factor = distance / constants.log_min_factor[:, :, None]
+        return Evidence(present, median, distance / spread, factor, size, known)
 
 
-def exceedance(evidence: Evidence, thresholds: FloatArray) -> FloatArray:
-    """Smallest of the three numbers; over an hour only as far as the last quarter of an hour agrees.
+def compute_exceedance(evidence: Evidence, thresholds: FloatArray) -> FloatArray:
+    """Compute the exceedance of each rule: the smallest of spreads, factor and size, each 1 at its threshold.
 
-    An hour's mean forgets slowly: without this a storm would go on firing for an hour after its end.
+    Over an hour the exceedance counts only as far as the last quarter of an hour agrees: the mean of an hour decays
+    slowly, and a storm would otherwise keep firing for an hour after its end.
+
+    Returns
+    -------
+    ndarray of float, shape (n_rules, n_scales, n_rows)
     """
-    found = np.minimum(np.minimum(evidence.spreads / thresholds, evidence.factor), evidence.size)
+    exceedance = np.minimum(np.minimum(evidence.spreads / thresholds, evidence.factor), evidence.size)
     with np.errstate(invalid="ignore", divide="ignore"):
-        going_on = STILL_THERE * np.maximum(evidence.factor[:, QUARTER], 0.0) / evidence.factor[:, HOUR]
-    share = np.where(np.isfinite(going_on), np.clip(going_on, 0.0, 1.0), 1.0)
-    found[:, HOUR] = np.where(found[:, HOUR] > 0, found[:, HOUR] * share, found[:, HOUR])
-    return np.asarray(found)
+        ratio = MAX_HOUR_TO_QUARTER * np.maximum(evidence.factor[:, QUARTER], 0.0) / evidence.factor[:, HOUR]
+    share = np.where(np.isfinite(ratio), np.clip(ratio, 0.0, 1.0), 1.0)
+    exceedance[:, HOUR] = np.where(exceedance[:, HOUR] > 0, exceedance[:, HOUR] * share, exceedance[:, HOUR])
+    return np.asarray(exceedance)
 
 
-def chosen(first: BoolArray, one: Evidence, other: Evidence) -> Evidence:
-    """Evidence of one where ``first``, else of the other."""
-    names = ("present", "usual", "spreads", "factor", "size", "known")
-    return Evidence(*(np.where(first, getattr(one, name), getattr(other, name)) for name in names))
+def select_evidence(use_first: BoolArray, first: Evidence, second: Evidence) -> Evidence:
+    """Take the first evidence where ``use_first`` is true, else the second."""
+    names = ("present", "baseline", "spreads", "factor", "size", "known")
+    return Evidence(*(np.where(use_first, getattr(first, name), getattr(second, name)) for name in names))
 
 
-def at_scales(raw: FloatArray, events: npt.NDArray[np.bool_]) -> FloatArray:
-    """Smooth rules at every time scale, shape (n_scales · n_rules, n_minutes), events on their log scale."""
-    every = np.concatenate([smooth(raw, minutes, total=events) for minutes in SCALES_MIN])
-    of_events = np.tile(events, len(SCALES_MIN))
-    every[of_events] = np.log1p(every[of_events])
-    return every
+def smooth_at_scales(raw: FloatArray, is_events: BoolArray) -> FloatArray:
+    """Smooth signals at every time scale, shape (n_scales · n_rules, n_minutes); totals of events on their log scale."""
+    smoothed = np.concatenate([smooth(raw, minutes, total=is_events) for minutes in SCALES_MIN])
+    of_events = np.tile(is_events, len(SCALES_MIN))
+    smoothed[of_events] = np.log1p(smoothed[of_events])
+    return smoothed
 
 
-def on_scale(rule: Rule, values: FloatArray) -> FloatArray:
-    """Values as a rule compares them before smoothing: events stay counts until they are totalled."""
+def to_log_scale(rule: Rule, values: FloatArray) -> FloatArray:
+    """Put the values of a signal on the scale on which they are smoothed; events stay counts until they are summed."""
     if rule.form == "events":
         return values
     if rule.form == "volume":
@@ -186,29 +205,29 @@ def on_scale(rule: Rule, values: FloatArray) -> FloatArray:
         return np.where(values > 0, np.log(values), np.nan)
 
 
-def scaled(rule: Rule, value: float) -> float:
-    """Put a value on a rule's own scale."""
+def scale_value(rule: Rule, value: float) -> float:
+    """Put one value on the rule's own scale, on which it is compared."""
     return float(np.log(value) if rule.form == "level" else np.log1p(value))
 
 
 @cache
-def _table(rules: tuple[Rule, ...]) -> _Table:
+def _constants(rules: tuple[Rule, ...]) -> _Constants:
     def column(values: Iterable[float]) -> FloatArray:
         return np.array(list(values), np.float64)[:, None]
 
-    return _Table(
+    return _Constants(
         column(rule.direction for rule in rules),
         column(rule.form == "level" for rule in rules) > 0,
         column(rule.form == "events" for rule in rules) > 0,
-        column(np.log(rule.factor) for rule in rules),
-        column(scaled(rule, rule.minimum) for rule in rules),
+        column(np.log(rule.min_factor) for rule in rules),
+        column(scale_value(rule, rule.min_size) for rule in rules),
     )
 
 
-def _least_spread(table: _Table, median: FloatArray, minutes: int) -> FloatArray:
-    """Spread that counting alone causes: a collector with no scatter at all is just too quiet to show it."""
-    count = np.exp(np.where(table.levels | np.isnan(median), 0.0, median))  # usual + 1
+def _min_spread(constants: _Constants, median: FloatArray, minutes: int) -> FloatArray:
+    """Spread that counting alone causes; a collector that shows less is too quiet to show its variation."""
+    count = np.exp(np.where(constants.is_level | np.isnan(median), 0.0, median))  # baseline + 1
     independent = 1.0 if minutes == 1 else 2.0 * minutes
-    volume = np.maximum(LEAST_SPREAD_VOLUME, 1.0 / np.sqrt(count * independent))
-    rare = LEAST_SPREAD_EVENTS / np.sqrt(count)
-    return np.where(table.levels, LEAST_SPREAD_LEVEL, np.where(table.events, rare, volume))
+    volume = np.maximum(MIN_SPREAD_VOLUME, 1.0 / np.sqrt(count * independent))
+    rare = MIN_SPREAD_EVENTS / np.sqrt(count)
+    return np.where(constants.is_level, MIN_SPREAD_LEVEL, np.where(constants.is_events, rare, volume))

@@ -1,7 +1,7 @@
-"""The rule table: what the heuristic detector looks at, and what each rule means to the person it wakes.
+"""The rules of the heuristic detector: one record for each, with its signal, its bounds and its texts for people.
 
-Only what is looked at and from which size on it matters is chosen here; how far from usual is too far is learned
-(`heuristic.learn`). A rule whose columns a source does not have abstains.
+A record chooses the signal and the size from which a deviation matters. `bgpdrift.detectors.rule_learning` learns how
+many spreads from the baseline are too many. A rule abstains if the data source lacks one of its columns.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,50 +14,80 @@ from bgpdrift.detectors.interface import FloatArray
 
 Columns = Mapping[str, FloatArray]
 Form = Literal["volume", "events", "level"]
-"""volume: a count that is never quite 0, smoothed as log1p. events: a rare count, totalled over the time scale.
-level: a mean or a ratio, undefined in minutes without messages, smoothed as it is (log scale)."""
+"""How a signal is smoothed and compared. volume: a count that is rarely 0, smoothed as log1p. events: a rare count, summed
+over the time scale. level: a mean or a ratio, undefined in minutes without messages, smoothed on the log scale."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentKind:
+    """A kind of incident, and its meaning for people; incidents, status and docs use the same text."""
+
+    name: str
+    meaning: str
+
+
+INCIDENT_KINDS = (
+    IncidentKind(name="sub-prefix hijack", meaning="a network announces parts of the address space of another network"),
+    IncidentKind(name="origin hijack", meaning="prefixes are announced by a network that is not their owner"),
+    IncidentKind(name="silence", meaning="far fewer messages arrive than usual although the feed is up"),
+    IncidentKind(name="session storm", meaning="peers lost their sessions with the collector"),
+    IncidentKind(name="outage", meaning="networks disappear from the Internet"),
+    IncidentKind(name="update storm", meaning="far more route changes than usual"),
+    IncidentKind(name="detour", meaning="routes use AS links never seen before, as around an outage or through a leak"),
+    IncidentKind(name="flapping", meaning="prefixes are withdrawn and announced again repeatedly"),
+    IncidentKind(name="leak", meaning="AS paths become longer: a route leak, or a main link is down"),
+    IncidentKind(name="bogons", meaning="routes that should never leave a network are announced"),
+)
+"""All kinds; of two kinds with equal evidence the earlier one is named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One line of the table.
+    """One rule.
 
     Attributes
     ----------
     name : str
-        As stored in ``rules_fired``.
-    needs : tuple of str
-        Columns the value is made of.
-    value : callable
-        Columns to the value in its own unit, NaN where undefined.
-    form : Form
-        How it is smoothed and compared.
-    direction : int
-        +1: more than usual is a finding; −1: less is.
-    factor : float
-        It must differ from usual by at least this factor to matter, however calm the collector.
-    minimum : float
-        Size that matters at all: present (direction +1) or usual (−1) must reach it; in the value's own unit.
+        Name in ``rules_fired``.
     unit : str
-        Of the value.
+        What the signal measures, and its unit.
+    needs : tuple of str
+        Columns that the signal is computed from.
+    signal : callable
+        From columns to the values of the signal in its own unit; NaN where undefined.
+    form : Form
+        How the signal is smoothed and compared.
+    direction : int
+        +1: a value above the baseline is a finding. −1: a value below it is.
+    min_factor : float
+        Smallest factor between value and baseline that matters, however little the collector varies.
+    min_size : float
+        Smallest size that matters, in the unit of the signal: of the value (direction +1) or of the baseline (−1).
     sufficient : bool
-        This rule alone may raise an alarm, though no other detector agrees.
+        Whether the rule may raise an alarm although no other detector agrees.
     reset_explains : bool
-        A table transfer after a session reset looks like this and is then no alarm.
+        Whether a table transfer after a session reset looks the same; then it explains the rule, and there is no alarm.
+    kind : str
+        Name of the kind of incident that the rule indicates; empty if it indicates none.
+    kind_weight : float
+        Weight of the rule among those of its kind. A rule that identifies a cause outweighs the route changes that
+        accompany every incident.
     meaning : str
-        A sentence for the night shift.
+        What the rule means, in one sentence for the person on call.
     """
 
     name: str
-    needs: tuple[str, ...]
-    value: Callable[[Columns], FloatArray]
-    form: Form
-    direction: int
-    factor: float
-    minimum: float
     unit: str
+    needs: tuple[str, ...]
+    signal: Callable[[Columns], FloatArray]
+    form: Form
+    direction: int = +1
+    min_factor: float
+    min_size: float
     sufficient: bool
     reset_explains: bool
+    kind: str
+    kind_weight: float = 1.0
     meaning: str
 
 
@@ -70,264 +100,269 @@ def _total(*names: str) -> Callable[[Columns], FloatArray]:
 
 
 def _mean(total: str, number: str) -> Callable[[Columns], FloatArray]:
-    def value(columns: Columns) -> FloatArray:
+    def signal(columns: Columns) -> FloatArray:
         return np.where(columns[number] > 0, columns[total] / np.maximum(columns[number], 1.0), np.nan)
 
-    return value
+    return signal
 
 
 def _withdrawals_per_announcement(columns: Columns) -> FloatArray:
-    # Odds rather than a share: a share of 0.9 to 0.99 is a factor of ten in what happens.
+    # Odds instead of a share: between the shares 0.9 and 0.99 lies a factor of ten in withdrawals.
     return np.asarray((columns["withdrawn"] + 1.0) / (columns["announced"] + 1.0))
 
 
 RULES: tuple[Rule, ...] = (
     Rule(
-        "update_storm",
-        ("announced",),
-        _column("announced"),
-        "volume",
-        +1,
-        2.5,
-        50.0,
-        "announced prefixes a minute",
-        True,
-        True,
-        "Routers announce far more than usual: a worm, a flapping trunk or a leak keeps the whole table moving.",
+        name="update_storm",
+        unit="announced prefixes a minute",
+        needs=("announced",),
+        signal=_column("announced"),
+        form="volume",
+        min_factor=2.5,
+        min_size=50.0,
+        sufficient=True,
+        reset_explains=True,
+        kind="update storm",
+        meaning="Routers announce far more prefixes than usual, as during a worm, a flapping link or a route leak.",
     ),
     Rule(
-        "withdrawal_storm",
-        ("withdrawn",),
-        _column("withdrawn"),
-        "volume",
-        +1,
-        4.0,
-        40.0,
-        "withdrawn prefixes a minute",
-        True,
-        True,
-        "Networks are being withdrawn in numbers: something large has lost its connection.",
+        name="withdrawal_storm",
+        unit="withdrawn prefixes a minute",
+        needs=("withdrawn",),
+        signal=_column("withdrawn"),
+        form="volume",
+        min_factor=4.0,
+        min_size=40.0,
+        sufficient=True,
+        reset_explains=True,
+        kind="outage",
+        meaning="Routers withdraw far more prefixes than usual: a large network has lost its connection.",
     ),
     Rule(
-        "withdrawal_ratio",
-        ("announced", "withdrawn"),
-        _withdrawals_per_announcement,
-        "level",
-        +1,
-        3.0,
-        0.5,
-        "withdrawals per announcement",
-        False,
-        True,
-        "Routes disappear faster than they come back.",
+        name="withdrawal_ratio",
+        unit="withdrawals per announcement",
+        needs=("announced", "withdrawn"),
+        signal=_withdrawals_per_announcement,
+        form="level",
+        min_factor=3.0,
+        min_size=0.5,
+        sufficient=False,
+        reset_explains=True,
+        kind="outage",
+        meaning="Routes are withdrawn faster than they are announced again.",
     ),
     Rule(
-        "path_length",
-        ("path_length_sum", "announced"),
-        _mean("path_length_sum", "announced"),
-        "level",
-        +1,
-        1.15,
-        1.0,
-        "hops of an announced path, mean",
-        False,
-        True,
-        "Announced paths are longer than usual: traffic takes detours, as in a leak or after a cut.",
+        name="path_length",
+        unit="hops of an announced path, mean",
+        needs=("path_length_sum", "announced"),
+        signal=_mean("path_length_sum", "announced"),
+        form="level",
+        min_factor=1.15,
+        min_size=1.0,
+        sufficient=False,
+        reset_explains=True,
+        kind="leak",
+        meaning="Announced paths are longer than usual: traffic takes detours, as in a route leak or after a cable cut.",
     ),
     Rule(
-        "prefix_instability",
-        ("readvertised_same", "readvertised_different", "duplicate_withdrawal"),
-        _total("readvertised_same", "readvertised_different", "duplicate_withdrawal"),
-        "volume",
-        +1,
-        3.0,
-        20.0,
-        "prefixes withdrawn and announced again a minute",
-        True,
-        True,
-        "Prefixes go and come back again and again: a link or a router is flapping.",
+        name="prefix_instability",
+        unit="prefixes withdrawn and announced again a minute",
+        needs=("readvertised_same", "readvertised_different", "duplicate_withdrawal"),
+        signal=_total("readvertised_same", "readvertised_different", "duplicate_withdrawal"),
+        form="volume",
+        min_factor=3.0,
+        min_size=20.0,
+        sufficient=True,
+        reset_explains=True,
+        kind="flapping",
+        meaning="Prefixes are withdrawn and announced again repeatedly: a link or a router is flapping.",
     ),
     Rule(
-        "prefix_flapping",
-        ("withdrawn", "withdrawn_prefixes"),
-        _mean("withdrawn", "withdrawn_prefixes"),
-        "level",
-        +1,
-        1.6,
-        1.0,
-        "withdrawals of each prefix withdrawn in a minute, mean",
-        False,
-        True,
-        "The same few prefixes are withdrawn over and over.",
+        name="prefix_flapping",
+        unit="withdrawals of each prefix withdrawn in a minute, mean",
+        needs=("withdrawn", "withdrawn_prefixes"),
+        signal=_mean("withdrawn", "withdrawn_prefixes"),
+        form="level",
+        min_factor=1.6,
+        min_size=1.0,
+        sufficient=False,
+        reset_explains=True,
+        kind="flapping",
+        meaning="The same few prefixes are withdrawn repeatedly.",
     ),
     Rule(
-        "path_change",
-        ("edit_distance_sum", "implicit_withdrawal"),
-        _mean("edit_distance_sum", "implicit_withdrawal"),
-        "level",
-        +1,
-        1.5,
-        1.0,
-        "hops changed by a path change, mean",
-        False,
-        True,
-        "Paths change in more places than usual: routes move to entirely other ways.",
+        name="path_change",
+        unit="hops changed by a path change, mean",
+        needs=("edit_distance_sum", "implicit_withdrawal"),
+        signal=_mean("edit_distance_sum", "implicit_withdrawal"),
+        form="level",
+        min_factor=1.5,
+        min_size=1.0,
+        sufficient=False,
+        reset_explains=True,
+        kind="leak",
+        meaning="Path changes affect more hops than usual: routes move to entirely different paths.",
     ),
     Rule(
-        "path_churn",
-        ("implicit_withdrawal",),
-        _column("implicit_withdrawal"),
-        "volume",
-        +1,
-        3.0,
-        50.0,
-        "routes replaced by another path a minute",
-        True,
-        True,
-        "Routes are replaced by others without end: the ways to many networks keep moving, as in a worm or a flapping trunk.",
+        name="path_churn",
+        unit="routes replaced by another path a minute",
+        needs=("implicit_withdrawal",),
+        signal=_column("implicit_withdrawal"),
+        form="volume",
+        min_factor=3.0,
+        min_size=50.0,
+        sufficient=True,
+        reset_explains=True,
+        kind="update storm",
+        meaning="Many routes are replaced repeatedly by other paths, as during a worm or a flapping main link.",
     ),
     Rule(
-        "path_exploration",
-        ("longer",),
-        _column("longer"),
-        "volume",
-        +1,
-        4.0,
-        40.0,
-        "path changes to a longer path a minute",
-        False,
-        True,
-        "Many routes move to longer paths at once: the short way is gone, or someone leaks.",
+        name="path_exploration",
+        unit="path changes to a longer path a minute",
+        needs=("longer",),
+        signal=_column("longer"),
+        form="volume",
+        min_factor=4.0,
+        min_size=40.0,
+        sufficient=False,
+        reset_explains=True,
+        kind="update storm",
+        meaning="Many routes move to longer paths at once: the shortest path is down, or a network leaks routes.",
     ),
     Rule(
-        "new_edges",
-        ("edge_new",),
-        _column("edge_new"),
-        "events",
-        +1,
-        4.0,
-        10.0,
-        "neighbouring AS pairs never seen before",
-        False,
-        True,
-        "Networks appear side by side that never were: a leak, a forged path or a new connection.",
+        name="new_edges",
+        unit="neighbouring AS pairs never seen before",
+        needs=("edge_new",),
+        signal=_column("edge_new"),
+        form="events",
+        min_factor=4.0,
+        min_size=10.0,
+        sufficient=False,
+        reset_explains=True,
+        kind="detour",
+        meaning="Paths contain AS pairs never seen before: a route leak, a forged path or a new connection.",
     ),
     Rule(
-        "moas_new",
-        ("moas_new",),
-        _column("moas_new"),
-        "events",
-        +1,
-        3.0,
-        3.0,
-        "prefixes with a second origin",
-        True,
-        False,
-        "Prefixes are announced by a second network beside their owner: an origin hijack, or a move nobody told us of.",
+        name="moas_new",
+        unit="prefixes with a second origin",
+        needs=("moas_new",),
+        signal=_column("moas_new"),
+        form="events",
+        min_factor=3.0,
+        min_size=3.0,
+        sufficient=True,
+        reset_explains=False,
+        kind="origin hijack",
+        kind_weight=4.0,
+        meaning="A second network announces prefixes beside their owner: an origin hijack, or a planned move.",
     ),
     Rule(
-        "subprefix_new",
-        ("subprefix_new",),
-        _column("subprefix_new"),
-        "events",
-        +1,
-        3.0,
-        3.0,
-        "announcements of never seen parts of another's prefix",
-        True,
-        False,
-        "Someone announces parts of another network's address space: a sub-prefix hijack draws all its traffic.",
+        name="subprefix_new",
+        unit="announcements of more specific prefixes never seen before",
+        needs=("subprefix_new",),
+        signal=_column("subprefix_new"),
+        form="events",
+        min_factor=3.0,
+        min_size=3.0,
+        sufficient=True,
+        reset_explains=False,
+        kind="sub-prefix hijack",
+        kind_weight=4.0,
+        meaning="A network announces parts of the address space of another: a sub-prefix hijack attracts all its traffic.",
     ),
     Rule(
-        "origin_change",
-        ("origin_change",),
-        _column("origin_change"),
-        "events",
-        +1,
-        4.0,
-        12.0,
-        "routes that moved to another origin",
-        False,
-        False,
-        "Routes switch to another origin network.",
+        name="origin_change",
+        unit="routes that moved to another origin",
+        needs=("origin_change",),
+        signal=_column("origin_change"),
+        form="events",
+        min_factor=4.0,
+        min_size=12.0,
+        sufficient=False,
+        reset_explains=False,
+        kind="",
+        meaning="Routes move to another origin network.",
     ),
     Rule(
-        "visibility_loss",
-        ("visibility_loss",),
-        _column("visibility_loss"),
-        "events",
-        +1,
-        3.0,
-        5.0,
-        "prefixes lost from sight of half their peers",
-        True,
-        False,
-        "Prefixes vanish from most of the peers that carried them: their network is going off the Internet.",
+        name="visibility_loss",
+        unit="prefixes that half of their peers no longer carry",
+        needs=("visibility_loss",),
+        signal=_column("visibility_loss"),
+        form="events",
+        min_factor=3.0,
+        min_size=5.0,
+        sufficient=True,
+        reset_explains=False,
+        kind="outage",
+        meaning="Most of the peers that carried these prefixes have withdrawn them: their network leaves the Internet.",
     ),
     Rule(
-        "session_storm",
-        ("session_down",),
-        _column("session_down"),
-        "events",
-        +1,
-        3.0,
-        3.0,
-        "peer sessions lost",
-        True,
-        False,
-        "Several peers lost their session with the collector: the collector or its exchange is in trouble.",
+        name="session_storm",
+        unit="peer sessions lost",
+        needs=("session_down",),
+        signal=_column("session_down"),
+        form="events",
+        min_factor=3.0,
+        min_size=3.0,
+        sufficient=True,
+        reset_explains=False,
+        kind="session storm",
+        meaning="Several peers lost their session with the collector: the collector or its exchange point has a fault.",
     ),
     Rule(
-        "silence",
-        ("messages",),
-        _column("messages"),
-        "volume",
-        -1,
-        4.0,
-        8.0,
-        "messages a minute",
-        True,
-        True,
-        "The collector hears far less than usual though the feed is up: it, its exchange or its peers have gone quiet.",
+        name="silence",
+        unit="messages a minute",
+        needs=("messages",),
+        signal=_column("messages"),
+        form="volume",
+        direction=-1,
+        min_factor=4.0,
+        min_size=8.0,
+        sufficient=True,
+        reset_explains=True,
+        kind="silence",
+        meaning="Far fewer messages arrive than usual although the feed is up: the collector, its exchange point or its "
+        "peers have a fault.",
     ),
     Rule(
-        "peers_silent",
-        ("peers",),
-        _column("peers"),
-        "volume",
-        -1,
-        2.0,
-        4.0,
-        "peers that sent anything in a minute",
-        True,
-        True,
-        "Half the peers have stopped talking.",
+        name="peers_silent",
+        unit="peers that sent a message in a minute",
+        needs=("peers",),
+        signal=_column("peers"),
+        form="volume",
+        direction=-1,
+        min_factor=2.0,
+        min_size=4.0,
+        sufficient=True,
+        reset_explains=True,
+        kind="silence",
+        meaning="Half of the peers no longer send messages.",
     ),
     Rule(
-        "bogon",
-        ("bogon",),
-        _column("bogon"),
-        "events",
-        +1,
-        4.0,
-        10.0,
-        "announcements of reserved space",
-        False,
-        False,
-        "Reserved addresses or AS numbers are being announced: someone's filters are open.",
+        name="bogon",
+        unit="announcements of reserved space",
+        needs=("bogon",),
+        signal=_column("bogon"),
+        form="events",
+        min_factor=4.0,
+        min_size=10.0,
+        sufficient=False,
+        reset_explains=False,
+        kind="bogons",
+        meaning="Reserved addresses or AS numbers are announced: a network does not filter its announcements.",
     ),
     Rule(
-        "too_specific",
-        ("too_specific",),
-        _column("too_specific"),
-        "events",
-        +1,
-        4.0,
-        30.0,
-        "announcements longer than /24 or /48",
-        False,
-        True,
-        "Internal routes are leaking out.",
+        name="too_specific",
+        unit="announcements longer than /24 or /48",
+        needs=("too_specific",),
+        signal=_column("too_specific"),
+        form="events",
+        min_factor=4.0,
+        min_size=30.0,
+        sufficient=False,
+        reset_explains=True,
+        kind="bogons",
+        meaning="Internal routes are announced to the Internet.",
     ),
 )
 

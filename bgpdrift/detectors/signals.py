@@ -1,9 +1,9 @@
-"""What the trained detectors look at: a table of signals made of a window's columns, on the scale they are compared on.
+"""The signals of the trained detectors: how each is computed from the columns of a window, and on which scale.
 
-A count becomes its ``log1p``, a mean or a ratio its logarithm, an entropy stays: a step of 0.7 is then a factor of two
-whatever the size of a collector. Means and ratios come from stored sums, so that windows merge. A source that lacks a
-column lacks the signals made of it, and a model trained without them runs without them. Smoothing and scaling are
-`bgpdrift.detectors.prepared`'s.
+A count becomes its ``log1p``, a mean or a ratio its logarithm, an entropy stays as it is: a step of 0.7 is then a factor
+of two whatever the size of the collector. Means and ratios are computed from stored sums, so that windows can be merged. A
+data source without a column has no signals of that column, and a model trained without them runs without them.
+`bgpdrift.detectors.preparation` smooths and scales the signals.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,28 +20,28 @@ Form = Literal["count", "mean", "odds", "plain"]
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One line of the table.
+    """One signal.
 
     Attributes
     ----------
     name : str
-        As in ``top_features`` and in artifacts.
+        Name in ``top_features`` and in artifacts.
     needs : tuple of str
-        Columns: of a count itself; of a mean the sum and the number; of odds what is compared with what.
+        Columns: the count itself; the sum and the number of a mean; the two counts of odds.
     form : Form
         count: ``log1p``. mean: log of sum / number, unknown where the number is 0. odds: log of (a + 1) / (b + 1).
         plain: as stored.
-    least_spread : float
-        A spread below this, on the signal's own scale, is counting noise and no yardstick.
+    min_spread : float
+        Smallest spread on the signal's own scale; a smaller one is counting noise.
     """
 
     name: str
     needs: tuple[str, ...]
     form: Form = "count"
-    least_spread: float = 0.10
+    min_spread: float = 0.10
 
     def values(self, columns: Columns) -> FloatArray:
-        """Make the signal, NaN where it is undefined.
+        """Compute the signal; NaN where it is undefined.
 
         Examples
         --------
@@ -60,8 +60,8 @@ class Signal:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where((second > 0) & (first > 0), np.log(first / second), np.nan)
 
-    def readable(self, value: float) -> float:
-        """Give a value of the signal's scale in the unit a person knows, four digits."""
+    def to_unit(self, value: float) -> float:
+        """Convert a value from the signal's scale to the unit of its column, with four digits."""
         if self.form == "count":
             value = max(float(np.expm1(min(value, 50.0))), 0.0)
         elif self.form in ("mean", "odds"):
@@ -69,18 +69,16 @@ class Signal:
         return float(f"{value:.4g}")
 
 
-def _counts(*names: str, least_spread: float = 0.10) -> tuple[Signal, ...]:
-    return tuple(Signal(name, (name,), "count", least_spread) for name in names)
+def _counts(*names: str, min_spread: float = 0.10) -> tuple[Signal, ...]:
+    return tuple(Signal(name, (name,), "count", min_spread) for name in names)
 
 
 SIGNALS: tuple[Signal, ...] = (
     *_counts("messages", "announced", "withdrawn", "announced_prefixes", "withdrawn_prefixes", "origins", "peers"),
     *_counts("new", "duplicate", "implicit_withdrawal", "readvertised_same", "readvertised_different"),
     *_counts("duplicate_withdrawal", "unknown_withdrawal", "longer", "shorter", "prepended", "ipv6", "max_per_second"),
-    *_counts("origin_change", "edge_new", "origin_incomplete", least_spread=0.20),
-    *_counts(
-        "moas_new", "subprefix_new", "visibility_loss", "session_down", "bogon", "too_specific", least_spread=0.30
-    ),
+    *_counts("origin_change", "edge_new", "origin_incomplete", min_spread=0.20),
+    *_counts("moas_new", "subprefix_new", "visibility_loss", "session_down", "bogon", "too_specific", min_spread=0.30),
     Signal("withdrawal_ratio", ("withdrawn", "announced"), "odds"),
     Signal("duplicate_ratio", ("duplicate", "announced"), "odds"),
     Signal("path_change_ratio", ("implicit_withdrawal", "announced"), "odds"),
@@ -96,12 +94,12 @@ SIGNALS: tuple[Signal, ...] = (
 SIGNAL_BY_NAME: Mapping[str, Signal] = {signal.name: signal for signal in SIGNALS}
 
 
-def available(columns: Iterable[str]) -> tuple[Signal, ...]:
-    """Signals that can be made of some columns, in the order of the table.
+def available_signals(columns: Iterable[str]) -> tuple[Signal, ...]:
+    """Signals that can be computed from some columns, in the order of `SIGNALS`.
 
     Examples
     --------
-    >>> [signal.name for signal in available(["announced", "withdrawn"])]
+    >>> [signal.name for signal in available_signals(["announced", "withdrawn"])]
     ['announced', 'withdrawn', 'withdrawal_ratio']
     """
     known = set(columns)

@@ -1,6 +1,6 @@
-"""How the largest values of a calm sample go on beyond it: a generalised Pareto tail.
+"""A generalised Pareto tail, which extrapolates the largest values of a calm sample.
 
-Used to place a rule's threshold and a score's p-value further out than the sample reaches. Knows nothing of either.
+The thresholds of rules and the p-values of scores lie beyond the largest value of their samples; both use this tail.
 
 References
 ----------
@@ -16,8 +16,10 @@ import numpy as np
 from bgpdrift.detectors.interface import FloatArray
 
 SHAPE_LIMITS = (0.0, 0.5)
-"""A negative shape would end the tail and call a larger score impossible; above 0.5 the estimator has no variance."""
-SMALLEST_SCALE = 1e-6
+"""A negative shape would give larger values the probability 0; above 0.5 the estimator has no finite variance."""
+MIN_SCALE = 1e-6
+MIN_VALUES, MIN_TAIL_VALUES = 20, 10
+"""Fewest values of a sample, and of its tail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class ParetoTail:
     shape: float
 
     def survival(self, x: FloatArray) -> FloatArray:
-        """Probability of more than x; only meant for x ≥ start.
+        """Probability of a value above x, for x ≥ start.
 
         Examples
         --------
@@ -43,7 +45,7 @@ class ParetoTail:
         return np.asarray(self.share * np.power(1.0 + self.shape * beyond, -1.0 / self.shape))
 
     def quantile(self, p: float) -> float:
-        """Value exceeded with probability p, for p at most `share`.
+        """Value that is exceeded with probability p, for p at most `share`.
 
         Examples
         --------
@@ -63,14 +65,14 @@ def fit_tail(values: FloatArray, share: float = 0.05) -> ParetoTail:
     Parameters
     ----------
     values : ndarray of float
-        At least 20 finite values.
+        At least `MIN_VALUES` finite values.
     share : float
-        Part of the sample that is its tail.
+        Share of the sample that is its tail.
 
     Raises
     ------
     ValueError
-        Too few values to have a tail.
+        The sample has too few finite values.
 
     Examples
     --------
@@ -80,9 +82,9 @@ def fit_tail(values: FloatArray, share: float = 0.05) -> ParetoTail:
     True
     """
     finite = values[np.isfinite(values)]
-    if len(finite) < 20:
-        raise ValueError(f"a tail needs at least 20 finite values, not {len(finite)}")
-    count = max(10, round(share * len(finite)))
+    if len(finite) < MIN_VALUES:
+        raise ValueError(f"a tail needs at least {MIN_VALUES} finite values, not {len(finite)}")
+    count = max(MIN_TAIL_VALUES, round(share * len(finite)))
     largest = np.sort(np.partition(finite, -count - 1)[-count - 1 :])
     start = float(largest[0])
     excess = largest[1:] - start
@@ -90,6 +92,6 @@ def fit_tail(values: FloatArray, share: float = 0.05) -> ParetoTail:
     mean, weighted = float(excess.mean()), float((weight * excess).mean())
     shape = 2.0 - mean / (mean - 2.0 * weighted) if mean > 2.0 * weighted else SHAPE_LIMITS[1]
     shape = float(np.clip(shape, *SHAPE_LIMITS))
-    # With the shape held within its limits the scale follows from the mean alone, so that the tail keeps its mass.
-    scale = max(mean * (1.0 - shape), SMALLEST_SCALE)
+    # With the limited shape the scale follows from the mean alone, so that the tail keeps its mass.
+    scale = max(mean * (1.0 - shape), MIN_SCALE)
     return ParetoTail(start=start, share=count / len(finite), scale=scale, shape=shape)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bgpdrift.detectors.interface import MINUTE_S, Detector, FloatArray, IntArray, Scores, WindowFrame
-from bgpdrift.detectors.preparation import BoolArray
+from bgpdrift.detectors.interface import MINUTE_S, BoolArray, Detector, FloatArray, IntArray, Scores, WindowFrame
 from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import Calibration
 from bgpdrift.verdicts.ensemble import Vote

@@ -15,7 +15,7 @@ import numpy as np
 
 from bgpdrift.detectors.heuristic import NAME, Heuristic
 from bgpdrift.detectors.interface import WindowFrame, frame_from_rows
-from bgpdrift.detectors.rule_learning import learn
+from bgpdrift.detectors.rule_learning import learn_rules
 from bgpdrift.errors import InputError
 from bgpdrift.models.artifact import Artifact, to_bytes, with_self_test
 from bgpdrift.models.publication import write_durably
@@ -43,7 +43,7 @@ def frames_of(path: Path) -> Iterator[WindowFrame]:
 def learn_artifact(frames: Sequence[WindowFrame], history_minutes: int) -> Artifact:
     """Learn thresholds, calibration and self-test from calm windows; pure."""
     cuts = [round(TEACHING_SHARE * len(frame)) for frame in frames]
-    content = learn([frame.rows(0, cut, 0) for frame, cut in zip(frames, cuts, strict=True)], history_minutes)
+    content = learn_rules([frame.rows(0, cut, 0) for frame, cut in zip(frames, cuts, strict=True)], history_minutes)
     detector = Heuristic.from_content(content, history_minutes=history_minutes)
     fired: list[bool] = []
     clean: list[np.ndarray[Any, np.dtype[np.float64]]] = []

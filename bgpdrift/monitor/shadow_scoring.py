@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bgpdrift.detectors.interface import MINUTE_S, Detector, IntArray, WindowFrame
-from bgpdrift.detectors.preparation import BoolArray
+from bgpdrift.detectors.interface import MINUTE_S, BoolArray, Detector, IntArray, WindowFrame
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.detector_output import CalmAlarms, DetectorOutput, count_episodes, find_new_alarms

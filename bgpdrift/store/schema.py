@@ -70,7 +70,7 @@ scores = Table(
     Column("is_alarm", Boolean, nullable=False),
     Column("abstained", String(64), nullable=False, default=""),  # why this window has no opinion; "" if it has one
     Column("rules_fired", JSON, nullable=False, default=list),  # [{"rule", "value", "threshold"}…]
-    Column("top_features", JSON, nullable=False, default=list),  # [{"feature", "usual", "present", "weight"}…]
+    Column("top_features", JSON, nullable=False, default=list),  # [{"feature", "baseline", "present", "weight"}…]
     Column("embedding", JSON(none_as_null=True), nullable=True),  # latent vector of the window, where there is one
     Column("alarm_p", Float, nullable=True),  # p-value up to which this version alarmed, within its budget
     Column("scored_at", Float, nullable=False),

@@ -8,8 +8,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bgpdrift.detectors.interface import DROPPED, FEED_GAP, INCOMPLETE, MINUTE_S, FloatArray, Scores, WindowFrame
-from bgpdrift.detectors.preparation import BoolArray
+from bgpdrift.detectors.interface import (
+    DROPPED,
+    FEED_GAP,
+    INCOMPLETE,
+    MINUTE_S,
+    BoolArray,
+    FloatArray,
+    Scores,
+    WindowFrame,
+)
 from bgpdrift.errors import InputError, NotEnoughDataError
 from bgpdrift.lab.labelled_sets.sfu import ANNOUNCEMENTS
 from bgpdrift.verdicts.calibration import Calibration, extremal_index

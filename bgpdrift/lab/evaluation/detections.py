@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bgpdrift.detectors.interface import PEER_RESET, FloatArray, IntArray, WindowFrame
-from bgpdrift.detectors.preparation import BoolArray
+from bgpdrift.detectors.interface import PEER_RESET, BoolArray, FloatArray, IntArray, WindowFrame
 from bgpdrift.models.detector_output import DetectorOutput
 from bgpdrift.verdicts.calibration import P_FLOOR
 from bgpdrift.verdicts.ensemble import EnsemblePolicy, Vote, decide, passes_debounce

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from bgpdrift.detector_registry import MODELS
-from bgpdrift.detectors.interface import EXCLUDED, MINUTE_S, Detector, FloatArray, IntArray, WindowFrame
-from bgpdrift.detectors.preparation import BoolArray
+from bgpdrift.detectors.interface import EXCLUDED, MINUTE_S, BoolArray, Detector, FloatArray, IntArray, WindowFrame
 from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.lab.evaluation import announcements_counter
 from bgpdrift.lab.evaluation.announcements_counter import AnnouncementsCounter

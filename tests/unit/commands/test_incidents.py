@@ -104,8 +104,8 @@ def test_an_empty_list_says_so(stored):
 
 
 def test_an_incident_is_explained_with_its_figures(stored):
-    rule = {"rule": "update_storm", "value": 12.0, "usual": 1.0, "threshold": 6.0, "meaning": "Many announcements."}
-    feature = {"detector": "lstm", "feature": "announced", "present": 900.0, "usual": 80.0, "weight": 0.5}
+    rule = {"rule": "update_storm", "value": 12.0, "baseline": 1.0, "threshold": 6.0, "meaning": "Many announcements."}
+    feature = {"detector": "lstm", "feature": "announced", "present": 900.0, "baseline": 80.0, "weight": 0.5}
     explanation = {
         "rules_fired": [rule],
         "rule_minutes": {"update_storm": 7},

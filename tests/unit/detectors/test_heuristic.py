@@ -8,9 +8,9 @@ import pytest
 
 from bgpdrift.detectors.heuristic import Heuristic
 from bgpdrift.detectors.interface import ModelContent
-from bgpdrift.detectors.preparation import SCALES_MIN
-from bgpdrift.detectors.rule_learning import learn
+from bgpdrift.detectors.rule_learning import learn_rules
 from bgpdrift.detectors.rules import RULES
+from bgpdrift.detectors.smoothing import SCALES_MIN
 from bgpdrift.errors import ArtifactError
 from bgpdrift.models.loading import ModelSource, builder
 
@@ -39,7 +39,8 @@ def test_the_default_has_no_opinion_on_a_new_collector_for_an_hour(detector, win
 
 @pytest.fixture(scope="module")
 def trained(windows: ModuleType) -> Heuristic:
-    return Heuristic.from_content(learn([windows.calm(2_880)], pin=True, history_minutes=360), history_minutes=360)
+    content = learn_rules([windows.calm(2_880)], history_minutes=360, with_baseline=True)
+    return Heuristic.from_content(content, history_minutes=360)
 
 
 def test_a_storm_of_ten_hours_is_ranked_to_its_end_by_the_learned_usual(detector, trained, windows) -> None:
@@ -85,8 +86,8 @@ def test_an_update_storm_fires_its_rule_and_says_how_far_from_usual_it_is(detect
     storm = _rules(scores, 60)["update_storm"]
     assert scores.score[:50].max() < 1.0 <= scores.score[60]
     assert storm["sufficient"]
-    assert storm["value"] > storm["threshold"] > storm["usual"]
-    assert 0.5 * level < storm["usual"] < 1.5 * level
+    assert storm["value"] > storm["threshold"] > storm["baseline"]
+    assert 0.5 * level < storm["baseline"] < 1.5 * level
 
 
 @pytest.mark.parametrize("rule", ["moas_new", "subprefix_new"])
@@ -156,7 +157,7 @@ def test_rules_without_their_columns_abstain_and_the_others_go_on(detector, wind
 
 
 def test_learning_needs_enough_minutes_and_gives_a_threshold_for_every_rule_and_scale(windows) -> None:
-    content = learn([windows.calm(2_500)], history_minutes=360)
+    content = learn_rules([windows.calm(2_500)], history_minutes=360)
     assert content.arrays["thresholds"].shape == (len(RULES), len(SCALES_MIN))
     again = Heuristic.from_content(content, history_minutes=360)
     assert not any(again.score(windows.calm(2_500, first=500)).rules_fired)
@@ -170,7 +171,7 @@ def test_learning_needs_enough_minutes_and_gives_a_threshold_for_every_rule_and_
     ],
 )
 def test_content_of_another_program_is_refused(windows, damage) -> None:
-    content = learn([windows.calm(200)], history_minutes=360)
+    content = learn_rules([windows.calm(200)], history_minutes=360)
     with pytest.raises(ArtifactError, match="heuristic"):
         Heuristic.from_content(
             ModelContent("heuristic", content.feature_names, content.arrays, {**content.hyper_parameters, **damage}),

@@ -8,7 +8,7 @@ import pytest
 from sklearn.ensemble import IsolationForest as Trainer
 
 from bgpdrift.detectors.interface import ModelContent
-from bgpdrift.detectors.isolation_forest import IsolationForest, ranked
+from bgpdrift.detectors.isolation_forest import IsolationForest, rank
 from bgpdrift.errors import ArtifactError, InputError, NotEnoughDataError
 from retrainers.fit_isolation_forest import SAMPLES, TREES, clean_rows, fit
 
@@ -26,10 +26,10 @@ def detector(content: ModelContent) -> IsolationForest:
 def test_scores_equal_those_of_scikit_learn(detector: IsolationForest, windows: ModuleType) -> None:
     rows = clean_rows(detector.preparation, [windows.calm(2_880)])
     signals = len(detector.preparation.signals)
-    trainer = Trainer(n_estimators=TREES, max_samples=SAMPLES, random_state=1, n_jobs=1).fit(ranked(rows, signals))
+    trainer = Trainer(n_estimators=TREES, max_samples=SAMPLES, random_state=1, n_jobs=1).fit(rank(rows, signals))
     wild = np.random.default_rng(4).normal(0.0, 5.0, rows.shape)
     for z in (rows, wild):
-        np.testing.assert_allclose(detector.score_prepared(z), -trainer.score_samples(ranked(z, signals)), atol=1e-6)
+        np.testing.assert_allclose(detector.score_prepared(z), -trainer.score_samples(rank(z, signals)), atol=1e-6)
 
 
 def test_equal_seeds_give_equal_forests(content: ModelContent, windows: ModuleType) -> None:
@@ -46,7 +46,7 @@ def test_a_lasting_storm_stands_apart_and_says_which_signals_speak_for_it(detect
     assert scores.score[120:195].min() > np.quantile(scores.score[:95], 0.99)
     top = scores.top_features[150]
     assert top[0]["feature"] in ("announced", "messages")
-    assert top[0]["present"] > 3 * top[0]["usual"]
+    assert top[0]["present"] > 3 * top[0]["baseline"]
     assert top[0]["weight"] >= top[-1]["weight"] > 0
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bgpdrift.detectors.interface import ModelContent, WindowFrame
-from bgpdrift.detectors.lstm import LEAD_MIN, TOLD_STEPS, Lstm, clipped, filled, steps_before
+from bgpdrift.detectors.lstm import DECODED_STEPS, LEAD_MIN, Lstm, clip, fill_missing, steps_before
 from bgpdrift.errors import ArtifactError, InputError, NotEnoughDataError
 from retrainers.fit_lstm import Autoencoder, fit
 
@@ -51,15 +51,15 @@ def test_what_is_told_equals_torch(content: ModelContent, detector: Lstm, window
     frame = windows.calm(1_200, first=600)
     prepared = detector.preparation.prepare(frame, lead=LEAD_MIN)
     assert prepared is not None
-    z, known = filled(prepared)
+    z, known = fill_missing(prepared)
     wild = np.random.default_rng(4).normal(0.0, 5.0, z.shape)
     for values in (z, wild):
-        found = detector.tell(values, known, prepared.row_of)
+        found = detector.reconstruct(values, known, prepared.row_of)
         read = steps_before(prepared.row_of)
         with torch.no_grad():
-            told, latent = _network(content)(torch.from_numpy(clipped(values)[read]))
-        newest = read[:, ::-1][:, :TOLD_STEPS]
-        expected = (values[newest] - told.numpy()) * known[newest]
+            decoded, latent = _network(content)(torch.from_numpy(clip(values)[read]))
+        newest = read[:, ::-1][:, :DECODED_STEPS]
+        expected = (values[newest] - decoded.numpy()) * known[newest]
         np.testing.assert_allclose(found.error, expected, atol=1e-6)
         np.testing.assert_allclose(found.latent, latent.numpy(), atol=1e-6)
 
@@ -144,7 +144,7 @@ def test_an_alarm_says_what_was_expected_and_what_is(detector, windows) -> None:
     _longer_paths(frame, slice(700, 800))
     top = detector.score(frame).top_features[150]
     assert {"path_length"} == {entry["feature"] for entry in top[:1]}
-    assert 4.2 < top[0]["usual"] < 4.8
+    assert 4.2 < top[0]["baseline"] < 4.8
     assert 5.1 < top[0]["present"] < 5.7
     assert sum(entry["weight"] for entry in top) <= 1.001
 
@@ -192,7 +192,7 @@ def test_too_few_clean_windows_are_named(windows) -> None:
         ("decoder.input", lambda array: array * np.nan, "NaN"),
         ("out.weight", lambda array: array * np.inf, "NaN or an infinity"),
         ("out.bias", lambda array: array[None], "out.bias of shape"),
-        ("decoder.hidden", lambda array: np.float32(1.0), "of no size"),
+        ("decoder.hidden", lambda array: np.float32(1.0), "has no size"),
         ("prepare.spread", lambda array: array * 0.0, "above 0"),
     ],
 )

@@ -95,7 +95,7 @@ def test_a_storm_becomes_one_incident_that_explains_itself(chain: Chain, store: 
     assert incident["started_at"] - start in range(0, 181)
     assert incident["state"] == "closed"
     fired = {rule["rule"]: rule for rule in incident["explanation"]["rules_fired"]}
-    assert fired["update_storm"]["value"] > fired["update_storm"]["usual"]
+    assert fired["update_storm"]["value"] > fired["update_storm"]["baseline"]
     assert incident["explanation"]["abstaining"] == {
         "lstm": "waiting for a model",
         "isolation_forest": "waiting for a model",

@@ -11,7 +11,7 @@ POLICY = CorrelationPolicy(link_minutes=10, quiet_minutes=15, reopen_minutes=60)
 RULE = {
     "rule": "moas_new",
     "value": 9.0,
-    "usual": 0.0,
+    "baseline": 0.0,
     "threshold": 3.0,
     "unit": "prefixes",
     "meaning": "…",

@@ -6,9 +6,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from bgpdrift.detectors.preparation import SCALES_MIN
-from bgpdrift.detectors.prepared import Preparation, reasons
-from bgpdrift.detectors.signals import SIGNAL_BY_NAME, available
+from bgpdrift.detectors.preparation import Preparation, list_abstentions
+from bgpdrift.detectors.signals import SIGNAL_BY_NAME, available_signals
+from bgpdrift.detectors.smoothing import SCALES_MIN
 from bgpdrift.errors import NotEnoughDataError
 
 ANNOUNCED = (SIGNAL_BY_NAME["announced"],)
@@ -50,7 +50,7 @@ def test_a_cut_with_enough_history_gives_the_same_numbers(windows: ModuleType) -
     assert whole.row_of[0] == 20
 
 
-def test_each_collector_has_its_own_yardstick(windows: ModuleType) -> None:
+def test_each_collector_has_its_own_baseline(windows: ModuleType) -> None:
     small, large = windows.calm(900, level=50.0), replace(windows.calm(900, level=5_000.0), collector="rrc99")
     preparation = Preparation.fit([small, large], ANNOUNCED)
     assert preparation.groups == tuple(sorted((small.collector, "rrc99")))
@@ -76,7 +76,7 @@ def test_a_marked_minute_names_its_mark_and_the_first_hour_is_warming(windows: M
     frame.quality["peer_reset"][400] = 1
     frame.quality["incomplete"][401] = 1
     preparation = Preparation.fit([windows.calm(900)])
-    given = reasons(frame, preparation.prepare(frame))
+    given = list_abstentions(frame, preparation.prepare(frame))
     assert given[400:402] == ("peer_reset", "incomplete")
     assert given[402] == ""
     assert given[0] == "warming"
@@ -88,5 +88,5 @@ def test_no_group_with_enough_windows_is_not_enough_data(windows: ModuleType) ->
 
 
 def test_signals_follow_the_columns_there_are() -> None:
-    names = {signal.name for signal in available(["announced", "path_length_sum"])}
+    names = {signal.name for signal in available_signals(["announced", "path_length_sum"])}
     assert names == {"announced", "path_length"}
