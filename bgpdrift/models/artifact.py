@@ -24,7 +24,7 @@ from bgpdrift.detectors.interface import MINUTE_S, Detector, FloatArray, ModelCo
 from bgpdrift.errors import ArtifactError, DigestMismatchError, NewerSchemaError
 from bgpdrift.store.window_columns import FEATURE_NAMES
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_BYTES = 32_000_000
 """Seven times a large forest; whoever reads more than that into a detector has no detector any more."""
 MAX_HEADER_BYTES = 1_000_000

@@ -105,5 +105,5 @@ def test_a_fourth_detector_is_trained_starts_votes_drifts_and_is_retrained(insta
 
 def test_a_fourth_detector_has_settings_of_its_own(installation: Installation) -> None:
     shown = installation.run("-m", "bgpdrift.cli", "config", "show")
-    assert "weight = 0.35" in shown.partition("[detectors.volume]")[2].partition("[")[0]
+    assert "0.35" in shown.partition("detectors.volume.weight")[2].partition("detectors.volume")[0]
     assert "detectors.volume.auto_retrain" in installation.run("-m", "bgpdrift.cli", "config", "show", "--markdown")

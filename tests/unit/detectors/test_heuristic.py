@@ -1,5 +1,6 @@
 """The rules, with the default thresholds, on a collector they have never seen."""
 
+import hashlib
 from pathlib import Path
 from types import ModuleType
 
@@ -184,3 +185,9 @@ def test_thresholds_that_are_no_thresholds_are_refused() -> None:
         Heuristic(np.zeros((len(RULES), len(SCALES_MIN))), history_minutes=360)
     with pytest.raises(ArtifactError, match="shape"):
         Heuristic(np.ones((2, 2)), history_minutes=360)
+
+
+def test_the_packaged_default_has_no_learned_baseline_and_the_numbers_it_was_released_with(detector) -> None:
+    """A change of its file format must not change its scores: a digest of the thresholds it learned."""
+    assert detector.baseline is None
+    assert hashlib.sha256(detector.thresholds.tobytes()).hexdigest()[:16] == "9a915601dd658412"

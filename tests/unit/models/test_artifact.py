@@ -88,8 +88,8 @@ def test_whole_files_with_wrong_content_are_refused(artifact, change, match: str
 @pytest.mark.parametrize(
     ("field", "value", "match"),
     [
-        ("schema_version", 2, "schema version 2, 1 expected; update bgpdrift first"),
-        ("schema_version", 0, "schema version 0, 1 expected; it is too old, train it anew"),
+        ("schema_version", 3, "schema version 3, 2 expected; update bgpdrift first"),
+        ("schema_version", 1, "schema version 1, 2 expected; it is too old, train it anew"),
         ("schema_version", "1", "unreadable"),
         ("version", "../../etc/passwd", "unreadable"),
         ("version", "9" * 65, "unreadable"),

@@ -170,8 +170,8 @@ def _mutations(good: bytes, resigned: Callable[..., bytes]) -> list[bytes]:
         (2_000_000).to_bytes(8, "little") + b" " * 2_000_000 + good,
         good + b"\0",
         resigned(nan_weights, lambda header, metadata: None),
-        papers_changed(schema_version=2),
-        papers_changed(schema_version=0),
+        papers_changed(schema_version=3),
+        papers_changed(schema_version=1),
         papers_changed(model="lstm"),
         papers_changed(feature_names=["no_such_column"]),
         papers_changed(hyper_parameters={}),
@@ -227,7 +227,7 @@ def test_a_self_test_that_does_not_match_is_refused_by_the_detector_too(at_work:
 
 
 def test_a_model_of_a_later_schema_is_refused_and_left_to_those_who_can_read_it(at_work: Shelf, resigned) -> None:
-    at_work.put(resigned(at_work.bytes_of("2"), lambda header, metadata: metadata.update(schema_version=2)))
+    at_work.put(resigned(at_work.bytes_of("2"), lambda header, metadata: metadata.update(schema_version=3)))
     (refusal,) = at_work.look_until_judged().refused
     assert "update bgpdrift first" in refusal.reason
     assert refusal.moved_to == ""

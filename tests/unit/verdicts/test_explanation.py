@@ -2,19 +2,19 @@
 
 import pytest
 
-from bgpdrift.detectors.rules import BY_NAME
-from bgpdrift.verdicts.explanation import SEVERITIES, SIGNATURES, guess_kind, rate_severity, summarize
+from bgpdrift.detectors.rules import INCIDENT_KINDS, RULES, IncidentKind
+from bgpdrift.verdicts.explanation import SEVERITIES, guess_kind, rate_severity, summarize
 
 
-def test_every_rule_but_one_indicates_a_kind_and_every_kind_has_known_rules() -> None:
-    named = {rule for _, rules, _ in SIGNATURES for rule in rules}
-    assert named - set(BY_NAME) == set()
-    assert set(BY_NAME) - named == {"origin_change"}  # it accompanies hijacks and churn alike
+def test_every_rule_but_one_indicates_a_kind_and_every_kind_has_a_rule() -> None:
+    assert {rule.name for rule in RULES if not rule.kind} == {"origin_change"}  # it accompanies hijacks and churn alike
+    assert {rule.kind for rule in RULES} - {""} == {kind.name for kind in INCIDENT_KINDS}
 
 
-@pytest.mark.parametrize(("kind", "rules"), [(kind, rules) for kind, rules, _ in SIGNATURES])
-def test_the_rules_of_one_kind_alone_give_that_kind(kind: str, rules: tuple[str, ...]) -> None:
-    assert guess_kind(dict.fromkeys(rules, 5)) == kind
+@pytest.mark.parametrize("kind", INCIDENT_KINDS, ids=lambda kind: kind.name)
+def test_the_rules_of_one_kind_alone_give_that_kind(kind: IncidentKind) -> None:
+    rules = [rule.name for rule in RULES if rule.kind == kind.name]
+    assert guess_kind(dict.fromkeys(rules, 5)) == kind.name
 
 
 def test_severity_never_falls_as_breadth_or_strength_grow() -> None:
