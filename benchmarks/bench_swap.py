@@ -26,9 +26,10 @@ import psutil
 from sqlalchemy import text
 
 from bgpdrift.detectors.interface import WindowFrame
-from bgpdrift.models.artifact import Artifact, from_bytes, read_once, run_self_test, to_bytes
+from bgpdrift.models.artifact import Artifact, from_bytes, read_once, to_bytes
 from bgpdrift.models.learn_default import learn_artifact
 from bgpdrift.models.loading import builder
+from bgpdrift.models.self_test import run_self_test
 from bgpdrift.store import Store, migrate, open_store
 from bgpdrift.store.cursor_states import DetectorState
 from bgpdrift.store.window_columns import FEATURE_NAMES, FEATURES, QUALITY_NAMES

@@ -150,7 +150,7 @@ class Life:
         folder = self.settings.artifacts_path
         return bool(
             self.store.retrain_requests(states=AT_WORK)
-            or flags.waiting(folder)
+            or flags.list_requested(folder)
             or list(folder.glob("retrain_*.flag.claimed"))
         )
 

@@ -1,12 +1,13 @@
-"""The program around a training run: what it is asked, the lock, the request it answers, the worker, the exit code.
+"""The command of a retrainer: options, run lock, claim of the flag file, worker, exit code.
 
-This process stays small. It takes the lock, takes the request (``--from-flag``), forks the worker and holds it to its
-limits, then gives both back and says how it ended. Decides what an end means; the training is the worker's.
+This process stays small: large modules are imported in the worker. It takes the lock, claims the request
+(``--from-flag``), forks the worker, enforces its limits, then releases both and reports the end. This module decides what
+an end means; the worker trains.
 """
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from bgpdrift.clock import Clock
     from bgpdrift.models.flags import Claim
     from bgpdrift.process.limited_worker import Limits, WorkerEnd
-    from bgpdrift.process.limited_worker import Report as ReportLine
+    from bgpdrift.process.limited_worker import Report as Emit
     from bgpdrift.settings import Settings
-    from retrainers.reporting import Report
+    from retrainers.reporting import Reporter
+    from retrainers.run_options import CommandLine
 
 EPILOG = (
     "Exit codes: 0 promoted (or a candidate or dry run that passed), 1 internal error or too much memory, 2 bad usage "
@@ -29,28 +31,15 @@ EPILOG = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The command line."""
-
-    days: int | None = None
-    dry_run: bool = False
-    candidate_only: bool = False
-    force: bool = False
-    seed: int = 0
-    as_json: bool = False
-    from_flag: bool = False
-
-
 def _work(*arguments: Any) -> int:
-    """Do `retrainers.worker.work`, which imports everything large, in the worker."""
+    """Import and call `retrainers.worker.work` in the worker process."""
     from retrainers.worker import work
 
     return work(*arguments)
 
 
 def program(model: str, work: Callable[..., int] = _work) -> click.Command:
-    """Make the entry point of one model's retrainer; tests hand over another ``work``."""
+    """Build the command of one model's retrainer. Tests pass another ``work``."""
 
     @click.command(f"retrain_{model}", context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
     @click.option(
@@ -60,36 +49,42 @@ def program(model: str, work: Callable[..., int] = _work) -> click.Command:
     @click.option("--candidate-only", is_flag=True, help="Leave the model in candidates/ for `bgpdrift promote`.")
     @click.option("--force", is_flag=True, help="Publish although the gate refuses its quality; never a broken model.")
     @click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds and data give equal models.")
-    @click.option("--json", "as_json", is_flag=True, help="One JSON line a phase and a final one, also on a terminal.")
-    @click.option("--from-flag", is_flag=True, help=f"Answer the request retrain_{model}.flag; 2 if there is none.")
+    @click.option(
+        "--json", "as_json", is_flag=True, help="One JSON line per phase and a final one, also on a terminal."
+    )
+    @click.option("--from-flag", is_flag=True, help=f"Answer the request retrain_{model}.flag; exit 2 without one.")
     def command(**options: Any) -> None:
-        asked = Asked(**options)
-        if asked.dry_run and (asked.from_flag or asked.candidate_only):
-            raise click.UsageError("--dry-run writes nothing: neither --from-flag nor --candidate-only goes with it")
-        sys.exit(run(model, asked, work))
+        from retrainers.run_options import CommandLine
+
+        command_line = CommandLine(**options)
+        if command_line.dry_run and (command_line.from_flag or command_line.candidate_only):
+            raise click.UsageError("--dry-run writes nothing; it excludes --from-flag and --candidate-only")
+        sys.exit(run(model, command_line, work))
 
     command.help = (
-        f"Train the {model} model on the newest days in the store, judge it beside the active one, and publish it if it "
+        f"Train the {model} model on the newest days in the store, compare it with the active model, and publish it if it "
         "is no worse."
     )
     return command
 
 
-def run(model: str, asked: Asked, work: Callable[..., int] = _work) -> int:
+def run(model: str, command_line: "CommandLine", work: Callable[..., int] = _work) -> int:
     """Run once; the exit code."""
     from bgpdrift import settings as all_settings
     from bgpdrift.clock import SystemClock
     from bgpdrift.errors import AlreadyRunningError, BgpdriftError, SettingsError
     from bgpdrift.process.limited_worker import Limits, StopRequest
-    from retrainers.reporting import report_for
+    from retrainers.reporting import choose_reporter
     from retrainers.run_lock import RunLock
+    from retrainers.run_options import RunOptions
 
-    report, clock, lock = report_for(model, asked.as_json, tell_progress=asked.from_flag), SystemClock(), None
+    from_flag, clock, lock = command_line.from_flag, SystemClock(), None
+    reporter = choose_reporter(model, command_line.as_json, report_progress=from_flag)
     begun = clock.monotonic()
 
-    def end(exit_code: int, outcome: str, reason: str, **figures: Any) -> int:
-        said = {"outcome": outcome, "reason": reason, "exit_code": exit_code, **figures}
-        report.finish({**said, "seconds": round(clock.monotonic() - begun, 3)})
+    def finish(exit_code: int, outcome: str, reason: str, **figures: Any) -> int:
+        line = {"outcome": outcome, "reason": reason, "exit_code": exit_code, **figures}
+        reporter.finish({**line, "seconds": round(clock.monotonic() - begun, 3)})
         if exit_code:
             click.echo(f"retrain_{model}: {outcome}: {reason}", err=True)
         return exit_code
@@ -97,84 +92,67 @@ def run(model: str, asked: Asked, work: Callable[..., int] = _work) -> int:
     try:
         settings = all_settings.load()
         stop = StopRequest()
-        lock = RunLock(settings.artifacts_path, model, clock.now(), leave_no_trace=asked.dry_run)
-        claim = _claim(settings.artifacts_path, model) if asked.from_flag else None
-        if asked.from_flag and claim is None:
-            return end(Exit.USAGE, "no_flag", f"no flag of {model} lies in {settings.artifacts_path}")
+        lock = RunLock(settings.artifacts_path, model, clock.now(), leave_no_trace=command_line.dry_run)
+        claim = _claim(settings.artifacts_path, model) if from_flag else None
+        if from_flag and claim is None:
+            return finish(Exit.USAGE, "no_flag", f"there is no retrain_{model}.flag in {settings.artifacts_path}")
         limits = Limits(settings.retrain.time_limit_s, settings.retrain.memory_limit_bytes)
-        if asked.from_flag:
+        if from_flag:
             limits = replace(limits, nice=settings.retrain.low_priority)
-        options, quiet = _options(asked, settings, claim), sys.stdout.isatty() and not asked.as_json
+        options = RunOptions.of(command_line, settings, claim.flag if claim else None)
+        quiet = sys.stdout.isatty() and not command_line.as_json
         task = partial(work, settings, model, options, claim, quiet)
-        ended, heard = _supervised(task, limits, report, stop, clock)
-        exit_code, outcome, reason = meaning(ended, heard, limits)
-        if ended.exit_code is None and not asked.dry_run:
-            _tidy(settings, clock, exit_code, reason)
+        worker_end, result = _run_worker(task, limits, reporter, stop, clock)
+        exit_code, outcome, reason = interpret_end(worker_end, result, limits)
+        if worker_end.exit_code is None and not command_line.dry_run:
+            _clean_up(settings, clock, exit_code, reason)
         if claim is not None:
-            _give_up(
-                settings.artifacts_path, claim, put_back=ended.reason == "stop_request" and ended.exit_code is None
-            )
-        return end(exit_code, outcome, reason, **heard, peak_bytes=ended.peak_bytes)
+            was_stopped = worker_end.reason == "stop_request" and worker_end.exit_code is None
+            _end_claim(settings.artifacts_path, claim, give_back=was_stopped)
+        return finish(exit_code, outcome, reason, **result, peak_bytes=worker_end.peak_bytes)
     except AlreadyRunningError as error:
-        return end(Exit.LOCKED, "locked", str(error))
+        return finish(Exit.LOCKED, "locked", str(error))
     except SettingsError as error:
-        return end(Exit.USAGE, "failed", str(error))
+        return finish(Exit.USAGE, "failed", str(error))
     except BgpdriftError as error:
-        return end(Exit.INTERNAL, "failed", str(error))
+        return finish(Exit.INTERNAL, "failed", str(error))
     finally:
         if lock is not None:
             lock.close()
 
 
-def meaning(ended: "WorkerEnd", heard: dict[str, Any], limits: "Limits") -> tuple[int, str, str]:
-    """Exit code, word and reason of an end; takes the worker's own word out of what was heard."""
-    outcome, reason = str(heard.pop("outcome", "failed")), str(heard.pop("reason", ""))
-    peak = f"{ended.peak_bytes / 2**20:,.0f} MiB"
-    # One that came to its own end while it was being ended has done its work.
-    match ended.reason if ended.exit_code is None else "":
+def interpret_end(worker_end: "WorkerEnd", result: dict[str, Any], limits: "Limits") -> tuple[int, str, str]:
+    """Give exit code, outcome and reason of an end; removes outcome and reason from the worker's result."""
+    outcome, reason = str(result.pop("outcome", "failed")), str(result.pop("reason", ""))
+    peak = f"{worker_end.peak_bytes / 2**20:,.0f} MiB"
+    # A worker that exits by itself while it is being ended has finished its work.
+    match worker_end.reason if worker_end.exit_code is None else "":
         case "time":
             return Exit.TIMED_OUT, "timed_out", f"ran longer than {limits.seconds:g} s (retrain.time_limit_s)"
         case "memory":
-            most = f"{limits.memory_bytes / 2**20:,.0f} MiB (retrain.memory_limit_bytes)"
-            return Exit.INTERNAL, "out_of_memory", f"held {peak}, at most {most} allowed"
+            allowed = f"{limits.memory_bytes / 2**20:,.0f} MiB (retrain.memory_limit_bytes)"
+            return Exit.INTERNAL, "out_of_memory", f"used {peak}, at most {allowed} allowed"
         case "stop_request":
-            return 128 + ended.signal, "interrupted", f"asked to stop by signal {ended.signal}"
+            return 128 + worker_end.signal, "interrupted", f"stopped by signal {worker_end.signal}"
         case "foreign_signal":
-            return Exit.INTERNAL, "killed", f"killed by signal {ended.signal} at {peak}"
-    assert ended.exit_code is not None
-    return ended.exit_code, outcome, reason or ("see standard error" if ended.exit_code else "")
+            return Exit.INTERNAL, "killed", f"killed by signal {worker_end.signal} at {peak}"
+    assert worker_end.exit_code is not None
+    return worker_end.exit_code, outcome, reason or ("see standard error" if worker_end.exit_code else "")
 
 
-def _supervised(
-    work: "Callable[[ReportLine], int]", limits: "Limits", report: "Report", stop: Any, clock: "Clock"
+def _run_worker(
+    work: "Callable[[Emit], int]", limits: "Limits", reporter: "Reporter", stop: Any, clock: "Clock"
 ) -> "tuple[WorkerEnd, dict[str, Any]]":
     from bgpdrift.process.limited_worker import run_limited
 
-    heard: dict[str, Any] = {}
+    result: dict[str, Any] = {}
 
-    def hear(line: dict[str, Any]) -> None:
+    def handle_line(line: dict[str, Any]) -> None:
         if line.get("event") == "retrain.result":
-            heard.update({name: value for name, value in line.items() if name != "event"})
-        report.hear(line)
+            result.update({name: value for name, value in line.items() if name != "event"})
+        reporter.report(line)
 
-    return run_limited(work, limits, hear, stop, clock), heard
-
-
-def _options(asked: Asked, settings: "Settings", claim: "Claim | None") -> dict[str, Any]:
-    import msgspec
-
-    flag = msgspec.to_builtins(claim.flag) if claim else {"requested_by": "command line", "reason": "manual"}
-    if claim and "request_id" in claim.flag.details:
-        flag["request_id"] = claim.flag.details["request_id"]
-    return {
-        "days": asked.days or settings.retrain.days,
-        "dry_run": asked.dry_run,
-        "candidate_only": asked.candidate_only,
-        "force": asked.force or bool(claim and claim.flag.force),
-        "seed": asked.seed,
-        "since_change": asked.days is None,
-        "reason": flag,
-    }
+    return run_limited(work, limits, handle_line, stop, clock), result
 
 
 def _claim(folder: Path, model: str) -> "Claim | None":
@@ -184,20 +162,20 @@ def _claim(folder: Path, model: str) -> "Claim | None":
     return flags.claim(folder, model, identify_self())
 
 
-def _give_up(folder: Path, claim: "Claim", put_back: bool) -> None:
+def _end_claim(folder: Path, claim: "Claim", give_back: bool) -> None:
     from bgpdrift.models import flags
 
-    (flags.give_back if put_back else flags.release)(folder, claim)
+    (flags.give_back if give_back else flags.release)(folder, claim)
 
 
-def _tidy(settings: "Settings", clock: "Clock", exit_code: int, reason: str) -> None:
-    """Clear away after a worker that was killed; whatever fails here the next run does."""
+def _clean_up(settings: "Settings", clock: "Clock", exit_code: int, reason: str) -> None:
+    """Clean up after a killed worker; if that fails, the next run does it."""
     from bgpdrift.errors import BgpdriftError
     from bgpdrift.store import open_store
-    from retrainers.aftermath import tidy
+    from retrainers.unfinished_runs import close_unfinished_runs
 
     try:
         with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
-            tidy(settings, store, clock, exit_code, reason)
+            close_unfinished_runs(settings, store, clock, exit_code, reason)
     except BgpdriftError as error:
-        click.echo(f"cannot clear away yet: {error}", err=True)
+        click.echo(f"retrain: the killed run is not cleaned up yet: {error}", err=True)

@@ -5,11 +5,12 @@ scores of its own training minutes are flattering, and would make an alarm budge
 ``fit_<model>`` files decide; what a span holds, what the figures are held against and what is published, others.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 
 from bgpdrift.detector_registry import find
@@ -26,9 +27,12 @@ from bgpdrift.detectors.interface import (
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.drift.hours import HOUR_S
 from bgpdrift.errors import NotEnoughDataError
-from bgpdrift.models.artifact import Artifact, with_self_test
+from bgpdrift.models.artifact import Artifact
+from bgpdrift.models.flags import DriftCause
 from bgpdrift.models.loading import builder
+from bgpdrift.models.metadata import NO_CAUSE, NO_METRICS, NO_TRAINING, EvaluationMetrics, TrainingRecord
 from bgpdrift.models.reference import ReferenceHour, reference_arrays
+from bgpdrift.models.self_test import add_self_test
 from bgpdrift.verdicts.calibration import Calibration, extremal_index
 
 Progress = Callable[[str, float], None]
@@ -204,43 +208,35 @@ def to_artifact(
     version: str,
     created_at: int,
     parent_version: str = "",
-    metrics: Mapping[str, Any] | None = None,
-    training: Mapping[str, Any] | None = None,
-    drift_cause: Mapping[str, Any] | None = None,
+    metrics: EvaluationMetrics = NO_METRICS,
+    training: TrainingRecord = NO_TRAINING,
+    drift_cause: DriftCause = NO_CAUSE,
     alarms_per_day: float,
 ) -> Artifact:
-    """Give a trained model its metadata: span, calibration, reference profile and a self-test cut from its own span.
+    """Build the artifact of a trained model, with its reference hours and a self-test cut from its training span.
 
-    The reference profile is what drift is measured against until the version has lived for a week, and what creeping
-    drift is measured against for as long as it lives.
+    The reference hours are the reference window of drift checks until the version has been active for a week.
     """
     given = [frame for frame in frames if frame.clean.any()]
-    profile = Histogram.of(trained.clean_scores.tolist())
     artifact = Artifact(
         content=trained.content,
         version=version,
         created_at=created_at,
         calibration=trained.calibration.as_fields(),
-        reference_profile={
-            "n": profile.n,
-            "total": profile.total,
-            "squares": profile.squares,
-            "bins": profile.to_bytes().hex(),
-        },
-        metrics=dict(metrics or {}),
-        training={
-            "rows": trained.train_rows,
-            "calibration_rows": trained.calibration_rows,
-            "from": int(min(frame.window_start[0] for frame in given)),
-            "to": int(max(frame.window_start[-1] for frame in given)) + 60,
-            "groups": len(given),
-            **(training or {}),
-        },
-        drift_cause=dict(drift_cause or {}),
+        metrics=metrics,
+        training=msgspec.structs.replace(
+            training,
+            rows=trained.train_rows,
+            calibration_rows=trained.calibration_rows,
+            start=int(min(frame.window_start[0] for frame in given)),
+            end=int(max(frame.window_start[-1] for frame in given)) + 60,
+            groups=len(given),
+        ),
+        drift_cause=drift_cause,
         parent_version=parent_version,
         reference=reference_arrays(hours_of(trained, alarms_per_day)),
     )
-    return with_self_test(artifact, trained.detector, self_test_frame(trained.detector, given))
+    return add_self_test(artifact, trained.detector, self_test_frame(trained.detector, given))
 
 
 def hours_of(trained: Trained, alarms_per_day: float) -> list[ReferenceHour]:

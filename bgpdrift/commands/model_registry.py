@@ -1,4 +1,4 @@
-"""What the commands that move models share: the store if it can be had, and log lines beside the answer, not in it."""
+"""The store and the model registry for the commands `models`, `promote` and `rollback`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_records(settings: "Settings") -> "Iterator[Store | None]":
-    """Open the store, or say that nothing is recorded: a person at night must be able to go back without it."""
+def open_store_if_available(settings: "Settings") -> "Iterator[Store | None]":
+    """Open the store, or print why it is away: a rollback must be possible without the store."""
     from bgpdrift.errors import BgpdriftError
     from bgpdrift.store import open_store
 
     try:
         store = open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s)
     except BgpdriftError as error:
-        click.echo(f"bgpdrift: without the store: {error}", err=True)
+        click.echo(f"bgpdrift: the store is not available, nothing is recorded: {error}", err=True)
         yield None
         return
     with store:
@@ -30,7 +30,7 @@ def open_records(settings: "Settings") -> "Iterator[Store | None]":
 
 @contextmanager
 def open_registry(settings: "Settings") -> "Iterator[ModelRegistry]":
-    """Make what moves models, with the settings in force."""
+    """Open the model registry; log lines go to standard error."""
     import sys
 
     from bgpdrift import logs
@@ -40,7 +40,11 @@ def open_registry(settings: "Settings") -> "Iterator[ModelRegistry]":
 
     form = "console" if sys.stderr.isatty() else settings.logs.form
     logs.configure(settings.logs.level, form, service="bgpdrift", stream=sys.stderr)
-    keep = RetentionPolicy(settings.models.keep_backups, settings.models.keep_candidates, settings.models.keep_rejected)
-    with open_records(settings) as store:
-        history = settings.detectors.history_minutes
-        yield ModelRegistry(settings.artifacts_path, store, SystemClock(), keep, history_minutes=history)
+    with open_store_if_available(settings) as store:
+        yield ModelRegistry(
+            settings.artifacts_path,
+            store,
+            SystemClock(),
+            RetentionPolicy.of(settings),
+            history_minutes=settings.detectors.history_minutes,
+        )

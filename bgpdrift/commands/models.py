@@ -1,4 +1,4 @@
-"""`bgpdrift models`: which versions there are, which one is in force, how old and how good it is."""
+"""`bgpdrift models`: the versions of each model, with state, age and figures."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,27 +8,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-FIGURES = (("f1", "F1"), ("auc", "AUC"), ("injected_mean", "found"), ("drift_psi", "PSI"))
+FIGURES = (("f1", "F1"), ("auc", "AUC"), ("injected_mean", "recall"), ("drift_psi", "PSI"))
 
 
 @click.command("models", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with every file and version.")
 def command(as_json: bool) -> None:
-    """List the models: in force, to go back to, waiting."""
+    """List the models: active versions, backups and candidates."""
     import msgspec
 
     from bgpdrift.clock import SystemClock
-    from bgpdrift.commands.model_registry import open_records
+    from bgpdrift.commands.model_registry import open_store_if_available
     from bgpdrift.settings import load
 
     settings = load()
     folder = settings.artifacts_path
-    with open_records(settings) as store:
+    with open_store_if_available(settings) as store:
         rows = store.model_versions() if store else []
-    overview = [model_overview(folder, model, rows) for model in _models(folder, rows)]
+    overviews = [build_overview(folder, model, rows) for model in _list_models(folder, rows)]
     if as_json:
-        click.echo(msgspec.json.encode({"folder": str(folder), "models": overview}))
-    elif not overview:
+        click.echo(msgspec.json.encode({"folder": str(folder), "models": overviews}))
+    elif not overviews:
         from bgpdrift.detector_registry import DETECTORS
 
         packaged = ", ".join(record.name for record in DETECTORS if record.default_model)
@@ -36,48 +36,50 @@ def command(as_json: bool) -> None:
             f"no models in {folder}; the services publish packaged models ({packaged}), retrainers train the others"
         )
     else:
-        _table(overview, SystemClock().now())
+        _print_table(overviews, SystemClock().now())
 
 
-def model_overview(folder: "Path", model: str, rows: "list[dict[str, Any]]") -> dict[str, Any]:
-    """All about one model, as JSON: files are the truth, the store adds states and times."""
+def build_overview(folder: "Path", model: str, rows: "list[dict[str, Any]]") -> dict[str, Any]:
+    """Build the JSON object of one model: the files decide, the store adds states and times."""
+    import msgspec
+
     from bgpdrift.models.model_files import ModelFile, list_model_files
 
     files = list_model_files(folder, model)
-    known = {row["version"]: row for row in rows if row["model"] == model}
+    recorded = {row["version"]: row for row in rows if row["model"] == model}
 
-    def entry(file: ModelFile) -> dict[str, Any]:
+    def describe(file: ModelFile) -> dict[str, Any]:
         return {
             "version": file.version,
             "file": file.path.name,
-            "state": known.get(file.version, {}).get("state", ""),
+            "state": recorded.get(file.version, {}).get("state", ""),
             "created_at": file.created_at or None,
-            "metrics": dict(file.metrics),
-            "training": dict(file.training),
+            "metrics": msgspec.to_builtins(file.metrics),
+            "training": msgspec.to_builtins(file.training),
             **({"problem": file.problem} if file.problem else {}),
             **({"reason": file.reason} if file.reason else {}),
         }
 
     current = files.current
-    row = known.get(files.active_version, {})
+    row = recorded.get(files.active_version, {})
     return {
         "model": model,
         "version": files.active_version,
         "state": row.get("state") or ("active" if files.active_version else "damaged" if current else "none"),
         "activated_at": row.get("activated_at"),
         "parent_version": (current.parent_version if current else "") or None,
-        "current": entry(current) if current else None,
-        "backups": [entry(file) for file in files.backups],
-        "candidates": [entry(file) for file in files.candidates],
-        "rejected": [entry(file) for file in files.rejected],
+        "current": describe(current) if current else None,
+        "backups": [describe(file) for file in files.backups],
+        "candidates": [describe(file) for file in files.candidates],
+        "rejected": [describe(file) for file in files.rejected],
         "versions": [
-            {name: known[version][name] for name in ("version", "state", "created_at", "activated_at", "state_at")}
-            for version in known
+            {name: recorded[version][name] for name in ("version", "state", "created_at", "activated_at", "state_at")}
+            for version in recorded
         ],
     }
 
 
-def _models(folder: "Path", rows: "list[dict[str, Any]]") -> list[str]:
+def _list_models(folder: "Path", rows: "list[dict[str, Any]]") -> list[str]:
     from bgpdrift.detector_registry import MODELS
     from bgpdrift.models.model_files import list_model_files
 
@@ -85,7 +87,7 @@ def _models(folder: "Path", rows: "list[dict[str, Any]]") -> list[str]:
     return [model for model in MODELS if model in recorded or list_model_files(folder, model).has_any]
 
 
-def _table(overview: list[dict[str, Any]], now: float) -> None:
+def _print_table(overviews: list[dict[str, Any]], now: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -95,35 +97,33 @@ def _table(overview: list[dict[str, Any]], now: float) -> None:
     for name in ("age", "trained on", "rows"):
         table.add_column(name, no_wrap=True, justify="right" if name != "trained on" else "left")
     table.add_column("figures", overflow="fold")
-    table.add_column("old", justify="right")
-    table.add_column("new", justify="right")
-    for one in overview:
-        current = one["current"] or {"training": {}, "metrics": {}, "created_at": None}
+    table.add_column("files", no_wrap=True, justify="right")
+    for overview in overviews:
+        current = overview["current"] or {"training": {}, "metrics": {}, "created_at": None}
         training = current["training"]
         table.add_row(
-            one["model"],
-            one["version"] or "–",
-            one["state"],
-            age_text(now - current["created_at"]) if current["created_at"] else "–",
-            _span(training),
-            f"{training['rows']:,}" if isinstance(training.get("rows"), int) else "–",
-            figures_text(current["metrics"]).replace(" / ", "\n"),
-            str(len(one["backups"])),
-            str(len(one["candidates"])),
+            overview["model"],
+            overview["version"] or "–",
+            overview["state"],
+            format_age(now - current["created_at"]) if current["created_at"] else "–",
+            _format_span(training),
+            f"{training['rows']:,}" if training.get("rows") else "–",
+            format_figures(current["metrics"]).replace(" / ", "\n"),
+            f"{len(overview['backups'])} + {len(overview['candidates'])}",
         )
     Console(highlight=False).print(table)
-    for one in overview:
-        if one["current"] and one["current"].get("problem"):
-            click.echo(f"{one['model']}: {one['current']['problem']}")
-    click.echo("old: backups to roll back to; new: candidates that wait for `bgpdrift promote`.")
+    for overview in overviews:
+        if overview["current"] and overview["current"].get("problem"):
+            click.echo(f"{overview['model']}: {overview['current']['problem']}")
+    click.echo("files: backups (for `bgpdrift rollback`) + candidates (for `bgpdrift promote`)")
 
 
-def age_text(seconds: float) -> str:
-    """Say an age in its largest unit.
+def format_age(seconds: float) -> str:
+    """Format an age in its largest unit.
 
     Examples
     --------
-    >>> age_text(90), age_text(7_300), age_text(900_000)
+    >>> format_age(90), format_age(7_300), format_age(900_000)
     ('1 min', '2 h', '10 d')
     """
     for unit, length in (("d", 86_400), ("h", 3_600)):
@@ -132,29 +132,21 @@ def age_text(seconds: float) -> str:
     return f"{max(0, int(seconds // 60))} min"
 
 
-def figures_text(metrics: "Mapping[str, Any]") -> str:
-    """Say the figures that count most, two at most.
+def format_figures(metrics: "Mapping[str, Any]") -> str:
+    """Format the first two figures of `FIGURES` that there are.
 
     Examples
     --------
-    >>> figures_text({"auc": 0.99712, "drift_psi": 0.05, "rows": 4})
+    >>> format_figures({"auc": 0.99712, "drift_psi": 0.05})
     'AUC 0.997 / PSI 0.05'
     """
-    said = [
-        f"{label} {metrics[name]:.3g}"
-        for name, label in FIGURES
-        if isinstance(metrics.get(name), int | float) and not isinstance(metrics[name], bool)
-    ]
-    return " / ".join(said[:2]) or "–"
+    figures = [f"{label} {metrics[name]:.3g}" for name, label in FIGURES if metrics.get(name) is not None]
+    return " / ".join(figures[:2]) or "–"
 
 
-def _span(training: "Mapping[str, Any]") -> str:
+def _format_span(training: "Mapping[str, Any]") -> str:
     from datetime import UTC, datetime
 
-    def day(seconds: Any) -> str:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%m-%d")
-
-    begin, end = training.get("from"), training.get("to")
-    if not isinstance(begin, int) or not isinstance(end, int):
+    if not training.get("end"):
         return "–"
-    return f"{day(begin)}…{day(end)}"
+    return "…".join(datetime.fromtimestamp(training[name], UTC).strftime("%m-%d") for name in ("start", "end"))

@@ -1,4 +1,4 @@
-"""`bgpdrift promote`: the best candidate that drifts little enough comes into force; the others are skipped, with why."""
+"""`bgpdrift promote`: publish the best candidate whose drift is within a limit."""
 
 import sys
 
@@ -6,7 +6,7 @@ import click
 
 from bgpdrift.commands.model_argument import MODEL
 
-EXIT_NONE_GOOD = 3
+EXIT_NO_CANDIDATE_PASSED = 3
 
 
 @click.command("promote", context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,9 +16,9 @@ EXIT_NONE_GOOD = 3
     type=click.FloatRange(min=0.0),
     help="Largest `drift_…` figure of a candidate's evaluation; by default the setting retrain.max_drift.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a model.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per model.")
 def command(model: str | None, max_drift: float | None, as_json: bool) -> None:
-    """Publish the best candidate of MODEL, or of every model. Exit 3 if candidates wait and none is good enough."""
+    """Publish the best candidate of MODEL, or of every model. Exit 3 if there are candidates and none is published."""
     import msgspec
 
     from bgpdrift.commands.model_registry import open_registry
@@ -28,22 +28,24 @@ def command(model: str | None, max_drift: float | None, as_json: bool) -> None:
 
     settings = load()
     limit = settings.retrain.max_drift if max_drift is None else max_drift
-    waiting = [name for name in ([model] if model else MODELS) if candidate_paths(settings.artifacts_path, name)]
+    with_candidates = [
+        name for name in ([model] if model else MODELS) if candidate_paths(settings.artifacts_path, name)
+    ]
     published = 0
     with open_registry(settings) as registry:
-        for name in waiting:
-            done, chosen = registry.promote(name, limit)
-            published += done is not None
-            skipped = {skipped.version: skipped.reason for skipped in chosen.skipped}
+        for name in with_candidates:
+            publication, promotion = registry.promote(name, limit)
+            published += publication is not None
+            skipped = {skipped.version: skipped.reason for skipped in promotion.skipped}
             if as_json:
-                version = done.version if done else None
+                version = publication.version if publication else None
                 click.echo(msgspec.json.encode({"model": name, "published": version, "skipped": skipped}))
                 continue
             for version, reason in skipped.items():
                 click.echo(f"{name}: version {version} skipped: {reason}")
-            if done:
-                place = done.parent_version or "none"
-                click.echo(f"{name}: version {done.version} is in force, in place of {place}")
-    if not waiting and not as_json:
+            if publication:
+                parent = f"; it replaces version {publication.parent_version}" if publication.parent_version else ""
+                click.echo(f"{name}: version {publication.version} is active{parent}.")
+    if not with_candidates and not as_json:
         click.echo(f"{model or 'no model'}: no candidates in {settings.artifacts_path / 'candidates'}")
-    sys.exit(EXIT_NONE_GOOD if waiting and not published else 0)
+    sys.exit(EXIT_NO_CANDIDATE_PASSED if with_candidates and not published else 0)

@@ -1,62 +1,53 @@
-"""What a model and its ancestors found of injected anomalies: the measure a successor is held to, fading with time. Pure.
+"""The recall a successor is compared with: the best of a model and its ancestors, reduced over time. Pure.
 
-Each version may be a little worse than the one before it, since figures of a few dozen anomalies scatter. Held to its
-predecessor alone, a line of models could so become deaf step by step: a history poisoned slowly. So a version inherits the
-best that was found, and that fades by a quarter a month: a world in which less can be found is forgiven in time. Decides no
-threshold; the gate has those.
+Each version may be a little worse than the one before it, because figures of a few dozen anomalies scatter. If every
+version were compared with its predecessor alone, the recall could fall step by step, for example while an attacker
+poisons the history slowly. So a version inherits the best recall of its ancestors. The inherited part shrinks by a quarter
+a month: if the data change so that fewer anomalies can be found, the requirement follows. `bgpdrift.models.gate` has the
+thresholds.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-FADES_A_MONTH: Final = 0.25
-"""Share of the anomalies."""
+MONTHLY_DECAY: Final = 0.25
+"""Share of the anomalies by which an inherited recall shrinks in a month."""
 MONTH_S: Final = 30 * 86_400.0
-INHERITED: Final = "injected_record"
-"""Name in an artifact's metrics."""
 
 
-def record_of(metrics: Mapping[str, Any], age_s: float) -> dict[str, float]:
-    """Read from a model's metrics what its successor is held to.
+def compute_record(own: Mapping[str, float], inherited: Mapping[str, float], age_s: float) -> dict[str, float]:
+    """Compute the recall that a successor of a model is compared with.
 
     Parameters
     ----------
-    metrics : mapping
-        ``injected``: what it found itself when it was judged, by kind of anomaly. `INHERITED`: the best of that and of its
-        ancestors at that time; absent in older artifacts.
+    own : mapping of str to float
+        Recall of the model at its training, by kind of injected anomaly.
+    inherited : mapping of str to float
+        The best of that and of its ancestors at that time.
     age_s : float
-        Seconds since then.
+        Seconds since the training.
 
     Returns
     -------
-    dict
-        Share by kind: its own, or what is left of the inherited one if that is more.
+    dict of str to float
+        By kind: its own recall, or what is left of the inherited one if that is more.
 
     Examples
     --------
-    >>> metrics = {"injected": {"leak": 0.6, "worm": 0.9}, INHERITED: {"leak": 0.8, "worm": 0.9}}
-    >>> record_of(metrics, 0.0), record_of(metrics, MONTH_S)
+    >>> own, inherited = {"leak": 0.6, "worm": 0.9}, {"leak": 0.8, "worm": 0.9}
+    >>> compute_record(own, inherited, 0.0), compute_record(own, inherited, MONTH_S)
     ({'leak': 0.8, 'worm': 0.9}, {'leak': 0.6, 'worm': 0.9})
-    >>> record_of({}, 0.0)
-    {}
     """
-    own, inherited = _shares(metrics.get("injected")), _shares(metrics.get(INHERITED))
-    faded = FADES_A_MONTH * max(0.0, age_s) / MONTH_S
-    return {kind: round(max(share, inherited.get(kind, 0.0) - faded), 6) for kind, share in own.items()}
+    decay = MONTHLY_DECAY * max(0.0, age_s) / MONTH_S
+    return {kind: round(max(share, inherited.get(kind, 0.0) - decay), 6) for kind, share in own.items()}
 
 
-def inherit(own: Mapping[str, float], record: Mapping[str, float]) -> dict[str, float]:
-    """Give what a version hands on: of each kind the better of its own and the record of the version it follows.
+def inherit_record(own: Mapping[str, float], record: Mapping[str, float]) -> dict[str, float]:
+    """Compute what a version hands on: of each kind the better of its own recall and its predecessor's record.
 
     Examples
     --------
-    >>> inherit({"leak": 0.7, "worm": 0.9}, {"leak": 0.8, "session_loss": 0.5})
+    >>> inherit_record({"leak": 0.7, "worm": 0.9}, {"leak": 0.8, "session_loss": 0.5})
     {'leak': 0.8, 'worm': 0.9}
     """
     return {kind: max(share, record.get(kind, 0.0)) for kind, share in own.items()}
-
-
-def _shares(found: object) -> dict[str, float]:
-    if not isinstance(found, Mapping):
-        return {}
-    return {str(kind): float(share) for kind, share in found.items() if isinstance(share, int | float)}

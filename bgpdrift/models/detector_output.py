@@ -1,8 +1,8 @@
-"""What a detector says of some windows as its service would say it, and how two of them are held against each other.
+"""The output of a detector on some windows, as its service would produce it, and the alarms that injected anomalies cause.
 
-A model that alarms all the time finds every anomaly and is worth nothing: an injected anomaly counts as found only in
-minutes in which the same model is quiet without it, and an alarm that does not end counts again every hour. Decides
-nothing about a model; the gate and probation do.
+A model that alarms all the time would find every anomaly. So an injected anomaly counts as found only in minutes in which
+the same model raises no alarm without it, and an alarm that does not end counts again every hour. The gate and probation
+judge the counts.
 """
 
 import math
@@ -16,34 +16,34 @@ from bgpdrift.verdicts.calibration import Calibration
 from bgpdrift.verdicts.ensemble import Vote
 from bgpdrift.verdicts.quality import episodes
 
-EPISODE_MIN = 60
-"""An alarm that lasts longer counts once more for every such stretch it begins."""
+EPISODE_MINUTES = 60
+"""A longer alarm episode counts once for every such stretch that it begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorOutput:
-    """A detector's opinions on the windows of one group, aligned with them."""
+    """Scores, p-values and alarms of one detector on the rows to score of one frame."""
 
     scores: Scores
     p_values: FloatArray
     is_alarm: BoolArray
     alarm_p: float
-    """P-value up to which it alarms."""
+    """Largest p-value that is an alarm."""
 
     @classmethod
     def of(
         cls, detector: Detector, calibration: Calibration, frame: WindowFrame, settings: Settings
     ) -> "DetectorOutput":
-        """Let a detector speak on the windows to be scored, as its service does."""
+        """Score the rows of a frame, as the detector's service does."""
         scores = detector.score(frame)
-        silent = np.array([bool(reason) for reason in scores.abstained], bool)
-        p_values = np.where(silent, 1.0, calibration.p_value(scores.score))
-        limit = calibration.alarm_p(settings.detectors.false_alarms_per_day)
-        heard = np.array([scores.may_alarm(row) for row in range(len(silent))], bool)
-        return cls(scores, p_values, heard & (p_values <= limit), limit)
+        abstains = np.array([bool(reason) for reason in scores.abstained], bool)
+        p_values = np.where(abstains, 1.0, calibration.p_value(scores.score))
+        alarm_p = calibration.alarm_p(settings.detectors.false_alarms_per_day)
+        may_alarm = np.array([scores.may_alarm(row) for row in range(len(abstains))], bool)
+        return cls(scores, p_values, may_alarm & (p_values <= alarm_p), alarm_p)
 
     def vote(self, row: int) -> Vote:
-        """What the ensemble hears."""
+        """Give the vote of one row for the ensemble."""
         scores = self.scores
         return Vote(
             float(self.p_values[row]),
@@ -55,37 +55,37 @@ class DetectorOutput:
         )
 
     @property
-    def spoken(self) -> BoolArray:
-        """Where it has an opinion."""
+    def has_vote(self) -> BoolArray:
+        """Rows in which the detector does not abstain."""
         return np.array([not reason for reason in self.scores.abstained], bool)
 
 
 class CalmAlarms:
-    """In which minutes a model alarms as things are, by group: what an injected anomaly is held against."""
+    """The minutes in which a model alarms without injected anomalies, by group."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], tuple[IntArray, BoolArray]] = {}
+        self._alarms: dict[tuple[str, str], tuple[IntArray, BoolArray]] = {}
 
-    def add(self, frame: WindowFrame, voice: DetectorOutput) -> None:
-        """Remember what it says of the windows to be scored of a group."""
-        self._known[frame.collector, frame.peer] = (frame.to_score, voice.is_alarm)
+    def add(self, frame: WindowFrame, output: DetectorOutput) -> None:
+        """Keep the alarms of the rows to score of a group."""
+        self._alarms[frame.collector, frame.peer] = (frame.to_score, output.is_alarm)
 
     def at(self, frame: WindowFrame) -> BoolArray:
-        """Whether it alarms in each of the minutes to be scored of a frame; one never seen is quiet."""
-        starts, alarms = self._known.get((frame.collector, frame.peer), (np.zeros(0, np.int64), np.zeros(0, bool)))
+        """Give for each row to score of a frame whether the model alarms in that minute; False for unknown minutes."""
+        starts, alarms = self._alarms.get((frame.collector, frame.peer), (np.zeros(0, np.int64), np.zeros(0, bool)))
         if not len(starts):
             return np.zeros(len(frame.to_score), bool)
         rows = np.minimum(np.searchsorted(starts, frame.to_score), len(starts) - 1)
         return np.asarray((starts[rows] == frame.to_score) & alarms[rows])
 
 
-def find_new_alarms(voice: DetectorOutput, calm: BoolArray) -> BoolArray:
-    """Minutes in which a model alarms with an anomaly, and would be quiet without it."""
-    return np.asarray(voice.is_alarm & ~calm)
+def find_new_alarms(output: DetectorOutput, calm: BoolArray) -> BoolArray:
+    """Find the minutes in which a model alarms with an anomaly and does not alarm without it."""
+    return np.asarray(output.is_alarm & ~calm)
 
 
 def count_episodes(window_start: IntArray, alarms: BoolArray) -> int:
-    """Count alarm episodes; one that does not end counts once for every hour of it.
+    """Count alarm episodes; a long one counts once for every hour of it.
 
     Examples
     --------
@@ -95,4 +95,4 @@ def count_episodes(window_start: IntArray, alarms: BoolArray) -> int:
     """
     starts = np.asarray(window_start)
     lengths = (int(starts[last] - starts[first]) // MINUTE_S + 1 for first, last in episodes(starts, alarms))
-    return sum(math.ceil(length / EPISODE_MIN) for length in lengths)
+    return sum(math.ceil(length / EPISODE_MINUTES) for length in lengths)

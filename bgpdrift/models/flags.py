@@ -1,52 +1,65 @@
-"""Requests to retrain as files: who drops one, who takes it, what becomes of it when the taker dies.
+"""Flag files: requests to retrain a model, and the claims of the processes that work on them.
 
-``retrain_<model>.flag`` is a request: empty (``touch``) or JSON; content nobody can read is still a request. Taking it
-renames it to ``.flag.claimed`` and writes the owner into it. A claim whose owner is gone goes back to being a request;
-a request that comes while a claim is held waits for the next run. However many are dropped, there is one file: a
-thousand requests are one run, and a wish of the drift monitor that waits is answered by whatever is dropped on top of it.
-Whether a request is allowed (cooldown, approval) is not decided here.
+``retrain_<model>.flag`` requests a run. It is empty (``touch``) or JSON; a file that cannot be decoded is still a request.
+A retrainer claims it: the file is renamed to ``.flag.claimed`` and the owner is written into it. A claim whose owner has
+ended becomes a request again. A request that comes during a claim waits for the next run. There is one file per model,
+however many requests come: a thousand requests are one run, and a request of the drift monitor is answered by the run of
+any request written over it. `bgpdrift.monitor` decides whether a request is allowed.
 """
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from bgpdrift.errors import TransientError
-from bgpdrift.models.publication import write_durably
+from bgpdrift.process.durable import write_durably
 from bgpdrift.process.identity import ProcessIdentity, is_alive
 from bgpdrift.process.locks import FileLock
 
 LOCK_NAME = ".flags.lock"
-MOST_BYTES = 65_536
+MAX_BYTES = 65_536
 UNREADABLE = "unreadable"
-KEPT_DETAILS = ("request_id", "change_point")
-"""Details of a request that one dropped on top of it takes over."""
 _PREFIX, _FLAG, _CLAIMED = "retrain_", ".flag", ".flag.claimed"
+
+
+class DriftCause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The drift that caused a training; empty if a person asked for it."""
+
+    request_id: int | None = None
+    """Row of ``retrain_requests``."""
+    check_id: int | None = None
+    """Row of ``drift_metrics``."""
+    severity: str = ""
+    change_point: int | None = None
+    """Level change, epoch seconds."""
+    report_path: str = ""
+    version: str = ""
+    """The version that drifted."""
+    consented: bool = False
+    """Whether a person had said before that the incident is the new normal."""
 
 
 class Flag(msgspec.Struct, frozen=True, omit_defaults=True):
     """A request to retrain a model."""
 
     reason: str = ""
-    """For people; ``unreadable`` for a file with content that is no request."""
+    """For people; ``unreadable`` for a file that cannot be decoded."""
     requested_by: str = ""
     force: bool = False
-    """Publish although the gate refuses its quality."""
+    """Publish although the gate refuses the candidate's quality."""
     requested_at: float = 0.0
     """Wall clock, epoch seconds; 0 is unknown."""
-    details: Mapping[str, Any] = {}
-    """What caused it, as JSON: drift figures, the trigger's row."""
+    cause: DriftCause = DriftCause()
     attempts: int = 0
-    """Runs that took this request and died of it."""
+    """Runs that claimed this request and were killed."""
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A request that somebody works on."""
+    """A request that a process works on."""
 
     model: str
     flag: Flag
@@ -54,17 +67,17 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 def flag_path(folder: Path, model: str) -> Path:
-    """Where a request for a model lies."""
+    """Give the path of a model's request."""
     return folder / f"{_PREFIX}{model}{_FLAG}"
 
 
 def claim_path(folder: Path, model: str) -> Path:
-    """Where a request lies while somebody works on it."""
+    """Give the path of a model's claim."""
     return folder / f"{_PREFIX}{model}{_CLAIMED}"
 
 
 def drop(folder: Path, model: str, flag: Flag) -> None:
-    """Ask for a run. A request that waits already is replaced, but a forced one stays forced.
+    """Request a run. A request that exists is replaced; ``force`` and the monitor's request are kept.
 
     Raises
     ------
@@ -72,29 +85,33 @@ def drop(folder: Path, model: str, flag: Flag) -> None:
         The folder cannot be written.
     """
     path = flag_path(folder, model)
-    waiting = _read_flag(path)
-    write_durably(path, msgspec.json.encode(_merged(flag, waiting)))
+    write_durably(path, msgspec.json.encode(_merge(flag, _read_flag(path))))
 
 
-def peek(folder: Path, model: str) -> Flag | None:
-    """Read the request that waits, if any."""
+def read_flag(folder: Path, model: str) -> Flag | None:
+    """Read the request of a model; None if there is none."""
     return _read_flag(flag_path(folder, model))
 
 
-def waiting(folder: Path) -> list[str]:
-    """Models somebody asked to retrain, by name."""
-    found = (path.name for path in folder.glob(f"{_PREFIX}*{_FLAG}"))
-    return sorted(name.removeprefix(_PREFIX).removesuffix(_FLAG) for name in found)
+def read_claim(folder: Path, model: str) -> Claim | None:
+    """Read the claim of a model, whether its owner runs or not; None if there is none or it cannot be decoded."""
+    return _decode_claim(claim_path(folder, model))
+
+
+def list_requested(folder: Path) -> list[str]:
+    """List the models with a request, by name."""
+    names = (path.name for path in folder.glob(f"{_PREFIX}*{_FLAG}"))
+    return sorted(name.removeprefix(_PREFIX).removesuffix(_FLAG) for name in names)
 
 
 def claim(folder: Path, model: str, owner: ProcessIdentity) -> Claim | None:
-    """Take the request of a model; None if there is none, or somebody alive works on one.
+    """Claim the request of a model; None if there is none, or a running process holds a claim.
 
-    A claim of a dead owner is first made a request again, so that it is not lost.
+    A claim whose owner has ended becomes a request again first, so that it is not lost.
     """
     if not folder.is_dir():
         return None
-    with _locked(folder):
+    with _lock(folder):
         _requeue(folder, model)
         source, target = flag_path(folder, model), claim_path(folder, model)
         if os.path.lexists(target):
@@ -103,20 +120,20 @@ def claim(folder: Path, model: str, owner: ProcessIdentity) -> Claim | None:
         if flag is None:
             return None
         source.rename(target)
-        # Read again: what was dropped between reading and renaming has just become ours.
-        taken = Claim(model, _merged(_read_flag(target) or flag, flag), owner)
-        write_durably(target, msgspec.json.encode(taken))
-        return taken
+        # Read again: a request written between the read and the rename is now in the claim.
+        claimed = Claim(model, _merge(_read_flag(target) or flag, flag), owner)
+        write_durably(target, msgspec.json.encode(claimed))
+        return claimed
 
 
 def is_held(folder: Path, claimed: Claim) -> bool:
-    """Whether the claim is still its owner's."""
-    return _read_claim(claim_path(folder, claimed.model)) == claimed
+    """Whether the claim still belongs to its owner."""
+    return read_claim(folder, claimed.model) == claimed
 
 
 def release(folder: Path, claimed: Claim) -> bool:
-    """Say that the work on a request is over; False if the claim was no longer ours."""
-    with _locked(folder):
+    """Remove a claim whose work is done; False if it no longer belongs to its owner."""
+    with _lock(folder):
         if not is_held(folder, claimed):
             return False
         claim_path(folder, claimed.model).unlink()
@@ -124,42 +141,37 @@ def release(folder: Path, claimed: Claim) -> bool:
 
 
 def give_back(folder: Path, claimed: Claim) -> bool:
-    """Make a claim of ours a request again, for the next run; False if it was no longer ours."""
-    with _locked(folder):
+    """Turn a claim into a request for the next run; False if it no longer belongs to its owner."""
+    with _lock(folder):
         if not is_held(folder, claimed):
             return False
-        _put_back(folder, claimed.model, claimed.flag)
+        _restore_request(folder, claimed.model, claimed.flag)
         return True
 
 
-def held(folder: Path, model: str) -> Claim | None:
-    """Read who works on a request of a model, dead or alive; None if nobody does, or it cannot be told."""
-    return _read_claim(claim_path(folder, model))
-
-
 def count_attempt(folder: Path, model: str) -> int:
-    """Note that a run died before it could take the request that waits; how many did so far, 0 if none waits."""
-    with _locked(folder):
+    """Count a run that was killed before it claimed the request; the attempts so far, 0 without a request."""
+    with _lock(folder):
         path = flag_path(folder, model)
         flag = _read_flag(path)
         if flag is None:
             return 0
-        again = msgspec.structs.replace(flag, attempts=flag.attempts + 1)
-        write_durably(path, msgspec.json.encode(again))
-        return again.attempts
+        counted = msgspec.structs.replace(flag, attempts=flag.attempts + 1)
+        write_durably(path, msgspec.json.encode(counted))
+        return counted.attempts
 
 
 def withdraw(folder: Path, model: str) -> Flag | None:
-    """Take a request that waits away, unanswered; what it was."""
-    with _locked(folder):
+    """Remove a request without a run, and return it."""
+    with _lock(folder):
         path = flag_path(folder, model)
         flag = _read_flag(path)
         path.unlink(missing_ok=True)
         return flag
 
 
-def requeue_dead(folder: Path) -> list[str]:
-    """Make claims whose owner is gone requests again; the models concerned."""
+def requeue_abandoned(folder: Path) -> list[str]:
+    """Turn claims whose owner has ended into requests again; the models concerned."""
     if not folder.is_dir():
         return []
     models = sorted(
@@ -167,7 +179,7 @@ def requeue_dead(folder: Path) -> list[str]:
     )
     if not models:
         return []
-    with _locked(folder):
+    with _lock(folder):
         return [model for model in models if _requeue(folder, model)]
 
 
@@ -175,40 +187,45 @@ def _requeue(folder: Path, model: str) -> bool:
     path = claim_path(folder, model)
     if not os.path.lexists(path):
         return False
-    held = _read_claim(path)
-    if held is not None and is_alive(held.owner):
+    claimed = _decode_claim(path)
+    if claimed is not None and is_alive(claimed.owner):
         return False
-    if held is None:  # died between taking it and writing its name into it: the request itself is in there
+    if claimed is None:  # the owner was killed between the rename and the write: the file still holds the request
         flag = _read_flag(path) or Flag(reason=UNREADABLE)
     else:
-        flag = msgspec.structs.replace(held.flag, attempts=held.flag.attempts + 1)
-    _put_back(folder, model, flag)
+        flag = msgspec.structs.replace(claimed.flag, attempts=claimed.flag.attempts + 1)
+    _restore_request(folder, model, flag)
     return True
 
 
-def _put_back(folder: Path, model: str, flag: Flag) -> None:
-    """Make a claim a request; one that came meanwhile is the newer and stays. Interrupted, it is done again."""
-    path, newer = flag_path(folder, model), _read_flag(flag_path(folder, model))
+def _restore_request(folder: Path, model: str, flag: Flag) -> None:
+    """Turn a claim into a request; a newer request stays. It may be interrupted and repeated."""
+    path = flag_path(folder, model)
+    newer = _read_flag(path)
     if newer is None:
         write_durably(path, msgspec.json.encode(flag))
-    elif (both := _merged(newer, flag)) != newer:
-        write_durably(path, msgspec.json.encode(both))
+    elif (merged := _merge(newer, flag)) != newer:
+        write_durably(path, msgspec.json.encode(merged))
     claim_path(folder, model).unlink(missing_ok=True)
 
 
-def _merged(newer: Flag, older: Flag | None) -> Flag:
-    """The newer one, with what must not get lost of the older: that it was forced, and whose wish it answers."""
+def _merge(newer: Flag, older: Flag | None) -> Flag:
+    """Keep of the older request that it was forced, and which request of the monitor it answers."""
     if older is None:
         return newer
-    kept = {name: older.details[name] for name in KEPT_DETAILS if name in older.details}
-    return msgspec.structs.replace(newer, force=newer.force or older.force, details={**kept, **newer.details})
+    cause = newer.cause
+    if cause.request_id is None:
+        cause = msgspec.structs.replace(cause, request_id=older.cause.request_id)
+    if cause.change_point is None:
+        cause = msgspec.structs.replace(cause, change_point=older.cause.change_point)
+    return msgspec.structs.replace(newer, force=newer.force or older.force, cause=cause)
 
 
 def _read_flag(path: Path) -> Flag | None:
-    found = _read(path)
-    if found is None:
+    content = _read(path)
+    if content is None:
         return None
-    raw, written_at = found
+    raw, written_at = content
     if raw.strip() == b"":
         return Flag(requested_at=written_at)
     try:
@@ -218,24 +235,24 @@ def _read_flag(path: Path) -> Flag | None:
     return flag if flag.requested_at else msgspec.structs.replace(flag, requested_at=written_at)
 
 
-def _read_claim(path: Path) -> Claim | None:
-    found = _read(path)
+def _decode_claim(path: Path) -> Claim | None:
+    content = _read(path)
     try:
-        return msgspec.json.decode(found[0], type=Claim) if found else None
+        return msgspec.json.decode(content[0], type=Claim) if content else None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 
 def _read(path: Path) -> tuple[bytes, float] | None:
-    """Content and time of a flag; None if there is none. A symlink or an unreadable file is one without words."""
+    """Read the content and time of a file; None if there is none. A symbolic link is not followed."""
     try:
-        found = path.lstat()
-        if stat.S_ISDIR(found.st_mode):
+        status = path.lstat()
+        if stat.S_ISDIR(status.st_mode):
             return None
-        if not stat.S_ISREG(found.st_mode):
-            return b"?", found.st_mtime
+        if not stat.S_ISREG(status.st_mode):
+            return b"?", status.st_mtime
         with path.open("rb") as file:
-            return file.read(MOST_BYTES), found.st_mtime
+            return file.read(MAX_BYTES), status.st_mtime
     except FileNotFoundError:
         return None
     except OSError:
@@ -243,8 +260,8 @@ def _read(path: Path) -> tuple[bytes, float] | None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time move claims. Writing a flag file needs no lock."""
+def _lock(folder: Path) -> Iterator[None]:
+    """Let one process at a time move claims. Writing a request needs no lock."""
     try:
         with FileLock(folder / LOCK_NAME) as lock:
             lock.acquire()

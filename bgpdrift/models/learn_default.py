@@ -17,8 +17,10 @@ from bgpdrift.detectors.heuristic import NAME, Heuristic
 from bgpdrift.detectors.interface import WindowFrame, frame_from_rows
 from bgpdrift.detectors.rule_learning import learn_rules
 from bgpdrift.errors import InputError
-from bgpdrift.models.artifact import Artifact, to_bytes, with_self_test
-from bgpdrift.models.publication import write_durably
+from bgpdrift.models.artifact import Artifact, to_bytes
+from bgpdrift.models.metadata import EvaluationMetrics, TrainingRecord
+from bgpdrift.models.self_test import add_self_test
+from bgpdrift.process.durable import write_durably
 from bgpdrift.settings_sections import DetectorSettings
 from bgpdrift.verdicts.calibration import Calibration, extremal_index
 
@@ -62,19 +64,17 @@ def learn_artifact(frames: Sequence[WindowFrame], history_minutes: int) -> Artif
         VERSION,
         CREATED_AT,
         calibration=Calibration.fit(pooled, extremal_index(clean)).as_fields(),
-        training={
-            "source": "simulated calm worlds",
-            "rows": sum(cuts),
-            "calibration_rows": len(pooled),
-            "from": int(min(frame.window_start[0] for frame in frames)),
-            "to": int(max(frame.window_start[-1] for frame in frames)) + 60,
-        },
-        metrics={"alarm_share_on_calibration_rows": float(np.mean(fired))},
+        training=TrainingRecord(
+            source="simulated calm worlds",
+            rows=sum(cuts),
+            calibration_rows=len(pooled),
+            start=int(min(frame.window_start[0] for frame in frames)),
+            end=int(max(frame.window_start[-1] for frame in frames)) + 60,
+        ),
+        metrics=EvaluationMetrics(alarm_share_on_calibration_rows=float(np.mean(fired))),
     )
     end = len(longest)
-    return with_self_test(
-        artifact, detector, longest.rows(max(0, end - SELF_TEST_MINUTES), end, SELF_TEST_MINUTES - 20)
-    )
+    return add_self_test(artifact, detector, longest.rows(max(0, end - SELF_TEST_MINUTES), end, SELF_TEST_MINUTES - 20))
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The life of a version as a table: what it is, what happens to it, what it is then. Pure; nothing else may follow.
+"""The life cycle of a model version: its states, the events, and the legal transitions.
 
 ::
 
@@ -6,9 +6,9 @@
         └─reject─► rejected   ├─roll_back─► rolled_back ◄─roll_back─┘
                               └─replace─► retired ──restore──► active
 
-``accepted`` outlives its replacement: while its successor is on probation it is the version to return to, and only when
-that one is accepted is it retired. ``rolled_back`` disappointed once: nothing brings it back by itself, only a person who
-names it (``reinstate``). ``rejected`` never was in force and never will be.
+An accepted version stays ``accepted`` when it is replaced: while its successor is on probation, it is the version to roll
+back to. It is retired when the successor is accepted. A ``rolled_back`` version failed its probation or a person replaced
+it; it becomes active again only if a person names it (``reinstate``). A ``rejected`` version is never active.
 """
 
 from typing import Literal, get_args

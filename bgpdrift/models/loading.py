@@ -17,8 +17,10 @@ from bgpdrift.detectors.interface import Detector, ModelContent
 from bgpdrift.errors import ArtifactError, BgpdriftError, NewerSchemaError, TransientError
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.artifact import Artifact, Identity
-from bgpdrift.models.publication import backup_paths, current_path, write_durably
-from bgpdrift.models.setting_aside import set_aside
+from bgpdrift.models.paths import backup_paths, current_path
+from bgpdrift.models.quarantine import quarantine_current
+from bgpdrift.models.self_test import run_self_test
+from bgpdrift.process.durable import write_durably
 from bgpdrift.verdicts.calibration import Calibration
 
 Build = Callable[[ModelContent], Detector]
@@ -138,7 +140,7 @@ class ModelSource:
         model: str,
         build: Build,
         clock: Clock | None = None,
-        aside: SetAside = set_aside,
+        aside: SetAside = quarantine_current,
     ) -> None:
         self._folder, self._model, self._build = folder, model, build
         self._clock, self._set_aside = clock or SystemClock(), aside
@@ -265,7 +267,7 @@ class ModelSource:
         if artifact.digest in self._bad_digests:
             raise ArtifactError(f"{source}: {self._bad_digests[artifact.digest]}")
         calibration = Calibration.from_fields(artifact.calibration)
-        return LoadedModel(artifact.metadata_only, artifacts.run_self_test(artifact, self._build), calibration, source)
+        return LoadedModel(artifact.metadata_only, run_self_test(artifact, self._build), calibration, source)
 
     def _take_failures(self) -> list[Refusal]:
         refused: list[Refusal] = []

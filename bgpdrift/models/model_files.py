@@ -1,27 +1,17 @@
-"""What lies in the artifact directory: every file of a model, read and named, for those who choose among them.
+"""The files of a model in the artifact directory, with what their metadata state.
 
-Decides nothing. A file that cannot be read is listed with the reason; whether a good one runs is `verify_file`'s affair.
+A file that cannot be read is listed with the reason. Whether a readable file runs is tested by
+`bgpdrift.models.verification`; which file is chosen, by `bgpdrift.models.selection` and `bgpdrift.models.retention`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from bgpdrift.errors import ArtifactError
 from bgpdrift.models import artifact as artifacts
-from bgpdrift.models.artifact import Artifact
-from bgpdrift.models.paths import (
-    REASON_SUFFIX,
-    SUFFIX,
-    backup_paths,
-    candidate_paths,
-    current_path,
-    rejected_paths,
-    version_in_name,
-)
+from bgpdrift.models.metadata import NO_METRICS, NO_TRAINING, EvaluationMetrics, TrainingRecord
+from bgpdrift.models.paths import backup_paths, candidate_paths, current_path, rejected_paths, version_in_name
+from bgpdrift.models.quarantine import read_rejection_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,34 +21,34 @@ class ModelFile:
     Attributes
     ----------
     path : Path
-        Where it lies.
+        Where it is.
     version : str
-        What its bytes say; what its name says if they cannot be read, empty if that says nothing either.
+        From its metadata; from its name if it cannot be read, empty if the name has none.
     problem : str
         Why it cannot be read; empty if it can.
     reason : str
-        Why it was set aside, for files in ``rejected/``.
-    metrics, training : mapping
+        Why it was rejected, for files in ``rejected/``.
+    metrics, training : EvaluationMetrics, TrainingRecord
         From its metadata.
     created_at : int
         Epoch seconds; 0 if unknown.
     parent_version : str
-        Which version it was trained to replace.
+        The version that it was trained to replace.
     """
 
     path: Path
     version: str
     problem: str = ""
     reason: str = ""
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
+    metrics: EvaluationMetrics = NO_METRICS
+    training: TrainingRecord = NO_TRAINING
     created_at: int = 0
     parent_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """All files of one model; lists newest first."""
+    """All files of one model; the newest first."""
 
     model: str
     current: ModelFile | None
@@ -68,49 +58,40 @@ class ModelFiles:
 
     @property
     def has_any(self) -> bool:
-        """Whether there is any file at all."""
+        """Whether there is any file."""
         return bool(self.current or self.backups or self.candidates or self.rejected)
 
     @property
     def active_version(self) -> str:
-        """The version in force; empty if no current file can be read."""
+        """The active version; empty if no current file can be read."""
         return self.current.version if self.current and not self.current.problem else ""
 
 
 def list_model_files(folder: Path, model: str) -> ModelFiles:
-    """Read every file of a model."""
+    """Read all files of a model."""
     path = current_path(folder, model)
     return ModelFiles(
         model,
-        read_file(path, model) if path.exists() or path.is_symlink() else None,
-        tuple(read_file(path, model) for path in backup_paths(folder, model)),
-        tuple(read_file(path, model, version_in_name(path, model)) for path in candidate_paths(folder, model)),
-        tuple(read_file(path, model, version_in_name(path, model)) for path in rejected_paths(folder, model)),
+        _read_file(path, model) if path.exists() or path.is_symlink() else None,
+        tuple(_read_file(path, model) for path in backup_paths(folder, model)),
+        tuple(_read_file(path, model, version_in_name(path, model)) for path in candidate_paths(folder, model)),
+        tuple(_read_file(path, model, version_in_name(path, model)) for path in rejected_paths(folder, model)),
     )
 
 
-def read_file(path: Path, model: str, named: str = "") -> ModelFile:
-    """Read one file."""
-    reason = _reason(path)
+def _read_file(path: Path, model: str, named_version: str = "") -> ModelFile:
+    reason = read_rejection_reason(path)
     try:
-        found: Artifact = artifacts.read(path, model)
+        artifact = artifacts.read(path, model)
     except ArtifactError as error:
-        return ModelFile(path, named, str(error), reason)
+        return ModelFile(path, named_version, str(error), reason)
     return ModelFile(
         path,
-        found.version,
+        artifact.version,
         "",
         reason,
-        found.metrics,
-        found.training,
-        found.created_at,
-        found.parent_version,
+        artifact.metrics,
+        artifact.training,
+        artifact.created_at,
+        artifact.parent_version,
     )
-
-
-def _reason(path: Path) -> str:
-    note = path.with_name(path.name.removesuffix(SUFFIX) + REASON_SUFFIX)
-    try:
-        return str(msgspec.json.decode(note.read_bytes())["reason"])
-    except (OSError, msgspec.MsgspecError, KeyError, TypeError):
-        return ""

@@ -1,9 +1,9 @@
-"""Every change of which version is in force, from its choice to its record: the shell around the publish protocol.
+"""The model registry: publishes, rolls back, rejects and accepts versions, and records every change.
 
-`ModelRegistry` publishes, then does what comes after (step 7): rows in ``model_retrain_events`` and ``model_versions``, a line in
-the log, sidecars, old files removed. The file is the truth: where the store is away the model is in force all the same,
-and `ModelRegistry.reconcile` writes down later what the files say. What may follow what is decided in `lifecycle`, what to
-publish in `promotion` and `rollback`.
+`ModelRegistry` carries out what `bgpdrift.models.selection` chose, through the publish protocol, and then does step 7: rows
+in ``model_retrain_events`` and ``model_versions``, a log line, sidecars, removal of old files. The files decide which
+version is active: if the store is away the model becomes active all the same, and `ModelRegistry.reconcile` records it
+later. `bgpdrift.models.lifecycle` decides which change of state is legal.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,32 +18,33 @@ from bgpdrift.models.artifact import Artifact, read
 from bgpdrift.models.lifecycle import STATES, VERSION_LIFECYCLE, Event, State
 from bgpdrift.models.model_files import ModelFile, ModelFiles, list_model_files
 from bgpdrift.models.paths import current_path
-from bgpdrift.models.promotion import Promotion, choose_promotion
-from bgpdrift.models.publication import Publication, publish, recover, reject, stage
+from bgpdrift.models.publication import AtStep, Guard, Publication, publish, stage
+from bgpdrift.models.quarantine import quarantine_file
+from bgpdrift.models.recovery import recover
 from bgpdrift.models.registry_records import RegistryRecords, RegistryStore, state_or, version_row
-from bgpdrift.models.retention import RetentionPolicy, collect
-from bgpdrift.models.rollback import ROLLED_BACK_NOTE, choose_rollback
+from bgpdrift.models.retention import RetentionPolicy, remove_expired
+from bgpdrift.models.selection import ROLLED_BACK_NOTE, Promotion, choose_promotion, choose_rollback
 from bgpdrift.models.sidecars import write_sidecars
 from bgpdrift.models.verification import DEFAULT_HISTORY_MINUTES, Verify, verify_file
 
 
 class ModelRegistry:
-    """ModelRegistry models of one artifact directory in and out of force.
+    """Changes which versions of the models in one artifact directory are active.
 
     Parameters
     ----------
     folder : Path
         The artifact directory.
     store : RegistryStore or None
-        Where moves are recorded; None if it cannot be reached, which stops no move.
+        Where changes are recorded; None if it is away, which prevents no change.
     clock : Clock
-        For stamps and durations.
-    keep : RetentionPolicy
-        How many old files stay.
+        Time stamps and durations.
+    retention : RetentionPolicy
+        How many old files are kept.
     history_minutes : int
         Setting ``detectors.history_minutes``.
     verify : callable
-        How a file is tried before it is published.
+        Tries a file before it is published.
     """
 
     def __init__(
@@ -51,14 +52,14 @@ class ModelRegistry:
         folder: Path,
         store: RegistryStore | None,
         clock: Clock,
-        keep: RetentionPolicy | None = None,
+        retention: RetentionPolicy | None = None,
         history_minutes: int = DEFAULT_HISTORY_MINUTES,
         verify: Verify = verify_file,
     ) -> None:
         self._folder, self._clock = folder, clock
-        self._keep, self._history, self._verify = keep or RetentionPolicy(), history_minutes, verify
+        self._retention, self._history, self._verify = retention or RetentionPolicy(), history_minutes, verify
         self._log = logs.get_logger()
-        self._book = RegistryRecords(store, clock)
+        self._records = RegistryRecords(store, clock)
 
     def publish(
         self,
@@ -67,10 +68,10 @@ class ModelRegistry:
         *,
         expected_active: str,
         kind: str = "promote",
-        guard: Callable[[], None] = lambda: None,
+        guard: Guard = lambda: None,
         event: Mapping[str, Any] | None = None,
         event_id: int | None = None,
-        at_step: Callable[[str], None] = lambda _: None,
+        at_step: AtStep = lambda _: None,
     ) -> Publication:
         """Publish a staged candidate and record it.
 
@@ -81,9 +82,9 @@ class ModelRegistry:
         kind : str
             One of `bgpdrift.store.models.EVENT_KINDS`.
         event : mapping, optional
-            More columns of the event's row: reason, records, figures.
+            More columns of the event: reason, records, figures.
         event_id : int, optional
-            An event begun earlier (`record_retrain_event`), which is completed instead of a new one written.
+            An event that was begun earlier (`record_retrain_event`) and is completed instead of writing a new one.
 
         Raises
         ------
@@ -92,7 +93,7 @@ class ModelRegistry:
         """
         begun = self._clock.now()
         try:
-            done = publish(
+            publication = publish(
                 self._folder,
                 model,
                 candidate,
@@ -104,60 +105,64 @@ class ModelRegistry:
         except BgpdriftError as error:
             self._record_failure(model, kind, candidate, begun, error, event, event_id)
             raise
-        states: list[tuple[str, Event]] = [(done.parent_version, "replace")]
-        self._record(model, kind, done, "publish", states, begun, event, event_id)
-        return done
+        self._record_publication(model, kind, publication, "publish", "replace", begun, event, event_id)
+        return publication
 
     def promote(
-        self, model: str, max_drift: float, at_step: Callable[[str], None] = lambda _: None
+        self, model: str, max_drift: float, at_step: AtStep = lambda _: None
     ) -> tuple[Publication | None, Promotion]:
-        """Publish the best candidate whose drift figures stay under ``max_drift``; say why the others were skipped."""
+        """Publish the best candidate whose drift figures are at most ``max_drift``; log why the others are skipped."""
         files = list_model_files(self._folder, model)
-        chosen = choose_promotion(files, self._book.states(model), max_drift, self._why_unusable(model))
-        for skipped in chosen.skipped:
+        states = self._records.read_states(model)
+        promotion = choose_promotion(files, states, max_drift, self._problem_finder(model))
+        for skipped in promotion.skipped:
             self._log.info("model.skipped", model=model, version=skipped.version, reason=skipped.reason)
-        if chosen.chosen is None:
-            return None, chosen
-        reason = {"max_drift": max_drift, "skipped": {s.version: s.reason for s in chosen.skipped}}
-        done = self.publish(
+        if promotion.chosen is None:
+            return None, promotion
+        reason = {"max_drift": max_drift, "skipped": {s.version: s.reason for s in promotion.skipped}}
+        publication = self.publish(
             model,
-            chosen.chosen.path,
+            promotion.chosen.path,
             expected_active=files.active_version,
             event={"reason_json": reason},
             at_step=at_step,
         )
-        return done, chosen
+        return publication, promotion
 
     def roll_back(
         self,
         model: str,
         reason: str,
         to: str | None = None,
-        guard: Callable[[], None] = lambda: None,
-        at_step: Callable[[str], None] = lambda _: None,
+        guard: Guard = lambda: None,
+        at_step: AtStep = lambda _: None,
     ) -> Publication:
-        """Put an earlier version back in force; the present one is kept in ``rejected/`` and not taken again by itself.
+        """Restore an earlier version. The replaced version is kept in ``rejected/`` and is not restored automatically.
 
         Raises
         ------
         InputError
-            There is nothing to go back to.
+            There is no version to roll back to.
         BgpdriftError
             As `publish`.
         """
-        begun, files, states = self._clock.now(), list_model_files(self._folder, model), self._book.states(model)
+        begun, files, states = (
+            self._clock.now(),
+            list_model_files(self._folder, model),
+            self._records.read_states(model),
+        )
         choice = choose_rollback(files, states, to)
         staged: Path | None = None
         try:
-            chosen, staged = self._staged_again(model, choice)
-            done = publish(
+            chosen, staged = self._stage_copy(model, choice)
+            publication = publish(
                 self._folder,
                 model,
                 staged,
                 expected_active=files.active_version,
                 guard=guard,
                 clock=self._clock,
-                disappointed=ROLLED_BACK_NOTE + reason,
+                rollback_reason=ROLLED_BACK_NOTE + reason,
                 at_step=at_step,
             )
         except BgpdriftError as error:
@@ -167,30 +172,36 @@ class ModelRegistry:
             failed = staged or current_path(self._folder, model)
             self._record_failure(model, "rollback", failed, begun, error, {"reason_json": {"reason": reason}}, None)
             raise
-        self._set_backups_aside(files, done.parent_version, reason)
-        event: Event = "reinstate" if states.get(chosen.version) == "rolled_back" else "restore"
-        columns = {"reason_json": {"reason": reason, "from": done.parent_version}}
-        self._record(model, "rollback", done, event, [(done.parent_version, "roll_back")], begun, columns, None)
-        return done
+        self._remove_backups(files, publication.parent_version, reason)
+        change: Event = "reinstate" if states.get(chosen.version) == "rolled_back" else "restore"
+        columns = {"reason_json": {"reason": reason, "from": publication.parent_version}}
+        self._record_publication(model, "rollback", publication, change, "roll_back", begun, columns, None)
+        return publication
 
     def reject(self, model: str, file: Path, reason: str, event: Mapping[str, Any] | None = None) -> Path:
-        """Set a candidate aside for good and record why; the file's new place."""
+        """Move a candidate to ``rejected/`` and record the reason; the new path."""
         now = self._clock.now()
         try:
-            found: Artifact | None = read(file, model)
+            artifact: Artifact | None = read(file, model)
         except ArtifactError:
-            found = None
-        place = reject(self._folder, file, model, reason, now)
-        version = found.version if found else ""
-        row = {**self._book.event(model, "reject", version, place, now), "notes": reason, **(event or {})}
-        rows = [version_row(found, "rejected", place, None, now)] if found else []
-        self._book.write(model, rows, [], row, None)
+            artifact = None
+        path = quarantine_file(self._folder, file, model, reason, now)
+        version = artifact.version if artifact else ""
+        row = {**self._records.build_event(model, "reject", version, path, now), "notes": reason, **(event or {})}
+        rows = [version_row(artifact, "rejected", path, None, now)] if artifact else []
+        self._records.write(model, rows, [], row)
         self._log.warning("model.rejected", model=model, version=version, reason=reason)
-        return place
+        return path
 
     def accept(self, model: str, version: str) -> None:
-        """Probation passed: the version is accepted, and the version accepted before it is retired."""
-        states = self._book.states(model)
+        """Record that a version passed its probation, and retire the version that was accepted before.
+
+        Raises
+        ------
+        PublishRefusedError
+            The version is in a state in which it cannot be accepted.
+        """
+        states = self._records.read_states(model)
         state = state_or(states.get(version, "active"), STATES)
         if not VERSION_LIFECYCLE.allows(state, "accept"):
             raise PublishRefusedError(f"{model}: version {version} is {state} and cannot be accepted")
@@ -198,124 +209,119 @@ class ModelRegistry:
         for other, other_state in states.items():
             if other_state == "accepted" and other != version:
                 changes.append((model, other, VERSION_LIFECYCLE.next_state("accepted", "supersede")))
-        self._book.write(model, [], changes, None, None)
+        self._records.write(model, [], changes, None)
         self._log.info("model.accepted", model=model, version=version)
-        self._collect(model, ())
+        self._remove_expired(model, ())
 
     def recover(self) -> list[str]:
-        """Put the directory right after a crash, say so in the log, and record what the files say."""
-        said = recover(self._folder, self._clock.now(), history_minutes=self._history, verify=self._verify)
-        for line in said:
-            self._log.warning("model.recovered", what=line)
-        return said
+        """Repair the directory after a crash, and log what was repaired."""
+        messages = recover(self._folder, self._clock.now(), history_minutes=self._history, verify=self._verify)
+        for message in messages:
+            self._log.warning("model.recovered", repair=message)
+        return messages
 
     def reconcile(self, model: str) -> bool:
-        """Record the version in force where the store does not know that it is; True if that was needed.
+        """Record the active version if the store does not know that it is active; True if that was needed.
 
-        A publication whose process died, or found no store, before it was recorded.
+        That happens if the publishing process was killed before it wrote the record, or if the store was away.
         """
         try:
-            found = read(current_path(self._folder, model), model)
+            artifact = read(current_path(self._folder, model), model)
         except ArtifactError:
             return False
-        states = self._book.states(model)
-        if not self._book.is_open or states.get(found.version) in ("active", "accepted"):
+        states = self._records.read_states(model)
+        if not self._records.has_store or states.get(artifact.version) in ("active", "accepted"):
             return False
         now = self._clock.now()
         path = current_path(self._folder, model)
         others = [
             (model, version, VERSION_LIFECYCLE.next_state("active", "replace"))
             for version, state in states.items()
-            if state == "active" and version != found.version
+            if state == "active" and version != artifact.version
         ]
-        notes = "in force, but nobody had recorded it: its process died, or the store was away"
-        event = {**self._book.event(model, "recover", found.version, path, now), "promoted": True, "notes": notes}
-        self._book.write(model, [version_row(found, "active", path, now, now)], others, event, None)
-        self._log.warning("model.reconciled", model=model, version=found.version)
+        notes = "active without a record: the publishing process was killed, or the store was away"
+        row = self._records.build_event(model, "recover", artifact.version, path, now)
+        event = {**row, "promoted": True, "notes": notes}
+        self._records.write(model, [version_row(artifact, "active", path, now, now)], others, event)
+        self._log.warning("model.reconciled", model=model, version=artifact.version)
         with suppress(BgpdriftError):
-            write_sidecars(self._folder, found, now)
+            write_sidecars(self._folder, artifact, now)
         return True
 
-    def _staged_again(self, model: str, choice: Sequence[ModelFile]) -> tuple[ModelFile, Path]:
-        """Stage a copy of the first choice that this program can run; backups themselves are never moved."""
+    def _stage_copy(self, model: str, choice: Sequence[ModelFile]) -> tuple[ModelFile, Path]:
+        """Stage a copy of the first file that this program can run; backups are never moved."""
         problems: list[str] = []
         for file in choice:
             try:
                 raw = file.path.read_bytes()
-                again = stage(
-                    self._folder, model, file.version, raw, history_minutes=self._history, verify=self._verify
-                )
-                return file, again
+                copy = stage(self._folder, model, file.version, raw, history_minutes=self._history, verify=self._verify)
+                return file, copy
             except (ArtifactError, PublishRefusedError, OSError) as error:
                 problems.append(f"{file.path.name}: {error}")
                 self._log.warning("model.unusable", model=model, version=file.version, reason=str(error))
-        raise InputError(f"{model}: nothing to go back to: " + "; ".join(problems))
+        raise InputError(f"{model}: no version to roll back to: " + "; ".join(problems))
 
-    def _set_backups_aside(self, files: ModelFiles, version: str, reason: str) -> None:
-        """No older copy of a version that disappointed may be fallen back to; one copy lies in ``rejected/`` already."""
+    def _remove_backups(self, files: ModelFiles, version: str, reason: str) -> None:
+        """Remove older backups of a rolled-back version, so that no reader falls back to it; ``rejected/`` has a copy."""
         for backup in files.backups:
             if version and backup.version == version:
                 with suppress(OSError):
                     backup.path.unlink()
                     self._log.info("model.backup_removed", model=files.model, file=backup.path.name, reason=reason)
 
-    def _why_unusable(self, model: str) -> Callable[[ModelFile], str]:
-        def why(file: ModelFile) -> str:
+    def _problem_finder(self, model: str) -> Callable[[ModelFile], str]:
+        def find_problem(file: ModelFile) -> str:
             try:
                 self._verify(file.path, model, self._history)
             except ArtifactError as error:
                 return str(error)
             return ""
 
-        return why
+        return find_problem
 
-    def _record(
+    def _record_publication(
         self,
         model: str,
         kind: str,
-        done: Publication,
-        what: Event,
-        others: list[tuple[str, Event]],
+        publication: Publication,
+        change: Event,
+        parent_change: Event,
         begun: float,
         event: Mapping[str, Any] | None,
         event_id: int | None,
     ) -> None:
-        now, states = self._clock.now(), self._book.states(model)
-        # What the store believes may lag behind the files, which are the truth: an impossible step is taken as from
-        # the state the files show, and written down.
-        before: State = {"publish": "candidate", "restore": "retired", "reinstate": "rolled_back"}[what]  # type: ignore[assignment]
-        state = VERSION_LIFECYCLE.next_state(before, what)
-        changes = [
-            (
-                model,
-                version,
-                VERSION_LIFECYCLE.next_state(state_or(states.get(version, "active"), ("active", "accepted")), then),
-            )
-            for version, then in others
-            if version
-        ]
+        now, states, parent = self._clock.now(), self._records.read_states(model), publication.parent_version
+        # The recorded state may lag behind the files, so the state before the change is taken from the files.
+        before: dict[str, State] = {"publish": "candidate", "restore": "retired", "reinstate": "rolled_back"}
+        state = VERSION_LIFECYCLE.next_state(before[change], change)
+        changes = []
+        if parent:
+            parent_state = state_or(states.get(parent, "active"), ("active", "accepted"))
+            changes.append((model, parent, VERSION_LIFECYCLE.next_state(parent_state, parent_change)))
+        milliseconds = publication.seconds * 1e3
         row = {
-            **self._book.event(model, kind, done.version, done.path, begun),
+            **self._records.build_event(model, kind, publication.version, publication.path, begun),
             "promoted": True,
             "exit_code": 0,
-            "notes": f"version {done.version} in place of {done.parent_version or 'none'}, {done.seconds * 1e3:.0f} ms",
+            "notes": f"version {publication.version} replaces {parent or 'none'}, {milliseconds:.0f} ms",
             **(event or {}),
         }
-        self._book.write(model, [version_row(done.artifact, state, done.path, now, now)], changes, row, event_id)
+        rows = [version_row(publication.artifact, state, publication.path, now, now)]
+        self._records.write(model, rows, changes, row, event_id)
         self._log.info(
             "model.published",
             model=model,
-            version=done.version,
-            parent_version=done.parent_version,
+            version=publication.version,
+            parent_version=parent,
             kind=kind,
-            backup=done.backup.name if done.backup else None,
-            ms=round(done.seconds * 1e3, 1),
+            backup=publication.backup.name if publication.backup else None,
+            ms=round(milliseconds, 1),
         )
         try:
-            write_sidecars(self._folder, done.artifact, now)
+            write_sidecars(self._folder, publication.artifact, now)
         except BgpdriftError as error:
-            self._log.warning("model.sidecars_failed", model=model, version=done.version, reason=str(error))
-        self._collect(model, (done.parent_version,) if kind != "rollback" else ())
+            self._log.warning("model.sidecars_failed", model=model, version=publication.version, reason=str(error))
+        self._remove_expired(model, (parent,) if kind != "rollback" else ())
 
     def _record_failure(
         self,
@@ -327,12 +333,15 @@ class ModelRegistry:
         event: Mapping[str, Any] | None,
         event_id: int | None,
     ) -> None:
-        row = {**self._book.event(model, kind, "", candidate, begun), **(event or {}), "notes": f"failed: {error}"}
-        self._book.write(model, [], [], {**row, "promoted": False, "exit_code": 1}, event_id)
+        row = {**self._records.build_event(model, kind, "", candidate, begun), **(event or {})}
+        row |= {"notes": f"failed: {error}", "promoted": False, "exit_code": 1}
+        self._records.write(model, [], [], row, event_id)
         self._log.error("model.publish_failed", model=model, kind=kind, reason=str(error))
 
-    def _collect(self, model: str, also: tuple[str, ...]) -> None:
-        accepted = {version for version, state in self._book.states(model).items() if state == "accepted"}
-        removed = collect(list_model_files(self._folder, model), self._keep, accepted, also)
+    def _remove_expired(self, model: str, also_protected: tuple[str, ...]) -> None:
+        states = self._records.read_states(model)
+        accepted = {version for version, state in states.items() if state == "accepted"}
+        files = list_model_files(self._folder, model)
+        removed = remove_expired(files, self._retention, accepted, also_protected)
         if removed:
-            self._log.info("model.collected", model=model, files=[path.name for path in removed])
+            self._log.info("model.files_removed", model=model, files=[path.name for path in removed])

@@ -1,8 +1,9 @@
-"""Where the files of a model lie and what they are called; names only, nothing here writes.
+"""The paths of the model files; nothing here writes.
 
-``<model>.safetensors`` is the model in force, ``<model>_backup_<UTC stamp>[-n].safetensors`` what was in force before,
-``candidates/<model>_<version>.safetensors`` waits, ``rejected/`` keeps what was refused, with its reason. Versions are
-counters. A backup's stamp never runs backwards, whatever the clock does, so that the newest name is the newest backup.
+``<model>.safetensors`` is the active model, ``<model>_backup_<UTC stamp>[-n].safetensors`` an earlier one,
+``candidates/<model>_<version>.safetensors`` a candidate. ``rejected/`` holds rejected files, each with a note. Versions are
+counters. The stamp of a new backup is always later than that of the newest one, also if the clock was set back, so that
+the newest name is the newest backup.
 """
 
 import re
@@ -23,7 +24,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
 
 
 def current_path(folder: Path, model: str) -> Path:
-    """Where the model in force lies."""
+    """Give the path of the active model."""
     return folder / f"{model}{SUFFIX}"
 
 
@@ -33,28 +34,33 @@ def publish_lock_path(folder: Path, model: str) -> Path:
 
 
 def backup_paths(folder: Path, model: str) -> list[Path]:
-    """Backups of a model, newest first."""
-    found = [path for path in folder.glob(f"{model}_backup_*{SUFFIX}") if _BACKUP.search(path.stem)]
-    return sorted(found, key=_backup_order, reverse=True)
+    """List the backups of a model, the newest first."""
+    paths = [path for path in folder.glob(f"{model}_backup_*{SUFFIX}") if _BACKUP.search(path.stem)]
+    return sorted(paths, key=_backup_order, reverse=True)
 
 
 def candidate_path(folder: Path, model: str, version: str) -> Path:
-    """Where a version waits for its publication."""
+    """Give the path of a candidate."""
     return folder / CANDIDATES / f"{model}_{version}{SUFFIX}"
 
 
 def candidate_paths(folder: Path, model: str) -> list[Path]:
-    """Candidates of a model, newest version first."""
+    """List the candidates of a model, the newest version first."""
     return _numbered(folder / CANDIDATES, model)
 
 
 def rejected_paths(folder: Path, model: str) -> list[Path]:
-    """Refused files of a model, newest version first."""
+    """List the rejected files of a model, the newest version first."""
     return _numbered(folder / REJECTED, model)
 
 
+def note_path(file: Path) -> Path:
+    """Give the path of the note beside a rejected file."""
+    return file.with_name(file.name.removesuffix(SUFFIX) + REASON_SUFFIX)
+
+
 def backup_stamp(now: float, newest: Path | None) -> str:
-    """Name the next backup: now, or just after the newest one where the clock stands behind it.
+    """Give the stamp of the next backup: the time, or the newest stamp with a number if the clock is not later.
 
     Examples
     --------
@@ -73,9 +79,9 @@ def backup_stamp(now: float, newest: Path | None) -> str:
 
 
 def next_version(folder: Path, model: str, known: Iterable[str] = ()) -> str:
-    """Count on from every version of a model there ever was, as far as files and ``known`` (the store) tell.
+    """Give the counter after the largest version in the files and in ``known`` (from the store).
 
-    Versions that are no counter, such as ``default-1``, do not count.
+    Versions that are not counters, such as ``default-1``, are ignored.
     """
     from bgpdrift.errors import ArtifactError
     from bgpdrift.models import artifact
@@ -92,7 +98,7 @@ def next_version(folder: Path, model: str, known: Iterable[str] = ()) -> str:
 
 
 def version_in_name(path: Path, model: str) -> str:
-    """The version a candidate's or refused file's name says.
+    """Read the version in the name of a candidate or a rejected file.
 
     Examples
     --------
@@ -103,17 +109,17 @@ def version_in_name(path: Path, model: str) -> str:
 
 
 def check_names(model: str, version: str = "1") -> None:
-    """Refuse names that would lead out of the folder."""
+    """Refuse names that would give a path outside the folder."""
     if not _NAME.fullmatch(model):
-        raise InputError(f"{model!r} is no name of a model; expected one of {', '.join(MODELS)}")
+        raise InputError(f"{model!r} is not a model; expected one of {', '.join(MODELS)}")
     if not _VERSION.fullmatch(version):
-        raise InputError(f"{version!r} is no version; expected a counter such as 12")
+        raise InputError(f"{version!r} is not a version; expected a counter such as 12")
 
 
 def _numbered(folder: Path, model: str) -> list[Path]:
-    # No model's name is the beginning of another's, followed by "_": the name tells whose file it is.
-    found = [path for path in folder.glob(f"{model}_*{SUFFIX}") if not path.name.startswith(".")]
-    return sorted(found, key=lambda path: _counter(version_in_name(path, model)), reverse=True)
+    # No model name followed by "_" is the beginning of another, so the name determines the model.
+    paths = [path for path in folder.glob(f"{model}_*{SUFFIX}") if not path.name.startswith(".")]
+    return sorted(paths, key=lambda path: _counter(version_in_name(path, model)), reverse=True)
 
 
 def _counter(version: str) -> tuple[int, str]:

@@ -1,12 +1,24 @@
-"""How a model comes into force: the publish protocol, step by step.
+"""The publish protocol: how a candidate becomes the active model, step by step.
 
-Decides when a file may become the current one, not which: the gate, a person or probation chose it. Each step has a name
-in `STEPS`, and ``at_step`` is called before it, so that a test can end the process there. Wherever it ends, a reader
-loads the old model or the new one, whole; after ``sync`` the new one survives a power loss. What comes after (events,
-sidecars, old versions) is `bgpdrift.models.model_registry`; what a dead process left behind, `bgpdrift.models.recovery`.
+====  ==============================================  ======================================================
+step  name in `STEPS`                                 what it does
+====  ==============================================  ======================================================
+0     room                                            require three times the size of the model as free space
+1, 2  write                                           write a hidden stage on the same file system and sync it
+3     verify, keep, sync_candidates                   a child process tries it; then it is a candidate
+0     lock, read_active, check, guard                 lock, compare the active version, check the digest
+4     backup, sync_backup                             hard-link the current file as the backup
+5     replace                                         rename the candidate onto the current name: the commit
+6     sync                                            sync the directory: the commit is durable
+7     unlock                                          afterwards `bgpdrift.models.model_registry` records it
+====  ==============================================  ======================================================
 
-A symbolic link in place of the current file is replaced by the new file: never written through, and what it led to is
-copied as the backup. The folder itself may be one.
+``at_step`` is called before each step, so that a test can kill the process there. At any step a reader loads the old model
+or the new one, never a partial file. `bgpdrift.models.recovery` cleans up after a kill. The gate, a person or probation
+chose the candidate before.
+
+A symbolic link in place of the current file is replaced by the new file; its target is copied as the backup and is not
+changed. The folder itself may be a symbolic link.
 """
 
 import errno
@@ -26,83 +38,53 @@ from bgpdrift.models.paths import (
     backup_paths,
     backup_stamp,
     candidate_path,
-    candidate_paths,
     check_names,
     current_path,
-    next_version,
     publish_lock_path,
 )
-from bgpdrift.models.recovery import recover
-from bgpdrift.models.rejection import reject, second_name, set_aside
+from bgpdrift.models.quarantine import add_link, link_into_rejected
 from bgpdrift.models.verification import DEFAULT_HISTORY_MINUTES, Verify, verify_file
-from bgpdrift.process.durable import RETRY_S, STAGE_SUFFIX, stage_file, sync_directory, write_durably
+from bgpdrift.process.durable import RETRY_S, STAGE_SUFFIX, stage_file, sync_directory
 from bgpdrift.process.locks import hold_lock
 
-__all__ = [
-    "STAGE_STEPS",
-    "STEPS",
-    "SUFFIX",
-    "Publication",
-    "active_version",
-    "backup_paths",
-    "candidate_paths",
-    "current_path",
-    "next_version",
-    "publish",
-    "recover",
-    "reject",
-    "stage",
-    "write_durably",
-]
-
 STAGE_STEPS = ("room", "write", "verify", "keep", "sync_candidates")
-"""Steps 1 to 3 of the protocol: a candidate is written, tried, and only then seen."""
 PUBLISH_STEPS = ("lock", "read_active", "check", "guard", "backup", "sync_backup", "replace", "sync", "unlock")
-"""Steps 0 and 4 to 6: ``replace`` is the commit, ``sync`` makes it durable."""
 STEPS = STAGE_STEPS + PUBLISH_STEPS
 SPACE_FACTOR = 3
-ATTEMPTS = 2
-"""A failed write is tried once more with a new file: a repeated fsync of the same one may lie."""
-_HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+MAX_ATTEMPTS = 2
+"""A failed write is repeated once with a new file, because a repeated fsync of the same file may report success wrongly."""
+_PERMANENT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
+AtStep = Callable[[str], None]
+Guard = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What came into force, and what it took the place of.
+    """A version that became active, and the one that it replaced.
 
     Attributes
     ----------
     version, parent_version : str
-        Now, and before; the latter empty if nothing usable was in force.
+        The new and the old version; the latter empty if there was no readable one.
     path, backup : Path
-        The current file; where the one before it is kept, None if there was none.
-    digest : str
-        Of the new file.
+        The current file, and where the old one is kept; None if there was none.
     seconds : float
         From ``lock`` to ``sync``, monotonic.
     artifact : Artifact
-        What was read and check_names, for sidecars and records.
+        The new model.
     """
 
     version: str
     parent_version: str
     path: Path
     backup: Path | None
-    digest: str
     seconds: float
     artifact: Artifact
 
 
-def _no_step(_: str) -> None:
-    return
-
-
-def _no_guard() -> None:
-    return
-
-
 def active_version(folder: Path, model: str) -> str:
-    """The version in the current file; empty if there is none, or none that can be read whole."""
+    """Read the version of the current file; empty if there is none or it cannot be read."""
     active = _read_active(current_path(folder, model), model)
     return active.version if active else ""
 
@@ -114,25 +96,25 @@ def stage(
     raw: bytes,
     *,
     history_minutes: int = DEFAULT_HISTORY_MINUTES,
-    at_step: Callable[[str], None] = _no_step,
+    at_step: AtStep = lambda _: None,
     verify: Verify = verify_file,
 ) -> Path:
-    """Write a model into ``candidates/``, durably, and let a child process try it before anybody sees it.
+    """Write a model into ``candidates/``, durably; a child process tries it before it is visible.
 
     Parameters
     ----------
     folder : Path
         The artifact directory.
     model, version : str
-        What the bytes must say they are.
+        The model and version in the metadata.
     raw : bytes
         A whole artifact.
     history_minutes : int
-        Setting ``detectors.history_minutes``, with which detectors will run it.
+        Setting ``detectors.history_minutes``, which detectors will run it with.
     at_step : callable
         Called with the name of each step before it.
     verify : callable
-        How the file is tried.
+        Tries the file.
 
     Returns
     -------
@@ -142,33 +124,35 @@ def stage(
     Raises
     ------
     ArtifactError
-        These bytes are no model this program can run.
+        This program cannot run the model.
     PublishRefusedError
-        There is a candidate of this version already.
+        Another candidate of this version exists.
     TransientError
-        Too little space (three times the size is asked for), or the disk fails.
+        There is too little space, or the disk fails.
     """
     check_names(model, version)
-    found = artifacts.from_bytes(raw, f"{model} {version}", model)
-    if found.version != version:
-        raise ArtifactError(f"{model}: version {found.version!r} in the file, {version!r} expected")
+    artifact = artifacts.from_bytes(raw, f"{model} {version}", model)
+    if artifact.version != version:
+        raise ArtifactError(f"{model}: the metadata name version {artifact.version!r}, expected {version!r}")
     path = candidate_path(folder, model, version)
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             at_step("room")
-            _require_room(folder, len(raw))
-            _stage_once(path, raw, lambda file: verify(file, model, history_minutes), at_step)
+            _require_space(folder, len(raw))
+            _write_candidate(path, raw, lambda file: verify(file, model, history_minutes), at_step)
             return path
         except FileExistsError as error:
-            if _holds(path, raw):
-                return path  # of an earlier attempt at the same
-            raise PublishRefusedError(f"{path}: there already; a version is made once") from error
+            if _has_content(path, raw):
+                return path  # written by an earlier attempt
+            raise PublishRefusedError(f"{path}: another candidate of this version exists") from error
         except DigestMismatchError as error:
-            # The bytes were good in memory: it is the disk that does not keep them.
-            if attempt == ATTEMPTS:
-                raise TransientError(f"{path}: the disk does not give back what was written: {error}", 60.0) from error
+            # The bytes were good in memory, so the disk is at fault.
+            if attempt == MAX_ATTEMPTS:
+                raise TransientError(
+                    f"{path}: the disk returns other bytes than were written: {error}", 60.0
+                ) from error
         except OSError as error:
-            if attempt == ATTEMPTS or error.errno in _HOPELESS:
+            if attempt == MAX_ATTEMPTS or error.errno in _PERMANENT_ERRORS:
                 raise TransientError(f"{path}: cannot be written: {error.strerror}", RETRY_S) from error
     raise AssertionError("unreachable")
 
@@ -179,10 +163,10 @@ def publish(
     candidate: Path,
     *,
     expected_active: str,
-    guard: Callable[[], None] = _no_guard,
+    guard: Guard = lambda: None,
     clock: Clock,
-    disappointed: str = "",
-    at_step: Callable[[str], None] = _no_step,
+    rollback_reason: str = "",
+    at_step: AtStep = lambda _: None,
 ) -> Publication:
     """Make a staged candidate the current file.
 
@@ -191,29 +175,28 @@ def publish(
     folder : Path
         The artifact directory.
     model : str
-        Whose current file.
+        The model.
     candidate : Path
-        As `stage` returned it; it is moved. Its bytes are checked against their digest here; whether they run was found
-        out when they were staged.
+        As `stage` returned it; it is moved. Its digest is checked here; that it runs was checked when it was staged.
     expected_active : str
-        The version that was in force (`active_version`) when the work on the candidate began; empty for none.
+        The version that was active (`active_version`) when the work on the candidate began; empty for none.
     guard : callable
-        Raises if the caller may no longer publish, e.g. because its claim was lost; asked before anything is changed
+        Raises if the caller may no longer publish, for example because it lost its claim. Called before anything changes
         and again just before the commit.
     clock : Clock
-        Names the backup and measures.
-    disappointed : str
-        Why the version in force must go, in a rollback: then it is kept in ``rejected/``, not as a backup, which a
-        detector might fall back to.
+        Names the backup and measures the duration.
+    rollback_reason : str
+        In a rollback, why the active version is replaced. It is then kept in ``rejected/`` and not as a backup, because a
+        detector may fall back to a backup.
 
     Raises
     ------
     PublishRefusedError
-        Another version is in force than was expected; nothing was changed.
+        Another version than the expected one is active; nothing was changed.
     ArtifactError
         The candidate is damaged.
     TransientError
-        Another process is publishing this model, or the disk failed: the old model is in force, the candidate waits.
+        Another process is publishing this model, or the disk failed: the old model is active, the candidate remains.
     """
     check_names(model)
     path = current_path(folder, model)
@@ -223,16 +206,16 @@ def publish(
         try:
             at_step("read_active")
             active = _read_active(path, model)
-            _require_unmoved(model, active, expected_active)
+            _require_expected(model, active, expected_active)
             at_step("check")
             new = artifacts.read(candidate, model)
             if active is not None and new.version == active.version:
-                raise PublishRefusedError(f"{model} {new.version}: in force already")
-            _require_room(folder, candidate.stat().st_size)
+                raise PublishRefusedError(f"{model}: version {new.version} is active already")
+            _require_space(folder, candidate.stat().st_size)
             at_step("guard")
             guard()
             at_step("backup")
-            backup = _keep_old(folder, model, active, disappointed, clock.now())
+            backup = _keep_old(folder, model, active, rollback_reason, clock.now())
             at_step("sync_backup")
             if backup is not None:
                 sync_directory(backup.parent)
@@ -244,27 +227,27 @@ def publish(
                 sync_directory(folder)
                 sync_directory(candidate.parent)
             except OSError:
-                _undo(path, candidate, backup)
+                _undo_commit(path, candidate, backup)
                 raise
         except OSError as error:
             raise TransientError(f"{path}: cannot be published: {error.strerror}", RETRY_S) from error
         at_step("unlock")
     parent = active.version if active else ""
-    return Publication(new.version, parent, path, backup, new.digest, clock.monotonic() - begun, new)
+    return Publication(new.version, parent, path, backup, clock.monotonic() - begun, new)
 
 
-def _stage_once(path: Path, raw: bytes, verify: Callable[[Path], None], at_step: Callable[[str], None]) -> None:
+def _write_candidate(path: Path, raw: bytes, verify: Callable[[Path], None], at_step: AtStep) -> None:
     at_step("write")
     with stage_file(path, raw) as file:
         at_step("verify")
         verify(file)
         at_step("keep")
-        os.link(file, path)  # unlike a rename, refuses to replace a candidate of the same version
+        os.link(file, path)  # unlike a rename, it does not replace a candidate of the same version
     at_step("sync_candidates")
     sync_directory(path.parent)
 
 
-def _holds(path: Path, raw: bytes) -> bool:
+def _has_content(path: Path, raw: bytes) -> bool:
     try:
         return artifacts.read_once(path).raw == raw
     except (ArtifactError, OSError):
@@ -280,47 +263,48 @@ def _read_active(path: Path, model: str) -> Artifact | None:
         return None
 
 
-def _require_unmoved(model: str, active: Artifact | None, expected: str) -> None:
-    found = active.version if active else ""
-    if found != expected:
+def _require_expected(model: str, active: Artifact | None, expected: str) -> None:
+    version = active.version if active else ""
+    if version != expected:
         raise PublishRefusedError(
-            f"{model}: version {found or 'none'} is in force, {expected or 'none'} was when this began; decide anew"
+            f"{model}: version {version or 'none'} is active, expected {expected or 'none'}; "
+            "it changed since this candidate was begun"
         )
 
 
-def _require_room(folder: Path, size: int) -> None:
+def _require_space(folder: Path, size: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    free = os.statvfs(folder)
-    if free.f_bavail * free.f_frsize < SPACE_FACTOR * size:
+    status = os.statvfs(folder)
+    if status.f_bavail * status.f_frsize < SPACE_FACTOR * size:
         raise OSError(errno.ENOSPC, f"less than {SPACE_FACTOR * size:,} bytes free, {SPACE_FACTOR} times the model")
 
 
-def _keep_old(folder: Path, model: str, active: Artifact | None, disappointed: str, now: float) -> Path | None:
-    """Give the current file a second name, so that nothing is lost however this ends; None if there is none."""
+def _keep_old(folder: Path, model: str, active: Artifact | None, rollback_reason: str, now: float) -> Path | None:
+    """Give the current file a second name as backup, or in ``rejected/``; None if there is no current file."""
     if active is None:
         return None
     path, backups = current_path(folder, model), backup_paths(folder, model)
-    if disappointed:
-        return set_aside(folder, path, model, active.version, disappointed, now)
+    if rollback_reason:
+        return link_into_rejected(folder, path, model, active.version, rollback_reason, now)
     newest = backups[0] if backups else None
     if newest is not None:
         with suppress(OSError):
             if newest.samefile(path):
-                return newest  # made by a publish that ended before its commit
+                return newest  # of a publish that was killed before its commit
     backup = folder / f"{model}_backup_{backup_stamp(now, newest)}{SUFFIX}"
-    second_name(path, backup)
+    add_link(path, backup)
     return backup
 
 
-def _undo(path: Path, candidate: Path, old: Path | None) -> None:
-    """Take back a commit that could not be made durable, as far as the disk still lets us."""
+def _undo_commit(path: Path, candidate: Path, old: Path | None) -> None:
+    """Take back a commit that could not be made durable, as far as the disk permits."""
     with suppress(OSError):
         os.link(path, candidate)
     with suppress(OSError):
         if old is None:
             path.unlink()
             return
-        again = path.with_name(f".{path.name}.undo{STAGE_SUFFIX}")
-        again.unlink(missing_ok=True)
-        os.link(old, again)
-        again.replace(path)
+        restored = path.with_name(f".{path.name}.undo{STAGE_SUFFIX}")
+        restored.unlink(missing_ok=True)
+        os.link(old, restored)
+        restored.replace(path)

@@ -1,7 +1,7 @@
-"""How many old files are kept. Which go is decided here, purely; `collect` removes them.
+"""How many old model files are kept.
 
-Never removed: the current file, and the only copy of the active version, of its parent or of an accepted one, however old.
-Damaged files take no place among those kept, and go when they are older than all of these.
+Never removed: the current file, and the only copy of the active version, of its parent or of an accepted version, however
+old. Unreadable files do not count as kept; they are removed when there are enough newer readable ones.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,93 +10,100 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bgpdrift.models.model_files import ModelFile, ModelFiles
-from bgpdrift.models.paths import REASON_SUFFIX, SUFFIX
+from bgpdrift.models.paths import note_path
 from bgpdrift.process.durable import sync_directory
+from bgpdrift.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionPolicy:
-    """Files kept a model, besides protected versions: settings section ``models``."""
+    """Files kept per model, besides protected versions: settings section ``models``."""
 
     backups: int = 5
     candidates: int = 3
     rejected: int = 5
 
+    @classmethod
+    def of(cls, settings: Settings) -> "RetentionPolicy":
+        """Read the policy from the settings."""
+        kept = settings.models
+        return cls(backups=kept.keep_backups, candidates=kept.keep_candidates, rejected=kept.keep_rejected)
 
-def expired(files: Sequence[ModelFile], keep: int, protected: Collection[str]) -> list[ModelFile]:
-    """Say which files go.
+
+def choose_expired(files: Sequence[ModelFile], keep: int, protected: Collection[str]) -> list[ModelFile]:
+    """Choose the files to remove.
 
     Parameters
     ----------
     files : sequence of ModelFile
-        Of one kind, newest first.
+        Of one kind, the newest first.
     keep : int
-        Good files kept; 0 keeps only protected ones.
+        Readable files to keep; 0 keeps only protected versions.
     protected : collection of str
         Versions of which one copy stays.
 
     Examples
     --------
     >>> files = [ModelFile(Path(v), v) for v in "54321"]
-    >>> [file.version for file in expired(files, 2, {"1", "4"})]
+    >>> [file.version for file in choose_expired(files, 2, {"1", "4"})]
     ['3', '2']
     """
-    going: list[ModelFile] = []
-    kept, copies = 0, set[str]()
+    expired: list[ModelFile] = []
+    kept, kept_versions = 0, set[str]()
     for file in files:
         if file.problem:
             if kept >= keep:
-                going.append(file)
+                expired.append(file)
             continue
-        only_copy = file.version in protected and file.version not in copies
+        is_only_copy = file.version in protected and file.version not in kept_versions
         if kept < keep:
             kept += 1
-        elif not only_copy:
-            going.append(file)
+        elif not is_only_copy:
+            expired.append(file)
             continue
-        copies.add(file.version)
-    return going
+        kept_versions.add(file.version)
+    return expired
 
 
-def protected_versions(files: ModelFiles, accepted: Collection[str]) -> set[str]:
-    """Versions that must stay: the one in force, its parent, those that are accepted."""
+def list_protected(files: ModelFiles, accepted: Collection[str]) -> set[str]:
+    """List the versions that stay: the active one, its parent and the accepted ones."""
     parent = files.current.parent_version if files.current else ""
     return {version for version in (files.active_version, parent, *accepted) if version}
 
 
-def collect(
-    files: ModelFiles, policy: RetentionPolicy, accepted: Collection[str], also: Collection[str] = ()
+def remove_expired(
+    files: ModelFiles, policy: RetentionPolicy, accepted: Collection[str], also_protected: Collection[str] = ()
 ) -> list[Path]:
-    """Remove what is not kept; what cannot be removed stays for the next time.
+    """Remove the files that are not kept. A file that cannot be removed is tried again the next time.
 
     Parameters
     ----------
     files : ModelFiles
-        As they lie now.
+        All files of the model.
     policy : RetentionPolicy
-        How many stay.
+        How many are kept.
     accepted : collection of str
         Versions in state ``accepted``.
-    also : collection of str
-        More versions to protect, e.g. the one that was in force until now.
+    also_protected : collection of str
+        More versions to keep, for example the one that was active until now.
 
     Returns
     -------
     list of Path
-        Files that are gone.
+        Removed files.
     """
-    protected = protected_versions(files, accepted) | set(also)
-    going = [
-        *expired(files.backups, policy.backups, protected),
-        *expired(files.candidates, policy.candidates, ()),
-        *expired(files.rejected, policy.rejected, ()),
+    protected = list_protected(files, accepted) | set(also_protected)
+    expired = [
+        *choose_expired(files.backups, policy.backups, protected),
+        *choose_expired(files.candidates, policy.candidates, ()),
+        *choose_expired(files.rejected, policy.rejected, ()),
     ]
     removed: list[Path] = []
-    for file in going:
+    for file in expired:
         with suppress(OSError):
             file.path.unlink()
             removed.append(file.path)
-            file.path.with_name(file.path.name.removesuffix(SUFFIX) + REASON_SUFFIX).unlink(missing_ok=True)
+            note_path(file.path).unlink(missing_ok=True)
     for folder in {path.parent for path in removed}:
         with suppress(OSError):
             sync_directory(folder)

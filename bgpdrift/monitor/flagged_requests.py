@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.models import flags
-from bgpdrift.models.flags import Flag
+from bgpdrift.models.flags import DriftCause, Flag
 from bgpdrift.models.model_registry import ModelRegistry
 from bgpdrift.monitor.active_versions import ActiveVersions
 from bgpdrift.monitor.request_progress import (
@@ -65,27 +65,27 @@ class FlaggedRequests:
         changed = False
         for request in reversed(self._store.retrain_requests(states=("flagged", "claimed"))):
             changed |= self._follow(request, at)
-        for model in flags.waiting(self._folder):
+        for model in flags.list_requested(self._folder):
             self._check_flag(model, at)
         return changed
 
     def drop_flag(self, request: RetrainRequest) -> None:
         """Drop the flag file of a request."""
         reason = request.reason
-        details = {
-            "request_id": request.id,
-            "check_id": reason.check_id,
-            "severity": reason.severity,
-            "change_point": reason.change_point,
-            "report_path": reason.report_path or None,
-            "version": reason.model_version or None,
-            "consented": reason.consented or None,
-        }
+        cause = DriftCause(
+            request_id=request.id,
+            check_id=reason.check_id,
+            severity=reason.severity,
+            change_point=reason.change_point,
+            report_path=reason.report_path,
+            version=reason.model_version,
+            consented=reason.consented,
+        )
         flag = Flag(
             reason.summary or "drift",
             request.requested_by,
             requested_at=self._clock.now(),
-            details={name: value for name, value in details.items() if value is not None},
+            cause=cause,
             attempts=reason.attempts,
         )
         flags.drop(self._folder, request.model, flag)
@@ -123,15 +123,15 @@ class FlaggedRequests:
 
     def _read_evidence(self, request: RetrainRequest) -> tuple[Evidence, RetrainEvent | None]:
         model = request.model
-        flag, claim = flags.peek(self._folder, model), flags.held(self._folder, model)
+        flag, claim = flags.read_flag(self._folder, model), flags.read_claim(self._folder, model)
         event = self._find_event(request)
         run_is_active = self._runs.is_active(model)
         claim_is_live = claim is not None and is_alive(claim.owner)
         run_end = _read_end(event, self._active_versions.get(model), run_is_active or claim_is_live)
         # A run that was killed after the publication leaves its flag or claim behind; the request is done.
         is_promoted = run_end is not None and run_end.promoted
-        flag_is_ours = flag is not None and flag.details.get("request_id") == request.id
-        claim_is_ours = claim is not None and claim_is_live and claim.flag.details.get("request_id") == request.id
+        flag_is_ours = flag is not None and flag.cause.request_id == request.id
+        claim_is_ours = claim is not None and claim_is_live and claim.flag.cause.request_id == request.id
         evidence = Evidence(
             flag_exists=flag is not None,
             flag_is_ours=flag_is_ours and not is_promoted,
@@ -174,10 +174,10 @@ class FlaggedRequests:
 
     def _check_flag(self, model: str, at: int) -> None:
         """Remove a flag for which too many runs died, and a flag of the monitor whose request has ended."""
-        flag = flags.peek(self._folder, model)
+        flag = flags.read_flag(self._folder, model)
         if flag is None:
             return
-        request_id = flag.details.get("request_id")
+        request_id = flag.cause.request_id
         requests = self._store.retrain_requests(model) if request_id else []
         request = next((request for request in requests if request.id == request_id), None)
         if flag.attempts >= MAX_ATTEMPTS:

@@ -22,7 +22,7 @@ from bgpdrift.models.model_registry import ModelRegistry
 from bgpdrift.models.paths import current_path
 from bgpdrift.models.publication import active_version
 from bgpdrift.models.retention import RetentionPolicy
-from bgpdrift.models.rollback import choose_rollback
+from bgpdrift.models.selection import choose_rollback
 from bgpdrift.monitor.active_versions import ActiveVersions
 from bgpdrift.monitor.probation_rule import (
     Decision,
@@ -76,10 +76,7 @@ class Probation:
         active_versions: ActiveVersions,
         registry: ModelRegistry | None = None,
     ) -> None:
-        kept, self._history = settings.models, settings.detectors.history_minutes
-        retention = RetentionPolicy(
-            backups=kept.keep_backups, candidates=kept.keep_candidates, rejected=kept.keep_rejected
-        )
+        self._history, retention = settings.detectors.history_minutes, RetentionPolicy.of(settings)
         self._store, self._clock, self._active_versions, self._log = store, clock, active_versions, logs.get_logger()
         self._folder, self._policy = settings.artifacts_path, ProbationPolicy.from_settings(settings)
         self._registry = registry or ModelRegistry(self._folder, store, clock, retention, self._history)

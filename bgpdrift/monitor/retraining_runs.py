@@ -51,7 +51,7 @@ class RetrainingRuns:
         ended = self._runner.collect()
         if ended is not None:
             self._handle_end(ended, at)
-        for model in flags.requeue_dead(self._folder):
+        for model in flags.requeue_abandoned(self._folder):
             self._log.warning("retrain.requeued", model=model, reason="the retrainer that claimed the flag is gone")
             self.pause(model)
 
@@ -72,8 +72,8 @@ class RetrainingRuns:
             (flag.requested_at, model, flag)
             for model in MODELS
             if not self._is_paused(model)
-            and flags.held(self._folder, model) is None
-            and (flag := flags.peek(self._folder, model)) is not None
+            and flags.read_claim(self._folder, model) is None
+            and (flag := flags.read_flag(self._folder, model)) is not None
             and flag.attempts < MAX_ATTEMPTS
         ]
         if not candidates:
@@ -86,7 +86,7 @@ class RetrainingRuns:
             self._log.error("retrain.not_started", model=model, reason=str(error))
             return False
         self._child = (model, owner)
-        request_id = flag.details.get("request_id")
+        request_id = flag.cause.request_id
         self._log.info("retrain.started", model=model, pid=owner.pid, request_id=request_id)
         state = RunState(
             model=model,
@@ -133,7 +133,7 @@ class RetrainingRuns:
 
     def _count_death_before_claim(self, ended: EndedRun) -> None:
         """Count a run that died before it claimed its flag; the death of a run with a claim is counted by the claim."""
-        if flags.held(self._folder, ended.model) is not None or not self._has_flag_of_run(ended.model):
+        if flags.read_claim(self._folder, ended.model) is not None or not self._has_flag_of_run(ended.model):
             return
         attempts = flags.count_attempt(self._folder, ended.model)
         if attempts:
@@ -142,7 +142,7 @@ class RetrainingRuns:
     def _has_flag_of_run(self, model: str) -> bool:
         """Return whether the flag that exists is the one the run was started for, and not a later one."""
         cursor = self._store.read_state(RUN_CURSOR, RunState)
-        flag = flags.peek(self._folder, model)
+        flag = flags.read_flag(self._folder, model)
         return flag is not None and flag.requested_at <= (cursor.state.started_at if cursor else 0.0)
 
     def _read_recorded_run(self) -> tuple[str, ProcessIdentity] | None:

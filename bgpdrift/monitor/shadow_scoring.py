@@ -20,6 +20,7 @@ from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.detector_output import CalmAlarms, DetectorOutput, count_episodes, find_new_alarms
 from bgpdrift.models.injection import A_KIND, KINDS, Injected, inject, steps
 from bgpdrift.models.loading import builder
+from bgpdrift.models.self_test import run_self_test
 from bgpdrift.monitor.probation_rule import add_tallies
 from bgpdrift.scoring.histories import columns_for
 from bgpdrift.settings import Settings
@@ -57,15 +58,14 @@ def load_version(path: Path, model: str, history_minutes: int) -> Version:
         The file is damaged, or this program cannot run it.
     """
     artifact = artifacts.read(path, model)
-    detector = artifacts.run_self_test(artifact, builder(model, history_minutes))
-    detection = artifact.metrics.get("injected_mean")
+    detector = run_self_test(artifact, builder(model, history_minutes))
     return Version(
         artifact.version,
         detector,
         Calibration.from_fields(artifact.calibration),
         tuple(artifact.content.feature_names),
-        trained_detection=float(detection) if isinstance(detection, int | float) else None,
-        is_forced=artifact.metrics.get("forced") is True,
+        trained_detection=artifact.metrics.injected_mean,
+        is_forced=artifact.metrics.forced,
     )
 
 
@@ -110,11 +110,11 @@ class ShadowScoring:
             output = self._score(new, frame)
             shadow_output = None if shadow is None else self._score(shadow, frame)
             calm[0].add(frame, output)
-            counted = frame.clean[frame.first :] & output.spoken
+            counted = frame.clean[frame.first :] & output.has_vote
             if shadow_output is not None:
                 calm[1].add(frame, shadow_output)
                 histograms[frame.collector] = _build_histogram(shadow_output)
-                counted &= shadow_output.spoken
+                counted &= shadow_output.has_vote
             unshared = counted & ~_find_shared(frame, other_alarms)
             shadow_alarms = (
                 0 if shadow_output is None else count_episodes(frame.to_score, shadow_output.is_alarm & unshared)
@@ -224,5 +224,5 @@ def _find_shared(frame: WindowFrame, other_alarms: Mapping[str, IntArray]) -> Bo
 
 
 def _build_histogram(output: DetectorOutput) -> tuple[Histogram, int]:
-    usable = output.spoken & np.isfinite(output.scores.score)
+    usable = output.has_vote & np.isfinite(output.scores.score)
     return Histogram.of(output.scores.score[usable].tolist()), int((output.is_alarm & usable).sum())

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.errors import TransientError
@@ -284,7 +286,10 @@ class ScoringService:
                 "artifact_path": loaded.source,
                 "created_at": metadata.created_at,
                 "activated_at": int(self._clock.now()),
-                "details": {"training": dict(metadata.training), "metrics": dict(metadata.metrics)},
+                "details": {
+                    "training": msgspec.to_builtins(metadata.training),
+                    "metrics": msgspec.to_builtins(metadata.metrics),
+                },
             }
         )
 

@@ -138,7 +138,7 @@ def test_a_request_becomes_an_active_version_and_the_run_writes_its_progress(wor
 def test_a_run_that_is_killed_is_repeated_to_its_end(world):
     world.end, world.at = "parent", "retrain.fit"
     world.request()
-    world.until(lambda: (flag := flags.peek(world.folder, MODEL)) and flag.attempts == 1)
+    world.until(lambda: (flag := flags.read_flag(world.folder, MODEL)) and flag.attempts == 1)
     world.end = world.at = ""
     world.until(lambda: world.state() == "done")
     assert active_version(world.folder, MODEL) == "2"

@@ -18,7 +18,8 @@ from bgpdrift.errors import ArtifactError
 from bgpdrift.models.artifact import from_bytes, read, to_bytes
 from bgpdrift.models.learn_default import learn_artifact
 from bgpdrift.models.paths import backup_paths, candidate_paths, current_path
-from bgpdrift.models.publication import STEPS, active_version, recover
+from bgpdrift.models.publication import STEPS, active_version
+from bgpdrift.models.recovery import recover
 from helpers import power_loss, windows
 from helpers.until import until
 

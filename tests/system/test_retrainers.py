@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bgpdrift.models import flags
-from bgpdrift.models.flags import Flag
+from bgpdrift.models.flags import DriftCause, Flag
 from bgpdrift.models.loading import ModelSource, builder
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
@@ -110,7 +110,7 @@ def test_a_run_tells_every_phase_publishes_the_model_and_records_it(world):
         *("started", "read", "fit", "calibrate", "evaluate", "gate", "stage", "publish", "finished"),
     ]
     read, gate, last = lines[1], lines[5], lines[-1]
-    assert (read["windows"], read["left_out"]) == (MINUTES, {})
+    assert (read["windows"], read.get("excluded", {})) == (MINUTES, {})
     assert gate["accepted"]
     assert {check["check"] for check in gate["checks"]} > {"rows", "accuracy", "f1", "injected", "alarm_rate", "drift"}
     assert (last["outcome"], last["version"], last["exit_code"]) == ("promoted", "2", 0)
@@ -284,7 +284,9 @@ def test_the_whole_program_killed_leaves_the_old_model_and_the_next_run_tidies_u
 
 def test_a_flag_is_answered_once_with_its_reason_and_force(world):
     flags.drop(
-        world.folder, MODEL, Flag(reason="drift", requested_by="drift_monitor", force=True, details={"psi": 0.4})
+        world.folder,
+        MODEL,
+        Flag(reason="drift", requested_by="drift_monitor", force=True, cause=DriftCause(severity="high")),
     )
 
     code, lines = world.run("--from-flag", max_drift="1e-9")
@@ -293,10 +295,10 @@ def test_a_flag_is_answered_once_with_its_reason_and_force(world):
     assert lines[-1]["forced"]
     event = world.events()[0]
     assert event["reason_json"]["requested_by"] == "drift_monitor"
-    assert flags.waiting(world.folder) == []
+    assert flags.list_requested(world.folder) == []
     assert not flags.claim_path(world.folder, MODEL).exists()
     evaluation = json.loads((world.folder / f"{MODEL}.evaluation.json").read_text())
-    assert evaluation["drift_cause_psi"] == 0.4
+    assert evaluation["drift_cause"] == {"severity": "high"}
     assert world.run("--from-flag")[0] == 2
 
 
@@ -318,14 +320,14 @@ def waiting_run(world: World) -> subprocess.Popen[str]:
 
 def test_a_run_that_is_asked_to_stop_gives_its_flag_back(world):
     process = waiting_run(world)
-    assert flags.waiting(world.folder) == []
+    assert flags.list_requested(world.folder) == []
     assert flags.claim_path(world.folder, MODEL).exists()
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
 
     assert process.returncode == 128 + signal.SIGTERM
     assert json.loads(out.splitlines()[-1])["outcome"] == "interrupted"
-    assert flags.waiting(world.folder) == [MODEL]
+    assert flags.list_requested(world.folder) == [MODEL]
     assert not flags.claim_path(world.folder, MODEL).exists()
     assert world.run("--from-flag")[0] == 0
 
@@ -333,16 +335,16 @@ def test_a_run_that_is_asked_to_stop_gives_its_flag_back(world):
 def test_the_flag_of_a_killed_run_is_a_flag_again_and_one_dropped_meanwhile_is_the_same(world):
     process = waiting_run(world)
     flags.drop(world.folder, MODEL, Flag(reason="again"))
-    assert flags.requeue_dead(world.folder) == []
+    assert flags.requeue_abandoned(world.folder) == []
     process.kill()
     process.communicate(timeout=60)
 
-    assert flags.requeue_dead(world.folder) == [MODEL]
-    found = flags.peek(world.folder, MODEL)
+    assert flags.requeue_abandoned(world.folder) == [MODEL]
+    found = flags.read_flag(world.folder, MODEL)
     assert found is not None
     assert found.reason == "again"
     assert until(lambda: (code := world.run("--from-flag")[0]) != 5 and code == 0, 30, "the next run answers it")
-    assert flags.waiting(world.folder) == []
+    assert flags.list_requested(world.folder) == []
 
 
 def test_on_a_terminal_there_is_a_bar_and_a_table(world):

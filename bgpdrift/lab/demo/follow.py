@@ -67,7 +67,7 @@ def progress(store: Store, data: Path, artifacts: Path) -> Progress:
     checks = [cursor.position for cursor in cursors if cursor is not None and cursor.details]
     watched = [store.read_cursor(f"probation:{model}") for model in MODELS]
     checks += [one.position for one in watched if one is not None and one.details.get("verdict") == "watching"]
-    asked = bool(store.triggers(states=AT_WORK, limit=1)) or bool(flags.waiting(artifacts))
+    asked = bool(store.triggers(states=AT_WORK, limit=1)) or bool(flags.list_requested(artifacts))
     training = asked or any(artifacts.glob("retrain_*.flag.claimed"))
     return Progress(where(store, data), min(checks, default=0), training)
 

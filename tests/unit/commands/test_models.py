@@ -13,6 +13,7 @@ from bgpdrift.cli import cli
 from bgpdrift.detectors.interface import ModelContent
 from bgpdrift.errors import InputError
 from bgpdrift.models.artifact import Artifact, to_bytes
+from bgpdrift.models.metadata import EvaluationMetrics, TrainingRecord
 from bgpdrift.models.paths import current_path
 from bgpdrift.models.publication import active_version
 from bgpdrift.settings import load
@@ -22,15 +23,16 @@ M = "isolation_forest"
 
 
 def bytes_of(version: str, **metrics: float) -> bytes:
-    """A whole file with figures; no detector can be built of it."""
+    """A whole file with figures, from which no detector can be built."""
     content = ModelContent(M, ("messages",), {"nothing": np.zeros(1)})
-    training = {"from": 1_788_220_800, "to": 1_788_580_800, "rows": 123_456}
-    return to_bytes(Artifact(content, version, 1_788_580_800, metrics=metrics, training=training))
+    training = TrainingRecord(start=1_788_220_800, end=1_788_580_800, rows=123_456)
+    figures = EvaluationMetrics(**metrics)
+    return to_bytes(Artifact(content, version, 1_788_580_800, metrics=figures, training=training))
 
 
 @pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    """What runs here sets up the log of a whole process, on a stream that is closed after the test."""
+def _reset_logs() -> Iterator[None]:
+    """The commands configure the log of the whole process, on a stream that is closed after the test."""
     yield
     structlog.reset_defaults()
 
@@ -49,7 +51,7 @@ def run(*arguments: str):  # type: ignore[no-untyped-def]
     return CliRunner().invoke(cli, arguments)
 
 
-def test_where_nothing_is_it_says_so(folder: Path) -> None:
+def test_without_models_the_command_says_so(folder: Path) -> None:
     shown = run("models")
     assert shown.exit_code == 0
     assert shown.stdout.startswith(f"no models in {folder}")
@@ -71,14 +73,14 @@ def test_the_table_fits_eighty_columns_with_the_longest_names(folder: Path) -> N
     assert "…" not in lines[1].replace("09-01…09-05", "")
 
 
-def test_a_damaged_file_in_force_is_named_below_the_table(folder: Path) -> None:
+def test_a_damaged_current_file_is_named_below_the_table(folder: Path) -> None:
     (folder / f"{M}.safetensors").write_bytes(b"half")
     shown = run("models").stdout
     assert "damaged" in shown
-    assert "4 bytes are no model" in shown
+    assert "not a model file: 4 bytes" in shown
 
 
-def test_json_tells_of_every_file_and_version(folder: Path) -> None:
+def test_json_lists_every_file_and_version(folder: Path) -> None:
     (folder / f"{M}.safetensors").write_bytes(bytes_of("4", auc=0.9))
     (folder / f"{M}_backup_20260101T000000Z.safetensors").write_bytes(bytes_of("3"))
     (folder / "candidates" / f"{M}_5.safetensors").write_bytes(b"half")
@@ -86,29 +88,29 @@ def test_json_tells_of_every_file_and_version(folder: Path) -> None:
     assert (found["model"], found["version"], found["state"]) == (M, "4", "active")
     assert found["current"]["metrics"] == {"auc": 0.9}
     assert [one["version"] for one in found["backups"]] == ["3"]
-    assert found["candidates"][0]["problem"].endswith("no model")
+    assert found["candidates"][0]["problem"].endswith("not a model file: 4 bytes")
 
 
-def test_without_a_store_the_files_are_shown_all_the_same(folder: Path) -> None:
+def test_the_files_are_listed_without_a_store(folder: Path) -> None:
     Path(load().store_url.removeprefix("sqlite:///")).unlink()
     (folder / f"{M}.safetensors").write_bytes(bytes_of("4"))
     shown = run("models", "--json")
     assert json.loads(shown.stdout)["models"][0]["version"] == "4"
-    assert "without the store" in shown.stderr
+    assert "the store is not available" in shown.stderr
 
 
-def test_promoting_where_nothing_waits_is_no_failure(folder: Path) -> None:
+def test_promote_without_candidates_succeeds(folder: Path) -> None:
     shown = run("promote")
     assert (shown.exit_code, "no candidates" in shown.stdout) == (0, True)
 
 
-def test_candidates_that_are_not_good_enough_are_named_and_the_exit_code_tells(folder: Path) -> None:
+def test_promote_names_the_candidates_it_skips_and_exits_with_3(folder: Path) -> None:
     (folder / "candidates" / f"{M}_2.safetensors").write_bytes(bytes_of("2", drift_psi=0.4))
     (folder / "candidates" / f"{M}_3.safetensors").write_bytes(b"half")
     shown = run("promote", M, "--max-drift", "0.3")
     assert shown.exit_code == 3
-    assert "version 2 skipped: drift_psi 0.4 over 0.3" in shown.stdout
-    assert "version 3 skipped: damaged" in shown.stdout
+    assert "version 2 skipped: drift_psi 0.4, at most 0.3 allowed" in shown.stdout
+    assert "version 3 skipped: unreadable" in shown.stdout
     told = json.loads(run("promote", "--max-drift", "0.3", "--json").stdout)
     assert told["published"] is None
     assert set(told["skipped"]) == {"2", "3"}

@@ -1,4 +1,4 @@
-"""A small learned model, and files made of it: good, bent and damaged."""
+"""A small learned model and its bytes, unchanged or changed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bgpdrift.models import artifact as artifacts
-from bgpdrift.models.artifact import Artifact, to_bytes
+from bgpdrift.models.artifact import Artifact, sign, to_bytes
 from bgpdrift.models.learn_default import learn_artifact
 
 
@@ -24,18 +23,13 @@ def bytes_of(artifact) -> Callable[[str], bytes]:
 
 
 def resign(raw: bytes, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> bytes:
-    """Let ``change`` bend the header and the metadata in it, and sign the result as if it were ours."""
+    """Apply ``change`` to the header and its metadata, and sign the result."""
     length = int.from_bytes(raw[:8], "little")
     header = msgspec.json.decode(raw[8 : 8 + length])
     metadata = msgspec.json.decode(header["__metadata__"]["bgpdrift"])
     change(header, metadata)
     header["__metadata__"]["bgpdrift"] = msgspec.json.encode(metadata).decode()
-    header["__metadata__"]["digest"] = "0" * 64
-    head = msgspec.json.encode(header, order="sorted")
-    head += b" " * (-len(head) % 8)
-    bent = len(head).to_bytes(8, "little") + head + raw[8 + length :]
-    place = artifacts._digest_place(bent)
-    return bent[:place] + artifacts._digest(bent, place).encode() + bent[place + 64 :]
+    return sign(header, raw[8 + length :])
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bgpdrift.models import flags
-from bgpdrift.models.flags import UNREADABLE, Flag
+from bgpdrift.models.flags import UNREADABLE, DriftCause, Flag
 from bgpdrift.process.identity import ProcessIdentity, identify_self, is_alive
 
 GONE = ProcessIdentity(pid=2**22 + 1, start_time=5, boot_id="another boot")
@@ -71,7 +71,7 @@ def test_a_directory_with_the_name_of_a_flag_is_none(tmp_path):
 
 def test_no_folder_is_no_flag(tmp_path):
     assert flags.claim(tmp_path / "none", "lstm", identify_self()) is None
-    assert flags.requeue_dead(tmp_path / "none") == []
+    assert flags.requeue_abandoned(tmp_path / "none") == []
 
 
 def test_a_thousand_flags_are_one_run_and_a_forced_one_stays_forced(tmp_path):
@@ -83,7 +83,7 @@ def test_a_thousand_flags_are_one_run_and_a_forced_one_stays_forced(tmp_path):
     assert claim is not None
     assert (claim.flag.reason, claim.flag.force) == ("999", True)
     flags.release(tmp_path, claim)
-    assert flags.waiting(tmp_path) == []
+    assert flags.list_requested(tmp_path) == []
 
 
 def test_a_flag_that_comes_during_a_run_starts_exactly_one_more(tmp_path):
@@ -107,8 +107,8 @@ def test_a_claim_of_the_dead_is_a_request_again_and_counts_the_attempt(tmp_path,
     flags.drop(tmp_path, "lstm", Flag(reason="drift", force=True))
     dead = flags.claim(tmp_path, "lstm", owner)
 
-    assert flags.requeue_dead(tmp_path) == ["lstm"]
-    assert flags.requeue_dead(tmp_path) == []
+    assert flags.requeue_abandoned(tmp_path) == ["lstm"]
+    assert flags.requeue_abandoned(tmp_path) == []
     again = flags.claim(tmp_path, "lstm", identify_self())
 
     assert again is not None
@@ -123,7 +123,7 @@ def test_a_claim_of_the_living_is_left_alone(tmp_path):
     flags.drop(tmp_path, "lstm", Flag())
     claim = flags.claim(tmp_path, "lstm", identify_self())
     assert claim is not None
-    assert flags.requeue_dead(tmp_path) == []
+    assert flags.requeue_abandoned(tmp_path) == []
     assert flags.is_held(tmp_path, claim)
 
 
@@ -132,8 +132,8 @@ def test_a_claim_whose_owner_was_never_written_is_a_request_again(tmp_path):
     flags.drop(tmp_path, "lstm", Flag(reason="drift"))
     flags.flag_path(tmp_path, "lstm").rename(flags.claim_path(tmp_path, "lstm"))
 
-    assert flags.requeue_dead(tmp_path) == ["lstm"]
-    found = flags.peek(tmp_path, "lstm")
+    assert flags.requeue_abandoned(tmp_path) == ["lstm"]
+    found = flags.read_flag(tmp_path, "lstm")
     assert found is not None
     assert found.reason == "drift"
 
@@ -147,7 +147,7 @@ def test_of_a_dead_claim_and_a_newer_flag_one_request_is_left_and_it_stays_force
 
     assert claim is not None
     assert (claim.flag.reason, claim.flag.force) == ("new", True)
-    assert flags.waiting(tmp_path) == []
+    assert flags.list_requested(tmp_path) == []
 
 
 def test_a_claim_given_back_is_the_same_request(tmp_path):
@@ -155,20 +155,20 @@ def test_a_claim_given_back_is_the_same_request(tmp_path):
     claim = flags.claim(tmp_path, "lstm", identify_self())
     assert claim is not None
     assert flags.give_back(tmp_path, claim)
-    assert flags.peek(tmp_path, "lstm") == Flag(reason="drift", requested_at=9.0)
+    assert flags.read_flag(tmp_path, "lstm") == Flag(reason="drift", requested_at=9.0)
     assert not flags.claim_path(tmp_path, "lstm").exists()
 
 
 def test_a_flag_of_another_model_is_not_mine(tmp_path):
     flags.drop(tmp_path, "lstm", Flag())
     assert flags.claim(tmp_path, "heuristic", identify_self()) is None
-    assert flags.waiting(tmp_path) == ["lstm"]
+    assert flags.list_requested(tmp_path) == ["lstm"]
 
 
-def test_what_is_written_can_be_read_by_people(tmp_path):
-    flags.drop(tmp_path, "lstm", Flag(reason="drift", details={"psi": 0.4}))
+def test_a_flag_file_is_readable_json(tmp_path):
+    flags.drop(tmp_path, "lstm", Flag(reason="drift", cause=DriftCause(severity="high")))
     raw = flags.flag_path(tmp_path, "lstm").read_bytes()
-    assert msgspec.json.decode(raw) == {"reason": "drift", "details": {"psi": 0.4}}
+    assert msgspec.json.decode(raw) == {"reason": "drift", "cause": {"severity": "high"}}
 
 
 def _claim_and_answer(folder, gate, answers):

@@ -1,38 +1,39 @@
-"""The gate, line by line of its table: what passes, what is refused, and what force lifts."""
+"""The gate, check by check: what passes, what is refused, and what force overrides."""
 
 from dataclasses import replace
 
 import pytest
 
-from bgpdrift.models.gate import Evidence, GatePolicy, Judged, decide_gate
+from bgpdrift.models.gate import Evidence, GatePolicy, ModelFigures, decide_gate
 
-GOOD = Judged(
-    accuracy=0.95,
-    f1=0.90,
-    classes={"true_positive": 0.9, "false_positive": 0.8},
-    injected={"burst": 0.9, "silence": 0.8},
-    alarms_per_day=1.0,
-)
+FIGURES = {
+    "accuracy": 0.95,
+    "f1": 0.90,
+    "classes": {"true_positive": 0.9, "false_positive": 0.8},
+    "injected": {"burst": 0.9, "silence": 0.8},
+    "alarms_per_day": 1.0,
+}
+GOOD = ModelFigures(**FIGURES)
 EVIDENCE = Evidence(GOOD, GOOD, train_rows=8_000, seconds=4.0, drift_psi=0.1)
 POLICY = GatePolicy()
 
 
 def worse(**changes) -> Evidence:
-    return replace(EVIDENCE, candidate=replace(GOOD, **changes))
+    return replace(EVIDENCE, candidate=ModelFigures(**FIGURES | changes))
 
 
-def test_an_equal_model_is_accepted_and_every_check_has_number_threshold_and_sentence():
+def test_an_equal_model_is_accepted_and_every_check_has_number_threshold_and_message():
     verdict = decide_gate(EVIDENCE, POLICY)
 
     assert verdict.accepted
     assert verdict.reason == "every check passed"
-    for check in verdict.as_fields()["checks"]:
-        assert check["sentence"]
-        assert check["value"] is not None
-        assert check["threshold"] is not None
+    for check in verdict.checks:
+        assert check.message
+        assert check.value is not None
+        assert check.threshold is not None
 
 
-def test_what_the_active_model_found_in_its_time_is_held_against_the_candidate_with_more_patience():
+def test_the_comparison_with_the_record_has_a_wider_tolerance():
     evidence = replace(worse(injected={"burst": 0.6, "silence": 0.6}), active=None, record=GOOD.injected)
     assert decide_gate(evidence, POLICY).accepted
 
@@ -68,7 +69,7 @@ def test_each_refusal_names_its_check(evidence, refused_by):
 
     assert not verdict.accepted
     assert [check.name for check in verdict.failed] == refused_by
-    assert verdict.reason == "; ".join(check.sentence for check in verdict.failed)
+    assert verdict.reason == "; ".join(check.message for check in verdict.failed)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_each_refusal_names_its_check(evidence, refused_by):
         replace(EVIDENCE, train_rows=1_440),
         replace(EVIDENCE, drift_psi=1.0),
         replace(EVIDENCE, active=None),
-        replace(EVIDENCE, active=Judged()),
+        replace(EVIDENCE, active=ModelFigures()),
     ],
     ids=[
         "a point of accuracy",
@@ -98,55 +99,53 @@ def test_each_refusal_names_its_check(evidence, refused_by):
         "an active model without figures",
     ],
 )
-def test_what_is_at_the_limit_or_has_nothing_to_be_compared_with_passes(evidence):
+def test_a_figure_at_the_limit_and_a_figure_without_counterpart_pass(evidence):
     assert decide_gate(evidence, POLICY).accepted
 
 
-def test_force_lifts_a_refusal_of_quality_and_says_so():
+def test_force_overrides_a_failed_quality_check_and_the_reason_says_so():
     verdict = decide_gate(worse(f1=0.1), replace(POLICY, force=True))
 
     assert verdict.accepted
     assert verdict.forced
-    assert verdict.reason == "forced: has an F1 of 10.0 %, the active model 90.0 %"
+    assert verdict.reason == "forced: F1 is 10.0 %, at least 89.0 % required (active model: 90.0 %)"
 
 
 @pytest.mark.parametrize("evidence", [replace(EVIDENCE, train_rows=10), replace(EVIDENCE, unusable_scores=3)])
-def test_force_never_lifts_a_refusal_of_integrity(evidence):
+def test_force_never_overrides_a_failed_integrity_check(evidence):
     verdict = decide_gate(evidence, replace(POLICY, force=True))
 
     assert not verdict.accepted
     assert not verdict.forced
 
 
-def test_force_without_a_refusal_is_no_forced_promotion():
+def test_force_without_a_failed_check_is_not_a_forced_promotion():
     verdict = decide_gate(EVIDENCE, replace(POLICY, force=True))
     assert verdict.accepted
     assert not verdict.forced
 
 
-def test_drift_within_a_span_of_a_day_is_put_on_record_and_refuses_nothing():
+def test_drift_within_a_span_of_a_day_is_recorded_and_passes():
     verdict = decide_gate(replace(EVIDENCE, drift_psi=1.8, span_hours=26.5), POLICY)
 
     drift = next(check for check in verdict.checks if check.name == "drift")
     assert verdict.accepted
     assert drift.value == 1.8
     assert drift.threshold is None
-    assert drift.sentence.endswith("a span of 26 h cannot tell drift from time of day")
+    assert drift.message.endswith("not judged, because a span of 26 h does not separate drift from time of day")
 
 
-def test_a_weekend_held_against_working_days_is_put_on_record_and_refuses_nothing():
-    unlike = "the held-out hours are a weekend, and the training holds none"
-    verdict = decide_gate(replace(EVIDENCE, drift_psi=1.8, span_hours=120.0, drift_unlike=unlike), POLICY)
+def test_drift_of_a_weekend_against_working_days_is_recorded_and_passes():
+    reason = "the held-out hours are a weekend, and the training has none"
+    verdict = decide_gate(replace(EVIDENCE, drift_psi=1.8, span_hours=120.0, drift_incomparable=reason), POLICY)
 
     drift = next(check for check in verdict.checks if check.name == "drift")
     assert verdict.accepted
     assert drift.threshold is None
-    assert drift.sentence.endswith(
-        "the held-out hours are a weekend, and the training holds none, which cannot tell drift"
-    )
+    assert drift.message.endswith(f"not judged, because {reason}")
 
 
-def test_from_three_days_on_drift_refuses():
+def test_drift_is_judged_from_a_span_of_three_days_on():
     verdict = decide_gate(replace(EVIDENCE, drift_psi=1.8, span_hours=72.0), POLICY)
 
     assert [check.name for check in verdict.failed] == ["drift"]

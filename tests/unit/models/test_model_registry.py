@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from bgpdrift.clock import FakeClock
 from bgpdrift.errors import InputError, PublishRefusedError, StoreBusyError
 from bgpdrift.models.artifact import read, to_bytes
+from bgpdrift.models.metadata import EvaluationMetrics
 from bgpdrift.models.model_files import list_model_files
 from bgpdrift.models.model_registry import ModelRegistry
 from bgpdrift.models.paths import backup_paths, current_path
@@ -20,6 +21,7 @@ from bgpdrift.models.retention import RetentionPolicy
 from bgpdrift.store import Store, migrate, open_store
 
 M = "heuristic"
+METRICS = EvaluationMetrics(drift_psi=0.1, f1=0.9)
 
 
 def trusting(path: Path, model: str, _: int) -> None:
@@ -48,7 +50,9 @@ def registry(folder: Path, store: Store, clock: FakeClock) -> ModelRegistry:
 def put(folder: Path, registry: ModelRegistry, artifact, clock: FakeClock) -> Callable[..., Any]:
     def put(version: str, by: ModelRegistry = registry, parent: str = "", **options: Any) -> Any:
         clock.advance(hours=1)
-        raw = to_bytes(replace(artifact, version=version, parent_version=parent, metrics={"drift_psi": 0.1, "f1": 0.9}))
+        raw = to_bytes(
+            replace(artifact, version=version, parent_version=parent, metrics=EvaluationMetrics(drift_psi=0.1, f1=0.9))
+        )
         candidate = stage(folder, M, version, raw, verify=trusting)
         return by.publish(M, candidate, expected_active=active_version(folder, M), **options)
 
@@ -67,7 +71,7 @@ def test_a_publication_is_a_row_a_line_and_two_sidecars(put, folder: Path, store
     event = store.retrain_events(M)[0]
     assert (event["kind"], event["version"], event["promoted"], event["exit_code"]) == ("retrain", "2", True, 0)
     assert (event["train_records"], event["f1_new"]) == (5_000, 0.9)
-    assert event["notes"].startswith("version 2 in place of 1")
+    assert event["notes"].startswith("version 2 replaces 1")
     assert states(store) == {"1": "retired", "2": "active"}
     assert [line["event"] for line in lines] == ["model.published"]
     metadata = json.loads((folder / "heuristic.model.json").read_text())
@@ -91,7 +95,7 @@ def test_a_publication_that_is_refused_is_on_record_too(
         registry.publish(M, folder / "candidates" / "x", expected_active="7")
     event = store.retrain_events(M)[0]
     assert (event["promoted"], event["exit_code"]) == (False, 1)
-    assert "version 1 is in force, 7 was" in event["notes"]
+    assert "version 1 is active, expected 7" in event["notes"]
     assert [line["event"] for line in lines] == ["model.publish_failed"]
     assert states(store) == {"1": "active"}
 
@@ -203,7 +207,7 @@ def test_a_promotion_publishes_the_best_and_records_why_the_others_were_skipped(
     registry, folder, store, artifact
 ) -> None:
     for version, drift in (("1", 0.3), ("2", 0.1), ("3", 0.9)):
-        raw = to_bytes(replace(artifact, version=version, metrics={"drift_psi": drift}))
+        raw = to_bytes(replace(artifact, version=version, metrics=EvaluationMetrics(drift_psi=drift)))
         stage(folder, M, version, raw, verify=trusting)
     (folder / "candidates" / "heuristic_4.safetensors").write_bytes(b"half")
     with capture_logs() as lines:

@@ -7,7 +7,8 @@ import pytest
 
 from bgpdrift.models.artifact import read
 from bgpdrift.models.paths import current_path, publish_lock_path
-from bgpdrift.models.publication import active_version, recover
+from bgpdrift.models.publication import active_version
+from bgpdrift.models.recovery import recover
 from bgpdrift.process.durable import stage_file
 from bgpdrift.process.locks import hold_lock
 
@@ -42,8 +43,8 @@ def test_nothing_is_done_where_all_is_well_and_where_nothing_is(folder: Path, tm
 def test_a_missing_current_file_is_replaced_by_the_newest_backup(folder: Path) -> None:
     current_path(folder, M).unlink()
     (said,) = put_right(folder)
-    assert said == (
-        "heuristic.safetensors: missing; version 2 of heuristic_backup_20260201T000000Z.safetensors put in its place"
+    assert (
+        said == "heuristic.safetensors: missing; restored version 2 from heuristic_backup_20260201T000000Z.safetensors"
     )
     assert active_version(folder, M) == "2"
     assert (folder / "heuristic_backup_20260201T000000Z.safetensors").exists()
@@ -65,7 +66,7 @@ def test_a_backup_that_is_no_help_is_named_and_the_next_one_taken(folder: Path) 
     current_path(folder, M).unlink()
     (folder / "heuristic_backup_20260201T000000Z.safetensors").write_bytes(b"half")
     said = put_right(folder)
-    assert said[0].startswith("heuristic_backup_20260201T000000Z.safetensors: no help")
+    assert said[0].startswith("heuristic_backup_20260201T000000Z.safetensors: the backup cannot be used")
     assert active_version(folder, M) == "1"
 
 
@@ -74,7 +75,7 @@ def test_without_a_good_backup_it_says_so_and_leaves_the_file(folder: Path) -> N
         backup.unlink()
     current_path(folder, M).write_bytes(b"half")
     (said,) = put_right(folder)
-    assert said.endswith("no backup to put in its place")
+    assert said.endswith("there is no usable backup")
     assert current_path(folder, M).read_bytes() == b"half"
 
 
@@ -111,7 +112,7 @@ def test_a_dangling_link_counts_as_missing_and_a_folder_needs_a_person(folder: P
     assert "missing" in put_right(folder)[0]
     current_path(folder, M).unlink()
     current_path(folder, M).mkdir()
-    assert put_right(folder) == ["heuristic.safetensors: a folder in place of the model; remove it"]
+    assert put_right(folder) == ["heuristic.safetensors: a directory in place of the model file; remove it"]
 
 
 def test_the_note_says_what_was_wrong(folder: Path) -> None:
@@ -122,7 +123,7 @@ def test_the_note_says_what_was_wrong(folder: Path) -> None:
     assert found == {
         "model": M,
         "version": "",
-        "reason": "heuristic.safetensors: 4 bytes are no model",
+        "reason": "heuristic.safetensors: not a model file: 4 bytes",
         "rejected_at": NOW,
         "file": "heuristic.safetensors",
     }

@@ -113,7 +113,7 @@ def test_what_a_bad_file_did_is_told_and_the_next_good_one_is_taken(watched, put
     (tmp_path / "models" / "heuristic.safetensors").write_bytes(b"bad")
     while not (look := next_look(models)).refused:
         assert look.loaded is None
-    assert "no model" in look.refused[0].reason
+    assert "not a model file" in look.refused[0].reason
     put("2")
     assert next_model(models).version == "2"
 

@@ -10,7 +10,7 @@ import pytest
 from bgpdrift.clock import FakeClock
 from bgpdrift.errors import StoreBusyError, TransientError
 from bgpdrift.models import flags
-from bgpdrift.models.flags import Claim, Flag
+from bgpdrift.models.flags import Claim, DriftCause, Flag
 from bgpdrift.monitor.model_loop import LOCK, ModelLoop
 from bgpdrift.monitor.retrainer_process import EndedRun
 from bgpdrift.process.identity import ProcessIdentity, identify_self
@@ -109,7 +109,7 @@ class World:
         self.store.put_cursor(StateCursor(drift_cursor(M), self.now, state))
 
     def flag(self) -> Flag | None:
-        return flags.peek(self.folder, M)
+        return flags.read_flag(self.folder, M)
 
     def claim(self, owner: ProcessIdentity | None = None) -> Claim:
         """A retrainer claims the flag."""
@@ -177,7 +177,7 @@ def test_a_request_becomes_a_flag_a_claim_and_a_new_version(world):
     assert world.state() == "flagged"
     assert flag is not None
     assert (flag.requested_by, flag.reason) == ("drift_monitor", "scores drift")
-    assert flag.details == {"request_id": request_id, "check_id": 3, "severity": "high"}
+    assert flag.cause == DriftCause(request_id=request_id, check_id=3, severity="high")
     assert world.runner.started == [M]
 
     claim = world.claim()
@@ -230,7 +230,7 @@ def test_after_a_kill_between_row_and_flag_the_next_monitor_drops_the_flag(world
 
     flag = world.flag()
     assert flag is not None
-    assert flag.details["request_id"] == request_id
+    assert flag.cause.request_id == request_id
     assert world.runner.started == [M]
 
 
@@ -300,7 +300,7 @@ def test_the_claim_of_a_dead_retrainer_becomes_a_flag_again_and_a_run_starts_aft
     world.step()
     flag = world.flag()
     assert flag is not None
-    assert (flag.attempts, flag.details["request_id"]) == (1, request_id)
+    assert (flag.attempts, flag.cause.request_id) == (1, request_id)
     assert world.runner.started == [M]
     world.clock.advance(seconds=30)
     world.step()

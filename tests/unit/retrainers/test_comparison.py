@@ -9,8 +9,9 @@ from bgpdrift.detectors.interface import EXCLUDED, Scores, WindowFrame
 from bgpdrift.models.injection import KINDS
 from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import Calibration
-from retrainers.comparison import Model, longest_history, prepare, show
-from retrainers.span import Interval, Span
+from retrainers.comparison import Model, evaluate_model, longest_history, prepare_held_out
+from retrainers.intervals import Interval
+from retrainers.span import Span
 
 SETTINGS = Settings()
 
@@ -51,38 +52,38 @@ def calm_scores(span: Span) -> np.ndarray:
 
 def test_a_model_that_sees_only_withdrawals_finds_their_storms_and_no_hijack(span):
     candidate = model(Loud(), calm_scores(span))
-    shown = show(candidate, prepare(span, 60, seed=1), SETTINGS)
+    shown = evaluate_model(candidate, prepare_held_out(span, 60, seed=1), SETTINGS)
 
-    assert set(shown.judged.injected) == set(KINDS)
-    assert shown.judged.injected["withdrawal_storm"] > 0.7
-    assert shown.judged.injected["hijack"] < 0.3
-    assert shown.auc_by_kind["withdrawal_storm"] > 0.95
+    assert set(shown.figures.injected) == set(KINDS)
+    assert shown.figures.injected["withdrawal_storm"] > 0.7
+    assert shown.figures.injected["hijack"] < 0.3
+    assert shown.figures.injected_auc["withdrawal_storm"] > 0.95
     assert len(shown.scores) == 1_000
-    assert shown.judged_by == "injected"
-    assert shown.judged.f1 is not None
-    assert shown.judged.alarms_per_day <= 6
-    assert shown.as_fields()["injected_mean"] == pytest.approx(np.mean(list(shown.judged.injected.values())), abs=1e-5)
+    assert shown.figures.judged_by == "injected"
+    assert shown.figures.f1 is not None
+    assert shown.figures.alarms_per_day <= 6
+    assert shown.figures.injected_mean == pytest.approx(np.mean(list(shown.figures.injected.values())), abs=1e-5)
 
 
 def test_one_that_is_silent_finds_nothing_and_disturbs_nobody(span):
-    shown = show(model(Loud(mute=True), calm_scores(span)), prepare(span, 60, seed=1), SETTINGS)
+    shown = evaluate_model(model(Loud(mute=True), calm_scores(span)), prepare_held_out(span, 60, seed=1), SETTINGS)
 
-    assert set(shown.judged.injected.values()) == {0.0}
-    assert shown.judged.alarms_per_day == 0
-    assert shown.abstained == 1_000
+    assert set(shown.figures.injected.values()) == {0.0}
+    assert shown.figures.alarms_per_day == 0
+    assert shown.figures.abstained_windows == 1_000
     assert len(shown.scores) == 0
 
 
 def test_one_that_alarms_all_the_time_finds_nothing_and_its_alarm_counts_every_hour(span):
     never_that_loud = np.linspace(0.0, 0.001, 1_000)
-    shown = show(model(Loud("messages"), never_that_loud), prepare(span, 60, seed=1), SETTINGS)
+    shown = evaluate_model(model(Loud("messages"), never_that_loud), prepare_held_out(span, 60, seed=1), SETTINGS)
 
-    assert set(shown.judged.injected.values()) == {0.0}
-    assert shown.judged.alarms_per_day == 17  # of 1,000 minutes, taken for a day
+    assert set(shown.figures.injected.values()) == {0.0}
+    assert shown.figures.alarms_per_day == 17  # of 1,000 minutes, taken for a day
 
 
 def test_one_whose_scores_are_no_numbers_is_counted(span):
-    shown = show(model(Loud(broken=True), calm_scores(span)), prepare(span, 60, seed=1), SETTINGS)
+    shown = evaluate_model(model(Loud(broken=True), calm_scores(span)), prepare_held_out(span, 60, seed=1), SETTINGS)
     assert shown.unusable == 1_000
 
 
@@ -90,8 +91,8 @@ def test_windows_that_may_not_teach_do_not_judge_either(span):
     excluded = np.zeros(3_000)
     excluded[2_100:2_400] = 1.0
     marked = replace(span.frames[0], quality=dict(span.frames[0].quality) | {EXCLUDED: excluded})
-    bench = prepare(replace(span, frames=(marked,)), 60, seed=1)
-    assert len(show(model(Loud(), calm_scores(span)), bench, SETTINGS).scores) == 700
+    bench = prepare_held_out(replace(span, frames=(marked,)), 60, seed=1)
+    assert len(evaluate_model(model(Loud(), calm_scores(span)), bench, SETTINGS).scores) == 700
 
 
 def test_labels_judge_once_there_are_enough_of_them(span, windows):
@@ -107,20 +108,20 @@ def test_labels_judge_once_there_are_enough_of_them(span, windows):
         Interval(at[1_700], at[1_720], frozenset({"elsewhere"}), "missed"),
     )
     labelled = replace(span, frames=(replace(span.frames[0], features=stormy),), labels=labels)
-    bench = prepare(labelled, 60, seed=1)
+    bench = prepare_held_out(labelled, 60, seed=1)
 
-    shown = show(model(Loud(), calm_scores(span)), bench, SETTINGS)
+    shown = evaluate_model(model(Loud(), calm_scores(span)), bench, SETTINGS)
 
     assert bench.labelled_windows == 100
-    assert shown.judged_by == "labels"
-    assert shown.judged.classes == {"true_positive": 1.0, "false_positive": 0.0, "missed": 0.0}
-    assert shown.judged.accuracy == pytest.approx(0.4)
-    assert shown.judged.f1 == pytest.approx(80 / (80 + 20 + 40))
+    assert shown.figures.judged_by == "labels"
+    assert shown.figures.classes == {"true_positive": 1.0, "false_positive": 0.0, "missed": 0.0}
+    assert shown.figures.accuracy == pytest.approx(0.4)
+    assert shown.figures.f1 == pytest.approx(80 / (80 + 20 + 40))
 
 
 def test_both_models_meet_the_same_anomalies(span):
-    bench = prepare(span, 60, seed=3)
-    again = prepare(span, 60, seed=3)
+    bench = prepare_held_out(span, 60, seed=3)
+    again = prepare_held_out(span, 60, seed=3)
     for one, two in zip(bench.injected, again.injected, strict=True):
         assert (one.frame.features["announced"] == two.frame.features["announced"]).all()
 

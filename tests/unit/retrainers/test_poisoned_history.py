@@ -7,7 +7,7 @@ import pytest
 
 from bgpdrift.models.gate import Evidence, GatePolicy, GateVerdict, decide_gate
 from bgpdrift.settings import Settings
-from retrainers.comparison import Model, longest_history, prepare, show
+from retrainers.comparison import Model, evaluate_model, longest_history, prepare_held_out
 from retrainers.span import Span
 from retrainers.training import train
 
@@ -44,19 +44,19 @@ def span_of(frame) -> Span:
 def active(windows) -> Model:
     """The model in force, trained on a calm world, with what it found then on its metadata."""
     span = span_of(windows.calm(MINUTES, seed=1))
-    trained = train("heuristic", span.teaching(), history_minutes=360)
+    trained = train("heuristic", span.training_frames(), history_minutes=360)
     model = Model("1", trained.detector, trained.calibration)
-    shown = show(model, prepare(span, longest_history([model]), 0), SETTINGS)
-    return replace(model, record=shown.judged.injected)
+    shown = evaluate_model(model, prepare_held_out(span, longest_history([model]), 0), SETTINGS)
+    return replace(model, record=shown.figures.injected)
 
 
 def judged(frame, active: Model) -> GateVerdict:
     span = span_of(frame)
-    trained = train("heuristic", span.teaching(), history_minutes=360)
+    trained = train("heuristic", span.training_frames(), history_minutes=360)
     candidate = Model("2", trained.detector, trained.calibration)
-    bench = prepare(span, longest_history([candidate, active]), 0)
-    new, old = show(candidate, bench, SETTINGS), show(active, bench, SETTINGS)
-    evidence = Evidence(new.judged, old.judged, trained.train_rows, 1.0, record=active.record)
+    bench = prepare_held_out(span, longest_history([candidate, active]), 0)
+    new, old = evaluate_model(candidate, bench, SETTINGS), evaluate_model(active, bench, SETTINGS)
+    evidence = Evidence(new.figures, old.figures, trained.train_rows, 1.0, record=active.record)
     return decide_gate(evidence, GatePolicy())
 
 

@@ -14,9 +14,9 @@ from bgpdrift.errors import (
 )
 from bgpdrift.process.limited_worker import Limits, WorkerEnd
 from retrainers.exits import Exit
-from retrainers.program import meaning
+from retrainers.program import interpret_end
 from retrainers.reporting import WEIGHTS, JsonLines
-from retrainers.worker import choose_exit
+from retrainers.worker import exit_code_of
 
 LIMITS = Limits(seconds=60.0, memory_bytes=100 * 2**20)
 
@@ -27,27 +27,27 @@ LIMITS = Limits(seconds=60.0, memory_bytes=100 * 2**20)
         (WorkerEnd(None, "time", 15, 5, 61.0), (6, "timed_out", "ran longer than 60 s (retrain.time_limit_s)")),
         (
             WorkerEnd(None, "memory", 9, 200 * 2**20, 3.0),
-            (1, "out_of_memory", "held 200 MiB, at most 100 MiB (retrain.memory_limit_bytes) allowed"),
+            (1, "out_of_memory", "used 200 MiB, at most 100 MiB (retrain.memory_limit_bytes) allowed"),
         ),
-        (WorkerEnd(None, "stop_request", 15, 5, 3.0), (143, "interrupted", "asked to stop by signal 15")),
+        (WorkerEnd(None, "stop_request", 15, 5, 3.0), (143, "interrupted", "stopped by signal 15")),
         (WorkerEnd(None, "foreign_signal", 9, 2**20, 3.0), (1, "killed", "killed by signal 9 at 1 MiB")),
         (WorkerEnd(1, "", 0, 5, 3.0), (1, "failed", "see standard error")),
     ],
     ids=["time", "memory", "asked", "killed", "a bug"],
 )
 def test_an_end_without_a_word_of_the_worker(ended, expected):
-    assert meaning(ended, {}, LIMITS) == expected
+    assert interpret_end(ended, {}, LIMITS) == expected
 
 
 def test_the_workers_own_word_counts_where_it_had_one():
     heard = {"outcome": "promoted", "reason": "every check passed", "version": "4"}
-    assert meaning(WorkerEnd(0, "", 0, 5, 3.0), heard, LIMITS) == (0, "promoted", "every check passed")
+    assert interpret_end(WorkerEnd(0, "", 0, 5, 3.0), heard, LIMITS) == (0, "promoted", "every check passed")
     assert heard == {"version": "4"}
 
 
 def test_a_worker_that_had_done_its_work_when_its_time_ran_out_has_done_it():
     """Asked to stop between its last word and its exit."""
-    assert meaning(WorkerEnd(0, "time", 0, 5, 60.0), {"outcome": "promoted", "reason": ""}, LIMITS)[0] == 0
+    assert interpret_end(WorkerEnd(0, "time", 0, 5, 60.0), {"outcome": "promoted", "reason": ""}, LIMITS)[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_a_worker_that_had_done_its_work_when_its_time_ran_out_has_done_it():
     ],
 )
 def test_which_error_is_which_exit_code(error, code):
-    assert choose_exit(error) == Exit(code)
+    assert exit_code_of(error) == Exit(code)
 
 
 def test_json_lines_leave_out_progress_and_name_the_model(capsys):
     report = JsonLines("lstm")
-    report.hear({"event": "retrain.progress", "phase": "fit", "share": 0.5})
-    report.hear({"event": "retrain.fit", "seconds": 1.5})
-    report.hear({"event": "retrain.result", "outcome": "promoted"})
+    report.report({"event": "retrain.progress", "phase": "fit", "share": 0.5})
+    report.report({"event": "retrain.fit", "seconds": 1.5})
+    report.report({"event": "retrain.result", "outcome": "promoted"})
     report.finish({"outcome": "promoted"})
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
@@ -79,7 +79,7 @@ def test_json_lines_leave_out_progress_and_name_the_model(capsys):
 
 
 def test_the_bar_knows_every_phase():
-    from retrainers.phases import PHASES
+    from retrainers.training_run import PHASES
 
     assert set(WEIGHTS) == set(PHASES)
     assert sum(WEIGHTS.values()) == 100

@@ -11,7 +11,8 @@ from bgpdrift.detectors.interface import EXCLUDED
 from bgpdrift.errors import NotEnoughDataError
 from bgpdrift.store import Cursor, IncidentChanges, Store, migrate, open_store
 from bgpdrift.store.schema import outcomes
-from retrainers.span import Interval, chosen, closed_in, labelled, mark, read_span
+from retrainers.intervals import Interval, build_incident_intervals, build_label_intervals, mark_excluded
+from retrainers.span import choose_groups, read_span
 
 MARGIN_S = 600
 LIMITS = {"days": 7, "held_out_share": 0.2, "margin_s": MARGIN_S, "min_windows": 100, "max_windows": 100_000}
@@ -51,7 +52,7 @@ def test_the_newest_days_are_read_in_event_time_and_the_last_part_is_held_out(st
     assert len(read) == 2 * 1_440
     assert (read.features["announced"] == frame.features["announced"][-2 * 1_440 :]).all()
     assert (span.cut - span.start) // 60 == round(0.8 * 2 * 1_440)
-    (teaching,), (judging,) = span.teaching(), span.judging(300)
+    (teaching,), (judging,) = span.training_frames(), span.held_out_frames(300)
     assert teaching.window_start[-1] == span.cut - 60
     assert (judging.to_score[0], judging.first) == (span.cut, 300)
 
@@ -72,9 +73,9 @@ def test_incidents_and_their_margins_labelled_anomalies_and_marked_windows_are_l
     margin = MARGIN_S // 60
     expected = [*range(200 - margin, 230 + margin), *range(600 - margin, 620 + margin)]
     assert excluded(span.frames) == expected
-    assert span.left_out == {"labelled anomaly": 40, "incident": 50, "feed_gap": 10}
+    assert span.excluded == {"labelled anomaly": 40, "incident": 50, "feed_gap": 10}
     assert span.clean_windows == 1_440 - 100
-    assert span.as_fields()["labels"] == {"missed": 1}
+    assert span.as_record().labels == {"missed": 1}
 
 
 def test_what_is_left_out_is_a_hole_for_those_who_learn_and_as_it_is_for_labels(store, windows):
@@ -86,7 +87,7 @@ def test_what_is_left_out_is_a_hole_for_those_who_learn_and_as_it_is_for_labels(
 
     span = read_span(store, **LIMITS)
 
-    (teaching,), (judging,) = span.teaching(), span.judging(60)
+    (teaching,), (judging,) = span.training_frames(), span.held_out_frames(60)
     assert (teaching.mark("incomplete") == teaching.mark(EXCLUDED)).all()
     assert teaching.mark("incomplete").sum() == 50
     assert judging.mark("incomplete").sum() == 30
@@ -110,7 +111,7 @@ def test_the_last_label_of_an_incident_counts(windows):
     frame = windows.calm(400)
     at = [int(start) for start in frame.window_start]
     incidents = [incident(1, at[100], at[120])]
-    labels = labelled(
+    labels = build_label_intervals(
         [
             outcome(at[100], at[120], "false_positive", 1, labelled_at=2.0, number=2),
             outcome(at[100], at[120], "true_positive", 1, labelled_at=1.0, number=1),
@@ -118,7 +119,7 @@ def test_the_last_label_of_an_incident_counts(windows):
         incidents,
     )
     assert [label.label for label in labels] == ["false_positive"]
-    marked, left_out = mark([frame], closed_in(incidents, labels, at[-1]), labels, MARGIN_S)
+    marked, left_out = mark_excluded([frame], build_incident_intervals(incidents, labels, at[-1]), labels, MARGIN_S)
     assert excluded(marked) == []
     assert left_out == {}
 
@@ -130,15 +131,15 @@ def test_a_labelled_anomaly_within_a_false_alarm_is_left_out(windows):
         Interval(at[100], at[200], frozenset(), "false_positive"),
         Interval(at[150], at[160], frozenset(), "true_positive"),
     ]
-    marked, _ = mark([frame], [], labels, 0.0)
+    marked, _ = mark_excluded([frame], [], labels, 0.0)
     assert excluded(marked) == list(range(150, 160))
 
 
 def test_an_open_incident_lasts_until_now(windows):
     frame = windows.calm(400)
     at = [int(start) for start in frame.window_start]
-    intervals = closed_in([incident(1, at[300], at[310], state="open")], [], at[-1] + 60)
-    marked, _ = mark([frame], intervals, [], 0.0)
+    intervals = build_incident_intervals([incident(1, at[300], at[310], state="open")], [], at[-1] + 60)
+    marked, _ = mark_excluded([frame], intervals, [], 0.0)
     assert excluded(marked) == list(range(300, 400))
 
 
@@ -146,20 +147,20 @@ def test_what_was_called_the_new_normal_teaches_while_it_goes_on_and_also_after_
     frame = windows.calm(400)
     at = [int(start) for start in frame.window_start]
     rows = [incident(1, at[100], at[310], state="open"), incident(3, at[90], at[99]) | {"merged_into": 1}]
-    labels = labelled([outcome(at[100], at[150], "new_normal", incident_id=1)], rows)
+    labels = build_label_intervals([outcome(at[100], at[150], "new_normal", incident_id=1)], rows)
 
-    intervals = closed_in(rows, labels, at[-1] + 60)
+    intervals = build_incident_intervals(rows, labels, at[-1] + 60)
 
-    assert excluded(mark([frame], intervals, labels, MARGIN_S)[0]) == []
+    assert excluded(mark_excluded([frame], intervals, labels, MARGIN_S)[0]) == []
 
 
 def test_another_incident_within_the_new_normal_is_left_out_all_the_same(windows):
     frame = windows.calm(400)
     at = [int(start) for start in frame.window_start]
     rows = [incident(1, at[100], at[310], state="open"), incident(2, at[200], at[220])]
-    labels = labelled([outcome(at[100], at[150], "new_normal", incident_id=1)], rows)
+    labels = build_label_intervals([outcome(at[100], at[150], "new_normal", incident_id=1)], rows)
 
-    marked, left_out = mark([frame], closed_in(rows, labels, at[-1] + 60), labels, 0.0)
+    marked, left_out = mark_excluded([frame], build_incident_intervals(rows, labels, at[-1] + 60), labels, 0.0)
 
     assert excluded(marked) == list(range(200, 220))
     assert left_out == {"incident": 20}
@@ -172,16 +173,16 @@ def test_what_follows_a_change_teaches_and_what_was_before_it_does_not(store, wi
 
     span = read_span(store, **LIMITS, change_point=change)
 
-    assert (span.start, span.change_point, span.windows) == (change, change, 2 * 1_440)
-    assert span.as_fields()["change_point"] == change
-    assert span.notes == ("from the change of level at 2026-09-03 00:00 UTC on",)
+    assert (span.start, span.change_point, span.as_record().windows) == (change, change, 2 * 1_440)
+    assert span.as_record().change_point == change
+    assert span.notes == ("begins at the level change at 2026-09-03 00:00 UTC",)
 
 
 def test_too_little_after_a_change_is_said_with_when_it_is_enough(store, windows):
     frame = windows.calm(3 * 1_440)
     store.write_windows(windows.rows_of(frame), None)
     change = int(frame.window_start[2 * 1_440])
-    with pytest.raises(NotEnoughDataError, match=r"24 of 30 hours .* enough at 2026-09-04 06:00 UTC") as caught:
+    with pytest.raises(NotEnoughDataError, match=r"24 of 30 hours .* available at 2026-09-04 06:00 UTC") as caught:
         read_span(store, **LIMITS, change_point=change)
     assert caught.value.not_before == change + 30 * 3_600
 
@@ -190,16 +191,16 @@ def test_a_change_before_the_span_shortens_nothing(store, windows):
     frame = windows.calm(3 * 1_440)
     store.write_windows(windows.rows_of(frame), None)
     span = read_span(store, **LIMITS | {"days": 2}, change_point=int(frame.window_start[10]))
-    assert (span.windows, span.change_point) == (2 * 1_440, None)
+    assert (span.as_record().windows, span.change_point) == (2 * 1_440, None)
 
 
 def test_an_incident_elsewhere_leaves_this_collector_alone(windows):
     frame = windows.calm(400)
     at = [int(start) for start in frame.window_start]
-    elsewhere = closed_in([incident(1, at[100], at[120], collectors=["rrc01"])], [], at[-1])
-    everywhere = closed_in([incident(2, at[100], at[120], collectors=[])], [], at[-1])
-    assert excluded(mark([frame], elsewhere, [], 0.0)[0]) == []
-    assert excluded(mark([frame], everywhere, [], 0.0)[0]) == list(range(100, 120))
+    elsewhere = build_incident_intervals([incident(1, at[100], at[120], collectors=["rrc01"])], [], at[-1])
+    everywhere = build_incident_intervals([incident(2, at[100], at[120], collectors=[])], [], at[-1])
+    assert excluded(mark_excluded([frame], elsewhere, [], 0.0)[0]) == []
+    assert excluded(mark_excluded([frame], everywhere, [], 0.0)[0]) == list(range(100, 120))
 
 
 def test_too_few_clean_windows_are_said_with_what_was_left_out(store, windows):
@@ -224,11 +225,11 @@ def test_peers_are_frames_of_their_own_and_go_first_when_there_are_too_many(stor
 
     assert [frame.peer for frame in both.frames] == ["", "192.0.2.1"]
     assert [frame.peer for frame in one.frames] == [""]
-    assert one.notes == ("1 of 1 peers left out: more than 1,000 windows",)
+    assert one.notes == ("1 of 1 peers not read: more than 1,000 windows",)
 
 
 def test_too_many_collectors_shorten_the_span():
-    groups, start, notes = chosen([("rrc00", "", 600), ("rrc01", "", 600), ("rrc01", "p", 9)], 0, 36_000, 400)
+    groups, start, notes = choose_groups([("rrc00", "", 600), ("rrc01", "", 600), ("rrc01", "p", 9)], 0, 36_000, 400)
     assert groups == [("rrc00", ""), ("rrc01", "")]
     assert start == 24_000
     assert notes == ("span shortened by 400 minutes: more than 400 windows",)

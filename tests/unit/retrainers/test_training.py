@@ -8,9 +8,10 @@ import pytest
 
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import ArtifactError, InputError, NotEnoughDataError
-from bgpdrift.models.artifact import from_bytes, run_self_test, to_bytes
+from bgpdrift.models.artifact import from_bytes, to_bytes
 from bgpdrift.models.loading import builder
 from bgpdrift.models.reference import reference_hours
+from bgpdrift.models.self_test import run_self_test
 from retrainers.training import _held, to_artifact, train
 
 FAST = ("heuristic", "isolation_forest")
@@ -38,7 +39,7 @@ def test_an_artifact_read_back_says_the_same_of_its_own_self_test(model: str, wi
     assert build is not None
     run_self_test(artifact, build)
     assert artifact.version == "7"
-    assert artifact.reference_profile["n"] == trained.calibration_rows
+    assert trained.calibration_rows == artifact.training.calibration_rows
     assert len(raw) < 1_000_000
 
 
@@ -86,7 +87,7 @@ def test_too_few_windows_are_not_enough_data(windows: ModuleType) -> None:
 
 
 def test_a_model_nobody_knows_is_named() -> None:
-    with pytest.raises(InputError, match="no model 'oracle'"):
+    with pytest.raises(InputError, match="no detector is named 'oracle'"):
         train("oracle", [], history_minutes=360)
 
 

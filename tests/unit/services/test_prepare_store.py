@@ -41,14 +41,14 @@ def test_what_a_crash_left_is_put_right_and_said(settings: Settings, capsys: pyt
     (folder / ".lstm.safetensors.7-0.stage").write_bytes(b"half")
     (folder / "heuristic.safetensors").write_bytes(default_bytes("heuristic") or b"")
     assert prepare_store.main() == 0
-    assert "lstm.safetensors.7-0.stage: unfinished" in capsys.readouterr().err
+    assert "lstm.safetensors.7-0.stage: removed an unfinished write" in capsys.readouterr().err
     assert list(folder.glob(".*.stage")) == []
     with open_store(settings.store_url) as store:
         assert [event["kind"] for event in store.retrain_events("heuristic")] == ["recover"]
         (version,) = store.model_versions("heuristic")
         (event,) = store.service_events(9, service="prepare_store")
     assert event.event == "model_recovered"
-    assert "lstm.safetensors.7-0.stage" in event.details["what"]
+    assert "lstm.safetensors.7-0.stage" in event.details["repair"]
     assert (version["version"], version["state"]) == (active_version(folder, "heuristic"), "active")
 
 

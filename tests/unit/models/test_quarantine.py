@@ -7,7 +7,7 @@ import pytest
 from bgpdrift.errors import TransientError
 from bgpdrift.models.artifact import identity_of
 from bgpdrift.models.paths import publish_lock_path
-from bgpdrift.models.setting_aside import set_aside
+from bgpdrift.models.quarantine import quarantine_current
 from bgpdrift.process.locks import hold_lock
 
 
@@ -19,7 +19,7 @@ def bad(tmp_path: Path) -> Path:
 
 
 def test_it_lies_in_rejected_with_its_reason_and_nothing_else_is_left(bad: Path) -> None:
-    moved = set_aside(bad, "lstm", identity_of(bad.stat()), "too short", 1_767_225_600.0)
+    moved = quarantine_current(bad, "lstm", identity_of(bad.stat()), "too short", 1_767_225_600.0)
     assert moved is not None
     assert moved.read_bytes() == b"bad"
     assert not bad.exists()
@@ -34,7 +34,7 @@ def test_a_file_published_meanwhile_is_not_touched(bad: Path) -> None:
     good = bad.with_name("stage")
     good.write_bytes(b"good")
     good.replace(bad)
-    assert set_aside(bad, "lstm", failed, "too short", 0.0) is None
+    assert quarantine_current(bad, "lstm", failed, "too short", 0.0) is None
     assert bad.read_bytes() == b"good"
     assert not (bad.parent / "rejected").exists()
 
@@ -44,7 +44,7 @@ def test_while_somebody_publishes_nothing_is_moved(bad: Path) -> None:
         hold_lock(publish_lock_path(bad.parent, "lstm"), "busy"),
         pytest.raises(TransientError, match="another process is publishing"),
     ):
-        set_aside(bad, "lstm", identity_of(bad.stat()), "too short", 0.0)
+        quarantine_current(bad, "lstm", identity_of(bad.stat()), "too short", 0.0)
     assert bad.exists()
 
 
@@ -59,7 +59,7 @@ def test_a_file_put_there_without_the_lock_at_the_last_moment_goes_back(bad: Pat
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", mv_first)
-    assert set_aside(bad, "lstm", failed, "too short", 0.0) is None
+    assert quarantine_current(bad, "lstm", failed, "too short", 0.0) is None
     assert bad.read_bytes() == b"good"
     assert list((bad.parent / "rejected").iterdir()) == []
 
@@ -67,8 +67,8 @@ def test_a_file_put_there_without_the_lock_at_the_last_moment_goes_back(bad: Pat
 def test_a_symbolic_link_and_a_file_that_is_gone_are_left_alone(bad: Path) -> None:
     link = bad.with_name("link.safetensors")
     link.symlink_to(bad)
-    assert set_aside(link, "link", identity_of(link.stat()), "bad", 0.0) is None
+    assert quarantine_current(link, "link", identity_of(link.stat()), "bad", 0.0) is None
     assert link.is_symlink()
     failed = identity_of(bad.stat())
     bad.unlink()
-    assert set_aside(bad, "lstm", failed, "bad", 0.0) is None
+    assert quarantine_current(bad, "lstm", failed, "bad", 0.0) is None

@@ -1,8 +1,8 @@
-"""What is put right after runs that did not end by themselves: their events, their stages, the candidate in the making.
+"""Clean-up after runs that were killed: their events, their stages and the candidate they were writing.
 
-Called with the run lock held, by the parent of a worker that was killed and by the next run, so that a killed retrainer
-leaves nothing anybody could take for a model, and no event that seems to go on for ever. The file is the truth: what had
-come into force before the kill is in force, and is recorded as that.
+The parent of a killed worker and the next run call it, with the run lock held. Afterwards no partial file looks like a
+model and no event looks unfinished. The files decide: a version that became active before the kill stays active, and the
+event says so.
 """
 
 from collections.abc import Mapping
@@ -18,43 +18,44 @@ from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 from retrainers.exits import Exit
 
-EVENTS_LOOKED_AT = 20
-WITHOUT_A_WORD = "ended without a word: killed, or the machine went down"
+MAX_EVENTS = 20
+"""Newest events that are checked."""
+KILLED_NOTE = "the run ended without a result: it was killed, or the machine stopped"
 
 
-def tidy(
-    settings: Settings, store: Store, clock: Clock, exit_code: int = Exit.INTERNAL, notes: str = WITHOUT_A_WORD
+def close_unfinished_runs(
+    settings: Settings, store: Store, clock: Clock, exit_code: int = Exit.INTERNAL, notes: str = KILLED_NOTE
 ) -> list[int]:
-    """Finish what unfinished runs left.
+    """Complete the events of killed runs and remove their files.
 
     Parameters
     ----------
     settings, store, clock
         Of the system.
     exit_code, notes
-        What is written into their events.
+        Written into the events.
 
     Returns
     -------
     list of int
-        Events that were closed.
+        Events that were completed.
     """
     folder, closed = settings.artifacts_path, []
     registry = ModelRegistry(folder, store, clock, history_minutes=settings.detectors.history_minutes)
     registry.recover()
-    for row in store.retrain_events(limit=EVENTS_LOOKED_AT):
+    for row in store.retrain_events(limit=MAX_EVENTS):
         if row["kind"] != "retrain" or row["finished_at"] is not None:
             continue
-        active = bool(row["version"]) and active_version(folder, row["model"]) == row["version"]
-        if not active:
+        is_active = bool(row["version"]) and active_version(folder, row["model"]) == row["version"]
+        if not is_active:
             _remove_candidate(folder, row)
-        closing = {
+        completed = {
             "finished_at": int(clock.now()),
             "exit_code": int(exit_code),
-            "promoted": active,
-            "notes": f"{notes}; version {row['version']} had come into force" if active else notes,
+            "promoted": is_active,
+            "notes": f"{notes}; version {row['version']} was active already" if is_active else notes,
         }
-        store.finish_retrain_event(int(row["id"]), closing)
+        store.finish_retrain_event(int(row["id"]), completed)
         closed.append(int(row["id"]))
         registry.reconcile(str(row["model"]))
     return closed
