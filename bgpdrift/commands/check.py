@@ -14,7 +14,7 @@ from bgpdrift.detector_registry import MODELS
 
 if TYPE_CHECKING:
     from bgpdrift.drift.report import DriftReport
-    from bgpdrift.monitor.drift_checks import Judged
+    from bgpdrift.monitor.drift_judgement import Judgement
     from bgpdrift.settings import Settings
     from bgpdrift.store import Store
 
@@ -74,7 +74,7 @@ def exit_code(reports: Sequence["DriftReport"]) -> int:
 
 def _look(settings: "Settings", model: str | None, window_days: int | None, say: bool) -> list["DriftReport"]:
     from bgpdrift.clock import SystemClock
-    from bgpdrift.monitor.drift_checks import DriftChecks, cursor_of
+    from bgpdrift.monitor.drift_checks import DriftChecks
     from bgpdrift.store import open_store
 
     found = []
@@ -82,9 +82,8 @@ def _look(settings: "Settings", model: str | None, window_days: int | None, say:
         _say_what_waits(store)
         checks = DriftChecks(settings, store, SystemClock())
         for name in (model,) if model else MODELS:
-            at = checks.newest_end(name)
             hours = None if window_days is None else 24 * window_days
-            judged = checks.judge(name, at, store.read_cursor(cursor_of(name)), hours) if at else None
+            judged = checks.judge_newest(name, hours)
             if judged is None:
                 click.echo(f"{name}: no scores in the last day of data", err=True)
                 continue
@@ -96,7 +95,7 @@ def _look(settings: "Settings", model: str | None, window_days: int | None, say:
 
 def _act(settings: "Settings", model: str | None) -> list["DriftReport"]:
     from bgpdrift.clock import SystemClock
-    from bgpdrift.monitor.drift_checks import DriftChecks, cursor_of
+    from bgpdrift.monitor.drift_checks import DriftChecks
     from bgpdrift.services.drift_monitor import build
     from bgpdrift.store import open_store
 
@@ -111,16 +110,15 @@ def _act(settings: "Settings", model: str | None) -> list["DriftReport"]:
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
         checks = DriftChecks(settings, store, clock)
         for name in (model,) if model else MODELS:
-            cursor = store.read_cursor(cursor_of(name))
-            report = checks.recorded(name, cursor) if cursor else None
+            report = checks.read_last_report(name)
             if report is not None:
                 found.append(report)
     return found
 
 
-def _would(judged: "Judged") -> str:
-    said = f"would be recorded as {judged.report.verdict.replace('_', ' ')}, check {judged.lasting.checks} running"
-    return f"{said}; {'a wish to retrain would follow' if judged.wish else 'no wish to retrain'}"
+def _would(judged: "Judgement") -> str:
+    said = f"would be recorded as {judged.report.verdict.replace('_', ' ')}, check {judged.persistence.checks} running"
+    return f"{said}; {'a wish to retrain would follow' if judged.requests_retraining else 'no wish to retrain'}"
 
 
 def _say_what_waits(store: "Store") -> None:

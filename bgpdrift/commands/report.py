@@ -94,9 +94,9 @@ def _report(check: "dict[str, object]", signals: "list[dict[str, object]]") -> "
 def _hours(settings: "Settings", store: "Store", report: "DriftReport") -> "list[Hours]":
     """Scores of both windows, by collector: live ones, and those the artifact brought along."""
     from bgpdrift.drift.windows import merge_series
-    from bgpdrift.monitor.check_inputs import DriftFacts
+    from bgpdrift.monitor.check_inputs import CheckInputReader
 
-    facts = DriftFacts(settings, store).read(report.model, report.at)
-    if facts is None or facts.version != report.model_version:
+    inputs = CheckInputReader(settings, store).read(report.model, report.at)
+    if inputs is None or inputs.version != report.model_version:
         return []
-    return list(merge_series(merge_series(facts.known.profile, facts.known.first), facts.known.live).values())
+    return list(merge_series(merge_series(inputs.hours.profile, inputs.hours.first), inputs.hours.live).values())

@@ -14,7 +14,7 @@ decides whether a level is stable, `bgpdrift.drift.incident_spans` which inciden
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from bgpdrift.drift.constants import HOUR_S
 from bgpdrift.drift.incident_spans import ANOMALOUS_LABELS, NORMAL_LABELS, IncidentGroup
@@ -22,6 +22,7 @@ from bgpdrift.process.transitions import TransitionTable
 from bgpdrift.settings_sections import DriftSettings
 
 State = Literal["free", "held", "asked", "attack", "new_normal"]
+Answer = Literal["", "attack", "new_normal", "silence"]
 Event = Literal["begin", "ask", "normal", "attack", "silence", "end"]
 
 HOLD_LIFECYCLE: TransitionTable[State, Event] = TransitionTable(
@@ -65,7 +66,7 @@ class IncidentHold:
         Incident that represents the group.
     since : int
         Event time at which the group of incidents began.
-    question_id, asked_at : int
+    approval_id, asked_at : int
         The approval request and the event time at which it was made; 0 before.
     answer : str
         ``attack``, ``new_normal`` or ``silence``; "" before an answer.
@@ -74,9 +75,9 @@ class IncidentHold:
     state: State = "free"
     incident_id: int = 0
     since: int = 0
-    question_id: int = 0
+    approval_id: int = 0
     asked_at: int = 0
-    answer: str = ""
+    answer: Answer = ""
 
     @property
     def holds(self) -> bool:
@@ -87,27 +88,6 @@ class IncidentHold:
     def is_new_normal(self) -> bool:
         """Whether a person, or the lack of an answer, decided that this level is the new normal."""
         return self.state == "new_normal"
-
-    def as_fields(self) -> dict[str, Any] | None:
-        """Return JSON values; None in the state ``free``."""
-        if self.state == "free":
-            return None
-        return {
-            "state": self.state,
-            "incident_id": self.incident_id,
-            "since": self.since,
-            "question_id": self.question_id or None,
-            "asked_at": self.asked_at or None,
-            "answer": self.answer or None,
-        }
-
-    @classmethod
-    def from_fields(cls, fields: Any) -> "IncidentHold":
-        """Read what `as_fields` returned; values of another form give the state ``free``."""
-        if not isinstance(fields, dict) or fields.get("state") not in ("held", "asked", "attack", "new_normal"):
-            return cls()
-        numbers = {name: int(fields.get(name) or 0) for name in ("incident_id", "since", "question_id", "asked_at")}
-        return cls(fields["state"], answer=str(fields.get("answer") or ""), **numbers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +143,7 @@ def apply_event(before: IncidentHold, event: Event) -> IncidentHold:
         return before
     if state == "free":
         return IncidentHold()
-    answers = {"normal": "new_normal", "attack": "attack", "silence": "silence"}
+    answers: dict[Event, Answer] = {"normal": "new_normal", "attack": "attack", "silence": "silence"}
     return replace(before, state=state, answer=answers.get(event, before.answer))
 
 

@@ -1,13 +1,10 @@
-"""What one check needs to know, read from store and artifacts: scores, baselines, incidents, labels, features.
+"""Inputs of a drift check, read from the store and the model files: scores, references, incidents, labels, features.
 
-Decides what is read and how far back; and remembers what does not change between two checks. What follows from it the pure
-parts in `bgpdrift.drift` decide.
+Decides what is read and how far back, and caches what does not change between two checks. `bgpdrift.drift` decides what follows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from bgpdrift.drift import incident_spans, windows
 from bgpdrift.drift.hours import HOUR_S, Hours
@@ -19,136 +16,130 @@ from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 
 DAY_S = 24 * HOUR_S
-LOOK_BACK_S = 35 * DAY_S
-FAR_BACK_S = 75 * DAY_S
-FIRST_S = 21 * DAY_S
-"""Time after a version came into force in which a clean week of it is looked for."""
-LATEST_S = DAY_S
-"""A detector that gave no score for a day has no version in force."""
+HISTORY_S = 35 * DAY_S
+LONG_HISTORY_S = 75 * DAY_S
+"""History of the preset ``7d/30d``."""
+OTHER_VERSIONS_S = 31 * DAY_S
+FIRST_WEEK_SEARCH_S = 21 * DAY_S
+"""Time after a version became active in which its first clean week is searched."""
+MAX_SCORE_AGE_S = DAY_S
+"""A detector without a score for this long has no active version."""
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything about one detector at one event time.
+class CheckInputs:
+    """Inputs of the check of one detector at one event time.
 
     Attributes
     ----------
     model, version : str
-        Detector and version in force.
+        Detector and active version.
     at : int
         Event time, epoch seconds.
-    known : DetectorHours
-        Scores and what of them takes part.
+    hours : DetectorHours
+        Scores, and which of them take part.
     spans : sequence of Span
         Incidents and labelled ranges, as known at ``at``.
-    held : IncidentGroup or None
-        Incidents that hold a drift back.
-    unreadable : int
-        Stored hours that could not be read.
+    incidents : IncidentGroup or None
+        Incidents that hold a drift.
+    unreadable_hours : int
+        Stored hours that could not be decoded.
     """
 
     model: str
     version: str
     at: int
-    known: DetectorHours
+    hours: DetectorHours
     spans: Sequence[Span]
-    held: IncidentGroup | None
-    unreadable: int = 0
+    incidents: IncidentGroup | None
+    unreadable_hours: int = 0
 
 
-class DriftFacts:
-    """Reads `Facts`; one object a monitor."""
+class CheckInputReader:
+    """Reads inputs; one object for each monitor."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings, self._store, self._folder = settings, store, settings.artifacts_path
-        self._look_back = FAR_BACK_S if settings.drift.preset == "7d/30d" else LOOK_BACK_S
+        self._history_s = LONG_HISTORY_S if settings.drift.preset == "7d/30d" else HISTORY_S
         self._profiles: dict[tuple[str, str], Mapping[str, Hours]] = {}
-        self._firsts: dict[tuple[str, str], Mapping[str, Hours]] = {}
+        self._first_weeks: dict[tuple[str, str], Mapping[str, Hours]] = {}
 
-    def version_at(self, model: str, at: int) -> str:
-        """Version in force in the newest hour before ``at``; "" if the detector gave no score for a day."""
-        versions = self._store.series_versions(f"score:{model}", at - LATEST_S, at)
+    def find_version(self, model: str, at: int) -> str:
+        """Return the version that scored the newest hour before ``at``; "" without a score in the last day."""
+        versions = self._store.series_versions(f"score:{model}", at - MAX_SCORE_AGE_S, at)
         newest = max((last for _, _, last, _ in versions), default=0)
-        # Where two share the newest hour, the one whose row is younger came later.
+        # If two versions share the newest hour, the one whose row was written later is the newer one.
         return next((version for version, _, last, _ in reversed(versions) if last == newest), "")
 
-    def read(self, model: str, at: int) -> Facts | None:
-        """Read all about a detector; None if it gave no score for a day."""
-        version = self.version_at(model, at)
+    def read(self, model: str, at: int) -> CheckInputs | None:
+        """Read the inputs of a detector; None without a score in the last day."""
+        version = self.find_version(model, at)
         if not version:
             return None
-        series, begin = f"score:{model}", at - self._look_back
+        series, begin = f"score:{model}", at - self._history_s
         live, unreadable = decode_hours(self._store.hours_between(series, version, begin, at))
-        spans = self.spans(begin, at)
-        held = incident_spans.group_incidents(spans, at, 3600 * self._settings.drift.max_hold_h)
+        spans = self._read_spans(begin, at)
+        incidents = incident_spans.group_incidents(spans, at, HOUR_S * self._settings.drift.max_hold_h)
         flagged = {
             hour
             for start, end in self._store.flagged_spans(model, version, begin, at)
             for hour in range(start // HOUR_S * HOUR_S, end, HOUR_S)
         }
-        if held is not None:
-            # What holds a drift back may be seen, but is no baseline for it.
-            flagged |= set(range(held.since // HOUR_S * HOUR_S, at, HOUR_S))
+        if incidents is not None:
+            # The hours of open incidents are part of the current window, but of no reference.
+            flagged |= set(range(incidents.since // HOUR_S * HOUR_S, at, HOUR_S))
         others = [
             (name, first, last + HOUR_S)
-            for name, first, last, _ in self._store.series_versions(series, at - 31 * DAY_S, at)
+            for name, first, last, _ in self._store.series_versions(series, at - OTHER_VERSIONS_S, at)
             if name != version
         ]
-        out = incident_spans.list_excluded_hours(spans, held)
-        profile = self._profile(model, version)
-        enough = windows.has_days(profile, self._settings.drift.min_reference_days)
-        first = {} if enough else self._first(model, version, at, out)
-        earlier = [self.series(series, name, begin, at) for name, _, _ in others]
-        known = DetectorHours(at, live, profile, first, out, frozenset(flagged), others, earlier)
-        return Facts(model, version, at, known, spans, held, unreadable)
+        excluded = incident_spans.list_excluded_hours(spans, incidents)
+        profile = self._read_profile(model, version)
+        is_complete = windows.has_days(profile, self._settings.drift.min_reference_days)
+        first_week = {} if is_complete else self._read_first_week(model, version, at, excluded)
+        earlier = [self.read_series(series, name, begin, at) for name, _, _ in others]
+        hours = DetectorHours(at, live, profile, first_week, excluded, frozenset(flagged), others, earlier)
+        return CheckInputs(model, version, at, hours, spans, incidents, unreadable)
 
-    def spans(self, begin: int, at: int) -> list[Span]:
-        """Incidents and labelled ranges that touch the time looked at."""
-        incidents = self._store.incidents_between(begin, at)
-        return incident_spans.build_spans(incidents, self._store.outcomes_between(begin, at), at)
-
-    def series(self, name: str, version: str, begin: int, at: int) -> Mapping[str, Hours]:
-        """Hours of any series, by collector."""
+    def read_series(self, name: str, version: str, begin: int, at: int) -> Mapping[str, Hours]:
+        """Read the hours of one series, by collector."""
         return decode_hours(self._store.hours_between(name, version, begin, at))[0]
 
-    def many(
+    def read_many_series(
         self, names: Sequence[str], version: str, begin: int, at: int
     ) -> Iterator[tuple[str, Mapping[str, Hours]]]:
-        """Hours of several series, by name and collector, one after the other: few are in memory at once."""
+        """Read the hours of several series, decoded one after the other to keep few in memory."""
         rows = self._store.hours_of_many(names, version, begin, at)
         for name in names:
             if name in rows:
                 yield name, decode_hours(rows.pop(name))[0]
 
-    def _profile(self, model: str, version: str) -> Mapping[str, Hours]:
+    def _read_spans(self, begin: int, at: int) -> list[Span]:
+        incidents = self._store.incidents_between(begin, at)
+        return incident_spans.build_spans(incidents, self._store.outcomes_between(begin, at), at)
+
+    def _read_profile(self, model: str, version: str) -> Mapping[str, Hours]:
+        """Read the reference hours of the model file."""
         key = (model, version)
         if key not in self._profiles:
             self._profiles = {k: v for k, v in self._profiles.items() if k[0] != model}
-            self._profiles[key] = reference_of(Path(self._folder), model, version)
+            self._profiles[key] = reference_of(self._folder, model, version)
         return self._profiles[key]
 
-    def _first(self, model: str, version: str, at: int, out: windows.ExcludedHours) -> Mapping[str, Hours]:
-        """Hours from a version's first on, as many as hold a clean week; kept once they do."""
+    def _read_first_week(
+        self, model: str, version: str, at: int, excluded: windows.ExcludedHours
+    ) -> Mapping[str, Hours]:
+        """Read the first hours of a version; they are cached once they hold a clean week."""
         key = (model, version)
-        if key in self._firsts:
-            return self._firsts[key]
+        if key in self._first_weeks:
+            return self._first_weeks[key]
         series = f"score:{model}"
         begins = [first for name, first, _, _ in self._store.series_versions(series, 0, at) if name == version]
         if not begins:
             return {}
-        end = min(begins[0] + FIRST_S, at)
-        found, _ = decode_hours(self._store.hours_between(series, version, begins[0], end))
-        if len(windows.list_hours(windows.exclude_hours(found, out))) >= windows.PINNED_H:
-            self._firsts = {k: v for k, v in self._firsts.items() if k[0] != model}
-            self._firsts[key] = found
-        return found
-
-
-def incident_row(store: Store, number: int) -> Mapping[str, Any] | None:
-    """Read an incident, or the one it was merged into."""
-    row = store.incident(number)
-    for _ in range(10):
-        if row is None or row["merged_into"] is None:
-            return row
-        row = store.incident(int(row["merged_into"]))
-    return row
+        end = min(begins[0] + FIRST_WEEK_SEARCH_S, at)
+        hours, _ = decode_hours(self._store.hours_between(series, version, begins[0], end))
+        if len(windows.list_hours(windows.exclude_hours(hours, excluded))) >= windows.PINNED_H:
+            self._first_weeks = {k: v for k, v in self._first_weeks.items() if k[0] != model}
+            self._first_weeks[key] = hours
+        return hours

@@ -1,4 +1,4 @@
-"""The drift monitor as a process that is killed at any moment, and on a disk that is really full."""
+"""The drift monitor as a process that is killed at any moment, and on a disk that is full."""
 
 import os
 import shutil
@@ -18,20 +18,22 @@ from bgpdrift.monitor.drift_checks import DriftChecks
 from bgpdrift.settings import Settings
 from bgpdrift.settings_sections import DriftSettings
 from bgpdrift.store import Cursor, Store, migrate, open_store
-from bgpdrift.store.legacy import DriftWrite
+from bgpdrift.store.cursor_states import DriftState, PersistenceState, drift_cursor
+from bgpdrift.store.database import StateCursor
+from bgpdrift.store.drift import DriftUpdate
 from helpers.until import until
 
 HOUR, DAY = 3_600, 86_400
 T = 19_000 * DAY
 MODEL, CALM_H, CHANGED_H = "lstm", 9 * 24, 20
 CHECKS = CHANGED_H - 1
-"""The newest hour may not be whole yet."""
+"""The newest hour may not be complete yet."""
 LIMIT_S = 90.0
 pytestmark = pytest.mark.system
 
 
 def history(folder: Path) -> Settings:
-    """Nine calm days of a detector's scores that were checked, and twenty hours of twice the score that were not."""
+    """Store nine checked days of a detector's scores, and twenty unchecked hours with twice the score."""
     settings = Settings(data_dir=str(folder), drift=DriftSettings(persistence_checks=2, pinned_windows_h=[24]))
     migrate(settings.store_url)
     rng, rows = np.random.default_rng(5), []
@@ -51,13 +53,14 @@ def history(folder: Path) -> Settings:
             }
         )
     now = T + (CALM_H + CHANGED_H) * HOUR
-    details = {"verdict": "none", "severity": "none", "at": T + CALM_H * HOUR, "lasting_version": "1"}
+    at = T + CALM_H * HOUR
+    state = DriftState(model_version="1", verdict="none", at=at, persistence=PersistenceState(version="1"))
     with open_store(settings.store_url) as store:
         store.upsert_histograms(rows, None)
         store.write_windows([{"window_start": now, "collector": "rrc00", "peer": ""}], None)
-        assert store.record_drift(DriftWrite(None, Cursor(f"drift:{MODEL}", T + CALM_H * HOUR, details)))
-        for reader in ("scores", "windows"):  # those two are not what is tested, and are read already
-            store.upsert_histograms([], Cursor(f"drift_monitor:{reader}", 1 if reader == "windows" else 0, {}))
+        assert store.update_drift(DriftUpdate(None, StateCursor(drift_cursor(MODEL), at, state)))
+        for reader in ("scores", "windows"):  # folding is not tested here: all rows count as folded
+            store.put_cursor(Cursor(f"drift_monitor:{reader}", 1 if reader == "windows" else 0))
     return settings
 
 
@@ -80,13 +83,13 @@ def monitor(folder: Path) -> "subprocess.Popen[bytes]":
 def wait_for(store: Store, checks: int, running: "subprocess.Popen[bytes]", log: Path) -> None:
     def are_made() -> bool:
         assert running.poll() is None, log.read_text()[-2_000:]
-        return len(store.drift_checks(MODEL, limit=100)) >= checks
+        return len(store.drift_checks_between(model=MODEL)) >= checks
 
     until(are_made, LIMIT_S, f"{checks} checks, log {log}", poll_s=0.005)
 
 
-def lived(folder: Path, kills: int) -> dict[str, Any]:
-    """Let the monitor make all its checks, killed after each of the first ones; what is in the store then."""
+def run_monitor(folder: Path, kills: int) -> dict[str, Any]:
+    """Run all checks with a monitor that is killed after each of the first ones; return what the store holds."""
     with open_store(f"sqlite:///{folder / 'bgpdrift.sqlite3'}") as store:
         for dies_after in [*range(1, kills + 1), CHECKS]:
             running = monitor(folder)
@@ -95,24 +98,27 @@ def lived(folder: Path, kills: int) -> dict[str, Any]:
             finally:
                 running.send_signal(signal.SIGKILL if dies_after < CHECKS else signal.SIGTERM)
                 running.wait(30)
-        checks = store.drift_checks(MODEL, limit=100)
+        checks = store.drift_checks_between(model=MODEL)
         return {
-            "checks": [(row["timestamp"], row["verdict"], row["severity"], row["p_value"]) for row in checks],
-            "signals": [len(store.drift_signals(row["id"])) for row in checks],
-            "wishes": [(wish["requested_at"], wish["reason"]["severity"]) for wish in store.triggers(MODEL)],
+            "checks": [(check.timestamp, check.verdict, check.severity, check.p_value) for check in checks],
+            "signals": [len(store.signals_of_check(check.id)) for check in checks],
+            "requests": [(one.requested_at, one.reason.severity) for one in store.retrain_requests(MODEL)],
         }
 
 
 @pytest.mark.timeout(300)
-def test_a_monitor_killed_again_and_again_makes_each_check_and_each_wish_once(tmp_path: Path) -> None:
+def test_a_monitor_that_is_killed_repeatedly_makes_each_check_and_each_request_once(tmp_path: Path) -> None:
     history(tmp_path / "calm")
     shutil.copytree(tmp_path / "calm", tmp_path / "killed")
 
-    undisturbed = lived(tmp_path / "calm", kills=0)
+    uninterrupted = run_monitor(tmp_path / "calm", kills=0)
 
-    assert len(undisturbed["checks"]) == CHECKS
-    assert [severity for _, severity in undisturbed["wishes"]] == ["critical", "high"]  # newest first: it grew worse
-    assert lived(tmp_path / "killed", kills=6) == undisturbed
+    assert len(uninterrupted["checks"]) == CHECKS
+    assert [severity for _, severity in uninterrupted["requests"]] == [
+        "critical",
+        "high",
+    ]  # newest first: the drift became worse
+    assert run_monitor(tmp_path / "killed", kills=6) == uninterrupted
 
 
 @pytest.fixture
@@ -121,24 +127,24 @@ def small_disk(tmp_path: Path, mount_small_disk: Callable[[Path, str], Path]) ->
     return mount_small_disk(tmp_path / "data" / "model_artifacts", "64k")
 
 
-def test_on_a_full_disk_checks_are_recorded_without_a_report_and_reports_come_back_with_room(small_disk: Path) -> None:
+def test_on_a_full_disk_checks_are_recorded_without_a_report_until_there_is_room(small_disk: Path) -> None:
     settings = history(small_disk.parent)
     filler = small_disk / "filler"
     with pytest.raises(OSError, match="No space"):
         filler.write_bytes(b"x" * 65_537)
     with open_store(settings.store_url) as store:
         checks = DriftChecks(settings, store, FakeClock())
-        said = []
+        statuses = []
         while checks.step():
-            said.append(checks.status())
-            if len(store.drift_checks(MODEL, limit=100)) == CHECKS - 2:
+            statuses.append(checks.status())
+            if len(store.drift_checks_between(model=MODEL)) == CHECKS - 2:
                 filler.unlink(missing_ok=True)
-        rows = store.drift_checks(MODEL, limit=100)
-        drifted = [row for row in reversed(rows) if row["verdict"] == "drift"]
+        recorded = store.drift_checks_between(model=MODEL)
+        drifted = [check for check in reversed(recorded) if check.verdict == "drift"]
 
-        assert len(rows) == CHECKS
-        assert len(store.triggers(MODEL)) == 1
-        assert drifted[0]["report_path"] == ""
-        assert any("no report drift_report_lstm_" in line for line in said)
-        assert Path(drifted[-1]["report_path"]).name in {path.name for path in small_disk.iterdir()}
+        assert len(recorded) == CHECKS
+        assert len(store.retrain_requests(MODEL)) == 1
+        assert drifted[0].report_path == ""
+        assert any("was not written" in status for status in statuses)
+        assert Path(drifted[-1].report_path).name in {path.name for path in small_disk.iterdir()}
         assert not [path for path in small_disk.iterdir() if not path.name.endswith(".json")]

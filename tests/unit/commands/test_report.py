@@ -10,14 +10,16 @@ from bgpdrift.commands.report import command
 from bgpdrift.commands.report_rows import histories, report_of
 from bgpdrift.drift.check import check_scores
 from bgpdrift.drift.hours import Hours
-from bgpdrift.drift.persistence import Persistence
 from bgpdrift.drift.report import Measure
 from bgpdrift.errors import InputError
-from bgpdrift.monitor import check_rows as drift_rows
+from bgpdrift.monitor.check_records import build_check, build_signals
 from bgpdrift.monitor.report_files import write_report
 from bgpdrift.settings import load
-from bgpdrift.store import Cursor, migrate, open_store
-from bgpdrift.store.legacy import DriftWrite
+from bgpdrift.store import migrate, open_store
+from bgpdrift.store.cursor_states import DriftState, drift_cursor
+from bgpdrift.store.database import StateCursor
+from bgpdrift.store.drift import DriftUpdate
+from bgpdrift.store.drift_records import CheckContext
 
 T = 1_767_225_600
 MINUTES = T + 60 * np.arange(8 * 1_440)
@@ -84,15 +86,14 @@ def checked(tmp_path, monkeypatch):
                     smallest_shift=report.smallest_shift,
                 )
                 path = str(write_report(settings.artifacts_path, one, 9)) if with_file else ""
-                after = Cursor("drift:lstm", at, {"at": at})
-                write = DriftWrite(
+                update = DriftUpdate(
                     before,
-                    after,
-                    check=drift_rows.check_row(one, "24h/7d", path, Persistence(), 6),
-                    signals=drift_rows.signal_rows(one),
+                    StateCursor(drift_cursor("lstm"), at, DriftState(at=at)),
+                    check=build_check(one, "24h/7d", path, CheckContext()),
+                    signals=build_signals(one),
                 )
-                assert store.record_drift(write)
-                before = store.read_cursor("drift:lstm")
+                assert store.update_drift(update)
+                before = store.read_drift_state("lstm")
             newest = store.drift_checks("lstm", limit=1)[0]
             return one, newest, store.drift_signals(newest["id"])
 

@@ -26,13 +26,6 @@ def test_the_end_of_the_incident_frees_the_drift_in_every_state() -> None:
         assert HOLD_LIFECYCLE.next_state(state, "end") == "free"
 
 
-@pytest.mark.parametrize("state", ["held", "asked", "attack", "new_normal"])
-def test_a_state_survives_the_store(state: str) -> None:
-    hold = IncidentHold(state, 3, 60, 9, 120, "attack")  # type: ignore[arg-type]
-    assert IncidentHold.from_fields(hold.as_fields()) == hold
-    assert IncidentHold.from_fields({"state": "odd"}) == IncidentHold.from_fields(None) == IncidentHold()
-
-
 def test_an_incident_without_drift_holds_nothing_while_it_is_young_or_unstable() -> None:
     assert update_hold(IncidentHold(), group(), False, True, 11 * HOUR, POLICY) == IncidentHold()
     assert update_hold(IncidentHold(), group(), False, False, 90 * HOUR, POLICY) == IncidentHold()

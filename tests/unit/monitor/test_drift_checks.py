@@ -1,5 +1,6 @@
-"""Drift checks as the monitor does them: due in event time, recorded once, held by incidents, asked once, never stopped."""
+"""Drift checks of the monitor: due in event time, recorded once, held by incidents, followed by one request."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -8,17 +9,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import event
 
 from bgpdrift.clock import FakeClock
+from bgpdrift.drift import rule
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.drift.hours import bins_of
+from bgpdrift.drift.report import DriftReport
 from bgpdrift.errors import StoreBusyError
 from bgpdrift.monitor.drift_checks import DriftChecks
 from bgpdrift.settings import Settings
 from bgpdrift.settings_sections import DriftSettings
-from bgpdrift.store import Cursor, IncidentChanges, Store, migrate, open_store
-from bgpdrift.store.legacy import DriftWrite
+from bgpdrift.store import IncidentChanges, Store, migrate, open_store
+from bgpdrift.store.cursor_states import DriftState, PersistenceState, drift_cursor
+from bgpdrift.store.database import StateCursor
+from bgpdrift.store.drift import DriftUpdate
+from bgpdrift.store.drift_records import DriftCheck, ExcludedHours
+from bgpdrift.store.request_records import ApprovalRequest, RetrainRequest
 
 HOUR, DAY = 3_600, 86_400
 T = 19_000 * DAY
@@ -27,7 +35,7 @@ MODEL = "lstm"
 
 @dataclass
 class World:
-    """Scores of one detector, put into the store as hours; time goes on as hours are added."""
+    """Scores of one detector in the store as hours; event time moves on as hours are added."""
 
     folder: Path
     clock: FakeClock
@@ -48,7 +56,7 @@ class World:
     def checks(self, store: Store | None = None) -> DriftChecks:
         return DriftChecks(self.settings, store or self.store, self.clock)
 
-    def live(
+    def add_hours(
         self,
         first: int,
         end: int,
@@ -59,7 +67,7 @@ class World:
         values: Callable[[int], Any] | None = None,
         volume: bool = False,
     ) -> None:
-        """Hours ``first`` to ``end`` (exclusive) since the beginning, 60 scores each."""
+        """Add the hours ``first`` to ``end`` (exclusive) since the beginning, with 60 scores each."""
         rows = []
         for hour in range(first, end):
             for collector in collectors:
@@ -69,15 +77,15 @@ class World:
                 if volume:
                     rows.append(self._row("feature:announced", "", collector, hour, 100 * found.mean() + 0 * found))
         self.store.upsert_histograms(rows, None)
-        self.window(T + end * HOUR)
+        self.add_windows(T + end * HOUR)
 
-    def window(self, at: int, number: int = 1) -> None:
-        """Windows that say how late it is."""
+    def add_windows(self, at: int, number: int = 1) -> None:
+        """Add windows, which define the event time."""
         self.store.write_windows(
             [{"window_start": at + 60 * i, "collector": "rrc00", "peer": ""} for i in range(number)], None
         )
 
-    def incident(self, number: int, first: float, end: float | None = None) -> None:
+    def add_incident(self, number: int, first: float, end: float | None = None) -> None:
         started = T + int(first * HOUR)
         row: dict[str, Any] = {
             "id": number,
@@ -98,20 +106,28 @@ class World:
         checks, steps = checks or self.checks(), 0
         while checks.step():
             steps += 1
-            assert steps < 500, "it never comes to rest"
+            assert steps < 500, "the checks never end"
         return steps
 
     @property
-    def state(self) -> dict[str, Any]:
-        cursor = self.store.read_cursor(f"drift:{MODEL}")
-        return dict(cursor.details) if cursor else {}
+    def state(self) -> DriftState:
+        cursor = self.store.read_drift_state(MODEL)
+        return cursor.state if cursor else DriftState()
 
     @property
-    def wishes(self) -> list[dict[str, Any]]:
-        return self.store.triggers(MODEL)
+    def requests(self) -> list[RetrainRequest]:
+        return self.store.retrain_requests(MODEL)
+
+    @property
+    def checked(self) -> list[DriftCheck]:
+        """Recorded checks, newest first."""
+        return self.store.drift_checks_between(model=MODEL)
+
+    def approvals(self) -> list[ApprovalRequest]:
+        return self.store.approval_requests(kind="attack_or_new_normal")
 
     def verdicts(self) -> list[str]:
-        return [row["verdict"] for row in reversed(self.store.drift_checks(MODEL))]
+        return [check.verdict for check in reversed(self.checked)]
 
     def _row(self, series: str, version: str, collector: str, hour: int, found: Any) -> dict[str, Any]:
         bins, counts = np.unique(bins_of(found), return_counts=True)
@@ -143,190 +159,190 @@ def _folder(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
 
 
-def at_rest(world: World, end: int) -> None:
+def mark_checked(world: World, end: int) -> None:
     """Mark everything before ``end`` hours as checked, so that a test looks at what comes next."""
-    details = {"verdict": "none", "severity": "none", "at": T + end * HOUR, "lasting_version": "1"}
-    before = world.store.read_cursor(f"drift:{MODEL}")
-    assert world.store.record_drift(DriftWrite(before, Cursor(f"drift:{MODEL}", T + end * HOUR, details)))
+    at = T + end * HOUR
+    state = DriftState(model_version="1", verdict="none", at=at, persistence=PersistenceState(version="1"))
+    before = world.store.read_drift_state(MODEL)
+    assert world.store.update_drift(DriftUpdate(before, StateCursor(drift_cursor(MODEL), at, state)))
 
 
-def test_a_drift_that_lasts_becomes_one_wish(world: World) -> None:
-    world.live(0, 9 * 24)
-    at_rest(world, 9 * 24)
-    world.live(9 * 24, 10 * 24 + 1, factor=1.6)
+def test_a_persistent_drift_leads_to_one_request(world: World) -> None:
+    world.add_hours(0, 9 * 24)
+    mark_checked(world, 9 * 24)
+    world.add_hours(9 * 24, 10 * 24 + 1, factor=1.6)
 
     world.run()
 
     verdicts = world.verdicts()
     assert len(verdicts) == 24
     assert verdicts[-6:] == ["drift"] * 6
-    (wish,) = world.wishes
-    assert (wish["state"], wish["requested_by"]) == ("requested", "drift_monitor")
-    reason = wish["reason"]
-    assert (reason["version"], reason["verdict"], reason["consented"]) == ("1", "drift", False)
-    assert reason["collectors"] == ["rrc00"]
-    assert abs(reason["change_point"] - (T + 9 * DAY)) <= 3 * HOUR
-    check = next(row for row in world.store.drift_checks(MODEL) if row["id"] == reason["check_id"])
-    assert wish["requested_at"] == check["timestamp"]
-    assert Path(reason["report_path"]).is_file()
-    signals = {row["signal"] for row in world.store.drift_signals(check["id"])}
+    (request,) = world.requests
+    assert (request.state, request.requested_by) == ("requested", "drift_monitor")
+    reason = request.reason
+    assert (reason.model_version, reason.verdict, reason.consented) == ("1", "drift", False)
+    assert reason.collectors == ("rrc00",)
+    assert abs(reason.change_point - (T + 9 * DAY)) <= 3 * HOUR
+    check = next(check for check in world.checked if check.id == reason.check_id)
+    assert request.requested_at == check.timestamp
+    assert Path(reason.report_path).is_file()
+    signals = {signal.signal for signal in world.store.signals_of_check(check.id)}
     assert {"24h/7d:psi", "24h/7d:ks", "volume", "growth", "lag", "accuracy"} <= signals
-    assert world.state["lasting"] >= 6
-    assert not world.state["armed"]
+    assert world.state.persistence.checks >= 6
+    assert not world.state.persistence.armed
 
 
-def test_a_calm_detector_is_left_alone(world: World) -> None:
-    world.live(0, 9 * 24)
-    at_rest(world, 9 * 24 - 12)
+def test_a_detector_without_drift_leads_to_no_request(world: World) -> None:
+    world.add_hours(0, 9 * 24)
+    mark_checked(world, 9 * 24 - 12)
     world.run()
     assert set(world.verdicts()) == {"none"}
-    assert world.wishes == []
-    assert world.state["next_check_at"] == world.state["at"] + HOUR
+    assert world.requests == []
+    assert world.state.next_check_at == world.state.at + HOUR
 
 
-def test_without_a_baseline_it_says_what_is_missing_and_until_when(world: World) -> None:
-    world.live(0, 30)
+def test_without_a_reference_the_state_names_what_is_missing_and_until_when(world: World) -> None:
+    world.add_hours(0, 30)
     world.run()
     assert set(world.verdicts()) == {"not_enough_data"}
-    assert "72 are needed" in world.state["waiting_for"]
-    assert "not before 20" in world.state["waiting_for"]
+    assert "72 are needed" in world.state.waiting_for
+    assert "not before 20" in world.state.waiting_for
     assert "72 are needed" in world.checks().status()
 
 
-def test_an_empty_store_is_nothing_to_check(world: World) -> None:
+def test_an_empty_store_has_no_check_due(world: World) -> None:
     assert world.run() == 0
     assert "no check yet" in world.checks().status()
 
 
-def test_scores_that_are_all_one_value_neither_drift_nor_stop_it(world: World) -> None:
-    world.live(0, 9 * 24, values=lambda _: np.full(60, 3.0))
-    at_rest(world, 9 * 24 - 6)
+def test_constant_scores_are_no_drift_and_no_error(world: World) -> None:
+    world.add_hours(0, 9 * 24, values=lambda _: np.full(60, 3.0))
+    mark_checked(world, 9 * 24 - 6)
     world.run()
     assert set(world.verdicts()) == {"none"}
 
 
 def test_hours_missed_in_an_outage_are_checked_in_order(world: World) -> None:
-    world.live(0, 9 * 24)
-    at_rest(world, 8 * 24)
+    world.add_hours(0, 9 * 24)
+    mark_checked(world, 8 * 24)
     world.run()
-    times = [row["timestamp"] for row in reversed(world.store.drift_checks(MODEL))]
+    times = [check.timestamp for check in reversed(world.checked)]
     assert times == [T + hour * HOUR for hour in range(8 * 24 + 1, 9 * 24)]
 
 
-def test_a_detector_that_fell_silent_gets_its_last_hour_judged(world: World) -> None:
-    world.live(0, 9 * 24)
-    at_rest(world, 9 * 24 - 2)
-    world.window(T + 9 * DAY + 5 * HOUR, 300)
+def test_the_last_hour_of_a_detector_that_stopped_is_checked(world: World) -> None:
+    world.add_hours(0, 9 * 24)
+    mark_checked(world, 9 * 24 - 2)
+    world.add_windows(T + 9 * DAY + 5 * HOUR, 300)
     world.run()
-    assert world.state["at"] == T + 9 * DAY
+    assert world.state.at == T + 9 * DAY
 
 
-def test_a_clock_that_jumps_a_year_ahead_checks_no_empty_hours(world: World) -> None:
-    world.live(0, 9 * 24)
-    at_rest(world, 9 * 24 - 1)
+def test_a_clock_that_jumps_a_year_ahead_leads_to_no_check_of_empty_hours(world: World) -> None:
+    world.add_hours(0, 9 * 24)
+    mark_checked(world, 9 * 24 - 1)
     year = 365 * 24
-    world.live(year, year + 3)
+    world.add_hours(year, year + 3)
 
     assert world.run() <= 5
 
-    times = [row["timestamp"] for row in world.store.drift_checks(MODEL)]
+    times = [check.timestamp for check in world.checked]
     assert len(times) <= 4
     assert max(times) >= T + (year + 1) * HOUR
 
 
-def test_a_clock_that_goes_back_is_followed(world: World) -> None:
+def test_a_clock_that_goes_back_moves_the_schedule_back(world: World) -> None:
     year = 365 * 24
-    world.live(year, year + 3)
+    world.add_hours(year, year + 3)
     world.run()
-    world.live(0, 9 * 24)
-    world.window(T + 9 * DAY - 200 * 60, 201)
+    world.add_hours(0, 9 * 24)
+    world.add_windows(T + 9 * DAY - 200 * 60, 201)
     world.run()
-    world.live(9 * 24, 9 * 24 + 2)
+    world.add_hours(9 * 24, 9 * 24 + 2)
 
     world.run()
 
-    assert world.state["at"] == T + (9 * 24 + 1) * HOUR
+    assert world.state.at == T + (9 * 24 + 1) * HOUR
     assert world.run() == 0
 
 
-def test_a_version_that_changed_inside_the_window_is_judged_by_its_own_scores_alone(world: World) -> None:
+def test_a_version_that_changed_inside_the_window_is_checked_by_its_own_scores_only(world: World) -> None:
     """The other version's scores are twice as large: were they compared, it would look like drift."""
-    world.live(0, 9 * 24, version="1", factor=2.0)
-    world.live(9 * 24, 9 * 24 + 14, version="2")
-    at_rest(world, 9 * 24 + 12)
+    world.add_hours(0, 9 * 24, version="1", factor=2.0)
+    world.add_hours(9 * 24, 9 * 24 + 14, version="2")
+    mark_checked(world, 9 * 24 + 12)
     world.run()
-    row = world.store.drift_checks(MODEL)[0]
-    assert (row["model_version"], row["verdict"]) == ("2", "not_enough_data")
-    left_out = row["details"]["comparisons"][0]["left_out"]
-    assert any("scored by version 1" in reason for _, _, _, reason in left_out)
+    check = world.checked[0]
+    assert (check.model_version, check.verdict) == ("2", "not_enough_data")
+    assert any("scored by version 1" in part.reason for part in check.details.comparisons[0].left_out)
 
 
 @pytest.mark.parametrize(("earlier", "verdict"), [(False, "drift"), (True, "none")])
-def test_a_young_version_learns_from_those_before_it_how_much_days_differ(
+def test_a_young_version_takes_the_between_day_variance_from_earlier_versions(
     world: World, earlier: bool, verdict: str
 ) -> None:
     """Its own few days were calm: without the others an ordinary day would look like drift."""
     usual = np.exp(np.random.default_rng(4).normal(0.0, 0.2, 26))
     if earlier:
-        world.live(0, 26 * 24, version="1", factor=lambda hour: 5 * float(usual[hour // 24]))
+        world.add_hours(0, 26 * 24, version="1", factor=lambda hour: 5 * float(usual[hour // 24]))
     world.rng = np.random.default_rng(7)
-    world.live(26 * 24, 31 * 24, version="2", factor=lambda hour: 1.0 if hour < 30 * 24 else 1.1)
+    world.add_hours(26 * 24, 31 * 24, version="2", factor=lambda hour: 1.0 if hour < 30 * 24 else 1.1)
     judged = world.checks().judge(MODEL, T + 31 * DAY, None)
     assert judged is not None
     assert judged.report.verdict == verdict
 
 
-def test_a_collector_that_falls_silent_is_no_drift(world: World) -> None:
+def test_a_collector_that_stops_is_no_drift(world: World) -> None:
     """The one that goes on always scored lower: pooled, the level would have changed."""
     both = ("rrc00", "rrc01")
-    world.live(0, 9 * 24, values=lambda _: world.rng.gamma(2.0, size=60), collectors=("rrc00",))
-    world.live(0, 8 * 24, values=lambda _: 5 * world.rng.gamma(2.0, size=60), collectors=both[1:])
-    world.window(T + 9 * DAY)
-    at_rest(world, 9 * 24 - 3)
+    world.add_hours(0, 9 * 24, values=lambda _: world.rng.gamma(2.0, size=60), collectors=("rrc00",))
+    world.add_hours(0, 8 * 24, values=lambda _: 5 * world.rng.gamma(2.0, size=60), collectors=both[1:])
+    world.add_windows(T + 9 * DAY)
+    mark_checked(world, 9 * 24 - 3)
     world.run()
     assert set(world.verdicts()) == {"none"}
 
 
-def test_hours_of_a_closed_incident_take_no_part_and_are_said(world: World) -> None:
-    world.live(0, 9 * 24)
-    at_rest(world, 9 * 24)
-    world.live(9 * 24, 10 * 24, factor=lambda hour: 6.0 if 9 * 24 + 3 <= hour < 9 * 24 + 10 else 1.0)
-    world.incident(4, 9 * 24 + 3, 9 * 24 + 10)
+def test_hours_of_a_closed_incident_are_excluded_and_listed(world: World) -> None:
+    world.add_hours(0, 9 * 24)
+    mark_checked(world, 9 * 24)
+    world.add_hours(9 * 24, 10 * 24, factor=lambda hour: 6.0 if 9 * 24 + 3 <= hour < 9 * 24 + 10 else 1.0)
+    world.add_incident(4, 9 * 24 + 3, 9 * 24 + 10)
     world.run()
     assert world.verdicts()[-1] == "none"
-    left_out = world.store.drift_checks(MODEL)[0]["details"]["comparisons"][0]["left_out"]
-    assert [T + (9 * 24 + 3) * HOUR, 7, "current", "incident 4"] in left_out
+    left_out = world.checked[0].details.comparisons[0].left_out
+    assert ExcludedHours(T + (9 * 24 + 3) * HOUR, 7, "current", "incident 4") in left_out
 
 
 def held_world(world: World, hours: int = 30) -> None:
-    world.live(0, 9 * 24, volume=True)
-    at_rest(world, 9 * 24)
-    world.incident(7, 9 * 24)
-    world.live(9 * 24, 9 * 24 + hours, factor=2.0, volume=True)
+    world.add_hours(0, 9 * 24, volume=True)
+    mark_checked(world, 9 * 24)
+    world.add_incident(7, 9 * 24)
+    world.add_hours(9 * 24, 9 * 24 + hours, factor=2.0, volume=True)
 
 
-def test_a_drift_while_an_incident_is_open_is_held_and_asked_about_once(world: World) -> None:
+def test_a_drift_during_an_open_incident_is_held_and_leads_to_one_approval_request(world: World) -> None:
     held_world(world, 22)
     world.run()
     assert "held" in world.verdicts()
-    assert world.wishes == []
-    (asked,) = world.store.approvals(kind="attack_or_new_normal")
-    assert (asked["subject"], asked["state"]) == ("7", "pending")
-    assert asked["asked_at"] >= T + (9 * 24 + 12) * HOUR
-    assert asked["id"] == world.state["holding"]["question_id"]
-    (notice,) = world.store.notifications()
-    assert notice["key"] == "attack_or_new_normal:7"
-    assert "Attack or new normal?" in world.state["reason"]
+    assert world.requests == []
+    (approval,) = world.approvals()
+    assert (approval.subject, approval.state) == ("7", "pending")
+    assert approval.requested_at >= T + (9 * 24 + 12) * HOUR
+    assert approval.id == world.state.incident_hold.approval_id
+    (alert,) = world.store.alerts()
+    assert alert.key == "attack_or_new_normal:7"
+    assert "attack or new normal?" in world.state.reason
 
 
-def test_silence_makes_a_steady_new_level_the_new_normal(world: World) -> None:
+def test_a_stable_new_level_without_an_answer_becomes_the_new_normal(world: World) -> None:
     held_world(world, 40)
     world.run()
-    (wish,) = world.wishes
-    assert wish["reason"]["consented"]
-    assert wish["requested_at"] <= T + (9 * 24 + 36) * HOUR
-    (asked,) = world.store.approvals(kind="attack_or_new_normal")
-    assert asked["state"] == "expired"
+    (request,) = world.requests
+    assert request.reason.consented
+    assert request.requested_at <= T + (9 * 24 + 36) * HOUR
+    (approval,) = world.approvals()
+    assert approval.state == "expired"
     (label,) = world.store.outcomes_between(0, 2**62)
     assert (label["incident_id"], label["label"], label["labelled_by"]) == (7, "new_normal", "bgpdrift")
 
@@ -335,178 +351,180 @@ def defaults(world: World) -> None:
     world.settings = Settings(data_dir=str(world.folder))
 
 
-def test_a_doubled_level_is_asked_about_at_12_h_and_wished_for_within_30(world: World) -> None:
+def test_a_doubled_level_leads_to_an_approval_request_at_12_h_and_a_retraining_request_within_30_h(
+    world: World,
+) -> None:
     """With the defaults: 12 h of assess_stability, 12 h of silence, 6 checks, some of which said drift while it was held."""
     defaults(world)
     held_world(world, 31)
     world.run()
-    (asked,) = world.store.approvals(kind="attack_or_new_normal")
-    assert asked["asked_at"] <= T + (9 * 24 + 15) * HOUR
-    (wish,) = world.wishes
-    assert wish["reason"]["consented"]
-    assert wish["requested_at"] <= T + (9 * 24 + 30) * HOUR
-    assert abs(wish["reason"]["change_point"] - (T + 9 * DAY)) <= HOUR
+    (approval,) = world.approvals()
+    assert approval.requested_at <= T + (9 * 24 + 15) * HOUR
+    (request,) = world.requests
+    assert request.reason.consented
+    assert request.requested_at <= T + (9 * 24 + 30) * HOUR
+    assert abs(request.reason.change_point - (T + 9 * DAY)) <= HOUR
 
 
-def test_an_approval_becomes_a_wish_as_soon_as_the_hours_since_the_change_are_enough(world: World) -> None:
+def test_an_approval_leads_to_a_request_as_soon_as_enough_hours_follow_the_change(world: World) -> None:
     defaults(world)
     held_world(world, 15)
     world.run()
-    (asked,) = world.store.approvals(kind="attack_or_new_normal")
-    world.store.answer_approval(asked["id"], "approved", "ann", asked["asked_at"])
+    (approval,) = world.approvals()
+    world.store.answer_approval(approval.id, "approved", "ann", approval.requested_at)
     world.run()
-    (wish,) = world.wishes
-    assert wish["requested_at"] <= T + (9 * 24 + 15) * HOUR
-    assert abs(wish["reason"]["change_point"] - (T + 9 * DAY)) <= HOUR
-    windows = {short["window"] for short in world.store.drift_checks(MODEL)[0]["details"]["comparisons"]}
+    (request,) = world.requests
+    assert request.requested_at <= T + (9 * 24 + 15) * HOUR
+    assert abs(request.reason.change_point - (T + 9 * DAY)) <= HOUR
+    windows = {comparison.window for comparison in world.checked[0].details.comparisons}
     assert windows & {"12h/7d", "13h/7d", "14h/7d", "15h/7d"}
 
 
-def test_an_incident_that_scores_do_not_show_is_not_asked_about(world: World) -> None:
-    """There is nothing to learn from it, and silence must not call a hijack, that only rules see, the new normal."""
-    world.live(0, 9 * 24, volume=True)
-    at_rest(world, 9 * 24)
-    world.incident(7, 9 * 24)
-    world.live(9 * 24, 9 * 24 + 20, volume=True)
+def test_an_incident_without_a_change_of_scores_leads_to_no_approval_request(world: World) -> None:
+    """A hijack that only rules find must not become the new normal because nobody answers."""
+    world.add_hours(0, 9 * 24, volume=True)
+    mark_checked(world, 9 * 24)
+    world.add_incident(7, 9 * 24)
+    world.add_hours(9 * 24, 9 * 24 + 20, volume=True)
     world.run()
     assert set(world.verdicts()) == {"none"}
-    assert world.store.approvals(kind="attack_or_new_normal") == []
+    assert world.approvals() == []
     assert world.store.outcomes_between(0, 2**62) == []
-    assert world.wishes == []
+    assert world.requests == []
 
 
-def test_one_incident_that_is_over_is_not_asked_about(world: World) -> None:
-    """However long it was: a level that stays makes detectors alarm again and again."""
-    world.live(0, 9 * 24, volume=True)
-    at_rest(world, 9 * 24)
-    world.incident(7, 9 * 24, 9 * 24 + 9)
-    world.live(9 * 24, 9 * 24 + 15, factor=3.0, volume=True)
+def test_a_closed_incident_leads_to_no_approval_request(world: World) -> None:
+    """A level that stays would make the detectors alarm again."""
+    world.add_hours(0, 9 * 24, volume=True)
+    mark_checked(world, 9 * 24)
+    world.add_incident(7, 9 * 24, 9 * 24 + 9)
+    world.add_hours(9 * 24, 9 * 24 + 15, factor=3.0, volume=True)
     world.run()
-    assert world.store.approvals(kind="attack_or_new_normal") == []
+    assert world.approvals() == []
 
 
-def test_while_a_wish_waits_the_same_drift_makes_no_other(world: World) -> None:
-    """Not even after the cooldown; but one that somebody agreed to does."""
-    world.live(0, 9 * 24)
+def test_the_same_drift_makes_no_second_request_while_one_is_open(world: World) -> None:
+    """The cooldown does not change that; the end of the request does."""
+    world.add_hours(0, 9 * 24)
     world.run()
-    world.live(9 * 24, 12 * 24, factor=3.0)
+    world.add_hours(9 * 24, 12 * 24, factor=3.0)
     world.run()
-    (wish,) = world.wishes
-    assert world.state["verdict"] == "drift"
-    assert world.state["wished_at"] - wish["requested_at"] >= 24 * HOUR
-    world.store.change_trigger(wish["id"], "requested", "refused", refused_because="a test says so")
-    world.live(12 * 24, 14 * 24, factor=3.0)
+    (request,) = world.requests
+    assert world.state.verdict == "drift"
+    assert world.state.persistence.requested_at - request.requested_at >= 24 * HOUR
+    world.store.change_retrain_request(request.id, "requested", "refused", refusal_reason="refused by the test")
+    world.add_hours(12 * 24, 14 * 24, factor=3.0)
     world.run()
-    assert [one["state"] for one in world.wishes] == ["requested", "refused"]
+    assert [request.state for request in world.requests] == ["requested", "refused"]
 
 
-def test_a_short_incident_in_the_wait_costs_no_time(world: World) -> None:
+def test_a_short_second_incident_does_not_delay_the_request(world: World) -> None:
     defaults(world)
-    world.live(0, 9 * 24, volume=True)
-    at_rest(world, 9 * 24)
-    world.incident(7, 9 * 24)
-    world.incident(8, 9 * 24 + 18, 9 * 24 + 20)
+    world.add_hours(0, 9 * 24, volume=True)
+    mark_checked(world, 9 * 24)
+    world.add_incident(7, 9 * 24)
+    world.add_incident(8, 9 * 24 + 18, 9 * 24 + 20)
     burst = lambda hour: 9.0 if 18 <= hour - 9 * 24 < 20 else 2.0  # noqa: E731 - a level by the hour
-    world.live(9 * 24, 9 * 24 + 31, factor=burst, volume=True)
+    world.add_hours(9 * 24, 9 * 24 + 31, factor=burst, volume=True)
     world.run()
-    (asked,) = world.store.approvals(kind="attack_or_new_normal")
-    assert (asked["subject"], asked["state"]) == ("7", "expired")
-    (wish,) = world.wishes
-    assert wish["requested_at"] <= T + (9 * 24 + 30) * HOUR
+    (approval,) = world.approvals()
+    assert (approval.subject, approval.state) == ("7", "expired")
+    (request,) = world.requests
+    assert request.requested_at <= T + (9 * 24 + 30) * HOUR
 
 
-def test_a_leak_in_waves_for_three_days_that_nobody_answers_stays_an_incident(world: World) -> None:
+def test_a_leak_in_waves_for_three_days_without_an_answer_stays_an_incident(world: World) -> None:
     defaults(world)
-    world.live(0, 9 * 24, volume=True)
-    at_rest(world, 9 * 24)
-    world.incident(7, 9 * 24)
+    world.add_hours(0, 9 * 24, volume=True)
+    mark_checked(world, 9 * 24)
+    world.add_incident(7, 9 * 24)
     waves = lambda hour: 3.0 if hour // 2 % 3 == 0 else 1.0  # noqa: E731 - two hours of each six
-    world.live(9 * 24, 12 * 24, factor=waves, volume=True)
+    world.add_hours(9 * 24, 12 * 24, factor=waves, volume=True)
     world.run()
-    assert world.store.approvals() == []
-    assert world.wishes == []
+    assert world.store.approval_requests() == []
+    assert world.requests == []
 
 
 @pytest.mark.parametrize(
-    ("answer", "label", "wished"), [("approved", "new_normal", True), ("rejected", "true_positive", False)]
+    ("answer", "label", "requested"), [("approved", "new_normal", True), ("rejected", "true_positive", False)]
 )
-def test_an_answer_is_acted_on_at_once(world: World, answer: str, label: str, wished: bool) -> None:
+def test_an_answer_takes_effect_at_once(world: World, answer: str, label: str, requested: bool) -> None:
     held_world(world, 22)
     world.run()
-    (asked,) = world.store.approvals(kind="attack_or_new_normal")
+    (approval,) = world.approvals()
 
-    world.store.answer_approval(asked["id"], answer, "ann", asked["asked_at"])
+    world.store.answer_approval(approval.id, answer, "ann", approval.requested_at)
     world.run()
 
-    assert [wish["reason"]["consented"] for wish in world.wishes] == ([True] if wished else [])
+    assert [request.reason.consented for request in world.requests] == ([True] if requested else [])
     (row,) = world.store.outcomes_between(0, 2**62)
     assert (row["label"], row["labelled_by"]) == (label, "ann")
     assert world.run() == 0
 
 
-def test_a_label_of_the_incident_answers_too_even_before_the_question(world: World) -> None:
+def test_a_label_of_the_incident_is_an_answer_even_before_the_approval_request(world: World) -> None:
     held_world(world, 10)
     world.run()
-    assert world.store.approvals() == []
+    assert world.store.approval_requests() == []
     world.store.record_outcome(
         {"incident_id": 7, "starts_at": T + 9 * DAY, "ends_at": T + 9 * DAY + HOUR, "label": "new_normal"}, T
     )
     world.run()
-    (wish,) = world.wishes
-    assert wish["reason"]["consented"]
+    (request,) = world.requests
+    assert request.reason.consented
 
 
-def test_waves_are_never_asked_about(world: World) -> None:
-    world.live(0, 9 * 24, volume=True)
-    at_rest(world, 9 * 24)
-    world.incident(7, 9 * 24)
+def test_waves_lead_to_no_approval_request(world: World) -> None:
+    world.add_hours(0, 9 * 24, volume=True)
+    mark_checked(world, 9 * 24)
+    world.add_incident(7, 9 * 24)
     waves = lambda hour: 3.0 if hour // 3 % 2 else 1.2  # noqa: E731 - a level by the hour
-    world.live(9 * 24, 9 * 24 + 40, factor=waves, volume=True)
+    world.add_hours(9 * 24, 9 * 24 + 40, factor=waves, volume=True)
     world.run()
-    assert world.store.approvals() == []
-    assert world.wishes == []
+    assert world.store.approval_requests() == []
+    assert world.requests == []
 
 
-def test_a_growing_event_is_never_asked_about(world: World) -> None:
-    world.live(0, 9 * 24, volume=True)
-    at_rest(world, 9 * 24)
-    world.incident(7, 9 * 24)
-    world.live(9 * 24, 9 * 24 + 40, factor=lambda hour: 1.1 ** (hour - 9 * 24), volume=True)
+def test_a_growing_event_leads_to_no_approval_request(world: World) -> None:
+    world.add_hours(0, 9 * 24, volume=True)
+    mark_checked(world, 9 * 24)
+    world.add_incident(7, 9 * 24)
+    world.add_hours(9 * 24, 9 * 24 + 40, factor=lambda hour: 1.1 ** (hour - 9 * 24), volume=True)
     world.run()
-    assert world.store.approvals() == []
-    assert world.wishes == []
+    assert world.store.approval_requests() == []
+    assert world.requests == []
 
 
-def test_a_report_that_cannot_be_written_does_not_cost_the_check(world: World) -> None:
-    world.live(0, 9 * 24)
-    at_rest(world, 9 * 24)
-    world.live(9 * 24, 9 * 24 + 20, factor=2.0)
+def test_a_check_is_recorded_even_if_its_report_cannot_be_written(world: World) -> None:
+    world.add_hours(0, 9 * 24)
+    mark_checked(world, 9 * 24)
+    world.add_hours(9 * 24, 9 * 24 + 20, factor=2.0)
     (world.folder / "model_artifacts").write_text("a file where a directory belongs")
     checks = world.checks()
     world.run(checks)
     assert world.verdicts()[-1] == "drift"
-    assert world.store.drift_checks(MODEL)[0]["report_path"] == ""
-    assert len(world.wishes) == 1
-    assert "no report drift_report_lstm_" in checks.status()
+    assert world.checked[0].report_path == ""
+    assert len(world.requests) == 1
+    assert "drift_report_lstm_" in checks.status()
+    assert "was not written" in checks.status()
 
 
-def test_two_monitors_do_one_set_of_actions(world: World) -> None:
-    """One has judged and is about to write when the other has done it all."""
-    world.live(0, 9 * 24)
-    at_rest(world, 9 * 24)
-    world.live(9 * 24, 9 * 24 + 20, factor=2.0)
+def test_of_two_monitors_one_records_each_check(world: World) -> None:
+    """One has judged and is about to write when the other has recorded the check."""
+    world.add_hours(0, 9 * 24)
+    mark_checked(world, 9 * 24)
+    world.add_hours(9 * 24, 9 * 24 + 20, factor=2.0)
     slow, quick = world.checks(), world.checks(world.connect())
-    while (found := slow.next_due(T + (9 * 24 + 21) * HOUR)) is not None:
-        model, at, cursor = found
-        assert quick.check(model, at, cursor) is not None
-        assert slow.check(model, at, cursor) is None
+    while (due := slow.find_due(T + (9 * 24 + 21) * HOUR)) is not None:
+        assert quick.check(due) is not None
+        assert slow.check(due) is None
     assert len(world.verdicts()) == 19
-    assert len(world.wishes) == 1
+    assert len(world.requests) == 1
 
 
-def test_a_store_that_is_locked_for_a_while_is_waited_for(world: World) -> None:
-    world.live(0, 9 * 24)
-    at_rest(world, 9 * 24 - 3)
+def test_a_locked_store_delays_the_check(world: World) -> None:
+    world.add_hours(0, 9 * 24)
+    mark_checked(world, 9 * 24 - 3)
     checks, other = world.checks(), world.connect()
     with other.writing(), pytest.raises(StoreBusyError):
         checks.step()
@@ -515,42 +533,42 @@ def test_a_store_that_is_locked_for_a_while_is_waited_for(world: World) -> None:
 
 
 class Killed(BaseException):
-    """As abrupt as SIGKILL: nothing in the product catches it."""
+    """Acts like SIGKILL: the product does not catch it."""
 
 
 def final_state(world: World) -> dict[str, Any]:
-    rows = world.store.drift_checks(MODEL)
+    checks = world.checked
     return {
-        "checks": [(row["timestamp"], row["verdict"], row["severity"], row["p_value"]) for row in rows],
-        "signals": [len(world.store.drift_signals(row["id"])) for row in rows],
-        "wishes": [(wish["requested_at"], wish["reason"]["consented"]) for wish in world.wishes],
-        "asked": [(row["subject"], row["state"]) for row in world.store.approvals()],
+        "checks": [(check.timestamp, check.verdict, check.severity, check.p_value) for check in checks],
+        "signals": [len(world.store.signals_of_check(check.id)) for check in checks],
+        "requests": [(request.requested_at, request.reason.consented) for request in world.requests],
+        "approvals": [(approval.subject, approval.state) for approval in world.store.approval_requests()],
         "labels": [(row["incident_id"], row["label"]) for row in world.store.outcomes_between(0, 2**62)],
-        "notices": sorted(row["key"] for row in world.store.notifications()),
-        "lasting": world.state["lasting"],
-        "state": world.state["at"],
+        "alerts": sorted(alert.key for alert in world.store.alerts()),
+        "persistence": world.state.persistence.checks,
+        "at": world.state.at,
     }
 
 
-@pytest.mark.timeout(600)  # some twenty lives, each of two checks
-@pytest.mark.parametrize("consent", [False, True], ids=["drift that lasted", "silence of a day"])
-def test_killed_before_any_write_it_ends_in_the_same_state(tmp_path: Path, clock: FakeClock, consent: bool) -> None:
-    """Before each statement that writes and before each commit; what comes of it is the same, with one wish."""
+@pytest.mark.timeout(600)  # about twenty runs of two checks each
+@pytest.mark.parametrize("consent", [False, True], ids=["persistent drift", "no answer for a day"])
+def test_a_kill_before_any_write_leads_to_the_same_final_state(tmp_path: Path, clock: FakeClock, consent: bool) -> None:
+    """Killed before each write and each commit, the next monitor reaches the same state with one request."""
     seed = World(tmp_path / "data", clock, DriftSettings(persistence_checks=1, pinned_windows_h=[]))
     if consent:
         held_world(seed, 12)
-        at_rest(seed, 9 * 24 + 11)
+        mark_checked(seed, 9 * 24 + 11)
         seed.run()
-        seed.live(9 * 24 + 12, 9 * 24 + 14, factor=2.0, volume=True)
+        seed.add_hours(9 * 24 + 12, 9 * 24 + 14, factor=2.0, volume=True)
         seed.run()
-        seed.live(9 * 24 + 14, 9 * 24 + 27, factor=2.0, volume=True)
-        state = {**seed.state, "at": T + (9 * 24 + 25) * HOUR}
-        before = seed.store.read_cursor(f"drift:{MODEL}")
-        seed.store.record_drift(DriftWrite(before, Cursor(f"drift:{MODEL}", state["at"], state)))
+        seed.add_hours(9 * 24 + 14, 9 * 24 + 27, factor=2.0, volume=True)
+        state = replace(seed.state, at=T + (9 * 24 + 25) * HOUR)
+        before = seed.store.read_drift_state(MODEL)
+        seed.store.update_drift(DriftUpdate(before, StateCursor(drift_cursor(MODEL), state.at, state)))
     else:
-        seed.live(0, 9 * 24)
-        at_rest(seed, 9 * 24 + 14)
-        seed.live(9 * 24, 9 * 24 + 16, factor=2.0)
+        seed.add_hours(0, 9 * 24)
+        mark_checked(seed, 9 * 24 + 14)
+        seed.add_hours(9 * 24, 9 * 24 + 16, factor=2.0)
     seed.store.close()
 
     def lived(kill_at: int) -> tuple[dict[str, Any], bool]:
@@ -579,8 +597,8 @@ def test_killed_before_any_write_it_ends_in_the_same_state(tmp_path: Path, clock
         return found, finished
 
     expected, _ = lived(0)
-    assert len(expected["wishes"]) == 1
-    assert expected["wishes"][0][1] is consent
+    assert len(expected["requests"]) == 1
+    assert expected["requests"][0][1] is consent
     kills = 1
     while True:
         found, finished = lived(kills)
@@ -589,3 +607,24 @@ def test_killed_before_any_write_it_ends_in_the_same_state(tmp_path: Path, clock
             break
         kills += 1
     assert kills > 8
+
+
+def test_the_policy_of_the_settings_is_applied_once(world: World) -> None:
+    """The rule includes the policy; the monitor records the verdict of the rule unchanged."""
+    world.add_hours(0, 9 * 24)
+    mark_checked(world, 9 * 24 - 3)
+    calls = []
+
+    def decide(comparisons: Any, **options: Any) -> DriftReport:
+        calls.append(options["settings"].policy)
+        return dataclasses.replace(
+            rule.decide(comparisons, **options), verdict="immaterial", reason="decided by the test"
+        )
+
+    world.settings = Settings(data_dir=str(world.folder), drift=replace(world.drift, policy="psi"))
+    world.run(DriftChecks(world.settings, world.store, world.clock, decide))
+
+    assert calls == ["psi"] * 2
+    assert [(check.verdict, check.details.reason) for check in world.checked] == [
+        ("immaterial", "decided by the test")
+    ] * 2
