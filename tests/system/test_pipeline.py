@@ -1,4 +1,4 @@
-"""Real BGP through the running system: replayed archives, killed services, the same windows as from the files."""
+"""Archives replayed through the running system, with killed services, give the windows of `bgpdrift features`."""
 
 import contextlib
 import json
@@ -47,9 +47,9 @@ def replay(files: list[Path], speed: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def system(data: Path, url: str) -> Iterator[tuple[Callable[[], dict[str, Any]], Callable[..., Any]]]:
-    """Run all services; gives what asks for their status, and what runs a command of `run_all_services.py`."""
+    """Run all services; yield a function for their status, and one that runs a command of `run_all_services.py`."""
     environment = {**os.environ, "BGPDRIFT_DATA_DIR": str(data), "BGPDRIFT_FEED__URL": url}
-    # Longer than a restart takes on a busy machine: a pause is no end.
+    # Longer than a restart on a busy machine, so that a pause of the feed closes no window.
     environment["BGPDRIFT_WINDOWS__IDLE_CLOSE_S"] = "12"
 
     def manage(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -71,7 +71,7 @@ def system(data: Path, url: str) -> Iterator[tuple[Callable[[], dict[str, Any]],
 
 @pytest.fixture(scope="module")
 def archives(shared_data: Path) -> tuple[list[Path], dict[int, dict[str, Any]]]:
-    """Archives, and the windows `bgpdrift features` makes of them, by their start."""
+    """Archives, and the windows that `bgpdrift features` prints for them, by their start."""
     files = sorted((shared_data / "mrt").glob("gobgpdump-20130101-arch*.mrt.gz"))
     lines = subprocess.run(
         [sys.executable, "-m", "bgpdrift.cli", "features", *map(str, files)], capture_output=True, text=True, check=True
@@ -80,12 +80,12 @@ def archives(shared_data: Path) -> tuple[list[Path], dict[int, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("disturbed", ["killed", "restarted"])
-def test_services_disturbed_in_the_middle_of_a_replay_lose_and_double_nothing(
+def test_services_disturbed_during_a_replay_lose_and_duplicate_nothing(
     archives: tuple[list[Path], dict[int, dict[str, Any]]], tmp_path: Path, disturbed: str
 ) -> None:
-    """Windows of the running system equal those of `bgpdrift features`.
+    """The windows of the running system equal those of `bgpdrift features`.
 
-    With kill -9 of each of the eight in turn and of two at once, and with a rolling restart of all eight.
+    The disturbances are kill -9 of each of the eight services in turn and of two at once, and a rolling restart of all.
     """
     files, expected = archives
     with replay(files, "120") as url, system(tmp_path / "data", url) as (status, manage):
