@@ -222,12 +222,12 @@ class Bgp4mpReader:
     def _peer(self, raw_address: bytes, raw_asn: bytes) -> tuple[str, str]:
         """Return address and AS number of a peer as text, from a cache."""
         key = (raw_address, raw_asn)
-        known = self._peers.get(key)
-        if known is None:
+        peer = self._peers.get(key)
+        if peer is None:
             if len(raw_address) not in (4, 16):
                 raise MalformedError("record is shorter than its fixed part")
-            known = (format_address(raw_address), str(int.from_bytes(raw_asn)))
+            peer = (format_address(raw_address), str(int.from_bytes(raw_asn)))
             if len(self._peers) >= _MAX_CACHED_PEERS:
                 self._peers.clear()
-            self._peers[key] = known
-        return known
+            self._peers[key] = peer
+        return peer

@@ -62,7 +62,7 @@ class AttributeReader:
 
     def read_prefixes(self, data: bytes, at: int, end: int, ipv6: bool, add_path: bool) -> list[str]:
         """Read a list of prefixes; path identifiers (RFC 7911) are skipped."""
-        known = self._prefixes[ipv6]
+        cache = self._prefixes[ipv6]
         prefixes = []
         while at < end:
             if add_path:
@@ -73,7 +73,7 @@ class AttributeReader:
             if after > end:
                 raise MalformedError("prefix is truncated")
             raw = data[at:after]
-            text = known.get(raw)
+            text = cache.get(raw)
             if text is None:
                 text = self._new_prefix(raw, ipv6)
             prefixes.append(text)
@@ -87,10 +87,10 @@ class AttributeReader:
         # Bits after the length have no meaning (RFC 4271, 4.3), and routers set them differently.
         network = int.from_bytes(raw[1:].ljust(width // 8, b"\0")) >> (width - length) << (width - length)
         text = f"{inet_ntop(AF_INET6 if ipv6 else AF_INET, network.to_bytes(width // 8))}/{length}"
-        known = self._prefixes[ipv6]
-        if len(known) >= _MAX_CACHED_PREFIXES:
-            known.clear()
-        known[raw] = text
+        cache = self._prefixes[ipv6]
+        if len(cache) >= _MAX_CACHED_PREFIXES:
+            cache.clear()
+        cache[raw] = text
         return text
 
     def read_attributes(self, block: bytes, as4: bool, add_path: bool = False) -> Attributes:
@@ -111,15 +111,15 @@ class AttributeReader:
             The lengths do not fit.
         """
         key = (block, as4, add_path)
-        known = self._blocks.get(key)
-        if known is None:
-            known = self._parse(block, as4, add_path)
+        attributes = self._blocks.get(key)
+        if attributes is None:
+            attributes = self._parse(block, as4, add_path)
             self._block_bytes += len(block) + _BLOCK_OVERHEAD_BYTES
             if self._block_bytes > _MAX_CACHED_BLOCK_BYTES:
                 self._blocks.clear()
                 self._block_bytes = len(block)
-            self._blocks[key] = known
-        return known
+            self._blocks[key] = attributes
+        return attributes
 
     def _parse(self, block: bytes, as4: bool, add_path: bool) -> Attributes:
         result = Attributes()

@@ -53,19 +53,19 @@ class Peers:
 
     def numbers_of(self, messages: Sequence[Message]) -> list[int]:
         """Return the peer number of each message."""
-        known = self.numbers
+        numbers = self.numbers
         try:
-            return [known[message.peer] for message in messages]
+            return [numbers[message.peer] for message in messages]
         except KeyError:
             return [self.number(message) for message in messages]
 
     def number(self, message: Message) -> int:
         """Return the number of the peer that sent a message; a new peer gets the next number."""
-        known = self.numbers.get(message.peer)
-        if known is None:
-            known = self.numbers[message.peer] = len(self.asns)
+        number = self.numbers.get(message.peer)
+        if number is None:
+            number = self.numbers[message.peer] = len(self.asns)
             self.asns.append(message.peer_asn)
-        return known
+        return number
 
 
 def flatten(

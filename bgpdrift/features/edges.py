@@ -54,10 +54,10 @@ class RecentEdges:
         bits = (low + steps * high) & np.uint64(_BITS - 1)
         at = (bits >> np.uint64(3)).astype(np.int64)
         mask = np.left_shift(1, (bits & np.uint64(7)).astype(np.uint8)).astype(np.uint8)
-        known: BoolArray = ((self._filters[:, at] & mask) != 0).all(axis=1).any(axis=0)
+        is_known: BoolArray = ((self._filters[:, at] & mask) != 0).all(axis=1).any(axis=0)
         today = self._filters[self._day % DAYS]
         np.bitwise_or.at(today, at.ravel(), mask.ravel())
-        return ~known
+        return ~is_known
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the filters that are not empty, and their days."""

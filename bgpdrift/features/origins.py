@@ -137,15 +137,15 @@ class Covers:
         cover_row[places] = table.find(cover.ravel()[places])
         element = np.broadcast_to(at, cover.shape).ravel()
         cover_row = np.where(cover_row < rows[element], cover_row, -1)  # a smaller row number was seen earlier
-        known = np.flatnonzero(cover_row >= 0)
+        covered = np.flatnonzero(cover_row >= 0)
         # The origin of a row at a moment of the batch is that of its latest earlier announcement, else from before it.
         by_row = np.lexsort((np.arange(rows.size), rows))
         moments = rows[by_row] * rows.size + by_row
-        place = np.searchsorted(moments, cover_row[known] * rows.size + element[known]) - 1
+        place = np.searchsorted(moments, cover_row[covered] * rows.size + element[covered]) - 1
         latest = by_row[np.maximum(place, 0)]
-        in_batch = (place >= 0) & (rows[latest] == cover_row[known])
+        in_batch = (place >= 0) & (rows[latest] == cover_row[covered])
         owner = np.zeros(cover.size, dtype=np.uint32)
-        owner[known] = np.where(in_batch, origins[latest], origin_before_batch[cover_row[known]])
+        owner[covered] = np.where(in_batch, origins[latest], origin_before_batch[cover_row[covered]])
         owners = owner.reshape(cover.shape)
         longest = (owners > 0).argmax(axis=0)
         columns = np.arange(at.size)

@@ -73,10 +73,10 @@ class RouteState:
             Row of the last announced path, -1 if unknown.
         """
         slots = self._table.find(keys)
-        known = slots >= 0
+        exists = slots >= 0
         at = np.maximum(slots, 0)
-        kind = np.where(known, self._table.columns["kind"][at], NOTHING).astype(np.uint8)
-        path = np.where(known & (kind != NOTHING), self._table.columns["path"][at] - 1, -1).astype(np.int32)
+        kind = np.where(exists, self._table.columns["kind"][at], NOTHING).astype(np.uint8)
+        path = np.where(exists & (kind != NOTHING), self._table.columns["path"][at] - 1, -1).astype(np.int32)
         return kind, path
 
     def update(self, keys: U64, kind: NDArray[np.uint8], path: NDArray[np.int32]) -> None:

@@ -282,14 +282,14 @@ def _rules(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return dict.fromkeys(sorted(names), 1.0)
 
 
-def _explain(known: Mapping[str, Any], peak: float, verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _explain(previous: Mapping[str, Any], peak: float, verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the evidence of the strongest minute so far, and in how many minutes each rule fired."""
-    minutes = dict(known.get("rule_minutes", {}))
+    minutes = dict(previous.get("rule_minutes", {}))
     for name in _rules(verdicts):
         minutes[name] = minutes.get(name, 0) + 1
     strongest = max(verdicts, key=lambda verdict: float(verdict["combined"]))
-    if known and float(strongest["combined"]) <= peak:
-        return {**known, "rule_minutes": minutes}
+    if previous and float(strongest["combined"]) <= peak:
+        return {**previous, "rule_minutes": minutes}
     evidence = strongest["evidence"]
     return {
         "window_start": strongest["window_start"],

@@ -1,10 +1,10 @@
 """Describes an incident: its probable kind by the rules that fired, its severity, and a summary of one sentence."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from bgpdrift.detectors.rules import INCIDENT_KINDS, RULES
+from bgpdrift.formatting import format_time
 
 SEVERITIES = ("low", "medium", "high", "critical")
 _BREADTH_STEPS = (30, 1_000)  # peers × collectors × prefixes
@@ -62,7 +62,7 @@ def summarize(kind: str, incident: Mapping[str, Any], rules: Iterable[Mapping[st
         (known.meaning for known in INCIDENT_KINDS if known.name == kind), "routing differs from the baseline"
     )
     where = _few(incident["collectors"], "collector")
-    since = datetime.fromtimestamp(incident["started_at"], UTC).strftime("%Y-%m-%d %H:%M UTC")
+    since = f"{format_time(incident['started_at'])} UTC"
     figures = "; ".join(
         f"{rule['value']:g} {rule['unit']}, baseline {rule['baseline']:g}" for rule in list(rules)[:2] if "unit" in rule
     )

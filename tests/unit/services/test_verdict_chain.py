@@ -1,4 +1,4 @@
-"""Windows in a real store, through the services, to incidents: who waits for whom, and that a kill costs nothing."""
+"""From windows in a real store through the services to incidents: when the ensemble waits, and what a crash changes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +48,7 @@ def store(settings: Settings) -> Iterator[Store]:
 
 
 class Chain:
-    """The services on one store, made anew as after a kill whenever asked for."""
+    """The services on one store; every call builds a new one, as after a crash."""
 
     def __init__(self, settings: Settings, clock: FakeClock) -> None:
         self.settings, self.clock = settings, clock
@@ -87,7 +87,7 @@ def chain(settings: Settings, clock: FakeClock) -> Iterator[Chain]:
     made.close()
 
 
-def test_a_storm_becomes_one_incident_that_explains_itself(chain: Chain, store: Store, rows) -> None:
+def test_a_storm_becomes_one_incident_with_an_explanation(chain: Chain, store: Store, rows) -> None:
     store.write_windows(rows, None)
     chain.run()
     (incident,) = store.incidents_between(0, 2**60)
@@ -102,7 +102,7 @@ def test_a_storm_becomes_one_incident_that_explains_itself(chain: Chain, store: 
     }
 
 
-def test_every_window_is_scored_and_judged_once_and_names_its_model_version(chain: Chain, store: Store, rows) -> None:
+def test_every_window_has_one_score_with_its_model_version_and_one_verdict(chain: Chain, store: Store, rows) -> None:
     store.write_windows(rows, None)
     chain.run()
     scores = read_scores(store)
@@ -114,10 +114,10 @@ def test_every_window_is_scored_and_judged_once_and_names_its_model_version(chai
 
 
 @pytest.mark.parametrize("cut", [100, 645, 660])
-def test_killed_and_started_again_all_ends_as_if_nothing_had_been(
+def test_a_restart_of_every_service_changes_no_score_and_no_incident(
     tmp_path: Path, chain: Chain, store: Store, rows, cut: int, clock: FakeClock
 ) -> None:
-    """Windows come in two parts with every service made anew between: scores, verdicts, incidents are the same."""
+    """Windows arrive in two parts with new services between them; scores, incidents and histograms are the same."""
     store.write_windows(rows[:cut], None)
     chain.run()
     store.write_windows(rows[cut:], None)
@@ -143,7 +143,7 @@ def test_killed_and_started_again_all_ends_as_if_nothing_had_been(
     whole.close()
 
 
-def test_a_service_without_a_model_waits_and_follows_the_newest_window(chain: Chain, store: Store, rows) -> None:
+def test_a_detector_without_a_model_waits_and_follows_the_newest_window(chain: Chain, store: Store, rows) -> None:
     store.write_windows(rows[:50], None)
     waiting = chain.detector("lstm")
     assert waiting.step() is False
@@ -153,7 +153,7 @@ def test_a_service_without_a_model_waits_and_follows_the_newest_window(chain: Ch
     assert read_scores(store) == []
 
 
-def test_the_ensemble_waits_for_a_detector_that_moves_and_not_for_one_that_hangs(
+def test_the_ensemble_waits_for_a_detector_that_moves_but_not_for_one_that_hangs(
     chain: Chain, store: Store, rows, clock: FakeClock
 ) -> None:
     store.write_windows(rows[:50], None)
@@ -174,7 +174,7 @@ def test_the_ensemble_waits_for_a_detector_that_moves_and_not_for_one_that_hangs
     assert {verdict["abstaining"]["heuristic"] for verdict in late} == {"stale"}
 
 
-def test_a_detector_that_had_nothing_to_do_for_long_is_waited_for(
+def test_the_ensemble_waits_for_a_detector_that_had_no_work_for_a_long_time(
     chain: Chain, store: Store, rows, clock: FakeClock
 ) -> None:
     store.write_windows(rows[:50], None)
@@ -182,19 +182,19 @@ def test_a_detector_that_had_nothing_to_do_for_long_is_waited_for(
     for worker in (*detectors, ensemble):
         while worker.step():
             pass
-    ensemble.step()  # sees that nothing is left to do
+    ensemble.step()  # there is no more work
     clock.advance(seconds=60.0)  # until the next window
     ensemble.step()
     store.write_windows(rows[50:51], None)
-    ensemble.step()  # sees the window before the detectors do
+    ensemble.step()  # before the detectors score the window
     assert len(store.verdicts_after(0, 100)) == 50
     for worker in (*detectors, ensemble):
         worker.step()
-    (late,) = store.verdicts_after(50, 100)
-    assert late["abstaining"].get("heuristic") != "stale"
+    (verdict,) = store.verdicts_after(50, 100)
+    assert verdict["abstaining"].get("heuristic") != "stale"
 
 
-def test_a_detector_that_hangs_is_not_waited_for_again_with_every_window(
+def test_the_ensemble_does_not_wait_again_with_every_window_for_a_detector_that_hangs(
     chain: Chain, store: Store, rows, clock: FakeClock
 ) -> None:
     store.write_windows(rows[:50], None)
@@ -205,7 +205,7 @@ def test_a_detector_that_hangs_is_not_waited_for_again_with_every_window(
     ensemble.step()
     clock.advance(seconds=chain.settings.ensemble.stale_s)
     ensemble.step()
-    ensemble.step()  # nothing left to do, and still behind
+    ensemble.step()  # no more work, and the detector is still behind
     clock.advance(seconds=40.0)
     store.write_windows(rows[51:52], None)
     ensemble.step()
@@ -223,7 +223,7 @@ def test_detectors_that_never_started_are_absent(chain: Chain, store: Store, row
     assert "lstm abstains: absent" in ensemble.status()
 
 
-def test_histograms_hold_every_clean_minute_once(chain: Chain, store: Store, rows) -> None:
+def test_histograms_count_every_clean_minute_once(chain: Chain, store: Store, rows) -> None:
     store.write_windows(rows, None)
     chain.run()
     chain.run()
@@ -234,7 +234,7 @@ def test_histograms_hold_every_clean_minute_once(chain: Chain, store: Store, row
     assert merged.total == pytest.approx(np.sum([row["announced"] for row in rows]))
 
 
-def test_the_command_lists_and_explains(chain: Chain, store: Store, rows, monkeypatch) -> None:
+def test_the_command_lists_and_explains_incidents(chain: Chain, store: Store, rows, monkeypatch) -> None:
     from bgpdrift.commands.incidents import command
 
     monkeypatch.setenv("BGPDRIFT_DATA_DIR", chain.settings.data_dir)
@@ -242,9 +242,9 @@ def test_the_command_lists_and_explains(chain: Chain, store: Store, rows, monkey
     store.write_windows(rows, None)
     chain.run()
     assert "closed" in CliRunner().invoke(command, ["--all"]).output
-    told = CliRunner().invoke(command, ["1"]).output
+    output = CliRunner().invoke(command, ["1"]).output
     for part in ("Incident 1", "update_storm", "lstm: abstains (waiting for a model)", "closed"):
-        assert part in told
+        assert part in output
     as_json = msgspec.json.decode(CliRunner().invoke(command, ["1", "--json"]).output)
     assert as_json["events"][0]["kind"] == "opened"
     assert CliRunner().invoke(command, ["99"]).exit_code != 0
