@@ -110,9 +110,9 @@ class PathTable:
     Examples
     --------
     >>> paths = PathTable()
-    >>> row = paths.intern((3333, 12654))
-    >>> paths.intern((3333, 12654)) == row, paths.hops(row), int(paths.origin[row])
-    (True, (3333, 12654), 12654)
+    >>> (row,) = paths.intern_many([(3333, 12654)])
+    >>> paths.intern_many([(3333, 12654)]) == [row], paths.hops_of(np.array([row])), int(paths.origin[row])
+    (True, {0: (3333, 12654)}, 12654)
     """
 
     # name: dtype
@@ -173,10 +173,6 @@ class PathTable:
         """Rows of recent paths, for the fast look-up of the caller; call `intern_many` on a miss."""
         return self._young
 
-    def intern(self, path: AsPath) -> int:
-        """Return the row of a path; add the path if it is new."""
-        return self.intern_many([path])[0]
-
     def intern_many(self, paths: list[AsPath]) -> list[int]:
         """Return the rows of distinct paths; add the paths that are new."""
         rows = [self._old.get(path, UNKNOWN) for path in paths]
@@ -232,13 +228,6 @@ class PathTable:
         for name, values in columns.items():
             self._rows[name][begin:end] = values
         self._pool_used, self.count = pool_end, end
-
-    def hops(self, row: int) -> AsPath:
-        """Return the hops of a path."""
-        if row in self._with_sets:
-            return self._with_sets[row]
-        offset = int(self._rows["offset"][row])
-        return tuple(self._pool[offset : offset + int(self.length[row])].tolist())
 
     def hops_of(self, rows: NDArray[np.int64]) -> dict[int, AsPath]:
         """Return the hops of several distinct paths, by row."""
