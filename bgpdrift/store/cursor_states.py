@@ -30,7 +30,7 @@ def drift_cursor(model: str) -> str:
 
 def cooldown_cursor(model: str) -> str:
     """Name the cursor of a model's cooldown, see `CooldownState`."""
-    return f"loop:{model}"
+    return f"cooldown:{model}"
 
 
 def probation_cursor(model: str) -> str:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy import inspect, text
 
-from bgpdrift.store import migrate, open_store
-from bgpdrift.store.cursor_states import DriftState, PersistenceState
+from bgpdrift.store import StateCursor, migrate, open_store
+from bgpdrift.store.cursor_states import CooldownState, DriftState, PersistenceState, cooldown_cursor
 from bgpdrift.store.engine import WRITE, make_engine, parse_url
 from bgpdrift.store.migrate import upgrade
 from bgpdrift.store.request_records import Alert, ApprovalRequest, RequestReason, RetrainApproval, RetrainRequest
@@ -28,6 +28,14 @@ ROWS = (
     "VALUES (1.5, 'k', 'high', 't', '', 'pending', 0)",
     "INSERT INTO cursors (name, position, details, updated_at) "
     """VALUES ('drift:lstm', 7200, '{"version": "7", "lasting": 2, "wished_at": 3600}', 1.0)""",
+    "INSERT INTO cursors (name, position, details, updated_at) "
+    """VALUES ('loop:lstm', 7200, '{"because": "an automatic run", "trigger_id": 1}', 1.0)""",
+    "INSERT INTO scores (window_start, collector, peer, model, model_version, score, p_value, is_alarm, abstained, "
+    "rules_fired, top_features, scored_at) VALUES (60, 'rrc00', '', 'heuristic', '1', 1.0, 0.5, true, '', "
+    """'[{"rule":"update_storm","usual":7}]', '[{"feature":"usual","usual":"7"}]', 1.0)""",
+    "INSERT INTO verdicts (window_start, collector, peer, combined, p_values, votes, abstaining, majority, maximum, "
+    "exceeds, is_anomaly, explained_by, evidence, decided_at) VALUES (60, 'rrc00', '', 1.0, '{}', '{}', '{}', true, "
+    """1.0, true, true, '', '{"rules_fired":[{"rule":"update_storm","usual":7}]}', 1.0)""",
 )
 """Rows as the program of the first and the second schema wrote them."""
 
@@ -69,6 +77,13 @@ def test_a_database_of_an_earlier_schema_is_upgraded_with_its_rows(url: str, rev
             )
         ]
         assert store.alerts() == [Alert(id=1, at=1.5, key="k", severity="high", title="t")]
+        cooldown = store.read_state(cooldown_cursor("lstm"), CooldownState)
+        assert cooldown == StateCursor("cooldown:lstm", 7200, CooldownState(reason="an automatic run", request_id=1))
+        (score,) = store.scores_between(0, 120)
+        assert score["rules_fired"] == [{"rule": "update_storm", "baseline": 7}]
+        assert score["top_features"] == [{"feature": "usual", "baseline": "7"}]
+        (verdict,) = store.verdicts_between(0, 120)
+        assert verdict["evidence"] == {"rules_fired": [{"rule": "update_storm", "baseline": 7}]}
         drift = store.read_drift_state("lstm")
         assert drift is not None
         assert drift.state == DriftState(model_version="7", persistence=PersistenceState(checks=2, requested_at=3600))
@@ -101,5 +116,7 @@ def test_the_last_step_can_be_undone(url: str) -> None:
             assert {"retrain_triggers", "notifications"} <= set(inspect(connection).get_table_names())
             states = connection.execute(text("SELECT state FROM retrain_triggers ORDER BY id")).scalars().all()
             assert states == ["wanted", "refused"]
+            names = connection.execute(text("SELECT name FROM cursors ORDER BY name")).scalars().all()
+            assert names == ["drift:lstm", "loop:lstm"]
     finally:
         engine.dispose()

@@ -64,7 +64,7 @@ def test_a_request_changes_with_everything_that_belongs_to_the_change(store: Sto
         RequestReason(attempts=1),
         "a person is asked",
     )
-    assert store.read_state("loop:lstm", CooldownState) == COOLDOWN
+    assert store.read_state("cooldown:lstm", CooldownState) == COOLDOWN
     (written,) = store.approval_requests("pending", "retrain", "lstm")
     assert (written.details, written.summary) == (details, "retrain lstm? drift is critical")
     assert [row.key for row in store.alerts()] == ["retrain_approval:1"]
@@ -86,7 +86,7 @@ def test_of_two_monitors_that_saw_the_same_state_one_writes(store: Store) -> Non
     assert not store.change_retrain_request(number, "requested", "refused", cursor=COOLDOWN, alerts=[alert("late")])
 
     assert store.retrain_requests()[0].state == "flagged"
-    assert store.read_cursor("loop:lstm") is None
+    assert store.read_cursor("cooldown:lstm") is None
     assert store.alerts() == []
 
 

@@ -1,4 +1,8 @@
-"""Name tables, columns and states by the terms of the glossary; JSON values are upgraded when they are read."""
+"""Name tables, columns, states and cursors by the terms of the glossary, and a key that detectors write into JSON.
+
+The states of cursors, the reasons of retraining requests and the details of approvals and checks are upgraded when they
+are read, see `bgpdrift.store.codec`.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +16,15 @@ TABLES = (("retrain_triggers", "retrain_requests", "model"), ("notifications", "
 """Old name, new name and the indexed column."""
 COLUMNS = (("retrain_requests", "refused_because", "refusal_reason"), ("approvals", "asked_at", "requested_at"))
 STATES = (("retrain_requests", "wanted", "requested"), ("model_versions", "settled", "accepted"))
+CURSORS = (("loop:", "cooldown:"),)
+"""Prefixes of names."""
+KEYS = (
+    ("scores", "rules_fired", "usual", "baseline"),
+    ("scores", "top_features", "usual", "baseline"),
+    ("verdicts", "evidence", "usual", "baseline"),
+    ("incidents", "explanation", "usual", "baseline"),
+)
+"""Table, JSON column, old key and new key."""
 
 
 def upgrade() -> None:
@@ -21,9 +34,17 @@ def upgrade() -> None:
         op.execute(f'ALTER TABLE {table} RENAME COLUMN "{old}" TO "{new}"')
     for table, old, new in STATES:
         _rename_state(table, old, new)
+    for old, new in CURSORS:
+        _rename_cursors(old, new)
+    for table, column, old, new in KEYS:
+        _rename_key(table, column, old, new)
 
 
 def downgrade() -> None:
+    for table, column, old, new in KEYS:
+        _rename_key(table, column, new, old)
+    for old, new in CURSORS:
+        _rename_cursors(new, old)
     for table, old, new in STATES:
         _rename_state(table, new, old)
     for table, old, new in COLUMNS:
@@ -44,3 +65,19 @@ def _rename_table(before: str, after: str, indexed: str) -> None:
 def _rename_state(table: str, before: str, after: str) -> None:
     state = sa.table(table, sa.column("state"))
     op.execute(state.update().where(state.c.state == before).values(state=after))
+
+
+def _rename_cursors(before: str, after: str) -> None:
+    cursors = sa.table("cursors", sa.column("name", sa.String()))
+    name = sa.literal(after) + sa.func.substr(cursors.c.name, len(before) + 1)
+    op.execute(cursors.update().where(cursors.c.name.like(f"{before}%")).values(name=name))
+
+
+def _rename_key(table: str, column: str, before: str, after: str) -> None:
+    # As text: the values are JSON that this program wrote, in which a quoted name before a colon is a key.
+    rows = sa.table(table, sa.column(column, sa.JSON()))
+    text = sa.cast(rows.c[column], sa.Text())
+    renamed = sa.func.replace(text, f'"{before}":', f'"{after}":')
+    if op.get_bind().dialect.name == "postgresql":
+        renamed = sa.cast(renamed, sa.JSON())
+    op.execute(rows.update().where(text.like(f'%"{before}":%')).values({column: sa.type_coerce(renamed, sa.Text())}))
