@@ -4,6 +4,8 @@ The states of cursors, the reasons of retraining requests and the details of app
 are read, see `bgpdrift.store.codec`.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -77,7 +79,7 @@ def _rename_key(table: str, column: str, before: str, after: str) -> None:
     # As text: the values are JSON that this program wrote, in which a quoted name before a colon is a key.
     rows = sa.table(table, sa.column(column, sa.JSON()))
     text = sa.cast(rows.c[column], sa.Text())
-    renamed = sa.func.replace(text, f'"{before}":', f'"{after}":')
+    renamed: sa.ColumnElement[Any] = sa.func.replace(text, f'"{before}":', f'"{after}":')
     if op.get_bind().dialect.name == "postgresql":
         renamed = sa.cast(renamed, sa.JSON())
     op.execute(rows.update().where(text.like(f'%"{before}":%')).values({column: sa.type_coerce(renamed, sa.Text())}))
