@@ -47,10 +47,10 @@ def run() -> list[dict[str, Any]]:
     )
     one_ms = 1e3 * _best_s(lambda: detector.score(one), 50)
     many_s = _best_s(lambda: detector.score(many), 3)
-    opinion = Vote(1e-3, True)
-    opinions = {"heuristic": opinion, "lstm": opinion, "isolation_forest": opinion}
+    vote = Vote(1e-3, True)
+    votes = {"heuristic": vote, "lstm": vote, "isolation_forest": vote}
     policy = EnsemblePolicy({"lstm": 0.4, "isolation_forest": 0.3, "heuristic": 0.3})
-    verdict_s = _best_s(lambda: [decide(opinions, policy) for _ in range(1_000)], 5) / 1_000
+    verdict_s = _best_s(lambda: [decide(votes, policy) for _ in range(1_000)], 5) / 1_000
     bar = "bar of 2 ms"
     return [
         {

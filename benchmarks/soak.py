@@ -188,7 +188,7 @@ class Soak:
             scored = sum(not row["abstained"] for row in rows.values())
             counted = sum(n for _, _, n, _ in store.hourly_alarms([f"score:{model}"], start, end))
             self._require(counted == scored, f"{model}: {scored} scores, histograms counted {counted}")
-            tell(f"{model}: {len(rows)} scores of {len(windows)} windows, {scored} with an opinion, counted {counted}")
+            tell(f"{model}: {len(rows)} scores of {len(windows)} windows, {scored} with a vote, counted {counted}")
         kills = ", ".join(f"{name} {number}" for name, number in sorted(self.killed.items()))
         tell(f"{len(windows)} of {len(expected)} windows, each once, after {self.killed.total()} kills: {kills}")
 

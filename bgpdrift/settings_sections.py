@@ -240,7 +240,7 @@ else:
 
 
 class EnsembleSettings(Section, frozen=True, kw_only=True):
-    """How three opinions become one verdict."""
+    """Combination of the votes of the detectors into one verdict."""
 
     false_alarms_per_day: Annotated[
         float,

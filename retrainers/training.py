@@ -95,7 +95,7 @@ class HeldOut:
     window_start : ndarray of int, shape (n,)
         Epoch seconds.
     score : ndarray of float, shape (n,)
-        Of clean windows with an opinion.
+        Of clean windows with a vote.
     may_alarm : ndarray of bool, shape (n,)
         Where there was something to act on.
     """
@@ -122,7 +122,7 @@ class Trained:
     clean_scores : ndarray of float
         Those scores, in the order of blocks and frames.
     train_rows, calibration_rows : int
-        Clean windows fitted on; clean windows with an opinion that calibrated.
+        Clean windows fitted on; clean windows with a vote that calibrated.
     held_out : tuple of HeldOut
         Where and when those scores are from.
     """
@@ -257,7 +257,7 @@ def hours_of(trained: Trained, alarms_per_day: float) -> list[ReferenceHour]:
 
 
 def self_test_frame(detector: Detector, frames: Sequence[WindowFrame]) -> WindowFrame:
-    """Cut a few clean windows with their history, of a group on which the detector has an opinion."""
+    """Cut a few clean windows with their history, of a group on which the detector votes."""
     recent = detector.history_minutes + SELF_TEST_SEARCHED
     by_length = sorted(frames, key=len, reverse=True)
     # The newest minutes mostly do; only where they do not is all of a long span scored.
@@ -299,7 +299,7 @@ def _without(frame: WindowFrame, fold: int, folds: int) -> WindowFrame:
 
 
 def _held_scores(detector: Detector, frame: WindowFrame, fold: int, folds: int) -> list[HeldOut]:
-    """Scores of the clean windows of a fold on which the detector has an opinion, block by block."""
+    """Scores of the clean windows of a fold on which the detector votes, block by block."""
     held = np.flatnonzero(_held(frame, fold, folds))
     blocks = np.split(held, np.flatnonzero(np.diff(held) > 1) + 1) if len(held) else []
     found = []

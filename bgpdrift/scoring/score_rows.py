@@ -1,7 +1,7 @@
 """What a detector said, as rows of the table ``scores``. Pure: one group, one model version, one instant.
 
-Decides what is an alarm (a p-value within the budget, and something to act on) and what a window without an
-opinion looks like: score 0, p-value 1, the reason.
+Decides what is an alarm (a p-value within the budget, and something to act on) and what the row of an abstention
+contains: score 0, p-value 1, the reason.
 """
 
 from typing import Any
@@ -44,20 +44,20 @@ def score_rows(
     ArtifactError
         A score is no number: the model, not the window, is at fault.
     """
-    has_opinion = np.array([not reason for reason in scores.abstained], bool)
-    if not np.isfinite(scores.score[has_opinion]).all() or not np.isfinite(p_values[has_opinion]).all():
+    has_vote = np.array([not reason for reason in scores.abstained], bool)
+    if not np.isfinite(scores.score[has_vote]).all() or not np.isfinite(p_values[has_vote]).all():
         raise ArtifactError(f"{model} {version}: a score of a live window is NaN or infinite")
     rows = []
     for i in np.flatnonzero(wanted).tolist():
-        speaks = bool(has_opinion[i])
+        votes = bool(has_vote[i])
         row: dict[str, Any] = {
             "window_start": int(scores.window_start[i]),
             "collector": group[0],
             "peer": group[1],
             "model": model,
             "model_version": version,
-            "score": float(scores.score[i]) if speaks else 0.0,
-            "p_value": float(p_values[i]) if speaks else 1.0,
+            "score": float(scores.score[i]) if votes else 0.0,
+            "p_value": float(p_values[i]) if votes else 1.0,
             "is_alarm": scores.may_alarm(i) and bool(p_values[i] <= limit_p),
             "abstained": scores.abstained[i],
             "rules_fired": scores.rules_fired[i],
@@ -65,7 +65,7 @@ def score_rows(
             "alarm_p": limit_p,
             "scored_at": scored_at,
         }
-        if scores.embedding is not None and speaks:
+        if scores.embedding is not None and votes:
             row["embedding"] = [round(value, EMBEDDING_DIGITS) for value in scores.embedding[i].tolist()]
         rows.append(row)
     return rows

@@ -68,7 +68,7 @@ scores = Table(
     Column("score", Float, nullable=False),
     Column("p_value", Float, nullable=False),
     Column("is_alarm", Boolean, nullable=False),
-    Column("abstained", String(64), nullable=False, default=""),  # why this window has no opinion; "" if it has one
+    Column("abstained", String(64), nullable=False, default=""),  # reason for the abstention; "" for a vote
     Column("rules_fired", JSON, nullable=False, default=list),  # [{"rule", "value", "threshold"}…]
     Column("top_features", JSON, nullable=False, default=list),  # [{"feature", "baseline", "present", "weight"}…]
     Column("embedding", JSON(none_as_null=True), nullable=True),  # latent vector of the window, where there is one

@@ -23,9 +23,9 @@ def score(minute=0, model="heuristic", **columns):
 
 
 def verdict(minute=0, **columns):
-    opinions = {"p_values": {"heuristic": 0.1}, "votes": {"heuristic": True}, "abstaining": {"lstm": "waiting"}}
+    votes = {"p_values": {"heuristic": 0.1}, "votes": {"heuristic": True}, "abstaining": {"lstm": "waiting"}}
     flags = {"majority": False, "maximum": 1.0, "exceeds": True, "is_anomaly": False}
-    return window(minute, combined=1.0, **opinions, **flags, **columns)
+    return window(minute, combined=1.0, **votes, **flags, **columns)
 
 
 def incident(id_, **columns):

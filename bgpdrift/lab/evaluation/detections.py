@@ -1,7 +1,7 @@
 """What a detector, and the ensemble of three, says of every minute: as the services would, without store and clock.
 
 Alarms are those of the services: a p-value within the alarm budget (of the heuristic also a rule that fired or is about
-to), then k of the last n minutes. The ensemble's are `bgpdrift.verdicts.ensemble.decide`'s. A detector without an opinion
+to), then k of the last n minutes. The ensemble's are `bgpdrift.verdicts.ensemble.decide`'s. A detector without a vote
 on a minute scores ``-inf`` and raises no alarm there (`bgpdrift.verdicts.quality` says why). Several groups (collectors)
 are judged as the operator sees them: a minute is as unusual as at the collector where it is most unusual.
 """
@@ -28,13 +28,13 @@ class Judged:
     window_start : ndarray of int
         Epoch seconds.
     score : ndarray of float
-        Larger is more unusual, ``-inf`` without an opinion: the ranking.
+        Larger is more unusual, ``-inf`` without a vote: the ranking.
     surprisal : ndarray of float
-        −log10 p, of the ensemble the combined one; 0 without an opinion.
+        −log10 p, of the ensemble the combined one; 0 without a vote.
     alarms : ndarray of bool
         After debounce.
     limit : float
-        Surprise from which a minute counts as alarmed before debounce; NaN where it depends on who votes.
+        Surprisal from which a minute counts as alarmed before debounce; NaN where it depends on who votes.
     """
 
     window_start: IntArray
@@ -45,7 +45,7 @@ class Judged:
 
     @property
     def abstained(self) -> int:
-        """Minutes without an opinion."""
+        """Minutes without a vote."""
         return int(np.isneginf(self.score).sum())
 
 

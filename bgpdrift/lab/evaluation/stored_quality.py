@@ -17,7 +17,7 @@ from bgpdrift.verdicts.quality import Figures, figures
 
 ENSEMBLE = "ensemble"
 Said = tuple[str, int, float | None, bool]
-"""(collector, window_start, score or None without an opinion, alarm)"""
+"""(collector, window_start, score or None without a vote, alarm)"""
 
 
 def stored_quality(

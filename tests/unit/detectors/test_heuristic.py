@@ -33,7 +33,7 @@ def test_a_calm_collector_of_any_size_stays_below_every_threshold(detector, wind
     assert not any(detector.score(windows.calm(1_500, level=level, first=600)).rules_fired)
 
 
-def test_the_default_has_no_opinion_on_a_new_collector_for_an_hour(detector, windows) -> None:
+def test_the_default_abstains_on_a_new_collector_for_an_hour(detector, windows) -> None:
     """It knows no usual but the last hours, and these it does not have yet."""
     assert set(detector.score(windows.calm(60)).abstained) == {"warming"}
 

@@ -18,7 +18,7 @@ SETTINGS = Settings()
 
 @dataclass(frozen=True)
 class Loud:
-    """Scores a column as it is; has no opinion where ``mute`` says so."""
+    """Scores a column as it is; abstains where ``mute`` says so."""
 
     column: str = "withdrawn"
     mute: bool = False

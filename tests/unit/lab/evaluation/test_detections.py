@@ -111,7 +111,7 @@ def test_a_table_transfer_explains_what_the_ensemble_saw(
     assert not judged.alarms.any()
 
 
-def test_where_nobody_has_an_opinion_the_ensemble_has_none(
+def test_where_no_detector_votes_the_ensemble_abstains(
     voice: Callable[[Told], DetectorOutput], settings: Settings
 ) -> None:
     only = {"lstm": voice(Told("lstm", [1.0] * 5, silent=(2,)))}
