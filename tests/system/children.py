@@ -1,8 +1,10 @@
-"""Real child programs, well-behaved and not, for a supervisor under test: ``children.py BEHAVIOUR`` is the child,
-``children.py run SYSTEM ARGUMENTS…`` the command line of ``run_all_services.py`` over a system of such children."""
+"""Child programs with various behaviours, for a supervisor under test.
+
+``children.py BEHAVIOUR`` is the child. ``children.py run SYSTEM ARGUMENTS…`` is the command line of ``run_all_services.py`` for
+a system of such children.
+"""
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -11,13 +13,15 @@ import sys
 import time
 from pathlib import Path
 
+from bgpdrift.process.parent import follow_parent
+
 PULSE_S = 0.1
-FLOODING = 6
+FLOODING_PROCESSES = 6
 """Processes of one service that write to its log without a pause."""
 
 
 def set_clock() -> None:
-    """Let the wall clock of this process be wrong by as many seconds as a file says, from one moment to the next."""
+    """Make the wall clock of this process wrong by the number of seconds in a file, which may change at any time."""
     wrong_by, true_time = Path(os.environ["CHILDREN_CLOCK"]), time.time
 
     def wrong_time() -> float:
@@ -26,24 +30,18 @@ def set_clock() -> None:
     time.time = wrong_time
 
 
-def say(text: str) -> None:
+def notify(text: str) -> None:
     address = os.environ["NOTIFY_SOCKET"]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.connect("\0" + address[1:] if address.startswith("@") else address)
         sender.send(text.encode())
 
 
-def follow_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != int(os.environ["BGPDRIFT_PARENT_PID"]):
-        os._exit(1)
-
-
-def live() -> None:
-    say("READY=1\nSTATUS=at work")
+def work() -> None:
+    notify("READY=1\nSTATUS=working")
     while True:
         time.sleep(PULSE_S)
-        say("WATCHDOG=1")
+        notify("WATCHDOG=1")
 
 
 def behave(behaviour: str) -> None:
@@ -51,62 +49,63 @@ def behave(behaviour: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     print(f"{behaviour} starts as {os.getpid()}", flush=True)
     if behaviour == "dies":
-        print("no luck today", flush=True)
+        print("the disk is broken", flush=True)
         sys.exit(7)
     if behaviour == "never_ready":
-        say("STATUS=still looking for it")
+        notify("STATUS=searching")
         while True:
             signal.pause()
-    if behaviour == "deaf":
+    if behaviour == "ignores_term":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if behaviour == "reader":
         from bgpdrift import settings
 
-        read = settings.load()
-        print(f"reads client {read.feed.client}", flush=True)
-        if (read.data_path / "dies").exists():
+        loaded = settings.load()
+        print(f"reads client {loaded.feed.client}", flush=True)
+        if (loaded.data_path / "dies").exists():
             sys.exit(7)
     if behaviour == "degraded":
-        say("READY=1\nX_BGPDRIFT_DEGRADED=the feed is away")
+        notify("READY=1\nX_BGPDRIFT_DEGRADED=the feed is unavailable")
     if behaviour == "grows":
-        say("READY=1")
+        notify("READY=1")
         time.sleep(0.5)
-        held = b"x" * 200_000_000
-        print(f"holds {len(held)}", flush=True)
+        allocated = b"x" * 200_000_000
+        print(f"holds {len(allocated)}", flush=True)
     if behaviour == "parent":
-        # A daemon of its own session, whose parent is gone at once: nobody's child but the subreaper's.
+        # A daemon in a session of its own whose parent ends at once, so that the subreaper adopts it.
         script = "import os, time; os.setsid(); os.fork() and os._exit(0); time.sleep(600)"
         subprocess.run([sys.executable, "-c", script], check=True)
-    if behaviour == "speaks":
+    if behaviour == "notifies":
         from bgpdrift.process.sd_notify import Notifier
 
         notifier = Notifier()
-        notifier.report_ready("at work")
+        notifier.report_ready("working")
         while True:
             time.sleep(PULSE_S)
             notifier.report_progress()
     if behaviour == "floods":
-        say("READY=1")
-        for _ in range(FLOODING):
+        notify("READY=1")
+        for _ in range(FLOODING_PROCESSES):
             if os.fork() == 0:
                 while True:
                     os.write(1, b"flood %s\n" % (b"x" * 4000) * 16)
-    if behaviour == "chatty":
-        say("READY=1")
+    if behaviour == "verbose":
+        notify("READY=1")
         number = 0
         while True:
             for _ in range(200):
                 number += 1
                 os.write(1, b"line %09d %s\n" % (number, b"x" * 80))
-            say("WATCHDOG=1")
+            notify("WATCHDOG=1")
             time.sleep(0.005)
-    live()
+    work()
 
 
-def system_of(names: str):  # type: ignore[no-untyped-def]
+def build_system(names: str):  # type: ignore[no-untyped-def]
+    """Build a system of children that start one after the other; the part after a hyphen is the section that one reads."""
     from supervisor.services import Service, System
 
-    services, before = [], ()  # what stands after the hyphen is also the table of settings a service reads
+    services, before = [], ()
     for name in names.split(","):
         command = (sys.executable, str(Path(__file__)), name.split("-")[0])
         reads = frozenset({name.partition("-")[2]}) if "-" in name else frozenset()
@@ -122,5 +121,5 @@ if __name__ == "__main__":
         if sys.argv[1] == "run":
             from supervisor.cli import main
 
-            sys.exit(main(sys.argv[3:], system_of(sys.argv[2])))
+            sys.exit(main(sys.argv[3:], build_system(sys.argv[2])))
         behave(sys.argv[1])

@@ -1,4 +1,4 @@
-"""What tests of the supervisor share: its command line over a system of test children, in a data directory of its own."""
+"""The supervisor of the system tests: its command line for a system of test children, in a data directory of its own."""
 
 import json
 import os
@@ -17,7 +17,7 @@ CHILDREN = Path(__file__).with_name("children.py")
 
 
 class Managed:
-    """The command line, and what there is to look at from outside."""
+    """Runs commands and reads status, logs and processes."""
 
     limit_s = 15.0
 
@@ -59,8 +59,8 @@ class Managed:
         return until(condition, limit_s, what)
 
     def processes(self) -> dict[int, str]:
-        """Every living process whose environment names this data directory, ours apart, and which service's it is."""
-        found = {}
+        """Return every running process with this data directory in its environment, except this one, and its service."""
+        processes = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 try:
@@ -70,21 +70,21 @@ class Managed:
                     continue
                 if f"BGPDRIFT_DATA_DIR={self.data_dir}".encode() in environ and not zombie:
                     variables = dict(pair.partition(b"=")[::2] for pair in environ)
-                    found[int(entry.name)] = variables.get(b"BGPDRIFT_SERVICE", b"").decode()
-        return found
+                    processes[int(entry.name)] = variables.get(b"BGPDRIFT_SERVICE", b"").decode()
+        return processes
 
 
 @pytest.fixture
 def managed(tmp_path: Path) -> Iterator[Managed]:
-    it = Managed(tmp_path / "data")
-    yield it
-    for pid in it.processes():
+    managed = Managed(tmp_path / "data")
+    yield managed
+    for pid in managed.processes():
         os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def ctrl_c_is_heard() -> None:
-    """Let children hear SIGINT also where the tests run in the background of a shell, which ignores it for them."""
+def handle_ctrl_c() -> None:
+    """Let children handle SIGINT also if the tests run in the background of a shell, which sets it to be ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -9,34 +9,34 @@ import time
 from pathlib import Path
 
 from bgpdrift.clock import SystemClock
-from bgpdrift.process.limited_worker import Limits, StopRequest, run_limited
+from bgpdrift.process.limited_worker import Limits, Report, StopRequest, run_limited
 
 
-def behave(behaviour: str, say) -> int:  # type: ignore[no-untyped-def]
-    say({"event": "born", "pid": os.getpid(), "nice": os.nice(0), "threads": os.environ["OMP_NUM_THREADS"]})
-    if behaviour == "deaf":
+def behave(behaviour: str, report: Report) -> int:
+    report({"event": "started", "pid": os.getpid(), "nice": os.nice(0), "threads": os.environ["OMP_NUM_THREADS"]})
+    if behaviour == "ignores_term":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        say({"event": "deaf"})
+        report({"event": "ignores_term"})
     if behaviour == "grows":
-        held = []
+        allocated = []
         while True:
-            held.append(b"x" * 20_000_000)
+            allocated.append(b"x" * 20_000_000)
             time.sleep(0.01)
     if behaviour == "child_grows":
         script = "held = []\nimport time\nwhile True:\n    held.append(b'x' * 20_000_000); time.sleep(0.01)"
         subprocess.run([sys.executable, "-c", script], check=False)
     if behaviour in ("forks", "forks_and_ends"):
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        say({"event": "forked", "pid": child.pid})
+        report({"event": "forked", "pid": child.pid})
         if behaviour == "forks_and_ends":
             return 0
     if behaviour == "raises":
-        raise RuntimeError("no luck today")
+        raise RuntimeError("the disk is broken")
     if behaviour == "kills_itself":
         os.kill(os.getpid(), signal.SIGKILL)
-    if behaviour == "chatty":
+    if behaviour == "verbose":
         for number in range(20_000):
-            say({"event": "line", "number": number})
+            report({"event": "line", "number": number})
         return 0
     if behaviour.isdecimal():
         print("this is not for programs to read")
@@ -46,19 +46,19 @@ def behave(behaviour: str, say) -> int:  # type: ignore[no-untyped-def]
 
 
 if __name__ == "__main__":
-    heard = []
+    lines = []
 
-    def hear(line: dict[str, object]) -> None:
-        heard.append(line)
-        if line["event"] in ("forked", "deaf") or len(sys.argv) > 4:
-            Path("heard").write_text(json.dumps(heard))
+    def on_line(line: dict[str, object]) -> None:
+        lines.append(line)
+        if line["event"] in ("forked", "ignores_term") or len(sys.argv) > 4:
+            Path("reports").write_text(json.dumps(lines))
 
     name, seconds, memory_mb = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
     limits = Limits(seconds, memory_mb * 1_000_000, grace_s=0.3)
-    ended = run_limited(lambda say: behave(name, say), limits, hear, StopRequest(), SystemClock())
+    ended = run_limited(lambda report: behave(name, report), limits, on_line, StopRequest(), SystemClock())
     print(
         json.dumps(
-            {"exit": ended.exit_code, "reason": ended.reason, "signal": ended.signal, "lines": len(heard)}
-            | {"heard": heard[:3], "peak": ended.peak_bytes}
+            {"exit": ended.exit_code, "reason": ended.reason, "signal": ended.signal, "lines": len(lines)}
+            | {"first_lines": lines[:3], "peak": ended.peak_bytes}
         )
     )

@@ -1,4 +1,4 @@
-"""Workers held to limits from outside, as real processes: none outlives its time, its memory or its parent."""
+"""Workers under limits, as real processes: none exceeds its time or memory or outlives its parent."""
 
 import json
 import os
@@ -16,7 +16,7 @@ PROGRAM = Path(__file__).with_name("limited.py")
 pytestmark = pytest.mark.system
 
 
-def gone(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     try:
         return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -25,7 +25,7 @@ def gone(pid: int) -> bool:
 
 @pytest.fixture
 def limited(tmp_path):
-    """Start a worker; a finished one's answer comes from `answer`."""
+    """Start a worker; `read_result` returns how it ended."""
     started: list[subprocess.Popen[str]] = []
 
     def start(behaviour: str, seconds: float = 60.0, memory_mb: int = 1_000, *more: str) -> subprocess.Popen[str]:
@@ -43,80 +43,84 @@ def limited(tmp_path):
         process.communicate()
 
 
-def answer(process: subprocess.Popen[str]) -> dict[str, Any]:
+def read_result(process: subprocess.Popen[str]) -> dict[str, Any]:
     out, error = process.communicate(timeout=60)
     assert process.returncode == 0, error
     return json.loads(out) | {"stderr": error}
 
 
-def heard(folder: Path) -> list[dict[str, Any]]:
+def read_reports(folder: Path) -> list[dict[str, Any]]:
     def read() -> Any:
         try:
-            return json.loads((folder / "heard").read_text())
+            return json.loads((folder / "reports").read_text())
         except (OSError, ValueError):
             return None
 
-    return until(read, 20, "the worker spoke")
+    return until(read, 20, "the worker has reported")
 
 
-def test_a_worker_says_its_exit_code_runs_with_low_priority_and_one_thread(limited):
-    ended = answer(limited("3"))
+def test_a_worker_has_an_exit_code_a_low_priority_and_one_math_thread(limited):
+    ended = read_result(limited("3"))
     assert (ended["exit"], ended["reason"]) == (3, "")
-    (born,) = ended["heard"]
-    assert born["nice"] >= 10
-    assert born["threads"] == "1"
+    (first,) = ended["first_lines"]
+    assert first["nice"] >= 10
+    assert first["threads"] == "1"
     assert "not for programs" in ended["stderr"]
 
 
-def test_an_exception_is_exit_1_with_its_traceback(limited):
-    ended = answer(limited("raises"))
+def test_an_exception_gives_exit_code_1_and_a_traceback(limited):
+    ended = read_result(limited("raises"))
     assert (ended["exit"], ended["reason"]) == (1, "")
-    assert "RuntimeError: no luck today" in ended["stderr"]
+    assert "RuntimeError: the disk is broken" in ended["stderr"]
 
 
-def test_every_line_is_heard_however_many(limited):
-    assert answer(limited("chatty"))["lines"] == 20_001
+def test_every_line_of_a_verbose_worker_arrives(limited):
+    assert read_result(limited("verbose"))["lines"] == 20_001
 
 
-@pytest.mark.parametrize("behaviour", ["sleeps", "deaf", "forks"])
-def test_one_that_takes_too_long_is_ended_with_all_it_started(limited, behaviour):
-    ended = answer(limited(behaviour, seconds=0.8))
+@pytest.mark.parametrize("behaviour", ["sleeps", "ignores_term", "forks"])
+def test_a_worker_beyond_its_time_limit_is_ended_with_its_descendants(limited, behaviour):
+    ended = read_result(limited(behaviour, seconds=0.8))
     assert (ended["exit"], ended["reason"]) == (None, "time")
-    assert ended["signal"] == (signal.SIGKILL if behaviour == "deaf" else signal.SIGTERM)
-    until(lambda: all(gone(line["pid"]) for line in ended["heard"] if "pid" in line), 20, "all of it is gone")
+    assert ended["signal"] == (signal.SIGKILL if behaviour == "ignores_term" else signal.SIGTERM)
+    until(
+        lambda: all(has_ended(line["pid"]) for line in ended["first_lines"] if "pid" in line),
+        20,
+        "all processes have ended",
+    )
 
 
 @pytest.mark.parametrize("behaviour", ["grows", "child_grows"])
-def test_one_that_holds_too_much_is_ended(limited, behaviour):
-    ended = answer(limited(behaviour, memory_mb=300))
+def test_a_worker_beyond_its_memory_limit_is_ended(limited, behaviour):
+    ended = read_result(limited(behaviour, memory_mb=300))
     assert (ended["exit"], ended["reason"]) == (None, "memory")
     assert ended["peak"] > 300_000_000
-    assert gone(ended["heard"][0]["pid"])
+    assert has_ended(ended["first_lines"][0]["pid"])
 
 
-def test_one_that_somebody_killed_is_told_from_one_that_ended(limited):
-    ended = answer(limited("kills_itself"))
+def test_a_worker_killed_by_another_process_is_distinguished_from_one_that_ended(limited):
+    ended = read_result(limited("kills_itself"))
     assert (ended["exit"], ended["reason"], ended["signal"]) == (None, "foreign_signal", signal.SIGKILL)
 
 
-def test_what_a_worker_leaves_behind_is_ended_with_it(limited):
-    ended = answer(limited("forks_and_ends"))
+def test_a_child_that_a_worker_leaves_is_ended(limited):
+    ended = read_result(limited("forks_and_ends"))
     assert (ended["exit"], ended["reason"]) == (0, "")
-    until(lambda: gone(ended["heard"][1]["pid"]), 20, "its child is gone")
+    until(lambda: has_ended(ended["first_lines"][1]["pid"]), 20, "its child has ended")
 
 
-def test_a_parent_that_is_asked_to_stop_stops_its_worker_first(limited, tmp_path):
+def test_a_parent_that_gets_term_stops_its_worker_first(limited, tmp_path):
     process = limited("forks")
-    born, forked = heard(tmp_path)
+    first, forked = read_reports(tmp_path)
     process.send_signal(signal.SIGTERM)
-    ended = answer(process)
+    ended = read_result(process)
     assert (ended["reason"], ended["signal"]) == ("stop_request", signal.SIGTERM)
-    assert gone(born["pid"])
-    until(lambda: gone(forked["pid"]), 20, "what it started is gone")
+    assert has_ended(first["pid"])
+    until(lambda: has_ended(forked["pid"]), 20, "its child has ended")
 
 
 def test_a_worker_dies_with_its_parent(limited, tmp_path):
     process = limited("sleeps", 60.0, 1_000, "tell")
-    (born,) = heard(tmp_path)
+    (first,) = read_reports(tmp_path)
     process.kill()
-    until(lambda: gone(born["pid"]), 20, "the worker followed its parent")
+    until(lambda: has_ended(first["pid"]), 20, "the worker has ended with its parent")

@@ -1,6 +1,6 @@
 """The supervisor with real child programs: start, death, hang, stop, and its own death.
 
-``SUPERVISOR_ROUNDS=1000`` stops and starts one service as often as that.
+``SUPERVISOR_ROUNDS=1000`` stops and starts one service 1000 times.
 """
 
 import json
@@ -17,7 +17,7 @@ ROUNDS = int(os.environ.get("SUPERVISOR_ROUNDS", "20"))
 pytestmark = pytest.mark.system
 
 
-def test_start_returns_when_all_are_ready_and_status_has_the_agreed_shape(managed):
+def test_start_returns_when_all_services_are_ready_and_status_has_the_documented_fields(managed):
     started = managed.start("ready-a,ready-b")
 
     assert started.returncode == 0, started.stderr
@@ -31,16 +31,16 @@ def test_start_returns_when_all_are_ready_and_status_has_the_agreed_shape(manage
     assert managed("status").returncode == 0
 
 
-def test_what_is_not_running_says_so_and_exits_3(managed):
+def test_commands_without_a_supervisor_exit_with_3(managed):
     managed.names = "ready-a"
     assert managed("status").returncode == 3
     assert managed("stop").returncode == 3
-    answer = managed("status", "--json")
-    assert answer.returncode == 3
-    assert json.loads(answer.stdout)["supervisor"]["state"] == "stopped"
+    shown = managed("status", "--json")
+    assert shown.returncode == 3
+    assert json.loads(shown.stdout)["supervisor"]["state"] == "stopped"
 
 
-def test_a_second_start_is_refused_with_3_and_changes_nothing(managed):
+def test_a_second_start_exits_with_3_and_changes_nothing(managed):
     managed.start("ready-a")
     before = managed.status()["supervisor"]["pid"], managed.service("ready-a")["pid"]
 
@@ -51,29 +51,30 @@ def test_a_second_start_is_refused_with_3_and_changes_nothing(managed):
     assert (managed.status()["supervisor"]["pid"], managed.service("ready-a")["pid"]) == before
 
 
-def test_a_killed_service_comes_back_at_once_and_its_neighbours_stay(managed):
+def test_a_killed_service_is_restarted_at_once_and_the_others_are_not(managed):
     managed.start("ready-a,ready-b")
-    first, neighbour = managed.service("ready-a")["pid"], managed.service("ready-b")["pid"]
+    first, other = managed.service("ready-a")["pid"], managed.service("ready-b")["pid"]
 
     os.kill(first, signal.SIGKILL)
     managed.until(
-        lambda: managed.service("ready-a")["state"] == "ready" and managed.service("ready-a")["pid"] != first, "back"
+        lambda: managed.service("ready-a")["state"] == "ready" and managed.service("ready-a")["pid"] != first,
+        "ready again",
     )
 
     assert managed.service("ready-a")["restarts"] == 1
-    assert managed.service("ready-b")["pid"] == neighbour
+    assert managed.service("ready-b")["pid"] == other
     events = [json.loads(line) for line in (managed.data_dir / "logs/events.ndjson").read_text().splitlines()]
     backoff = next(event for event in events if event["event"] == "backoff")
     assert backoff["service"] == "ready-a"
     assert "killed by SIGKILL" in backoff["details"]["message"]
 
 
-def test_a_service_that_dies_at_once_ends_in_crashloop_with_its_last_words(managed):
+def test_a_service_that_dies_at_once_ends_in_crashloop_with_its_last_lines(managed):
     started = managed.start("ready-a,dies", restart_limit="3", ready_timeout_s="10")
 
     assert started.returncode == 1
     assert "dies is not ready: crashloop (4 in" in started.stderr
-    assert "no luck today" in started.stderr
+    assert "the disk is broken" in started.stderr
     assert managed.service("dies")["state"] == "crashloop"
     assert "exit 7" in managed.service("dies")["message"]
     assert managed.log("dies").count("dies starts") == 4
@@ -82,15 +83,15 @@ def test_a_service_that_dies_at_once_ends_in_crashloop_with_its_last_words(manag
     assert managed("status").returncode == 1
 
 
-def test_a_service_that_is_never_ready_is_told_by_start_and_tried_again(managed):
+def test_start_reports_a_service_that_does_not_become_ready(managed):
     started = managed.start("never_ready,ready-a", ready_timeout_s="1", restart_limit="1")
 
     assert started.returncode == 1
-    assert "not ready after 1 s; its status: still looking for it" in started.stderr
+    assert "not ready after 1 s; its status: searching" in started.stderr
     assert managed.service("ready-a")["state"] == "ready"
 
 
-def test_a_hung_service_is_dumped_and_restarted(managed):
+def test_a_hung_service_writes_its_stacks_and_is_restarted(managed):
     managed.start("ready-a", watchdog_s="1")
     pid = managed.service("ready-a")["pid"]
 
@@ -102,8 +103,8 @@ def test_a_hung_service_is_dumped_and_restarted(managed):
     assert "Fatal Python error: Aborted" in managed.log("ready-a")
 
 
-def test_stop_leaves_nothing_neither_the_deaf_nor_grandchildren_in_a_session_of_their_own(managed):
-    managed.start("ready-a,parent,deaf-b")
+def test_stop_ends_services_that_ignore_term_and_grandchildren_in_their_own_session(managed):
+    managed.start("ready-a,parent,ignores_term-b")
     assert len(managed.processes()) == 5
 
     began = time.monotonic()
@@ -115,15 +116,15 @@ def test_stop_leaves_nothing_neither_the_deaf_nor_grandchildren_in_a_session_of_
     assert managed("status").returncode == 3
 
 
-def test_a_killed_supervisor_leaves_no_service_and_the_next_start_no_grandchild(managed):
+def test_services_end_with_a_killed_supervisor_and_grandchildren_with_the_next_start(managed):
     managed.start("ready-a,parent")
     status = managed.status()
     services = {service["pid"] for service in status["services"]}
 
     os.kill(status["supervisor"]["pid"], signal.SIGKILL)
-    managed.until(lambda: not services & set(managed.processes()), "services gone", limit_s=2.0)
+    managed.until(lambda: not services & set(managed.processes()), "the services have ended", limit_s=2.0)
     left = list(managed.processes())
-    assert len(left) == 1  # the daemon that hid in its own session
+    assert len(left) == 1  # the daemon in a session of its own
 
     again = managed("start")
     assert again.returncode == 0, again.stderr
@@ -131,7 +132,7 @@ def test_a_killed_supervisor_leaves_no_service_and_the_next_start_no_grandchild(
     assert len(managed.processes()) == 4
 
 
-def test_restart_gives_one_service_or_all_new_processes(managed):
+def test_restart_replaces_the_process_of_one_service_or_of_all(managed):
     managed.start("ready-a,ready-b")
     supervisor = managed.status()["supervisor"]["pid"]
     a, b = managed.service("ready-a")["pid"], managed.service("ready-b")["pid"]
@@ -146,26 +147,26 @@ def test_restart_gives_one_service_or_all_new_processes(managed):
     assert managed("restart", "nobody").returncode == 2
 
 
-def test_a_chatty_service_fills_its_files_to_the_cap_and_no_line_is_torn(managed):
-    managed.start("chatty", log_max_bytes="100000", log_keep="2")
+def test_the_log_of_a_verbose_service_stays_within_its_cap_and_no_line_is_torn(managed):
+    managed.start("verbose", log_max_bytes="100000", log_keep="2")
     logs = managed.data_dir / "logs"
-    managed.until(lambda: (logs / "chatty.log.2").exists(), "rotated twice")
+    managed.until(lambda: (logs / "verbose.log.2").exists(), "rotated twice")
 
-    (logs / "chatty.log").unlink()
-    managed.until(lambda: (logs / "chatty.log").exists(), "opened again after it was removed")
+    (logs / "verbose.log").unlink()
+    managed.until(lambda: (logs / "verbose.log").exists(), "the removed file was created again")
     assert managed("stop").returncode == 0
 
-    files = sorted(logs.glob("chatty.log*"))
+    files = sorted(logs.glob("verbose.log*"))
     assert len(files) <= 3
     assert all(file.stat().st_size <= 100_000 for file in files)
     for file in files:
         assert all(len(line) == 95 for line in file.read_text().splitlines() if line.startswith("line"))
-    assert "line 0" in managed("logs", "chatty", "-n", "3").stdout
+    assert "line 0" in managed("logs", "verbose", "-n", "3").stdout
 
 
 def test_logs_follow_across_a_rotation(managed):
-    managed.start("chatty", log_max_bytes="500000", log_keep="20")
-    follower = subprocess.Popen(managed.command("logs", "-f", "chatty"), env=managed.env(), stdout=subprocess.PIPE)
+    managed.start("verbose", log_max_bytes="500000", log_keep="20")
+    follower = subprocess.Popen(managed.command("logs", "-f", "verbose"), env=managed.env(), stdout=subprocess.PIPE)
     try:
         assert follower.stdout is not None
         numbers = [int(follower.stdout.readline().split()[1]) for _ in range(30)][25:]
@@ -176,46 +177,46 @@ def test_logs_follow_across_a_rotation(managed):
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
-def test_broken_clients_neither_hang_nor_crash_it(managed):
+def test_faulty_clients_neither_hang_nor_crash_the_supervisor(managed):
     managed.start("ready-a")
     path = managed.data_dir / "run/control.sock"
     assert path.stat().st_mode & 0o777 == 0o600
     with (
-        socket.socket(socket.AF_UNIX) as silent,
-        socket.socket(socket.AF_UNIX) as rude,
-        socket.socket(socket.AF_UNIX) as long,
+        socket.socket(socket.AF_UNIX) as idle,
+        socket.socket(socket.AF_UNIX) as faulty,
+        socket.socket(socket.AF_UNIX) as too_long,
     ):
-        for client in (silent, rude, long):
+        for client in (idle, faulty, too_long):
             client.settimeout(5)
             client.connect(str(path))
-        rude.sendall(b"\xff\x00 garbage\n[1]\n{}\n")
-        answers = b""
-        while answers.count(b"\n") < 3:
-            answers += rude.recv(65536)
-        assert all(json.loads(line)["ok"] is False for line in answers.splitlines())
-        long.sendall(b"x" * 100_000)
-        assert b"at most 4096 bytes" in long.recv(65536)
+        faulty.sendall(b"\xff\x00 garbage\n[1]\n{}\n")
+        replies = b""
+        while replies.count(b"\n") < 3:
+            replies += faulty.recv(65536)
+        assert all(json.loads(line)["ok"] is False for line in replies.splitlines())
+        too_long.sendall(b"x" * 100_000)
+        assert b"at most 4096 bytes" in too_long.recv(65536)
         assert managed("status").returncode == 0
 
 
-def test_a_removed_socket_comes_back(managed):
+def test_a_removed_socket_is_created_again(managed):
     managed.start("ready-a")
     (managed.data_dir / "run/control.sock").unlink()
     assert managed("status").returncode == 1
     managed.until(lambda: managed("status").returncode == 0, "listening again")
 
 
-def test_in_the_foreground_it_logs_to_stdout_tells_its_manager_and_ends_cleanly_on_term(managed, tmp_path):
+def test_in_the_foreground_it_logs_to_stdout_notifies_its_manager_and_ends_cleanly_on_term(managed, tmp_path):
     managed.names = "ready-a"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as outer:
-        outer.bind(str(tmp_path / "outer"))
-        outer.settimeout(managed.limit_s)
-        env = managed.env() | {"NOTIFY_SOCKET": str(tmp_path / "outer")}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "manager"))
+        manager.settimeout(managed.limit_s)
+        env = managed.env() | {"NOTIFY_SOCKET": str(tmp_path / "manager")}
         process = subprocess.Popen(managed.command("start", "--foreground"), env=env, stdout=subprocess.PIPE)
-        words = b""
-        while b"READY=1" not in words:
-            words = outer.recv(4096)
-        assert b"1 of 1 services ready" in words
+        message = b""
+        while b"READY=1" not in message:
+            message = manager.recv(4096)
+        assert b"1 of 1 services ready" in message
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=managed.limit_s)
     assert process.returncode == 0
@@ -224,7 +225,7 @@ def test_in_the_foreground_it_logs_to_stdout_tells_its_manager_and_ends_cleanly_
     assert not managed.processes()
 
 
-def test_broken_settings_start_nothing_and_exit_2_with_one_line(managed):
+def test_wrong_settings_start_nothing_and_exit_with_2_and_one_line(managed):
     refused = managed.start("ready-a", stop_grace_s="soon")
     assert refused.returncode == 2
     assert len(refused.stderr.splitlines()) == 1
@@ -238,20 +239,20 @@ def test_a_data_directory_too_deep_for_a_socket_address_works(managed, tmp_path)
     assert managed("stop").returncode == 0
 
 
-def test_what_a_service_cannot_do_is_seen_in_headline_row_and_exit_code_and_start_still_succeeds(managed):
+def test_a_degraded_service_shows_in_headline_row_and_exit_code_and_start_succeeds(managed):
     started = managed.start("ready-a,degraded")
 
     assert started.returncode == 0, started.stderr
-    assert "! degraded: degraded: the feed is away" in started.stdout
+    assert "! degraded: degraded: the feed is unavailable" in started.stdout
     assert managed.service("degraded")["state"] == "degraded"
     top = managed.status()["supervisor"]
-    assert (top["state"], top["remarks"]) == ("degraded", ["degraded: degraded: the feed is away"])
+    assert (top["state"], top["remarks"]) == ("degraded", ["degraded: degraded: the feed is unavailable"])
     shown = managed("status")
     assert shown.returncode == 1
     assert shown.stdout.startswith("supervisor  degraded  1 of 2 services ready")
 
 
-def test_one_that_is_not_required_may_fail_and_is_remarked(managed):
+def test_a_failing_service_that_is_not_required_is_only_a_remark(managed):
     managed.start("ready-a,dies-optional", restart_limit="1", ready_timeout_s="10")
     top = managed.status()["supervisor"]
     assert top["state"] == "ready"
@@ -259,15 +260,15 @@ def test_one_that_is_not_required_may_fail_and_is_remarked(managed):
     assert managed("status").returncode == 0
 
 
-def test_one_that_grows_too_large_is_ended_in_peace_and_told_why(managed):
+def test_a_service_beyond_its_memory_limit_is_ended_with_term_and_the_reason_is_shown(managed):
     managed.start("grows,ready-a", memory_limit_bytes="100000000", restart_limit="9")
-    managed.until(lambda: managed.service("grows")["restarts"] >= 1, "started anew")
+    managed.until(lambda: managed.service("grows")["restarts"] >= 1, "a new process")
     assert "memory: " in managed.service("grows")["last_failure"]
     assert managed.service("ready-a")["restarts"] == 0
     assert "recycling" in (managed.data_dir / "logs/events.ndjson").read_text()
 
 
-def test_a_rolling_restart_never_has_two_services_down_and_ends_at_the_first_that_fails(managed):
+def test_a_rolling_restart_has_one_service_down_at_a_time_and_ends_at_the_first_failure(managed):
     managed.configure("")
     managed.start("ready-a,reader-b,ready-c")
     before = {service["name"]: service["pid"] for service in managed.status()["services"]}
@@ -283,20 +284,20 @@ def test_a_rolling_restart_never_has_two_services_down_and_ends_at_the_first_tha
         assert len(down) <= 1
 
     (managed.data_dir / "dies").touch()
-    broken = managed("restart")
-    assert broken.returncode == 1
-    assert "restart aborted: ready-c kept their old processes" in broken.stderr
+    aborted = managed("restart")
+    assert aborted.returncode == 1
+    assert "restart aborted: ready-c kept their old processes" in aborted.stderr
     assert managed.service("ready-c")["pid"] == after["ready-c"]
     assert managed.service("ready-a")["pid"] != after["ready-a"]
 
 
-def test_reload_restarts_only_those_whom_the_change_concerns(managed):
+def test_reload_restarts_only_the_services_that_the_change_concerns(managed):
     managed.configure('feed.client = "one"')
     managed.start("reader-feed,ready-drift")
     feed, drift = managed.service("reader-feed")["pid"], managed.service("ready-drift")["pid"]
 
-    nothing = managed("reload")
-    assert (nothing.returncode, nothing.stdout) == (0, "changed: nothing; restarting: nothing\n")
+    unchanged = managed("reload")
+    assert (unchanged.returncode, unchanged.stdout) == (0, "changed: nothing; restarting: nothing\n")
 
     managed.configure('feed.client = "two"\nsupervisor.restart_limit = 7')
     reloaded = managed("reload")
@@ -307,7 +308,7 @@ def test_reload_restarts_only_those_whom_the_change_concerns(managed):
     assert "reads client two" in managed.log("reader-feed")
 
 
-def test_broken_settings_are_refused_at_reload_and_one_that_crashes_meanwhile_has_the_old(managed):
+def test_wrong_settings_are_refused_at_reload_and_a_service_that_crashes_meanwhile_gets_the_old_ones(managed):
     managed.configure('feed.client = "one"')
     managed.start("reader-feed")
     pid = managed.service("reader-feed")["pid"]
@@ -318,7 +319,7 @@ def test_broken_settings_are_refused_at_reload_and_one_that_crashes_meanwhile_ha
     os.kill(supervisor, signal.SIGHUP)
     managed.until(lambda: "settings.refused" in managed.log("supervisor"), "refused in the log")
     os.kill(pid, signal.SIGKILL)
-    managed.configure('feed.client = "one"')  # for the asking side only: nothing was reloaded
+    managed.configure('feed.client = "one"')  # for the command line only: nothing was reloaded
     managed.until(lambda: managed.service("reader-feed")["pid"] not in {pid, None}, "a new process")
     managed.until(lambda: managed.service("reader-feed")["state"] == "ready", "ready with the old settings")
     assert managed.log("reader-feed").count("reads client one") == 2
@@ -329,7 +330,7 @@ def test_broken_settings_are_refused_at_reload_and_one_that_crashes_meanwhile_ha
     assert "store.url: expected unchanged" in refused.stderr
 
 
-def test_what_was_stopped_on_purpose_stays_so_also_under_the_next_supervisor(managed):
+def test_a_service_stopped_on_purpose_stays_stopped_under_the_next_supervisor(managed):
     managed.start("ready-a,ready-b")
     stopped = managed("stop", "ready-b")
     assert stopped.returncode == 0, stopped.stderr
@@ -340,7 +341,7 @@ def test_what_was_stopped_on_purpose_stays_so_also_under_the_next_supervisor(man
     assert managed.service("ready-b")["state"] == "stopped"
 
     os.kill(managed.status()["supervisor"]["pid"], signal.SIGKILL)
-    managed.until(lambda: not managed.processes(), "all gone")
+    managed.until(lambda: not managed.processes(), "all processes have ended")
     again = managed("start")
     assert again.returncode == 0
     assert "ready-b: stopped on purpose" in again.stdout
@@ -353,23 +354,23 @@ def test_what_was_stopped_on_purpose_stays_so_also_under_the_next_supervisor(man
     assert managed.service("ready-b")["state"] == "ready"
 
 
-def test_a_second_signal_does_not_wait_for_the_deaf(managed):
-    managed.start("deaf-a,deaf-b", stop_grace_s="60")
+def test_a_second_signal_kills_services_that_ignore_term(managed):
+    managed.start("ignores_term-a,ignores_term-b", stop_grace_s="60")
     supervisor = managed.status()["supervisor"]["pid"]
     os.kill(supervisor, signal.SIGTERM)
     managed.until(lambda: managed.status()["supervisor"]["state"] == "stopping", "stopping")
     os.kill(supervisor, signal.SIGTERM)
-    managed.until(lambda: not Path(f"/proc/{supervisor}").exists(), "gone")
+    managed.until(lambda: not Path(f"/proc/{supervisor}").exists(), "the supervisor has ended")
     assert not managed.processes()
 
 
-def test_stop_now_does_not_wait_for_the_deaf(managed):
-    managed.start("deaf-a,deaf-b", stop_grace_s="60")
+def test_stop_now_kills_services_that_ignore_term(managed):
+    managed.start("ignores_term-a,ignores_term-b", stop_grace_s="60")
     assert managed("stop", "--now").returncode == 0
     assert not managed.processes()
 
 
-def test_clients_that_wait_and_hang_up_leave_the_door_open(managed):
+def test_clients_that_close_during_a_wait_leave_room_for_others(managed):
     managed.start("never_ready", ready_timeout_s="1", restart_limit="9")
     path = managed.data_dir / "run/control.sock"
     request = b'{"command": "wait", "timeout_s": 600}\n'
@@ -388,20 +389,20 @@ def test_clients_that_wait_and_hang_up_leave_the_door_open(managed):
             client.close()
 
 
-def test_one_that_shut_only_its_writing_side_gets_its_answer(managed):
+def test_a_client_that_closed_its_writing_side_gets_its_replies(managed):
     managed.start("ready-a")
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(5)
         client.connect(str(managed.data_dir / "run/control.sock"))
         client.sendall(b'{"command": "wait", "timeout_s": 5}\n{"command": "status"}\n')
         client.shutdown(socket.SHUT_WR)
-        answers = b""
+        replies = b""
         while data := client.recv(65536):
-            answers += data
-    assert [json.loads(line)["ok"] for line in answers.splitlines()] == [True, True]
+            replies += data
+    assert [json.loads(line)["ok"] for line in replies.splitlines()] == [True, True]
 
 
-def test_status_watch_goes_on_when_the_supervisor_goes(managed):
+def test_status_watch_continues_after_the_end_of_the_supervisor(managed):
     managed.start("ready-a")
     watching = subprocess.Popen(
         managed.command("status", "--watch", "0.1", "--json"), env=managed.env(), stdout=subprocess.PIPE, text=True
@@ -410,9 +411,7 @@ def test_status_watch_goes_on_when_the_supervisor_goes(managed):
         assert watching.stdout is not None
         assert json.loads(watching.stdout.readline())["supervisor"]["state"] == "ready"
         managed("stop")
-        managed.until(
-            lambda: json.loads(watching.stdout.readline())["supervisor"]["state"] == "stopped", "seen as stopped"
-        )
+        managed.until(lambda: json.loads(watching.stdout.readline())["supervisor"]["state"] == "stopped", "stopped")
         watching.send_signal(signal.SIGINT)
         assert watching.wait(10) == 0
     finally:
@@ -427,13 +426,13 @@ def test_logs_for_people_show_time_level_event_and_fields(managed):
     assert '{"service"' in managed("logs", "supervisor").stdout
 
 
-def test_a_limit_for_a_service_there_is_not_starts_nothing(managed):
+def test_a_limit_for_an_unknown_service_starts_nothing(managed):
     refused = managed.start("ready-a", **{"memory_limits__nobody": "1"})
     assert refused.returncode == 2
     assert "supervisor.memory_limits.nobody: unknown service; expected one of ready-a" in refused.stderr
 
 
-def test_a_disk_low_on_space_is_told_and_degrades(managed):
+def test_a_disk_low_on_space_is_a_remark_and_degrades_the_system(managed):
     managed.start("ready-a", disk_low_bytes=str(10**18))
     managed.until(lambda: managed.status()["supervisor"]["state"] == "degraded", "degraded")
     assert managed.status()["supervisor"]["remarks"][0].startswith("disk: ")
@@ -441,20 +440,20 @@ def test_a_disk_low_on_space_is_told_and_degrades(managed):
     assert managed.service("ready-a")["state"] == "ready"
 
 
-def test_the_databases_reserve_is_not_logged_into(managed):
+def test_logs_are_not_written_into_the_reserve_of_the_database(managed):
     managed.settings["BGPDRIFT_STORE__RESERVE_BYTES"] = str(10**18)
-    managed.names = "chatty"
+    managed.names = "verbose"
     assert managed("start").returncode == 0
     managed.until(lambda: "disk.reserved" in managed.log("supervisor"), "reserved")
 
-    size = len(managed.log("chatty"))  # what came before the disk was asked
-    managed.until(lambda: managed.service("chatty")["uptime_s"] > 3, "time in which it says much")
-    assert len(managed.log("chatty")) <= size + 100_000
-    assert managed.service("chatty")["restarts"] == 0
+    size = len(managed.log("verbose"))  # what was written before the disk was measured
+    managed.until(lambda: managed.service("verbose")["uptime_s"] > 3, "time in which it writes much")
+    assert len(managed.log("verbose")) <= size + 100_000
+    assert managed.service("verbose")["restarts"] == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a PID namespace")
-def test_as_process_1_it_buries_everything_and_ends_on_term(managed):
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may create a PID namespace")
+def test_as_process_1_it_reaps_orphans_and_ends_on_term(managed):
     managed.names = "ready-a,parent"
     command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *managed.command("start", "--foreground")]
     process = subprocess.Popen(command, env=managed.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -465,7 +464,7 @@ def test_as_process_1_it_buries_everything_and_ends_on_term(managed):
         first = next(pid for pid in inside if b"\nNSpid:" in status_of(pid) and ns_pid(pid) == 1)
         daemon = next(pid for pid in inside if b"time.sleep(600)" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(daemon, signal.SIGKILL)
-        managed.until(lambda: not Path(f"/proc/{daemon}").exists(), "buried")
+        managed.until(lambda: not Path(f"/proc/{daemon}").exists(), "reaped")
         os.kill(first, signal.SIGTERM)
         output, _ = process.communicate(timeout=managed.limit_s)
     finally:
@@ -484,7 +483,7 @@ def ns_pid(pid: int) -> int:
 
 
 @pytest.mark.timeout(60 + ROUNDS)
-def test_a_service_stopped_and_started_again_and_again_leaves_no_descriptor_and_no_zombie(managed):
+def test_repeated_stops_and_starts_leave_no_descriptor_and_no_zombie(managed):
     from supervisor.client import ControlClient
 
     managed.start("ready-a,ready-b")

@@ -1,6 +1,6 @@
-"""What may happen to a machine, done to the supervisor with real processes: it goes on, and its services once each.
+"""Faults of a machine, with real processes: the supervisor continues, and each service runs once.
 
-Rounds of what is random are few here; ``SUPERVISOR_ROUNDS=200 pytest tests/system/test_supervisor_faults.py`` does more.
+Random faults have few rounds by default; ``SUPERVISOR_ROUNDS=200 pytest tests/system/test_supervisor_faults.py`` runs more.
 """
 
 import collections
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120 + 10 * ROUNDS)]
 
 @pytest.fixture
 def small_disk(tmp_path: Path, mount_small_disk: Callable[[Path, str], Path]) -> Path:
-    """A file system of 512 KiB where the data directory will be."""
+    """Mount a file system of 512 KiB for the data directory."""
     return mount_small_disk(tmp_path / "data", "512k")
 
 
@@ -39,20 +39,20 @@ def pids(managed) -> dict[str, int | None]:
     return {service["name"]: service["pid"] for service in managed.status()["services"]}
 
 
-def test_two_services_killed_at_once_come_back_and_the_third_stays(managed):
-    managed.start("chatty-a,chatty-b,ready-c")
+def test_two_services_killed_at_once_are_restarted_and_the_third_is_not(managed):
+    managed.start("verbose-a,verbose-b,ready-c")
     before = pids(managed)
 
-    for name in ("chatty-a", "chatty-b"):
+    for name in ("verbose-a", "verbose-b"):
         os.kill(before[name], signal.SIGKILL)
     managed.until(lambda: managed("status").returncode == 0, "all ready again")
 
     after = pids(managed)
     assert [name for name in before if before[name] == after[name]] == ["ready-c"]
-    assert collections.Counter(managed.processes().values()) == {"": 1, "chatty-a": 1, "chatty-b": 1, "ready-c": 1}
+    assert collections.Counter(managed.processes().values()) == {"": 1, "verbose-a": 1, "verbose-b": 1, "ready-c": 1}
 
 
-def test_all_services_killed_at_once_come_back_once_each(managed):
+def test_all_services_killed_at_once_are_restarted_once_each(managed):
     managed.start("ready-a,parent-b,ready-c")
     before = pids(managed)
 
@@ -62,21 +62,21 @@ def test_all_services_killed_at_once_come_back_once_each(managed):
         lambda: managed("status").returncode == 0 and not set(pids(managed).values()) & {*before.values()}, "new"
     )
 
-    # The daemon that the killed one left in a session of its own went with it; the new one has its own.
+    # The daemon that the killed service left in a session of its own has ended too; the new service has its own.
     expected = {"": 1, "ready-a": 1, "parent-b": 2, "ready-c": 1}
     managed.until(lambda: collections.Counter(managed.processes().values()) == expected, "each once")
 
 
-def test_a_service_that_somebody_stopped_is_stopped_for_good_when_asked(managed):
+def test_a_suspended_service_ends_on_term(managed):
     managed.start("ready-a,ready-b", stop_grace_s="10")
     os.kill(managed.service("ready-a")["pid"], signal.SIGSTOP)
     began = time.monotonic()
     assert managed("stop").returncode == 0
-    assert time.monotonic() - began < 5.0  # it heard TERM, and needed no KILL
+    assert time.monotonic() - began < 5.0  # it ended on TERM, without KILL
     assert not managed.processes()
 
 
-def test_a_service_whose_many_processes_flood_its_log_fills_its_share_and_disturbs_nobody(managed):
+def test_a_service_whose_processes_flood_its_log_stays_within_its_share_and_disturbs_no_other(managed):
     started = managed.start(
         "floods,ready-b", log_max_bytes="200000", log_keep="3", log_total_bytes="600000", watchdog_s="5"
     )
@@ -85,7 +85,7 @@ def test_a_service_whose_many_processes_flood_its_log_fills_its_share_and_distur
     managed.until(lambda: (logs / "floods.log.3").exists(), "rotated")
     since = managed.service("ready-b")["uptime_s"]
 
-    managed.until(lambda: managed.service("ready-b")["uptime_s"] > since + 6.0, "longer than the watchdog waits")
+    managed.until(lambda: managed.service("ready-b")["uptime_s"] > since + 6.0, "longer than the watchdog interval")
 
     assert managed.service("ready-b")["restarts"] == 0
     assert managed.service("floods")["restarts"] == 0
@@ -96,34 +96,37 @@ def test_a_service_whose_many_processes_flood_its_log_fills_its_share_and_distur
     assert "ready starts" in managed.log("ready-b")
 
 
-def test_on_a_full_disk_everything_goes_on_and_the_logs_say_afterwards_what_they_lost(small_disk, managed):
+def test_on_a_full_disk_services_continue_and_the_logs_count_the_lost_bytes_afterwards(small_disk, managed):
     managed.settings["BGPDRIFT_STORE__RESERVE_BYTES"] = "0"
-    assert managed.start("chatty,ready-b", disk_low_bytes="0", log_max_bytes="70000", log_keep="1").returncode == 0
+    assert managed.start("verbose,ready-b", disk_low_bytes="0", log_max_bytes="70000", log_keep="1").returncode == 0
     filler = fill(small_disk)
     managed.until(lambda: os.statvfs(small_disk).f_bavail == 0, "full")
 
     os.kill(managed.service("ready-b")["pid"], signal.SIGKILL)
-    managed.until(lambda: managed.service("ready-b")["restarts"] == 1, "killed and back")
+    managed.until(lambda: managed.service("ready-b")["restarts"] == 1, "killed and restarted")
     managed.until(lambda: managed("status").returncode == 0, "ready on a full disk")
-    assert managed("restart", "ready-b").returncode in {0, 2}  # the settings' copy may find no room: said, not done
+    assert managed("restart", "ready-b").returncode in {
+        0,
+        2,
+    }  # the copy of the settings may not fit: refused with a message
     refused = managed("stop", "ready-b")
     assert (refused.returncode, "cannot be stored" in refused.stderr) in {(1, True), (0, False)}
-    assert managed.service("chatty")["restarts"] == 0
+    assert managed.service("verbose")["restarts"] == 0
 
-    (small_disk / "logs" / "chatty.log").unlink()
+    (small_disk / "logs" / "verbose.log").unlink()
     filler.unlink()
-    managed.until(lambda: "log.dropped" in managed.log("chatty"), "what was lost is told")
+    managed.until(lambda: "log.dropped" in managed.log("verbose"), "the lost bytes are counted")
     assert managed("start", "ready-b").returncode == 0
     assert managed("stop").returncode == 0
     assert not managed.processes()
 
 
-def test_a_supervisor_killed_on_a_full_disk_starts_again_or_says_in_one_line_why_not(small_disk, managed):
+def test_after_a_kill_on_a_full_disk_start_succeeds_or_fails_with_one_line(small_disk, managed):
     managed.settings["BGPDRIFT_STORE__RESERVE_BYTES"] = "0"
     managed.start("ready-a,parent-b", disk_low_bytes="0")
     filler = fill(small_disk)
     os.kill(managed.status()["supervisor"]["pid"], signal.SIGKILL)
-    managed.until(lambda: set(managed.processes().values()) <= {"parent-b"}, "services gone with it")
+    managed.until(lambda: set(managed.processes().values()) <= {"parent-b"}, "the services have ended with it")
 
     again = managed("start")
     assert "Traceback" not in again.stderr
@@ -135,45 +138,45 @@ def test_a_supervisor_killed_on_a_full_disk_starts_again_or_says_in_one_line_why
     managed.until(lambda: collections.Counter(managed.processes().values()) == expected, "each once")
 
 
-def test_while_its_socket_is_gone_status_names_who_runs_and_why_it_does_not_answer(managed):
+def test_without_the_socket_status_names_the_supervisor_and_the_reason(managed):
     managed.start("ready-a")
     supervisor = managed.status()["supervisor"]["pid"]
     (managed.data_dir / "run/control.sock").unlink()
 
-    away = managed("status")
+    shown = managed("status")
     second = managed("start")
 
-    assert away.returncode == 1
-    assert f"supervisor pid {supervisor}" in away.stderr
-    assert "control.sock is missing: it is starting or stopping, or the socket was removed" in away.stderr
+    assert shown.returncode == 1
+    assert f"supervisor pid {supervisor}" in shown.stderr
+    assert "control.sock is missing: it is starting or stopping, or the socket was removed" in shown.stderr
     assert second.returncode == 3
     managed.until(lambda: managed("status").returncode == 0, "listening again")
     assert managed.status()["supervisor"]["pid"] == supervisor
     assert managed.service("ready-a")["restarts"] == 0
 
 
-def test_somebody_who_empties_the_run_directory_gets_no_second_supervisor_and_services_stay_heard(managed):
-    managed.start("speaks-a,speaks-b", watchdog_s="4")
+def test_after_the_run_directory_is_emptied_no_second_supervisor_starts_and_messages_arrive(managed):
+    managed.start("notifies-a,notifies-b", watchdog_s="4")
     supervisor = managed.status()["supervisor"]["pid"]
     shutil.rmtree(managed.data_dir / "run")
 
     assert managed("start").returncode == 3
-    managed.until(lambda: managed("status").returncode == 0, "all is heard again", limit_s=25.0)
+    managed.until(lambda: managed("status").returncode == 0, "all messages arrive again", limit_s=25.0)
     assert managed.status()["supervisor"]["pid"] == supervisor
     assert managed("start").returncode == 3
-    managed.until((managed.data_dir / "run/settings.toml").exists, "the settings in force are kept again")
+    managed.until((managed.data_dir / "run/settings.toml").exists, "the copy of the active settings exists again")
     since = pids(managed)
-    managed.until(lambda: managed.service("speaks-a")["uptime_s"] > 8.0, "longer than its watchdog waits")
+    managed.until(lambda: managed.service("notifies-a")["uptime_s"] > 8.0, "longer than the watchdog interval")
     assert pids(managed) == since
-    assert collections.Counter(managed.processes().values()) == {"": 1, "speaks-a": 1, "speaks-b": 1}
+    assert collections.Counter(managed.processes().values()) == {"": 1, "notifies-a": 1, "notifies-b": 1}
 
 
-def test_a_wall_clock_that_jumps_by_days_changes_neither_restarts_nor_watchdogs(managed, tmp_path):
+def test_a_jump_of_the_wall_clock_changes_neither_restarts_nor_watchdogs(managed, tmp_path):
     clock = tmp_path / "wrong_by"
     clock.write_text("0")
     managed.settings["CHILDREN_CLOCK"] = str(clock)
     managed.start("ready-a,ready-b", watchdog_s="2", restart_limit="3")
-    neighbour = managed.service("ready-b")["pid"]
+    other = managed.service("ready-b")["pid"]
 
     for wrong_by in (86_400, -2 * 86_400):
         staged = tmp_path / "wrong_by.new"
@@ -182,26 +185,26 @@ def test_a_wall_clock_that_jumps_by_days_changes_neither_restarts_nor_watchdogs(
         before = managed.service("ready-a")
         os.kill(before["pid"], signal.SIGKILL)
         killed_at = time.monotonic()
-        managed.until(lambda: pids(managed)["ready-a"] not in {before["pid"], None}, "back")  # noqa: B023
+        managed.until(lambda: pids(managed)["ready-a"] not in {before["pid"], None}, "a new process")  # noqa: B023
         assert time.monotonic() - killed_at < 5.0
         managed.until(lambda: managed.service("ready-a")["state"] == "ready", "ready")
         assert 0.0 <= managed.service("ready-a")["uptime_s"] < 60.0
 
     stopped = managed.service("ready-a")["pid"]
     os.kill(stopped, signal.SIGSTOP)
-    managed.until(lambda: pids(managed)["ready-a"] not in {stopped, None}, "a hang is noticed", limit_s=8.0)
+    managed.until(lambda: pids(managed)["ready-a"] not in {stopped, None}, "the hang is detected", limit_s=8.0)
     assert "hung: no progress for 2 s" in managed.service("ready-a")["last_failure"]
-    assert pids(managed)["ready-b"] == neighbour
+    assert pids(managed)["ready-b"] == other
     # A new day began in between, so the file was rotated.
     files = (managed.data_dir / "logs").glob("events.ndjson*")
     events = [json.loads(line)["at"] for file in files for line in file.read_text().splitlines()]
-    assert max(events) - min(events) > 2 * 86_400  # it did jump
+    assert max(events) - min(events) > 2 * 86_400  # the clock did jump
     assert managed("stop").returncode == 0
 
 
 @pytest.mark.parametrize("number", range(ROUNDS or 12))
-def test_a_supervisor_killed_at_any_moment_of_a_command_leaves_nothing_twice(managed, number):
-    chance = random.Random(number)
+def test_after_a_kill_at_any_moment_of_a_command_each_service_runs_once(managed, number):
+    generator = random.Random(number)
     command = ("start", "stop", "restart")[number % 3]
     managed.names = "ready-a,parent-b,ready-c"
     if command != "start":
@@ -210,7 +213,7 @@ def test_a_supervisor_killed_at_any_moment_of_a_command_leaves_nothing_twice(man
     running = subprocess.Popen(
         managed.command(command), env=managed.env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    pause_s = chance.uniform(0.0, 0.8)
+    pause_s = generator.uniform(0.0, 0.8)
     time.sleep(pause_s)
     for pid, service in managed.processes().items():
         if not service and pid != running.pid:
@@ -219,7 +222,7 @@ def test_a_supervisor_killed_at_any_moment_of_a_command_leaves_nothing_twice(man
 
     began = time.monotonic()
     again = managed("start")
-    assert again.returncode in {0, 3}, (pause_s, again.stderr)  # 3: the command came through before, or after, the kill
+    assert again.returncode in {0, 3}, (pause_s, again.stderr)  # 3: the command took effect before or after the kill
     assert time.monotonic() - began < 10.0
     expected = {"": 1, "ready-a": 1, "parent-b": 2, "ready-c": 1}
     managed.until(
