@@ -17,10 +17,11 @@ from scipy.stats import ks_2samp
 from benchmarks.drift_replay import replay
 from benchmarks.drift_streams import CALM, MONDAY, creeping, day_after_week, hours_of
 from bgpdrift.drift import measures as figures
-from bgpdrift.drift.check import DAY_S, spans
+from bgpdrift.drift.constants import DAY_S
 from bgpdrift.drift.hours import Hours
 from bgpdrift.drift.report import Comparison, DriftReport
 from bgpdrift.drift.rule import compare, decide
+from bgpdrift.drift.windows import WindowPair, split_windows
 from bgpdrift.settings_sections import DriftSettings
 
 RUNS = 200
@@ -28,7 +29,7 @@ SEED = 1_300_000
 MONTHS = ("AR .5", "AR .9", "days scatter 5 %", "weekends")
 MONTH_RUNS = 4
 CREEPS = 11
-USUAL = DriftSettings()
+SETTINGS = DriftSettings()
 Row = dict[str, Any]
 
 
@@ -74,21 +75,20 @@ def _share(stream_name: str, runs: int = RUNS, **change: Any) -> float:
 
 
 def _report(hours: Mapping[str, Hours], end: int) -> DriftReport:
-    return decide([_comparison(hours, end)], model="", model_version="", at=end, settings=USUAL)
+    return decide([_comparison(hours, end)], model="", model_version="", at=end, settings=SETTINGS)
 
 
 def _comparison(hours: Mapping[str, Hours], end: int) -> Comparison:
-    current, reference = spans("24h/7d", end)
-    return compare(
-        hours,
-        hours,
+    current, reference = split_windows("24h/7d", end)
+    pair = WindowPair(
         window="24h/7d",
         reference_kind="rolling",
+        current=hours,
+        reference=hours,
         current_span=current,
         reference_span=reference,
-        settings=USUAL,
-        alpha=USUAL.alpha,
     )
+    return compare(pair, SETTINGS)
 
 
 def _textbook() -> list[Row]:

@@ -47,6 +47,7 @@ def ours(folder: Path) -> Callable[[], object]:
 
     from bgpdrift.drift.hours import Hours
     from bgpdrift.drift.rule import compare, decide
+    from bgpdrift.drift.windows import WindowPair
     from bgpdrift.settings_sections import DriftSettings
 
     kept = np.load(folder / "hours.npz")
@@ -54,17 +55,15 @@ def ours(folder: Path) -> Callable[[], object]:
     settings = DriftSettings()
 
     def check() -> object:
-        found = compare(
-            hours,
-            hours,
+        pair = WindowPair(
             window="24h/7d",
             reference_kind="rolling",
+            current=hours,
+            reference=hours,
             current_span=(7 * DAY, 8 * DAY),
             reference_span=(0, 7 * DAY),
-            settings=settings,
-            alpha=settings.alpha,
         )
-        return decide([found], model="", model_version="", at=8 * DAY, settings=settings)
+        return decide([compare(pair, settings)], model="", model_version="", at=8 * DAY, settings=settings)
 
     return check
 

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bgpdrift.drift.between_day_variance import estimate_between_day_variance
-from bgpdrift.drift.check import DAY_S, spans
-from bgpdrift.drift.hours import HOUR_S, Hours
+from bgpdrift.drift.constants import DAY_S, HOUR_S
+from bgpdrift.drift.hours import Hours
 from bgpdrift.drift.report import DriftReport
 from bgpdrift.drift.rule import compare, decide
+from bgpdrift.drift.windows import WindowPair, split_windows
 from bgpdrift.settings_sections import DriftSettings
 
 Series = Mapping[str, Hours]
@@ -92,43 +93,36 @@ def replay(
 def check(
     hours: Series, at: int, *, pinned: tuple[int, int] | None, settings: DriftSettings, draws: int = 1_000
 ) -> DriftReport:
-    """Check once, as the monitor does: the preset against the rolling baseline, and each window against the pinned one."""
-    current, rolling = spans(settings.preset, at)
-    usual = estimate_between_day_variance([hours], current[0])
-    found = [
-        compare(
-            hours,
-            hours,
+    """Check once, as the monitor does: the preset with the rolling reference, and each window with the pinned one."""
+    current, rolling = split_windows(settings.preset, at)
+    variance = estimate_between_day_variance([hours], current[0])
+    pairs = [
+        WindowPair(
             window=settings.preset,
             reference_kind="rolling",
+            current=hours,
+            reference=hours,
             current_span=current,
             reference_span=rolling,
-            settings=settings,
-            alpha=settings.alpha,
-            between_day_variance=usual,
-            draws=draws,
         )
     ]
     for length in settings.pinned_windows_h if pinned else ():
         begin = at - length * HOUR_S
         if pinned is None or begin < pinned[1]:
             continue
-        found.append(
-            compare(
-                hours,
-                hours,
+        pairs.append(
+            WindowPair(
                 window=f"{length}h/pinned",
                 reference_kind="pinned",
+                current=hours,
+                reference=hours,
                 current_span=(begin, at),
                 reference_span=pinned,
                 recent={name: part.between(pinned[1], begin) for name, part in hours.items()},
-                settings=settings,
-                alpha=settings.alpha,
-                between_day_variance=usual,
-                draws=draws,
             )
         )
-    return decide(found, model="", model_version="", at=at, settings=settings)
+    comparisons = [compare(pair, settings, between_day_variance=variance, draws=draws) for pair in pairs]
+    return decide(comparisons, model="", model_version="", at=at, settings=settings)
 
 
 def columns_of(path: Path) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:

@@ -1,11 +1,12 @@
-"""The drift rule over a real month: every column of a feature log checked hourly, as the drift monitor would, and drawn.
+"""The drift rule over a real month: every column of a feature log, checked hourly like scores, and drawn.
 
 Decides how a series is replayed: hourly checks by `bgpdrift.drift.rule` over the monitor's own windows
-(`bgpdrift.drift.windows`) and its own persistence (`bgpdrift.drift.persistence`). After a flag the model counts as trained
-anew on what follows the change, as soon as 30 hours of it exist, and goes on as the next version. Whether a flagged column
-has a level shift the reader judges by the picture; ``step`` beside it is plain arithmetic that shares nothing with the rule.
+(`bgpdrift.drift.windows`) and its own persistence (`bgpdrift.drift.persistence`). After a flag the model counts as
+retrained on the hours after the change, as soon as 30 of them exist, and goes on as the next version. The picture shows
+whether a flagged column has a level shift; ``step`` is plain arithmetic that is independent of the rule.
 
-``python -m benchmarks.drift_series SERIES.csv.gz… [--out PICTURE.png] [--columns a,b]`` prints the table of docs/drift.md.
+``python -m benchmarks.drift_series SERIES.csv.gz… [--out PICTURE.png] [--columns a,b]`` prints the table of
+docs/drift.md.
 """
 
 import argparse
@@ -24,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bgpdrift.drift.between_day_variance import estimate_between_day_variance
-from bgpdrift.drift.hours import HOUR_S, Hours
+from bgpdrift.drift.constants import HOUR_S
+from bgpdrift.drift.hours import Hours
 from bgpdrift.drift.persistence import Persistence, count_check, mark_requested, needs_request
 from bgpdrift.drift.report import SEVERITIES, DriftReport
 from bgpdrift.drift.rule import compare, decide
@@ -35,7 +37,7 @@ from bgpdrift.settings_sections import DriftSettings, RetrainSettings
 DAY_H = 24
 ENOUGH_H = 30
 """Hours after a change that hold a whole day to learn from, beside the fifth that only judges."""
-BASELINE_H = 168
+REFERENCE_H = 168
 DRAWS = 1_000
 """Of the null; half of what the monitor takes, for the sake of 25,000 checks."""
 SOURCE = "RIPE NCC, Routing Information Service (RIS)"
@@ -51,7 +53,7 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """A wish to retrain."""
+    """A retraining request."""
 
     at: int
     change_point: int | None
@@ -61,7 +63,7 @@ class Flag:
 
 @dataclass(slots=True)
 class Replay:
-    """What came of a series.
+    """The result for a series.
 
     Attributes
     ----------
@@ -76,7 +78,7 @@ class Replay:
     flags : list of Flag
         Where a model would have been retrained.
     refused : list of Flag
-        Where a wish to retrain was refused: below ``retrain.min_severity``.
+        Retraining requests that were refused: below ``retrain.min_severity``.
     step : float
         See `largest_step`.
     """
@@ -126,8 +128,8 @@ def replay(column: str, times: NDArray[np.int64], values: FloatArray, settings: 
         if at < resume:
             continue
         live = {column: hours.between(born, at)}
-        known = DetectorHours(at, live, profile, {} if profile else live, {}, flagged, earlier=earlier)
-        report = _check(known, column, str(version), settings)
+        scores = DetectorHours(at, live, profile, {} if profile else live, {}, flagged, earlier=earlier)
+        report = _check(scores, column, str(version), settings)
         told.verdicts.append((at, report.verdict))
         if report.verdict == "drift":
             flagged.add(at - HOUR_S)
@@ -144,30 +146,15 @@ def replay(column: str, times: NDArray[np.int64], values: FloatArray, settings: 
             resume = max(at, change + ENOUGH_H * HOUR_S)
             earlier.append(merge_series(profile, {column: hours.between(born, resume)}))
             born, version, flagged = resume, version + 1, set()
-            profile = {column: hours.between(max(change, resume - BASELINE_H * HOUR_S), resume)}
+            profile = {column: hours.between(max(change, resume - REFERENCE_H * HOUR_S), resume)}
     return told
 
 
-def _check(known: DetectorHours, column: str, version: str, settings: DriftSettings) -> DriftReport:
-    windows = pair_windows(known, settings)
-    usual = estimate_between_day_variance(collect_history(known), windows[0].current_span[0])
-    found = [
-        compare(
-            pair.current,
-            pair.reference,
-            window=pair.window,
-            reference_kind=pair.kind,
-            current_span=pair.current_span,
-            reference_span=pair.reference_span,
-            settings=settings,
-            alpha=settings.alpha,
-            recent=pair.recent,
-            between_day_variance=usual,
-            draws=DRAWS,
-        )
-        for pair in windows
-    ]
-    return decide(found, model=column, model_version=version, at=known.at, settings=settings)
+def _check(scores: DetectorHours, column: str, version: str, settings: DriftSettings) -> DriftReport:
+    pairs = pair_windows(scores, settings)
+    variance = estimate_between_day_variance(collect_history(scores), pairs[0].current_span[0])
+    comparisons = [compare(pair, settings, between_day_variance=variance, draws=DRAWS) for pair in pairs]
+    return decide(comparisons, model=column, model_version=version, at=scores.at, settings=settings)
 
 
 def largest_step(hours: Hours, side_d: int = 3) -> float:
@@ -191,7 +178,7 @@ def largest_step(hours: Hours, side_d: int = 3) -> float:
 
 def table(replays: Sequence[Replay]) -> Iterator[str]:
     """Give the table of docs/drift.md, most flags first."""
-    yield "| column | flags | at | refused | checks that said drift / incident / immaterial / none | step |"
+    yield "| column | flags | at | refused | checks with verdict drift / incident / immaterial / none | step |"
     yield "|---|---|---|---|---|---|"
     for told in sorted(replays, key=lambda one: (-len(one.flags), one.column)):
         count = Counter(verdict for _, verdict in told.verdicts)

@@ -33,6 +33,11 @@ ExpiringTable = Literal[
 
 EXPIRING_TABLES: tuple[str, ...] = get_args(ExpiringTable)
 
+WindowPresetName = Literal["24h/7d", "7d/7d", "7d/30d"]
+"""Names of the presets in `bgpdrift.drift.windows.PRESETS`."""
+DriftPolicyName = Literal["rule", "psi", "ks", "kl_psi_accuracy", "score_shift", "pvalue"]
+"""Names of the policies in `bgpdrift.drift.policies.POLICIES`."""
+
 
 def _f(description: str, unit: str = "", **limits: Any) -> Meta:
     return Meta(description=description, extra={"unit": unit} if unit else None, **limits)
@@ -276,46 +281,52 @@ class CorrelationSettings(Section, frozen=True, kw_only=True):
 
 
 class DriftSettings(Section, frozen=True, kw_only=True):
-    """The drift monitor: when a detector no longer fits."""
+    """When a detector no longer fits its scores."""
 
-    enabled: Annotated[bool, _f("master switch")] = True
+    enabled: Annotated[bool, _f("master switch of the drift monitor")] = True
     poll_s: Annotated[float, _f("how often new scores are folded into the hourly histograms", "s", gt=0)] = 5.0
-    min_labels: Annotated[
-        int, _f("labels of operators without which accuracy, precision, recall and F1 are not given", ge=1)
-    ] = 20
+    min_labels: Annotated[int, _f("labels of operators needed to give accuracy, precision, recall and F1", ge=1)] = 20
     check_every_h: Annotated[int, _f("hours of event time between two checks", "h", ge=1, le=168)] = 1
     preset: Annotated[
-        Literal["24h/7d", "7d/7d", "7d/30d"],
+        WindowPresetName,
         _f(
-            "current window and rolling baseline: a day against the 7 before it, a week against the week before it, or a "
-            "week against the days 30 to 60 ago"
+            "current window and rolling reference: a day and the 7 days before it, a week and the week before it, "
+            "or a week and the days 30 to 60 ago"
         ),
     ] = "24h/7d"
     pinned_windows_h: Annotated[
         list[Annotated[int, Meta(ge=1, le=720)]],
-        _f("current windows held against what was usual when the model came into force: finds creep", "h"),
+        _f("current windows compared with the hours when the model became active; detects slow drift", "h"),
     ] = msgspec.field(default_factory=lambda: [24, 72, 168])
     min_reference_days: Annotated[
-        int, _f("days of clean scores of the same version a baseline must hold; less is not_enough_data", "d", ge=2)
+        int,
+        _f("days of clean scores of the same version that a reference must hold; less is `not_enough_data`", "d", ge=2),
     ] = 3
     min_current_h: Annotated[
-        int, _f("clean hours a current window must hold; less is not_enough_data", "h", ge=2, le=168)
+        int, _f("clean hours that a current window must hold; less is `not_enough_data`", "h", ge=2, le=168)
     ] = 12
     policy: Annotated[
-        Literal["rule", "psi", "ks", "kl_psi_accuracy", "score_shift", "pvalue"],
-        _f("what decides; all but `rule` are the classic thresholds, with the false alarms they are known for"),
+        DriftPolicyName,
+        _f(
+            "what decides the verdict: the drift rule, or a classic threshold; docs/drift-report.md lists error rates and the "
+            "thresholds that each policy reads"
+        ),
     ] = "rule"
-    alpha: Annotated[float, _f("family-wise false alarms of one check of all windows and detectors", gt=0, lt=0.5)] = (
-        0.01
-    )
-    effect_ks: Annotated[float, _f("KS must exceed what chance gives by this much to matter", ge=0, le=1)] = 0.03
+    alpha: Annotated[
+        float,
+        _f("family-wise false-alarm rate of one check of all windows and detectors; policy rule", gt=0, lt=0.5),
+    ] = 0.01
+    effect_ks: Annotated[
+        float, _f("a change matters if KS exceeds its value by chance by this much; policy rule", ge=0, le=1)
+    ] = 0.03
     effect_tail: Annotated[
-        float, _f("or the share above the reference's 95 % point must have changed by this much, as a share", ge=0)
+        float,
+        _f("or if the share above the reference's 95 % point changed by this share of itself; policy rule", ge=0),
     ] = 0.25
     stability_hours: Annotated[
         int,
         _f(
-            "hours that speak most for drift, and as many against it, that may be missing without changing the verdict",
+            "most extreme hours of each day, on either side, without which the change must remain; policy rule",
             "h",
             ge=0,
             le=24,
@@ -323,36 +334,63 @@ class DriftSettings(Section, frozen=True, kw_only=True):
     ] = 4
     persistence_checks: Annotated[
         int,
-        _f("checks running that must say drift before a model is retrained; 12 where nobody ever looks", ge=1, le=1000),
+        _f(
+            "consecutive checks with the verdict drift before a retraining is requested; 12 if no operator watches",
+            ge=1,
+            le=1000,
+        ),
     ] = 6
     max_hold_h: Annotated[
         float,
-        _f("an incident this old whose level is steady becomes the question: attack or new normal?", "h", gt=0),
+        _f("age of an incident at a stable level from which a person is asked: attack or new normal?", "h", gt=0),
     ] = 12.0
     unanswered_h: Annotated[
-        float, _f("how long that question, and any other approval, waits for a person", "h", ge=0)
+        float, _f("how long that approval request, and any other, waits for an answer", "h", ge=0)
     ] = 12.0
     unanswered: Annotated[
         Literal["drift", "hold"],
-        _f("what silence then means: `drift` learns the new level, `hold` waits for ever"),
+        _f("what happens without an answer: `drift` accepts the new level, `hold` keeps the drift held"),
     ] = "drift"
     severity_p: Annotated[
         list[Annotated[float, Meta(gt=0, lt=1)]],
-        _f("p-values below which drift is low, medium, high", min_length=3, max_length=3),
+        _f(
+            "p-values below which a drift is low, medium, high; policy ks compares with the second, pvalue with the first",
+            min_length=3,
+            max_length=3,
+        ),
     ] = msgspec.field(default_factory=lambda: [0.05, 0.01, 0.001])
     severity_accuracy_drop: Annotated[
         list[Annotated[float, Meta(gt=0, lt=1)]],
-        _f("drops of accuracy from which drift is low, medium, high, critical", min_length=4, max_length=4),
+        _f("drops of accuracy from which a drift is low, medium, high, critical", min_length=4, max_length=4),
     ] = msgspec.field(default_factory=lambda: [0.02, 0.05, 0.10, 0.15])
     severity_factors: Annotated[
         list[Annotated[float, Meta(gt=0)]],
-        _f("multiples of a measure's threshold from which drift is medium, high, critical", min_length=3, max_length=3),
+        _f(
+            "multiples of a measure's threshold from which a drift is medium, high, critical",
+            min_length=3,
+            max_length=3,
+        ),
     ] = msgspec.field(default_factory=lambda: [1.0, 1.5, 2.0])
-    psi_threshold: Annotated[float, _f("PSI that counts as 1 × in severity and policies", "nats", gt=0)] = 0.2
-    kl_threshold: Annotated[float, _f("KL divergence of policy kl_psi_accuracy", "nats", gt=0)] = 0.1
-    accuracy_floor: Annotated[float, _f("accuracy below which policy kl_psi_accuracy counts it", gt=0, lt=1)] = 0.75
-    median_shift: Annotated[float, _f("median shift in IQR that policy score_shift counts", gt=0)] = 0.15
-    keep_reports: Annotated[int, _f("drift reports kept a model in the artifact directory", ge=1, le=100_000)] = 200
+    psi_threshold: Annotated[
+        float,
+        _f(
+            "PSI that counts as 1 × in the severity; decides the verdict of policies psi and kl_psi_accuracy, not of the rule",
+            "nats",
+            gt=0,
+        ),
+    ] = 0.2
+    kl_threshold: Annotated[
+        float, _f("KL divergence that decides the verdict of policy kl_psi_accuracy only", "nats", gt=0)
+    ] = 0.1
+    accuracy_floor: Annotated[
+        float, _f("accuracy below which the verdict of policy kl_psi_accuracy is drift; no other uses it", gt=0, lt=1)
+    ] = 0.75
+    median_shift: Annotated[
+        float, _f("median shift in IQR that decides the verdict of policy score_shift only", gt=0)
+    ] = 0.15
+    keep_reports: Annotated[int, _f("drift reports of each model kept in the artifact directory", ge=1, le=100_000)] = (
+        200
+    )
 
 
 class RetrainSettings(Section, frozen=True, kw_only=True):

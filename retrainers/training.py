@@ -24,8 +24,8 @@ from bgpdrift.detectors.interface import (
     ModelContent,
     WindowFrame,
 )
+from bgpdrift.drift.constants import HOUR_S
 from bgpdrift.drift.histogram import Histogram
-from bgpdrift.drift.hours import HOUR_S
 from bgpdrift.errors import NotEnoughDataError
 from bgpdrift.models.artifact import Artifact
 from bgpdrift.models.flags import DriftCause

@@ -1,6 +1,6 @@
-"""`bgpdrift check`: do the detectors still fit? A look at the store, or the monitor's own check with all that follows.
+"""`bgpdrift check`: do the detectors still fit? A check that changes nothing, or the monitor's own check.
 
-Parses, has it checked and prints; what is checked and what follows `bgpdrift.services.drift_monitor` and its parts decide.
+`bgpdrift.monitor` decides what is checked and what follows from a verdict.
 """
 
 import time
@@ -23,12 +23,22 @@ EXIT_NO_DRIFT, EXIT_NOT_ENOUGH, EXIT_DRIFT = 0, 4, 10
 
 @click.command("check", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("model", required=False, type=MODEL)
-@click.option("--window-days", type=click.IntRange(1, 30), help="Look at the last so many days instead of the preset.")
-@click.option("--once", is_flag=True, help="Do what the service would do now: fold, check what is due, act. For cron.")
-@click.option("--dry-run", is_flag=True, help="Write nothing, and say what would follow; also of --once and --watch.")
-@click.option("--watch", is_flag=True, help="Like --once, again and again until interrupted.")
-@click.option("--interval", default=3600.0, show_default=True, type=click.FloatRange(1.0), help="Seconds of --watch.")
-@click.option("--json", "as_json", is_flag=True, help="One drift report as JSON a model and line.")
+@click.option(
+    "--window-days", type=click.IntRange(1, 30), help="Length of the current window in days, instead of the preset."
+)
+@click.option("--once", is_flag=True, help="Do what the drift monitor does: fold, run the due checks, act. For cron.")
+@click.option(
+    "--dry-run", is_flag=True, help="Write nothing and print what would follow; also with --once and --watch."
+)
+@click.option("--watch", is_flag=True, help="Repeat --once until interrupted.")
+@click.option(
+    "--interval",
+    default=3600.0,
+    show_default=True,
+    type=click.FloatRange(1.0),
+    help="Seconds between two checks of --watch.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one drift report as JSON for each model, one a line.")
 def command(
     model: str | None,
     window_days: int | None,
@@ -40,60 +50,71 @@ def command(
 ) -> None:
     """Check whether the detectors, or MODEL alone, still fit the scores of the last days.
 
-    Without --once and --watch it looks and writes nothing: no check is recorded, no model retrained.
+    Without --once and --watch nothing is written: no check is recorded and no model is retrained.
 
-    Exit codes: 0 no drift, 10 drift (also one that an incident holds back), 4 nothing could be checked yet, 2 bad input,
-    1 the store is away or something else failed.
+    Exit codes: 0 no drift, 10 drift (also if an incident holds it), 4 not enough data for any check, 2 bad input, 1 the
+    store cannot be reached or another error occurred.
     """
+    from bgpdrift.drift.policies import describe_unused_settings
     from bgpdrift.errors import InputError
     from bgpdrift.settings import load
 
     if window_days is not None and (once or watch):
-        raise InputError("check: --window-days is for a look; --once and --watch use drift.preset of the settings")
+        raise InputError(
+            "check: --window-days cannot be combined with --once or --watch, which use the setting drift.preset"
+        )
     settings = load()
+    for line in describe_unused_settings(settings.drift):
+        click.echo(f"note: {line}", err=True)
     while True:
         acts = (once or watch) and not dry_run
-        reports = _act(settings, model) if acts else _look(settings, model, window_days, dry_run and not as_json)
-        _print(reports, as_json)
+        reports = (
+            _run_monitor(settings, model)
+            if acts
+            else _check_store(settings, model, window_days, dry_run and not as_json)
+        )
+        _print_reports(reports, as_json)
         if not watch:
             break
         try:
             time.sleep(interval)
         except KeyboardInterrupt:
             break
-    raise SystemExit(exit_code(reports))
+    raise SystemExit(choose_exit_code(reports))
 
 
-def exit_code(reports: Sequence["DriftReport"]) -> int:
-    """Say what was found as an exit code."""
+def choose_exit_code(reports: Sequence["DriftReport"]) -> int:
+    """Choose the exit code for some reports."""
     if any(report.verdict in ("drift", "held") for report in reports):
         return EXIT_DRIFT
-    enough = any(report.verdict != "not_enough_data" for report in reports)
-    return EXIT_NO_DRIFT if enough else EXIT_NOT_ENOUGH
+    has_data = any(report.verdict != "not_enough_data" for report in reports)
+    return EXIT_NO_DRIFT if has_data else EXIT_NOT_ENOUGH
 
 
-def _look(settings: "Settings", model: str | None, window_days: int | None, say: bool) -> list["DriftReport"]:
+def _check_store(
+    settings: "Settings", model: str | None, window_days: int | None, explain: bool
+) -> list["DriftReport"]:
     from bgpdrift.clock import SystemClock
     from bgpdrift.monitor.drift_checks import DriftChecks
     from bgpdrift.store import open_store
 
-    found = []
+    reports = []
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
-        _say_what_waits(store)
+        _note_unfolded(store)
         checks = DriftChecks(settings, store, SystemClock())
         for name in (model,) if model else MODELS:
             hours = None if window_days is None else 24 * window_days
             judged = checks.judge_newest(name, hours)
             if judged is None:
-                click.echo(f"{name}: no scores in the last day of data", err=True)
+                click.echo(f"{name}: no scores in the newest day of data", err=True)
                 continue
-            found.append(judged.report)
-            if say:
-                click.echo(f"{name}: {_would(judged)}")
-    return found
+            reports.append(judged.report)
+            if explain:
+                click.echo(f"{name}: {_describe_outcome(judged)}")
+    return reports
 
 
-def _act(settings: "Settings", model: str | None) -> list["DriftReport"]:
+def _run_monitor(settings: "Settings", model: str | None) -> list["DriftReport"]:
     from bgpdrift.clock import SystemClock
     from bgpdrift.monitor.drift_checks import DriftChecks
     from bgpdrift.services.drift_monitor import build
@@ -106,31 +127,35 @@ def _act(settings: "Settings", model: str | None) -> list["DriftReport"]:
             pass
     finally:
         monitor.close()
-    found = []
+    reports = []
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
         checks = DriftChecks(settings, store, clock)
         for name in (model,) if model else MODELS:
             report = checks.read_last_report(name)
             if report is not None:
-                found.append(report)
-    return found
+                reports.append(report)
+    return reports
 
 
-def _would(judged: "Judgement") -> str:
-    said = f"would be recorded as {judged.report.verdict.replace('_', ' ')}, check {judged.persistence.checks} running"
-    return f"{said}; {'a wish to retrain would follow' if judged.requests_retraining else 'no wish to retrain'}"
+def _describe_outcome(judged: "Judgement") -> str:
+    verdict = judged.report.verdict.replace("_", " ")
+    request = "a retraining would be requested" if judged.requests_retraining else "no retraining would be requested"
+    return f"would be recorded as {verdict} (consecutive checks with drift: {judged.persistence.checks}); {request}"
 
 
-def _say_what_waits(store: "Store") -> None:
+def _note_unfolded(store: "Store") -> None:
     from bgpdrift.store.schema import scores
 
     cursor, newest = store.read_cursor("drift_monitor:scores"), store.newest_id(scores)
     behind = (newest or 0) - (cursor.position if cursor else 0)
     if behind > 0:
-        click.echo(f"note: {behind:,} scores are not folded yet; the drift monitor or --once does that", err=True)
+        click.echo(
+            f"note: {behind:,} scores are not folded into hours yet and are ignored; the drift monitor or --once folds them",
+            err=True,
+        )
 
 
-def _print(reports: Sequence["DriftReport"], as_json: bool) -> None:
+def _print_reports(reports: Sequence["DriftReport"], as_json: bool) -> None:
     if as_json:
         import msgspec
 
@@ -140,21 +165,23 @@ def _print(reports: Sequence["DriftReport"], as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from bgpdrift.formatting import format_time
+
     if not reports:
-        click.echo("nothing could be checked yet")
+        click.echo("not enough data for any check yet")
         return
     table = Table(box=None)
     for name in ("model", "version", "checked (UTC)", "verdict", "severity"):
         table.add_column(name, no_wrap=True)
     table.add_column("p", justify="right")
     table.add_column("PSI", justify="right")
-    table.add_column("would see", justify="right")
+    table.add_column("detectable shift", justify="right")
     for report in reports:
         psi = report.measure("psi")
         table.add_row(
             report.model,
             report.model_version,
-            time.strftime("%Y-%m-%d %H:%M", time.gmtime(report.at)),
+            format_time(report.at),
             report.verdict.replace("_", " "),
             report.severity,
             "" if report.p_value is None else f"{report.p_value:.2g}",

@@ -1,10 +1,12 @@
-"""`bgpdrift check-file`: drift of anybody's scores or features, from CSV files; needs no store, no model and no service."""
+"""`bgpdrift check-file`: drift of any scores or features in CSV files; needs no store, no model and no service."""
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
+
+from bgpdrift.settings_sections import DriftPolicyName, WindowPresetName
 
 if TYPE_CHECKING:
     from bgpdrift.drift.report import DriftReport
@@ -15,63 +17,70 @@ EXIT_DRIFT, EXIT_NOT_ENOUGH = 10, 4
 
 @click.command("check-file", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("scores", required=False, type=click.Path(path_type=Path))
-@click.option("--baseline", type=click.Path(path_type=Path), help="File to compare with, instead of SCORES.")
-@click.option("--recent", type=click.Path(path_type=Path), help="File that is compared with the baseline.")
-@click.option("--time", "time_column", default="", metavar="COLUMN", help="Column of times; else by its name.")
-@click.option("--score", "score_column", default="", metavar="COLUMN", help="Column of scores; else by its name.")
-@click.option("--preset", type=click.Choice(["24h/7d", "7d/7d", "7d/30d"]), help="Windows within SCORES.")
+@click.option("--reference", type=click.Path(path_type=Path), help="Reference file, instead of SCORES.")
+@click.option("--current", type=click.Path(path_type=Path), help="File to compare with the reference file.")
+@click.option(
+    "--time", "time_column", default="", metavar="COLUMN", help="Column of times; found by name if not given."
+)
+@click.option(
+    "--score", "score_column", default="", metavar="COLUMN", help="Column of scores; found by name if not given."
+)
+@click.option("--preset", type=click.Choice(get_args(WindowPresetName)), help="Windows within SCORES.")
 @click.option(
     "--policy",
-    type=click.Choice(["rule", "psi", "ks", "kl_psi_accuracy", "score_shift", "pvalue"]),
-    help="What decides; all but rule are classic thresholds.",
+    type=click.Choice(get_args(DriftPolicyName)),
+    help="What decides the verdict: the drift rule or a classic threshold.",
 )
-@click.option("--skip-missing", is_flag=True, help="Leave out and count rows without a finite score.")
-@click.option("--json", "as_json", is_flag=True, help="The drift report as JSON.")
+@click.option("--skip-missing", is_flag=True, help="Skip and count rows without a finite score.")
+@click.option("--json", "as_json", is_flag=True, help="Print the drift report as JSON.")
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page with plots.")
 def command(
     scores: Path | None,
-    baseline: Path | None,
-    recent: Path | None,
+    reference: Path | None,
+    current: Path | None,
     time_column: str,
     score_column: str,
-    preset: str | None,
-    policy: str | None,
+    preset: WindowPresetName | None,
+    policy: DriftPolicyName | None,
     skip_missing: bool,
     as_json: bool,
     page: Path | None,
 ) -> None:
-    """Check a log of SCORES for drift: its newest day against the seven before, or --recent against --baseline.
+    """Check a log of SCORES for drift: its newest day and the seven days before, or --current and --reference.
 
-    A CSV file with a header, also compressed; - is standard input. Columns are found by name: a time (epoch seconds or
-    milliseconds, or ISO 8601, UTC), a score or any feature, optionally is_anomaly (alarms) and label (what was true).
+    The file is CSV with a header and may be compressed; - is standard input. Columns are found by name: a time (epoch
+    seconds or milliseconds, or ISO 8601, UTC), a score or any feature, optionally is_anomaly (alarms) and label
+    (truth).
 
     Exit codes: 0 no drift, 10 drift, 4 not enough data, 2 bad input.
     """
     import msgspec
 
+    from bgpdrift.drift.policies import describe_unused_settings
     from bgpdrift.drift.report_json import encode
     from bgpdrift.errors import InputError
     from bgpdrift.lab.score_log import read_score_log
-    from bgpdrift.lab.score_log_check import check_log, check_logs, needed_s
+    from bgpdrift.lab.score_log_check import check_log, check_logs, compute_needed_s
     from bgpdrift.settings import load
 
     settings = load().drift
-    chosen = {"preset": preset or settings.preset, "policy": policy or settings.policy}
-    settings = msgspec.structs.replace(settings, **chosen)
+    settings = msgspec.structs.replace(settings, preset=preset or settings.preset, policy=policy or settings.policy)
 
     def read(path: Path, keep_s: int | None = None) -> "ScoreLog":
         return read_score_log(path, time=time_column, score=score_column, skip_missing=skip_missing, keep_s=keep_s)
 
-    if scores is not None and baseline is None and recent is None:
-        logs = [read(scores, needed_s(settings.preset))]
+    if scores is not None and reference is None and current is None:
+        logs = [read(scores, compute_needed_s(settings.preset))]
         report = check_log(logs[0], settings)
-    elif scores is None and baseline is not None and recent is not None:
+    elif scores is None and reference is not None and current is not None:
         if preset:
-            raise InputError("--preset chooses windows within one file; --baseline and --recent are windows themselves")
-        logs = [read(baseline), read(recent)]
+            raise InputError("--preset selects windows within one file; --reference and --current are windows already")
+        logs = [read(reference), read(current)]
         report = check_logs(logs[0], logs[1], settings)
     else:
-        raise InputError("one file of SCORES expected, or both --baseline and --recent")
+        raise InputError("one file of SCORES expected, or both --reference and --current")
+    for line in describe_unused_settings(settings):
+        click.echo(f"note: {line}", err=True)
     if page is not None:
         _write_page(page, report, logs)
     if as_json:
@@ -82,12 +91,12 @@ def command(
 
 
 def _show(report: "DriftReport", logs: "list[ScoreLog]") -> None:
-    from bgpdrift.commands.drift_text import show
+    from bgpdrift.commands.drift_text import show_report
 
-    show(report, " and ".join(log.name for log in logs))
+    show_report(report, " and ".join(log.name for log in logs))
     for log in logs:
         labels = f", labels from {log.columns.names[log.columns.label]!r}" if log.columns.label is not None else ""
-        skipped = f", {log.skipped:,} left out without a finite score" if log.skipped else ""
+        skipped = f", {log.skipped:,} skipped without a finite score" if log.skipped else ""
         click.echo(
             f"\n{log.name}: {log.rows:,} rows read, times from {log.columns.names[log.columns.time]!r}, scores from "
             f"{log.columns.names[log.columns.score]!r}{labels}{skipped}"
@@ -96,11 +105,11 @@ def _show(report: "DriftReport", logs: "list[ScoreLog]") -> None:
 
 def _write_page(page: Path, report: "DriftReport", logs: "list[ScoreLog]") -> None:
     from bgpdrift import __version__
-    from bgpdrift.drift.report_page import render
+    from bgpdrift.drift.report_page import render_page
     from bgpdrift.errors import InputError
 
     title = f"Drift of {' and '.join(Path(log.name).name for log in logs)}"
-    text = render(report, [log.hours for log in logs], title=title, written=f"Made by bgpdrift {__version__}")
+    text = render_page(report, [log.hours for log in logs], title=title, written=f"Written by bgpdrift {__version__}")
     try:
         page.write_text(text, encoding="utf-8")
     except OSError as error:

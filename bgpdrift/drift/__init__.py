@@ -1,6 +1,6 @@
-"""Whether a detector still fits: hourly histograms, measures of change and the rule that makes a verdict of them.
+"""Whether a detector still fits its scores: hourly histograms, drift measures and the drift rule.
 
-`check_scores` is for anybody's scores; it is loaded when it is asked for, and needs numpy only.
+`check_scores` checks any scores. It is loaded on first use and needs numpy only.
 """
 
 from typing import TYPE_CHECKING

@@ -1,11 +1,11 @@
-"""Drift of a mixture of categories, such as which rules fire: shares now beside shares before, and what chance makes of them.
+"""Drift of a mix of categories, such as the rules that fire: PSI and Jensen-Shannon divergence with their p-values.
 
-Decides the p-value, the larger of two. One exchanges blocks of hours: had nothing changed, the same time of day of any day
-could have been today's, so for each block of `BLOCK_H` hours the current one is drawn anew from all days, and PSI is taken
-again. What belongs together in time stays together, and one incident, which fills one block, is as likely to lie in the
-reference as in the current window. The other holds PSI against the scatter of the reference's whole days (a multivariate t,
-as the rule's): days differ from one another by more than their hours tell. How many events there are is no matter of this
-page: the anomaly rate is.
+The p-value is the larger of two. The first exchanges blocks of hours. Without a change, the same time of day of any day
+could be today's, so the current block of each `CATEGORY_BLOCK_H` hours is drawn from all days, and PSI is computed
+again. Neighbouring hours stay together, and one incident, which fills one block, is as likely to lie in the reference
+as in the current window. The second compares PSI with the scatter of the reference's whole days (a multivariate t, like
+that of the rule), because days differ by more than their hours imply. The number of events is not considered here; the
+anomaly rate measures it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,19 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bgpdrift.drift import measures
-from bgpdrift.drift.chance import MEASURES, NullDistribution, ShareBasis
-from bgpdrift.drift.hours import HOUR_S, Hours
+from bgpdrift.drift.constants import (
+    CATEGORY_BLOCK_H,
+    DAY_H,
+    HOUR_S,
+    MATERIAL_JS_BITS,
+    MIN_CATEGORY_EVENTS,
+    NULL_DRAWS,
+    PSEUDOCOUNT,
+)
+from bgpdrift.drift.hours import Hours
+from bgpdrift.drift.measure_registry import list_statistics
+from bgpdrift.drift.null_distribution import NullDistribution
 from bgpdrift.drift.report import Measure
 from bgpdrift.drift.severity import rank_severity
+from bgpdrift.drift.tested_statistics import ShareBasis
 from bgpdrift.settings_sections import DriftSettings
-
-BLOCK_H = 6
-LEAST_EVENTS = 30
-"""In each window; with fewer there is no mixture to speak of."""
-DRAWS = 2_000
-_DAY_H = 24
-_MATERIAL_JS = 0.01
-"""Bits; a smaller divergence ranks nothing, however sure it is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +40,7 @@ class CategoryHours:
     Attributes
     ----------
     starts : ndarray of int, shape (hours,)
-        Epoch seconds, UTC; also hours without events, as long as something was looked at.
+        Epoch seconds, UTC; includes hours that had data but no events.
     categories : tuple of str
         Names.
     counts : ndarray of int, shape (hours, categories)
@@ -50,13 +53,13 @@ class CategoryHours:
 
     @classmethod
     def of_alarms(cls, series: Mapping[str, Iterable[Hours]]) -> "CategoryHours":
-        """Count the alarms of each category's series, such as ``rule:<name>``, over all its collectors.
+        """Count the alarms of each category's series, such as ``rule:<name>``, over all collectors.
 
         Examples
         --------
         >>> fired = Hours.from_rows([0, 60, 3600], [1.0, 1.0, 1.0], [True, True, False])
-        >>> found = CategoryHours.of_alarms({"storm": [fired], "silence": []})
-        >>> found.categories, found.starts.tolist(), found.counts.tolist()
+        >>> hours = CategoryHours.of_alarms({"storm": [fired], "silence": []})
+        >>> hours.categories, hours.starts.tolist(), hours.counts.tolist()
         (('silence', 'storm'), [0, 3600], [[0, 2], [0, 0]])
         """
         parts = {name: list(hours) for name, hours in sorted(series.items())}
@@ -68,12 +71,12 @@ class CategoryHours:
         return cls(starts, tuple(parts), counts)
 
     def between(self, start: int, end: int) -> "CategoryHours":
-        """Hours that start in ``[start, end)``."""
-        chosen = (self.starts >= start) & (self.starts < end)
-        return CategoryHours(self.starts[chosen], self.categories, self.counts[chosen])
+        """Return the hours that begin in ``[start, end)``."""
+        inside = (self.starts >= start) & (self.starts < end)
+        return CategoryHours(self.starts[inside], self.categories, self.counts[inside])
 
-    def without(self, hours: Sequence[int]) -> "CategoryHours":
-        """All but these hours, such as those of incidents."""
+    def exclude(self, hours: Sequence[int]) -> "CategoryHours":
+        """Return all hours but these, such as those of incidents."""
         kept = ~np.isin(self.starts, np.asarray(hours, np.int64))
         return CategoryHours(self.starts[kept], self.categories, self.counts[kept])
 
@@ -84,47 +87,47 @@ def measure_categories(
     reference: CategoryHours,
     settings: DriftSettings,
     *,
-    draws: int = DRAWS,
+    draws: int = NULL_DRAWS,
     seed: int = 0,
 ) -> tuple[Measure, Measure]:
-    """Measure how far the mixture of categories moved: PSI (called ``name``) and Jensen-Shannon divergence (``<name>_js``).
+    """Measure how far the mix of categories moved: PSI (called ``name``) and Jensen-Shannon divergence (``<name>_js``).
 
     Parameters
     ----------
     name : str
-        Of the measure, e.g. ``rule_mix``.
+        Name of the measure, e.g. ``rule_mix``.
     current, reference : CategoryHours
-        Of the same categories.
+        Both windows, with the same categories.
     settings : DriftSettings
-        For ranks and ``psi_threshold``.
+        ``psi_threshold`` and the severity tables.
     draws, seed : int
-        Of the exchanges; the same give the same answer. The smallest p is one in (draws + 1).
+        Of the exchanges. The same values give the same answer. The smallest p-value is 1 / (draws + 1).
 
     Returns
     -------
     tuple of Measure
-        Without a value where a window has fewer than `LEAST_EVENTS` events or blocks have no counterpart.
+        Without a value if a window has fewer than `MIN_CATEGORY_EVENTS` events, or if no blocks have a counterpart.
     """
     if current.categories != reference.categories:
-        raise ValueError(f"{name}: categories {current.categories} beside {reference.categories}; the same ones needed")
-    blocks = _blocks(current, reference)
-    now, before = _sum(blocks, 0), _sum(blocks, 1)
+        raise ValueError(f"{name}: the same categories expected, found {current.categories} and {reference.categories}")
+    blocks = _build_blocks(current, reference)
+    now, before = _sum_blocks(blocks, 0), _sum_blocks(blocks, 1)
     few = [
         f"{int(counts.sum())} in the {window} window"
         for counts, window in ((now, "current"), (before, "reference"))
-        if counts.sum() < LEAST_EVENTS
+        if counts.sum() < MIN_CATEGORY_EVENTS
     ]
     if few:
-        note = f"too few events: {' and '.join(few)}, {LEAST_EVENTS} needed"
+        note = f"too few events: {' and '.join(few)}, {MIN_CATEGORY_EVENTS} needed"
         return Measure(name, None, unit="nats", note=note), Measure(f"{name}_js", None, unit="bits", note=note)
     psi, js = measures.psi(now, before), measures.js(now, before)
-    by_chance, js_by_chance, p_value, p_js = _exchanged(blocks, psi, js, draws, seed)
-    p_days = _against_days(current, reference, draws, seed)
+    by_chance, js_by_chance, p_value, p_js = _exchange_blocks(blocks, psi, js, draws, seed)
+    p_days = _compare_days(current, reference, draws, seed)
     p_value, p_js = max(p_value, p_days), max(p_js, p_days)
     most = int(np.argmax(np.abs(now / now.sum() - before / before.sum())))
     shares = f"{now[most] / now.sum():.0%} after {before[most] / before.sum():.0%}"
-    note = f"most moved: {current.categories[most]}, {shares}"
-    rank = rank_severity(p_value, psi - by_chance, settings) if js >= _MATERIAL_JS else "none"
+    note = f"largest change: {current.categories[most]}, {shares}"
+    rank = rank_severity(p_value, psi - by_chance, settings) if js >= MATERIAL_JS_BITS else "none"
     return (
         Measure(name, psi, settings.psi_threshold, by_chance, p_value, psi - by_chance, rank, "nats", note),
         Measure(f"{name}_js", js, None, js_by_chance, p_js, js - js_by_chance, "none", "bits", note),
@@ -132,39 +135,42 @@ def measure_categories(
 
 
 Block = tuple[NDArray[np.int64], int]
-"""Counts of all days' blocks at one time of day, shape (days, categories), the current ones first; and how many those are."""
+"""Counts of all days' blocks at one time of day, shape (days, categories), current blocks first, and the number of
+current blocks.
+"""
 
 
-def _blocks(current: CategoryHours, reference: CategoryHours) -> list[Block]:
-    """Gather hours into blocks counted from the current window's first hour, by time of day; times of day in both only."""
+def _build_blocks(current: CategoryHours, reference: CategoryHours) -> list[Block]:
+    """Gather hours into blocks by time of day, for the times of day that both windows have."""
     if not len(current.starts) or not len(reference.starts):
         return []
     origin = int(current.starts[0])
     found = []
-    sides = [_gathered(side, origin) for side in (current, reference)]
-    for time_of_day in range(_DAY_H // BLOCK_H):
+    sides = [_gather_blocks(side, origin) for side in (current, reference)]
+    for time_of_day in range(DAY_H // CATEGORY_BLOCK_H):
         now, before = (
-            [counts for block, counts in side.items() if block % (_DAY_H // BLOCK_H) == time_of_day] for side in sides
+            [counts for block, counts in side.items() if block % (DAY_H // CATEGORY_BLOCK_H) == time_of_day]
+            for side in sides
         )
         if now and before:
             found.append((np.stack([*now, *before]), len(now)))
     return found
 
 
-def _gathered(side: CategoryHours, origin: int, hours: int = BLOCK_H) -> dict[int, NDArray[np.int64]]:
+def _gather_blocks(side: CategoryHours, origin: int, hours: int = CATEGORY_BLOCK_H) -> dict[int, NDArray[np.int64]]:
     numbers = (side.starts - origin) // (hours * HOUR_S)
     return {int(number): side.counts[numbers == number].sum(axis=0) for number in np.unique(numbers)}
 
 
-def _sum(blocks: Sequence[Block], side: int) -> NDArray[np.float64]:
+def _sum_blocks(blocks: Sequence[Block], side: int) -> NDArray[np.float64]:
     parts = [counts[:held] if side == 0 else counts[held:] for counts, held in blocks]
     return np.concatenate(parts).sum(axis=0).astype(float) if parts else np.zeros(1)
 
 
-def _exchanged(
+def _exchange_blocks(
     blocks: Sequence[Block], psi: float, js: float, draws: int, seed: int
 ) -> tuple[float, float, float, float]:
-    """Mean PSI and JS of exchanged blocks, and how often either is at least what was found."""
+    """Mean PSI and JS of exchanged blocks, and the p-value of either."""
     random = np.random.default_rng(seed)
     size = blocks[0][0].shape[1]
     now, all_of_it = np.zeros((draws, size)), np.zeros(size)
@@ -172,7 +178,7 @@ def _exchanged(
         order = random.random((draws, len(counts))).argsort(axis=1)
         now += (order < held).astype(float) @ counts
         all_of_it += counts.sum(axis=0)
-    p, q = now + measures.HALF, all_of_it - now + measures.HALF
+    p, q = now + PSEUDOCOUNT, all_of_it - now + PSEUDOCOUNT
     p, q = p / p.sum(axis=1, keepdims=True), q / q.sum(axis=1, keepdims=True)
     middle = (p + q) / 2
     psis = ((p - q) * np.log(p / q)).sum(axis=1)
@@ -184,17 +190,17 @@ def _p_value(drawn: NDArray[np.float64], seen: float) -> float:
     return (1 + int((drawn >= seen * (1 - 1e-9)).sum())) / (len(drawn) + 1)
 
 
-def _against_days(current: CategoryHours, reference: CategoryHours, draws: int, seed: int) -> float:
-    """P-value of the difference of shares where the reference's days scatter as they do; 1 with one day only."""
-    days = np.stack(list(_gathered(reference, int(current.starts[0]), _DAY_H).values())).astype(float)
+def _compare_days(current: CategoryHours, reference: CategoryHours, draws: int, seed: int) -> float:
+    """p-value of the difference of shares by the scatter of the reference's days; 1 if there is one day only."""
+    days = np.stack(list(_gather_blocks(reference, int(current.starts[0]), DAY_H).values())).astype(float)
     if len(days) < 2:
         return 1.0
     now, before = current.counts.sum(axis=0), days.sum(axis=0)
     shares = before / before.sum()
     residuals = (days - days.sum(axis=1, keepdims=True) * shares) / days.sum(axis=1).mean()
-    held = len(_gathered(current, int(current.starts[0]), _DAY_H))
+    held = len(_gather_blocks(current, int(current.starts[0]), DAY_H))
     covariance = residuals.T @ residuals / (len(days) - 1) * (1 / held + 1 / len(days))
-    covariance += np.diag(shares * (1 - shares)) / now.sum()  # events are counts: never surer than their number
-    yardstick = ShareBasis.of(shares, before.sum())
-    chance = NullDistribution.of(yardstick, covariance, len(days) - 1, draws=draws, seed=seed)
-    return float(chance.p_values(yardstick.sizes(now / now.sum() - shares))[MEASURES.index("psi")])
+    covariance += np.diag(shares * (1 - shares)) / now.sum()  # the sampling error of counts is a lower bound
+    basis = ShareBasis.of(shares, before.sum(), list_statistics())
+    null = NullDistribution.of(basis, covariance, len(days) - 1, draws=draws, seed=seed)
+    return float(null.p_values(basis.sizes(now / now.sum() - shares))[basis.index("psi")])

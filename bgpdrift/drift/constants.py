@@ -1,8 +1,9 @@
 """The constants of the drift decision: meaning, unit and source of each.
 
-A value that an operator may change is a setting (`bgpdrift.settings_sections.DriftSettings`), not a constant. Quoted section
-titles and points are those of docs/drift.md, [n] is a source listed there. "Simulation" means chosen on simulated streams and
-confirmed on other seeds by ``python -m benchmarks bench_drift``. "Lives" means the simulated weeks of docs/lives.md.
+A value that an operator may change is a setting (`bgpdrift.settings_sections.DriftSettings`), not a constant. Quoted
+section titles and points are those of docs/drift.md, [n] is a source listed there. "Simulation" means chosen on
+simulated streams and confirmed on other seeds by ``python -m benchmarks bench_drift``. "Lives" means the simulated
+weeks of docs/lives.md.
 """
 
 import math
@@ -23,19 +24,23 @@ MIN_WEEKEND_REFERENCE_D = 14
 # Dependence between hours and days ("The rule", point 3).
 
 MAX_LAG_H = 24
-"""Hours over which hourly differences may depend on each other. Longer dependence is variance between days. Simulation."""
+"""Hours over which hourly differences may depend on each other. Longer dependence is variance between days. Simulation.
+"""
 MAX_AUTOCORRELATION = 0.97
 """Bound of the lag-1 autocorrelation in Andrews' bandwidth [2], which diverges at 1."""
 ANDREWS_BARTLETT = 1.1447
 """Factor of the bandwidth of Bartlett's kernel in Andrews [2], equation 6.2."""
 DAY_VARIANCE_PRIOR_D = 36.0
-"""Days of reference that weigh as much as the prior belief that days differ no more than their hours imply. Simulation."""
+"""Days of reference that weigh as much as the prior belief that days differ no more than their hours imply. Simulation.
+"""
 CLEAR_DAY_VARIANCE = 2.45
 """Excess of the variance of whole days, times the root of their number, that chance gives in one of 16 references."""
 MAX_DAY_DISTANCE_D = 7
 """Distance in days up to which days are compared. Beyond it the level is taken to differ no further. Simulation."""
 MAX_INFLATION = 4.0
-"""Largest inflation of the variance by differences between days. Ranks are bounded, so a larger one would hide any change."""
+"""Largest inflation of the variance by differences between days. Ranks are bounded, so a larger one would hide any
+change.
+"""
 HISTORY_PRIOR_D = 7.0
 """Days of history that weigh as much as the same prior belief, when a longer history is known. Simulation."""
 HISTORY_DOUBT = 1.0
@@ -50,7 +55,9 @@ MAD_TO_SD = 1.4826
 # The test ("The rule", point 4).
 
 NULL_DRAWS = 2_000
-"""Draws of the null distribution of one comparison. p-values far below 1 in 2,000 stay accurate: the radius is integrated."""
+"""Draws of the null distribution of one comparison. p-values far below 1 in 2,000 stay accurate: the radius is
+integrated.
+"""
 SCREENING_DRAWS = 200
 """The same for `bgpdrift.drift.rule.screen`, which explains and does not decide."""
 MIN_P = 1e-12
@@ -78,19 +85,24 @@ FADED_FROM_PREVIOUS = 0.95
 ALMOST_OVER = 0.25
 """Share of its peak below which a level is over, whether it still falls or not."""
 CLEAR_FADE_SD = 4.0
-"""Fall from the peak in standard deviations of the difference of two 4-hour means of the reference; the peak is a maximum."""
+"""Fall from the peak in standard deviations of the difference of two 4-hour means of the reference; the peak is a
+maximum.
+"""
 
 # Change point.
 
 MIN_LEVEL_H = 6
 """Hours that a level must last."""
 CLEAR_SPLIT_F = 20.0
-"""Ratio F by which two levels must fit better than one: a value that the best of many splits rarely reaches by chance."""
+"""Ratio F by which two levels must fit better than one: a value that the best of many splits rarely reaches by chance.
+"""
 
 # Stability of a level under an open incident ("Attack or new normal?").
 
 MIN_LEVEL_SCATTER = 0.1
-"""Smallest scatter assumed, natural logarithm: hours that differ by a tenth are no wave, however quiet the reference is."""
+"""Smallest scatter assumed, natural logarithm: hours that differ by a tenth are no wave, however quiet the reference
+is.
+"""
 MAX_SCATTER_RATIO = 2.5
 """Multiple of the reference's scatter up to which a level is stable. Lives."""
 MAX_TREND_RATIO = 3.0
@@ -181,6 +193,10 @@ MATERIAL_JS_BITS = 0.01
 
 COMBINED_WEIGHTS = {"kl": 0.3, "psi": 0.4, "accuracy": 0.3}
 """Weights of the combined score of the policy ``kl_psi_accuracy``."""
+ANOMALY_RATE_SHIFT = 0.20
+"""Relative change of the anomaly rate that the policy ``score_shift`` counts for a score log without a registered
+detector.
+"""
 MAX_COMBINED_PART = 2.0
 """Multiple of its threshold up to which a part counts in the combined score."""
 

@@ -1,23 +1,22 @@
-"""Log-spaced histograms with exact counts: what an hour of scores or of a feature becomes.
+"""Log-spaced histograms with exact counts: the form in which an hour of scores, or of a feature, is kept.
 
-About 1 % relative width, mirrored for negative values, one bin for zero and what is too small to matter. Merging is
-addition, so hours, hosts and restarts add up; nothing is ever estimated or forgotten.
+Bins are about 1 % wide, mirrored for negative values, with one bin for zero and magnitudes below `MIN_MAGNITUDE`.
+Histograms are merged by addition, so hours, hosts and restarts add up without any estimate.
 """
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-WIDTH = 1.01
-SMALLEST = 1e-9
-"""Magnitudes below this fall into the zero bin."""
-_LOG_WIDTH = math.log(WIDTH)
-_FORMAT = 1
-_MOST = 1e300
+from bgpdrift.drift.constants import BIN_WIDTH, LOG_BIN_WIDTH, MIN_MAGNITUDE
+
+FORMAT = 1
+"""First byte of the stored form."""
+_MAX_MAGNITUDE = 1e300
 
 
 def bin_of(value: float) -> int:
-    """Number of a value's bin: 0 for zero, ±(1 + …) outwards.
+    """Return the number of a value's bin: 0 for zero, positive or negative like the value, rising outwards.
 
     Examples
     --------
@@ -25,30 +24,30 @@ def bin_of(value: float) -> int:
     (0, True, True)
     """
     size = abs(value)
-    if size < SMALLEST:
+    if size < MIN_MAGNITUDE:
         return 0
-    number = 1 + math.floor(math.log(min(size, _MOST) / SMALLEST) / _LOG_WIDTH)
+    number = 1 + math.floor(math.log(min(size, _MAX_MAGNITUDE) / MIN_MAGNITUDE) / LOG_BIN_WIDTH)
     return number if value > 0 else -number
 
 
 def middle_of(number: int) -> float:
-    """Geometric middle of a bin, within half a per cent of every value in it."""
+    """Return the geometric middle of a bin, which is within half a per cent of every value in it."""
     if number == 0:
         return 0.0
-    return math.copysign(SMALLEST * WIDTH ** (abs(number) - 0.5), number)
+    return math.copysign(MIN_MAGNITUDE * BIN_WIDTH ** (abs(number) - 0.5), number)
 
 
 @dataclass
 class Histogram:
-    """Counts by bin, with exact n, sum and sum of squares.
+    """Counts by bin, with the exact number, sum and sum of squares of the values.
 
     Examples
     --------
     >>> morning, evening = Histogram.of([0.0, 1.0, 1.0, -3.0]), Histogram.of([1.0])
-    >>> both = morning + evening
-    >>> both.n, both.total, both == Histogram.of([1.0, 1.0, 0.0, -3.0, 1.0])
+    >>> day = morning + evening
+    >>> day.n, day.total, day == Histogram.of([1.0, 1.0, 0.0, -3.0, 1.0])
     (5, 0.0, True)
-    >>> Histogram.from_bytes(both.to_bytes(), both.total, both.squares) == both
+    >>> Histogram.from_bytes(day.to_bytes(), day.total, day.squares) == day
     True
     """
 
@@ -58,7 +57,7 @@ class Histogram:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Histogram":
-        """Fold finite values."""
+        """Count finite values."""
         histogram = cls()
         for value in values:
             histogram.add(value)
@@ -66,13 +65,13 @@ class Histogram:
 
     @property
     def n(self) -> int:
-        """Values folded."""
+        """Number of values."""
         return sum(self.counts.values())
 
     def add(self, value: float) -> None:
-        """Fold one value; NaN and infinity are refused."""
+        """Count one value; raises ValueError for NaN and infinity."""
         if not math.isfinite(value):
-            raise ValueError(f"histogram: {value} is no finite value")
+            raise ValueError(f"histogram: a finite value expected, found {value}")
         number = bin_of(value)
         self.counts[number] = self.counts.get(number, 0) + 1
         self.total += value
@@ -85,23 +84,23 @@ class Histogram:
         return Histogram(counts, self.total + other.total, self.squares + other.squares)
 
     def to_bytes(self) -> bytes:
-        """Format byte, then (difference to the bin before, count) as variable-length integers, in order of bins."""
-        raw, before = bytearray([_FORMAT]), 0
+        """Encode as a format byte, then (step to the next bin, count) as variable-length integers."""
+        raw, before = bytearray([FORMAT]), 0
         for number, count in sorted(self.counts.items()):
             step = number - before
-            _put(raw, step << 1 if step >= 0 else (-step << 1) - 1)
-            _put(raw, count)
+            _append_varint(raw, step << 1 if step >= 0 else (-step << 1) - 1)
+            _append_varint(raw, count)
             before = number
         return bytes(raw)
 
     @classmethod
     def from_bytes(cls, raw: bytes, total: float, squares: float) -> "Histogram":
-        """Read what `to_bytes` wrote; raises ValueError for anything else."""
-        if not raw or raw[0] != _FORMAT:
-            raise ValueError(f"histogram: format {raw[:1]!r}, {_FORMAT} expected")
-        numbers = _numbers(raw[1:])
+        """Decode what `to_bytes` wrote; raises ValueError for anything else."""
+        if not raw or raw[0] != FORMAT:
+            raise ValueError(f"histogram: format {raw[:1]!r}, {FORMAT} expected")
+        numbers = _read_varints(raw[1:])
         if len(numbers) % 2:
-            raise ValueError("histogram: cut short")
+            raise ValueError("histogram: the bytes are cut short")
         counts, at = {}, 0
         for step, count in zip(numbers[::2], numbers[1::2], strict=True):
             at += step >> 1 if step % 2 == 0 else -((step + 1) >> 1)
@@ -109,21 +108,21 @@ class Histogram:
         return cls(counts, total, squares)
 
 
-def _put(raw: bytearray, number: int) -> None:
+def _append_varint(raw: bytearray, number: int) -> None:
     while number >= 0x80:
         raw.append(number & 0x7F | 0x80)
         number >>= 7
     raw.append(number)
 
 
-def _numbers(raw: bytes) -> list[int]:
-    found, value, shift = [], 0, 0
+def _read_varints(raw: bytes) -> list[int]:
+    numbers, value, shift = [], 0, 0
     for byte in raw:
         value |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:
-            found.append(value)
+            numbers.append(value)
             value, shift = 0, 0
     if shift:
-        raise ValueError("histogram: cut short")
-    return found
+        raise ValueError("histogram: the bytes are cut short")
+    return numbers

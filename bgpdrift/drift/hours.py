@@ -1,28 +1,27 @@
-"""Hours of scores: for each hour of one series at one collector what was counted, as arrays the rule works on.
+"""Hourly histograms of one series at one collector, as arrays that the drift rule works on.
 
-Decides how rows become hours and how hours are chosen and put together. Where histograms are kept, which hours belong into
-a window and what is concluded from them, others decide. Everything is exact and additive: no row is kept and none is lost.
+Decides how rows become hours and how hours are selected and merged. Counts are exact and additive, and no row is kept.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bgpdrift.drift.histogram import SMALLEST, WIDTH, Histogram
+from bgpdrift.drift.constants import BIN_WIDTH, HOUR_S, MIN_MAGNITUDE
+from bgpdrift.drift.histogram import Histogram
 from bgpdrift.errors import InputError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-HOUR_S = 3_600
-_CHUNK = 1 << 18
-"""Rows looked at together: bounds memory, whatever is handed over."""
-_LATEST_S = 1e11
-"""Later than the year 5000: these are milliseconds."""
+CHUNK_ROWS = 1 << 18
+"""Rows processed at a time, which bounds memory."""
+MAX_TIME_S = 1e11
+"""Latest time accepted, in the year 5138: larger numbers are milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +33,7 @@ class Hours:
     starts : ndarray of int, shape (hours,)
         Epoch seconds, UTC, of each hour's start; rising, each once.
     bins : ndarray of int, shape (bins,)
-        Numbers as `bgpdrift.drift.histogram.bin_of` gives them; rising.
+        Bin numbers as `bgpdrift.drift.histogram.bin_of` gives them; rising.
     counts : ndarray of int, shape (hours, bins)
         Values in each bin.
     totals, squares : ndarray of float, shape (hours,)
@@ -56,15 +55,15 @@ class Hours:
     squares: FloatArray
     alarms: IntArray
     _n: list[IntArray] = field(default_factory=list, init=False, repr=False)
-    """Values in each hour once they were asked for, which they are many times in one comparison."""
+    """Cache of `n`, which one comparison reads many times."""
 
     @property
     def n(self) -> IntArray:
-        """Values in each hour, shape (hours,); not to be written to."""
+        """Number of values in each hour, shape (hours,); read-only."""
         if not self._n:
-            found = np.asarray(self.counts.sum(axis=1), np.int64)
-            found.setflags(write=False)
-            self._n.append(found)
+            sums = np.asarray(self.counts.sum(axis=1), np.int64)
+            sums.setflags(write=False)
+            self._n.append(sums)
         return self._n[0]
 
     def __len__(self) -> int:
@@ -72,24 +71,24 @@ class Hours:
 
     @classmethod
     def empty(cls) -> "Hours":
-        """Hours of nothing."""
+        """Return a series without hours."""
         whole, real = np.zeros(0, np.int64), np.zeros(0)
         return cls(whole, whole, np.zeros((0, 0), np.int64), real, real, whole)
 
     @classmethod
     def from_histograms(cls, hours: Iterable[tuple[int, Histogram, int]]) -> "Hours":
-        """Put together hours as they are stored: (start, histogram, alarms). An hour given twice is added up."""
-        merged: dict[int, tuple[Histogram, int]] = {}
+        """Combine hours given as (start, histogram, alarms). An hour given twice is added up."""
+        by_start: dict[int, tuple[Histogram, int]] = {}
         for start, histogram, alarms in hours:
-            before, rung = merged.get(start, (Histogram(), 0))
-            merged[start] = (before + histogram, rung + alarms)
-        starts = sorted(merged)
+            before, alarms_before = by_start.get(start, (Histogram(), 0))
+            by_start[start] = (before + histogram, alarms_before + alarms)
+        starts = sorted(by_start)
         if not starts:
             return cls.empty()
-        found = [merged[start][0] for start in starts]
-        bins = np.array(sorted({number for histogram in found for number in histogram.counts}), np.int64)
+        histograms = [by_start[start][0] for start in starts]
+        bins = np.array(sorted({number for histogram in histograms for number in histogram.counts}), np.int64)
         counts = np.zeros((len(starts), len(bins)), np.int64)
-        for row, histogram in enumerate(found):
+        for row, histogram in enumerate(histograms):
             if histogram.counts:
                 places = np.searchsorted(bins, np.fromiter(histogram.counts, np.int64, len(histogram.counts)))
                 counts[row, places] = list(histogram.counts.values())
@@ -97,19 +96,19 @@ class Hours:
             np.array(starts, np.int64),
             bins,
             counts,
-            np.array([histogram.total for histogram in found]),
-            np.array([histogram.squares for histogram in found]),
-            np.array([merged[start][1] for start in starts], np.int64),
+            np.array([histogram.total for histogram in histograms]),
+            np.array([histogram.squares for histogram in histograms]),
+            np.array([by_start[start][1] for start in starts], np.int64),
         )
 
     @classmethod
     def from_rows(cls, timestamps: ArrayLike, scores: ArrayLike, is_anomaly: ArrayLike | None = None) -> "Hours":
-        """Count rows by hour, in any order and any number a minute.
+        """Count rows by hour. Rows may be in any order, with any number of them a minute.
 
         Parameters
         ----------
         timestamps : array_like, shape (rows,)
-            Epoch seconds, UTC; whole or broken, or numpy's ``datetime64``.
+            Epoch seconds, UTC, with or without fractions, or numpy's ``datetime64``.
         scores : array_like of float, shape (rows,)
             Finite.
         is_anomaly : array_like of bool, shape (rows,), optional
@@ -118,48 +117,52 @@ class Hours:
         Raises
         ------
         InputError
-            Lengths differ, a time or a score is NaN or infinite, or times are not in seconds; the message names the first
-            such row (from 0) and how many there are. Nothing is left out silently: a detector that gives NaN is broken,
-            and one that is judged without those rows would look whole.
+            Lengths differ, a time or a score is NaN or infinite, or times are not in seconds. The message names the
+            first such row (from 0) and how many there are. Such rows are not skipped silently, because a detector that
+            returns NaN is broken and would look healthy without those rows.
         """
         times, values = parse_times(timestamps), np.asarray(scores)
         if values.ndim != 1 or values.dtype.kind not in "fiub":
             raise InputError(f"scores: one column of numbers expected, found {values.dtype} of shape {values.shape}")
-        rung = None if is_anomaly is None else np.asarray(is_anomaly)
-        for name, column in (("timestamps", times), ("is_anomaly", rung)):
+        alarms = None if is_anomaly is None else np.asarray(is_anomaly)
+        for name, column in (("timestamps", times), ("is_anomaly", alarms)):
             if column is not None and column.shape != values.shape:
                 raise InputError(f"{name}: {values.size} rows expected, as many as scores, found {column.size}")
         if not values.size:
             return cls.empty()
         _require_finite("score", values)
-        parts = [
-            _chunk(times[i : i + _CHUNK], values[i : i + _CHUNK], None if rung is None else rung[i : i + _CHUNK])
-            for i in range(0, values.size, _CHUNK)
-        ]
-        return merge_hours(parts)
+        size = CHUNK_ROWS
+        return merge_hours(
+            [
+                _count_chunk(
+                    times[i : i + size], values[i : i + size], None if alarms is None else alarms[i : i + size]
+                )
+                for i in range(0, values.size, size)
+            ]
+        )
 
     def between(self, start: int, end: int) -> "Hours":
-        """Hours that begin at ``start`` or later and before ``end``: a view of these, nothing is copied."""
+        """Return the hours that begin in ``[start, end)``: a view, nothing is copied."""
         first, last = np.searchsorted(self.starts, [start, end]).tolist()
-        return self if last - first == len(self) else self._taken(slice(first, max(first, last)))
+        return self if last - first == len(self) else self._take(slice(first, max(first, last)))
 
-    def without(self, hour_starts: Iterable[int]) -> "Hours":
-        """All but some hours."""
-        gone = np.fromiter(hour_starts, np.int64)
-        return self.select(~np.isin(self.starts, gone)) if len(gone) else self
+    def exclude(self, hour_starts: Iterable[int]) -> "Hours":
+        """Return all hours but those that begin at the given times."""
+        excluded = np.fromiter(hour_starts, np.int64)
+        return self.select(~np.isin(self.starts, excluded)) if len(excluded) else self
 
     def pool(self) -> Histogram:
-        """All hours as one histogram."""
+        """Return all hours as one histogram."""
         counts = self.counts.sum(axis=0)
         filled = {int(number): int(count) for number, count in zip(self.bins, counts, strict=True) if count}
         return Histogram(filled, float(self.totals.sum()), float(self.squares.sum()))
 
     def select(self, rows: BoolArray) -> "Hours":
-        """Hours marked; shape (hours,)."""
-        return self if rows.all() else self._taken(rows)
+        """Return the hours marked True; shape (hours,)."""
+        return self if rows.all() else self._take(rows)
 
-    def _taken(self, rows: "BoolArray | slice") -> "Hours":
-        found = Hours(
+    def _take(self, rows: "BoolArray | slice") -> "Hours":
+        taken = Hours(
             self.starts[rows],
             self.bins,
             self.counts[rows],
@@ -168,18 +171,18 @@ class Hours:
             self.alarms[rows],
         )
         if self._n:
-            found._n.append(self._n[0][rows])
-        return found
+            taken._n.append(self._n[0][rows])
+        return taken
 
 
 def merge_hours(parts: Sequence[Hours]) -> Hours:
-    """Add up hours of the same series: those of two hosts, of two files, of before and after a restart.
+    """Add up hours of the same series, e.g. of two hosts, of two files, or of before and after a restart.
 
     Examples
     --------
-    >>> once = Hours.from_rows([10, 20], [1.0, 2.0])
-    >>> both = merge_hours([once, Hours.from_rows([30, 4000], [2.0, 5.0])])
-    >>> both.n.tolist(), both.pool() == Histogram.of([1.0, 2.0, 2.0, 5.0])
+    >>> first = Hours.from_rows([10, 20], [1.0, 2.0])
+    >>> merged = merge_hours([first, Hours.from_rows([30, 4000], [2.0, 5.0])])
+    >>> merged.n.tolist(), merged.pool() == Histogram.of([1.0, 2.0, 2.0, 5.0])
     ([3, 1], True)
     """
     if len(parts) == 1:
@@ -205,36 +208,34 @@ def parse_times(timestamps: ArrayLike) -> FloatArray | IntArray:
     Raises
     ------
     InputError
-        A time is missing, or they are no seconds since 1970.
+        A time is missing, or the numbers are not seconds since 1970.
 
     Examples
     --------
     >>> parse_times(np.array(["2026-01-01T00:00"], "datetime64[m]")).tolist()
     [1767225600]
     """
-    found = np.asarray(timestamps)
-    if found.dtype.kind == "M":
-        missing = np.flatnonzero(np.isnat(found))
+    times = np.asarray(timestamps)
+    if times.dtype.kind == "M":
+        missing = np.flatnonzero(np.isnat(times))
         if len(missing):
-            raise InputError(f"row {missing[0]}: no time; {len(missing):,} of {found.size:,} rows have none")
-        return np.asarray(found.astype("datetime64[s]").astype(np.int64))
-    if found.size == 0:
-        return np.zeros(found.shape)
-    if found.ndim != 1 or found.dtype.kind not in "fiu":
+            raise InputError(f"row {missing[0]}: no time; {len(missing):,} of {times.size:,} rows have none")
+        return np.asarray(times.astype("datetime64[s]").astype(np.int64))
+    if times.size == 0:
+        return np.zeros(times.shape)
+    if times.ndim != 1 or times.dtype.kind not in "fiu":
         raise InputError(
-            f"timestamps: one column of epoch seconds expected, found {found.dtype} of shape {found.shape}"
+            f"timestamps: one column of epoch seconds expected, found {times.dtype} of shape {times.shape}"
         )
-    _require_finite("time", found)
-    if found.min() < 0 or found.max() > _LATEST_S:
-        worst = float(found.max() if found.max() > _LATEST_S else found.min())
-        raise InputError(
-            f"timestamps: epoch seconds (UTC) expected, found {worst:.0f}; milliseconds are divided by 1000"
-        )
-    return found
+    _require_finite("time", times)
+    if times.min() < 0 or times.max() > MAX_TIME_S:
+        worst = float(times.max() if times.max() > MAX_TIME_S else times.min())
+        raise InputError(f"timestamps: epoch seconds (UTC) expected, found {worst:.0f}; divide milliseconds by 1000")
+    return times
 
 
 def bins_of(values: FloatArray) -> IntArray:
-    """Numbers of the bins of finite values: `bgpdrift.drift.histogram.bin_of` for a whole column.
+    """Return the bin numbers of finite values: `bgpdrift.drift.histogram.bin_of` for a whole column.
 
     Examples
     --------
@@ -243,35 +244,37 @@ def bins_of(values: FloatArray) -> IntArray:
     True
     """
     size = np.abs(values)
-    small = size < SMALLEST
-    np.clip(size, SMALLEST, 1e300, out=size)
-    size /= SMALLEST
+    small = size < MIN_MAGNITUDE
+    np.clip(size, MIN_MAGNITUDE, 1e300, out=size)
+    size /= MIN_MAGNITUDE
     np.log(size, out=size)
-    size /= np.log(WIDTH)
+    size /= np.log(BIN_WIDTH)
     numbers = size.astype(np.int64) + 1
     numbers[small] = 0
     return np.where(values < 0, -numbers, numbers)
 
 
-def _chunk(times: NDArray[Any], scores: NDArray[Any], rung: NDArray[Any] | None) -> Hours:
+def _count_chunk(times: NDArray[Any], scores: NDArray[Any], is_anomaly: NDArray[Any] | None) -> Hours:
     values = scores.astype(float)
     hours = (times // HOUR_S).astype(np.int64)
     numbers = bins_of(values)
     first, last = int(hours.min()), int(hours.max())
     low, high = int(numbers.min()), int(numbers.max())
     width = high - low + 1
-    if (last - first + 1) * width <= 16 * _CHUNK:
+    if (last - first + 1) * width <= 16 * CHUNK_ROWS:
         rows = hours - first
         counts = np.bincount(rows * width + (numbers - low), minlength=(last - first + 1) * width).reshape(-1, width)
         starts, bins = np.arange(first, last + 1), np.arange(low, high + 1)
-    else:  # few rows over many years, or of very different sizes
+    else:  # a dense table would be too large: few rows over many years, or values of very different size
         starts, rows = np.unique(hours, return_inverse=True)
         bins, columns = np.unique(numbers, return_inverse=True)
         counts = np.zeros((len(starts), len(bins)), np.int64)
         np.add.at(counts, (rows, columns), 1)
     size = len(starts)
     kept, used = counts.any(axis=1), counts.any(axis=0)
-    alarms = np.zeros(size, np.int64) if rung is None else np.bincount(rows[rung.astype(bool)], minlength=size)
+    alarms = (
+        np.zeros(size, np.int64) if is_anomaly is None else np.bincount(rows[is_anomaly.astype(bool)], minlength=size)
+    )
     totals: FloatArray = np.bincount(rows, weights=values, minlength=size).astype(float)
     with np.errstate(over="ignore"):
         squares: FloatArray = np.bincount(rows, weights=values * values, minlength=size).astype(float)
@@ -288,20 +291,15 @@ def _chunk(times: NDArray[Any], scores: NDArray[Any], rung: NDArray[Any] | None)
 def _require_finite(what: str, column: NDArray[Any]) -> None:
     if column.dtype.kind != "f":
         return
-    bad, first, example = 0, -1, 0.0
-    for i in range(0, column.size, _CHUNK):
-        part = column[i : i + _CHUNK]
-        found = np.flatnonzero(~np.isfinite(part))
-        if len(found) and first < 0:
-            first, example = i + int(found[0]), float(part[found[0]])
-        bad += len(found)
-    if bad:
+    n_bad, first, example = 0, -1, 0.0
+    for i in range(0, column.size, CHUNK_ROWS):
+        part = column[i : i + CHUNK_ROWS]
+        bad = np.flatnonzero(~np.isfinite(part))
+        if len(bad) and first < 0:
+            first, example = i + int(bad[0]), float(part[bad[0]])
+        n_bad += len(bad)
+    if n_bad:
         raise InputError(
-            f"row {first}: {what} is {example}; {bad:,} of {column.size:,} rows have no finite {what}. "
-            "Leave them out on purpose, or mend what gave them"
+            f"row {first}: {what} is {example}; {n_bad:,} of {column.size:,} rows have no finite {what}. "
+            "Repair their source, or remove these rows before the check"
         )
-
-
-def aligned(parts: Mapping[str, Hours]) -> IntArray:
-    """Give the bins of several series together, rising."""
-    return np.unique(np.concatenate([np.zeros(0, np.int64), *(part.bins for part in parts.values())]))

@@ -1,16 +1,18 @@
 """The incident hold: what becomes of a drift while incidents are open, as a table of states.
 
-A drift found while an incident is open is ``held``, because a model must not be retrained on an attack. A lasting change keeps
-the detectors alarming, so its incident never closes. Therefore, once an incident is old and its level is stable, an approval
-request asks a person: attack or new normal? It is asked whatever the checks say, because the window of a check may still hold
-more hours from before the change than after it. A retraining request follows only when a check also says drift::
+A drift found while an incident is open is ``held``, because a model must not be retrained on an attack. A lasting
+change keeps the detectors alarming, so its incident never closes. Therefore, once an incident is old and its level is
+stable, an approval request asks a person: attack or new normal? It is asked whatever the checks say, because the window
+of a check may still hold more hours from before the change than after it. A retraining request follows only when a
+check also says drift::
 
     free ──begin──► held ──ask──► asked ──normal, silence──► new_normal
                      │ └──attack──► attack ◄──attack──┘
                      └──end──► free          (end: the incidents are closed, or the drift is gone)
 
-A later answer replaces an earlier one: ``attack`` becomes ``new_normal`` and the other way round. `bgpdrift.drift.stability`
-decides whether a level is stable, `bgpdrift.drift.incident_spans` which incidents hold a drift.
+A later answer replaces an earlier one: ``attack`` becomes ``new_normal`` and the other way round.
+`bgpdrift.drift.stability` decides whether a level is stable, `bgpdrift.drift.incident_spans` which incidents hold a
+drift.
 """
 
 from dataclasses import dataclass, replace
@@ -155,8 +157,8 @@ def apply_answer(before: IncidentHold, approval: str, label: str) -> IncidentHol
     approval : str
         State of the approval request: ``pending``, ``approved``, ``rejected``, ``expired``; "" for none.
     label : str
-        Label of the incident; "" for none. A label overrides the answer to the request, because it is more specific and usually
-        newer.
+        Label of the incident; "" for none. A label overrides the answer to the request, because it is more specific and
+        usually newer.
 
     Examples
     --------
@@ -191,10 +193,11 @@ def update_hold(
     group : IncidentGroup or None
         Incidents that hold a drift now; None if they are closed or decided.
     is_drift : bool
-        Whether the verdict would be drift without the hold. A drift is held from the first check on. When a person is asked, and
-        what a missing answer means, does not depend on it.
+        Whether the verdict would be drift without the hold. A drift is held from the first check on. When a person is
+        asked, and what a missing answer means, does not depend on it.
     is_stable : bool
-        Whether the level differs from the reference and has been stable for ``max_hold_s`` and since the request was made.
+        Whether the level differs from the reference and has been stable for ``max_hold_s`` and since the request was
+        made.
     at : int
         Event time of the check, epoch seconds.
     still_open : bool

@@ -1,9 +1,9 @@
 """Incidents and labelled ranges as spans of time: which of them hold a drift, and which hours take no part in a check.
 
-A drift is held by an open incident, or by closed incidents that follow one another so closely that hardly an hour between them
-is clean. A lasting change often looks like that: the baseline of the detectors adapts to it and is left again. Hours of other
-incidents are excluded. Hours of incidents that a person labelled a false positive or the new normal count like any other.
-`bgpdrift.drift.incident_hold` decides what a held drift becomes.
+A drift is held by an open incident, or by closed incidents that follow one another so closely that hardly an hour
+between them is clean. A lasting change often looks like that: the baseline of the detectors adapts to it and is left
+again. Hours of other incidents are excluded. Hours of incidents that a person labelled a false positive or the new
+normal count like any other. `bgpdrift.drift.incident_hold` decides what a held drift becomes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -81,8 +81,8 @@ def build_spans(incidents: Iterable[Mapping[str, Any]], labels: Sequence[Mapping
     incidents : iterable of mapping
         Rows of ``incidents``.
     labels : sequence of mapping
-        Rows of ``outcomes``. A label that names an incident applies to it. A label that names none applies to its range of time
-        and to every incident inside it.
+        Rows of ``outcomes``. A label that names an incident applies to it. A label that names none applies to its range
+        of time and to every incident inside it.
     at : int
         Event time. What began later is ignored, and what closed later still counts as open.
     """

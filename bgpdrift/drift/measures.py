@@ -1,30 +1,26 @@
-"""How far one distribution lies from another, from counts by bin: PSI, KS, KL, JS, Wasserstein, median shift, tail share.
+"""Distances between two distributions, from counts by bin: PSI, KS, KL, JS, Wasserstein and median shift.
 
-Decides what each figure means and how it is taken from counts; every part that gives one of these figures takes it from
-here. Nothing here knows what chance alone would give, nor from where on a figure counts: see `bgpdrift.drift.rule` and
-`bgpdrift.drift.policies`.
+Decides what each figure means and how it is computed from counts. Which value chance alone would give, and from which
+value a figure matters, `bgpdrift.drift.rule` and `bgpdrift.drift.policies` decide.
 
 Counts may be fractions, such as shares matched to the season times their number of values. Positions inside a bin are
-interpolated, so that figures from bins of 1 % width are those of 100,000 raw values within 1e-3 (tests hold them to
-scipy's; of 1,440 values within 5e-3, where one value more or less counts as much). That holds where values spread about
-as far as they are large; what varies by 1 % around a level far from zero must have that level subtracted first.
+interpolated, so that figures from bins of 1 % width agree with those of 100,000 raw values within 1e-3, and with those
+of 1,440 values within 5e-3, where one value more or less makes as much difference (tests compare them with SciPy). That
+holds where values spread about as far as they are large. From values that vary by 1 % around a level far from zero,
+subtract that level first.
 """
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from bgpdrift.drift.histogram import WIDTH, Histogram, middle_of
+from bgpdrift.drift.constants import BIN_WIDTH, PSEUDOCOUNT, PSI_GROUPS
+from bgpdrift.drift.histogram import Histogram, middle_of
+from bgpdrift.drift.hours import FloatArray
 
-FloatArray = NDArray[np.float64]
-
-GROUPS = 10
-"""Quantile groups of the reference that PSI, KL and JS are customarily taken over."""
-HALF = 0.5
-"""Added to every group on both sides, so that none is empty and no logarithm infinite."""
-_HALF_WIDTH = math.sqrt(WIDTH)
+_HALF_WIDTH = math.sqrt(BIN_WIDTH)
 
 
 def align_histograms(current: Histogram, reference: Histogram) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -33,7 +29,7 @@ def align_histograms(current: Histogram, reference: Histogram) -> tuple[FloatArr
     Returns
     -------
     current, reference, middles : ndarray of float, shape (bins,)
-        Counts, and the values the bins stand for, in rising order.
+        Counts, and the middles of the bins, in rising order.
 
     Examples
     --------
@@ -50,12 +46,12 @@ def align_histograms(current: Histogram, reference: Histogram) -> tuple[FloatArr
 
 
 def group_bins(
-    current: ArrayLike, reference: ArrayLike, quantiles: int | Sequence[float] = GROUPS
+    current: ArrayLike, reference: ArrayLike, quantiles: int | Sequence[float] = PSI_GROUPS
 ) -> tuple[FloatArray, FloatArray]:
     """Gather fine bins into quantile groups of the reference.
 
-    A quantile inside a bin divides it, on both sides in the same proportion. A value that several quantiles share (most
-    withdrawal counts are 0) has a group of its own.
+    A quantile inside a bin divides it, on both sides in the same proportion. A value that several quantiles share has a
+    group of its own; most withdrawal counts, for example, are 0.
 
     Parameters
     ----------
@@ -72,7 +68,7 @@ def group_bins(
     Raises
     ------
     ValueError
-        Bins do not agree, a count is negative or not finite, or a side holds nothing.
+        The numbers of bins differ, a count is negative or not finite, or one side is empty.
 
     Examples
     --------
@@ -80,29 +76,30 @@ def group_bins(
     >>> current.tolist(), reference.tolist()
     ([1.0, 7.0], [4.0, 4.0])
     """
-    now, before = _pair(current, reference)
+    now, before = _require_pair(current, reference)
     targets = np.arange(1, quantiles) / quantiles if isinstance(quantiles, int) else np.asarray(quantiles, float)
-    places = _places(before, targets)
-    filled, repeats = np.unique(np.floor(places), return_counts=True)
-    shared = filled[repeats > 1]
+    places = _place_quantiles(before, targets)
+    bins, repeats = np.unique(np.floor(places), return_counts=True)
+    shared = bins[repeats > 1]
     places = places[~np.isin(np.floor(places), shared)]
     edges = np.unique(np.concatenate([[0.0], places, shared, shared + 1, [float(len(before))]]))
-    return _between(now, edges), _between(before, edges)
+    return _count_between(now, edges), _count_between(before, edges)
 
 
 def psi(current: ArrayLike, reference: ArrayLike) -> float:
-    """Population stability index, in nats: KL both ways.
+    """Population stability index, in nats: the sum of the KL divergences in both directions.
 
     Parameters
     ----------
     current, reference : array_like of float, shape (groups,)
-        Counts over the same groups, mostly those of `group_bins`. Half a count is added to each.
+        Counts over the same groups, usually those of `group_bins`. Half a count is added to each.
 
     Returns
     -------
     float
-        0 where shares agree. Customarily 0.1 is a change and 0.2 or 0.25 a shift, whatever the number of values; without
-        any drift independent values average `psi_by_chance`, and dependent ones more.
+        0 where shares agree. By custom 0.1 is a change and 0.2 or 0.25 a shift, whatever the number of values.
+        Independent values without drift average (groups - 1)(1/n + 1/m) for n current and m reference values [1]_, and
+        dependent ones more.
 
     References
     ----------
@@ -113,71 +110,66 @@ def psi(current: ArrayLike, reference: ArrayLike) -> float:
     >>> psi([10, 20, 30], [10, 20, 30]), round(psi([300, 100], [200, 200]), 4)
     (0.0, 0.2731)
     """
-    p, q = _filled(current, reference)
+    p, q = _compute_shares(current, reference)
     return float(np.sum((p - q) * np.log(p / q)))
 
 
-def psi_by_chance(groups: int, n_current: float, n_reference: float) -> float:
-    """PSI of independent values without drift, on average.
-
-    Examples
-    --------
-    >>> round(psi_by_chance(10, 50, 50), 2), round(psi_by_chance(10, 1440, 10_080), 4)
-    (0.36, 0.0071)
-    """
-    return (groups - 1) * (1 / n_current + 1 / n_reference)
-
-
 def kl(current: ArrayLike, reference: ArrayLike) -> float:
-    """Kullback-Leibler divergence of the current counts from the reference, in nats; half a count is added to each group.
+    """Kullback-Leibler divergence of the current counts from the reference, in nats.
+
+    Half a count is added to each group.
 
     Examples
     --------
     >>> kl([5, 5], [5, 5]), round(kl([3000, 1000], [2000, 2000]), 3)
     (0.0, 0.131)
     """
-    p, q = _filled(current, reference)
+    p, q = _compute_shares(current, reference)
     return max(float(np.sum(p * np.log(p / q))), 0.0)
 
 
 def js(current: ArrayLike, reference: ArrayLike) -> float:
-    """Jensen-Shannon divergence, in bits: 0 where shares agree, 1 where nothing is shared. Not its root, the distance.
+    """Jensen-Shannon divergence, in bits: 0 where shares agree, 1 where nothing is shared.
 
-    Half a count is added to each group here too, so that all three divergences speak of the same shares.
+    It is not the Jensen-Shannon distance, which is its root.
+
+
+
+    Half a count is added to each group here too, so that all three divergences use the same shares.
 
     Examples
     --------
     >>> js([5, 5], [5, 5]), round(js([1e9, 0], [0, 1e9]), 6)
     (0.0, 1.0)
     """
-    p, q = _filled(current, reference)
+    p, q = _compute_shares(current, reference)
     middle = (p + q) / 2
     return float(max(np.sum(p * np.log2(p / middle)) + np.sum(q * np.log2(q / middle)), 0.0) / 2)
 
 
 def ks(current: ArrayLike, reference: ArrayLike) -> float:
-    """Kolmogorov-Smirnov: largest difference of the two distribution functions at the edges of bins.
+    """Kolmogorov-Smirnov distance: the largest difference of the two distribution functions at the edges of bins.
 
-    Never more than that of the raw values, and less by at most what one bin holds.
+    It is never more than that of the raw values, and less by at most the share of one bin.
 
     Examples
     --------
     >>> ks([0, 0, 10], [0, 10, 0]), round(ks([1, 2, 1], [2, 1, 1]), 3)
     (1.0, 0.25)
     """
-    now, before = _pair(current, reference)
+    now, before = _require_pair(current, reference)
     return float(np.abs(np.cumsum(now / now.sum() - before / before.sum())).max())
 
 
 def wasserstein(current: ArrayLike, reference: ArrayLike, middles: ArrayLike) -> float:
-    """Earth mover's distance, in the unit of the values: how far the average value had to move.
+    """Earth mover's distance: how far the average value moved, in the unit of the values.
 
     Examples
     --------
     >>> wasserstein([0, 1], [1, 0], [2.0, 5.0])
     3.0
     """
-    now, before = _pair(current, reference)
+    now, before = _require_pair(current, reference)
     gaps = np.diff(np.asarray(middles, float))
     ahead = np.abs(np.cumsum(now / now.sum() - before / before.sum()))[:-1]
     return float(np.sum(ahead * gaps))
@@ -193,21 +185,22 @@ def quantile(counts: ArrayLike, middles: ArrayLike, share: float) -> float:
     >>> round(quantile(counts, middles, 0.5), 2)
     0.5
     """
-    found = _one(counts)
-    place = float(_places(found, np.array([share]))[0])
-    number = min(int(place), len(found) - 1)
+    bins = _require_counts(counts)
+    place = float(_place_quantiles(bins, np.array([share]))[0])
+    number = min(int(place), len(bins) - 1)
     middle = float(np.asarray(middles, float)[number])
     inside = place - number if middle >= 0 else 1 - (place - number)
     return float(middle * _HALF_WIDTH ** (2 * inside - 1))
 
 
 def median_shift(current: ArrayLike, reference: ArrayLike, middles: ArrayLike) -> float | None:
-    """How far the median moved, in interquartile ranges of the reference; signed.
+    """Shift of the median in interquartile ranges of the reference, signed.
 
     Returns
     -------
     float or None
-        None where the middle half of the reference is one value and the median is another: no spread to measure by.
+        None if the middle half of the reference is one value and the current median is another, since there is no
+        spread to measure by.
 
     Examples
     --------
@@ -223,35 +216,8 @@ def median_shift(current: ArrayLike, reference: ArrayLike, middles: ArrayLike) -
     return 0.0 if moved == 0 else None
 
 
-def tail_share(current: ArrayLike, reference: ArrayLike, above: float = 0.95) -> float:
-    """Share of the current values above a quantile of the reference; ``1 - above`` where nothing changed.
-
-    Examples
-    --------
-    >>> round(tail_share([10] * 10, [10] * 10), 3), tail_share([0, 0, 0, 10], [25, 25, 25, 25], 0.75)
-    (0.05, 1.0)
-    """
-    now, before = _pair(current, reference)
-    place = _places(before, np.array([above]))
-    below = np.interp(place, np.arange(len(now) + 1), np.concatenate([[0.0], np.cumsum(now)]))
-    return float(1 - below[0] / now.sum())
-
-
-def mean_rank(current: ArrayLike, reference: ArrayLike) -> float:
-    """NullDistribution that a current value lies above one of the reference, ties counted half; 0.5 where nothing changed.
-
-    Examples
-    --------
-    >>> mean_rank([1, 1], [1, 1]), mean_rank([0, 1], [1, 0])
-    (0.5, 1.0)
-    """
-    now, before = _pair(current, reference)
-    q = before / before.sum()
-    return float(np.sum(now / now.sum() * (np.cumsum(q) - q / 2)))
-
-
-def _places(counts: FloatArray, targets: FloatArray) -> FloatArray:
-    """Find where quantiles lie, in bins: 2.25 is a quarter into the third; a quantile at an edge is at the lower one."""
+def _place_quantiles(counts: FloatArray, targets: FloatArray) -> FloatArray:
+    """Find where quantiles lie, in bins: 2.25 is a quarter into the third bin."""
     reached = np.cumsum(counts)
     wanted = targets * reached[-1]
     number = np.minimum(np.searchsorted(reached, wanted * (1 - 1e-12)), len(counts) - 1)
@@ -259,26 +225,26 @@ def _places(counts: FloatArray, targets: FloatArray) -> FloatArray:
     return np.asarray(number + np.clip(inside, 0.0, 1.0), float)
 
 
-def _between(counts: FloatArray, edges: FloatArray) -> FloatArray:
+def _count_between(counts: FloatArray, edges: FloatArray) -> FloatArray:
     reached = np.interp(edges, np.arange(len(counts) + 1), np.concatenate([[0.0], np.cumsum(counts)]))
     return np.asarray(np.diff(reached), float)
 
 
-def _filled(current: ArrayLike, reference: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    now, before = _pair(current, reference)
-    p, q = now + HALF, before + HALF
+def _compute_shares(current: ArrayLike, reference: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    now, before = _require_pair(current, reference)
+    p, q = now + PSEUDOCOUNT, before + PSEUDOCOUNT
     return p / p.sum(), q / q.sum()
 
 
-def _pair(current: ArrayLike, reference: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    now, before = _one(current), _one(reference)
+def _require_pair(current: ArrayLike, reference: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    now, before = _require_counts(current), _require_counts(reference)
     if now.shape != before.shape:
-        raise ValueError(f"measures: {len(now)} bins beside {len(before)}; both sides need the same ones")
+        raise ValueError(f"measures: the same bins on both sides expected, found {len(now)} and {len(before)}")
     return now, before
 
 
-def _one(counts: ArrayLike) -> FloatArray:
-    found = np.asarray(counts, float)
-    if found.ndim != 1 or not np.isfinite(found).all() or (found < 0).any() or not found.sum() > 0:
+def _require_counts(counts: ArrayLike) -> FloatArray:
+    array = np.asarray(counts, float)
+    if array.ndim != 1 or not np.isfinite(array).all() or (array < 0).any() or not array.sum() > 0:
         raise ValueError("measures: counts by bin expected, none negative and not all 0")
-    return found
+    return array

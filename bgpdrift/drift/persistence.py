@@ -1,8 +1,9 @@
-"""How long a drift has persisted: counts consecutive checks with the verdict drift and decides when to request a retraining.
+"""How long a drift has persisted, and when a retraining is requested.
 
-A drift leads to one retraining request after enough consecutive checks. Another request follows only if the drift was clear in
-between, another version is active, the drift became worse, or the cooldown has passed and the drift is still there.
-The verdict of a check comes from `bgpdrift.drift.rule`; the monitor's safeguards decide whether a request is granted.
+A drift leads to one retraining request after enough consecutive checks. Another request follows only if the drift was
+clear in between, another version is active, the drift became worse, or the cooldown has passed and the drift is still
+there. The verdict of a check comes from `bgpdrift.drift.rule`; the monitor's safeguards decide whether a request is
+granted.
 """
 
 from dataclasses import dataclass, replace

@@ -1,7 +1,7 @@
-"""What a drift check says, as frozen values: a measure, one comparison of two windows, the whole report.
+"""The values of a drift check: a measure, one comparison of two windows, the whole report.
 
-Decides the vocabulary of verdicts and severities and what a report holds. What the figures are, which verdict they make and
-how a report is written or drawn, others decide.
+Decides the vocabulary of verdicts and severities and the fields of a report. `bgpdrift.drift.report_json` writes a
+report, `bgpdrift.drift.report_page` draws it.
 """
 
 from collections.abc import Mapping
@@ -10,21 +10,22 @@ from typing import Any, Literal, get_args
 
 Verdict = Literal["none", "drift", "incident", "immaterial", "held", "not_enough_data"]
 Severity = Literal["none", "low", "medium", "high", "critical"]
+ReferenceKind = Literal["rolling", "pinned"]
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 """From harmless to worst."""
 
 REPORT_SCHEMA = 1
-"""Version of the JSON form; a reader of an older one must be able to tell."""
+"""Version of the JSON form. A reader refuses another version."""
 
 
-def worst(*severities: Severity) -> Severity:
-    """Give the worst of some severities; ``none`` of nothing.
+def max_severity(*severities: Severity) -> Severity:
+    """Return the worst of some severities; ``none`` if there are none.
 
     Examples
     --------
-    >>> worst("low", "critical", "none")
+    >>> max_severity("low", "critical", "none")
     'critical'
     """
     return max(severities, key=SEVERITIES.index, default="none")
@@ -32,30 +33,28 @@ def worst(*severities: Severity) -> Severity:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure of a check.
+    """One measure of a check.
 
     Attributes
     ----------
     name : str
-        ``ks``, ``psi``, ``location``, ``tail_95``, ``tail_99``, ``kl``, ``js``, ``wasserstein``, ``median_shift``,
-        ``anomaly_rate``, ``rule_mix``, ``feature:<name>``, ``embedding:<i>``, ``projection:<i>``, ``volume``, ``growth``,
-        ``model_age``, ``lag``, ``accuracy``, ``precision``, ``recall``, ``f1`` …
+        Name in `bgpdrift.drift.measure_registry.MEASURES`.
     value : float or None
-        None where it cannot be had; ``note`` says why.
+        None if it cannot be computed; ``note`` says why.
     threshold : float or None
-        From where on it counts, in the unit of ``value``.
+        Value from which the measure counts, in the unit of ``value``.
     by_chance : float or None
-        What chance alone would give it on average.
+        Mean value by chance alone, or the value in the reference.
     p_value : float or None
         Of this measure alone.
     effect : float or None
-        Signed size beyond chance, in the measure's own unit.
+        Signed size beyond chance, in the unit of the measure.
     severity : str
         One of `SEVERITIES`.
     unit : str
-        ``nats``, ``bits``, ``share``, ``score``, ``IQR``, ``days``, ``s`` …
+        ``nats``, ``bits``, ``share``, ``score``, ``IQR``, ``days``, ``s`` ...
     note : str
-        What a person must know beside the figure, e.g. ``too few labels``.
+        What a person must know besides the figure, e.g. ``too few labels``.
     """
 
     name: str
@@ -71,7 +70,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Hours that took no part, and why."""
+    """Hours that took no part, and the reason."""
 
     start: int
     """Epoch seconds, UTC, of the first hour."""
@@ -83,12 +82,12 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A current window held against one reference.
+    """A current window compared with one reference.
 
     Attributes
     ----------
     window : str
-        Length of the current window and what it is held against: ``24h/7d`` (rolling), ``24h/pinned``, ``72h/pinned``,
+        Length of the current window and its reference: ``24h/7d`` (rolling), ``24h/pinned``, ``72h/pinned``,
         ``168h/pinned``.
     reference : str
         ``rolling`` or ``pinned``.
@@ -97,27 +96,27 @@ class Comparison:
     n_current, n_reference : int
         Values compared, after hours were left out.
     verdict : str
-        Of this comparison alone; one of `VERDICTS`.
+        Verdict of this comparison alone; one of `VERDICTS`.
     p_value : float or None
         Family-wise over the measures of this comparison; None if nothing was tested.
     measures : tuple of Measure
-        Those the rule tests first, then the descriptive ones.
+        The tested measures first, then the described ones.
     alarming : str
-        Measure that decided; "" if none did.
+        Measure with the smallest p-value, if the comparison is significant; otherwise "".
     smallest_shift : float or None
-        Smallest relative shift of level that this comparison would have seen four times in five, e.g. 0.3 for 30 %.
+        Smallest relative shift of all scores that this comparison detects in 80 % of cases, e.g. 0.3 for 30 %.
     change_point : int or None
-        Hour (epoch seconds) from which on the current level holds, where a drift was found.
+        Hour, epoch seconds, from which the current level holds; only for the verdict drift.
     effective_n : float or None
-        Independent values the current window is worth.
+        Number of independent values to which the current window is equivalent.
     left_out : tuple of LeftOut
         Hours that took no part.
     reason : str
-        One sentence.
+        The verdict in words.
     """
 
     window: str
-    reference: Literal["rolling", "pinned"]
+    reference: ReferenceKind
     current_start: int
     current_end: int
     reference_start: int
@@ -134,37 +133,41 @@ class Comparison:
     left_out: tuple[LeftOut, ...] = ()
     reason: str = ""
 
+    def find(self, name: str) -> Measure | None:
+        """Find a measure by name."""
+        return next((measure for measure in self.measures if measure.name == name), None)
+
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """What one check of one detector (or of somebody's score log) found.
+    """The result of one check of one detector, or of one score log.
 
     Attributes
     ----------
     model, model_version : str
-        Detector and version; "" for a file.
+        Detector and version; "" for a score log.
     at : int
         Event time of the check, epoch seconds UTC: end of the current window.
     verdict : str
-        One of `VERDICTS`, of this check alone: that it must last is the monitor's affair.
+        One of `VERDICTS`, of this check alone. Whether a drift persists, the monitor decides.
     severity : str
         One of `SEVERITIES`.
     reason : str
-        One sentence for a person at night.
+        The verdict in words.
     policy : str
         ``rule`` or the name of a classic policy.
     p_value : float or None
         Family-wise over all comparisons (Holm).
     comparisons : tuple of Comparison
-        The deciding one first.
+        The deciding comparison first.
     signals : tuple of Measure
-        Measures of other kinds: features, embedding, categories, volume, age, lag, performance.
+        Other measures: features, embedding, categories, volume, age, lag, performance.
     smallest_shift : float or None
         That of the first comparison.
     change_point : int or None
         That of the deciding comparison.
     context : mapping
-        What the monitor adds: checks running, incident that holds it, settings in force. JSON values only.
+        What the monitor adds: persistence, incident hold, settings. JSON values only.
     """
 
     model: str
@@ -183,12 +186,12 @@ class DriftReport:
 
     @property
     def is_drift(self) -> bool:
-        """Whether this check alone says drift."""
+        """Whether the verdict of this check is drift."""
         return self.verdict == "drift"
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """Those of the first comparison."""
+        """Measures of the first comparison."""
         return self.comparisons[0].measures if self.comparisons else ()
 
     def measure(self, name: str) -> Measure | None:
@@ -196,5 +199,5 @@ class DriftReport:
         return next((m for m in (*self.measures, *self.signals) if m.name == name), None)
 
     def as_fields(self) -> dict[str, Any]:
-        """Give the report as JSON values, with the version of that form."""
+        """Return the report as JSON values, with the version of their form."""
         return {"schema": REPORT_SCHEMA, **asdict(self)}

@@ -1,8 +1,8 @@
-"""A drift report as JSON and back: one form, versioned, checked on the way in.
+"""A drift report as JSON and back: one versioned form, validated when it is read.
 
-Decides how a report is written down and what is refused when one is read: another form or version, a missing or unknown
-key, a value of the wrong type, a verdict or severity nobody knows, a number that is none. `schema` describes the same form to
-other programs (docs/drift-report.schema.json). Where files lie `bgpdrift.monitor.report_files` decides.
+A report of another form or version, with a missing or unknown key, a value of the wrong type, an unknown verdict or
+severity, or a number that is not finite is refused. `build_schema` describes the same form to other programs
+(docs/drift-report.schema.json). `bgpdrift.monitor.report_files` decides where the files are.
 """
 
 import math
@@ -19,12 +19,12 @@ _TITLE = "bgpdrift drift report"
 
 
 def encode(report: DriftReport) -> bytes:
-    r"""Write a report as indented JSON with a line end.
+    r"""Encode a report as indented JSON with a line end.
 
     Raises
     ------
     ValueError
-        A figure is NaN or infinite: JSON has none, and a report that says ``null`` instead would hide it.
+        A figure is NaN or infinite. JSON has no such number, and ``null`` would hide it.
 
     Examples
     --------
@@ -33,59 +33,60 @@ def encode(report: DriftReport) -> bytes:
     (True, 'No drift.')
     """
     fields = report.as_fields()
-    _refuse_odd_numbers(fields, "")
+    _require_finite(fields, "")
     return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
 
 
 def decode(raw: bytes, name: str = "drift report") -> DriftReport:
-    """Read what `encode` wrote.
+    """Decode what `encode` wrote.
 
     Parameters
     ----------
     raw : bytes
         The JSON text.
     name : str
-        What errors call it, mostly a path.
+        Name in error messages, usually a path.
 
     Raises
     ------
     InputError
-        It is none, or one of another version; the message names the place, what was expected and what was found.
+        The text is not a report, or a report of another version. The message names the place, what was expected and
+        what was found.
 
     Examples
     --------
     >>> decode(b'{"schema": 9}', "r.json")
     Traceback (most recent call last):
-    bgpdrift.errors.InputError: r.json: form 9 of a drift report, 1 expected
+    bgpdrift.errors.InputError: r.json: version 1 of a drift report expected, found 9
     """
     try:
         fields = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{name}: no JSON: {error}") from error
+        raise InputError(f"{name}: JSON expected: {error}") from error
     if not isinstance(fields, dict):
-        raise InputError(f"{name}: no drift report: an object expected, found {type(fields).__name__}")
+        raise InputError(f"{name}: a drift report (a JSON object) expected, found {type(fields).__name__}")
     form = fields.pop(_SCHEMA_KEY, None)
     if form != REPORT_SCHEMA or isinstance(form, bool):
-        raise InputError(f"{name}: form {form!r} of a drift report, {REPORT_SCHEMA} expected")
-    _refuse_other_keys(fields, DriftReport, name, "$")
+        raise InputError(f"{name}: version {REPORT_SCHEMA} of a drift report expected, found {form!r}")
+    _require_keys(fields, DriftReport, name, "$")
     try:
         return msgspec.convert(fields, DriftReport)
     except msgspec.ValidationError as error:
-        raise InputError(f"{name}: no drift report: {error}") from error
+        raise InputError(f"{name}: not a drift report: {error}") from error
 
 
-def schema() -> dict[str, Any]:
-    """Give the JSON schema (2020-12) of the form.
+def build_schema() -> dict[str, Any]:
+    """Return the JSON schema (2020-12) of the form.
 
     Examples
     --------
-    >>> schema()["properties"]["schema"], "verdict" in schema()["required"]
+    >>> build_schema()["properties"]["schema"], "verdict" in build_schema()["required"]
     ({'const': 1}, True)
     """
     (reference,), parts = msgspec.json.schema_components([DriftReport], ref_template="#/$defs/{name}")
     report = parts.pop(reference["$ref"].rpartition("/")[2])
     for part in (report, *parts.values()):
-        part.pop("description", None)  # docstrings are for readers of the code; docs/drift-report.md is for others
+        part.pop("description", None)  # docs/drift-report.md describes the fields
         part["additionalProperties"] = False
         for value in part["properties"].values():
             value.pop("default", None)
@@ -106,26 +107,26 @@ _PARTS: dict[type, dict[str, type]] = {
 }
 
 
-def _refuse_other_keys(found: Any, kind: type, name: str, place: str) -> None:
-    """Hold the keys to those of the form, here and in the parts; types are left to the conversion."""
+def _require_keys(found: Any, kind: type, name: str, place: str) -> None:
+    """Require exactly the keys of the form, here and in the parts. The conversion checks the types."""
     if not isinstance(found, dict):
         return
     known = {field.name for field in fields_of(kind)}
     for keys, what in ((set(found) - known, "is unknown"), (known - set(found), "is missing")):
         if keys:
-            raise InputError(f"{name}: no drift report: {min(keys)!r} {what} at {place}")
+            raise InputError(f"{name}: not a drift report: {min(keys)!r} {what} at {place}")
     for key, part in _PARTS.get(kind, {}).items():
         for number, one in enumerate(found[key] if isinstance(found[key], list) else []):
-            _refuse_other_keys(one, part, name, f"{place}.{key}[{number}]")
+            _require_keys(one, part, name, f"{place}.{key}[{number}]")
 
 
-def _refuse_odd_numbers(value: Any, place: str) -> None:
+def _require_finite(value: Any, place: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"drift report: {value} at {place.lstrip('.')}, a finite number expected")
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
     for key, one in inside:
-        _refuse_odd_numbers(one, f"{place}.{key}")
+        _require_finite(one, f"{place}.{key}")
 
 
 if __name__ == "__main__":
-    print(msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode())
+    print(msgspec.json.format(msgspec.json.encode(build_schema()), indent=2).decode())

@@ -1,7 +1,7 @@
-"""A drift report as one page for a browser or for paper: everything in it, nothing fetched, no script, below 300 KB.
+"""A drift report as one self-contained page for a browser or for paper, without scripts and below 300 KB.
 
-Decides what the page shows and in which order. How a plot looks `bgpdrift.drift.svg` decides, how a figure is said
-`bgpdrift.drift.summary`; where report, hours and history come from, the caller.
+Decides what the page shows and in which order. `bgpdrift.drift.svg` draws the plots, `bgpdrift.drift.summary` formats
+the figures.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,51 +11,53 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bgpdrift.drift import measures, svg
-from bgpdrift.drift import summary as said
-from bgpdrift.drift.histogram import WIDTH, Histogram, middle_of
-from bgpdrift.drift.hours import HOUR_S, Hours
+from bgpdrift.drift import measures, summary, svg
+from bgpdrift.drift.constants import BIN_WIDTH, HOUR_S
+from bgpdrift.drift.histogram import Histogram, middle_of
+from bgpdrift.drift.hours import FloatArray, Hours
+from bgpdrift.drift.measure_registry import format_measure_name
 from bgpdrift.drift.report import SEVERITIES, Comparison, DriftReport, Measure
 
 PLOT_BINS = 64
-MOST_HISTORIES = 48
-MOST_BYTES = 300_000
-_SHOWN = (0.002, 0.998)
+MAX_HISTORIES = 48
+MAX_BYTES = 300_000
+_PLOTTED_QUANTILES = (0.002, 0.998)
 """Quantiles between which distributions are drawn."""
-_LOG_FROM = 20.0
-"""A range of values of which the largest is so many times the smallest is drawn on a logarithmic axis."""
+_MIN_LOG_RATIO = 20.0
+"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
 _SYMBOLS = {"none": "✓", "drift": "▲", "incident": "!", "immaterial": "≈", "held": "‖", "not_enough_data": "…"}
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """One measure over past checks: times (event time, epoch seconds), values, and the lines to hold them against."""
+class MeasureHistory:
+    """One measure over past checks: times (event time, epoch seconds), values, and the lines to compare them with."""
 
     name: str
     times: Sequence[int]
     values: Sequence[float]
     threshold: float | None = None
-    usual: float | None = None
+    reference: float | None = None
     severity: str = "none"
 
 
-def render(
-    report: DriftReport, hours: Sequence[Hours], histories: Sequence[History] = (), *, title: str, written: str
+def render_page(
+    report: DriftReport, hours: Sequence[Hours], histories: Sequence[MeasureHistory] = (), *, title: str, written: str
 ) -> str:
-    """Make the page.
+    """Render the page.
 
     Parameters
     ----------
     report : DriftReport
-        What was found.
+        The report.
     hours : sequence of Hours
-        Scores of both windows of the first comparison, by collector or file, for the plots; hours it left out included.
+        Scores of both windows of the first comparison, by collector or file, for the plots; includes the hours left
+        out.
     histories : sequence of History
-        Of as many measures as there are; the worst and the first `MOST_HISTORIES` are drawn.
+        Measures over past checks; `MAX_HISTORIES` of them are drawn, the most severe first.
     title : str
-        What was checked.
+        Title of the page.
     written : str
-        When and by what the page was made.
+        Origin of the page: time and program.
 
     Returns
     -------
@@ -74,20 +76,22 @@ def render(
         report=report,
         title=title,
         written=written,
-        verdict=said.VERDICT_LABELS[report.verdict],
+        verdict=summary.VERDICT_LABELS[report.verdict],
         symbol=_SYMBOLS[report.verdict],
-        facts=said.facts(report),
-        plots=[] if first is None else _plots(first, hours),
-        histories=[_history(one) for one in _chosen(histories)],
-        left_over=max(0, len(histories) - MOST_HISTORIES),
-        comparisons=[(comparison, _cells(comparison.measures)) for comparison in report.comparisons],
-        signals=_cells(report.signals),
-        said=said,
+        facts=summary.list_facts(report),
+        plots=[] if first is None else _draw_plots(first, hours),
+        histories=[_draw_history(one) for one in _select_histories(histories)],
+        left_over=max(0, len(histories) - MAX_HISTORIES),
+        comparisons=[(comparison, _format_cells(comparison.measures)) for comparison in report.comparisons],
+        signals=_format_cells(report.signals),
+        columns=summary.MEASURE_COLUMNS,
+        text=summary,
+        format_measure_name=format_measure_name,
     )
 
 
-def _plots(comparison: Comparison, hours: Sequence[Hours]) -> list[tuple[str, Markup]]:
-    """Draw both distributions and the level over both windows; nothing where there are no scores."""
+def _draw_plots(comparison: Comparison, hours: Sequence[Hours]) -> list[tuple[str, Markup]]:
+    """Draw both distributions and the level over both windows; nothing if there are no scores."""
     out = {
         side: {
             start
@@ -97,21 +101,23 @@ def _plots(comparison: Comparison, hours: Sequence[Hours]) -> list[tuple[str, Ma
         }
         for side in ("current", "reference")
     }
-    now = _pooled(hours, comparison.current_start, comparison.current_end, out["current"])
-    before = _pooled(hours, comparison.reference_start, comparison.reference_end, out["reference"])
+    now = _pool(hours, comparison.current_start, comparison.current_end, out["current"])
+    before = _pool(hours, comparison.reference_start, comparison.reference_end, out["reference"])
     if not now.n or not before.n:
         return []
     return [
-        ("How scores are distributed", Markup(_distribution_plot(now, before))),  # noqa: S704 - made and escaped by svg
-        ("Scores hour by hour", Markup(_level_plot(comparison, hours))),  # noqa: S704
+        ("Distribution of the scores", Markup(_draw_distributions(now, before))),  # noqa: S704 - escaped by svg
+        ("Scores hour by hour", Markup(_draw_levels(comparison, hours))),  # noqa: S704
     ]
 
 
-def _distribution_plot(now: Histogram, before: Histogram) -> str:
+def _draw_distributions(now: Histogram, before: Histogram) -> str:
     current, reference, middles = measures.align_histograms(now, before)
-    bounds = [[measures.quantile(counts, middles, share) for share in _SHOWN] for counts in (current, reference)]
+    bounds = [
+        [measures.quantile(counts, middles, share) for share in _PLOTTED_QUANTILES] for counts in (current, reference)
+    ]
     low, high = min(bound[0] for bound in bounds), max(bound[1] for bound in bounds)
-    logarithmic = high > 0 and (low <= 0 or high / low > _LOG_FROM) and min(*now.counts, *before.counts) >= 0
+    logarithmic = high > 0 and (low <= 0 or high / low > _MIN_LOG_RATIO) and min(*now.counts, *before.counts) >= 0
     if logarithmic and low <= 0:
         low = min(middle_of(number) for number in {*now.counts, *before.counts} if number)
     if high <= low:
@@ -125,22 +131,24 @@ def _distribution_plot(now: Histogram, before: Histogram) -> str:
         if logarithmic and any(zero)
         else ""
     )
-    medians = [measures.quantile(counts, middles, 0.5) for counts in (current, reference)]
-    return svg.distributions(
+    current_median, reference_median = (
+        summary.format_number(measures.quantile(counts, middles, 0.5)) for counts in (current, reference)
+    )
+    return svg.draw_distributions(
         edges.tolist(),
         shares[0],
         shares[1],
         logarithmic=logarithmic,
         title="Distribution of scores",
-        description=f"median {said.number(medians[0])} in the current window, {said.number(medians[1])} in the reference{note}",
+        description=f"median {current_median} in the current window, {reference_median} in the reference{note}",
     )
 
 
-def _shares(histogram: Histogram, edges: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> list[float]:
-    """Share of the values in each bin of the plot; fine bins are taken as filled evenly."""
+def _shares(histogram: Histogram, edges: FloatArray) -> list[float]:
+    """Share of the values in each bin of the plot; values are taken as spread evenly over a fine bin."""
     numbers = sorted(histogram.counts)
     middles = np.array([middle_of(number) for number in numbers])
-    half = np.abs(middles) * (WIDTH**0.5 - 1)
+    half = np.abs(middles) * (BIN_WIDTH**0.5 - 1)
     places = np.stack([middles - half, middles + half], axis=1).ravel()
     reached = np.cumsum([histogram.counts[number] for number in numbers])
     below = np.concatenate([[0], reached[:-1]])
@@ -148,16 +156,17 @@ def _shares(histogram: Histogram, edges: "np.ndarray[tuple[int], np.dtype[np.flo
     return list(map(float, np.diff(cumulated) / histogram.n))
 
 
-def _level_plot(comparison: Comparison, hours: Sequence[Hours]) -> str:
-    starts = sorted({int(start) for part in hours for start in part.starts if _inside(comparison, int(start))})
+def _draw_levels(comparison: Comparison, hours: Sequence[Hours]) -> str:
+    starts = sorted({int(start) for part in hours for start in part.starts if _is_inside(comparison, int(start))})
     rows = []
     for start in starts:
-        pooled = _pooled(hours, start, start + 1, set())
+        pooled = _pool(hours, start, start + 1, set())
         counts, _, middles = measures.align_histograms(pooled, pooled)
         rows.append([measures.quantile(counts, middles, share) for share in (0.1, 0.5, 0.9)])
-    low, middle, high = (list(column) for column in zip(*rows, strict=True))
-    logarithmic = min(low) > 0 and max(high) / min(low) > _LOG_FROM
-    return svg.level(
+        low, middle, high = (list(column) for column in zip(*rows, strict=True))
+    lowest, highest = summary.format_number(min(middle)), summary.format_number(max(middle))
+    logarithmic = min(low) > 0 and max(high) / min(low) > _MIN_LOG_RATIO
+    return svg.draw_level(
         starts,
         low,
         middle,
@@ -167,43 +176,41 @@ def _level_plot(comparison: Comparison, hours: Sequence[Hours]) -> str:
         change_point=comparison.change_point,
         logarithmic=logarithmic,
         title="Scores hour by hour",
-        description=f"{len(starts)} hours; hourly medians from {said.number(min(middle))} to {said.number(max(middle))}",
+        description=f"{len(starts)} hours; hourly medians from {lowest} to {highest}",
     )
 
 
-def _inside(comparison: Comparison, start: int) -> bool:
+def _is_inside(comparison: Comparison, start: int) -> bool:
     return (
         comparison.current_start <= start < comparison.current_end
         or comparison.reference_start <= start < comparison.reference_end
     )
 
 
-def _pooled(hours: Sequence[Hours], start: int, end: int, out: set[int]) -> Histogram:
+def _pool(hours: Sequence[Hours], start: int, end: int, out: set[int]) -> Histogram:
     total = Histogram()
     for part in hours:
-        total = total + part.between(start, end).without(out).pool()
+        total = total + part.between(start, end).exclude(out).pool()
     return total
 
 
-def _chosen(histories: Sequence[History]) -> list[History]:
-    """Those with a rank first; then in their order."""
+def _select_histories(histories: Sequence[MeasureHistory]) -> list[MeasureHistory]:
+    """Return those with values, the most severe first, at most `MAX_HISTORIES`."""
     with_values = [one for one in histories if len(one.times) and len(one.times) == len(one.values)]
-    return sorted(with_values, key=lambda one: -SEVERITIES.index(one.severity))[:MOST_HISTORIES]
+    return sorted(with_values, key=lambda one: -SEVERITIES.index(one.severity))[:MAX_HISTORIES]
 
 
-def _history(one: History) -> Markup:
-    name, (least, most, last) = (
-        said.name(one.name),
-        map(said.number, (min(one.values), max(one.values), one.values[-1])),
-    )
+def _draw_history(one: MeasureHistory) -> Markup:
+    name = format_measure_name(one.name)
+    least, most, last = map(summary.format_number, (min(one.values), max(one.values), one.values[-1]))
     description = f"{len(one.times)} checks, last {last}, from {least} to {most}"
-    return Markup(  # noqa: S704 - made and escaped by svg
-        svg.measure(
-            one.times, one.values, threshold=one.threshold, usual=one.usual, title=name, description=description
+    return Markup(  # noqa: S704 - escaped by svg
+        svg.draw_history(
+            one.times, one.values, threshold=one.threshold, reference=one.reference, title=name, description=description
         )
     )
 
 
-def _cells(found: Sequence[Measure]) -> list[Mapping[str, str]]:
-    names = ("name", "value", "usual", "p_value", "severity", "note")
-    return [dict(zip(names, said.row(measure), strict=True)) for measure in found]
+def _format_cells(found: Sequence[Measure]) -> list[Mapping[str, str]]:
+    names = ("name", "value", "by_chance", "p_value", "severity", "note")
+    return [dict(zip(names, summary.format_measure(measure), strict=True)) for measure in found]

@@ -1,63 +1,83 @@
-"""How small a change a comparison could have seen: what "no drift" is worth.
+"""Which changes matter, and the smallest shift that a comparison detects.
 
-Decides the smallest relative shift of level (every score larger by the same share) that would have been called drift, or
-immaterial at least, four times in five. Whether it would have been steady is not asked: a shift of level is.
+A significant change that does not matter is reported as immaterial and not acted on. A change matters if KS exceeds its
+chance level by `effect_ks`, or if the share of high scores changed by `effect_tail`. The smallest detectable shift says
+how much "no drift" is worth: it is the smallest relative shift of all scores that would be significant and matter in 80
+% of cases. Stability is not required, since a shift of all scores is stable.
 """
 
 import numpy as np
 
-from bgpdrift.drift.chance import MEASURES, NullDistribution, ShareBasis
-from bgpdrift.drift.effect import all_that_matter
-from bgpdrift.drift.histogram import WIDTH
-from bgpdrift.drift.hours import FloatArray
-from bgpdrift.drift.season import Matched
+from bgpdrift.drift.constants import BIN_WIDTH, DETECTION_POWER, MAX_SHIFT_BINS, NOMINAL_TAIL_SHARE
+from bgpdrift.drift.hours import BoolArray, FloatArray
+from bgpdrift.drift.null_distribution import NullDistribution
+from bgpdrift.drift.season import MatchedWindows
 from bgpdrift.settings_sections import DriftSettings
 
-POWER = 0.8
-_LARGEST = 463
-"""Bins of 1 %: a hundredfold."""
 
-
-def smallest_shift(
-    matched: Matched, yardstick: ShareBasis, chance: NullDistribution, critical: FloatArray, settings: DriftSettings
-) -> float | None:
-    """Find the smallest shift upwards seen with 80 % power, as a share: 0.3 for 30 %.
+def is_material(ks_excess: FloatArray, tails: FloatArray, expected_tail: float, settings: DriftSettings) -> BoolArray:
+    """Whether changes are large enough to act on; shapes (changes,).
 
     Parameters
     ----------
-    critical : ndarray of float, shape (measures,)
-        Sizes of the measures from which on any of them is significant, as `NullDistribution.family_critical` gives them.
+    ks_excess : ndarray of float
+        KS less its mean by chance.
+    tails, expected_tail : ndarray of float, float
+        Shares above the reference's 95 % point. Where many values are equal, less than 5 % may lie above it. The change
+        is then relative to 5 %, because otherwise a few values over a nearly constant reference would always matter.
+
+    Examples
+    --------
+    >>> is_material(np.array([0.031, 0.01, 0.01]), np.array([0.05, 0.055, 0.065]), 0.05, DriftSettings()).tolist()
+    [True, False, True]
+    """
+    changed = np.abs(tails - expected_tail) / max(expected_tail, NOMINAL_TAIL_SHARE)
+    return np.asarray((ks_excess >= settings.effect_ks) | (changed >= settings.effect_tail * (1 - 1e-9)))
+
+
+def find_smallest_shift(
+    matched: MatchedWindows, null: NullDistribution, critical: FloatArray, settings: DriftSettings
+) -> float | None:
+    """Find the smallest shift upwards that is detected with 80 % power, as a share: 0.3 for 30 %.
+
+    Parameters
+    ----------
+    critical : ndarray of float, shape (statistics,)
+        Sizes above which any of the statistics is significant, as `NullDistribution.family_critical_sizes` gives them.
 
     Returns
     -------
     float or None
-        At least 0.01, the width of a bin. None where nothing would be seen: every score is 0, or a hundredfold is not
-        enough for so few hours.
+        At least 0.01, the width of a bin. None if no shift would be detected: every score is 0, or a ten-thousandfold
+        is not enough for so few hours.
     """
-    ks_by_chance = float(chance.by_chance()[MEASURES.index("ks")])
-    before = _shares(matched, 0)
+    basis = null.basis
+    ks = basis.index("ks")
+    ks_by_chance = float(null.chance_levels()[ks])
+    before = _shift_shares(matched, 0)
+    tail = basis.weights("tail_95")
 
-    def seen(steps: int) -> bool:
-        differences = chance.noise + (_shares(matched, steps) - before)
-        sizes = yardstick.sizes(differences)
-        tails = yardstick.signed(differences)[:, 1]
-        expected = float(yardstick.linear[1] @ before)
-        material = all_that_matter(sizes[:, MEASURES.index("ks")] - ks_by_chance, expected + tails, expected, settings)
-        return float(((sizes > critical).any(axis=1) & material).mean()) >= POWER
+    def is_detected(steps: int) -> bool:
+        differences = null.noise + (_shift_shares(matched, steps) - before)
+        sizes = basis.sizes(differences)
+        tails = basis.signed_sizes("tail_95", differences)
+        expected = float(tail @ before)
+        material = is_material(sizes[:, ks] - ks_by_chance, expected + tails, expected, settings)
+        return float(((sizes > critical).any(axis=1) & material).mean()) >= DETECTION_POWER
 
     low, high = 0, 1
-    while not seen(high):
+    while not is_detected(high):
         low, high = high, 2 * high
-        if high > 2 * _LARGEST:
+        if high > MAX_SHIFT_BINS:
             return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if seen(middle) else (middle, high)
-    return float(WIDTH**high - 1)
+        low, high = (low, middle) if is_detected(middle) else (middle, high)
+    return float(BIN_WIDTH**high - 1)
 
 
-def _shares(matched: Matched, steps: int) -> FloatArray:
-    """Shares by group of the expected values once each is larger by some bins."""
+def _shift_shares(matched: MatchedWindows, steps: int) -> FloatArray:
+    """Shares by group of the expected values after each grew by some bins."""
     numbers = matched.bins + steps * np.sign(matched.bins)
     places = np.minimum(np.searchsorted(matched.bins, numbers), len(matched.bins) - 1)
     size = int(matched.groups[-1]) + 1

@@ -1,8 +1,8 @@
-"""Plots as SVG text: two distributions, a level over time, a measure over time. No library, no script, no colour needed.
+"""Plots as SVG text: two distributions, a level over time, a measure over time. They need no library and no script.
 
-Decides how a plot looks: the reference is a hatched area, the current window a solid line, a threshold a dashed one, so that
-all of it reads in black and white and on paper. Colours and fonts come from the page's style sheet. What is plotted others
-decide. Every plot carries a title and a description for those who do not see it.
+Decides how a plot looks. The reference is a hatched area, the current window a solid line, a threshold a dashed line,
+so that a plot is readable in black and white and on paper. Colours and fonts come from the style sheet of the page.
+Every plot has a title and a description for readers who cannot see it.
 """
 
 import math
@@ -13,15 +13,15 @@ from html import escape
 
 WIDTH, HEIGHT = 860, 250
 SMALL_WIDTH, SMALL_HEIGHT = 280, 110
-MOST_POINTS = 240
-"""Of a line; more are thinned to the largest of each stretch."""
+MAX_POINTS = 240
+"""Points of a line; of more, the most extreme of each stretch is kept."""
 _DAY_S = 86_400
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Values to pixels, linear or logarithmic."""
+    """Maps values to pixels, linearly or logarithmically."""
 
     low: float
     high: float
@@ -30,13 +30,13 @@ class Axis:
     logarithmic: bool = False
 
     def __call__(self, value: float) -> float:
-        """Give a value's place in pixels; values beyond an end are drawn at the end."""
+        """Return the place of a value in pixels; values beyond an end are drawn at the end."""
         low, high, at = (self._scaled(one) for one in (self.low, self.high, min(max(value, self.low), self.high)))
         share = (at - low) / (high - low) if high > low else 0.5
         return round(self.begin + share * (self.end - self.begin), 1)
 
     def ticks(self, most: int = 5) -> list[float]:
-        """Round values along the axis.
+        """Return round values along the axis.
 
         Examples
         --------
@@ -46,9 +46,9 @@ class Axis:
         if self.logarithmic and self.high / self.low >= 8:
             powers = range(math.floor(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
             digits = (1, 2, 5) if len(powers) <= 3 else (1,)
-            round_ones = [float(f"{digit}e{power}") for power in powers for digit in digits]
-            round_ones = [one for one in round_ones if self.low <= one <= self.high]
-            return round_ones[:: max(1, math.ceil(len(round_ones) / (most + 3)))]
+            candidates = [float(f"{digit}e{power}") for power in powers for digit in digits]
+            candidates = [one for one in candidates if self.low <= one <= self.high]
+            return candidates[:: max(1, math.ceil(len(candidates) / (most + 3)))]
         rough = (self.high - self.low) / most
         if rough <= 0:
             return [self.low]
@@ -61,18 +61,18 @@ class Axis:
         return math.log(value) if self.logarithmic else value
 
 
-def plain(value: float) -> str:
-    """Write a tick: no more digits than it needs.
+def format_tick(value: float) -> str:
+    """Format a tick with as few digits as possible.
 
     Examples
     --------
-    >>> plain(0.30000000001), plain(20000.0), plain(1e-05), plain(3.0)
+    >>> format_tick(0.30000000001), format_tick(20000.0), format_tick(1e-05), format_tick(3.0)
     ('0.3', '20,000', '1e-05', '3')
     """
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def distributions(
+def draw_distributions(
     edges: Sequence[float],
     current: Sequence[float],
     reference: Sequence[float],
@@ -92,7 +92,7 @@ def distributions(
     area = [(left, bottom), *outline(reference), (right, bottom)]
     body = [
         *_y_axis(y, left, right, lambda value: f"{100 * value:.3g} %"),
-        *_x_axis(x, bottom, plain, "score"),
+        *_x_axis(x, bottom, format_tick, "score"),
         f'<path class="reference" d="{_path(area)}Z"/>',
         f'<path class="current" d="{_path(outline(current))}"/>',
         *_key(left, 6.0, (("reference", "reference"), ("current", "current window"))),
@@ -100,7 +100,7 @@ def distributions(
     return _svg(WIDTH, HEIGHT, title, description, body)
 
 
-def level(
+def draw_level(
     times: Sequence[int],
     low: Sequence[float],
     middle: Sequence[float],
@@ -113,12 +113,12 @@ def level(
     title: str,
     description: str,
 ) -> str:
-    """Draw hourly medians with the band that holds eight in ten values; the current window is framed."""
+    """Draw hourly medians with the band of 80 % of the values; the current window is framed."""
     left, top, right, bottom = 52.0, 28.0, WIDTH - 12.0, HEIGHT - 40.0
     begin, end = min(times[0], current[0]), max(times[-1] + 3_600, current[1])
     x = Axis(float(begin), float(end), left, right)
     y = Axis(min(low), max(high) if max(high) > min(low) else min(low) + 1, bottom, top, logarithmic)
-    body = [*_y_axis(y, left, right, plain), *_days(x, bottom)]
+    body = [*_y_axis(y, left, right, format_tick), *_days(x, bottom)]
     body += [
         f'<rect class="out" x="{x(start)}" y="{top}" width="{max(1.0, x(stop) - x(start)):.1f}" height="{bottom - top}"/>'
         for start, stop in left_out
@@ -133,7 +133,7 @@ def level(
         body.append(
             f'<path class="current" d="{_path([(x(at), y(middle[k])) for at, k in zip(centre, run, strict=True)])}"/>'
         )
-    keys = [("current", "median of each hour"), ("band", "8 in 10 values"), ("window", "current window")]
+    keys = [("current", "median of each hour"), ("band", "80 % of the values"), ("window", "current window")]
     if left_out:
         keys.append(("out", "left out"))
     if change_point is not None and begin <= change_point <= end:
@@ -143,18 +143,21 @@ def level(
     return _svg(WIDTH, HEIGHT, title, description, body)
 
 
-def measure(
+def draw_history(
     times: Sequence[int],
     values: Sequence[float],
     *,
     threshold: float | None,
-    usual: float | None,
+    reference: float | None,
     title: str,
     description: str,
 ) -> str:
-    """Draw one measure over time, small; a dashed line is its threshold, a dotted one what is usual."""
+    """Draw one measure over time, small.
+
+    A dashed line is its threshold, a dotted line its value in the reference or by chance.
+    """
     left, top, right, bottom = 40.0, 22.0, SMALL_WIDTH - 8.0, SMALL_HEIGHT - 20.0
-    lines = [line for line in (threshold, usual) if line is not None]
+    lines = [line for line in (threshold, reference) if line is not None]
     low, high = min([*values, *lines]), max([*values, *lines])
     pad = 0.08 * (high - low) or abs(high) * 0.1 or 1.0
     begin, end = times[0], max(times[-1], times[0] + 3_600)
@@ -162,25 +165,25 @@ def measure(
     y = Axis(0.0 if 0 <= low < 0.5 * high else low - pad, high + pad, bottom, top)
     body = [
         f'<text class="name" x="{left - 34:g}" y="12">{escape(title)}</text>',
-        *_y_axis(y, left, right, plain, 2),
+        *_y_axis(y, left, right, format_tick, 2),
         f'<text class="tick" x="{left}" y="{SMALL_HEIGHT - 6}">{_day(begin)}</text>',
         f'<text class="tick end" x="{right}" y="{SMALL_HEIGHT - 6}">{_day(end)}</text>',
     ]
-    for line, kind in ((usual, "usual"), (threshold, "threshold")):
+    for line, kind in ((reference, "expected"), (threshold, "threshold")):
         if line is not None:
             body.append(f'<path class="{kind}" d="M{left} {y(line)}H{right}"/>')
-    points = [(x(at), y(value)) for at, value in thinned(times, values)]
+    points = [(x(at), y(value)) for at, value in thin_points(times, values)]
     body.append(f'<path class="current" d="{_path(points)}"/>')
     body.append(f'<circle class="last" cx="{points[-1][0]}" cy="{points[-1][1]}" r="2.5"/>')
     return _svg(SMALL_WIDTH, SMALL_HEIGHT, title, description, body)
 
 
-def thinned(times: Sequence[int], values: Sequence[float], most: int = MOST_POINTS) -> list[tuple[int, float]]:
-    """Leave of many points the one furthest from the middle value in each stretch, so that no peak is lost; keeps the last.
+def thin_points(times: Sequence[int], values: Sequence[float], most: int = MAX_POINTS) -> list[tuple[int, float]]:
+    """Keep the point furthest from the median in each stretch, so that no peak is lost, and the last point.
 
     Examples
     --------
-    >>> thinned(range(6), [1, 9, 1, 1, 1, 2], 3)
+    >>> thin_points(range(6), [1, 9, 1, 1, 1, 2], 3)
     [(1, 9), (3, 1), (5, 2)]
     """
     points = list(zip(times, values, strict=True))
@@ -200,45 +203,47 @@ def _svg(width: int, height: int, title: str, description: str, body: Sequence[s
     )
 
 
-def _y_axis(axis: Axis, left: float, right: float, said: Callable[[float], str], most: int = 4) -> list[str]:
-    found = []
+def _y_axis(axis: Axis, left: float, right: float, format_value: Callable[[float], str], most: int = 4) -> list[str]:
+    parts = []
     for tick in axis.ticks(most):
-        found.append(f'<path class="grid" d="M{left} {axis(tick)}H{right}"/>')
-        found.append(f'<text class="tick end" x="{left - 5}" y="{axis(tick) + 3.5:.1f}">{escape(said(tick))}</text>')
-    return found
+        parts.append(f'<path class="grid" d="M{left} {axis(tick)}H{right}"/>')
+        parts.append(
+            f'<text class="tick end" x="{left - 5}" y="{axis(tick) + 3.5:.1f}">{escape(format_value(tick))}</text>'
+        )
+    return parts
 
 
-def _x_axis(axis: Axis, bottom: float, said: Callable[[float], str], name: str) -> list[str]:
-    found = [f'<path class="axis" d="M{axis.begin} {bottom}H{axis.end}"/>']
+def _x_axis(axis: Axis, bottom: float, format_value: Callable[[float], str], name: str) -> list[str]:
+    parts = [f'<path class="axis" d="M{axis.begin} {bottom}H{axis.end}"/>']
     for tick in axis.ticks(8):
-        found.append(f'<path class="axis" d="M{axis(tick)} {bottom}v4"/>')
-        found.append(f'<text class="tick mid" x="{axis(tick)}" y="{bottom + 16}">{escape(said(tick))}</text>')
-    found.append(f'<text class="tick mid" x="{(axis.begin + axis.end) / 2}" y="{bottom + 33}">{escape(name)}</text>')
-    return found
+        parts.append(f'<path class="axis" d="M{axis(tick)} {bottom}v4"/>')
+        parts.append(f'<text class="tick mid" x="{axis(tick)}" y="{bottom + 16}">{escape(format_value(tick))}</text>')
+    parts.append(f'<text class="tick mid" x="{(axis.begin + axis.end) / 2}" y="{bottom + 33}">{escape(name)}</text>')
+    return parts
 
 
 def _days(axis: Axis, bottom: float) -> list[str]:
-    found = [f'<path class="axis" d="M{axis.begin} {bottom}H{axis.end}"/>']
+    parts = [f'<path class="axis" d="M{axis.begin} {bottom}H{axis.end}"/>']
     days = range(math.ceil(axis.low / _DAY_S) * _DAY_S, int(axis.high) + 1, _DAY_S)
     step = max(1, math.ceil(len(days) / 9))
     for place, at in enumerate(days):
-        found.append(f'<path class="axis" d="M{axis(at)} {bottom}v4"/>')
+        parts.append(f'<path class="axis" d="M{axis(at)} {bottom}v4"/>')
         if place % step == 0 and axis(at) < axis.end - 20:
-            found.append(f'<text class="tick mid" x="{axis(at)}" y="{bottom + 16}">{_day(at)}</text>')
-    found.append(f'<text class="tick mid" x="{(axis.begin + axis.end) / 2}" y="{bottom + 33}">day (00:00 UTC)</text>')
-    return found
+            parts.append(f'<text class="tick mid" x="{axis(at)}" y="{bottom + 16}">{_day(at)}</text>')
+    parts.append(f'<text class="tick mid" x="{(axis.begin + axis.end) / 2}" y="{bottom + 33}">day (00:00 UTC)</text>')
+    return parts
 
 
 def _key(x: float, y: float, entries: Sequence[tuple[str, str]]) -> list[str]:
-    found = []
+    parts = []
     for kind, text in entries:
-        if kind in ("current", "threshold", "usual"):
-            found.append(f'<path class="{kind}" d="M{x:g} {y + 6:g}h18"/>')
+        if kind in ("current", "threshold"):
+            parts.append(f'<path class="{kind}" d="M{x:g} {y + 6:g}h18"/>')
         else:
-            found.append(f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="18" height="11"/>')
-        found.append(f'<text class="tick" x="{x + 23:g}" y="{y + 9.5:g}">{escape(text)}</text>')
+            parts.append(f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="18" height="11"/>')
+        parts.append(f'<text class="tick" x="{x + 23:g}" y="{y + 9.5:g}">{escape(text)}</text>')
         x += 34 + 6.2 * len(text)
-    return found
+    return parts
 
 
 def _path(points: Sequence[Point]) -> str:
@@ -246,7 +251,7 @@ def _path(points: Sequence[Point]) -> str:
 
 
 def _runs(times: Sequence[int]) -> list[list[int]]:
-    """Places of hours that follow one another: a line is not drawn over a gap."""
+    """Indices of consecutive hours: a line is not drawn over a gap."""
     runs: list[list[int]] = []
     for place, at in enumerate(times):
         if runs and at - times[runs[-1][-1]] == 3_600:
@@ -257,5 +262,5 @@ def _runs(times: Sequence[int]) -> list[list[int]]:
 
 
 def _day(at: float) -> str:
-    found = datetime.fromtimestamp(at, UTC)
-    return f"{found.day} {found:%b}"
+    day = datetime.fromtimestamp(at, UTC)
+    return f"{day.day} {day:%b}"

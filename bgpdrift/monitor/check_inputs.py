@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bgpdrift.drift import incident_spans, windows
-from bgpdrift.drift.hours import HOUR_S, Hours
+from bgpdrift.drift.constants import HOUR_S, PINNED_REFERENCE_H
+from bgpdrift.drift.hours import Hours
 from bgpdrift.drift.incident_spans import IncidentGroup, Span
 from bgpdrift.drift.stored_hours import decode_hours
 from bgpdrift.drift.windows import DetectorHours
@@ -139,7 +140,7 @@ class CheckInputReader:
             return {}
         end = min(begins[0] + FIRST_WEEK_SEARCH_S, at)
         hours, _ = decode_hours(self._store.hours_between(series, version, begins[0], end))
-        if len(windows.list_hours(windows.exclude_hours(hours, excluded))) >= windows.PINNED_H:
+        if len(windows.list_hours(windows.exclude_hours(hours, excluded))) >= PINNED_REFERENCE_H:
             self._first_weeks = {k: v for k, v in self._first_weeks.items() if k[0] != model}
             self._first_weeks[key] = hours
         return hours

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bgpdrift.detector_registry import MODELS
-from bgpdrift.drift.hours import HOUR_S
+from bgpdrift.drift.constants import HOUR_S
 from bgpdrift.monitor.check_inputs import DAY_S
 from bgpdrift.store import Store
 from bgpdrift.store.cursor_states import DriftState

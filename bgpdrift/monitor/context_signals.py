@@ -9,7 +9,8 @@ from typing import Any
 from bgpdrift.clock import Clock
 from bgpdrift.drift import signals, windows
 from bgpdrift.drift.accuracy import measure_performance
-from bgpdrift.drift.hours import HOUR_S, Hours
+from bgpdrift.drift.constants import HOUR_S
+from bgpdrift.drift.hours import Hours
 from bgpdrift.drift.report import Comparison, Measure
 from bgpdrift.monitor.check_inputs import DAY_S, CheckInputReader, CheckInputs
 from bgpdrift.settings import Settings

@@ -14,7 +14,7 @@ from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.drift import rule
-from bgpdrift.drift.hours import HOUR_S
+from bgpdrift.drift.constants import HOUR_S
 from bgpdrift.drift.report import DriftReport
 from bgpdrift.errors import TransientError
 from bgpdrift.monitor.check_records import (

@@ -12,7 +12,7 @@ from bgpdrift.clock import Clock
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.drift import rule, windows
 from bgpdrift.drift.between_day_variance import BetweenDayVariance, estimate_between_day_variance
-from bgpdrift.drift.hours import HOUR_S
+from bgpdrift.drift.constants import HOUR_S
 from bgpdrift.drift.incident_hold import HoldPolicy, IncidentHold, update_hold
 from bgpdrift.drift.persistence import Persistence, count_check, mark_requested, needs_request
 from bgpdrift.drift.report import Comparison, DriftReport, Verdict
@@ -156,19 +156,7 @@ class DriftJudge:
         )
 
     def _compare(self, pair: windows.WindowPair, variance: BetweenDayVariance | None) -> Comparison:
-        return rule.compare(
-            pair.current,
-            pair.reference,
-            window=pair.window,
-            reference_kind=pair.kind,
-            current_span=pair.current_span,
-            reference_span=pair.reference_span,
-            settings=self._drift,
-            alpha=self._drift.alpha,
-            left_out=pair.left_out,
-            recent=pair.recent,
-            between_day_variance=variance,
-        )
+        return rule.compare(pair, self._drift, between_day_variance=variance)
 
     def _update_hold(self, inputs: CheckInputs, hold: IncidentHold, is_drift: bool) -> tuple[IncidentHold, str]:
         """Return the hold after the check, and why the level is not stable; "" if it is, or was not assessed."""

@@ -11,20 +11,22 @@ from typing import Any
 from bgpdrift.detector_registry import BY_NAME
 from bgpdrift.drift import signals, windows
 from bgpdrift.drift.categories import CategoryHours, measure_categories
+from bgpdrift.drift.constants import HOUR_S
 from bgpdrift.drift.histogram import Histogram
-from bgpdrift.drift.hours import HOUR_S, merge_hours
+from bgpdrift.drift.hours import merge_hours
 from bgpdrift.drift.report import Comparison, Measure
 from bgpdrift.drift.rule import screen
 from bgpdrift.drift.windows import DetectorHours, WindowPair
 from bgpdrift.formatting import format_time
 from bgpdrift.monitor.check_inputs import DAY_S, CheckInputReader, CheckInputs
 from bgpdrift.settings import Settings
+from bgpdrift.settings_sections import WindowPresetName
 from bgpdrift.store import Store
 from bgpdrift.store.window_columns import FEATURE_NAMES
 
 SPAN_S = 9 * DAY_S
 """A day, the clean week before it, and one day in reserve for incidents."""
-PRESET = "24h/7d"
+PRESET: WindowPresetName = "24h/7d"
 INTERVAL_H = 6
 
 
@@ -115,15 +117,7 @@ class ExplanatorySignals:
         return list(measure_categories("rule_mix", current, reference, self._settings.drift))
 
     def _screen(self, pair: WindowPair) -> Comparison:
-        return screen(
-            pair.current,
-            pair.reference,
-            window=pair.window,
-            current_span=pair.current_span,
-            reference_span=pair.reference_span,
-            settings=self._settings.drift,
-            alpha=self._settings.drift.alpha,
-        )
+        return screen(pair, self._settings.drift)
 
 
 def is_due(at: int, has_moved: bool, had_moved: bool | None) -> bool:

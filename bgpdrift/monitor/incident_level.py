@@ -5,8 +5,9 @@ height of the reference are not. `bgpdrift.drift` computes the levels.
 """
 
 from bgpdrift.drift import windows
-from bgpdrift.drift.hours import HOUR_S, Hours
-from bgpdrift.drift.level import TOO_FEW, assess_stability, find_level_start
+from bgpdrift.drift.constants import HOUR_S
+from bgpdrift.drift.hours import Hours
+from bgpdrift.drift.stability import TOO_FEW_HOURS, assess_stability, find_level_start
 from bgpdrift.monitor.check_inputs import DAY_S, CheckInputReader, CheckInputs
 from bgpdrift.settings_sections import DriftSettings
 
@@ -61,9 +62,9 @@ class IncidentLevel:
             series = self._reader.read_series(f"feature:{name}", "", begin, inputs.at)
             reference = self._take_reference(series, inputs, began)
             assessments[name] = assess_stability(series, reference, inputs.at, hours, minutes=True)
-        assessed = {name: one for name, one in assessments.items() if one.reason != TOO_FEW}
+        assessed = {name: one for name, one in assessments.items() if one.reason != TOO_FEW_HOURS}
         unstable = [f"{name}: {one.reason}" for name, one in assessed.items() if not one.is_stable]
-        return bool(assessed) and not unstable, "; ".join(unstable) or ("" if assessed else TOO_FEW)
+        return bool(assessed) and not unstable, "; ".join(unstable) or ("" if assessed else TOO_FEW_HOURS)
 
     def _take_score_reference(self, inputs: CheckInputs, began: int) -> dict[str, Hours]:
         clean = windows.exclude_hours(_take_before(inputs.hours.live, began), inputs.hours.out)

@@ -54,15 +54,15 @@ def scores(tmp_path):
     return write
 
 
-def test_no_drift_exits_0_and_says_what_it_could_have_seen(run, scores):
+def test_no_drift_exits_0_and_shows_the_smallest_detectable_shift(run, scores):
     done = run(scores())
     assert done.exit_code == 0
     assert "no drift" in done.stdout
-    assert "smallest shift it could see" in done.stdout
+    assert "smallest detectable shift" in done.stdout
     assert "11,520 rows read, times from 'time', scores from 'score'" in done.stdout
 
 
-def test_drift_exits_10_and_its_report_is_one_that_can_be_read(run, scores):
+def test_drift_exits_10_and_its_report_can_be_decoded(run, scores):
     done = run(scores(factor=1.5), "--json")
     report = decode(done.stdout_bytes)
     assert done.exit_code == EXIT_DRIFT
@@ -76,16 +76,16 @@ def test_a_short_log_exits_4_and_says_what_is_missing(run, scores):
     assert "not enough data" in done.stdout
 
 
-def test_a_recent_file_is_compared_with_a_baseline_of_another_month(run, scores):
-    baseline = scores("b.csv", days=7)
-    same = scores("r.csv", days=1, begin=T + 30 * 86_400)
+def test_a_current_file_is_compared_with_a_reference_of_another_month(run, scores):
+    reference = scores("r.csv", days=7)
+    same = scores("c.csv", days=1, begin=T + 30 * 86_400)
     other = scores("o.csv", days=1, since=0, factor=1.6, begin=T + 30 * 86_400)
-    assert run("--baseline", baseline, "--recent", same).exit_code == 0
-    assert run("--baseline", baseline, "--recent", other).exit_code == EXIT_DRIFT
+    assert run("--reference", reference, "--current", same).exit_code == 0
+    assert run("--reference", reference, "--current", other).exit_code == EXIT_DRIFT
 
 
 @pytest.mark.parametrize("policy", ["psi", "ks", "kl_psi_accuracy", "score_shift", "pvalue"])
-def test_a_classic_policy_decides_when_asked_to(run, scores, policy):
+def test_a_classic_policy_decides_if_it_is_given(run, scores, policy):
     done = run(scores(factor=2.5), "--policy", policy, "--json")
     report = json.loads(done.stdout)
     assert (done.exit_code, report["policy"], report["verdict"]) == (EXIT_DRIFT, policy, "drift")
@@ -107,7 +107,7 @@ def test_a_feature_without_alarms_has_no_anomaly_rate(run, tmp_path):
     assert report.measure("volume").value == pytest.approx(1)
 
 
-def test_a_page_is_written_beside_the_answer(run, scores, tmp_path):
+def test_a_page_is_written_too(run, scores, tmp_path):
     done = run(scores(factor=1.5), "--html", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert done.exit_code == EXIT_DRIFT
@@ -119,17 +119,28 @@ def test_a_page_is_written_beside_the_answer(run, scores, tmp_path):
     ("words", "why"),
     [
         ((), "one file of SCORES expected, or both"),
-        (("--baseline", "b.csv"), "one file of SCORES expected, or both"),
-        (("s.csv", "--baseline", "b.csv", "--recent", "r.csv"), "one file of SCORES expected, or both"),
-        (("--baseline", "b.csv", "--recent", "r.csv", "--preset", "7d/7d"), "--preset chooses windows within one file"),
+        (("--reference", "r.csv"), "one file of SCORES expected, or both"),
+        (("s.csv", "--reference", "r.csv", "--current", "c.csv"), "one file of SCORES expected, or both"),
+        (
+            ("--reference", "r.csv", "--current", "c.csv", "--preset", "7d/7d"),
+            "--preset selects windows within one file",
+        ),
         (("none.csv",), r"none\.csv: cannot be read: No such file"),
     ],
 )
-def test_what_makes_no_sense_is_refused(run, words, why):
+def test_invalid_arguments_are_refused(run, words, why):
     with pytest.raises(InputError, match=why):
         run(*words)
 
 
-def test_a_page_that_cannot_be_written_is_said_so(run, scores, tmp_path):
+def test_a_page_that_cannot_be_written_is_an_error(run, scores, tmp_path):
     with pytest.raises(InputError, match="cannot be written: No such file or directory"):
         run(scores(), "--html", tmp_path / "none" / "page.html")
+
+
+def test_a_threshold_that_the_policy_does_not_use_is_noted(run, scores, monkeypatch):
+    monkeypatch.setenv("BGPDRIFT_DRIFT__MEDIAN_SHIFT", "0.01")
+    done = run(scores())
+    assert done.exit_code == 0
+    assert "drift.median_shift is set, but the policy rule does not use it" in done.stderr
+    assert "drift.median_shift" not in run(scores(), "--policy", "score_shift").stderr

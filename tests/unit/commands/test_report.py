@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from bgpdrift.commands.report import command
-from bgpdrift.commands.report_rows import histories, report_of
+from bgpdrift.commands.report_rows import build_histories, build_report
 from bgpdrift.drift.check import check_scores
 from bgpdrift.drift.hours import Hours
 from bgpdrift.drift.report import Measure
@@ -111,20 +111,20 @@ def test_the_page_shows_verdict_both_windows_and_each_measure_over_time(run, che
     assert len(page.encode()) < 300_000
 
 
-def test_a_check_without_a_file_is_shown_from_what_the_store_kept(run, checked):
+def test_a_check_without_a_file_is_shown_from_the_store(run, checked):
     checked(factor=1.0, with_file=False)
     page = run("lstm", "--out", "-")
     assert "no drift" in page
     assert "PSI" in page
-    assert "smallest shift it could see" in page
+    assert "smallest detectable shift" in page
 
 
-def test_a_damaged_file_is_said_and_does_not_keep_the_page_away(checked, tmp_path):
+def test_a_damaged_report_file_is_named_and_the_page_is_written_from_the_store(checked, tmp_path):
     _, row, _ = checked()
     Path(row["report_path"]).write_bytes(b"{")
     done = CliRunner().invoke(command, ["lstm", "--out", str(tmp_path / "p.html")])
     assert done.exit_code == 0
-    assert "the page shows what the store kept" in done.stderr
+    assert "the page shows what the store keeps" in done.stderr
     assert "DRIFT" in (tmp_path / "p.html").read_text()
 
 
@@ -136,7 +136,7 @@ def test_without_a_model_each_one_has_a_page_here(run, checked, tmp_path):
 
 def test_what_the_store_kept_is_the_report_but_for_chance_and_effect(checked):
     report, row, signals = checked(with_file=False)
-    found = report_of(row, signals)
+    found = build_report(row, signals)
     assert (found.verdict, found.severity, found.reason, found.p_value, found.at) == (
         report.verdict,
         report.severity,
@@ -157,17 +157,17 @@ def test_curves_are_in_order_of_time_and_only_of_one_window():
             {"signal": "feature:flaps", "value": None, "threshold": 0.2, "severity": "none"},
         ]
 
-    (curve,) = histories([check(2), check(1)], "24h/7d")
+    (curve,) = build_histories([check(2), check(1)], "24h/7d")
     assert (curve.name, curve.times, curve.values, curve.threshold) == ("psi", [1, 2], [0.1, 0.2], 0.2)
 
 
-def test_without_any_check_it_says_so(run, tmp_path, monkeypatch):
+def test_a_model_without_checks_is_an_error(run, tmp_path, monkeypatch):
     monkeypatch.setenv("BGPDRIFT_DATA_DIR", str(tmp_path / "data"))
     load().data_path.mkdir()
     migrate(load().store_url)
     with pytest.raises(InputError, match="no drift check of lstm yet"):
         run("lstm")
-    with pytest.raises(InputError, match="say which MODEL"):
+    with pytest.raises(InputError, match="MODEL is required"):
         run("--out", "x.html")
     with pytest.raises(SystemExit):
         run("../lstm")

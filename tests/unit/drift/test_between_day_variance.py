@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from bgpdrift.drift.between_day_variance import MOST, BetweenDayVariance, estimate_between_day_variance
+from bgpdrift.drift.between_day_variance import BetweenDayVariance, estimate_between_day_variance
+from bgpdrift.drift.constants import MAX_INFLATION
 from bgpdrift.drift.hours import Hours
 from bgpdrift.drift.rule import compare
+from bgpdrift.drift.windows import WindowPair
 from bgpdrift.settings_sections import DriftSettings
 
 HOUR_S, DAY_S = 3_600, 86_400
@@ -32,14 +34,14 @@ def learned(series: dict[str, Hours], days: int) -> BetweenDayVariance:
 
 def spread(found: BetweenDayVariance, gap_d: float = 0.0) -> float:
     """Standard deviation of a day against a week, in ranks."""
-    return found.of_difference(1, 7, gap_d) ** 0.5
+    return found.variance_of_difference(1, 7, gap_d) ** 0.5
 
 
 def test_days_that_differ_each_by_itself_differ_as_much_a_week_apart() -> None:
     levels = np.random.default_rng(2).normal(0.0, 0.2, 28)
     found = learned(of_levels(levels), 28)
     ranks = np.std(daily_ranks(levels))
-    assert found.by_itself**0.5 == pytest.approx(ranks, rel=0.5)
+    assert found.scatter**0.5 == pytest.approx(ranks, rel=0.5)
     assert spread(found, 7) < 2 * spread(found)
 
 
@@ -94,37 +96,36 @@ def test_days_less_than_half_there_are_no_days() -> None:
 
 def test_inflation_is_doubted_where_days_are_few_and_has_an_end() -> None:
     few, many = BetweenDayVariance(5, 0.02, 0.0), BetweenDayVariance(30, 0.02, 0.0)
-    assert few.inflation(0.01, 1, 7, 0) < many.inflation(0.01, 1, 7, 0)
-    assert many.inflation(1e-6, 1, 7, 0) == MOST
+    assert few.compute_inflation(0.01, 1, 7, 0) < many.compute_inflation(0.01, 1, 7, 0)
+    assert many.compute_inflation(1e-6, 1, 7, 0) == MAX_INFLATION
 
 
 def test_calm_days_are_not_inflated() -> None:
-    assert BetweenDayVariance(28, 0.01, 0.0).inflation(0.01 * (1 + 1 / 7), 1, 7, 0) < 1.0
+    assert BetweenDayVariance(28, 0.01, 0.0).compute_inflation(0.01 * (1 + 1 / 7), 1, 7, 0) < 1.0
 
 
-def judged(levels: np.ndarray, knows: bool) -> float:
+def p_value_of(levels: np.ndarray, with_history: bool) -> float:
     series, end = of_levels(levels), len(levels) * DAY_S
-    found = compare(
-        series,
-        series,
+    pair = WindowPair(
         window="24h/7d",
         reference_kind="rolling",
+        current=series,
+        reference=series,
         current_span=(end - DAY_S, end),
         reference_span=(end - 4 * DAY_S, end - DAY_S),
-        settings=DriftSettings(),
-        alpha=0.01,
-        between_day_variance=estimate_between_day_variance([series], end - DAY_S) if knows else None,
     )
-    assert found.p_value is not None
-    return found.p_value
+    variance = estimate_between_day_variance([series], end - DAY_S) if with_history else None
+    comparison = compare(pair, DriftSettings(), between_day_variance=variance)
+    assert comparison.p_value is not None
+    return comparison.p_value
 
 
 def test_a_series_that_always_wandered_is_not_sure_to_drift_when_it_does_so_again() -> None:
     levels = np.append(np.random.default_rng(4).normal(0.0, 0.15, 25), [0.0, 0.0, 0.0, 0.2])
-    assert judged(levels, knows=False) < 0.001
-    assert judged(levels, knows=True) > 0.001
+    assert p_value_of(levels, with_history=False) < 0.001
+    assert p_value_of(levels, with_history=True) > 0.001
 
 
 def test_a_large_change_is_seen_though_days_always_wandered() -> None:
     levels = np.append(np.random.default_rng(4).normal(0.0, 0.15, 25), [0.0, 0.0, 0.0, 1.5])
-    assert judged(levels, knows=True) < 0.001
+    assert p_value_of(levels, with_history=True) < 0.001

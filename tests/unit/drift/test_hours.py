@@ -74,7 +74,7 @@ def test_few_rows_over_years_need_no_room_for_the_years():
 def test_hours_are_chosen_by_their_start():
     hours = Hours.from_rows([0, 3_600, 7_200], [1.0, 2.0, 3.0])
     assert hours.between(3_600, 7_200).starts.tolist() == [3_600]
-    assert hours.without([0, 7_200]).starts.tolist() == [3_600]
+    assert hours.exclude([0, 7_200]).starts.tolist() == [3_600]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -1,4 +1,4 @@
-"""Measures from counts by bin, beside numpy and scipy on the raw values."""
+"""Measures from counts by bin agree with numpy and SciPy on the raw values."""
 
 import numpy as np
 import pytest
@@ -52,9 +52,6 @@ def test_a_hundred_thousand_values_give_the_figures_of_the_raw_ones_within_a_tho
     iqr = np.subtract(*np.quantile(reference, (0.75, 0.25)))
     shift = (np.median(current) - np.median(reference)) / iqr
     assert measures.median_shift(now, before, middles) == pytest.approx(shift, abs=1e-3)
-    assert measures.tail_share(now, before) == pytest.approx(np.mean(current > np.quantile(reference, 0.95)), abs=1e-3)
-    above = stats.mannwhitneyu(current, reference).statistic / 1e10
-    assert measures.mean_rank(now, before) == pytest.approx(above, abs=1e-3)
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.3, 2.0])
@@ -79,7 +76,7 @@ def test_quantile_groups_keep_every_count_and_are_the_same_for_the_same_counts(c
 
 
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=2, max_size=30))
-def test_every_distance_is_nought_for_equal_shares_and_never_negative(pairs):
+def test_every_distance_is_zero_for_equal_shares_and_never_negative(pairs):
     current, reference = (np.array(side, float) + 1 for side in zip(*pairs, strict=True))
     middles = np.arange(1.0, len(pairs) + 1)
     for measure in (measures.psi, measures.kl, measures.js, measures.ks):
@@ -91,20 +88,18 @@ def test_every_distance_is_nought_for_equal_shares_and_never_negative(pairs):
 
 
 @given(COUNTS, st.floats(0.1, 1000))
-def test_the_size_of_the_reference_changes_no_rank_and_no_distance_of_functions(counts, factor):
+def test_the_size_of_the_reference_does_not_change_ks(counts, factor):
     now, before = np.array(counts[::-1], float), np.array(counts, float)
     assert measures.ks(now, before * factor) == pytest.approx(measures.ks(now, before))
-    assert measures.mean_rank(now, before * factor) == pytest.approx(measures.mean_rank(now, before))
-    assert measures.tail_share(now, before * factor) == pytest.approx(measures.tail_share(now, before), abs=1e-9)
 
 
-def test_psi_of_what_did_not_drift_averages_what_chance_gives_it():
+def test_psi_without_drift_averages_its_expected_value():
     rng = np.random.default_rng(3)
     found = [measures.psi(rng.multinomial(500, [0.1] * 10), rng.multinomial(500, [0.1] * 10)) for _ in range(2_000)]
-    assert np.mean(found) == pytest.approx(measures.psi_by_chance(10, 500, 500), rel=0.05)
+    assert np.mean(found) == pytest.approx(9 * (1 / 500 + 1 / 500), rel=0.05)
 
 
-def test_one_value_that_never_varies_has_a_median_shift_only_while_it_stays():
+def test_a_constant_reference_has_a_median_shift_only_while_the_value_stays():
     zero, some = Histogram.of([0.0] * 50), Histogram.of([1.0] * 50)
     assert measures.median_shift(*measures.align_histograms(zero, zero)) == 0
     assert measures.median_shift(*measures.align_histograms(some, zero)) is None
@@ -124,7 +119,7 @@ def test_one_score_of_a_thousand_among_ordinary_ones_moves_only_the_wasserstein_
     ("current", "reference"),
     [([0, 0], [1, 1]), ([1, 1], [0, 0]), ([1, -1], [1, 1]), ([np.nan, 1], [1, 1]), ([1, 2, 3], [1, 2]), ([], [])],
 )
-def test_counts_that_cannot_be_compared_are_refused(current, reference):
+def test_invalid_counts_are_refused(current, reference):
     for measure in (measures.psi, measures.kl, measures.js, measures.ks, measures.group_bins):
         with pytest.raises(ValueError, match="measures"):
             measure(current, reference)

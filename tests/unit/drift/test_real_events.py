@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bgpdrift.drift import check_scores
-from bgpdrift.drift.hours import HOUR_S
+from bgpdrift.drift.constants import HOUR_S
 
 pytestmark = pytest.mark.shared_data
 TWO_DAYS = 2 * 1_440

@@ -1,4 +1,4 @@
-"""The page on a report: complete, small, readable without colour, safe whatever it is given."""
+"""The page of a report: complete, small, readable without colour, safe for any input."""
 
 import dataclasses
 import re
@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from bgpdrift.drift import svg
 from bgpdrift.drift.hours import Hours
 from bgpdrift.drift.report import DriftReport, LeftOut, Measure
-from bgpdrift.drift.report_page import MOST_BYTES, MOST_HISTORIES, History, render
+from bgpdrift.drift.report_page import MAX_BYTES, MAX_HISTORIES, MeasureHistory, render_page
 from bgpdrift.drift.rule import compare, decide
+from bgpdrift.drift.windows import WindowPair
 from bgpdrift.settings_sections import DriftSettings
 
 DAY = 86_400
@@ -21,7 +22,7 @@ VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 
 class Wellformed(HTMLParser):
-    """Refuses tags that do not fit together; keeps text, tags and ids."""
+    """Refuses tags that are not nested; keeps text, tags and links."""
 
     def __init__(self, page):
         super().__init__()
@@ -48,23 +49,22 @@ class Wellformed(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-USUAL = DriftSettings()
+SETTINGS = DriftSettings()
 
 
-def checked(draw, settings=USUAL):
+def check_drawn(draw, settings=SETTINGS):
     times = 60 * np.arange(8 * 1_440)
     hours = Hours.from_rows(times, draw(np.random.default_rng(2), times))
-    comparison = compare(
-        {"rrc00": hours},
-        {"rrc00": hours},
+    pair = WindowPair(
         window="24h/7d",
         reference_kind="rolling",
+        current={"rrc00": hours},
+        reference={"rrc00": hours},
         current_span=(7 * DAY, 8 * DAY),
         reference_span=(0, 7 * DAY),
-        settings=settings,
-        alpha=settings.alpha,
-        left_out=[LeftOut(2 * DAY, 3, "reference", "incident 7")],
+        left_out=(LeftOut(2 * DAY, 3, "reference", "incident 7"),),
     )
+    comparison = compare(pair, settings)
     signals = [Measure("accuracy", None, unit="share", note="too few labels: 3 in the current window, 20 needed")]
     return decide([comparison], model="lstm", model_version="4", at=8 * DAY, settings=settings, signals=signals), hours
 
@@ -74,26 +74,28 @@ def drifted(random, times):
 
 
 def page_of(draw, histories=(), **changes):
-    report, hours = checked(draw)
-    return render(dataclasses.replace(report, **changes), [hours], histories, title="lstm", written="Made for a test")
+    report, hours = check_drawn(draw)
+    return render_page(
+        dataclasses.replace(report, **changes), [hours], histories, title="lstm", written="Made for a test"
+    )
 
 
-def test_the_page_says_verdict_reason_smallest_shift_and_hours_left_out():
-    report, hours = checked(drifted)
-    words = " ".join(Wellformed(render(report, [hours], title="Drift of lstm", written="Now")).words)
+def test_the_page_shows_verdict_reason_smallest_shift_and_hours_left_out():
+    report, hours = check_drawn(drifted)
+    words = " ".join(Wellformed(render_page(report, [hours], title="Drift of lstm", written="Now")).words)
     assert report.verdict == "drift"
-    for said in (
+    for words_shown in (
         "DRIFT, ",
         report.reason,
-        "smallest shift it could see",
+        "smallest detectable shift",
         "3 h from 1970-01-03 00:00",
         "incident 7",
         "too few labels",
     ):
-        assert said in words
+        assert words_shown in words
 
 
-def test_nothing_is_fetched_and_nothing_runs():
+def test_the_page_fetches_nothing_and_has_no_script():
     page = page_of(drifted)
     assert Wellformed(page).links == []
     assert "<script" not in page
@@ -101,8 +103,8 @@ def test_nothing_is_fetched_and_nothing_runs():
     assert "http" not in page.replace("http-equiv", "")
 
 
-def test_every_plot_has_a_name_and_words_for_those_who_do_not_see_it():
-    history = History("psi", [0, 3_600], [0.1, 0.2], 0.2)
+def test_every_plot_has_a_title_and_a_description():
+    history = MeasureHistory("psi", [0, 3_600], [0.1, 0.2], 0.2)
     plots = [attributes for attributes in Wellformed(page_of(drifted, [history])).all_of("svg") if "role" in attributes]
     assert len(plots) == 3
     for plot in plots:
@@ -111,7 +113,7 @@ def test_every_plot_has_a_name_and_words_for_those_who_do_not_see_it():
         assert not re.search(r"nan|inf", plot["aria-label"])
 
 
-def test_both_distributions_are_drawn_so_that_they_differ_without_colour():
+def test_both_distributions_differ_without_colour():
     page = page_of(drifted)
     assert page.count('class="reference" d="M') == 1
     assert "fill: url(#hatch)" in page
@@ -142,16 +144,18 @@ def test_any_scores_can_be_drawn(name):
 def test_a_month_of_hourly_checks_of_a_hundred_measures_stays_below_300_kilobytes():
     random = np.random.default_rng(3)
     times = [3_600 * k for k in range(720)]
-    histories = [History(f"feature:number_{k}", times, random.random(720).tolist(), 0.2, 0.5) for k in range(100)]
+    histories = [
+        MeasureHistory(f"feature:number_{k}", times, random.random(720).tolist(), 0.2, 0.5) for k in range(100)
+    ]
     page = page_of(drifted, histories)
-    assert len(page.encode()) < MOST_BYTES
-    assert page.count("<figure>") == MOST_HISTORIES
-    assert "52 more without a finding are not drawn" in page
+    assert len(page.encode()) < MAX_BYTES
+    assert page.count("<figure>") == MAX_HISTORIES
+    assert "52 more are not drawn" in page
 
 
-def test_a_measure_with_a_finding_is_drawn_before_many_without():
-    calm = [History(f"feature:{k}", [0, 3_600], [0.0, 0.1]) for k in range(60)]
-    page = page_of(drifted, [*calm, History("js", [0, 3_600], [0.1, 0.9], severity="high")])
+def test_a_severe_measure_is_drawn_before_many_others():
+    calm = [MeasureHistory(f"feature:{k}", [0, 3_600], [0.0, 0.1]) for k in range(60)]
+    page = page_of(drifted, [*calm, MeasureHistory("js", [0, 3_600], [0.1, 0.9], severity="high")])
     assert page.index("JS divergence</title>") < page.index("feature: 0</title>")
 
 
@@ -160,31 +164,31 @@ def test_no_text_breaks_out_of_the_page(text):
     report = DriftReport(
         "lstm", text, 0, "none", "none", text + "<script>alert(1)</script>", signals=(Measure(text, 1.0, note=text),)
     )
-    page = render(report, [], [History(text, [0], [1.0])], title=text, written=text)
+    page = render_page(report, [], [MeasureHistory(text, [0], [1.0])], title=text, written=text)
     assert "<script" not in page
     if not re.search(r"[\x00\r]", text):
         Wellformed(page)
 
 
 def test_too_little_data_makes_a_page_too():
-    report, hours = checked(
+    report, hours = check_drawn(
         lambda random, times: random.gamma(2.0, 1.0, len(times)), DriftSettings(min_reference_days=30)
     )
-    page = render(report, [hours], title="lstm", written="Now")
+    page = render_page(report, [hours], title="lstm", written="Now")
     assert report.verdict == "not_enough_data"
     assert "not enough data" in page
     assert "nothing was tested" in page
 
 
-def test_hours_that_left_the_store_are_not_drawn_and_said_so():
-    report, _ = checked(drifted)
-    assert "no scores of these windows to draw any more" in render(report, [], title="lstm", written="Now")
+def test_the_page_says_that_the_store_no_longer_holds_the_scores():
+    report, _ = check_drawn(drifted)
+    assert "no longer holds the scores of these windows" in render_page(report, [], title="lstm", written="Now")
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.floats(-1e12, 1e12)), min_size=1, max_size=600))
 def test_thinning_keeps_the_last_point_and_the_largest(points):
     times, values = (list(column) for column in zip(*sorted(points), strict=True))
-    kept = svg.thinned(times, values, 50)
+    kept = svg.thin_points(times, values, 50)
     assert len(kept) <= 51
     assert kept[-1] == (times[-1], values[-1])
     assert set(kept) <= set(zip(times, values, strict=True))

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from bgpdrift.drift.constants import MAX_REVERTED_SHARE
 from bgpdrift.drift.hours import Hours
-from bgpdrift.drift.reversion import MAX_REVERTED_SHARE, compute_reverted_share, compute_unmoved_share
+from bgpdrift.drift.reversion import compute_reverted_share, compute_unmoved_share
 
 HOUR, DAY = 3_600, 86_400
 Level = Callable[[np.ndarray], np.ndarray]

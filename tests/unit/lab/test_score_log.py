@@ -40,17 +40,17 @@ def log(tmp_path):
         "2026-01-01T00:00:00.250",
     ],
 )
-def test_a_time_is_understood_however_it_is_written(log, time):
+def test_times_are_read_in_every_supported_form(log, time):
     assert log(f"time,score\n{time},1.5\n").span == (T, T + 3_600)
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, zstandard.compress, bytes])
-def test_a_compressed_file_is_read_whatever_its_name(log, pack):
+def test_a_compressed_file_is_read_whatever_its_name_is(log, pack):
     found = log(pack(f"ts;value\n{T};1\n{T + 3600};2\n".encode()))
     assert (found.rows, found.hours.n.tolist(), found.columns.delimiter) == (2, [1, 1], ";")
 
 
-def test_every_row_is_counted_once_however_the_file_falls_into_chunks(log, monkeypatch):
+def test_every_row_is_counted_once_whatever_the_chunks_are(log, monkeypatch):
     monkeypatch.setattr(score_log, "CHUNK_BYTES", 1_000)
     random = np.random.default_rng(1)
     scores, times = random.gamma(2.0, 1.0, 3_000).round(6), T + random.integers(0, 40 * 3_600, 3_000)
@@ -60,7 +60,7 @@ def test_every_row_is_counted_once_however_the_file_falls_into_chunks(log, monke
     assert found.hours.pool().counts == Histogram.of(scores.tolist()).counts
 
 
-def test_old_hours_are_forgotten_while_reading(log, monkeypatch):
+def test_old_hours_are_dropped_while_reading(log, monkeypatch):
     monkeypatch.setattr(score_log, "CHUNK_BYTES", 500)
     text = "".join(f"{T + 600 * k},{k % 7}\n" for k in range(2_000))
     found = log(f"time,score\n{text}", keep_s=10 * 3_600)
@@ -68,24 +68,24 @@ def test_old_hours_are_forgotten_while_reading(log, monkeypatch):
     assert len(found.hours) == 11
 
 
-def test_a_byte_order_mark_blank_lines_and_quotes_do_no_harm(log):
+def test_a_byte_order_mark_blank_lines_and_quotes_are_accepted(log):
     found = log(f'\ufeff"Time","Score","note"\n{T},1,"a, b"\n\n{T + 60},2,c\n\n')
     assert found.rows == 2
 
 
-def test_the_only_other_column_is_the_score_and_others_are_chosen_by_name(log):
+def test_the_only_other_column_is_the_score_and_others_are_given_by_name(log):
     assert log(f"time,withdrawals\n{T},3\n").columns.score == 1
     assert log(f"time,a,b\n{T},3,4\n", score="b").hours.pool().total == 4
 
 
-def test_labels_beside_alarms_are_counted_by_what_was_true(log):
+def test_labels_and_alarms_are_counted_by_truth(log):
     rows = [(1, 1), (1, 0), (0, 0), (0, 1), (1, 1)]
     text = "".join(f"{T + 60 * k},1,{alarm},{label}\n" for k, (alarm, label) in enumerate(rows))
-    found = log(f"time,score,is_anomaly,label\n{text}").confusion(T, T + 3_600)
+    found = log(f"time,score,is_anomaly,label\n{text}").count_labels(T, T + 3_600)
     assert (found.true_positives, found.false_positives, found.true_negatives, found.false_negatives) == (2, 1, 1, 1)
 
 
-def test_rows_without_a_score_are_left_out_only_when_asked_to(log):
+def test_rows_without_a_score_are_skipped_only_on_request(log):
     text = f"time,score\n{T},1\n{T},\n{T},nan\n{T},inf\n"
     found = log(text, skip_missing=True)
     assert (found.rows, found.skipped) == (1, 3)
@@ -101,13 +101,13 @@ def test_rows_without_a_score_are_left_out_only_when_asked_to(log):
         ("", "a header and rows expected, the file is empty"),
         ("time,score\n", "rows expected below the header, found none"),
         (f"{T},1\n", r"line 1: a header that names the columns expected, found '1767225600, 1'"),
-        ("when,score\n1,2\n", r"line 1: a column of times expected, called time, .*; found when, score"),
+        ("when,score\n1,2\n", r"line 1: a column of times expected, named time, .*; found when, score"),
         ("time,a,b\n1,2,3\n", r"line 1: a column of scores expected.*found time, a, b"),
         (f"time,score\n{T},1\n{T},high\n", r"line 3: a finite number expected as 'score', found 'high'"),
         ("time,score\nnoon,1\n", r"line 2: epoch seconds or milliseconds.*found 'noon'"),
         (f"time,score\n{T},1\n2026-13-01,1\n", r"line 3: epoch seconds or milliseconds.*found '2026-13-01'"),
         ("time,score\n-5,1\n", r"line 2: .* found '-5'"),
-        (f"time,score\n{T},1\n\n{T},1,9\n", r"line 4: 2 columns expected as in the header, found 3"),
+        (f"time,score\n{T},1\n\n{T},1,9\n", r"line 4: 2 columns as in the header expected, found 3"),
         (
             f"time,score,is_anomaly\n{T},1,maybe\n",
             r"line 2: 0 or 1, true or false expected as 'is_anomaly', found 'maybe'",
@@ -117,14 +117,14 @@ def test_rows_without_a_score_are_left_out_only_when_asked_to(log):
         (gzip.compress(f"time,score\n{T},1\n".encode(), mtime=0)[:-12], "gzip data is truncated"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_line_and_reason(log, text, why):
+def test_invalid_files_are_refused_with_line_and_reason(log, text, why):
     with pytest.raises(InputError, match=why) as caught:
         log(text)
     assert "s.csv" in str(caught.value)
 
 
-def test_a_column_or_file_that_is_not_there_is_named(log, tmp_path):
-    with pytest.raises(InputError, match=r"no column 'psi'; there are time, score"):
+def test_a_missing_column_or_file_is_named(log, tmp_path):
+    with pytest.raises(InputError, match=r"a column 'psi' expected, found time, score"):
         log(f"time,score\n{T},1\n", score="psi")
     with pytest.raises(InputError, match="No such file"):
         read_score_log(tmp_path / "none.csv")

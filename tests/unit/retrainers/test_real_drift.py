@@ -8,8 +8,8 @@ import pytest
 from bgpdrift.clock import FakeClock
 from bgpdrift.detectors.interface import WindowFrame
 from bgpdrift.drift import check_scores
+from bgpdrift.drift.constants import HOUR_S
 from bgpdrift.drift.histogram import Histogram
-from bgpdrift.drift.hours import HOUR_S
 from bgpdrift.lab.labelled_sets.reading import read_labelled
 from bgpdrift.monitor.drift_checks import DriftChecks
 from bgpdrift.settings import Settings

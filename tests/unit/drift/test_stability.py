@@ -1,4 +1,4 @@
-"""What is steady enough to be asked about: a new level is, waves, growth and surges within the hour are not."""
+"""A new level is stable; waves, growth and surges within the hour are not."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bgpdrift.drift.hours import Hours
-from bgpdrift.drift.level import TOO_FEW, assess_stability, find_level_start
+from bgpdrift.drift.stability import TOO_FEW_HOURS, assess_stability, find_level_start
 
 HOUR, DAY = 3_600, 86_400
 
@@ -29,13 +29,13 @@ def judged(level: Callable[[np.ndarray], np.ndarray], hours: int = 12, seed: int
 
 
 @pytest.mark.parametrize("factor", [0.3, 1.0, 1.5, 2.0, 8.0])
-def test_a_new_level_is_steady_however_large(factor: float) -> None:
+def test_a_new_level_is_stable_however_large(factor: float) -> None:
     found = [judged(lambda m: np.full(len(m), factor), seed=seed)[0] for seed in range(20)]
     assert sum(found) >= 17
 
 
 @pytest.mark.parametrize("period_min", [20, 40, 120, 240, 360])
-def test_waves_of_any_length_are_not(period_min: int) -> None:
+def test_waves_of_any_length_are_unstable(period_min: int) -> None:
     found = [
         judged(lambda m: np.where(m // 60 % (2 * period_min) < period_min, 6.0, 1.0), seed=seed)[0]
         for seed in range(20)
@@ -106,5 +106,5 @@ def test_without_a_reference_a_level_begins_with_its_incident() -> None:
 def test_too_few_hours_are_not_called_steady() -> None:
     before = {"a": lived(lambda m: np.ones(len(m)), 1)}
     now = {"a": lived(lambda m: np.ones(len(m)), 0.5, first=DAY)}
-    assert assess_stability(now, before, DAY + 12 * HOUR, 12).reason == TOO_FEW
+    assert assess_stability(now, before, DAY + 12 * HOUR, 12).reason == TOO_FEW_HOURS
     assert not assess_stability({}, {}, DAY, 12).is_stable
