@@ -50,7 +50,7 @@ def test_a_missing_answer_about_one_incident_does_not_apply_to_the_next() -> Non
     """Otherwise storms that begin during the wait become the new normal because nobody answered about an alarm of an hour."""
     asked = IncidentHold("asked", 3, 0, 9, 12 * HOUR)
     other = update_hold(asked, group(5, 20 * HOUR), True, True, 25 * HOUR, POLICY)
-    assert (other.state, other.incident_id, other.question_id) == ("held", 5, 0)
+    assert (other.state, other.incident_id, other.approval_id) == ("held", 5, 0)
 
 
 def test_a_person_is_asked_only_when_the_incident_is_old_enough_and_stable() -> None:
@@ -81,7 +81,7 @@ def test_a_decision_about_one_incident_does_not_apply_to_another() -> None:
     decided = IncidentHold("new_normal", 3, 0, 9, HOUR, "new_normal")
     assert update_hold(decided, None, True, True, 20 * HOUR, POLICY, still_open=True) == decided
     other = update_hold(decided, group(8, 19 * HOUR), True, True, 20 * HOUR, POLICY, still_open=True)
-    assert (other.state, other.incident_id, other.question_id) == ("held", 8, 0)
+    assert (other.state, other.incident_id, other.approval_id) == ("held", 8, 0)
 
 
 def test_a_missing_answer_without_an_approval_request_is_a_bug() -> None:
