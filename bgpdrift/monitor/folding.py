@@ -1,8 +1,8 @@
-"""What scores and windows add to the hourly histograms: the series a row counts in, and what cannot be counted.
+"""Folding: what scores and windows add to the hourly histograms. Pure.
 
-Pure: rows in, increments out. Decides the names of the series, and that a window with a quality mark counts nowhere, nor do
-the scores of it. A value that is no number is left out, counted and named: a detector that gives NaN must be seen, and must
-not stop the one who would see it. When rows are read and how increments are written, `bgpdrift.services.drift_monitor`.
+Decides the names of the series. A window with a quality mark, and its scores, are not counted. A value that is not a number is
+reported and not counted: a detector that outputs NaN must be noticed and must not stop the monitor.
+`bgpdrift.monitor.monitor_worker` reads the rows and writes the increments.
 
 ===========================  ============  =================================================  ==========================
 series                       version       one value                                          ``alarms``
@@ -10,7 +10,7 @@ series                       version       one value                            
 ``score:<model>``            of the model  a window's score                                   windows that alarmed
 ``rule:<rule>``              of the rules  1 where the rule fired, 0 where it did not         firings
 ``embedding:<model>:<i>``    of the model  latent coordinate, one of 50 values in −1 … 1      0
-``projection:<model>:<j>``   of the model  the same of a fixed random direction               0
+``projection:<model>:<j>``   of the model  the same for a fixed random direction              0
 ``feature:<name>``           none          a window's feature                                 0
 ``quality:lag``              none          95th percentile of a window's lag, seconds         windows with a quality mark
 ===========================  ============  =================================================  ==========================
@@ -51,9 +51,9 @@ SCORE_COLUMNS = (
 )
 _FIRST_FEATURE = WINDOW_COLUMNS.index(FEATURE_NAMES[0])
 CELLS = 50
-"""Values a latent coordinate is rounded to: embedding drift is customarily taken over 50 bins."""
+"""Values to which a latent coordinate is rounded. Embedding drift is customarily measured over 50 bins."""
 PROJECTIONS = 8
-MOST_COORDINATES = 64
+MAX_COORDINATES = 64
 
 Key = tuple[str, str, str, int]
 """(series, model_version, collector, hour_start)"""
@@ -63,14 +63,14 @@ Window = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What some rows add.
+    """Increments of some rows.
 
     Attributes
     ----------
     added : mapping of Key to (Histogram, int)
-        Values and alarms, to be added to what is there.
+        Values and alarms to add to the stored ones.
     unusable : Counter of str
-        Rows that could not be counted, by what was wrong with them.
+        Values that could not be counted, by problem.
     """
 
     added: dict[Key, tuple[Histogram, int]] = field(default_factory=dict)
@@ -78,31 +78,31 @@ class Folded:
 
 
 def fold_windows(rows: Sequence[Sequence[Any]]) -> Folded:
-    """Features of whole collectors by hour, without windows that carry a quality mark.
+    """Fold the features of whole collectors by hour, without windows that carry a quality mark.
 
     Parameters
     ----------
     rows : sequence of sequence
-        `WINDOW_COLUMNS`, in that order.
+        Columns `WINDOW_COLUMNS`, in that order.
     """
     folded = Folded()
-    for (collector, hour), group in _grouped(row for row in rows if not row[2]).items():
+    for (collector, hour), group in _group(row for row in rows if not row[2]).items():
         clean = [row for row in group if not _is_marked(row)]
-        lag, _ = _numbers([[row[4 + len(MARKS)]] for row in group])
-        folded.added[QUALITY, "", collector, hour] = (_histogram(lag[:, 0]), len(group) - len(clean))
+        lag, _ = _to_numbers([[row[4 + len(MARKS)]] for row in group])
+        folded.added[QUALITY, "", collector, hour] = (_build_histogram(lag[:, 0]), len(group) - len(clean))
         if not clean:
             continue
-        values, bad = _numbers([row[_FIRST_FEATURE:] for row in clean])
+        values, bad = _to_numbers([row[_FIRST_FEATURE:] for row in clean])
         if bad:
-            folded.unusable["a feature that is no number"] += bad
+            folded.unusable["a feature that is not a number"] += bad
         bins = bins_of(np.where(np.isfinite(values), values, 0.0))
         for i, name in enumerate(FEATURE_NAMES):
-            folded.added[f"feature:{name}", "", collector, hour] = (_histogram(values[:, i], bins[:, i]), 0)
+            folded.added[f"feature:{name}", "", collector, hour] = (_build_histogram(values[:, i], bins[:, i]), 0)
     return folded
 
 
-def marked_windows(rows: Iterable[Sequence[Any]]) -> set[Window]:
-    """Windows that carry a quality mark, of rows ``(collector, window_start, *MARKS)``."""
+def find_marked_windows(rows: Iterable[Sequence[Any]]) -> set[Window]:
+    """Return the windows that carry a quality mark, from rows ``(collector, window_start, *MARKS)``."""
     return {(str(row[0]), int(row[1])) for row in rows if any(row[2:])}
 
 
@@ -111,12 +111,12 @@ def fold_scores(
     marked: Collection[Window] = frozenset(),
     rules: Mapping[str, Sequence[str]] | None = None,
 ) -> Folded:
-    """Scores, rules and embeddings of whole collectors by model version and hour; who abstained said nothing.
+    """Fold scores, rules and embeddings of whole collectors by model version and hour; abstentions are not counted.
 
     Parameters
     ----------
     rows : sequence of sequence
-        `SCORE_COLUMNS`, in that order.
+        Columns `SCORE_COLUMNS`, in that order.
     marked : collection of Window
         Windows with a quality mark.
     rules : mapping of str to sequence of str, optional
@@ -125,25 +125,25 @@ def fold_scores(
     """
     folded = Folded()
     rules = rules_by_model() if rules is None else rules
-    spoken = (row for row in rows if not row[2] and not row[8] and (row[1], row[3]) not in marked)
+    votes = (row for row in rows if not row[2] and not row[8] and (row[1], row[3]) not in marked)
     by_version: dict[tuple[str, str], list[Sequence[Any]]] = {}
-    for row in spoken:
+    for row in votes:
         by_version.setdefault((str(row[4]), str(row[5])), []).append(row)
     for (model, version), given in by_version.items():
-        for (collector, hour), group in _grouped(given).items():
+        for (collector, hour), group in _group(given).items():
             place = (version, collector, hour)
-            scores, bad = _numbers([[row[6]] for row in group])
+            scores, bad = _to_numbers([[row[6]] for row in group])
             usable = np.isfinite(scores[:, 0])
             if bad:
-                folded.unusable[f"{model} {version}: a score that is no number"] += bad
+                folded.unusable[f"{model} {version}: a score that is not a number"] += bad
             kept = [row for row, good in zip(group, usable, strict=True) if good]
             if not kept:
                 continue
             alarms = sum(bool(row[7]) for row in kept)
-            folded.added[f"score:{model}", *place] = (_histogram(scores[usable, 0]), alarms)
+            folded.added[f"score:{model}", *place] = (_build_histogram(scores[usable, 0]), alarms)
             if model in rules:
                 _fold_rules(folded, kept, place, rules[model])
-            _fold_embedding(folded, model, [_parsed(row[10]) for row in kept if row[10] is not None], place)
+            _fold_embedding(folded, model, [_decode(row[10]) for row in kept if row[10] is not None], place)
     return folded
 
 
@@ -153,8 +153,8 @@ def rules_by_model() -> Mapping[str, Sequence[str]]:
     return {record.name: record.load_rule_names() for record in DETECTORS if record.rule_names}
 
 
-def projections(model: str, size: int) -> FloatArray:
-    """Fixed random directions through a model's latent space, seeded by its name: drift askew to all axes shows there.
+def get_projections(model: str, size: int) -> FloatArray:
+    """Return fixed random directions in a model's latent space, seeded by its name; they show drift that is oblique to all axes.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def projections(model: str, size: int) -> FloatArray:
 
     Examples
     --------
-    >>> directions = projections("lstm", 16)
+    >>> directions = get_projections("lstm", 16)
     >>> directions.shape, bool(np.allclose(np.abs(directions).sum(axis=0), 1.0))
     ((16, 8), True)
     """
@@ -182,7 +182,7 @@ def _fold_rules(
     fired: Counter[str] = Counter()
     for row in group:
         try:
-            found = _parsed(row[9])
+            found = _decode(row[9])
             fired.update({str(entry["rule"]) for entry in found if not entry.get("explained_by")})
         except (TypeError, KeyError, AttributeError):
             folded.unusable["rules that cannot be read"] += 1
@@ -197,28 +197,28 @@ def _fold_rules(
 def _fold_embedding(folded: Folded, model: str, given: Sequence[Any], place: tuple[str, str, int]) -> None:
     by_size: dict[int, list[Any]] = {}
     for vector in given:
-        if isinstance(vector, list) and 0 < len(vector) <= MOST_COORDINATES and not _numbers([vector])[1]:
+        if isinstance(vector, list) and 0 < len(vector) <= MAX_COORDINATES and not _to_numbers([vector])[1]:
             by_size.setdefault(len(vector), []).append(vector)
         else:
-            folded.unusable[f"{model} {place[0]}: an embedding that is no vector"] += 1
+            folded.unusable[f"{model} {place[0]}: an embedding that is not a vector"] += 1
     if not by_size:
         return
-    # One version has one length; vectors of another are damaged, and the fewer.
+    # All vectors of a version have one length. The vectors of another length are damaged and are the minority.
     size = max(by_size, key=lambda length: len(by_size[length]))
     if len(by_size) > 1:
         folded.unusable[f"{model} {place[0]}: an embedding of another length"] += sum(
             len(vectors) for length, vectors in by_size.items() if length != size
         )
     vectors = np.clip(np.array(by_size[size], float), -1.0, 1.0)
-    for kind, values in (("embedding", vectors), ("projection", vectors @ projections(model, size))):
+    for kind, values in (("embedding", vectors), ("projection", vectors @ get_projections(model, size))):
         centres = (np.minimum(np.floor((values + 1) * CELLS / 2), CELLS - 1) + 0.5) * 2 / CELLS - 1
         bins = bins_of(centres)
         for i in range(values.shape[1]):
-            folded.added[f"{kind}:{model}:{i}", *place] = (_histogram(centres[:, i], bins[:, i]), 0)
+            folded.added[f"{kind}:{model}:{i}", *place] = (_build_histogram(centres[:, i], bins[:, i]), 0)
 
 
-def _parsed(cell: Any) -> Any:
-    """JSON as the store hands it over: text, or parsed by the driver; None where it cannot be read."""
+def _decode(cell: Any) -> Any:
+    """Decode a JSON cell, which the driver may have decoded already; None if it cannot be decoded."""
     if not isinstance(cell, str | bytes):
         return cell
     if cell == "[]":
@@ -229,22 +229,22 @@ def _parsed(cell: Any) -> Any:
         return None
 
 
-def merge(
+def build_merge(
     added: Mapping[Key, tuple[Histogram, int]],
 ) -> Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]:
-    """Say how increments become whole rows of ``hourly_histograms``, given the rows that are there.
+    """Return the function that adds the increments to the stored rows of ``hourly_histograms``.
 
-    A row that cannot be read any more is begun anew: an hour that is lost must not stop all those that follow.
+    An unreadable row is replaced, so that one damaged hour does not stop all later ones.
     """
 
-    def whole(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        before = {(row["series"], row["model_version"], row["collector"], row["hour_start"]): row for row in rows}
-        return [_row(key, histogram, alarms, before.get(key)) for key, (histogram, alarms) in added.items()]
+    def merge(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        stored = {(row["series"], row["model_version"], row["collector"], row["hour_start"]): row for row in rows}
+        return [_build_row(key, histogram, alarms, stored.get(key)) for key, (histogram, alarms) in added.items()]
 
-    return whole
+    return merge
 
 
-def _row(key: Key, histogram: Histogram, alarms: int, before: Mapping[str, Any] | None) -> dict[str, Any]:
+def _build_row(key: Key, histogram: Histogram, alarms: int, before: Mapping[str, Any] | None) -> dict[str, Any]:
     if before is not None:
         try:
             known = Histogram.from_bytes(before["bins"], before["value_sum"], before["value_sum_squares"])
@@ -265,7 +265,7 @@ def _row(key: Key, histogram: Histogram, alarms: int, before: Mapping[str, Any] 
     }
 
 
-def _grouped(rows: Iterable[Sequence[Any]]) -> dict[tuple[str, int], list[Sequence[Any]]]:
+def _group(rows: Iterable[Sequence[Any]]) -> dict[tuple[str, int], list[Sequence[Any]]]:
     groups: dict[tuple[str, int], list[Sequence[Any]]] = {}
     for row in rows:
         groups.setdefault((str(row[1]), int(row[3]) // HOUR_S * HOUR_S), []).append(row)
@@ -276,24 +276,24 @@ def _is_marked(row: Sequence[Any]) -> bool:
     return any(row[4 : 4 + len(MARKS)])
 
 
-def _numbers(cells: Sequence[Sequence[Any]]) -> tuple[FloatArray, int]:
-    """Cells as numbers, NaN where one is none or too large to be squared; and how many of those there are."""
+def _to_numbers(cells: Sequence[Sequence[Any]]) -> tuple[FloatArray, int]:
+    """Convert cells to numbers, NaN for other values and for those too large to square; also return the count of NaN."""
     try:
         values = np.array(cells, float)
     except (TypeError, ValueError):
-        values = np.array([[_number(cell) for cell in row] for row in cells], float)
+        values = np.array([[_to_number(cell) for cell in row] for row in cells], float)
     values[~(np.abs(values) < 1e150)] = np.nan
     return values, int(np.isnan(values).sum())
 
 
-def _number(cell: Any) -> float:
+def _to_number(cell: Any) -> float:
     try:
         return float(cell)
     except (TypeError, ValueError, OverflowError):
         return float("nan")
 
 
-def _histogram(values: FloatArray, bins: IntArray | None = None) -> Histogram:
+def _build_histogram(values: FloatArray, bins: IntArray | None = None) -> Histogram:
     good = np.isfinite(values)
     values = values[good]
     numbers = bins_of(values) if bins is None else bins[good]

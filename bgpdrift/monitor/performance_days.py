@@ -1,8 +1,8 @@
-"""The part of the drift monitor that turns labels into daily figures of performance.
+"""Performance days: turns the labels of each day into figures of performance.
 
-A day is judged when it is over, and again whenever its labels have changed: a fingerprint of them is kept with the
-figures. Days whose scores have expired keep the figures they have, since nobody could make them again. What a label makes
-of the votes, `bgpdrift.verdicts.performance` decides.
+A day is evaluated when it is over, and again when its labels have changed. A fingerprint of the labels is kept with the figures.
+Days whose scores have expired keep their figures, because they cannot be computed again. `bgpdrift.verdicts.performance` decides
+what a label makes of a vote.
 """
 
 import hashlib
@@ -10,65 +10,67 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bgpdrift.clock import Clock
-from bgpdrift.store import Cursor, Store
+from bgpdrift.store import Store
+from bgpdrift.store.cursor_states import PERFORMANCE_CURSOR, PerformanceState
+from bgpdrift.store.database import StateCursor
 from bgpdrift.verdicts.performance import daily_rows, day_start_of
 
-CURSOR = "drift_monitor:performance"
-LOOK_EVERY_S = 15.0
-FAR = 2**62
+INTERVAL_S = 15.0
+"""Wall-clock interval between two searches for changed labels."""
+END_OF_TIME = 2**62
 
 
-class LabelledDays:
-    """Looks now and then whether labels have changed; judges one day a step."""
+class PerformanceDays:
+    """Evaluates at most one day in each step."""
 
     def __init__(self, store: Store, clock: Clock, min_labels: int) -> None:
-        self._store, self._clock, self._least = store, clock, min_labels
-        cursor = store.read_cursor(CURSOR)
-        self._judged: dict[str, str] = dict(cursor.details) if cursor else {}
-        self._next_look = clock.monotonic()
+        self._store, self._clock, self._min_labels = store, clock, min_labels
+        cursor = store.read_state(PERFORMANCE_CURSOR, PerformanceState)
+        self._fingerprints = dict(cursor.state.fingerprints) if cursor else {}
+        self._next_at = clock.monotonic()
 
     def step(self) -> None:
-        """Judge the oldest day whose labels have changed, if it is time to look."""
-        if self._clock.monotonic() < self._next_look:
+        """Evaluate the oldest day whose labels have changed, if the interval has passed."""
+        if self._clock.monotonic() < self._next_at:
             return
         oldest, newest = self._store.oldest_score_start(), self._store.newest_window_start()
         if oldest is None or newest is None:
-            self._next_look = self._clock.monotonic() + LOOK_EVERY_S
+            self._next_at = self._clock.monotonic() + INTERVAL_S
             return
         first, today = day_start_of(oldest), day_start_of(newest)
-        days = by_day(self._store.outcomes_between(first, FAR), first, today)
-        wanted = {str(day): fingerprint(rows, self._least) for day, rows in days.items()}
-        known = {day: mark for day, mark in self._judged.items() if int(day) >= first}
-        changed = sorted((day for day in wanted | known if wanted.get(day) != known.get(day)), key=int)
+        days = group_by_day(self._store.outcomes_between(first, END_OF_TIME), first, today)
+        current = {day: compute_fingerprint(rows, self._min_labels) for day, rows in days.items()}
+        evaluated = {day: value for day, value in self._fingerprints.items() if day >= first}
+        changed = sorted(day for day in current | evaluated if current.get(day) != evaluated.get(day))
         if not changed:
-            self._next_look = self._clock.monotonic() + LOOK_EVERY_S
+            self._next_at = self._clock.monotonic() + INTERVAL_S
             return
         day = changed[0]
-        kept = {**known, day: wanted.get(day, "")}
-        self._judged = {name: mark for name, mark in kept.items() if mark}
-        rows = self._rows(int(day), days.get(int(day), []))
-        self._store.replace_performance(int(day), rows, Cursor(CURSOR, int(day), self._judged))
+        fingerprints = {**evaluated, day: current.get(day, "")}
+        self._fingerprints = {name: value for name, value in fingerprints.items() if value}
+        state = PerformanceState(fingerprints=self._fingerprints)
+        rows = self._build_rows(day, days.get(day, []))
+        self._store.replace_performance(day, rows, StateCursor(PERFORMANCE_CURSOR, day, state))
 
-    def _rows(self, day: int, labels: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        found = []
+    def _build_rows(self, day: int, labels: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        votes = []
         for row in labels:
             collectors = [row["collector"]] if row["collector"] else []
             if row["incident_id"] is not None and not collectors:
                 incident = self._store.incident(row["incident_id"])
                 collectors = sorted(incident["collectors"]) if incident else []
-            found.append(
-                (str(row["label"]), self._store.count_votes_between(row["starts_at"], row["ends_at"], collectors))
-            )
-        return daily_rows(day, found, self._least)
+            counts = self._store.count_votes_between(row["starts_at"], row["ends_at"], collectors)
+            votes.append((str(row["label"]), counts))
+        return daily_rows(day, votes, self._min_labels)
 
 
-def by_day(rows: Sequence[Mapping[str, Any]], first: int, today: int) -> dict[int, list[Mapping[str, Any]]]:
-    """Labels by the day their range begins on, of days that are over and whose scores are there.
+def group_by_day(rows: Sequence[Mapping[str, Any]], first: int, today: int) -> dict[int, list[Mapping[str, Any]]]:
+    """Group labels by the day on which their range begins, for past days whose scores exist.
 
     Examples
     --------
     >>> day = 86_400
-    >>> by_day([{"starts_at": at} for at in (day - 60, day + 60, 3 * day)], first=day, today=3 * day)
+    >>> group_by_day([{"starts_at": at} for at in (day - 60, day + 60, 3 * day)], first=day, today=3 * day)
     {86400: [{'starts_at': 86460}]}
     """
     days: dict[int, list[Mapping[str, Any]]] = {}
@@ -79,8 +81,8 @@ def by_day(rows: Sequence[Mapping[str, Any]], first: int, today: int) -> dict[in
     return days
 
 
-def fingerprint(rows: Sequence[Mapping[str, Any]], min_labels: int) -> str:
-    """Tell two sets of labels apart."""
+def compute_fingerprint(rows: Sequence[Mapping[str, Any]], min_labels: int) -> str:
+    """Return a value that differs for different labels and for a different minimum."""
     names = ("id", "incident_id", "starts_at", "ends_at", "collector", "label")
-    known = sorted(tuple(str(row[name]) for name in names) for row in rows)
-    return hashlib.sha256(repr((min_labels, known)).encode()).hexdigest()[:16]
+    labels = sorted(tuple(str(row[name]) for name in names) for row in rows)
+    return hashlib.sha256(repr((min_labels, labels)).encode()).hexdigest()[:16]

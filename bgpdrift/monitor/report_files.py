@@ -1,8 +1,8 @@
-"""Files of drift reports: ``drift_report_<model>_<UTC stamp>.json`` in the artifact directory, whole or not at all.
+"""Drift report files: ``drift_report_<model>_<UTC stamp>.json`` in the artifact folder, complete or absent.
 
-Decides their names, how many are kept and what counts as one. What they say is `bgpdrift.drift.report_json`'s affair. The stamp
-is the event time of the check, so a check done twice writes the same file twice. What a dead process left half written has
-a hidden name of its own and is no report.
+Decides their names, how many are kept and which files are reports. `bgpdrift.drift.report_json` decides the content. The stamp is
+the event time of the check, so a repeated check writes the same file. A file that a killed process left incomplete has a hidden
+name and is not a report.
 """
 
 import re
@@ -17,12 +17,12 @@ from bgpdrift.models.paths import STAMP_FORM, check_names
 from bgpdrift.process.durable import write_durably
 
 _NAME = re.compile(r"drift_report_([a-z][a-z0-9_]*)_(\d{8}T\d{6}Z)\.json")
-MOST_BYTES = 16_000_000
-"""A larger file is none of ours."""
+MAX_BYTES = 16_000_000
+"""A larger file is not a drift report."""
 
 
 def report_path(folder: Path, model: str, at: int) -> Path:
-    """Name the report of a check at an event time, epoch seconds.
+    """Return the path of the report of a check at an event time, epoch seconds.
 
     Examples
     --------
@@ -34,32 +34,31 @@ def report_path(folder: Path, model: str, at: int) -> Path:
 
 
 def write_report(folder: Path, report: DriftReport, keep: int) -> Path:
-    """Write a report atomically and durably, then delete all but the newest ``keep`` of its model.
+    """Write a report atomically and durably, then delete all but the newest ``keep`` reports of its model.
 
     Returns
     -------
     Path
-        Where it lies.
+        Path of the report.
 
     Raises
     ------
     TransientError
-        The disk is full, read-only or fails. Nothing is lost: no older report was touched, and the check itself is in the
-        store.
+        The disk is full, read-only or fails. No older report was deleted.
     """
     path = report_path(folder, report.model, report.at)
     write_durably(path, encode(report))
-    for old in report_paths(folder, report.model)[keep:]:
+    for old in list_reports(folder, report.model)[keep:]:
         if old != path:
-            with suppress(OSError):  # another monitor was quicker, or it stays until the next one
+            with suppress(OSError):  # another monitor deleted it, or the next report will
                 old.unlink()
     return path
 
 
-def report_paths(folder: Path, model: str) -> list[Path]:
-    """Reports of a model, newest first by event time."""
-    found = [path for path in folder.glob(f"drift_report_{model}_*.json") if _is_of(path.name, model)]
-    return sorted(found, key=lambda path: path.name, reverse=True)
+def list_reports(folder: Path, model: str) -> list[Path]:
+    """List the reports of a model, newest first by event time."""
+    paths = [path for path in folder.glob(f"drift_report_{model}_*.json") if _is_report_of(path.name, model)]
+    return sorted(paths, key=lambda path: path.name, reverse=True)
 
 
 def read_report(path: Path) -> DriftReport:
@@ -68,22 +67,22 @@ def read_report(path: Path) -> DriftReport:
     Raises
     ------
     InputError
-        The file is missing, too large or no report; the message says what is wrong where.
+        The file is missing, too large or not a report; the message names the place.
     TransientError
-        The disk fails.
+        The file cannot be read.
     """
     try:
         with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
+            raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such drift report") from error
+        raise InputError(f"{path}: this drift report does not exist") from error
     except OSError as error:
         raise TransientError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(raw) > MOST_BYTES:
-        raise InputError(f"{path}: more than {MOST_BYTES:,} bytes, too large for a drift report")
+    if len(raw) > MAX_BYTES:
+        raise InputError(f"{path}: more than {MAX_BYTES:,} bytes, too large for a drift report")
     return decode(raw, str(path))
 
 
-def _is_of(name: str, model: str) -> bool:
+def _is_report_of(name: str, model: str) -> bool:
     match = _NAME.fullmatch(name)
     return match is not None and match[1] == model

@@ -1,4 +1,4 @@
-"""What scores and windows add to the hourly histograms; and that nothing in them stops the one who counts."""
+"""What scores and windows add to the hourly histograms; unusable values do not stop the monitor."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +14,11 @@ from bgpdrift.monitor.folding import (
     SCORE_COLUMNS,
     WINDOW_COLUMNS,
     Key,
+    build_merge,
     fold_scores,
     fold_windows,
-    merge,
 )
-from bgpdrift.services.drift_monitor import DriftMonitor
+from bgpdrift.monitor.monitor_worker import DriftMonitor
 from bgpdrift.store import Store, migrate, open_store
 from helpers.store_rows import read_histograms
 
@@ -61,7 +61,7 @@ def test_scores_are_counted_by_model_version_collector_and_hour() -> None:
     assert added["score:lstm", *PLACE][0] == Histogram.of([2.0, 2.0])
 
 
-def test_peers_abstentions_and_windows_with_a_quality_mark_count_nowhere() -> None:
+def test_peers_abstentions_and_windows_with_a_quality_mark_are_not_counted() -> None:
     rows = [score(0, peer="192.0.2.1"), score(1, abstained="warming"), score(2)]
     assert fold_scores(rows, marked={("rrc00", HOUR + 120)}).added == {}
     assert set(fold_windows([window(0, peer="192.0.2.1")]).added) == set()
@@ -72,21 +72,21 @@ def test_peers_abstentions_and_windows_with_a_quality_mark_count_nowhere() -> No
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), None, "seven", 1e300])
-def test_a_score_that_is_no_number_is_counted_and_left_out(bad: Any) -> None:
+def test_a_score_that_is_not_a_number_is_reported_and_not_counted(bad: Any) -> None:
     folded = fold_scores([score(0, score=bad, is_alarm=True), score(1)])
     assert folded.added["score:lstm", *PLACE] == (Histogram.of([2.0]), 0)
-    assert folded.unusable == {"lstm 1: a score that is no number": 1}
+    assert folded.unusable == {"lstm 1: a score that is not a number": 1}
 
 
 @pytest.mark.parametrize("bad", ["{", "[1, 2", '{"a": 1}', "[]", '[1, "x"]', "[1e999]", "3", "[null]"])
-def test_an_embedding_that_is_garbage_is_counted_and_left_out(bad: str) -> None:
+def test_an_embedding_that_is_not_a_vector_is_reported_and_not_counted(bad: str) -> None:
     folded = fold_scores([score(0, embedding=bad), score(1, embedding="[0.5, -0.5]")])
     assert folded.added["embedding:lstm:0", *PLACE][0].n == 1
-    assert folded.unusable == {"lstm 1: an embedding that is no vector": 1}
+    assert folded.unusable == {"lstm 1: an embedding that is not a vector": 1}
     assert folded.added["score:lstm", *PLACE][0].n == 2
 
 
-def test_of_embeddings_of_several_lengths_the_usual_one_counts() -> None:
+def test_of_embeddings_of_several_lengths_the_most_frequent_counts() -> None:
     rows = [score(i, embedding="[0.1, 0.2]") for i in range(3)] + [score(3, embedding="[0.1]")]
     folded = fold_scores(rows)
     assert {key[0] for key in folded.added if key[0].startswith("embedding")} == {
@@ -109,7 +109,7 @@ def test_latent_coordinates_fall_into_fifty_cells_and_eight_fixed_projections() 
     assert len(fold_scores(every).added["embedding:lstm:0", *PLACE][0].counts) == 50
 
 
-def test_rules_are_counted_where_they_fired_and_where_they_did_not() -> None:
+def test_rules_are_counted_in_all_scored_windows() -> None:
     fired = '[{"rule": "storm"}, {"rule": "silence", "explained_by": "peer_reset"}]'
     rows = [score(0, model="heuristic", rules_fired=fired), score(1, model="heuristic")]
     added = fold_scores(rows, rules={"heuristic": ("storm", "silence")}).added
@@ -120,11 +120,11 @@ def test_rules_are_counted_where_they_fired_and_where_they_did_not() -> None:
     assert ("score:heuristic", *PLACE) in broken.added
 
 
-def test_a_row_that_cannot_be_read_any_more_is_begun_anew() -> None:
+def test_an_unreadable_row_is_replaced() -> None:
     key: Key = ("score:lstm", *PLACE)
     damaged = {"series": key[0], "model_version": "1", "collector": "rrc00", "hour_start": HOUR, "bins": b"?"}
     damaged |= {"value_sum": 0.0, "value_sum_squares": 0.0, "alarms": 3}
-    (row,) = merge({key: (Histogram.of([1.0]), 0)})([damaged])
+    (row,) = build_merge({key: (Histogram.of([1.0]), 0)})([damaged])
     assert (row["n"], row["alarms"]) == (1, 0)
 
 
@@ -136,7 +136,7 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
         yield opened
 
 
-def lived(store: Store, minutes: range) -> None:
+def add_minutes(store: Store, minutes: range) -> None:
     store.write_windows([{"window_start": HOUR + 60 * m, "collector": "rrc00", "announced": m} for m in minutes], None)
     rows = [
         {"window_start": HOUR + 60 * m, "collector": "rrc00", "model": "lstm", "model_version": "1", "score": 1.0 + m}
@@ -145,30 +145,30 @@ def lived(store: Store, minutes: range) -> None:
     store.write_scores([{**row, "p_value": 0.5, "is_alarm": False} for row in rows], None)
 
 
-def counted(store: Store, series: str) -> list[int]:
+def count_values(store: Store, series: str) -> list[int]:
     return [row["n"] for row in read_histograms(store, series)]
 
 
 def test_two_monitors_count_every_row_once(store: Store) -> None:
     one, two = DriftMonitor(store, True), DriftMonitor(store, True)
     for begin in range(0, 50, 10):
-        lived(store, range(begin, begin + 10))
+        add_minutes(store, range(begin, begin + 10))
         one.step()
         two.step()
         two.step()
     while one.step() or two.step():
         pass
-    assert counted(store, "score:lstm") == [50]
-    assert counted(store, "feature:announced") == [50]
+    assert count_values(store, "score:lstm") == [50]
+    assert count_values(store, "feature:announced") == [50]
 
 
 def test_a_damaged_row_in_the_store_does_not_stop_the_monitor(store: Store) -> None:
-    lived(store, range(5))
+    add_minutes(store, range(5))
     with store.writing() as connection:
         connection.execute(text("UPDATE scores SET embedding = '{', score = 'much' WHERE id = 2"))
         connection.execute(text("UPDATE scores SET score = 9e999 WHERE id = 3"))
     monitor = DriftMonitor(store, True)
     while monitor.step():
         pass
-    assert counted(store, "score:lstm") == [3]
-    assert "2 × lstm 1: a score that is no number left out" in monitor.status()
+    assert count_values(store, "score:lstm") == [3]
+    assert "2 × lstm 1: a score that is not a number, not counted" in monitor.status()

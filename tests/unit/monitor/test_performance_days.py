@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bgpdrift.clock import FakeClock
-from bgpdrift.monitor.performance_days import LOOK_EVERY_S, LabelledDays
+from bgpdrift.monitor.performance_days import INTERVAL_S, PerformanceDays
 from bgpdrift.store import IncidentChanges, Store, migrate, open_store
 
 DAY = 19_000 * 86_400
@@ -21,25 +21,25 @@ def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
 
 
 @pytest.fixture
-def days(store: Store, clock: FakeClock) -> LabelledDays:
-    return LabelledDays(store, clock, min_labels=2)
+def days(store: Store, clock: FakeClock) -> PerformanceDays:
+    return PerformanceDays(store, clock, min_labels=2)
 
 
-def tell(store: Store, at: int, label: str = "missed", **columns: object) -> int:
+def add_label(store: Store, at: int, label: str = "missed", **columns: object) -> int:
     return store.record_outcome({"starts_at": at, "ends_at": at + 600, "label": label, **columns}, at)
 
 
-def scored(store: Store, at: int, is_alarm: bool, collector: str = "rrc00") -> None:
+def add_score(store: Store, at: int, is_alarm: bool, collector: str = "rrc00") -> None:
     row = {"window_start": at, "collector": collector, "model": "lstm", "model_version": "1", "score": 1.0}
     store.write_scores([{**row, "p_value": 0.1, "is_alarm": is_alarm}], None)
 
 
-def event_time(store: Store, at: int) -> None:
+def set_event_time(store: Store, at: int) -> None:
     store.write_windows([{"window_start": at, "collector": "rrc00", "peer": ""}], None)
 
 
-def looked(days: LabelledDays, clock: FakeClock, times: int = 3) -> None:
-    clock.advance(seconds=LOOK_EVERY_S)
+def run_steps(days: PerformanceDays, clock: FakeClock, times: int = 3) -> None:
+    clock.advance(seconds=INTERVAL_S)
     for _ in range(times):
         days.step()
 
@@ -49,96 +49,98 @@ def figures(store: Store) -> list[tuple[int, int, int, float | None]]:
     return [(row["day_start"], row["true_positives"], row["false_negatives"], row["accuracy"]) for row in rows]
 
 
-def test_a_day_is_judged_when_it_is_over(store: Store, days: LabelledDays, clock: FakeClock) -> None:
-    scored(store, DAY + 600, True)
-    tell(store, DAY + 600)
-    event_time(store, DAY + 86_340)
-    looked(days, clock)
+def test_a_day_is_evaluated_when_it_is_over(store: Store, days: PerformanceDays, clock: FakeClock) -> None:
+    add_score(store, DAY + 600, True)
+    add_label(store, DAY + 600)
+    set_event_time(store, DAY + 86_340)
+    run_steps(days, clock)
     assert figures(store) == []
 
-    event_time(store, DAY + 86_400)
-    looked(days, clock)
+    set_event_time(store, DAY + 86_400)
+    run_steps(days, clock)
 
     assert figures(store) == [(DAY, 1, 0, None)]
 
 
-def test_a_label_given_later_judges_its_day_again(store: Store, days: LabelledDays, clock: FakeClock) -> None:
-    scored(store, DAY + 600, True)
-    scored(store, DAY + 6000, False)
-    event_time(store, DAY + 2 * 86_400)
-    tell(store, DAY + 600)
-    looked(days, clock)
+def test_a_later_label_evaluates_its_day_again(store: Store, days: PerformanceDays, clock: FakeClock) -> None:
+    add_score(store, DAY + 600, True)
+    add_score(store, DAY + 6000, False)
+    set_event_time(store, DAY + 2 * 86_400)
+    add_label(store, DAY + 600)
+    run_steps(days, clock)
 
-    tell(store, DAY + 6000)
-    looked(days, clock)
+    add_label(store, DAY + 6000)
+    run_steps(days, clock)
 
     assert figures(store) == [(DAY, 1, 1, 0.5)]
 
 
-def test_a_label_taken_back_takes_its_figures_with_it(store: Store, days: LabelledDays, clock: FakeClock) -> None:
-    scored(store, DAY + 600, True)
-    event_time(store, DAY + 2 * 86_400)
-    number = tell(store, DAY + 600)
-    looked(days, clock)
+def test_a_removed_label_removes_its_figures(store: Store, days: PerformanceDays, clock: FakeClock) -> None:
+    add_score(store, DAY + 600, True)
+    set_event_time(store, DAY + 2 * 86_400)
+    number = add_label(store, DAY + 600)
+    run_steps(days, clock)
 
     store.remove_outcome(number, DAY, "ann")
-    looked(days, clock)
+    run_steps(days, clock)
 
     assert figures(store) == []
 
 
-def test_labels_that_did_not_change_are_not_judged_again_also_after_a_restart(
-    store: Store, days: LabelledDays, clock: FakeClock
+def test_unchanged_labels_are_not_evaluated_again_even_after_a_restart(
+    store: Store, days: PerformanceDays, clock: FakeClock
 ) -> None:
-    scored(store, DAY + 600, True)
-    event_time(store, DAY + 2 * 86_400)
-    tell(store, DAY + 600)
-    looked(days, clock)
+    add_score(store, DAY + 600, True)
+    set_event_time(store, DAY + 2 * 86_400)
+    add_label(store, DAY + 600)
+    run_steps(days, clock)
     store.replace_performance(DAY, [], None)
 
-    looked(LabelledDays(store, clock, min_labels=2), clock)
+    run_steps(PerformanceDays(store, clock, min_labels=2), clock)
 
     assert figures(store) == []
 
 
-def test_another_number_of_labels_wanted_judges_every_day_again(
-    store: Store, days: LabelledDays, clock: FakeClock
+def test_a_different_minimum_of_labels_evaluates_every_day_again(
+    store: Store, days: PerformanceDays, clock: FakeClock
 ) -> None:
-    scored(store, DAY + 600, True)
-    event_time(store, DAY + 2 * 86_400)
-    tell(store, DAY + 600)
-    looked(days, clock)
+    add_score(store, DAY + 600, True)
+    set_event_time(store, DAY + 2 * 86_400)
+    add_label(store, DAY + 600)
+    run_steps(days, clock)
 
-    looked(LabelledDays(store, clock, min_labels=1), clock)
+    run_steps(PerformanceDays(store, clock, min_labels=1), clock)
 
     assert figures(store) == [(DAY, 1, 0, 1.0)]
 
 
-def test_days_whose_scores_have_expired_keep_their_figures(store: Store, days: LabelledDays, clock: FakeClock) -> None:
-    scored(store, DAY + 600, True)
-    scored(store, DAY + 3 * 86_400, True)
-    event_time(store, DAY + 4 * 86_400)
-    number = tell(store, DAY + 600)
-    looked(days, clock)
+def test_days_whose_scores_have_expired_keep_their_figures(
+    store: Store, days: PerformanceDays, clock: FakeClock
+) -> None:
+    add_score(store, DAY + 600, True)
+    add_score(store, DAY + 3 * 86_400, True)
+    set_event_time(store, DAY + 4 * 86_400)
+    number = add_label(store, DAY + 600)
+    run_steps(days, clock)
 
     store.delete_expired("scores", DAY + 2 * 86_400, 10)
     store.remove_outcome(number, DAY, "retention")
-    looked(days, clock)
+    run_steps(days, clock)
 
     assert figures(store) == [(DAY, 1, 0, None)]
 
 
 def test_an_alarm_at_a_collector_that_did_not_see_the_incident_does_not_count(
-    store: Store, days: LabelledDays, clock: FakeClock
+    store: Store, days: PerformanceDays, clock: FakeClock
 ) -> None:
     incident = {"id": 1, "state": "closed", "severity": "low", "started_at": DAY + 600, "last_seen_at": DAY + 900}
     seen_by = ["rrc00", "rrc01"]
     store.apply_incidents(IncidentChanges(inserts=({**incident, "peak": 2.0, "collectors": seen_by},)), None)
-    scored(store, DAY + 600, False)
-    scored(store, DAY + 660, True, collector="rrc21")
-    event_time(store, DAY + 2 * 86_400)
-    tell(store, DAY + 600, "true_positive", incident_id=1)
+    add_score(store, DAY + 600, False)
+    add_score(store, DAY + 660, True, collector="rrc21")
+    set_event_time(store, DAY + 2 * 86_400)
+    add_label(store, DAY + 600, "true_positive", incident_id=1)
 
-    looked(days, clock)
+    run_steps(days, clock)
 
     assert figures(store) == [(DAY, 0, 1, None)]

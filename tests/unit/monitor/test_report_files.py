@@ -1,4 +1,4 @@
-"""Files of drift reports: whole or not at all, and not without end."""
+"""Drift report files: complete or absent, and limited in number."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ import pytest
 
 from bgpdrift.drift.report import DriftReport
 from bgpdrift.errors import InputError, TransientError
-from bgpdrift.monitor.report_files import read_report, report_path, report_paths, write_report
+from bgpdrift.monitor.report_files import list_reports, read_report, report_path, write_report
 
 HOUR = 3_600
 
@@ -16,50 +16,50 @@ def report(at, model="lstm"):
     return DriftReport(model, "4", at, "drift", "high", f"Drift at {at}.")
 
 
-def test_a_report_is_found_again_by_model_and_newest_first(tmp_path):
+def test_reports_are_listed_by_model_newest_first(tmp_path):
     for at in (2 * HOUR, 0, HOUR):
         write_report(tmp_path, report(at), keep=10)
     write_report(tmp_path, report(HOUR, "isolation_forest"), keep=10)
 
-    assert [read_report(path).at for path in report_paths(tmp_path, "lstm")] == [2 * HOUR, HOUR, 0]
-    assert report_paths(tmp_path, "lstm")[0].name == "drift_report_lstm_19700101T020000Z.json"
-    assert len(report_paths(tmp_path, "isolation_forest")) == 1
+    assert [read_report(path).at for path in list_reports(tmp_path, "lstm")] == [2 * HOUR, HOUR, 0]
+    assert list_reports(tmp_path, "lstm")[0].name == "drift_report_lstm_19700101T020000Z.json"
+    assert len(list_reports(tmp_path, "isolation_forest")) == 1
 
 
-def test_only_the_newest_are_kept_and_those_of_other_models_are_left_alone(tmp_path):
+def test_only_the_newest_reports_of_the_same_model_are_kept(tmp_path):
     write_report(tmp_path, report(0, "heuristic"), keep=2)
     for hour in range(5):
         write_report(tmp_path, report(hour * HOUR), keep=2)
 
-    assert [read_report(path).at for path in report_paths(tmp_path, "lstm")] == [4 * HOUR, 3 * HOUR]
+    assert [read_report(path).at for path in list_reports(tmp_path, "lstm")] == [4 * HOUR, 3 * HOUR]
     assert report_path(tmp_path, "heuristic", 0).exists()
 
 
-def test_a_report_of_older_events_survives_its_own_writing(tmp_path):
-    """A replay of history checks event times long gone; the caller was promised a file."""
+def test_a_report_of_older_events_is_not_deleted_when_it_is_written(tmp_path):
+    """A replay checks past event times, and the caller relies on the file."""
     for hour in (50, 51):
         write_report(tmp_path, report(hour * HOUR), keep=2)
 
     assert write_report(tmp_path, report(0), keep=2).exists()
 
 
-def test_the_same_check_twice_is_one_file(tmp_path):
+def test_a_repeated_check_writes_one_file(tmp_path):
     assert write_report(tmp_path, report(0), keep=9) == write_report(tmp_path, report(0), keep=9)
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_half_written_and_foreign_files_are_no_reports(tmp_path):
+def test_incomplete_and_other_files_are_not_reports(tmp_path):
     write_report(tmp_path, report(0), keep=9)
     (tmp_path / ".drift_report_lstm_19700101T010000Z.json.123-0.stage").write_bytes(b'{"schema"')
     (tmp_path / "drift_report_lstm_yesterday.json").write_text("{}")
     (tmp_path / "drift_report_lstm_19700101T010000Z.json.bak").write_text("{}")
 
-    assert [path.name for path in report_paths(tmp_path, "lstm")] == ["drift_report_lstm_19700101T000000Z.json"]
+    assert [path.name for path in list_reports(tmp_path, "lstm")] == ["drift_report_lstm_19700101T000000Z.json"]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
 @pytest.mark.parametrize("call", ["open", "fsync"])
-def test_a_disk_that_fails_costs_the_new_report_only(tmp_path, monkeypatch, code, call):
+def test_a_disk_error_affects_only_the_new_report(tmp_path, monkeypatch, code, call):
     kept = write_report(tmp_path, report(0), keep=1)
     real = getattr(os, call)
 
@@ -77,15 +77,15 @@ def test_a_disk_that_fails_costs_the_new_report_only(tmp_path, monkeypatch, code
     assert read_report(kept).at == 0
 
 
-def test_a_name_that_leads_elsewhere_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no name of a model"):
+def test_a_model_name_with_a_path_is_refused(tmp_path):
+    with pytest.raises(InputError, match="is not a model"):
         write_report(tmp_path, report(0, "../lstm"), keep=1)
 
 
-def test_a_missing_or_damaged_report_is_named(tmp_path):
+def test_the_error_names_a_missing_or_damaged_report(tmp_path):
     path = write_report(tmp_path, report(0), keep=1)
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(InputError, match=r"drift_report_lstm_19700101T000000Z\.json: no JSON"):
         read_report(path)
-    with pytest.raises(InputError, match="no such drift report"):
+    with pytest.raises(InputError, match="this drift report does not exist"):
         read_report(tmp_path / "drift_report_lstm_19700101T090000Z.json")

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from bgpdrift.clock import FakeClock
 from bgpdrift.drift.histogram import Histogram
+from bgpdrift.monitor.monitor_worker import DriftMonitor
 from bgpdrift.scoring.detector_worker import HEARTBEAT_S, ScoringService
-from bgpdrift.services.drift_monitor import DriftMonitor
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import StateCursor, Store, migrate, open_store
 from bgpdrift.store.cursor_states import DetectorState
