@@ -14,7 +14,7 @@ from benchmarks.life_system import Life
 from benchmarks.life_world import DAY_S, HOUR_S, World
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.lab.demo.bad_model import Fault, force_bad_model
-from bgpdrift.lab.demo.chronicle import Chronicle
+from bgpdrift.lab.demo.timeline import Timeline
 from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, stored_quality
 from bgpdrift.lab.simulation.scenario import INCIDENT_KINDS, Incident, Regime, Scenario
 from bgpdrift.models import artifact as artifacts
@@ -55,7 +55,7 @@ class Lived:
     """A life as it went: what a scenario acts on while it lasts and is judged by when it is over."""
 
     life: Life
-    chronicle: Chronicle
+    timeline: Timeline
     world: World
     notes: dict[str, object] = field(default_factory=dict)
 
@@ -160,7 +160,7 @@ def calm_month() -> LifeScenario:
     def judge(lived: Lived) -> list[Bar]:
         wishes = [w for w in lived.life.store.triggers() if w["requested_by"] == "drift_monitor"]
         held = [w for w in wishes if _during_incident(lived, int(w["requested_at"]))]
-        checks = lived.chronicle.all("check", state="incident")
+        checks = lived.timeline.select("check", state="incident")
         figures = lived.figures(begin, end)
         return [
             Bar("flags in 30 days without drift", len(wishes), len(wishes) <= FLAGS_A_MONTH),
@@ -224,12 +224,12 @@ def regime(what: str, change: Regime | None, answers: str = "", bar_h: float = N
                     raise RuntimeError(f"{answers} {row['id']}: {said.stderr}")
 
     def judge(lived: Lived) -> list[Bar]:
-        chronicle, begin = lived.chronicle, lived.day(CHANGE_D)
-        drift = next((c for c in chronicle.all("check", since=begin) if c.state.startswith("drift")), None)
-        wish = chronicle.first("wish", since=begin)
-        promoted = chronicle.all("version", state="active", since=begin)
-        accepted = chronicle.all("version", state="accepted", since=begin)
-        back = chronicle.all("version", state="rolled_back", since=begin)
+        timeline, begin = lived.timeline, lived.day(CHANGE_D)
+        drift = next((c for c in timeline.select("check", since=begin) if c.state.startswith("drift")), None)
+        wish = timeline.first("request", since=begin)
+        promoted = timeline.select("version", state="active", since=begin)
+        accepted = timeline.select("version", state="accepted", since=begin)
+        back = timeline.select("version", state="rolled_back", since=begin)
         first = min((v.at for v in promoted), default=None)
         last = max((v.at for v in accepted), default=None)
         trained_h, accepted_h = lived.since(first, CHANGE_D), lived.since(last, CHANGE_D)
@@ -265,7 +265,7 @@ def doubled() -> LifeScenario:
         false = [
             row for row in found if not any(t.start <= row["last_seen_at"] and row["started_at"] < t.end for t in truth)
         ]
-        asked = lived.chronicle.all("question", state="pending", since=begin)
+        asked = lived.timeline.select("approval", state="pending", since=begin)
         wishes = [w for w in lived.life.store.triggers() if w["requested_at"] >= begin]
         before, after = lived.figures(TRAIN_D, CHANGE_D), lived.figures(AFTER_D, END_D)
         loss = (before[ENSEMBLE].auc or 0.0) - (after[ENSEMBLE].auc or 0.0)
@@ -292,7 +292,7 @@ def three_day_leak() -> LifeScenario:
 
     def judge(lived: Lived) -> list[Bar]:
         begin = lived.day(ATTACK_D)
-        new = lived.chronicle.all("version", state="active", since=begin)
+        new = lived.timeline.select("version", state="active", since=begin)
         wishes = [w for w in lived.life.store.triggers() if w["requested_at"] >= begin]
         found = [
             row
@@ -304,7 +304,7 @@ def three_day_leak() -> LifeScenario:
         return [
             Bar("incidents it was seen as", len(found), bool(found)),
             Bar("longest of them, h", round(longest / HOUR_S, 1), True),
-            Bar("questions asked", len(lived.chronicle.all("question", state="pending", since=begin)), True),
+            Bar("questions asked", len(lived.timeline.select("approval", state="pending", since=begin)), True),
             Bar("learned as the new normal", len(labels), not labels),
             Bar("wishes to retrain", len(wishes), not wishes),
             Bar("models trained", len(new), not new),
@@ -359,9 +359,9 @@ def bad_model(fault: Fault, model: str = "lstm") -> LifeScenario:
 
     def judge(lived: Lived) -> list[Bar]:
         bad = lived.notes["bad"]
-        gone = lived.chronicle.first("version", f"{model} {bad}", "rolled_back")
+        gone = lived.timeline.first("version", f"{model} {bad}", "rolled_back")
         hours = lived.since(gone.at if gone else None, forced_d)
-        again = [v for v in lived.chronicle.all("version", f"{model} {bad}", "active") if gone and v.at > gone.at]
+        again = [v for v in lived.timeline.select("version", f"{model} {bad}", "active") if gone and v.at > gone.at]
         promoted = run_cli("promote", model)
         after = lived.active_versions()[model]
         return [

@@ -17,7 +17,7 @@ from benchmarks.life_scenarios import SCENARIOS as OTHERS
 from benchmarks.life_scenarios import Bar, Lived
 from benchmarks.life_system import Tell, living
 from benchmarks.life_world import world_of
-from bgpdrift.lab.demo.chronicle import Chronicle
+from bgpdrift.lab.demo.timeline import Timeline
 
 SCENARIOS = {"demo": demo, **OTHERS}
 
@@ -30,8 +30,8 @@ def live_through(name: str, folder: Path, tell: Tell = print) -> list[Bar]:
     folder.mkdir(parents=True)
     begun = time.perf_counter()
     with living(folder / "data", world.start, wanted.changes, folder / "services.ndjson") as life:
-        chronicle = Chronicle(life.store, world.start, lambda one: tell(one.line(world.start)))
-        lived = Lived(life, chronicle, world)
+        timeline = Timeline(life.store, world.start, lambda one: tell(one.line(world.start)))
+        lived = Lived(life, timeline, world)
         for now, rows in world.hours():
             life.live(now, rows)
             if now == lived.day(wanted.train_d):
@@ -39,7 +39,7 @@ def live_through(name: str, folder: Path, tell: Tell = print) -> list[Bar]:
                     tell(f"trained {model}: {said['outcome']} ({said['reason']})")
             if wanted.act is not None:
                 wanted.act(lived, now)
-            chronicle.look(now)
+            timeline.update(now)
         wall = time.perf_counter() - begun
         days, services = wanted.scenario.duration_s / 86_400, sum(life.seconds.values())
         spent = ", ".join(f"{worker} {seconds:.0f} s" for worker, seconds in life.seconds.items())

@@ -4,7 +4,7 @@ import click
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--scenario", default="calm", metavar="NAME|FILE", help="calm, two-days, demo, or a TOML or JSON file")
+@click.option("--scenario", default="calm", metavar="NAME|FILE", help="calm, short, week, or a TOML or JSON file")
 @click.option("--start", metavar="TIME", help="event time of the beginning: a date (UTC) or epoch seconds")
 @click.option("--duration", metavar="LENGTH", help="event time simulated, e.g. 36h or 7d")
 @click.option("--days", type=float, help="the same in days")

@@ -1,7 +1,7 @@
-"""Models that are whole, pass their self-test and are wrong: what a gate that was overruled would let through.
+"""Bad models for the demo: files that pass every check of a file, with a calibration that is wrong.
 
-Only the calibration is touched: the scores are those of the model in force, what they are worth is not. Decides how a
-model is bad; bringing it into force is a person's ``--force``, here `ModelRegistry.publish`.
+Only the calibration differs from the active model, so the scores are the same and their p-values are wrong. The gate would
+refuse such a model; here it is published past the gate, as with the ``--force`` of a person.
 """
 
 from collections.abc import Mapping
@@ -17,29 +17,29 @@ from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 
 Fault = Literal["never_alarms", "always_alarms"]
-FACTOR: Mapping[Fault, float] = {"never_alarms": 1_000.0, "always_alarms": 0.001}
-"""Scores must be so many times as high to be as unusual."""
+SCORE_FACTORS: Mapping[Fault, float] = {"never_alarms": 1_000.0, "always_alarms": 0.001}
+"""A score must be this many times as high to have the same p-value."""
 
 
-def bad_copy(model: Artifact, fault: Fault, version: str) -> Artifact:
-    """Give a model like this one that takes its own scores for something else."""
-    factor, found = FACTOR[fault], model.calibration
-    tail: Mapping[str, Any] = found["tail"]
-    calibration = {
-        **found,
-        "scores": [score * factor for score in found["scores"]],
+def make_bad_copy(model: Artifact, fault: Fault, version: str) -> Artifact:
+    """Give a copy of a model with a calibration that is wrong by the factor of the fault."""
+    factor, calibration = SCORE_FACTORS[fault], model.calibration
+    tail: Mapping[str, Any] = calibration["tail"]
+    wrong = {
+        **calibration,
+        "scores": [score * factor for score in calibration["scores"]],
         "tail": {**tail, "start": tail["start"] * factor, "scale": tail["scale"] * factor},
     }
-    return replace(model, version=version, parent_version=model.version, calibration=calibration, digest="")
+    return replace(model, version=version, parent_version=model.version, calibration=wrong, digest="")
 
 
 def force_bad_model(settings: Settings, store: Store, registry: ModelRegistry, model: str, fault: Fault) -> str:
-    """Publish a bad copy of the model in force; its version."""
+    """Publish a bad copy of the active model past the gate, and return its version."""
     folder = settings.artifacts_path
     active = artifacts.read(current_path(folder, model), model)
     known = [str(row["version"]) for row in (*store.model_versions(model), *store.retrain_events(model, 100))]
     version = next_version(folder, model, known)
-    raw = artifacts.to_bytes(bad_copy(active, fault, version))
+    raw = artifacts.to_bytes(make_bad_copy(active, fault, version))
     path = stage(folder, model, version, raw, history_minutes=settings.detectors.history_minutes)
     registry.publish(model, path, expected_active=active.version, event={"notes": f"forced: {fault}"})
     return version

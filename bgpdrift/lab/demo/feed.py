@@ -1,6 +1,6 @@
-"""The simulated feed of the demo: a process that can be held and let go, and that is gone afterwards however it ends.
+"""The simulated feed of the demo: a process that can be paused and resumed, and that always ends with the demo.
 
-Holding stops the process itself: its connection stays, its clock of events stands. Decides nothing about when.
+A paused process is stopped: its connection stays open and no event time passes. `pacing` decides when to pause.
 """
 
 import contextlib
@@ -21,50 +21,50 @@ class Feed:
     Parameters
     ----------
     process : Popen
-        The feed; its first line says where it listens.
+        The process of the feed.
     url : str
-        Where.
+        The address on which it listens.
     """
 
     def __init__(self, process: "subprocess.Popen[bytes]", url: str) -> None:
-        self._process, self.url, self.held = process, url, False
+        self._process, self.url, self.is_paused = process, url, False
 
     @property
-    def ended(self) -> bool:
-        """Whether the process is gone."""
+    def has_ended(self) -> bool:
+        """Whether the process has exited."""
         return self._process.poll() is not None
 
-    def hold(self) -> None:
-        """Let its time stand still."""
-        if not self.held:
+    def pause(self) -> None:
+        """Stop event time."""
+        if not self.is_paused:
             self._process.send_signal(signal.SIGSTOP)
-            self.held = True
+            self.is_paused = True
 
-    def go(self) -> None:
-        """Let its time pass again."""
-        if self.held:
+    def resume(self) -> None:
+        """Let event time go on."""
+        if self.is_paused:
             self._process.send_signal(signal.SIGCONT)
-            self.held = False
+            self.is_paused = False
 
 
 @contextlib.contextmanager
 def running_feed(command: Sequence[str], log: Path, limit_s: float = START_LIMIT_S) -> Iterator[Feed]:
-    """Start a feed and end it, held or not.
+    """Start a feed, and end its process on exit, paused or not.
 
     Raises
     ------
     BgpdriftError
-        It did not say within ``limit_s`` where it listens.
+        The feed did not print its address within `limit_s` seconds.
     """
     with log.open("wb") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)  # noqa: S603
         assert process.stdout is not None
         try:
-            said = bool(select.select([process.stdout], [], [], limit_s)[0])
-            line = process.stdout.readline().decode().strip() if said else f"nothing within {limit_s:g} s"
+            has_output = bool(select.select([process.stdout], [], [], limit_s)[0])
+            line = process.stdout.readline().decode().strip() if has_output else f"no output within {limit_s:g} s"
             if not line.startswith("listening on "):
                 raise BgpdriftError(
-                    f"the simulated feed did not start: {log.read_text().strip() or line or 'it ended'}"
+                    f"the simulated feed did not start: {log.read_text().strip() or line or 'its process ended'}"
                 )
             yield Feed(process, line.removeprefix("listening on "))
         finally:
@@ -73,7 +73,7 @@ def running_feed(command: Sequence[str], log: Path, limit_s: float = START_LIMIT
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     process.send_signal(signal.SIGTERM)
-    process.send_signal(signal.SIGCONT)  # one that is held could not hear it
+    process.send_signal(signal.SIGCONT)  # a stopped process handles TERM only after CONT
     try:
         process.wait(END_LIMIT_S)
     except BaseException as error:  # also a second Ctrl-C

@@ -1,8 +1,8 @@
-"""How the demo gathers the history to learn from: two simulated days pass in two minutes, and must not pass at once.
+"""How the demo gathers a history to train on: days of event time in a minute, without running past its end.
 
-A feed at full speed runs hours ahead of those who make windows of it, through sockets, buffers and files; held then, it
-would have told all it knows. So it is paced while the history is gathered, held where the history ends, and everything
-on its way is let arrive. Decides when to hold, when to let go, and when all is quiet.
+At full speed the feed is hours of event time ahead of the aggregator, because data waits in sockets, buffers and files.
+So the feed is paced while the history is gathered and paused where the history ends; then the demo waits until everything
+that is on its way is processed. Decides when to pause, when to resume, and when the system is idle.
 """
 
 import json
@@ -16,132 +16,133 @@ from bgpdrift.bgp.spool import parse_sequence
 from bgpdrift.store import Store
 from bgpdrift.store.schema import feature_windows, verdicts
 
-MOST_BEHIND = 2
-"""Finished segments that nobody has read yet, beyond which the feed is held. At full speed one is about 40 minutes."""
-NEAR_S = 3 * 3600
-"""So shortly before the history ends, in event time, the feed is held with the first segment that waits."""
-STILL_S = 3.0
-"""Nothing has moved for so long: longer than a segment stays open and than the collector's figures take to be written."""
+MAX_UNREAD_SEGMENTS = 2
+"""Finished segments that the aggregator has not read, beyond which the feed pauses. At full speed one holds about 40 minutes."""
+NEAR_END_S = 3 * 3600
+"""Event time before the end of the history from which the feed pauses at the first unread segment."""
+IDLE_S = 3.0
+"""The system is idle if nothing has changed for this long: longer than a segment stays open and the collector's figures lag."""
 POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """How far everybody is.
+class Position:
+    """How far the services have come.
 
     Attributes
     ----------
-    newest : int
-        Newest window, event time; 0 without any.
-    judged : int
-        Newest verdict likewise.
-    verdicts : int
-        Number of the newest verdict.
-    behind : int
-        Finished segments that were not made windows of.
+    window : int
+        Event time of the newest window; 0 without one.
+    verdict : int
+        Event time of the newest verdict; 0 without one.
+    verdict_id : int
+        Row number of the newest verdict.
+    unread_segments : int
+        Finished segments that the aggregator has not read.
     frames : int
-        What the collector says it received.
+        Frames that the collector has received.
     """
 
-    newest: int = 0
-    judged: int = 0
-    verdicts: int = 0
-    behind: int = 0
+    window: int = 0
+    verdict: int = 0
+    verdict_id: int = 0
+    unread_segments: int = 0
     frames: int = 0
 
 
-class Holdable(Protocol):
-    """What can be paced."""
+class Pausable(Protocol):
+    """A feed that can be paced."""
 
-    held: bool
+    is_paused: bool
 
     @property
-    def ended(self) -> bool:
-        """Whether it is gone."""
+    def has_ended(self) -> bool:
+        """Whether no more data will come."""
         ...
 
-    def hold(self) -> None:
-        """Stop it."""
+    def pause(self) -> None:
+        """Stop event time."""
         ...
 
-    def go(self) -> None:
-        """Let it go on."""
+    def resume(self) -> None:
+        """Let event time go on."""
         ...
 
 
-def should_hold(behind: int, held: bool, most: int = MOST_BEHIND) -> bool:
-    """Hold beyond so many segments, until all of them are read.
+def should_pause(unread_segments: int, is_paused: bool, limit: int = MAX_UNREAD_SEGMENTS) -> bool:
+    """Decide whether the feed pauses: above `limit` unread segments, and then until all are read.
 
     Examples
     --------
-    >>> [should_hold(behind, held) for behind, held in ((2, False), (3, False), (1, True), (0, True))]
+    >>> [should_pause(unread, paused) for unread, paused in ((2, False), (3, False), (1, True), (0, True))]
     [False, True, True, False]
     """
-    return behind > 0 if held else behind > most
+    return unread_segments > 0 if is_paused else unread_segments > limit
 
 
-def where(store: Store, data: Path) -> Where:
-    """Look."""
+def read_position(store: Store, data: Path) -> Position:
+    """Read how far the services have come."""
     cursor = store.read_cursor("feature_aggregator")
-    position = cursor.position if cursor else 0
+    sequence = cursor.position if cursor else 0
     names = [entry.name for entry in (data / "spool").iterdir()]
-    return Where(
-        newest=store.newest(feature_windows) or 0,
-        judged=store.newest(verdicts) or 0,
-        verdicts=store.newest_id(verdicts) or 0,
-        behind=sum(1 for name in names if (parse_sequence(name) or 0) > position),
-        frames=_frames(data / "state" / "collector.json"),
+    return Position(
+        window=store.newest(feature_windows) or 0,
+        verdict=store.newest(verdicts) or 0,
+        verdict_id=store.newest_id(verdicts) or 0,
+        unread_segments=sum(1 for name in names if (parse_sequence(name) or 0) > sequence),
+        frames=_read_frames(data / "state" / "collector.json"),
     )
 
 
-def gather(
-    feed: Holdable,
-    look: Callable[[], Where],
+def gather_history(
+    feed: Pausable,
+    read: Callable[[], Position],
     until: int,
     deadline: float,
     *,
-    told: Callable[[Where], None] = lambda _: None,
+    report: Callable[[Position], None] = lambda _: None,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Pace the feed until the newest window reaches ``until``, then hold it. False if it ended or time ran out."""
-    while monotonic() < deadline and not feed.ended:
-        now = look()
-        told(now)
-        if now.newest >= until:
-            feed.hold()
+    """Pace the feed until the newest window reaches `until`, then pause it. False if the feed or the time ended first."""
+    while monotonic() < deadline and not feed.has_ended:
+        now = read()
+        report(now)
+        if now.window >= until:
+            feed.pause()
             return True
-        if should_hold(now.behind, feed.held, most=0 if now.newest >= until - NEAR_S else MOST_BEHIND):
-            feed.hold()
+        limit = 0 if now.window >= until - NEAR_END_S else MAX_UNREAD_SEGMENTS
+        if should_pause(now.unread_segments, feed.is_paused, limit):
+            feed.pause()
         else:
-            feed.go()
+            feed.resume()
         sleep(POLL_S)
     return False
 
 
-def settle(
-    look: Callable[[], Where],
+def wait_until_idle(
+    read: Callable[[], Position],
     deadline: float,
     *,
-    told: Callable[[Where], None] = lambda _: None,
+    report: Callable[[Position], None] = lambda _: None,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Wait until what was on its way has arrived and is judged, so that nothing comes in while models are trained."""
-    before, since = look(), monotonic()
+    """Wait until all data of a paused feed has a verdict, so that no window arrives while models train."""
+    before, since = read(), monotonic()
     while monotonic() < deadline:
-        now = look()
-        told(now)
-        if now != before or now.behind or now.judged < now.newest:
+        now = read()
+        report(now)
+        if now != before or now.unread_segments or now.verdict < now.window:
             before, since = now, monotonic()
-        elif monotonic() - since >= STILL_S:
+        elif monotonic() - since >= IDLE_S:
             return True
         sleep(POLL_S)
     return False
 
 
-def _frames(state: Path) -> int:
+def _read_frames(state: Path) -> int:
     try:
         return int(json.loads(state.read_bytes())["frames"])
     except (OSError, ValueError, KeyError):
-        return 0  # not written yet
+        return 0  # the collector has not written it yet

@@ -1,44 +1,59 @@
-"""What the services did in a demo, held against the ground truth: windows, incidents found, incidents that were none.
+"""Comparison of a demo with the ground truth: windows, incidents found, false incidents.
 
-Decides what must be there: a window for every minute of every collector, every incident of the ground truth found. What the
-loop must have shown, `outcome` decides; how all of it reads, `report`.
+Decides what must be there: a window for every minute of every collector, and every incident of the ground truth found. The
+acts (`short`, `week`) decide what the life of the models must have shown, `report` how all of it is printed.
 """
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bgpdrift.lab.demo.outcome import Step
-from bgpdrift.lab.demo.plan import without_storms
+from bgpdrift.lab.demo.stage import Step
 from bgpdrift.lab.demo.training import TrainedModel
+from bgpdrift.lab.demo.week_plan import without_storms
 from bgpdrift.lab.simulation.scenario import Reset
 from bgpdrift.lab.simulation.truth import IncidentTruth, Truth
 from bgpdrift.store import Store
+from bgpdrift.store.cursor_states import AggregatorState
 
-EARLY_S, TAIL_S = 120, 1800
-"""An incident belongs to a true one if it began this long before it at most, or this long after its end: what a worm or a
-leak leaves behind (paths settling, routes coming back) is part of it."""
+EARLY_S, LATE_S = 120, 1800
+"""An incident belongs to a true one if it began at most this long before its start, or this long after its end: paths that
+settle and routes that come back after a worm or a leak are part of it."""
 UNFINISHED_S = 180
-"""The last minutes of a recording are never closed by a later one, and are not judged."""
+"""The last minutes of a recording are not closed by later data and are not compared."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One incident of the ground truth and what was found of it."""
+    """One incident of the ground truth, and what the system found of it.
+
+    Attributes
+    ----------
+    kind : str
+        True kind.
+    start, end : int
+        True span, epoch seconds.
+    found : tuple of int
+        Numbers of the incidents found.
+    delay_s : int or None
+        Seconds from the start to the end of the first anomalous minute; None if nothing was found.
+    found_as : str
+        Kinds of the incidents found.
+    """
 
     kind: str
     start: int
     end: int
-    found: tuple[int, ...]  # ids of incidents
-    delay_s: int | None  # from its start to the first anomalous minute's end
+    found: tuple[int, ...]
+    delay_s: int | None
     found_as: str
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a demo run did."""
+    """All results of a demo; `memory` holds resident bytes by service."""
 
     seconds: float
     simulated_hours: float
@@ -53,39 +68,35 @@ class Report:
     explained_resets: int
     findings: tuple[Finding, ...]
     false_incidents: tuple[str, ...]
-    memory: Mapping[str, int]  # bytes resident, by service
+    memory: Mapping[str, int]
     models: tuple[TrainedModel, ...] = ()
     steps: tuple[Step, ...] = ()
-    problems: tuple[str, ...] = field(default=())
-    change_seen_as: tuple[
-        str, ...
-    ] = ()  # incidents that began when the world changed for good: no attack, no false alarm
+    problems: tuple[str, ...] = ()
+    change_incidents: tuple[str, ...] = ()
+    """Incidents that began with the lasting change: neither attacks nor false alarms."""
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is missing, everything was found, and every step of the loop happened."""
+        """Whether no window is missing, every incident was found, every model voted and every step happened."""
         found = all(finding.found for finding in self.findings)
         trained = all(model.passed for model in self.models)
         shown = all(step.passed for step in self.steps)
         return not (self.problems or self.missing or self.doubled) and found and trained and shown
 
 
-def judge(store: Store, truth: Truth, data: Path, seconds: float, memory: Mapping[str, int]) -> Report:
-    """Compare what is in the store with the ground truth."""
-    start, end = int(truth.start), int(truth.end)
+def compare(store: Store, truth: Truth, data: Path, seconds: float, memory: Mapping[str, int]) -> Report:
+    """Compare the content of the store with the ground truth."""
+    start, end, last = int(truth.start), int(truth.end), last_minute(truth)
     rows = store.windows_between(start, end)
-    keys = [(row["collector"], row["window_start"]) for row in rows if not row["peer"]]
-    last = last_minute(truth)
-    keys = [key for key in keys if key[1] <= last]
+    keys = [(r["collector"], r["window_start"]) for r in rows if not r["peer"] and r["window_start"] <= last]
     expected = {
         (name, minute) for name in truth.scenario.collectors for minute in range(start // 60 * 60, last + 60, 60)
     }
-    found = store.incidents_between(start - 86_400, end + 86_400)
-    incidents = [incident for incident in found if incident["merged_into"] is None]
-    findings = tuple(_find(item, incidents) for item in without_storms(truth))
-    false, changed = without_truth(incidents, truth)
+    stored = store.incidents_between(start - 86_400, end + 86_400)
+    incidents = [incident for incident in stored if incident["merged_into"] is None]
+    false, with_change = without_truth(incidents, truth)
     feed = json.loads((data / "state" / "collector.json").read_text())
-    cursor = store.read_cursor("feature_aggregator")
+    aggregator = store.read_state("feature_aggregator", AggregatorState)
     resets = truth.scenario.resets
     return Report(
         seconds=seconds,
@@ -95,13 +106,13 @@ def judge(store: Store, truth: Truth, data: Path, seconds: float, memory: Mappin
         expected=len(expected),
         missing=len(expected - set(keys)),
         doubled=len(keys) - len(set(keys)),
-        duplicates=int(cursor.details.get("duplicates", 0)) if cursor else 0,
+        duplicates=aggregator.state.duplicates if aggregator else 0,
         dropped=int(feed["dropped"]),
         session_resets=len(resets),
         explained_resets=sum(any(marks_reset(row, reset, start) for row in rows) for reset in resets),
-        findings=findings,
+        findings=tuple(_find(item, incidents) for item in without_storms(truth)),
         false_incidents=tuple(incident["summary"] for incident in false),
-        change_seen_as=tuple(incident["summary"] for incident in changed),
+        change_incidents=tuple(incident["summary"] for incident in with_change),
         memory=memory,
     )
 
@@ -109,25 +120,29 @@ def judge(store: Store, truth: Truth, data: Path, seconds: float, memory: Mappin
 def without_truth(
     incidents: Iterable[Mapping[str, Any]], truth: Truth
 ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """Give the incidents that belong to none of the ground truth: false ones, and those in which a lasting change began."""
-    others = [
-        incident
-        for incident in incidents
-        if not _began_with(incident, [(item.start, item.end) for item in truth.incidents])
-    ]
+    """Give the incidents without one in the ground truth: false incidents, and those that began with a lasting change."""
+    true = [(item.start, item.end) for item in truth.incidents]
+    others = [incident for incident in incidents if not _began_within(incident, true)]
     changes = [(regime.start, regime.start) for regime in truth.regimes]
-    changed = [incident for incident in others if _began_with(incident, changes)]
-    return [incident for incident in others if incident not in changed], changed
+    with_change = [incident for incident in others if _began_within(incident, changes)]
+    return [incident for incident in others if incident not in with_change], with_change
 
 
 def last_minute(truth: Truth) -> int:
-    """Give the last minute of a scenario that is judged."""
+    """Give the last minute of a scenario that is compared."""
     return (int(truth.end) - UNFINISHED_S) // 60 * 60
+
+
+def marks_reset(row: Mapping[str, Any], reset: Reset, start: int) -> bool:
+    """Whether a window carries the mark of a reset: in the minutes of the reset, and at its collector if it names one."""
+    down = start + reset.at_s
+    is_near = down - 60 < row["window_start"] <= down + reset.down_s + 60
+    return bool(row["peer_reset"]) and reset.collector in ("", row["collector"]) and is_near
 
 
 def _find(item: IncidentTruth, incidents: list[Any]) -> Finding:
     start, end = int(item.start), int(item.end)
-    own = [i for i in incidents if i["started_at"] <= end + TAIL_S and i["last_seen_at"] >= start - EARLY_S]
+    own = [i for i in incidents if i["started_at"] <= end + LATE_S and i["last_seen_at"] >= start - EARLY_S]
     own = [i for i in own if i["started_at"] >= start - EARLY_S]
     first = min((i["started_at"] for i in own), default=None)
     return Finding(
@@ -140,13 +155,5 @@ def _find(item: IncidentTruth, incidents: list[Any]) -> Finding:
     )
 
 
-def marks_reset(row: Mapping[str, Any], reset: Reset, start: int) -> bool:
-    """Whether a window carries the mark of a reset: it is of the same collector, if one is named, and of its minutes."""
-    down = start + reset.at_s
-    near = down - 60 < row["window_start"] <= down + reset.down_s + 60
-    return bool(row["peer_reset"]) and reset.collector in ("", row["collector"]) and near
-
-
-def _began_with(incident: Mapping[str, Any], spans: Iterable[tuple[float, float]]) -> bool:
-    """Whether something of this really happened when an incident began."""
-    return any(start - EARLY_S <= incident["started_at"] <= end + TAIL_S for start, end in spans)
+def _began_within(incident: Mapping[str, Any], spans: Iterable[tuple[float, float]]) -> bool:
+    return any(start - EARLY_S <= incident["started_at"] <= end + LATE_S for start, end in spans)

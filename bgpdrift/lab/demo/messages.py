@@ -1,64 +1,65 @@
-"""How what happened in a demo is said: one short line for what a person would tell another, none for the rest. Pure."""
+"""Messages of the demo's story: one short sentence for a state change that matters to a person, none for the rest."""
 
-from bgpdrift.lab.demo.chronicle import Happening
+from bgpdrift.lab.demo.timeline import StateChange
 
-LONGEST = 150
+MAX_LENGTH = 150
 _VERSION = {
-    "active": "{subject} is in force",
-    "accepted": "{subject} passed its probation",
-    "rolled_back": "{subject} disappointed and is taken back",
-    "rejected": "{subject} is refused by the gate",
+    "active": "{subject} is active",
+    "accepted": "{subject} has passed its probation and is accepted",
+    "rolled_back": "{subject} has failed its probation and is rolled back",
+    "rejected": "the gate rejects {subject}",
 }
-_WISH = {
-    "postponed": "{model} must wait: {why}",
-    "waiting_approval": "{model}: a person is asked first",
-    "flagged": "a flag is dropped for {model}",
-    "claimed": "a retrainer trains {model}, and time stands still meanwhile",
-    "failed": "the training of {model} failed: {why}",
-    "refused": "{model} is not retrained: {why}",
+_REQUEST = {
+    "postponed": "the retraining of {model} must wait: {reason}",
+    "waiting_approval": "the retraining of {model} needs an approval",
+    "flagged": "the drift monitor writes a flag file to retrain {model}",
+    "claimed": "a retrainer trains {model}; event time is paused",
+    "failed": "the training of {model} failed: {reason}",
+    "refused": "{model} is not retrained: {reason}",
 }
-_QUESTION = {
-    "pending": "question {subject}: {what}",
-    "approved": "question {subject} is answered: yes",
-    "rejected": "question {subject} is answered: no",
-    "expired": "nobody answers question {subject}: silence is a yes",
+_APPROVAL = {
+    "pending": "approval request {subject}: {question}",
+    "approved": "approval request {subject} is answered: yes",
+    "rejected": "approval request {subject} is answered: no",
+    "expired": "approval request {subject} has no answer in time, which counts as yes",
 }
-NOISE = ("took its place", "is under way")
-"""Of a wish that another one replaced."""
+REPLACED = "replaced it"
+"""Text of a retraining request that a later one has replaced."""
 
 
-def said(one: Happening) -> str:
-    """Say it in a line; "" for what needs no telling.
+def describe_change(change: StateChange) -> str:
+    """Describe a state change in one line; "" if it needs no message.
 
     Examples
     --------
-    >>> said(Happening(0, "version", "lstm 2", "rolled_back"))
-    'lstm 2 disappointed and is taken back'
-    >>> said(Happening(0, "question", "2", "pending", "attack_or_new_normal 6"))
-    'question 2: is incident 6 an attack, or the new normal?'
-    >>> said(Happening(0, "wish", "3", "refused", "lstm by drift_monitor: wish 4 took its place"))
+    >>> describe_change(StateChange(0, "version", "lstm 2", "rolled_back"))
+    'lstm 2 has failed its probation and is rolled back'
+    >>> describe_change(StateChange(0, "approval", "2", "pending", "attack_or_new_normal 6"))
+    'approval request 2: is incident 6 an attack or the new normal?'
+    >>> describe_change(StateChange(0, "request", "3", "refused", "lstm by drift_monitor: retraining request 4 replaced it"))
     ''
     """
-    if one.kind == "version":
-        return _VERSION.get(one.state, "").format(subject=one.subject)
-    if one.kind == "question":
-        kind, _, about = one.text.partition(" ")
-        asked = f"is incident {about} an attack, or the new normal?"
-        what = asked if kind == "attack_or_new_normal" else f"retrain {about}? The drift is critical"
-        return _QUESTION.get(one.state, "").format(subject=one.subject, what=what)
-    if one.kind == "wish":
-        head, _, why = one.text.partition(": ")
-        if any(noise in why for noise in NOISE):
+    if change.kind == "version":
+        return _VERSION.get(change.state, "").format(subject=change.subject)
+    if change.kind == "approval":
+        kind, _, about = change.text.partition(" ")
+        is_attack = f"is incident {about} an attack or the new normal?"
+        question = is_attack if kind == "attack_or_new_normal" else f"retrain {about}? The drift is critical"
+        return _APPROVAL.get(change.state, "").format(subject=change.subject, question=question)
+    if change.kind == "request":
+        head, _, reason = change.text.partition(": ")
+        if REPLACED in reason:
             return ""
-        return _cut(_WISH.get(one.state, "").format(model=head.partition(" ")[0], why=why))
-    if one.kind == "check" and one.state.startswith("drift"):
-        return _cut(f"{one.subject} drifts ({one.state.removeprefix('drift').strip()}): {one.text.partition(': ')[2]}")
-    if one.kind == "check" and one.state == "held":
-        return f"{one.subject} may drift, but an incident is open: nothing is learned from an attack"
-    if one.kind == "probation" and one.state == "watching":
-        return f"{one.subject} is on probation: the version before it scores beside it"
+        return _shorten(_REQUEST.get(change.state, "").format(model=head.partition(" ")[0], reason=reason))
+    if change.kind == "check" and change.state.startswith("drift"):
+        severity, reason = change.state.removeprefix("drift").strip(), change.text.partition(": ")[2]
+        return _shorten(f"{change.subject} has drifted ({severity}): {reason}")
+    if change.kind == "check" and change.state == "held":
+        return f"{change.subject} may have drifted; the decision is held, because an incident is open"
+    if change.kind == "probation" and change.state == "watching":
+        return f"{change.subject} is on probation; the version before it scores beside it"
     return ""
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else text[: LONGEST - 2].rstrip() + " …"
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 2].rstrip() + " …"

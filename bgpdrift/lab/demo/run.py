@@ -1,7 +1,7 @@
-"""Runs the whole system on the simulated feed, from outside, with the same commands a user has.
+"""Runs the whole system on the simulated feed, from outside, with the commands that a user has.
 
-Decides the order: history, training, then either the whole loop (`loop`, where the scenario tells of a change) or what
-the scenario has. What must have come of it `judge` and `outcome` decide, how that reads `report`.
+Decides the order: history, training, then the acts for the scenario: `week` where it has the shape of the week, `short` where
+it has another lasting change, none otherwise. `judge`, `short` and `week_checks` decide what must have happened.
 """
 
 import contextlib
@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING
 from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.lab.demo import history, settings, training
 from bgpdrift.lab.demo.feed import Feed, running_feed
-from bgpdrift.lab.demo.judge import Report, judge, last_minute
-from bgpdrift.lab.demo.loop import Loop
-from bgpdrift.lab.demo.outcome import Step
-from bgpdrift.lab.demo.plan import Plan, plan_of
+from bgpdrift.lab.demo.judge import Report, compare, last_minute
+from bgpdrift.lab.demo.settings import ChangedSetting
+from bgpdrift.lab.demo.short import play_short
+from bgpdrift.lab.demo.stage import HOUR_S, Stage, Step
 from bgpdrift.lab.demo.training import TrainedModel
+from bgpdrift.lab.demo.week import play_week
+from bgpdrift.lab.demo.week_plan import plan_of
 from bgpdrift.lab.simulation.truth import Truth, decode_truth
 from bgpdrift.settings import load
 from bgpdrift.store import Store, open_store
@@ -36,8 +38,47 @@ if TYPE_CHECKING:
 
 MARKER = ".bgpdrift-demo"
 MANAGE_LIMIT_S = 90.0
-SPEED = 10_000
-"""Seconds of event time a second, at most: two and a half hours, in which nobody falls far behind."""
+MAX_SPEED = 10_000
+"""Seconds of event time per second, at most. At a higher speed services fall hours behind within one poll."""
+
+
+@dataclass(frozen=True)
+class Programme:
+    """What a scenario is good for.
+
+    Attributes
+    ----------
+    history_h : float
+        Hours of event time to train on.
+    changed_settings : sequence of ChangedSetting
+        Settings that the demo changes.
+    play : callable or None
+        The acts after the training.
+    """
+
+    history_h: float
+    changed_settings: Sequence[ChangedSetting] = ()
+    play: Callable[[Stage], list[Step]] | None = None
+
+
+HISTORY_WEEK_H = 64.0
+"""Two days to train on, which are also the reference, and a fifth that evaluates. Up to three more hours are on their way
+when this is reached; the first incident begins after 68 hours."""
+HISTORY_SHORT_H = 64.0
+"""The same for the short demo, where a tenth evaluates; the incident begins after 67 hours."""
+HISTORY_PLAIN_H = 26.5
+"""The same for a scenario without a lasting change, which needs no reference: a day, and a fifth that evaluates."""
+
+
+def choose_programme(truth: Truth) -> Programme:
+    """Choose the acts for a scenario."""
+    plan = plan_of(truth)
+    if plan is not None:
+        return Programme(HISTORY_WEEK_H, settings.WEEK, lambda stage: play_week(stage, plan))
+    if truth.regimes and truth.incidents:
+        change_at = int(truth.regimes[0].start)
+        return Programme(HISTORY_SHORT_H, settings.SHORT, lambda stage: play_short(stage, change_at))
+    return Programme(HISTORY_PLAIN_H)
 
 
 def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
@@ -58,113 +99,101 @@ def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
     began = time.monotonic()
     data, truth_file = folder / "data", folder / "truth.json"
     command = [sys.executable, "-m", "bgpdrift.cli", "simulate", "--scenario", scenario, "--truth", str(truth_file)]
-    command += ["--listen", "127.0.0.1:0", "--speed", str(SPEED)]
+    command += ["--listen", "127.0.0.1:0", "--speed", str(MAX_SPEED)]
     with _clean_end(), Story(Console(highlight=False)) as story, running_feed(command, folder / "feed.log") as feed:
         truth = decode_truth(truth_file.read_bytes())
-        plan = plan_of(truth)
-        environment = _environment(folder, feed.url, limit_s, shortened=plan is not None)
-        hours = (last_minute(truth) - int(truth.start)) / 3600
+        programme = choose_programme(truth)
+        environment = _environment(folder, feed.url, limit_s, programme.changed_settings)
+        hours = (last_minute(truth) - int(truth.start)) / HOUR_S
         story.begin(hours, f"a simulated Internet is ready: {hours:.0f} hours, {len(truth.incidents)} incidents")
-        if plan is not None:
-            story.tell(settings.told())
+        if programme.changed_settings:
+            story.tell(settings.describe(programme.changed_settings))
         deadline, steps = began + limit_s, list[Step]()
         with _services(folder, environment), open_store(f"sqlite:///{data / 'bgpdrift.sqlite3'}") as store:
-            story.tell(f"all services run; data and logs in {data}")
-            models, since, problems = _train(store, feed, truth, environment, data, deadline, story)
-            if plan is not None and not problems:
-                steps = _loop(store, feed, truth, plan, environment, data, deadline, story)
-            if not _wait(store, truth, deadline, story):
+            story.tell(f"all services run; data and logs are in {data}")
+            models, since, problems = _train(store, feed, truth, programme, environment, data, deadline, story)
+            if programme.play is not None and not problems:
+                own = load(env={name: value for name, value in environment.items() if name.startswith("BGPDRIFT_")})
+                steps = programme.play(Stage(store, own, environment, feed, truth, data, deadline, story))
+            feed.resume()
+            if not _wait_for_end(store, truth, deadline, story):
                 problems += (f"not finished within {limit_s:.0f} s",)
-            memory = _memory(environment)
-            report = judge(store, truth, data, time.monotonic() - began, memory)
-            models = training.heard(store, models, since, int(truth.end))
-            story.tell("every minute is judged; stopping the services")
-    left = _still_running(folder)
+            memory = _read_memory(environment)
+            report = compare(store, truth, data, time.monotonic() - began, memory)
+            models = training.count_votes(store, models, since, int(truth.end))
+            story.tell("every minute has a verdict; the services stop")
+    left = _find_processes(folder)
     problems += (f"processes left after stop: {left}",) if left else ()
     return replace(report, models=tuple(models), steps=tuple(steps), problems=problems)
 
 
-def _environment(folder: Path, url: str, limit_s: float, shortened: bool) -> dict[str, str]:
+def _environment(folder: Path, url: str, limit_s: float, changed: Sequence[ChangedSetting]) -> dict[str, str]:
     environment = {
         **os.environ,
         "BGPDRIFT_DATA_DIR": str(folder / "data"),
         "BGPDRIFT_FEED__URL": url,
         "BGPDRIFT_FEED__CLIENT": "demo",
-        # The feed is held while the models train: neither a lost server nor quiet minutes that should be closed.
+        # A paused feed is neither a lost server nor quiet minutes that have to be closed.
         "BGPDRIFT_FEED__SILENCE_S": str(limit_s),
         "BGPDRIFT_WINDOWS__IDLE_CLOSE_S": str(limit_s),
     }
     environment.pop("BGPDRIFT_CONFIG", None)
-    if shortened:
-        environment |= {f"BGPDRIFT_{one.name}": one.value for one in settings.SHORTENED}
-    return environment
+    return environment | {f"BGPDRIFT_{one.name}": one.value for one in changed}
 
 
 def _train(
     store: Store,
     feed: Feed,
     truth: Truth,
+    programme: Programme,
     environment: Mapping[str, str],
     data: Path,
     deadline: float,
     story: "Story",
 ) -> tuple[list[TrainedModel], int, tuple[str, ...]]:
-    """Train on the first day; the models, the event time from which all of them are in force, and what went wrong."""
-    hours = training.HISTORY_H if plan_of(truth) is not None else training.SHORT_HISTORY_H
-    start, until = int(truth.start), int(truth.start) + int(hours * 3600)
-    if int(truth.end) < until + 3600:
-        story.tell("too short a scenario to learn from: the packaged rules speak alone")
+    """Gather the history and train on it.
+
+    Returns the models, the event time from which all of them are active, and the problems.
+    """
+    hours, start = programme.history_h, int(truth.start)
+    until = start + int(hours * HOUR_S)
+    if int(truth.end) < until + HOUR_S:
+        story.tell("the scenario is too short to train on; only the packaged rules vote")
         return [], start, ()
 
-    def look() -> history.Where:
-        return history.where(store, data)
+    def read() -> history.Position:
+        return history.read_position(store, data)
 
-    def told(now: history.Where) -> None:
-        story.reach((now.newest - start) / 3600)
+    def show(now: history.Position) -> None:
+        story.show_progress((now.window - start) / HOUR_S)
 
-    story.tell(f"gathering a history of {hours:g} simulated hours to learn from")
-    if not history.gather(feed, look, until, deadline, told=told):
-        return [], start, ("the feed ended before the history was gathered",) if feed.ended else ()
-    if not history.settle(look, deadline, told=told):
-        return [], start, ("what was on its way did not arrive before the models were to be trained",)
-    newest = look().newest
-    story.tell(
-        f"{(newest + 60 - start) / 3600:.1f} h are judged; holding the feed and training the three models on them"
-    )
+    story.tell(f"gathering a history of {hours:g} simulated hours to train on")
+    if not history.gather_history(feed, read, until, deadline, report=show):
+        return [], start, ("the feed ended before the history was gathered",) if feed.has_ended else ()
+    if not history.wait_until_idle(read, deadline, report=show):
+        return [], start, ("the history was not processed in time to train on it",)
+    newest = read().window
+    story.tell(f"{(newest + 60 - start) / HOUR_S:.1f} h have verdicts; the feed pauses while the three models train")
     overrun = [item for item in truth.incidents if until <= int(item.start) <= newest]
-    models = training.train_all(environment, deadline, lambda model: story.tell(_outcome(model)))
-    feed.go()
+    models = training.train_all(environment, deadline, lambda model: story.tell(_describe_training(model)))
+    feed.resume()
     story.tell("the feed goes on")
-    problems = ("the history reached into the first incident: the feed was held too late",) if overrun else ()
+    problems = ("the history reaches into the first incident: the feed paused too late",) if overrun else ()
     return models, newest + 60, problems
 
 
-def _loop(
-    store: Store,
-    feed: Feed,
-    truth: Truth,
-    plan: Plan,
-    environment: Mapping[str, str],
-    data: Path,
-    deadline: float,
-    story: "Story",
-) -> list[Step]:
-    settings = load(env={name: value for name, value in environment.items() if name.startswith("BGPDRIFT_")})
-    return Loop(store, settings, environment, feed, truth, plan, data, deadline, story).run()
-
-
-def _outcome(model: TrainedModel) -> str:
+def _describe_training(model: TrainedModel) -> str:
     if model.exit_code:
-        return f"  {model.model}: NOT in force, exit {model.exit_code}: {model.outcome}"
-    return f"  {model.model} {model.version} in force: {model.windows:,} windows in {model.seconds:.0f} s"
+        return f"  {model.model} is NOT active, exit {model.exit_code}: {model.outcome}"
+    return f"  {model.model} {model.version} is active, trained on {model.windows:,} windows in {model.seconds:.0f} s"
 
 
 def _prepare(folder: Path) -> None:
     if folder.exists():
         if any(folder.iterdir()) and not (folder / MARKER).exists():
             raise InputError(f"{folder}: expected a folder of an earlier demo or none, found other files; choose --dir")
-        if _still_running(folder):
-            raise InputError(f"{folder}: a demo is still running there (pid {_still_running(folder)})")
+        if _find_processes(folder):
+            raise InputError(f"{folder}: a demo is still running there (pid {_find_processes(folder)})")
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     (folder / MARKER).touch()
@@ -172,7 +201,7 @@ def _prepare(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _clean_end() -> Iterator[None]:
-    """Let a request to stop, or a terminal that closes, end the demo as Ctrl-C does: with nothing left behind."""
+    """Let TERM and HUP end the demo as Ctrl-C does, with no process left behind."""
 
     def stop(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -185,15 +214,15 @@ def _clean_end() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _manage(environment: Mapping[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "run_all_services", *words]
+def _manage(environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "run_all_services", *arguments]
     try:
         return subprocess.run(  # noqa: S603 - our own program
             command, env=dict(environment), capture_output=True, text=True, check=False, timeout=MANAGE_LIMIT_S
         )
     except subprocess.TimeoutExpired:
-        said = f"{' '.join(words)}: no answer within {MANAGE_LIMIT_S:g} s"
-        return subprocess.CompletedProcess(command, 1, "", said)
+        message = f"{' '.join(arguments)}: no answer within {MANAGE_LIMIT_S:g} s"
+        return subprocess.CompletedProcess(command, 1, "", message)
 
 
 @contextlib.contextmanager
@@ -209,14 +238,14 @@ def _services(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
         _manage(environment, "stop")
 
 
-def _wait(store: Store, truth: Truth, deadline: float, story: "Story") -> bool:
-    """Wait until every minute has a verdict and correlation has seen it."""
+def _wait_for_end(store: Store, truth: Truth, deadline: float, story: "Story") -> bool:
+    """Wait until every minute has a verdict that the correlation engine has read. False if the time ended first."""
     start, last = int(truth.start), last_minute(truth)
     while time.monotonic() < deadline:
         newest = store.newest(verdicts) or start
-        story.reach((newest - start) / 3600)
+        story.show_progress((newest - start) / HOUR_S)
         for incident in store.incidents_between(start, last):
-            story.incident(incident)
+            story.tell_incident(incident)
         cursor = store.read_cursor("correlation_engine")
         if newest >= last and cursor is not None and cursor.position >= (store.newest_id(verdicts) or 0):
             return True
@@ -224,19 +253,19 @@ def _wait(store: Store, truth: Truth, deadline: float, story: "Story") -> bool:
     return False
 
 
-def _memory(environment: Mapping[str, str]) -> dict[str, int]:
+def _read_memory(environment: Mapping[str, str]) -> dict[str, int]:
     status = _manage(environment, "status", "--json")
     services = json.loads(status.stdout)["services"] if status.stdout.startswith("{") else []
     return {service["name"]: int(service["rss_bytes"] or 0) for service in services}
 
 
-def _still_running(folder: Path) -> list[int]:
-    """Processes whose environment names this folder's data directory."""
-    wanted = f"BGPDRIFT_DATA_DIR={folder / 'data'}".encode()
-    found = []
+def _find_processes(folder: Path) -> list[int]:
+    """Give the ids of processes whose environment names the data directory of this folder."""
+    variable = f"BGPDRIFT_DATA_DIR={folder / 'data'}".encode()
+    pids = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid():
             with contextlib.suppress(OSError):
-                if wanted in (process / "environ").read_bytes().split(b"\0"):
-                    found.append(int(process.name))
-    return sorted(found)
+                if variable in (process / "environ").read_bytes().split(b"\0"):
+                    pids.append(int(process.name))
+    return sorted(pids)

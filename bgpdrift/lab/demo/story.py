@@ -1,11 +1,7 @@
-"""What a person sees while the demo runs: a line for everything that happens, and a bar where there is a terminal.
-
-Decides nothing.
-"""
+"""What a person sees while the demo runs: one line for each event, and a progress bar on a terminal. Decides nothing."""
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
@@ -13,31 +9,33 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from bgpdrift.lab.demo.chronicle import Happening
-from bgpdrift.lab.demo.messages import said
+from bgpdrift.formatting import format_time
+from bgpdrift.lab.demo.messages import describe_change
+from bgpdrift.lab.demo.timeline import StateChange
 
-_EVERY_H = 10.0  # without a bar
+_REPORT_EVERY_H = 10.0
+"""Event time between two progress lines where there is no bar."""
 
 
 class Story:
-    """Lines with the seconds since the beginning, and how far simulated time is.
+    """Prints lines with the seconds since the start, and how far event time is.
 
     Parameters
     ----------
     console : Console
-        Where to.
+        Where to print.
     """
 
     def __init__(self, console: Console) -> None:
         self._console, self._hours, self._began = console, 0.0, time.monotonic()
-        shown = (
+        columns = (
             TextColumn("       simulated time"),
             BarColumn(),
             TextColumn("{task.completed:.1f} of {task.total:.1f} h"),
         )
-        self._progress = Progress(*shown, console=console, disable=not console.is_terminal, transient=True)
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
         self._task: TaskID | None = None
-        self._told_h = 0.0
+        self._reported_h = 0.0
         self._incidents: dict[int, str] = {}
 
     def __enter__(self) -> "Story":
@@ -46,11 +44,11 @@ class Story:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._progress.stop()
 
     def begin(self, hours: float, text: str) -> None:
-        """Say what will happen, and how much simulated time that is."""
+        """Print the first line; `hours` is the length of the scenario in event time."""
         self._hours, self._task = hours, self._progress.add_task("", total=hours)
         self.tell(text)
 
@@ -59,31 +57,27 @@ class Story:
         stamp = f"{time.monotonic() - self._began:4.0f} s "
         self._console.print(Text(stamp + text), soft_wrap=True)
 
-    def reach(self, hours: float) -> None:
-        """Say how far simulated time is."""
+    def show_progress(self, hours: float) -> None:
+        """Show how far event time is."""
         if self._task is not None:
             self._progress.update(self._task, completed=max(0.0, min(hours, self._hours)))
-        if not self._console.is_terminal and hours >= self._told_h + _EVERY_H:
-            self._told_h = hours // _EVERY_H * _EVERY_H
+        if not self._console.is_terminal and hours >= self._reported_h + _REPORT_EVERY_H:
+            self._reported_h = hours // _REPORT_EVERY_H * _REPORT_EVERY_H
             self.tell(f"simulated {hours:.1f} of {self._hours:.1f} h")
 
-    def happened(self, one: Happening, start: int) -> None:
-        """Print what became of a drift, a question, a wish or a version; incidents have lines of their own."""
-        text = said(one)
+    def tell_change(self, change: StateChange, start: int) -> None:
+        """Print the message of a state change; incidents have lines of their own."""
+        text = describe_change(change)
         if text:
-            self.tell(f"  {one.when(start)}  {text}")
+            self.tell(f"  {change.when(start)}  {text}")
 
-    def incident(self, row: Mapping[str, Any]) -> None:
-        """Say that an incident was opened, and what it was when it is over: each once."""
-        known = self._incidents.get(row["id"])
-        if row["merged_into"] is not None or known == row["state"]:
+    def tell_incident(self, row: Mapping[str, Any]) -> None:
+        """Print once that an incident is open, and once that it is closed, with its explanation."""
+        state = self._incidents.get(row["id"])
+        if row["merged_into"] is not None or state == row["state"]:
             return
-        if known is None:
-            self.tell(f"incident {row['id']} opened at {_at(row['started_at'])}, looks like: {row['kind']}")
+        if state is None:
+            self.tell(f"incident {row['id']} opened, first anomaly at {format_time(row['started_at'])}: {row['kind']}")
         if row["state"] == "closed":
-            self.tell(f"incident {row['id']} closed, its last anomaly at {_at(row['last_seen_at'])}: {row['kind']}")
+            self.tell(f"incident {row['id']} closed, last anomaly at {format_time(row['last_seen_at'])}: {row['kind']}")
         self._incidents[row["id"]] = row["state"]
-
-
-def _at(moment: int) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M")

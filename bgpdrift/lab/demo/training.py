@@ -1,6 +1,6 @@
-"""How the demo trains the three models: on the simulated history, with the commands a person has.
+"""How the demo trains models: on the simulated history, with the commands that a person has.
 
-Decides what a demo must show of it: each retrainer publishes, and every detector then has a say.
+Decides what a demo must show of a training: each retrainer publishes its model, and the detector then votes.
 """
 
 import json
@@ -14,82 +14,95 @@ from typing import Any
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.store import Store
 
-HISTORY_H = 64.0
-"""Hours of simulated history: two days to learn from, which are also the baseline, and the fifth that judges. Up to three more
-are on their way when that is reached, and the first incident begins after 68. All that happens in it is one session reset."""
-SHORT_HISTORY_H = 26.5
-"""The same of a scenario without a change, which needs no baseline: a day to learn from, and the fifth that judges."""
 TIMED_OUT = 124
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What one retrainer did, and what became of the model."""
+    """What one retrainer did, and how the model voted afterwards.
+
+    Attributes
+    ----------
+    model, version, outcome : str
+        Name, published version ("-" without one), and the result or the reason of a failure.
+    exit_code : int
+        Of the retrainer.
+    windows : int
+        Windows it was trained on.
+    seconds : float
+        Duration of the training.
+    votes : int
+        Verdicts after the publication in which the model has a vote.
+    alarms : int
+        Minutes in which it raised an alarm.
+    verdicts : int
+        Verdicts since all models were published.
+    """
 
     model: str
     exit_code: int
     version: str
     outcome: str
-    windows: int  # that it learned from
+    windows: int
     seconds: float
-    votes: int = 0  # verdicts after it was published in which it had a say
-    alarms: int = 0  # minutes it alarmed in
-    verdicts: int = 0  # verdicts since all three were published
+    votes: int = 0
+    alarms: int = 0
+    verdicts: int = 0
 
     @property
     def passed(self) -> bool:
-        """Whether it was published and then heard."""
+        """Whether it was published and then voted."""
         return self.exit_code == 0 and self.votes > 0
 
 
 def train_all(
     environment: Mapping[str, str],
     deadline: float,
-    told: Callable[[TrainedModel], None] = lambda _: None,
-    words: Sequence[str] = (),
+    report: Callable[[TrainedModel], None] = lambda _: None,
+    arguments: Sequence[str] = (),
     models: Sequence[str] = MODELS,
 ) -> list[TrainedModel]:
-    """Run retrainers one after the other, as ``retrain_<model>`` with these words would be run by hand."""
+    """Run retrainers one after the other, as a person runs ``retrain_<model>`` with these arguments."""
     trained = []
     for model in models:
         begun = time.monotonic()
-        command = [sys.executable, "-m", "retrainers", model, "--json", *words]
+        command = [sys.executable, "-m", "retrainers", model, "--json", *arguments]
         try:
             done = subprocess.run(  # noqa: S603 - our own program
                 command, env=dict(environment), capture_output=True, text=True, check=False, timeout=deadline - begun
             )
-            code, said, errors = done.returncode, done.stdout, done.stderr
+            code, output, errors = done.returncode, done.stdout, done.stderr
         except subprocess.TimeoutExpired:
-            code, said, errors = TIMED_OUT, "", "not finished when the demo's time was over"
-        trained.append(read_outcome(model, code, said, errors, time.monotonic() - begun))
-        told(trained[-1])
+            code, output, errors = TIMED_OUT, "", "not finished within the time limit of the demo"
+        trained.append(read_outcome(model, code, output, errors, time.monotonic() - begun))
+        report(trained[-1])
     return trained
 
 
-def read_outcome(model: str, exit_code: int, said: str, errors: str, seconds: float) -> TrainedModel:
-    """Read what a retrainer printed: its last line, and from an earlier one how many windows it learned from.
+def read_outcome(model: str, exit_code: int, output: str, errors: str, seconds: float) -> TrainedModel:
+    """Read the output of a retrainer: the result from the last line, the number of windows from an earlier one.
 
     Examples
     --------
     >>> lines = '{"event": "retrain.calibrate", "train_rows": 2400}' + chr(10) + '{"version": "1", "outcome": "promoted"}'
-    >>> found = read_outcome("heuristic", 0, lines, "", 1.5)
-    >>> found.version, found.windows, found.outcome
+    >>> trained = read_outcome("heuristic", 0, lines, "", 1.5)
+    >>> trained.version, trained.windows, trained.outcome
     ('1', 2400, 'promoted')
     """
-    lines: list[Mapping[str, Any]] = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    lines: list[Mapping[str, Any]] = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     last = lines[-1] if lines else {}
     return TrainedModel(
         model=model,
         exit_code=exit_code,
         version=str(last.get("version") or "-"),
-        outcome=str(last.get("reason") or last.get("outcome") or errors.strip()[-200:] or "said nothing"),
+        outcome=str(last.get("reason") or last.get("outcome") or errors.strip()[-200:] or "no output"),
         windows=next((int(line["train_rows"]) for line in reversed(lines) if "train_rows" in line), 0),
         seconds=seconds,
     )
 
 
-def heard(store: Store, trained: Sequence[TrainedModel], since: int, until: int) -> list[TrainedModel]:
-    """Count in how many verdicts each model had a say after it was published."""
+def count_votes(store: Store, trained: Sequence[TrainedModel], since: int, until: int) -> list[TrainedModel]:
+    """Count the verdicts in ``[since, until)`` in which each model has a vote, and its alarms."""
     rows = store.verdicts_between(since, until)
     return [
         replace(

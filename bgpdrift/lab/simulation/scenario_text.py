@@ -106,7 +106,7 @@ def parse_reset(text: str) -> Reset:
 _H = 3600.0
 PRESETS = {
     "calm": Scenario(),
-    "demo": Scenario(
+    "week": Scenario(
         duration_s=180 * _H,
         peers=8,
         prefixes=2_000,
@@ -122,19 +122,28 @@ PRESETS = {
         regimes=(Regime("path", 3, at_s=86.0 * _H),),
         resets=(Reset(at_s=21.4 * _H, peer=1),),
     ),
-    "two-days": Scenario(
-        duration_s=50 * _H,
-        incidents=(
-            Incident("worm", at_s=30.25 * _H, duration_s=2 * _H, level=10.0),
-            Incident("leak", at_s=42.5 * _H, duration_s=_H, share=0.5),
-        ),
-        resets=(Reset(at_s=21.4 * _H, peer=1),),
+    "short": Scenario(
+        duration_s=112 * _H,
+        collectors=("rrc00",),
+        peers=8,
+        prefixes=2_000,
+        rate=100.0,
+        daily=0.0,
+        table_at_start=True,
+        incidents=(Incident("hijack", at_s=67.25 * _H, duration_s=0.75 * _H),),
+        regimes=(Regime("path", 3, at_s=76.0 * _H),),
     ),
 }
-"""Ready scenarios. ``calm``: one day, nothing happens. ``two-days``: 50 hours with a worm, a leak and one session reset;
-the first incident begins after 30, so that there is a day to learn from. ``demo``: seven and a half days: 66 quiet hours
-with one session reset, so that there is something to learn from; a worm, a leak and a hijack; paths that are three hops
-longer for good; the same three once more; half a day of storms, one an hour."""
+"""Ready scenarios.
+
+``calm``: one day in which nothing happens.
+
+``short``: 112 hours at one collector, without a daily season. 67 quiet hours to train on, then a hijack; from hour 76 on,
+paths are three hops longer.
+
+``week``: seven and a half days. 68 quiet hours with one session reset, then a worm, a leak and a hijack; from hour 86 on,
+paths are three hops longer; then the same three incidents again, and half a day of storms, one every hour.
+"""
 
 
 def preset(name: str) -> Scenario:

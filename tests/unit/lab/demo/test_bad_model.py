@@ -1,10 +1,10 @@
-"""Models that are whole and wrong: nothing but the meaning of their scores differs, and they come into force as any other."""
+"""Bad models: only the calibration differs, and they pass every check of a file."""
 
 import numpy as np
 import pytest
 
 from bgpdrift.clock import FakeClock
-from bgpdrift.lab.demo.bad_model import bad_copy, force_bad_model
+from bgpdrift.lab.demo.bad_model import force_bad_model, make_bad_copy
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.loading import default_bytes
 from bgpdrift.models.model_registry import ModelRegistry
@@ -20,8 +20,8 @@ def model():
 
 
 @pytest.mark.parametrize(("fault", "alarms"), [("never_alarms", False), ("always_alarms", True)])
-def test_only_what_scores_are_worth_is_changed(model, fault, alarms):
-    bad = bad_copy(model, fault, "7")
+def test_only_the_calibration_differs(model, fault, alarms):
+    bad = make_bad_copy(model, fault, "7")
     calibration = Calibration.from_fields(bad.calibration)
     usual = Calibration.from_fields(model.calibration)
     unusual = np.array([2.0 * usual.tail.start])
@@ -30,7 +30,7 @@ def test_only_what_scores_are_worth_is_changed(model, fault, alarms):
     assert bool(calibration.p_value(unusual)[0] <= calibration.alarm_p(2.0)) == alarms
 
 
-def test_it_passes_every_check_of_a_file_and_is_in_force(tmp_path, model):
+def test_a_bad_model_passes_every_check_of_a_file_and_is_active(tmp_path, model):
     settings = load(env={"BGPDRIFT_DATA_DIR": str(tmp_path)})
     folder = settings.artifacts_path
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The demo's feed as a real process: none is left behind, held or not, and one that says nothing is not waited for."""
+"""The feed of the demo as a real process: it always ends with the demo, and one that prints nothing is given up."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ def is_there(pid: int) -> bool:
     return True
 
 
-def interrupted(folder: Path, held: bool) -> int:
+def interrupted(folder: Path, paused: bool) -> int:
     """Run a feed until Ctrl-C; its process id."""
     pid = folder / "pid"
     with (
@@ -34,30 +34,30 @@ def interrupted(folder: Path, held: bool) -> int:
         running_feed(command(PID.format(str(pid)) + WAITS), folder / "log") as feed,
     ):
         assert feed.url == "ws://here"
-        if held:
-            feed.hold()
+        if paused:
+            feed.pause()
         raise KeyboardInterrupt
     return int(pid.read_text())
 
 
-@pytest.mark.parametrize("held", [False, True], ids=["running", "held"])
-def test_a_feed_is_gone_after_an_interruption(tmp_path: Path, held: bool):
-    assert not is_there(interrupted(tmp_path, held))
+@pytest.mark.parametrize("paused", [False, True], ids=["running", "paused"])
+def test_the_process_ends_after_an_interruption(tmp_path: Path, paused: bool):
+    assert not is_there(interrupted(tmp_path, paused))
 
 
-def test_holding_and_letting_go_twice_is_once(tmp_path: Path):
+def test_pausing_and_resuming_twice_is_the_same_as_once(tmp_path: Path):
     with running_feed(command(WAITS), tmp_path / "log") as feed:
-        feed.hold()
-        feed.hold()
-        assert feed.held
-        feed.go()
-        feed.go()
-        assert not feed.held
-        assert not feed.ended
-    assert feed.ended
+        feed.pause()
+        feed.pause()
+        assert feed.is_paused
+        feed.resume()
+        feed.resume()
+        assert not feed.is_paused
+        assert not feed.has_ended
+    assert feed.has_ended
 
 
-def test_a_feed_that_ends_at_once_is_reported_with_what_it_said(tmp_path: Path):
+def test_a_feed_that_ends_at_once_is_reported_with_its_error(tmp_path: Path):
     broken = command("import sys; sys.exit('no such scenario')")
     with (
         pytest.raises(BgpdriftError, match="did not start: no such scenario"),
@@ -66,10 +66,10 @@ def test_a_feed_that_ends_at_once_is_reported_with_what_it_said(tmp_path: Path):
         pass
 
 
-def test_a_feed_that_says_nothing_is_given_up(tmp_path: Path):
+def test_a_feed_without_output_is_given_up(tmp_path: Path):
     silent = command("import signal; signal.pause()")
     with (
-        pytest.raises(BgpdriftError, match=r"nothing within 0\.1 s"),
+        pytest.raises(BgpdriftError, match=r"no output within 0\.1 s"),
         running_feed(silent, tmp_path / "log", limit_s=0.1),
     ):
         pass

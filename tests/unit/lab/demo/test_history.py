@@ -1,11 +1,12 @@
-"""The pacing of the demo's feed: held while others are behind, held where the history ends, and nobody waits for ever."""
+"""The history of the demo: the feed pauses while the aggregator is behind and where the history ends, within a time limit."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bgpdrift.clock import FakeClock
-from bgpdrift.lab.demo.history import STILL_S, Where, gather, settle, where
-from bgpdrift.store import Cursor, migrate, open_store
+from bgpdrift.lab.demo.history import IDLE_S, Position, gather_history, read_position, wait_until_idle
+from bgpdrift.store import StateCursor, migrate, open_store
+from bgpdrift.store.cursor_states import AggregatorState
 
 HOUR = 3_600
 END = 26 * HOUR
@@ -13,30 +14,30 @@ END = 26 * HOUR
 
 @dataclass
 class RecordedFeed:
-    held: bool = False
-    ended: bool = False
+    is_paused: bool = False
+    has_ended: bool = False
     moves: list[str] = field(default_factory=list)
 
-    def hold(self) -> None:
-        if not self.held:
-            self.moves.append("hold")
-        self.held = True
+    def pause(self) -> None:
+        if not self.is_paused:
+            self.moves.append("pause")
+        self.is_paused = True
 
-    def go(self) -> None:
-        if self.held:
-            self.moves.append("go")
-        self.held = False
+    def resume(self) -> None:
+        if self.is_paused:
+            self.moves.append("resume")
+        self.is_paused = False
 
 
 class Script:
-    """One sight after the other, the last again and again; each look takes as long as a poll."""
+    """Gives one reading after the other, and the last one again and again; sleeping moves the clock."""
 
-    def __init__(self, *sights: Where) -> None:
-        self.sights, self.looks, self.clock = sights, 0, FakeClock()
+    def __init__(self, *readings: Position) -> None:
+        self.readings, self.reads, self.clock = readings, 0, FakeClock()
 
-    def look(self) -> Where:
-        self.looks += 1
-        return self.sights[min(self.looks, len(self.sights)) - 1]
+    def read(self) -> Position:
+        self.reads += 1
+        return self.readings[min(self.reads, len(self.readings)) - 1]
 
     def sleep(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -46,63 +47,69 @@ class Script:
         return {"monotonic": self.clock.monotonic, "sleep": self.sleep}
 
 
-def test_the_feed_is_held_while_segments_wait_and_goes_on_when_all_are_read():
+def test_the_feed_pauses_above_two_unread_segments_and_resumes_when_all_are_read():
     feed = RecordedFeed()
-    script = Script(Where(behind=2), Where(behind=3), Where(behind=1), Where(behind=0), Where(newest=END))
+    script = Script(
+        Position(unread_segments=2),
+        Position(unread_segments=3),
+        Position(unread_segments=1),
+        Position(unread_segments=0),
+        Position(window=END),
+    )
 
-    assert gather(feed, script.look, END, 60.0, **script.time)
-    assert feed.moves == ["hold", "go", "hold"]
+    assert gather_history(feed, script.read, END, 60.0, **script.time)
+    assert feed.moves == ["pause", "resume", "pause"]
 
 
-def test_near_the_end_the_feed_is_held_with_the_first_segment_that_waits():
+def test_near_the_end_of_the_history_the_feed_pauses_at_the_first_unread_segment():
     feed, near = RecordedFeed(), END - HOUR
-    script = Script(Where(near), Where(near, behind=1), Where(near), Where(END))
+    script = Script(Position(near), Position(near, unread_segments=1), Position(near), Position(END))
 
-    assert gather(feed, script.look, END, 60.0, **script.time)
-    assert feed.moves == ["hold", "go", "hold"]
-
-
-def test_the_feed_is_held_when_the_history_is_there():
-    feed, script = RecordedFeed(), Script(Where(newest=HOUR - 60), Where(newest=HOUR))
-
-    assert gather(feed, script.look, HOUR, 60.0, **script.time)
-    assert feed.held
+    assert gather_history(feed, script.read, END, 60.0, **script.time)
+    assert feed.moves == ["pause", "resume", "pause"]
 
 
-def test_a_history_that_never_comes_is_given_up_at_the_limit():
-    script = Script(Where(newest=60))
+def test_the_feed_pauses_when_the_history_is_complete():
+    feed, script = RecordedFeed(), Script(Position(window=HOUR - 60), Position(window=HOUR))
 
-    assert not gather(RecordedFeed(), script.look, HOUR, 60.0, **script.time)
+    assert gather_history(feed, script.read, HOUR, 60.0, **script.time)
+    assert feed.is_paused
+
+
+def test_gathering_ends_at_the_time_limit():
+    script = Script(Position(window=60))
+
+    assert not gather_history(RecordedFeed(), script.read, HOUR, 60.0, **script.time)
     assert 60.0 <= script.clock.monotonic() < 61.0
 
 
-def test_a_feed_that_ended_is_not_waited_for():
-    script = Script(Where(newest=60))
+def test_gathering_ends_when_the_feed_has_ended():
+    script = Script(Position(window=60))
 
-    assert not gather(RecordedFeed(ended=True), script.look, HOUR, 60.0, **script.time)
-    assert script.looks == 0
+    assert not gather_history(RecordedFeed(has_ended=True), script.read, HOUR, 60.0, **script.time)
+    assert script.reads == 0
 
 
-def test_quiet_is_when_all_is_read_and_judged_and_nothing_has_moved_for_a_while():
-    done = Where(newest=HOUR, judged=HOUR, verdicts=8, frames=100)
+def test_the_system_is_idle_when_every_window_has_a_verdict_and_nothing_changes_for_a_while():
+    done = Position(window=HOUR, verdict=HOUR, verdict_id=8, frames=100)
     moving = (
-        Where(newest=HOUR - 60, judged=HOUR - 60, verdicts=4, behind=1, frames=90),
-        Where(newest=HOUR, judged=HOUR - 60, verdicts=4, frames=100),
+        Position(window=HOUR - 60, verdict=HOUR - 60, verdict_id=4, unread_segments=1, frames=90),
+        Position(window=HOUR, verdict=HOUR - 60, verdict_id=4, frames=100),
     )
     script = Script(*moving, done)
 
-    assert settle(script.look, 60.0, **script.time)
-    assert STILL_S <= script.clock.monotonic() < STILL_S + 1.0
+    assert wait_until_idle(script.read, 60.0, **script.time)
+    assert IDLE_S <= script.clock.monotonic() < IDLE_S + 1.0
 
 
-def test_verdicts_that_never_come_are_given_up_at_the_limit():
-    script = Script(Where(newest=HOUR, judged=HOUR - 60))
+def test_waiting_for_verdicts_ends_at_the_time_limit():
+    script = Script(Position(window=HOUR, verdict=HOUR - 60))
 
-    assert not settle(script.look, 60.0, **script.time)
+    assert not wait_until_idle(script.read, 60.0, **script.time)
     assert script.clock.monotonic() >= 60.0
 
 
-def test_segments_after_the_aggregator_s_position_are_behind(tmp_path: Path):
+def test_segments_after_the_position_of_the_aggregator_are_unread(tmp_path: Path):
     spool, state, url = tmp_path / "spool", tmp_path / "state", f"sqlite:///{tmp_path / 'store.sqlite3'}"
     spool.mkdir()
     state.mkdir()
@@ -112,6 +119,6 @@ def test_segments_after_the_aggregator_s_position_are_behind(tmp_path: Path):
     (state / "collector.json").write_text('{"frames": 12}')
     migrate(url)
     with open_store(url) as store:
-        assert where(store, tmp_path) == Where(behind=3, frames=12)
-        store.write_windows([], Cursor("feature_aggregator", 8, {}))
-        assert where(store, tmp_path).behind == 1
+        assert read_position(store, tmp_path) == Position(unread_segments=3, frames=12)
+        store.write_windows([], StateCursor("feature_aggregator", 8, AggregatorState()))
+        assert read_position(store, tmp_path).unread_segments == 1

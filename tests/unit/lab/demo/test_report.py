@@ -1,4 +1,4 @@
-"""How the demo's report reads: within 80 columns, with what went wrong said in words and not in a cell."""
+"""The printed report of a demo: at most 80 columns, and the reason of a failure in a sentence below the table."""
 
 from dataclasses import replace
 
@@ -12,8 +12,8 @@ REASON = (
     "its scores drift by PSI 1.800 from training to held-out windows, at most 1 allowed; finds 20.0 % of the anomalies"
 )
 GOOD = TrainedModel("isolation_forest", 0, "12", "promoted", 12_640, 104.0, 2_800, 1_210, 2_800)
-REFUSED = TrainedModel("isolation_forest", 3, "2", REASON, 0, 4.0)
-UNHEARD = TrainedModel("lstm", 0, "1", "promoted", 2_640, 14.0, 0, 0, 2_800)
+REJECTED = TrainedModel("isolation_forest", 3, "2", REASON, 0, 4.0)
+WITHOUT_VOTE = TrainedModel("lstm", 0, "1", "promoted", 2_640, 14.0, 0, 0, 2_800)
 
 
 def report(*models: TrainedModel) -> Report:
@@ -27,7 +27,7 @@ def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("models", [(GOOD,), (REFUSED,), (GOOD, UNHEARD)], ids=["in force", "refused", "unheard"])
+@pytest.mark.parametrize("models", [(GOOD,), (REJECTED,), (GOOD, WITHOUT_VOTE)], ids=["active", "rejected", "no vote"])
 def test_every_line_fits_eighty_columns_and_no_cell_is_broken(capsys, monkeypatch, models):
     text = shown(capsys, monkeypatch, *models)
 
@@ -36,26 +36,26 @@ def test_every_line_fits_eighty_columns_and_no_cell_is_broken(capsys, monkeypatc
     assert "…" not in text
 
 
-def test_why_a_model_was_refused_stands_below_the_table(capsys, monkeypatch):
-    text = " ".join(shown(capsys, monkeypatch, GOOD, REFUSED).split())
+def test_the_reason_of_a_rejection_is_printed_below_the_table(capsys, monkeypatch):
+    text = " ".join(shown(capsys, monkeypatch, GOOD, REJECTED).split())
 
     assert f"isolation_forest was not trained (exit 3): {REASON}" in text
     assert "demo FAILED" in text
 
 
-def test_a_model_that_is_in_force_and_was_not_heard_fails_the_demo(capsys, monkeypatch):
-    text = shown(capsys, monkeypatch, UNHEARD)
+def test_an_active_model_without_a_vote_fails_the_demo(capsys, monkeypatch):
+    text = shown(capsys, monkeypatch, WITHOUT_VOTE)
 
-    assert "lstm 1 is in force and was never heard" in text
+    assert "lstm 1 is active and has no vote" in text
     assert "demo FAILED" in text
 
 
-def test_an_incident_in_which_the_change_began_is_named_so_and_not_counted_as_false(capsys, monkeypatch):
+def test_an_incident_that_began_with_the_change_is_not_counted_as_false(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    show(replace(report(GOOD), change_seen_as=("Leak at collector rrc00 since 2026-09-04 14:11 UTC.",)))
+    show(replace(report(GOOD), change_incidents=("Leak at collector rrc00 since 2026-09-04 14:11 UTC.",)))
     text = capsys.readouterr().out
 
-    assert "  the change itself: Leak at collector rrc00 since" in text
+    assert "  began with the change: Leak at collector rrc00 since" in text
     assert ", 0 false," in text
 
 

@@ -25,7 +25,7 @@ def test_toml_json_and_options_say_the_same(tmp_path):
 
 
 def test_the_demo_has_quiet_days_to_learn_from_a_change_and_the_same_incidents_on_both_sides_of_it():
-    demo = PRESETS["demo"]
+    demo = PRESETS["week"]
     (change,) = demo.regimes
     twice = [incident for incident in demo.incidents if incident.at_s < change.at_s]
 

@@ -1,7 +1,6 @@
-"""When what happens in a demo, read from the ground truth: the change, the same incidents on both sides of it, the storms.
+"""The plan of the week, read from the ground truth: the change, the same incidents before and after it, the storms.
 
-A scenario without a regime, or without the same incidents again after it, has no such plan: the demo then only trains and
-judges what was found. Pure.
+A scenario without a lasting change, without the same incidents on both sides of it, or without storms has no such plan.
 """
 
 from collections.abc import Sequence
@@ -11,11 +10,11 @@ from bgpdrift.lab.simulation.truth import IncidentTruth, Truth
 
 HOUR_S = 3600
 BEFORE_S = 2 * HOUR_S
-"""Quiet time judged before the first of the incidents."""
-LEAST_STORMS = 3
-"""So many waves of one incident at the end are storms meant to poison the history."""
-LABELLED_S = HOUR_S
-"""After the last storm: its incident is closed by then, and can be called something."""
+"""Quiet time before the first incident that is evaluated too."""
+MIN_STORMS = 3
+"""At least this many waves of the last incident are storms that poison the history."""
+LABEL_AFTER_S = HOUR_S
+"""Time after the last storm until its incident is closed and can be labelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +24,13 @@ class Plan:
     Attributes
     ----------
     change_at : int
-        From here on the world is another.
+        When the lasting change happens.
     before, after : tuple of (int, int)
-        Equally long spans with the same incidents, before the change and when all should be well again.
+        Spans of equal length with the same incidents: before the change, and when the system must have adapted to it.
     storms_from, storms_to : int
-        The poisoned history; the latter with the time to label it.
+        The poisoned history, up to the moment when it can be labelled.
     end : int
-        Of the scenario.
+        End of the scenario.
     """
 
     change_at: int
@@ -43,7 +42,7 @@ class Plan:
 
 
 def plan_of(truth: Truth) -> Plan | None:
-    """Read the plan; None if the scenario tells another story."""
+    """Read the plan of the week; None for a scenario of another shape."""
     if not truth.regimes:
         return None
     change = int(truth.regimes[0].start)
@@ -53,7 +52,7 @@ def plan_of(truth: Truth) -> Plan | None:
     again = min((int(item.start) for item in twice if item.start >= change), default=None)
     if first is None or again is None or not storms:
         return None
-    storms_from, storms_to = int(storms[0].start), int(storms[-1].end) + LABELLED_S
+    storms_from, storms_to = int(storms[0].start), int(storms[-1].end) + LABEL_AFTER_S
     length = min(change - first, storms_from - again) + BEFORE_S
     return Plan(
         change,
@@ -66,13 +65,13 @@ def plan_of(truth: Truth) -> Plan | None:
 
 
 def without_storms(truth: Truth) -> list[IncidentTruth]:
-    """Give the incidents that a demo must find one by one; storms that follow each other hourly are one long night."""
+    """Give the incidents that the demo must find one by one: all but the storms, which follow each other every hour."""
     storms = _storms(truth.incidents)
     return [item for item in truth.incidents if item not in storms]
 
 
 def _storms(incidents: Sequence[IncidentTruth]) -> list[IncidentTruth]:
-    """Waves of the last incident of the scenario, if they are many; waves stand together in a ground truth."""
+    """Give the waves of the last incident if there are enough; the waves of an incident are adjacent in a ground truth."""
     last: list[IncidentTruth] = []
     for item in reversed(incidents):
         if not item.wave:
@@ -80,4 +79,4 @@ def _storms(incidents: Sequence[IncidentTruth]) -> list[IncidentTruth]:
         last.insert(0, item)
         if item.wave == 1:
             break
-    return last if len(last) >= LEAST_STORMS else []
+    return last if len(last) >= MIN_STORMS else []
