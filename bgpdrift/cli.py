@@ -1,69 +1,91 @@
-"""The `bgpdrift` command: names its sub-commands and loads only the one that runs.
+"""The `bgpdrift` command: one record for each sub-command, of which only the one that runs is imported.
 
-A sub-command ``foo-bar`` is the Click command ``command`` in ``bgpdrift/commands/foo_bar.py``. Every `BgpdriftError` ends
-here, in one line without a traceback.
+Every `BgpdriftError` ends here, as one line without a traceback.
 """
 
 import importlib
 import sys
+from dataclasses import dataclass
 
 import click
 
 from bgpdrift import __version__
 from bgpdrift.errors import BgpdriftError, InputError, SettingsError
 
-COMMANDS = {
-    "approve": "say yes to a question: retrain this model, or learn this new normal; --list lists them",
-    "check": "whether the detectors still fit, from the store; --once does what the drift monitor would",
-    "check-file": "drift of anybody's scores, from CSV files; no store, no model, no service",
-    "config": "show, check or write the settings",
-    "decode": "print every BGP message of files, one JSON object a line",
-    "demo": "run everything on a simulated Internet and judge what was found",
-    "doctor": "check settings, store, directories, disk, feed and clock; say how to mend what is wrong",
-    "evaluate": "judge the detectors on labelled minutes they were not trained on",
-    "features": "print the feature windows of files, one JSON object a line",
-    "incidents": "list incidents, or explain one",
-    "label": "say of an incident what it was, or of a range that it was missed; figures that follow",
-    "models": "which model versions there are, which one is in force, and how good they are",
-    "promote": "publish the best candidate that drifts little enough",
-    "reject": "say no to a question: do not retrain, or this incident is an attack",
-    "replay": "serve files as a RIS Live server",
-    "report": "a page on one model's drift, with plots, for a browser or for paper",
-    "rollback": "put an earlier version of a model back in force",
-    "simulate": "a simulated Internet with incidents and drift, as a RIS Live server or to a file",
-}
-"""Name and one line of help; here, so that `--help` loads no command."""
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One sub-command.
+
+    Attributes
+    ----------
+    name : str
+        Name on the command line.
+    help : str
+        One line in the list of commands.
+    module : str
+        Module whose attribute ``command`` is the Click command.
+    """
+
+    name: str
+    help: str
+    module: str
+
+
+_RECORDS = (
+    Command("approve", "approve a request: retrain a model, or learn a new normal level", "bgpdrift.commands.approve"),
+    Command("check", "check the scores in the store for drift", "bgpdrift.commands.check"),
+    Command("check-file", "check scores in CSV files for drift; needs no store", "bgpdrift.commands.check_file"),
+    Command("config", "show, check or write the settings", "bgpdrift.commands.config"),
+    Command("decode", "print every BGP message in files, one JSON object a line", "bgpdrift.commands.decode"),
+    Command("demo", "run the whole system on a simulated Internet and evaluate it", "bgpdrift.commands.demo"),
+    Command("doctor", "check settings, store, directories, disk, feed and clock", "bgpdrift.commands.doctor"),
+    Command("evaluate", "evaluate the detectors on labelled minutes", "bgpdrift.commands.evaluate"),
+    Command("features", "print the feature windows of files, one JSON object a line", "bgpdrift.commands.features"),
+    Command("incidents", "list incidents, or explain one", "bgpdrift.commands.incidents"),
+    Command("label", "label incidents and missed times, and show the figures that follow", "bgpdrift.commands.label"),
+    Command("models", "list the versions of all models, their states and figures", "bgpdrift.commands.models"),
+    Command("promote", "publish the best candidate whose drift is within the limit", "bgpdrift.commands.promote"),
+    Command(
+        "reject", "reject a request: do not retrain, or treat an incident as an attack", "bgpdrift.commands.reject"
+    ),
+    Command("replay", "serve files as a RIS Live server", "bgpdrift.commands.replay"),
+    Command("report", "write a page on the drift of a model, with plots", "bgpdrift.commands.report"),
+    Command("rollback", "make an earlier version of a model the active one", "bgpdrift.commands.rollback"),
+    Command("simulate", "simulate an Internet with incidents and drift", "bgpdrift.commands.simulate"),
+)
+COMMANDS = {record.name: record for record in _RECORDS}
+"""Every sub-command by name. The help texts are here, so that `--help` imports no command."""
 
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's signature
-        """Names, sorted."""
+        """List the names, sorted."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import the module of a command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"bgpdrift.commands.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name].module).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing any."""
         with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
+            formatter.write_dl(sorted((record.name, record.help) for record in COMMANDS.values()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bgpdrift")
 def cli() -> None:
-    """Watch the Internet's routing (BGP) for anomalies, with detectors that keep themselves fit."""
+    """Watch the Internet's routing (BGP) for anomalies, with detectors that are retrained automatically when they drift."""
 
 
 def main() -> None:
-    """Run the command line; bad input and bad settings exit 2, other errors 1."""
+    """Run the command line. Exit code 2 means bad input or settings, 1 any other error."""
     try:
         cli()
     except (InputError, SettingsError) as error:
@@ -73,7 +95,7 @@ def main() -> None:
         click.echo(f"bgpdrift: {error}", err=True)
         sys.exit(1)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader (head, less) has enough
+        sys.stderr.close()  # the reader, such as head or less, has closed the pipe
         sys.exit(0)
 
 

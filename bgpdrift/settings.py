@@ -1,9 +1,8 @@
-"""How settings are read: ``bgpdrift.toml`` over the defaults, environment over the file, the command line over both.
+"""Reads the settings: ``bgpdrift.toml`` over the defaults, the environment over the file, the command line over both.
 
-The environment is ``BGPDRIFT_…``, sections joined by two underscores, as in ``BGPDRIFT_FEED__URL``. The whole is
-validated at once, before anything starts: an unknown key, a wrong type or unit, an impossible value is one
-`SettingsError` line that names source, key, value and what is allowed. What there is to set stands in
-`bgpdrift.settings_sections`.
+An environment variable is ``BGPDRIFT_`` and the key, with two underscores for each dot, as in ``BGPDRIFT_FEED__URL``. All
+values are checked before anything starts. An unknown key, a wrong type or an impossible value raises a `SettingsError` of
+one line that names the source, the key, the value and what is allowed. `bgpdrift.settings_sections` declares the settings.
 """
 
 import math
@@ -67,29 +66,29 @@ __all__ = [
 FILE_NAME = "bgpdrift.toml"
 ENV_PREFIX = "BGPDRIFT_"
 
-# Handed from the supervisor to its children, and the file's own name: not settings.
+# Variables that the supervisor passes to its children, and the name of the file; they are no settings.
 RESERVED_ENV = frozenset({"BGPDRIFT_CONFIG", "BGPDRIFT_PARENT_PID", "BGPDRIFT_RUN", "BGPDRIFT_SERVICE"})
 
 
 def load(
     path: Path | None = None, env: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None
 ) -> Settings:
-    """Read, merge and validate all settings.
+    """Read, merge and check all settings.
 
     Parameters
     ----------
     path : Path, optional
-        The file. Default: ``$BGPDRIFT_CONFIG``, else ``bgpdrift.toml`` here if there is one. A file that was named
-        must exist.
+        The file. Default: ``$BGPDRIFT_CONFIG``, else ``bgpdrift.toml`` in the working directory if it exists. A file that
+        is named must exist.
     env : mapping, optional
-        The environment; default that of the process.
+        The environment; by default that of the process.
     overrides : mapping of dotted key to value, optional
-        What the command line says; it beats both.
+        Values of the command line, which override file and environment.
 
     Raises
     ------
     SettingsError
-        One line: source, key, value found, what is allowed.
+        One line: the source, the key, the value and what is allowed.
 
     Examples
     --------
@@ -105,7 +104,7 @@ def load(
 def load_with_sources(
     path: Path | None = None, env: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None
 ) -> tuple[Settings, dict[str, str]]:
-    """Do as `load`, and say where each value that is no default came from, by dotted key.
+    """Read the settings as `load` does; also return the source of each value that is no default, by dotted key.
 
     Examples
     --------
@@ -127,14 +126,14 @@ def load_with_sources(
         _require_known(key, "command line", value)
         _put(merged, key, value)
         origins[key] = "command line"
-    return _validate(merged, origins, str(file) if file else "settings"), origins
+    return _check(merged, origins, str(file) if file else "settings"), origins
 
 
 def _settings_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     named = path or (Path(environ["BGPDRIFT_CONFIG"]) if environ.get("BGPDRIFT_CONFIG") else None)
     if named is not None:
         if not named.is_file():
-            raise SettingsError(f"{named}: no such settings file; `bgpdrift config init {named}` writes one")
+            raise SettingsError(f"{named}: the settings file does not exist; `bgpdrift config init {named}` writes one")
         return named
     return Path(FILE_NAME) if Path(FILE_NAME).is_file() else None
 
@@ -157,7 +156,7 @@ def _leaf_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 @cache
 def _known() -> Mapping[str, Field]:
-    # Worked out once: every command waits for its settings, and asks this several times.
+    # Computed once: every command reads the settings, and reading them needs the fields several times.
     return {field.key: field for field in fields()}
 
 
@@ -178,7 +177,7 @@ def _nearest(key: str, known: Mapping[str, Field]) -> str:
 
 
 def _parse_text(key: str, text: str) -> Any:
-    """Read an environment value as TOML where its type needs that; a plain string stays one."""
+    """Parse an environment value as TOML, unless the setting is a string."""
     field = _known().get(key)
     if field is not None and field.type == "string":
         return text
@@ -195,12 +194,12 @@ def _put(tree: dict[str, Any], key: str, value: Any) -> None:
     for parent in parents:
         below = tree.setdefault(parent, {})
         if not isinstance(below, dict):
-            return  # validation names the value that is no table
+            return  # the check of types names the value that is no table
         tree = below
     tree[name] = value
 
 
-def _validate(merged: dict[str, Any], origins: Mapping[str, str], default_origin: str) -> Settings:
+def _check(merged: dict[str, Any], origins: Mapping[str, str], default_origin: str) -> Settings:
     known = _known()
     for key in _leaf_keys(merged):
         is_section = any(name.startswith(key + ".") for name in known)
@@ -214,7 +213,7 @@ def _validate(merged: dict[str, Any], origins: Mapping[str, str], default_origin
         settings = msgspec.convert(merged, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(error, merged, origins, default_origin)) from error
-    _refuse_endless(settings, origins, default_origin)
+    _refuse_infinite(settings, origins, default_origin)
     _check_together(settings, origins, default_origin)
     return settings
 
@@ -239,7 +238,7 @@ def _origin(key: str, origins: Mapping[str, str], default: str) -> str:
     return next((source for below, source in origins.items() if below.startswith(key + ".")), default)
 
 
-def _refuse_endless(settings: Settings, origins: Mapping[str, str], default: str) -> None:
+def _refuse_infinite(settings: Settings, origins: Mapping[str, str], default: str) -> None:
     """Refuse infinity and NaN, which pass every lower bound."""
     values = msgspec.to_builtins(settings)
     for field in _known().values():
@@ -251,7 +250,7 @@ def _refuse_endless(settings: Settings, origins: Mapping[str, str], default: str
 
 
 def _check_together(settings: Settings, origins: Mapping[str, str], default: str) -> None:
-    """Refuse values that are each possible but not together."""
+    """Refuse values that are possible alone but not together."""
 
     def refuse(key: str, value: object, allowed: str) -> None:
         raise SettingsError(f"{origins.get(key, default)}: {key} = {value!r}: expected {allowed}")

@@ -1,6 +1,6 @@
-"""Settings shown to a person: the list of fields, a commented file, the configuration reference.
+"""Shows the settings to people: the list of fields, a commented file, and the configuration reference.
 
-Decides how a type and its limits read in words; error messages and documents use the same words.
+This module words the type and the limits of a setting; error messages and documents use the same words.
 """
 
 import typing
@@ -21,11 +21,11 @@ UNITS = {
     "B": "in bytes",
     "1/d": "per day",
 }
-"""How a unit is said; a value is always a bare number in it, never a text such as ``"30s"``."""
+"""Words for each unit. A value is always a number in this unit, never a text such as ``"30s"``."""
 
 
 class Field(msgspec.Struct, frozen=True):
-    """One setting, as `config show` and the configuration reference print it."""
+    """One setting, as `bgpdrift config show` and the configuration reference print it."""
 
     key: str
     type: str
@@ -36,7 +36,7 @@ class Field(msgspec.Struct, frozen=True):
 
 
 def fields(section: type[msgspec.Struct] = Settings, prefix: str = "") -> Iterator[Field]:
-    """List every setting in the order of this file.
+    """List all settings in the order of `bgpdrift.settings_sections`.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def as_markdown() -> str:
         section = field.key.rpartition(".")[0]
         if section != table:
             title = f"`[{section}]`" if section else "Top of the file"
-            lines += ["", f"## {title}", "", "| setting | default | allowed | what it is |", "|---|---|---|---|"]
+            lines += ["", f"## {title}", "", "| setting | default | allowed | description |", "|---|---|---|---|"]
             table = section
         cells = (f"`{field.key}`", f"`{_toml_value(field.default)}`", field.allowed, field.description)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
@@ -113,16 +113,19 @@ def as_markdown() -> str:
 
 _REFERENCE_HEAD = """# Configuration
 
-Written by `bgpdrift config show --markdown`; a test compares it with the program.
+`bgpdrift config show --markdown` writes this page, and a test compares the two.
 
-Every setting has a default that works. `bgpdrift.toml` in the working directory, or the file that `BGPDRIFT_CONFIG`
-names, overrides the defaults; the environment overrides the file. A variable is `BGPDRIFT_` and the name in capitals, a
-dot written as two underscores: `feed.url` is `BGPDRIFT_FEED__URL`. A list is separated by commas:
-`BGPDRIFT_FEED__COLLECTORS=rrc00,rrc01`.
+Every setting has a default. The file `bgpdrift.toml` in the working directory, or the file that `BGPDRIFT_CONFIG` names,
+overrides the defaults. The environment overrides the file. A variable is `BGPDRIFT_` and the name of the setting in
+capitals, with two underscores for each dot: `detectors.lstm.weight` is `BGPDRIFT_DETECTORS__LSTM__WEIGHT`. Commas separate
+the entries of a list: `BGPDRIFT_FEED__COLLECTORS=rrc00,rrc01`.
 
-Numbers are bare, in the unit that is named: `silence_s = 30`, not `"30s"`. A mistake stops the start with one line that
-names the source, the setting, the value found and what is allowed. `bgpdrift config init` writes a commented file,
-`bgpdrift config check` reads one without starting anything, `bgpdrift config show` prints what is in force and why."""
+A number has no unit of its own, it is in the unit that the table names: `silence_s = 30`, not `"30s"`. A mistake ends the
+start with one line that names the source, the setting, the value and what is allowed. `bgpdrift config init` writes a
+commented file. `bgpdrift config check` checks a file and starts nothing. `bgpdrift config show` prints the value of every
+setting and its source.
+
+An installed detector of another distribution has a table `[detectors.<name>]` too."""
 
 
 def _meta(hint: Any) -> Meta:
@@ -143,7 +146,7 @@ def _type_name(hint: Any) -> str:
 
 
 def allowed_of(hint: Any) -> str:
-    """Say what a field's type allows, e.g. ``a number above 0, in seconds``."""
+    """Word what a field's type allows, e.g. ``a number above 0, in seconds``."""
     base, meta = _base(hint), _meta(hint)
     origin = typing.get_origin(base)
     if origin is Literal:
@@ -155,7 +158,7 @@ def allowed_of(hint: Any) -> str:
         names, values = typing.get_args(base)
         keys = ", ".join(typing.get_args(names)) if typing.get_origin(names) is Literal else "any name"
         unit = (meta.extra or {}).get("unit", "")
-        return f"a table, each value {allowed_of(values)}{_said(unit)}, by name: {keys}"
+        return f"a table, each value {allowed_of(values)}{_in_unit(unit)}, by name: {keys}"
     noun = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}[base]
     low = meta.ge if meta.ge is not None else meta.gt
     bounds = ""
@@ -169,10 +172,10 @@ def allowed_of(hint: Any) -> str:
         bounds += f" matching {meta.pattern}"
     if meta.min_length:
         bounds += " that is not empty"
-    return noun + bounds + _said((meta.extra or {}).get("unit", ""))
+    return noun + bounds + _in_unit((meta.extra or {}).get("unit", ""))
 
 
-def _said(unit: str) -> str:
+def _in_unit(unit: str) -> str:
     return f", {UNITS[unit]}" if unit else ""
 
 

@@ -1,8 +1,9 @@
-"""Every setting of bgpdrift: its type, unit, default, reason and what is allowed.
+"""Every setting of bgpdrift: its type, unit, default, limits and description.
 
-A table of ``bgpdrift.toml`` is a class here, a key a field. Reading and refusing are `bgpdrift.settings`; how a field is
-shown to a person is `bgpdrift.settings_fields`. Decides nothing about what the settings are used for. msgspec
-validates: it is there for the frames anyway, and every process imports this (docs/decisions/0002-dependencies.md).
+A class is a table of ``bgpdrift.toml``, and a field is a key. `bgpdrift.settings` reads and checks the values;
+`bgpdrift.settings_fields` shows them to people. msgspec checks types and limits: the frames need it anyway, and every
+process imports this module (docs/decisions/0002-dependencies.md). The settings of single detectors come from
+`bgpdrift.detector_registry`.
 """
 
 from pathlib import Path
@@ -29,7 +30,7 @@ ExpiringTable = Literal[
     "alerts",
     "service_events",
 ]
-"""Tables of the store whose rows expire; see `bgpdrift.store.retention` for how long they are kept by default."""
+"""Tables of the store whose rows expire; `bgpdrift.store.retention` has the default number of days."""
 
 EXPIRING_TABLES: tuple[str, ...] = get_args(ExpiringTable)
 
@@ -48,24 +49,26 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class FeedSettings(Section, frozen=True, kw_only=True):
-    """Where BGP messages come from."""
+    """The source of BGP messages."""
 
     url: Annotated[
-        str, _f("RIS Live WebSocket; `bgpdrift replay` and `bgpdrift simulate` serve one too", pattern="^wss?://.+")
+        str,
+        _f("WebSocket of RIS Live; `bgpdrift replay` and `bgpdrift simulate` serve one too", pattern="^wss?://.+"),
     ] = "wss://ris-live.ripe.net/v1/ws/"
     client: Annotated[
-        str, _f("how we name ourselves to the server; RIPE NCC asks for a contact", pattern="^[A-Za-z0-9._@+-]{1,64}$")
+        str,
+        _f("client name sent to the server; RIPE NCC asks for a contact address", pattern="^[A-Za-z0-9._@+-]{1,64}$"),
     ] = "bgpdrift"
     collectors: Annotated[
         list[Annotated[str, Meta(pattern="^[A-Za-z0-9._-]+$")]],
-        _f("route collectors to subscribe to, one subscription each; empty means all of them"),
+        _f("route collectors to subscribe to, one subscription for each; empty means all"),
     ] = []
     types: Annotated[
         list[Literal["UPDATE", "OPEN", "NOTIFICATION", "KEEPALIVE", "RIS_PEER_STATE", "STATE"]],
-        _f("message types to ask for; empty means all, sorted on arrival: a server may know a type by another name"),
+        _f("message types to subscribe to; empty means all, filtered on arrival, since servers name types differently"),
     ] = []
     prefixes: Annotated[
-        list[str], _f("only messages with one of these prefixes or a more specific one; empty means all")
+        list[str], _f("only messages about one of these prefixes or a more specific one; empty means all")
     ] = []
     paths: Annotated[
         list[str],
@@ -73,21 +76,26 @@ class FeedSettings(Section, frozen=True, kw_only=True):
     ] = []
     peers: Annotated[list[str], _f("only messages of these peer addresses; empty means all")] = []
     silence_s: Annotated[
-        float, _f("no frame of any collector for this long: the socket is half open, reconnect", "s", gt=0)
+        float, _f("without any frame for this long, the connection counts as broken and is opened again", "s", gt=0)
     ] = 30.0
     max_lag_s: Annotated[
-        float, _f("newest message older than this: the backend lags until one reconnects; 0 switches it off", "s", ge=0)
+        float,
+        _f("if the newest message is older than this, the connection is opened again; 0 disables the check", "s", ge=0),
     ] = 180.0
     replay_lag_s: Annotated[
-        float, _f("lag beyond this is not a slow backend but a replay of history: nothing to reconnect for", "s", gt=0)
+        float, _f("a lag above this is a replay of history, and the connection is kept", "s", gt=0)
     ] = 86_400.0
-    backoff_max_s: Annotated[float, _f("longest wait between two attempts, full jitter below it", "s", gt=0)] = 60.0
-    connect_timeout_s: Annotated[float, _f("limit for TCP, TLS and WebSocket handshake together", "s", gt=0)] = 10.0
-    subscribe_spacing_s: Annotated[float, _f("pause between subscriptions, which the server asks for", "s", ge=0)] = 0.2
+    backoff_max_s: Annotated[
+        float, _f("longest wait between two connection attempts; each wait is random below its limit", "s", gt=0)
+    ] = 60.0
+    connect_timeout_s: Annotated[
+        float, _f("time limit for the TCP, TLS and WebSocket handshakes together", "s", gt=0)
+    ] = 10.0
+    subscribe_spacing_s: Annotated[float, _f("pause between subscriptions, as the server requires", "s", ge=0)] = 0.2
     buffer_bytes: Annotated[
         int,
         _f(
-            "frames held in memory while the disk is slow; beyond it frames are dropped, counted and marked",
+            "memory for frames while the disk is slow; further frames are dropped, counted and marked",
             "B",
             ge=1_000_000,
         ),
@@ -95,21 +103,25 @@ class FeedSettings(Section, frozen=True, kw_only=True):
 
 
 class SpoolSettings(Section, frozen=True, kw_only=True):
-    """The queue of files between collector and aggregator."""
+    """The queue of files between the collector and the aggregator."""
 
     segment_s: Annotated[
-        float, _f("a segment is finished after this long: what a crash of the machine can cost", "s", ge=0.05)
+        float, _f("a segment is finished after this time; a crash of the machine loses at most this much", "s", ge=0.05)
     ] = 1.0
-    segment_bytes: Annotated[int, _f("or when this many raw bytes are in it", "B", ge=10_000)] = 8_000_000
+    segment_bytes: Annotated[int, _f("a segment is also finished at this size, uncompressed", "B", ge=10_000)] = (
+        8_000_000
+    )
     max_bytes: Annotated[
         int,
         _f(
-            "cap of the whole spool; beyond it the oldest segment goes, counted, and its windows are marked incomplete",
+            "limit of the spool; above it the oldest segment is deleted and counted, and its windows are marked incomplete",
             "B",
             ge=1_000_000,
         ),
     ] = 4_000_000_000
-    compression_level: Annotated[int, _f("zstd level; 1 is fastest, RIS frames shrink about 8 times", ge=1, le=19)] = 1
+    compression_level: Annotated[
+        int, _f("zstd level; 1 is the fastest and compresses RIS frames to about an eighth", ge=1, le=19)
+    ] = 1
 
 
 class WindowSettings(Section, frozen=True, kw_only=True):
@@ -117,29 +129,30 @@ class WindowSettings(Section, frozen=True, kw_only=True):
 
     lateness_s: Annotated[
         float,
-        _f("a window closes this long after its end in event time; later messages count as `late`", "s", ge=0, le=3600),
+        _f(
+            "a window closes this long after its end, in event time; later messages count as `late`",
+            "s",
+            ge=0,
+            le=3600,
+        ),
     ] = 30.0
     idle_close_s: Annotated[
         float,
-        _f(
-            "feed quiet for this long in wall time: windows that have ended close without waiting for lateness",
-            "s",
-            gt=0,
-        ),
+        _f("if the feed is quiet for this long in wall time, windows that have ended close at once", "s", gt=0),
     ] = 45.0
     max_jump_s: Annotated[
         float,
         _f(
-            "a timestamp further ahead than this is held until others confirm it: one bad clock must not close windows",
+            "a timestamp further ahead waits until others confirm it, so that one wrong clock closes no window",
             "s",
             ge=60,
         ),
     ] = 600.0
-    per_peer: Annotated[int, _f("also keep windows of the N busiest peers of each collector", ge=0, le=64)] = 0
+    per_peer: Annotated[int, _f("windows are also kept for the N busiest peers of each collector", ge=0, le=64)] = 0
     warming_minutes: Annotated[
         int,
         _f(
-            "windows of a collector that was unknown are marked `warming` this long: everything looks new to an empty table",
+            "windows of a new collector are marked `warming` for this long, since an empty table makes every route new",
             "min",
             ge=0,
         ),
@@ -147,7 +160,7 @@ class WindowSettings(Section, frozen=True, kw_only=True):
     max_state_bytes: Annotated[
         int,
         _f(
-            "cap of the routing state over all collectors; beyond it the routes longest unheard of go, counted as `evicted`",
+            "limit of the routing state of all collectors; above it the oldest routes are removed and counted as `evicted`",
             "B",
             ge=8_000_000,
         ),
@@ -155,18 +168,18 @@ class WindowSettings(Section, frozen=True, kw_only=True):
     checkpoint_s: Annotated[
         float,
         _f(
-            "how often the routing state is saved; the spool keeps what came since, so a crash costs a re-read, not data",
+            "interval at which the routing state is saved; the spool keeps what came since, so a crash loses no data",
             "s",
             gt=0,
         ),
     ] = 60.0
-    warm_up_rib: Annotated[str, _f("an MRT TABLE_DUMP_V2 file read into an empty state at start; empty means none")] = (
-        ""
-    )
+    warm_up_rib: Annotated[
+        str, _f("MRT TABLE_DUMP_V2 file that fills an empty routing state at the start; empty means none")
+    ] = ""
 
 
 class DetectorTable(Section, frozen=True, kw_only=True):
-    """The table of one detector, ``[detectors.<name>]``; the defaults stand in its record."""
+    """The table of one detector, ``[detectors.<name>]``; the detector's record has the defaults."""
 
     weight: float
     auto_retrain: bool
@@ -174,27 +187,27 @@ class DetectorTable(Section, frozen=True, kw_only=True):
 
 
 class DetectorSettings(Section, frozen=True, kw_only=True):
-    """What all detectors share. A subclass adds one table for each registered detector, see `TABLES`."""
+    """Settings of all detectors; a subclass adds the table of each registered detector."""
 
-    poll_s: Annotated[float, _f("how often a detector looks for new windows", "s", gt=0)] = 0.5
-    batch_windows: Annotated[int, _f("most windows scored at once after an outage", ge=1, le=100_000)] = 2_000
+    poll_s: Annotated[float, _f("interval at which a detector reads new windows", "s", gt=0)] = 0.5
+    batch_windows: Annotated[int, _f("most windows scored in one batch after an outage", ge=1, le=100_000)] = 2_000
     history_minutes: Annotated[
-        int, _f("windows a detector looks back on to know what is usual for a collector", "min", ge=30, le=10_080)
+        int, _f("length of the rolling baseline, with which the rules compare a new collector", "min", ge=30, le=10_080)
     ] = 360
     model_poll_s: Annotated[
         float,
         _f(
-            "how often a detector looks at its model file, beside the events that tell at once but may be lost",
+            "interval at which a detector checks its model file, in addition to file events, which may be lost",
             "s",
             gt=0,
         ),
     ] = 1.0
     false_alarms_per_day: Annotated[
-        float, _f("alarm budget of one detector and collector: the threshold follows from it", "1/d", gt=0, le=1440)
+        float, _f("alarm budget of one detector at one collector; it sets the threshold", "1/d", gt=0, le=1440)
     ] = 2.0
 
     def of(self, model: str) -> DetectorTable:
-        """Return the table of one registered detector."""
+        """Return the table of a registered detector."""
         table: DetectorTable = getattr(self, model)
         return table
 
@@ -205,6 +218,7 @@ class DetectorSettings(Section, frozen=True, kw_only=True):
 
 
 def _table_type(record: DetectorRecord) -> Any:
+    shift = f"relative change of the anomaly rate of {record.title} that policy score_shift reports as drift"
     fields: list[tuple[str, Any, Any]] = [
         (
             "weight",
@@ -212,28 +226,20 @@ def _table_type(record: DetectorRecord) -> Any:
             record.weight,
         ),
         ("auto_retrain", Annotated[bool, _f(f"automatic retraining of {record.title}")], record.auto_retrain),
-        (
-            "anomaly_rate_shift",
-            Annotated[
-                float,
-                _f(f"relative change of the anomaly rate of {record.title} that policy score_shift counts", gt=0),
-            ],
-            record.anomaly_rate_shift,
-        ),
+        ("anomaly_rate_shift", Annotated[float, _f(shift, gt=0)], record.anomaly_rate_shift),
     ]
     name = f"DetectorTable_{record.name}"
-    table: Any = msgspec.defstruct(name, fields, bases=(DetectorTable,), frozen=True, kw_only=True)
-    return table
+    return msgspec.defstruct(name, fields, bases=(DetectorTable,), frozen=True, kw_only=True)
 
 
 def _tables() -> list[tuple[str, Any, Any]]:
-    found = []
+    tables = []
     for record in DETECTORS:
         if record.name in DetectorSettings.__struct_fields__:
             raise SettingsError(f"detector registry: {record.name!r}: detectors.{record.name} is a common setting")
         table = _table_type(record)
-        found.append((record.name, table, table()))
-    return found
+        tables.append((record.name, table, table()))
+    return tables
 
 
 if TYPE_CHECKING:
@@ -250,33 +256,29 @@ class EnsembleSettings(Section, frozen=True, kw_only=True):
     false_alarms_per_day: Annotated[
         float,
         _f(
-            "alarm budget of the combined score, a collector; that two must agree makes alarms rarer still",
+            "alarm budget of the combined surprisal at one collector; the rule that two must agree makes alarms rarer",
             "1/d",
             gt=0,
             le=1440,
         ),
     ] = 2.0
-    debounce_k: Annotated[int, _f("a verdict is an anomaly when k of the last n minutes were", ge=1, le=60)] = 2
+    debounce_k: Annotated[int, _f("a verdict is an anomaly if k of the last n minutes exceed", ge=1, le=60)] = 2
     debounce_n: Annotated[int, _f("see debounce_k", "min", ge=1, le=60)] = 3
     stale_s: Annotated[
         float,
-        _f(
-            "wall time a window waits for a detector that is up but has not scored it, before that one abstains",
-            "s",
-            gt=0,
-        ),
+        _f("a running detector that has not scored a window after this wall time counts as abstaining", "s", gt=0),
     ] = 20.0
 
 
 class CorrelationSettings(Section, frozen=True, kw_only=True):
-    """How verdicts become incidents."""
+    """The correlation of verdicts into incidents."""
 
     link_minutes: Annotated[
-        int, _f("verdicts this close that share AS, prefix or collector are one incident", "min", ge=1)
+        int, _f("verdicts at most this far apart that share AS, prefix or collector are one incident", "min", ge=1)
     ] = 10
-    quiet_minutes: Annotated[int, _f("an incident closes after this long without an anomaly", "min", ge=1)] = 15
+    quiet_minutes: Annotated[int, _f("an incident closes after this time without an anomaly", "min", ge=1)] = 15
     reopen_minutes: Annotated[
-        int, _f("within this long after closing it opens again instead of a new one", "min", ge=0)
+        int, _f("a closed incident is opened again, instead of a new one, within this time", "min", ge=0)
     ] = 60
 
 
@@ -394,148 +396,150 @@ class DriftSettings(Section, frozen=True, kw_only=True):
 
 
 class RetrainSettings(Section, frozen=True, kw_only=True):
-    """Training of new models, and when one may replace the active model."""
+    """The training of new models, and the conditions under which one replaces the active model."""
 
-    days: Annotated[int, _f("training span back from the newest window, event time", "d", ge=1, le=365)] = 7
+    days: Annotated[int, _f("training span before the newest window, in event time", "d", ge=1, le=365)] = 7
     min_windows: Annotated[
         int,
-        _f("clean windows to learn from, below which nothing is trained; a day, so that every hour was seen", ge=200),
+        _f("fewest clean windows for a training; a day by default, so that every hour of the day occurs", ge=200),
     ] = 1_440
     max_windows: Annotated[
-        int, _f("windows read at most: peers are left out first, then the span is shortened; bounds memory", ge=1_000)
+        int,
+        _f(
+            "most windows read, which limits memory; single peers are left out first, then the span is shortened",
+            ge=1_000,
+        ),
     ] = 100_000
     held_out_share: Annotated[
-        float, _f("newest share of the span, which only judges: candidate and active model alike", ge=0.05, le=0.5)
-    ] = 0.2
-    incident_margin_s: Annotated[
-        float, _f("also left out before and after an incident or a labelled anomaly: its onset and its echo", "s", ge=0)
-    ] = 900.0
-    time_limit_s: Annotated[float, _f("a retrainer that runs longer is ended, exit code 6", "s", gt=0)] = 1_800.0
-    memory_limit_bytes: Annotated[
-        int, _f("a retrainer whose processes together hold more is ended", "B", ge=100_000_000)
-    ] = 2_000_000_000
-    tolerance: Annotated[
-        float, _f("accuracy, F1 or a class may be worse than the active model's by this, as a share", ge=0, le=1)
-    ] = 0.01
-    detection_tolerance: Annotated[
-        float, _f("share of injected anomalies that may be missed beyond what the active model misses", ge=0, le=1)
-    ] = 0.1
-    kind_tolerance: Annotated[
-        float, _f("the same for each kind of injected anomaly; wider, since there are few of each", ge=0, le=1)
-    ] = 0.4
-    min_detection: Annotated[
-        float, _f("share of injected anomalies a model must find, also where none is in force yet", ge=0, le=1)
-    ] = 0.1
-    max_alarm_factor: Annotated[
         float,
         _f(
-            "alarms on clean held-out windows, at most this many times detectors.false_alarms_per_day; days differ",
-            ge=1,
+            "newest share of the span, which is not trained on and evaluates the candidate and the active model",
+            ge=0.05,
+            le=0.5,
         ),
+    ] = 0.2
+    incident_margin_s: Annotated[
+        float, _f("time also left out before and after an incident or a labelled anomaly", "s", ge=0)
+    ] = 900.0
+    time_limit_s: Annotated[float, _f("time limit of a retrainer; exit code 6", "s", gt=0)] = 1_800.0
+    memory_limit_bytes: Annotated[
+        int, _f("memory limit of all processes of a retrainer together", "B", ge=100_000_000)
+    ] = 2_000_000_000
+    tolerance: Annotated[
+        float, _f("loss of accuracy, of F1 and of each class's figure allowed against the active model", ge=0, le=1)
+    ] = 0.01
+    recall_tolerance: Annotated[
+        float, _f("loss of recall on injected anomalies allowed against the active model", ge=0, le=1)
+    ] = 0.1
+    kind_tolerance: Annotated[
+        float, _f("the same for each kind of injected anomaly; larger, since there are few of each kind", ge=0, le=1)
+    ] = 0.4
+    min_recall: Annotated[float, _f("smallest recall on injected anomalies, also of the first model", ge=0, le=1)] = 0.1
+    max_alarm_factor: Annotated[
+        float,
+        _f("most alarms on clean held-out windows, as a multiple of detectors.false_alarms_per_day", ge=1),
     ] = 5.0
     max_drift: Annotated[
-        float, _f("largest PSI between the candidate's scores in training and on held-out windows", gt=0)
+        float, _f("largest PSI between the candidate's scores on training and held-out windows", gt=0)
     ] = 1.0
     min_labelled_windows: Annotated[
-        int, _f("labelled windows from which on labels judge; below, injected anomalies stand in for them", ge=1)
+        int, _f("labelled windows from which labels evaluate a model; with fewer, injected anomalies do", ge=1)
     ] = 60
-    auto: Annotated[bool, _f("master switch of automatic retraining; drift is still found and reported without it")] = (
-        True
-    )
+    auto: Annotated[bool, _f("master switch of automatic retraining; drift is reported without it too")] = True
     cooldown_h: Annotated[
         float,
-        _f("event time after an automatic run in which no other begins; 168 is the conservative choice", "h", ge=0),
+        _f("shortest time between two automatic runs, in event time; 168 is the conservative choice", "h", ge=0),
     ] = 24.0
     min_severity: Annotated[
-        Literal["low", "medium", "high", "critical"], _f("drift below this severity retrains nothing by itself")
+        Literal["low", "medium", "high", "critical"], _f("lowest severity of a drift that retrains automatically")
     ] = "high"
     approve_critical: Annotated[
-        bool, _f("ask a person before retraining for critical drift; see drift.unanswered for what silence means")
+        bool, _f("critical drift needs the approval of a person; drift.unanswered decides without an answer")
     ] = True
     pilot_collectors: Annotated[
-        list[str], _f("only drift at these collectors retrains by itself, as a trial; empty means all")
+        list[str], _f("only drift at these collectors retrains automatically, as a trial; empty means all")
     ] = []
-    low_priority: Annotated[int, _f("niceness of automatic runs", ge=0, le=19)] = 10
+    niceness: Annotated[int, _f("niceness of automatic runs", ge=0, le=19)] = 10
     probation_h: Annotated[
-        float, _f("event time a new version is watched beside the one before it; 0 is accepted at once", "h", ge=0)
+        float,
+        _f("event time for which a new version is compared with the previous one; 0 accepts it at once", "h", ge=0),
     ] = 24.0
     probation_accuracy_drop: Annotated[
-        float, _f("accuracy lost against the previous version, as a share, from which it is taken back", gt=0, le=1)
+        float, _f("loss of accuracy against the previous version from which a new version is rolled back", gt=0, le=1)
     ] = 0.05
     probation_alarm_factor: Annotated[
         float,
-        _f(
-            "alarms, as a multiple of the budget and of what the previous version would raise, from which it is taken back",
-            ge=1,
-        ),
+        _f("multiple of the alarm budget, and of the previous version's alarms, from which it is rolled back", ge=1),
     ] = 5.0
-    probation_detection_loss: Annotated[
+    probation_recall_loss: Annotated[
         float,
-        _f("share of injected anomalies lost against the previous version, from which it is taken back", gt=0, le=1),
+        _f(
+            "loss of recall on injected anomalies against the previous version from which it is rolled back", gt=0, le=1
+        ),
     ] = 0.25
 
 
 class ModelSettings(Section, frozen=True, kw_only=True):
-    """Files of models that are kept. The model in force, its parent and accepted versions stay in any case."""
+    """Model files that are kept. The active version, its parent and accepted versions are always kept."""
 
     keep_backups: Annotated[
-        int, _f("backups kept a model: versions to go back to, each as large as the model", ge=1, le=1000)
+        int, _f("backups kept for each model, to roll back to; each is as large as the model", ge=1, le=1000)
     ] = 5
-    keep_candidates: Annotated[int, _f("candidates kept a model that wait for `bgpdrift promote`", ge=1, le=1000)] = 3
+    keep_candidates: Annotated[int, _f("candidates kept for each model until `bgpdrift promote`", ge=1, le=1000)] = 3
     keep_rejected: Annotated[
-        int, _f("refused or rolled back files kept a model, with the reason beside them", ge=0, le=1000)
+        int, _f("rejected and rolled-back files kept for each model, with the reason beside them", ge=0, le=1000)
     ] = 5
 
 
 class SupervisorSettings(Section, frozen=True, kw_only=True):
     """The process manager."""
 
-    ready_timeout_s: Annotated[float, _f("a service that is not ready after this long is started anew", "s", gt=0)] = (
-        30.0
-    )
-    stop_grace_s: Annotated[float, _f("between TERM and KILL", "s", gt=0)] = 2.5
+    ready_timeout_s: Annotated[float, _f("a service that is not ready after this time is restarted", "s", gt=0)] = 30.0
+    stop_grace_s: Annotated[float, _f("time between TERM and KILL", "s", gt=0)] = 2.5
     restart_limit: Annotated[
-        int, _f("restarts, counted from READY, within restart_period_s before a service is in `crashloop`", ge=1)
+        int, _f("restarts within restart_period_s, counted from READY, after which a service is in `crashloop`", ge=1)
     ] = 5
     restart_period_s: Annotated[float, _f("see restart_limit", "s", gt=0)] = 60.0
-    backoff_max_s: Annotated[float, _f("longest wait before a restart inside the budget", "s", gt=0)] = 10.0
+    backoff_max_s: Annotated[float, _f("longest wait before a restart within the budget", "s", gt=0)] = 10.0
     crashloop_retry_s: Annotated[
-        float, _f("a service in `crashloop` is tried again this often, for ever", "s", gt=0)
+        float, _f("interval at which a service in `crashloop` is started again", "s", gt=0)
     ] = 60.0
     watchdog_s: Annotated[
-        float, _f("a service that reports no progress for this long hangs: dumped, killed, restarted", "s", gt=0)
+        float,
+        _f("a service without progress for this time counts as hung: stack dump, kill, restart", "s", gt=0),
     ] = 30.0
     memory_limit_bytes: Annotated[
         int,
         _f(
-            "a service that holds more resident memory is told to end and started anew, the aggregator beyond "
-            "2 × windows.max_state_bytes on top; 0 is no limit",
+            "resident memory above which a service is stopped and restarted; the aggregator may use "
+            "2 × windows.max_state_bytes more; 0 means no limit",
             "B",
             ge=0,
         ),
     ] = 2_000_000_000
     memory_limits: Annotated[
         dict[str, Annotated[int, Meta(ge=0)]],
-        _f("other limits for single services, by name, as in `feature_aggregator = 3_000_000_000`", "B"),
+        _f("limits of single services, by name, as in `feature_aggregator = 3_000_000_000`", "B"),
     ] = {}
     disk_low_bytes: Annotated[
-        int, _f("less free space than this under the data directory: `degraded`, and an alert", "B", ge=0)
+        int,
+        _f("free space under the data directory below which the system is `degraded` and an alert is sent", "B", ge=0),
     ] = 1_000_000_000
-    log_max_bytes: Annotated[int, _f("a service's log file is rotated at this size", "B", ge=10_000)] = 20_000_000
+    log_max_bytes: Annotated[int, _f("size at which a service's log file is rotated", "B", ge=10_000)] = 20_000_000
     log_rotate_s: Annotated[
         float,
-        _f("or when this much time has begun anew since its last line; 86,400 is each day at 0:00 UTC", "s", ge=60),
+        _f("period at whose start a log file is rotated too; 86,400 is each day at 00:00 UTC", "s", ge=60),
     ] = 86_400.0
-    log_keep: Annotated[int, _f("rotated log files kept a service", ge=1, le=100)] = 14
+    log_keep: Annotated[int, _f("rotated log files kept for each service", ge=1, le=100)] = 14
     log_total_bytes: Annotated[
-        int, _f("cap of all log files together; beyond it the oldest rotated ones go", "B", ge=100_000)
+        int, _f("limit of all log files together; above it the oldest rotated files are deleted", "B", ge=100_000)
     ] = 1_000_000_000
 
 
 class WebSettings(Section, frozen=True, kw_only=True):
-    """API and dashboard."""
+    """The API and the pages."""
 
-    host: Annotated[str, _f("address to bind; loopback unless you mean it")] = "127.0.0.1"
+    host: Annotated[str, _f("address to bind; only processes of this machine reach the loopback address")] = "127.0.0.1"
     port: Annotated[int, _f("TCP port", ge=1, le=65_535)] = 8004
 
 
@@ -549,14 +553,14 @@ class StoreSettings(Section, frozen=True, kw_only=True):
             pattern="^$|^sqlite:///.+|^postgresql\\+psycopg://.+",
         ),
     ] = ""
-    busy_timeout_s: Annotated[float, _f("how long a writer waits for another", "s", gt=0)] = 15.0
+    busy_timeout_s: Annotated[float, _f("time for which a writer waits for another writer", "s", gt=0)] = 15.0
     reserve_bytes: Annotated[
         int,
-        _f("disk space kept free for the database: when less is left, spool and log files stop growing", "B", ge=0),
+        _f("disk space reserved for the database; with less, the spool and the log files stop growing", "B", ge=0),
     ] = 300_000_000
     retention_days: Annotated[
         dict[ExpiringTable, Annotated[int, Meta(ge=1, le=36_500)]],
-        _f("days a table's rows are kept, by table name; tables that are not named keep their default", "d"),
+        _f("days for which the rows of a table are kept, by table name; other tables keep their default", "d"),
     ] = {}
 
 
@@ -564,15 +568,18 @@ class LogSettings(Section, frozen=True, kw_only=True):
     """Log lines."""
 
     level: Annotated[Literal["debug", "info", "warning", "error"], _f("lowest level written")] = "info"
-    form: Annotated[Literal["json", "console"], _f("json for machines, console for people")] = "json"
+    form: Annotated[Literal["json", "console"], _f("json for programs, console for people")] = "json"
 
 
 class Settings(Section, frozen=True, kw_only=True):
-    """The whole of ``bgpdrift.toml``."""
+    """All settings, as in ``bgpdrift.toml``."""
 
-    data_dir: Annotated[str, _f("where database, spool, logs, state and control socket live", min_length=1)] = "data"
+    data_dir: Annotated[
+        str, _f("directory of the database, the spool, logs, state and the control socket", min_length=1)
+    ] = "data"
     artifacts_dir: Annotated[
-        str, _f("where models, flags and drift reports live; empty means `model_artifacts` in the data directory")
+        str,
+        _f("directory of models, flag files and drift reports; empty means `model_artifacts` in the data directory"),
     ] = ""
     feed: FeedSettings = FeedSettings()
     spool: SpoolSettings = SpoolSettings()
@@ -596,28 +603,26 @@ class Settings(Section, frozen=True, kw_only=True):
     @property
     def artifacts_path(self) -> Path:
         """The artifact directory, absolute."""
-        return (
-            Path(self.artifacts_dir).expanduser().absolute()
-            if self.artifacts_dir
-            else self.data_path / "model_artifacts"
-        )
+        if self.artifacts_dir:
+            return Path(self.artifacts_dir).expanduser().absolute()
+        return self.data_path / "model_artifacts"
 
     @property
     def spool_path(self) -> Path:
-        """Finished and unfinished segments."""
+        """The directory of finished and unfinished segments."""
         return self.data_path / "spool"
 
     @property
     def state_path(self) -> Path:
-        """Checkpoints of services."""
+        """The directory of the services' checkpoints."""
         return self.data_path / "state"
 
     @property
     def logs_path(self) -> Path:
-        """Captured output of services."""
+        """The directory of the services' captured output."""
         return self.data_path / "logs"
 
     @property
     def store_url(self) -> str:
-        """The SQLAlchemy URL in force."""
+        """The SQLAlchemy URL, with the default filled in."""
         return self.store.url or f"sqlite:///{self.data_path / 'bgpdrift.sqlite3'}"

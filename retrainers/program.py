@@ -98,7 +98,7 @@ def run(model: str, command_line: "CommandLine", work: Callable[..., int] = _wor
             return finish(Exit.USAGE, "no_flag", f"there is no retrain_{model}.flag in {settings.artifacts_path}")
         limits = Limits(settings.retrain.time_limit_s, settings.retrain.memory_limit_bytes)
         if from_flag:
-            limits = replace(limits, nice=settings.retrain.low_priority)
+            limits = replace(limits, nice=settings.retrain.niceness)
         options = RunOptions.of(command_line, settings, claim.flag if claim else None)
         quiet = sys.stdout.isatty() and not command_line.as_json
         task = partial(work, settings, model, options, claim, quiet)

@@ -11,12 +11,12 @@ finite               integrity   every held-out score of the candidate is a fini
 run_time             quality     fitting took at most ``max_seconds``
 accuracy, f1         quality     not below the active model's by more than ``tolerance``
 class:<name>         quality     the recall of no class of outcomes is lower by more than ``tolerance``
-injected             quality     the recall of injected anomalies is not lower by more than ``detection_tolerance``
+injected             quality     the recall of injected anomalies is not lower by more than ``recall_tolerance``
 injected:<kind>      quality     the same for each kind, within ``kind_tolerance`` (a kind has few anomalies)
 injected_record      quality     the recall is not lower, by more than ``record_tolerance``, than the active model or its
                                  ancestors had when they were trained
 injected_record:…    quality     the same for each kind, within ``record_kind_tolerance``
-injected_least       quality     the recall of injected anomalies is at least ``min_detection``, active model or not
+injected_least       quality     the recall of injected anomalies is at least ``min_recall``, active model or not
 alarm_rate           quality     at most ``max_alarms_per_day`` false alarms a day on clean held-out windows
 drift                quality     the candidate's scores drift by at most ``max_drift`` (PSI) from training to held-out
                                  windows; always passes if the span is shorter than ``min_drift_hours``
@@ -155,9 +155,9 @@ class GatePolicy:
     min_rows: int = 1_440
     max_seconds: float = 1_800.0
     tolerance: float = 0.01
-    detection_tolerance: float = 0.1
+    recall_tolerance: float = 0.1
     kind_tolerance: float = 0.4
-    min_detection: float = 0.1
+    min_recall: float = 0.1
     record_tolerance: float = 0.25
     record_kind_tolerance: float = 0.6
     """Wide, because a kind has eight anomalies, and they were others then. A recall that falls to 0 is still refused."""
@@ -198,7 +198,7 @@ def _run_checks(evidence: Evidence, policy: GatePolicy) -> Iterator[Check]:
     yield _check("run_time", seconds, policy.max_seconds, seconds <= policy.max_seconds, message)
     yield from _compare_with_active(evidence.candidate, evidence.active or ModelFigures(), policy)
     yield from _compare_with_record(evidence.candidate.injected, evidence.record, policy)
-    recall, required = evidence.candidate.injected_mean, policy.min_detection
+    recall, required = evidence.candidate.injected_mean, policy.min_recall
     if recall is not None:
         message = f"recall of injected anomalies is {_percent(recall)}, at least {_percent(required)} required"
         yield _check("injected_least", recall, required, recall >= required, message)
@@ -229,7 +229,7 @@ def _compare_with_active(candidate: ModelFigures, active: ModelFigures, policy: 
         yield _compare(f"class:{name}", candidate.classes[name], active.classes[name], policy.tolerance, figure)
     if candidate.injected and active.injected:
         new, old, figure = candidate.injected_mean, active.injected_mean, "recall of injected anomalies"
-        yield _compare("injected", new, old, policy.detection_tolerance, figure)
+        yield _compare("injected", new, old, policy.recall_tolerance, figure)
     for name in sorted(set(candidate.injected) & set(active.injected)):
         new, old, figure = candidate.injected[name], active.injected[name], f"recall of injected {_plain(name)}"
         yield _compare(f"injected:{name}", new, old, policy.kind_tolerance, figure)

@@ -9,7 +9,7 @@ rule          the version is rolled back if
 false_alarms  its alarms that no other detector shares within ten minutes exceed ``alarm_factor`` times the alarm
               budget, and ``alarm_factor`` times the shadow's alarms. An alarm without a pause counts once an hour
 detection     of at least `MIN_INJECTED` anomalies it finds fewer than the shadow, by more than ``detection_loss``
-recall        of at least `MIN_INJECTED` anomalies it finds less than ``min_detection``, and either it bypassed the
+recall        of at least `MIN_INJECTED` anomalies it finds less than ``min_recall``, and either it bypassed the
               gate (promoted by hand, or forced), or it finds less than its own metadata or the shadow's metadata
               state, by more than ``detection_loss``. The shadow's own count does not matter: it may no longer work
 accuracy      of at least ``min_labels`` labels it agrees with fewer than the shadow, by more than
@@ -53,7 +53,7 @@ class ProbationPolicy:
     detection_loss: float = 0.25
     false_alarms_per_day: float = 2.0
     min_labels: int = 20
-    min_detection: float = 0.1
+    min_recall: float = 0.1
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "ProbationPolicy":
@@ -63,10 +63,10 @@ class ProbationPolicy:
             hours=retrain.probation_h,
             accuracy_drop=retrain.probation_accuracy_drop,
             alarm_factor=retrain.probation_alarm_factor,
-            detection_loss=retrain.probation_detection_loss,
+            detection_loss=retrain.probation_recall_loss,
             false_alarms_per_day=settings.detectors.false_alarms_per_day,
             min_labels=settings.drift.min_labels,
-            min_detection=retrain.min_detection,
+            min_recall=retrain.min_recall,
         )
 
     @property
@@ -256,10 +256,10 @@ def _check_accuracy(tally: ProbationTally, policy: ProbationPolicy) -> str:
 
 def _describe_low_recall(tally: ProbationTally, policy: ProbationPolicy) -> str:
     """Describe a recall below the minimum; "" if recall suffices, or too few anomalies were injected."""
-    if tally.injected < MIN_INJECTED or tally.detected >= policy.min_detection * tally.injected:
+    if tally.injected < MIN_INJECTED or tally.detected >= policy.min_recall * tally.injected:
         return ""
     share = _percent(tally.detected, tally.injected)
-    return f"it finds {share} of the injected anomalies, at least {100 * policy.min_detection:.0f} % are required"
+    return f"it finds {share} of the injected anomalies, at least {100 * policy.min_recall:.0f} % are required"
 
 
 def _count_days(tally: ProbationTally) -> float:

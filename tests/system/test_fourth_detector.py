@@ -29,10 +29,10 @@ SETTINGS = {
     "RETRAIN__MIN_SEVERITY": "low",
     "RETRAIN__APPROVE_CRITICAL": "false",
     # The gate compares this detector with itself; a model of so few lines need not pass as a good one.
-    **dict.fromkeys(["RETRAIN__TOLERANCE", "RETRAIN__DETECTION_TOLERANCE", "RETRAIN__KIND_TOLERANCE"], "1"),
+    **dict.fromkeys(["RETRAIN__TOLERANCE", "RETRAIN__RECALL_TOLERANCE", "RETRAIN__KIND_TOLERANCE"], "1"),
     **dict.fromkeys(["RETRAIN__MAX_DRIFT", "RETRAIN__MAX_ALARM_FACTOR"], "100"),
-    "RETRAIN__MIN_DETECTION": "0",
-    "RETRAIN__PROBATION_DETECTION_LOSS": "1",
+    "RETRAIN__MIN_RECALL": "0",
+    "RETRAIN__PROBATION_RECALL_LOSS": "1",
     "DETECTORS__HEURISTIC__AUTO_RETRAIN": "false",
     "DETECTORS__VOLUME__WEIGHT": "0.35",
 }
