@@ -11,8 +11,9 @@ from bgpdrift.models.paths import candidate_paths
 from bgpdrift.models.reference import reference_hours
 from bgpdrift.settings import load
 from bgpdrift.store import migrate, open_store
-from retrainers.phases import Options, Run
+from retrainers.run_options import RunOptions
 from retrainers.training import train
+from retrainers.training_run import TrainingRun
 
 
 def test_thresholds_are_learned_with_the_history_of_the_settings(windows: ModuleType) -> None:
@@ -36,8 +37,8 @@ def reference_alarms(folder: Path, windows: ModuleType, alarms_per_day: float) -
     migrate(settings.store_url)
     with open_store(settings.store_url) as store:
         store.write_windows(windows.rows_of(windows.calm(2_200)), None)
-        options = Options(days=7, candidate_only=True, force=True)
-        Run(settings, store, FakeClock(), "isolation_forest", options, lambda _: None)()
+        options = RunOptions(days=7, candidate_only=True, force=True)
+        TrainingRun(settings, store, FakeClock(), "isolation_forest", options, lambda _: None).run()
     (path,) = candidate_paths(settings.artifacts_path, "isolation_forest")
     return sum(int(hours.alarms.sum()) for hours in reference_hours(read(path, "isolation_forest")).values())
 
