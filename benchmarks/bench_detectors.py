@@ -37,7 +37,7 @@ def _best_s(work: Callable[[], object], repeats: int) -> float:
 
 def run() -> list[dict[str, Any]]:
     """Measure; rows of name, value, unit and, where there is a bar, the ratio to it."""
-    loaded = ModelSource(Path("/nonexistent"), "heuristic", builder("heuristic", 360)).look().loaded
+    loaded = ModelSource(Path("/nonexistent"), "heuristic", builder("heuristic", 360)).try_load().loaded
     assert loaded is not None
     detector = loaded.detector
     history = detector.history_minutes

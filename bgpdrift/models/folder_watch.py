@@ -1,8 +1,8 @@
-"""Hear at once when a file in a folder changes, as long as the system can tell.
+"""File system events for one file in a folder.
 
-Decides when events have to be asked for anew: the folder was replaced or came back, the watch died, or the system had
-run out of watches a while ago. Events are only ever a hint to look sooner: they get lost (a queue overflows, NFS sends
-none), so that whoever uses this looks at the file every second anyway (`bgpdrift.models.reloading`).
+Decides when the folder must be watched again: it was replaced or came back, the watch ended, or the system had no watch
+left a while ago. Events can get lost (a queue overflows, NFS sends none), so the caller also checks the file every second
+(`bgpdrift.models.reloading`).
 """
 
 import contextlib
@@ -14,39 +14,39 @@ from typing import Any, Protocol
 from bgpdrift.clock import Clock
 
 RETRY_EVERY_S = 60.0
-"""How often events are asked for again after the system refused: limits are raised while services run."""
+"""Time between two tries to watch after the system refused; its limits may be raised meanwhile."""
 JOIN_S = 0.5
-_TELLING = frozenset({"created", "modified", "moved", "closed", "attrib"})
+_RELEVANT_EVENTS = frozenset({"created", "modified", "moved", "closed", "attrib"})
 
 FolderIdentity = tuple[int, int]
 
 
 class Observer(Protocol):
-    """What is used of ``watchdog.observers.Observer``."""
+    """The part of ``watchdog.observers.Observer`` that is used."""
 
     def schedule(self, event_handler: Any, path: str, *, recursive: bool = False) -> object:
         """Watch a folder."""
         ...
 
     def start(self) -> None:
-        """Begin; raises OSError when the system has no watch left."""
+        """Start; raises OSError if the system has no watch left."""
         ...
 
     def stop(self) -> None:
-        """End."""
+        """Stop."""
         ...
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait for the end."""
+        """Wait until it has stopped."""
         ...
 
     def is_alive(self) -> bool:
-        """Whether events may still come."""
+        """Whether it still delivers events."""
         ...
 
 
 def system_observer() -> Observer:
-    """The system's own events: inotify on Linux."""
+    """Make an observer of the system's events, inotify on Linux."""
     from watchdog.observers import Observer as WatchdogObserver
 
     observer: Observer = WatchdogObserver()
@@ -54,18 +54,18 @@ def system_observer() -> Observer:
 
 
 class FolderWatch:
-    """Calls back when a file of a name changes in a folder.
+    """Calls a function when one file in a folder changes.
 
     Parameters
     ----------
     path : Path
-        The file; its folder may be missing, a symbolic link, or replaced while we watch.
+        The file; its folder may be missing, a symbolic link, or replaced at any time.
     on_change : callable
-        Called on a thread of the observer's; must be quick.
+        Called on a thread of the observer; must be quick.
     clock : Clock
         For the retries.
     make : callable
-        Makes an `Observer`; raises OSError when the system has none left.
+        Makes an `Observer`; raises OSError if the system has none left.
     """
 
     def __init__(
@@ -79,13 +79,13 @@ class FolderWatch:
         self.problem = ""
         """Why there are no events; empty while there are."""
 
-    def tend(self) -> bool:
-        """See to it that the folder that lies there now is watched; True if one is watched that was not."""
+    def ensure_watched(self) -> bool:
+        """Watch the present folder if it is not watched; True if a watch was started."""
         folder = _identity(self._folder)
         if self._observer is not None and folder == self._watched and _all_alive(self._observer):
             return False
         if self._observer is not None:
-            self._let_go()
+            self._stop()
         elif self.problem and folder == self._watched and self._clock.monotonic() < self._next_try:
             return False
         self._watched = folder
@@ -96,24 +96,24 @@ class FolderWatch:
 
     def close(self) -> None:
         """Stop watching."""
-        self._let_go()
+        self._stop()
 
     def dispatch(self, event: Any) -> None:
-        """Take an event of the observer's: a rename tells its new name, everything else its own."""
-        if event.event_type not in _TELLING:
+        """Handle an event of the observer: a rename concerns the new name, any other event the name itself."""
+        if event.event_type not in _RELEVANT_EVENTS:
             return
-        named = event.dest_path if event.event_type == "moved" else event.src_path
-        if os.path.basename(os.fsdecode(named)) == self._name:  # noqa: PTH119 - bytes or str, and quick
+        path = event.dest_path if event.event_type == "moved" else event.src_path
+        if os.path.basename(os.fsdecode(path)) == self._name:  # noqa: PTH119 - bytes or str, and quick
             self._on_change()
 
     def _watch(self) -> bool:
         observer: Observer | None = None
         try:
             observer = self._make()
-            # A link in place of the folder is resolved: watched would be the link itself.
+            # A symbolic link is resolved first, because otherwise the link itself would be watched.
             observer.schedule(self, str(self._folder.resolve()), recursive=False)
             observer.start()
-        except Exception as error:  # OSError for limits; whatever else a library does, polling goes on
+        except Exception as error:  # OSError for limits; polling continues whatever the library raises
             self.problem = f"{error.strerror or error}" if isinstance(error, OSError) else str(error)
             self._next_try = self._clock.monotonic() + RETRY_EVERY_S
             if observer is not None:
@@ -123,7 +123,7 @@ class FolderWatch:
         self._observer, self.problem = observer, ""
         return True
 
-    def _let_go(self) -> None:
+    def _stop(self) -> None:
         observer, self._observer = self._observer, None
         if observer is not None:
             with contextlib.suppress(Exception):
@@ -133,10 +133,10 @@ class FolderWatch:
 
 def _identity(folder: Path) -> FolderIdentity | None:
     try:
-        found = folder.stat()
+        status = folder.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _all_alive(observer: Observer) -> bool:

@@ -1,9 +1,9 @@
-"""Which model a detector runs: the current file, else the newest backup that verifies, else the packaged default.
+"""Loading of the model that a detector runs: the current file, else the newest usable backup, else the packaged default.
 
-`ModelSource.look` compares the current file's identity (one stat) and loads only what changed: opened once, read whole,
-verified, built, warmed up by its self-test. A file that fails is looked at a second time when it had a moment to be
-finished, then refused once, with its reason, and set aside; it is not tried again until it changes, while the model in
-force goes on. When to look, and on which thread, is `bgpdrift.models.reloading`'s.
+`ModelSource.try_load` compares the identity of the current file (one stat) and loads only a changed file: it is opened
+once, read, verified, built and run through its self-test. A file that fails is tried a second time a moment later, because
+it may still be being copied. If it fails again it is refused with a reason and quarantined; it is not tried again until it
+changes, and the loaded model stays in use. `bgpdrift.models.reloading` decides when a load is tried and on which thread.
 """
 
 import math
@@ -24,29 +24,29 @@ from bgpdrift.process.durable import write_durably
 from bgpdrift.verdicts.calibration import Calibration
 
 Build = Callable[[ModelContent], Detector]
-SetAside = Callable[[Path, str, Identity, str, float], Path | None]
+Quarantine = Callable[[Path, str, Identity, str, float], Path | None]
 
-SETTLE_S = 1.0
-"""A bad file may be one that is still being copied: it is judged when it stayed the same for this long."""
-ASIDE_TRIES = 30
+RETRY_AFTER_S = 1.0
+"""A file that fails is refused only if it has not changed for this long."""
+MAX_QUARANTINE_TRIES = 30
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A verified model, ready to score; replaced as a whole.
+    """A verified model, ready to score.
 
     Attributes
     ----------
     artifact : Artifact
-        Its metadata; the arrays are the detector's alone.
+        Its metadata, without arrays.
     detector : Detector
-        Built, warmed up and self-tested.
+        Built and self-tested.
     calibration : Calibration
-        Its own.
+        Of the model.
     source : str
-        Which file, for people.
+        The file, for people.
     identity : Identity or None
-        Of the current file it came from; None for a backup or the packaged default.
+        Of the current file; None for a backup or the packaged default.
     changed_at : float or None
         Wall clock, epoch seconds, when that file was written or renamed.
     load_s : float
@@ -63,13 +63,13 @@ class LoadedModel:
 
     @property
     def version(self) -> str:
-        """What score rows name."""
+        """The version that score rows name."""
         return self.artifact.version
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A file that will not be used, why, and where it lies now ("" if it was left in its place)."""
+    """A file that is not used, the reason, and its new path ("" if it was not moved)."""
 
     file: str
     reason: str
@@ -81,26 +81,26 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class LoadAttempt:
-    """What a look found: a model to take over, if any; files that failed; what hinders, for the status line."""
+    """The result of one attempt: a model to use, if any, files that failed, and a problem for the status line."""
 
     loaded: LoadedModel | None = None
     refused: tuple[Refusal, ...] = ()
-    notice: str = ""
+    problem: str = ""
 
 
 def builder(model: str, history_minutes: int) -> Build:
-    """How to build a model's detector; one of another name builds nothing and says so with an `ArtifactError`.
+    """Give the function that builds a model's detector; for an unknown model it raises `ArtifactError`.
 
-    Only that detector's code is imported: eight services must fit a small machine.
+    Only the code of that detector is imported, so that the services fit a small machine.
     """
     record = BY_NAME.get(model)
     if record is None:
-        return _cannot(model)
+        return _unknown_detector(model)
     build = record.load_builder()
     return lambda content: build(content, history_minutes=history_minutes)
 
 
-def _cannot(model: str) -> Build:
+def _unknown_detector(model: str) -> Build:
     def build(content: ModelContent) -> Detector:
         raise ArtifactError(f"{content.model}: this version of the program has no detector {model}")
 
@@ -108,13 +108,13 @@ def _cannot(model: str) -> Build:
 
 
 def default_bytes(model: str) -> bytes | None:
-    """The packaged default of a model; None if there is none, as for all that must be trained."""
+    """Read the packaged default of a model; None for a model that must be trained."""
     record = BY_NAME.get(model)
     return record.read_default_model() if record else None
 
 
 def publish_default(folder: Path, model: str) -> bool:
-    """Put the packaged default in place where no current file is; True if that was done."""
+    """Write the packaged default as the current file if there is no file; True if it was written."""
     path, raw = current_path(folder, model), default_bytes(model)
     if raw is None or path.exists() or backup_paths(folder, model):
         return False
@@ -124,7 +124,7 @@ def publish_default(folder: Path, model: str) -> bool:
 
 
 def identity_at(path: Path) -> Identity | None:
-    """What lies under a name now, a symbolic link followed; None if nothing that can be seen does."""
+    """Give the identity of a file, with symbolic links followed; None if there is none or it cannot be seen."""
     try:
         return artifacts.identity_of(path.stat())
     except OSError:
@@ -132,7 +132,7 @@ def identity_at(path: Path) -> Identity | None:
 
 
 class ModelSource:
-    """The model files of one detector; one thread at a time may call `look`."""
+    """The model files of one detector. One thread at a time may call `try_load`."""
 
     def __init__(
         self,
@@ -140,17 +140,17 @@ class ModelSource:
         model: str,
         build: Build,
         clock: Clock | None = None,
-        aside: SetAside = quarantine_current,
+        quarantine: Quarantine = quarantine_current,
     ) -> None:
         self._folder, self._model, self._build = folder, model, build
-        self._clock, self._set_aside = clock or SystemClock(), aside
+        self._clock, self._quarantine = clock or SystemClock(), quarantine
         self._path = current_path(folder, model)
-        self._looked = self._holding = False
+        self._is_first, self._has_model = True, False
         self._judged: Identity | None = None
         self._suspect: tuple[Identity, float] | None = None
-        self._aside: tuple[Identity, str, int] | None = None
+        self._to_quarantine: tuple[Identity, str, int] | None = None
         self._failed_live: list[tuple[LoadedModel, str, bool]] = []
-        self._handed_over = ""
+        self._latest_digest = ""
         self._bad_digests: dict[str, str] = {}
 
     @property
@@ -160,45 +160,52 @@ class ModelSource:
 
     @property
     def has_changed(self) -> bool:
-        """Whether the current file is another than the one judged last; one stat, from any thread."""
-        return not self._looked or identity_at(self._path) != self._judged
+        """Whether the current file differs from the one judged last; one stat, from any thread."""
+        return self._is_first or identity_at(self._path) != self._judged
 
     @property
-    def settles_in_s(self) -> float:
-        """Seconds until a file that failed is worth another look; infinite if there is none."""
+    def retry_in_s(self) -> float:
+        """Seconds until a file that failed is tried again; infinite if there is none."""
         suspect = self._suspect
-        return math.inf if suspect is None else max(0.0, suspect[1] + SETTLE_S - self._clock.monotonic())
+        return math.inf if suspect is None else max(0.0, suspect[1] + RETRY_AFTER_S - self._clock.monotonic())
 
-    def look(self) -> LoadAttempt:
-        """Look at the current file once; load what is new."""
+    def try_load(self) -> LoadAttempt:
+        """Load the current file if it changed, or a backup or the default if there is no model."""
         now = self._clock.monotonic()
-        refused = self._take_failures()
-        first, self._looked = not self._looked, True
+        refused = self._take_live_failures()
+        is_first, self._is_first = self._is_first, False
         identity = identity_at(self._path)
-        loaded, notice = None, ""
+        loaded, problem = None, ""
         if identity is None:
             self._judged = self._suspect = None
-            if self._holding and not first:
-                notice = f"{self._path.name} is gone"
-        elif identity != self._judged and not self._is_settling(identity):
-            loaded, notice = self._try_current(now, refused)
-        self._try_aside(refused)
-        if loaded is None and not self._holding and (first or refused):
+            if self._has_model and not is_first:
+                problem = f"{self._path.name} is gone"
+        elif identity != self._judged and not self._waits_for_retry(identity):
+            loaded, problem = self._try_current(now, refused)
+        self._try_quarantine(refused)
+        if loaded is None and not self._has_model and (is_first or refused):
             loaded = self._fall_back(refused)
         if loaded is not None:
-            self._holding, self._handed_over = True, loaded.artifact.digest
-        return LoadAttempt(loaded, tuple(refused), notice)
+            self._has_model, self._latest_digest = True, loaded.artifact.digest
+        return LoadAttempt(loaded, tuple(refused), problem)
 
-    def failed(self, loaded: LoadedModel, reason: str, *, holding: bool) -> None:
-        """Say that a model failed on live windows, though it had verified: its file is refused at the next look.
+    def report_failure(self, loaded: LoadedModel, reason: str, *, has_other: bool) -> None:
+        """Report that a verified model failed on live windows; the next attempt refuses its file. From any thread.
 
-        ``holding`` says whether the detector still has another one. For any thread.
+        Parameters
+        ----------
+        loaded : LoadedModel
+            The model that failed.
+        reason : str
+            For the note beside the file.
+        has_other : bool
+            Whether the detector still has another model.
         """
         self._bad_digests[loaded.artifact.digest] = reason
-        self._failed_live.append((loaded, reason, holding))
+        self._failed_live.append((loaded, reason, has_other))
 
-    def _is_settling(self, identity: Identity) -> bool:
-        return self._suspect is not None and self._suspect[0] == identity and self.settles_in_s > 0.0
+    def _waits_for_retry(self, identity: Identity) -> bool:
+        return self._suspect is not None and self._suspect[0] == identity and self.retry_in_s > 0.0
 
     def _try_current(self, now: float, refused: list[Refusal]) -> tuple[LoadedModel | None, str]:
         identity = identity_at(self._path)
@@ -206,81 +213,81 @@ class ModelSource:
             begun = self._clock.monotonic()
             file = artifacts.read_once(self._path)
             identity = file.identity
-            loaded = self._verified(file.raw, self._path.name)
+            loaded = self._verify(file.raw, self._path.name)
         except OSError as error:
-            # Denied, an input error, a stale handle: says nothing about the model, and may be over at the next look.
+            # Access denied, an input error, a stale handle: no evidence against the model, and possibly temporary.
             return None, f"{self._path.name} cannot be read: {error.strerror}"
         except Exception as error:
-            reason = _reason(error, self._path.name)
+            reason = _describe(error, self._path.name)
             if self._suspect is None or self._suspect[0] != identity:
                 self._suspect = (identity, now) if identity else None
-                return None, f"{reason} (looked at again in {SETTLE_S:.0f} s)"
+                return None, f"{reason} (tried again in {RETRY_AFTER_S:.0f} s)"
             self._judged, self._suspect = identity, None
             if isinstance(error, NewerSchemaError):
-                refused.append(Refusal(self._path.name, reason))  # stays: on a shared folder another host may be newer
+                refused.append(Refusal(self._path.name, reason))  # stays for another host with a newer program
             elif identity is not None:
-                self._aside = (identity, reason, 0)
+                self._to_quarantine = (identity, reason, 0)
             return None, ""
-        self._judged, self._suspect, self._aside = identity, None, None
+        self._judged, self._suspect, self._to_quarantine = identity, None, None
         load_s = self._clock.monotonic() - begun
         return replace(loaded, identity=identity, changed_at=file.changed_at, load_s=load_s), ""
 
-    def _try_aside(self, refused: list[Refusal]) -> None:
-        """Refuse the file that failed and move it out of the way, unless another has taken its place."""
-        if self._aside is None:
+    def _try_quarantine(self, refused: list[Refusal]) -> None:
+        """Refuse the file that failed and quarantine it, unless another file is in its place."""
+        if self._to_quarantine is None:
             return
-        identity, reason, tries = self._aside
-        self._aside = None
-        moved: Path | None = None
+        identity, reason, tries = self._to_quarantine
+        self._to_quarantine = None
+        moved_to: Path | None = None
         try:
-            moved = self._set_aside(self._path, self._model, identity, reason, self._clock.now())
+            moved_to = self._quarantine(self._path, self._model, identity, reason, self._clock.now())
         except TransientError as error:
-            if tries + 1 < ASIDE_TRIES:
-                self._aside = (identity, reason, tries + 1)
+            if tries + 1 < MAX_QUARANTINE_TRIES:
+                self._to_quarantine = (identity, reason, tries + 1)
             if tries:
                 return
-            reason = f"{reason} (stays in its place for now: {error})"
+            reason = f"{reason} (not moved yet: {error})"
         else:
-            if tries and moved is None:
+            if tries and moved_to is None:
                 return
-        refused.append(Refusal(self._path.name, reason, str(moved or "")))
+        refused.append(Refusal(self._path.name, reason, str(moved_to or "")))
 
     def _fall_back(self, refused: list[Refusal]) -> LoadedModel | None:
-        # A model in force is only ever replaced by a current file; backups and the default are for when there is none.
+        # Only a current file replaces a loaded model. Backups and the default are for a detector without a model.
         for path in backup_paths(self._folder, self._model):
             try:
-                return self._verified(artifacts.read_once(path).raw, path.name)
+                return self._verify(artifacts.read_once(path).raw, path.name)
             except Exception as error:
-                refused.append(Refusal(path.name, _reason(error, path.name)))
+                refused.append(Refusal(path.name, _describe(error, path.name)))
         raw = default_bytes(self._model)
         if raw is None:
             return None
         name = f"packaged default of {self._model}"
         try:
-            return self._verified(raw, name)
+            return self._verify(raw, name)
         except ArtifactError as error:
             refused.append(Refusal(name, str(error)))
             return None
 
-    def _verified(self, raw: bytes, source: str) -> LoadedModel:
+    def _verify(self, raw: bytes, source: str) -> LoadedModel:
         artifact = artifacts.from_bytes(raw, source, self._model)
         if artifact.digest in self._bad_digests:
             raise ArtifactError(f"{source}: {self._bad_digests[artifact.digest]}")
         calibration = Calibration.from_fields(artifact.calibration)
         return LoadedModel(artifact.metadata_only, run_self_test(artifact, self._build), calibration, source)
 
-    def _take_failures(self) -> list[Refusal]:
+    def _take_live_failures(self) -> list[Refusal]:
         refused: list[Refusal] = []
         while self._failed_live:
-            loaded, reason, holding = self._failed_live.pop(0)
-            if self._handed_over == loaded.artifact.digest:  # else the next one is under way to the detector already
-                self._holding = holding
+            loaded, reason, has_other = self._failed_live.pop(0)
+            if self._latest_digest == loaded.artifact.digest:  # otherwise a later model is on its way to the detector
+                self._has_model = has_other
             if loaded.identity is None:
                 refused.append(Refusal(loaded.source, reason))
             else:
-                self._aside = (loaded.identity, reason, 0)
+                self._to_quarantine = (loaded.identity, reason, 0)
         return refused
 
 
-def _reason(error: Exception, name: str) -> str:
+def _describe(error: Exception, name: str) -> str:
     return str(error) if isinstance(error, BgpdriftError) else f"{name}: {type(error).__name__}: {error}"

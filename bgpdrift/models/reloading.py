@@ -1,8 +1,8 @@
-"""When a detector looks for a new model, and on which thread it is loaded.
+"""When a detector tries to load a new model, and on which thread.
 
-`PollingReloader` looks when asked, on the caller's thread: for tests and tools. `WatchingReloader` is what services use: a
-thread of its own waits for an event or a second to pass, loads and verifies beside the scoring, and hands the result
-over through a queue and an eventfd, so that a service asleep wakes at once. Which file is loaded is `ModelSource`'s.
+`PollingReloader` tries when it is called, on the caller's thread, for tests and tools. `WatchingReloader` is for services:
+its thread waits for a change of the folder or for a second to pass, loads and verifies beside the scoring, and passes the
+result through a queue and an eventfd, so that a sleeping service wakes at once. `ModelSource` decides which file is loaded.
 """
 
 import contextlib
@@ -18,83 +18,83 @@ from bgpdrift.models.folder_watch import FolderWatch, Observer, system_observer
 from bgpdrift.models.loading import LoadAttempt, LoadedModel, ModelSource
 
 POLL_S = 1.0
-LONG_S = 5.0
-"""A load that takes longer than this is told: the file asks for more than a model should."""
-GIVE_WAY_S = 0.02
-"""Longest pause a busy detector makes between two batches for a model that is being loaded."""
+SLOW_LOAD_S = 5.0
+"""A longer load is reported as a problem."""
+MAX_YIELD_S = 0.02
+"""Longest pause of a busy detector between two batches while a model is loaded."""
 JOIN_S = 1.0
 
 
 class ModelReloader(Protocol):
-    """Where a scoring service gets its models from."""
+    """Where a detector service gets its models from."""
 
     def take(self) -> LoadAttempt | None:
-        """Give what was found since the last call, or nothing; never waits."""
+        """Give the next attempt since the last call, or None; never waits."""
         ...
 
-    def give_way(self) -> None:
+    def yield_to_load(self) -> None:
         """Leave the processor for a moment to a model that is being loaded."""
         ...
 
-    def failed(self, loaded: LoadedModel, reason: str, *, holding: bool) -> None:
-        """Say that a model failed on live windows."""
+    def report_failure(self, loaded: LoadedModel, reason: str, *, has_other: bool) -> None:
+        """Report that a model failed on live windows."""
         ...
 
     @property
     def problem(self) -> str:
-        """What makes changes be noticed late; empty if nothing does."""
+        """Why changes are noticed late; empty if they are not."""
         ...
 
     @property
     def wake_fd(self) -> int | None:
-        """Becomes readable when there is something to take."""
+        """A descriptor that is readable when there is an attempt to take."""
         ...
 
     def close(self) -> None:
-        """Stop looking."""
+        """Stop."""
         ...
 
 
 class PollingReloader:
-    """Looks every `POLL_S` seconds, when asked."""
+    """Tries every `POLL_S` seconds, when it is called."""
 
     def __init__(self, source: ModelSource, clock: Clock, poll_s: float = POLL_S) -> None:
         self._source, self._clock, self._poll_s = source, clock, poll_s
-        self._next_look = clock.monotonic()
+        self._next_try = clock.monotonic()
 
     def take(self) -> LoadAttempt | None:
-        """LoadAttempt, if it is time to."""
-        if self._clock.monotonic() < self._next_look:
+        """Try, if it is time to."""
+        if self._clock.monotonic() < self._next_try:
             return None
-        self._next_look = self._clock.monotonic() + self._poll_s
-        return self._source.look()
+        self._next_try = self._clock.monotonic() + self._poll_s
+        return self._source.try_load()
 
-    def give_way(self) -> None:
-        """Nothing is loaded elsewhere."""
+    def yield_to_load(self) -> None:
+        """Do nothing: no other thread loads."""
 
-    def failed(self, loaded: LoadedModel, reason: str, *, holding: bool) -> None:
-        """Look again at the next step."""
-        self._source.failed(loaded, reason, holding=holding)
-        self._next_look = self._clock.monotonic()
+    def report_failure(self, loaded: LoadedModel, reason: str, *, has_other: bool) -> None:
+        """Try again at the next call."""
+        self._source.report_failure(loaded, reason, has_other=has_other)
+        self._next_try = self._clock.monotonic()
 
     @property
     def problem(self) -> str:
-        """Polling is what it is for."""
+        """Always empty."""
         return ""
 
     @property
     def wake_fd(self) -> int | None:
-        """Nothing wakes it."""
+        """Always None."""
         return None
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 class WatchingReloader:
-    """Looks on a thread of its own, at once when the folder says so and every second in any case.
+    """Tries on its own thread, at once after a change of the folder and every second in any case.
 
-    The first look is made here, on the caller's thread: a service that says it is ready has the model it can have.
+    The first attempt is made on the caller's thread, so that a service that reports readiness has its model.
     """
 
     def __init__(
@@ -105,46 +105,46 @@ class WatchingReloader:
         make: Callable[[], Observer] = system_observer,
     ) -> None:
         self._source, self._clock, self._poll_s = source, clock, poll_s
-        self._looking_since: float | None = None
-        self._found: deque[LoadAttempt] = deque([source.look()])
+        self._loading_since: float | None = None
+        self._attempts: deque[LoadAttempt] = deque([source.try_load()])
         self._changed, self._idle = threading.Event(), threading.Event()
         self._idle.set()
         self._closing = False
-        self._said = ""
+        self._last_problem = ""
         self._wake = os.eventfd(1, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._watch = FolderWatch(source.path, self._hear, clock, make)
-        self._watch.tend()
+        self._watch = FolderWatch(source.path, self._handle_change, clock, make)
+        self._watch.ensure_watched()
         self._thread = threading.Thread(target=self._run, name="models", daemon=True)
         self._thread.start()
 
     def take(self) -> LoadAttempt | None:
-        """Give the next finding, oldest first."""
+        """Give the next attempt, the oldest first."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
-        if not self._found:
+        if not self._attempts:
             return None
-        look = self._found.popleft()
-        if self._found:  # one read took the wakes of all of them
+        attempt = self._attempts.popleft()
+        if self._attempts:  # one read cleared the wake-ups of all attempts
             os.eventfd_write(self._wake, 1)
-        return look
+        return attempt
 
-    def give_way(self) -> None:
-        """Wait until the load under way is done, `GIVE_WAY_S` at most."""
-        self._idle.wait(GIVE_WAY_S)
+    def yield_to_load(self) -> None:
+        """Wait until the current load is done, at most `MAX_YIELD_S`."""
+        self._idle.wait(MAX_YIELD_S)
 
-    def failed(self, loaded: LoadedModel, reason: str, *, holding: bool) -> None:
-        """Hand it to the thread that looks."""
-        self._source.failed(loaded, reason, holding=holding)
+    def report_failure(self, loaded: LoadedModel, reason: str, *, has_other: bool) -> None:
+        """Pass the failure to the loading thread."""
+        self._source.report_failure(loaded, reason, has_other=has_other)
         self._changed.set()
 
     @property
     def problem(self) -> str:
-        """Why there are no events, or that a file takes very long."""
-        since = self._looking_since
-        if since is not None and (seconds := self._clock.monotonic() - since) > LONG_S:
-            return f"{self._source.path.name} is being loaded for {seconds:.0f} s"
-        hint = self._watch.problem
-        return f"new models are noticed by polling alone: {hint}" if hint else ""
+        """Why there are no events, or that a load takes long."""
+        since = self._loading_since
+        if since is not None and (seconds := self._clock.monotonic() - since) > SLOW_LOAD_S:
+            return f"{self._source.path.name} has been loading for {seconds:.0f} s"
+        problem = self._watch.problem
+        return f"new models are noticed by polling only: {problem}" if problem else ""
 
     @property
     def wake_fd(self) -> int | None:
@@ -152,7 +152,7 @@ class WatchingReloader:
         return self._wake
 
     def close(self) -> None:
-        """End the thread and the watch; what was found and not taken is dropped."""
+        """End the thread and the watch; attempts that were not taken are dropped."""
         self._closing = True
         self._changed.set()
         self._thread.join(JOIN_S)
@@ -160,30 +160,29 @@ class WatchingReloader:
         if not self._thread.is_alive():
             os.close(self._wake)
 
-    def _hear(self) -> None:
-        # Reading a file makes no event that is asked for, and a second name for it none that matters.
+    def _handle_change(self) -> None:
         if self._source.has_changed:
             self._idle.clear()
         self._changed.set()
 
     def _run(self) -> None:
         while not self._closing:
-            self._changed.wait(min(self._poll_s, self._source.settles_in_s))
+            self._changed.wait(min(self._poll_s, self._source.retry_in_s))
             self._changed.clear()
             if self._closing:
                 break
             try:
-                self._watch.tend()
-                self._looking_since = self._clock.monotonic()
-                look = self._source.look()
+                self._watch.ensure_watched()
+                self._loading_since = self._clock.monotonic()
+                attempt = self._source.try_load()
             except Exception as error:
-                # Whatever a file or a file system does to us, scoring goes on, and the next second is another chance.
-                look = LoadAttempt(notice=f"looking for a model failed: {type(error).__name__}: {error}")
-                logs.get_logger().error("model.look_failed", error=str(error), exc_info=True)
-            self._looking_since = None
+                # Scoring continues whatever the error is, and the next attempt comes in a second.
+                attempt = LoadAttempt(problem=f"the attempt to load a model failed: {type(error).__name__}: {error}")
+                logs.get_logger().error("model.load_failed", error=str(error), exc_info=True)
+            self._loading_since = None
             if not self._changed.is_set():
                 self._idle.set()
-            if look.loaded is not None or look.refused or look.notice != self._said:
-                self._said = look.notice
-                self._found.append(look)
+            if attempt.loaded is not None or attempt.refused or attempt.problem != self._last_problem:
+                self._last_problem = attempt.problem
+                self._attempts.append(attempt)
                 os.eventfd_write(self._wake, 1)

@@ -83,7 +83,7 @@ class ScoringService:
 
     def step(self) -> bool:
         """Score the next windows; True if more are waiting."""
-        self._models.give_way()
+        self._models.yield_to_load()
         self._take_over()
         if self._loaded is None:
             self._record()
@@ -151,9 +151,9 @@ class ScoringService:
     def _note(self, look: LoadAttempt) -> None:
         for refusal in look.refused:
             self._note_refusal(refusal)
-        if look.notice and look.notice != self._notice:
-            self._log.warning("model.notice", model=self._model, notice=look.notice)
-        self._notice = look.notice
+        if look.problem and look.problem != self._notice:
+            self._log.warning("model.problem", model=self._model, problem=look.problem)
+        self._notice = look.problem
 
     def _note_refusal(self, refusal: Refusal) -> None:
         self._refused = refusal.reason
@@ -202,7 +202,7 @@ class ScoringService:
             # If the model before fails as well, it is not the model: that is a bug, and ends the process.
             rows = self._score(columns, windows, previous) if previous is not None else None
         self._log.error("model.failed_live", model=self._model, version=loaded.version, reason=reason)
-        self._models.failed(loaded, reason, holding=previous is not None)
+        self._models.report_failure(loaded, reason, has_other=previous is not None)
         self._loaded, self._previous, self._unproven = previous, None, False
         self._unrecorded = None
         self._next_heartbeat = self._clock.monotonic() + HEARTBEAT_S  # time for a backup, before windows are given up

@@ -151,7 +151,7 @@ def old_or_new(folder: Path, old: str, new: str) -> str:
     return found
 
 
-def test_killed_at_every_step_a_reader_has_old_or_new_and_the_next_publish_goes_through(
+def test_after_a_kill_at_any_step_a_reader_has_the_old_or_the_new_model(
     publish: Publishers, folder: Path, reader: list[str]
 ) -> None:
     old = "1"
@@ -164,7 +164,7 @@ def test_killed_at_every_step_a_reader_has_old_or_new_and_the_next_publish_goes_
     assert reader == sorted(reader, key=int)
 
 
-def test_the_real_child_process_takes_part_and_its_killed_parent_leaves_no_stage(publish, folder: Path) -> None:
+def test_a_kill_during_the_trial_in_the_child_process_leaves_no_stage(publish, folder: Path) -> None:
     assert publish(folder, "2", step="keep", real=True) == -9
     assert old_or_new(folder, "1", "2") == "1"
     assert publish(folder, "2", real=True) == 0
@@ -177,7 +177,7 @@ def traced(strace: str, call: str, fault: str, and_after: str = "") -> tuple[str
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "link", "rename", "unlink"])
-def test_killed_at_each_system_call_a_reader_has_old_or_new(
+def test_after_a_kill_at_any_system_call_a_reader_has_the_old_or_the_new_model(
     base: Path, folder: Path, reader: list[str], strace: str, call: str
 ) -> None:
     """The N-th call of its kind kills the process, N = 1 … until it comes through."""
@@ -208,7 +208,7 @@ def test_killed_at_each_system_call_a_reader_has_old_or_new(
         ("rename", "EIO", ""),
     ],
 )
-def test_when_a_call_fails_the_publish_fails_and_the_old_model_stays(
+def test_a_failed_system_call_fails_the_publish_and_the_old_model_stays(
     base: Path, folder: Path, reader: list[str], strace: str, call: str, error: str, and_after: str
 ) -> None:
     """Each call of a kind in turn, or it and all after it; a commit that cannot be made durable is taken back."""
@@ -223,13 +223,13 @@ def test_when_a_call_fails_the_publish_fails_and_the_old_model_stays(
     assert failed >= 1
 
 
-def test_a_write_that_fails_once_is_done_over_with_a_new_file(base: Path, folder: Path, strace: str) -> None:
+def test_a_write_that_fails_once_is_repeated_with_a_new_file(base: Path, folder: Path, strace: str) -> None:
     with Publishers(base, *traced(strace, "fsync", "error=EIO")) as publish:
         assert publish(folder, "2", call="fsync", calls=TRACED_CALL - 1) == 0
     assert old_or_new(folder, "1", "2") == "2"
 
 
-def test_when_no_candidate_can_be_read_back_nothing_is_published(base: Path, folder: Path, strace: str) -> None:
+def test_nothing_is_published_if_no_candidate_can_be_read_back(base: Path, folder: Path, strace: str) -> None:
     path = folder / "candidates" / "heuristic_2.safetensors"
     with Publishers(base) as plain:
         path.write_bytes(plain.bytes_of("2"))
@@ -294,7 +294,7 @@ def test_a_user_who_may_not_write_publishes_nothing(base: Path, folder: Path) ->
     assert old_or_new(folder, "1", "2") == "1"
 
 
-def test_of_two_publishers_at_once_one_wins_and_the_other_is_refused(
+def test_one_of_two_concurrent_publishers_is_refused(
     base: Path, publish: Publishers, folder: Path, reader: list[str]
 ) -> None:
     with Publishers(base) as another:
@@ -307,9 +307,7 @@ def test_of_two_publishers_at_once_one_wins_and_the_other_is_refused(
     assert len(backup_paths(folder, M)) == len(candidate_paths(folder, M)) == 1
 
 
-def test_a_publisher_that_hangs_keeps_others_out_until_it_is_dead(
-    base: Path, publish: Publishers, folder: Path
-) -> None:
+def test_a_hanging_publisher_holds_the_lock_until_it_is_killed(base: Path, publish: Publishers, folder: Path) -> None:
     note = base.parent / "scratch.pid"
     note.unlink(missing_ok=True)
     with Publishers(base) as hung:
@@ -325,7 +323,7 @@ def test_a_publisher_that_hangs_keeps_others_out_until_it_is_dead(
     assert active_version(folder, M) == "3"
 
 
-def test_after_a_power_loss_at_any_moment_old_or_new_is_in_force(
+def test_after_a_power_loss_at_any_moment_the_old_or_the_new_model_is_active(
     base: Path, folder: Path, strace: str, tmp_path: Path
 ) -> None:
     """Every disk that unsynced writes may leave, at every call of a publish; after the last sync it is the new one."""
@@ -358,7 +356,7 @@ def test_after_a_power_loss_at_any_moment_old_or_new_is_in_force(
     assert disks > len(trace.calls)
 
 
-def test_an_artifact_deleted_while_in_use_comes_back_from_the_backup(publish: Publishers, folder: Path) -> None:
+def test_a_deleted_current_file_is_restored_from_the_backup(publish: Publishers, folder: Path) -> None:
     assert publish(folder, "2") == 0
     current_path(folder, M).unlink()
     assert "missing; version 1" in put_right(folder)[0]
@@ -366,7 +364,7 @@ def test_an_artifact_deleted_while_in_use_comes_back_from_the_backup(publish: Pu
     assert active_version(folder, M) == "3"
 
 
-def test_missing_backups_and_folders_hinder_nothing(publish: Publishers, folder: Path) -> None:
+def test_missing_backups_and_folders_are_no_error(publish: Publishers, folder: Path) -> None:
     assert publish(folder, "2") == 0
     for backup in backup_paths(folder, M):
         backup.unlink()

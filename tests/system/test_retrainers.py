@@ -101,7 +101,7 @@ def world(prepared: Path, tmp_path: Path) -> Iterator[World]:
     return World(Path(shutil.copytree(prepared, tmp_path / "data")))
 
 
-def test_a_run_tells_every_phase_publishes_the_model_and_records_it(world):
+def test_a_run_reports_every_phase_and_publishes_and_records_the_model(world):
     code, lines = world.train("--seed", "3")
 
     assert code == 0, world.stderr
@@ -154,7 +154,7 @@ def test_a_dry_run_does_everything_and_writes_nothing(world):
     assert world.events() == events
 
 
-def test_a_candidate_waits_for_promote_and_is_not_in_force(world):
+def test_a_candidate_waits_for_promote_and_is_not_active(world):
     code, lines = world.run("--candidate-only", max_drift="1e-9")
 
     assert code == 0, world.stderr
@@ -168,7 +168,7 @@ def test_a_candidate_waits_for_promote_and_is_not_in_force(world):
         ]
 
 
-def test_a_refused_model_is_set_aside_with_the_reason_and_force_publishes_it(world):
+def test_a_rejected_model_is_quarantined_with_the_reason_and_force_publishes_it(world):
     code, lines = world.run(max_drift="1e-9")
 
     assert code == 3
@@ -198,7 +198,7 @@ def test_too_few_clean_windows_are_exit_4(world):
     assert world.active_version() == "1"
 
 
-def test_another_run_is_exit_5_and_named(world):
+def test_another_run_gives_exit_5_and_is_named(world):
     lock = RunLock(world.folder, "lstm", now=1_700_000_000.0)
     before = world.files()
     for arguments in ((), ("--dry-run",)):
@@ -218,7 +218,7 @@ def test_bad_usage_and_bad_settings_are_exit_2(world):
     assert (code, lines[-1]["outcome"]) == (2, "no_flag")
 
 
-def test_a_run_that_takes_too_long_is_exit_6_and_leaves_nothing(world):
+def test_a_run_that_takes_too_long_gives_exit_6_and_leaves_no_files(world):
     before = world.visible()
     code, lines = world.run(end="wait", at="retrain.stage", time_limit_s="4")
 
@@ -229,7 +229,7 @@ def test_a_run_that_takes_too_long_is_exit_6_and_leaves_nothing(world):
     assert world.active_version() == "1"
 
 
-def test_a_run_that_holds_too_much_is_exit_1_and_says_so(world):
+def test_a_run_that_uses_too_much_memory_gives_exit_1(world):
     before = world.visible()
     code, lines = world.run(end="grow", at="retrain.read", memory_limit_bytes="300000000")
 
@@ -240,7 +240,7 @@ def test_a_run_that_holds_too_much_is_exit_1_and_says_so(world):
 
 
 @pytest.mark.parametrize("phase", ["started", "read", "fit", "calibrate", "evaluate", "gate", "stage"])
-def test_a_worker_killed_in_any_phase_leaves_the_old_model_and_nothing_else(world, phase):
+def test_a_worker_killed_in_any_phase_leaves_only_the_old_model(world, phase):
     before = {name: raw for name, raw in world.files().items() if not name.endswith(".lock")}
 
     code, lines = world.run(end="worker", at=f"retrain.{phase}")
@@ -264,7 +264,7 @@ def test_a_worker_killed_after_publishing_leaves_the_new_model(world):
 
 
 @pytest.mark.parametrize("phase", ["fit", "stage"])
-def test_the_whole_program_killed_leaves_the_old_model_and_the_next_run_tidies_up(world, phase):
+def test_after_a_kill_of_the_whole_program_the_next_run_cleans_up(world, phase):
     before = world.visible()
 
     code, _ = world.run(end="parent", at=f"retrain.{phase}")
@@ -318,7 +318,7 @@ def waiting_run(world: World) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_run_that_is_asked_to_stop_gives_its_flag_back(world):
+def test_a_stopped_run_gives_its_flag_back(world):
     process = waiting_run(world)
     assert flags.list_requested(world.folder) == []
     assert flags.claim_path(world.folder, MODEL).exists()
@@ -332,7 +332,7 @@ def test_a_run_that_is_asked_to_stop_gives_its_flag_back(world):
     assert world.run("--from-flag")[0] == 0
 
 
-def test_the_flag_of_a_killed_run_is_a_flag_again_and_one_dropped_meanwhile_is_the_same(world):
+def test_the_flag_of_a_killed_run_becomes_one_request_with_a_newer_flag(world):
     process = waiting_run(world)
     flags.drop(world.folder, MODEL, Flag(reason="again"))
     assert flags.requeue_abandoned(world.folder) == []
@@ -347,7 +347,7 @@ def test_the_flag_of_a_killed_run_is_a_flag_again_and_one_dropped_meanwhile_is_t
     assert flags.list_requested(world.folder) == []
 
 
-def test_on_a_terminal_there_is_a_bar_and_a_table(world):
+def test_a_terminal_shows_a_progress_bar_and_a_table(world):
     leader, follower = pty.openpty()
     command = [sys.executable, str(DRIVER), MODEL, "", "", "--dry-run"]
     env = world.environment({}) | {"TERM": "xterm-256color", "COLUMNS": "200"}
@@ -373,7 +373,7 @@ def test_on_a_terminal_there_is_a_bar_and_a_table(world):
     assert '{"model"' not in text
 
 
-def test_help_answers_without_loading_anything_large():
+def test_help_imports_nothing_large():
     code = "import sys; sys.argv = ['x', '--help']; import retrainers.lstm\ntry: retrainers.lstm.main()\n"
     code += "except SystemExit: pass\nprint(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -125,7 +125,7 @@ def test_a_candidate_this_program_cannot_run_is_never_published(folder: Path) ->
 
 
 @pytest.mark.parametrize("arguments", [("rollback", M), ("rollback", M, "--to", "7")])
-def test_a_rollback_to_nothing_is_refused_with_a_reason(folder: Path, arguments: tuple[str, ...]) -> None:
+def test_a_rollback_without_a_backup_is_refused_with_a_reason(folder: Path, arguments: tuple[str, ...]) -> None:
     current_path(folder, M).write_bytes(bytes_of("1"))
     shown = run(*arguments)
     assert isinstance(shown.exception, InputError)
@@ -143,6 +143,6 @@ def test_a_model_may_be_named_by_its_service(folder: Path) -> None:
     assert f"{M}: no candidates" in run("promote", f"{M}_detector").stdout
 
 
-def test_help_says_what_the_commands_are_for() -> None:
+def test_help_describes_the_commands() -> None:
     for command in ("models", "promote", "rollback"):
         assert "Usage" in run(command, "--help").output

@@ -21,7 +21,7 @@ def recycled() -> ProcessIdentity:
     return ProcessIdentity(os.getpid(), identify_self().start_time - 100, identify_self().boot_id)
 
 
-def test_a_dropped_flag_is_claimed_with_its_reason_and_released(tmp_path):
+def test_a_flag_is_claimed_with_its_reason_and_released(tmp_path):
     flags.drop(tmp_path, "lstm", Flag(reason="drift", requested_by="monitor", requested_at=7.0))
 
     claim = flags.claim(tmp_path, "lstm", identify_self())
@@ -44,7 +44,7 @@ def test_touch_is_a_request(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"\x00\xff", b"retrain please", b"[1]", b'{"reason": 7}', b"{" * 5_000, b"[" * 70_000]
 )
-def test_garbage_in_a_flag_is_a_request_that_nobody_can_read(tmp_path, content):
+def test_a_flag_that_cannot_be_decoded_is_a_request(tmp_path, content):
     flags.flag_path(tmp_path, "lstm").write_bytes(content)
     claim = flags.claim(tmp_path, "lstm", identify_self())
     assert claim is not None
@@ -52,7 +52,7 @@ def test_garbage_in_a_flag_is_a_request_that_nobody_can_read(tmp_path, content):
     assert not claim.flag.force
 
 
-def test_a_symlink_is_a_request_and_what_it_points_to_is_left_alone(tmp_path):
+def test_a_symbolic_link_is_a_request_and_its_target_is_not_read(tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("keep me")
     flags.flag_path(tmp_path, "lstm").symlink_to(secret)
@@ -64,12 +64,12 @@ def test_a_symlink_is_a_request_and_what_it_points_to_is_left_alone(tmp_path):
     assert secret.read_text() == "keep me"
 
 
-def test_a_directory_with_the_name_of_a_flag_is_none(tmp_path):
+def test_a_directory_with_the_name_of_a_flag_is_no_request(tmp_path):
     flags.flag_path(tmp_path, "lstm").mkdir()
     assert flags.claim(tmp_path, "lstm", identify_self()) is None
 
 
-def test_no_folder_is_no_flag(tmp_path):
+def test_without_a_folder_there_is_no_request(tmp_path):
     assert flags.claim(tmp_path / "none", "lstm", identify_self()) is None
     assert flags.requeue_abandoned(tmp_path / "none") == []
 
@@ -103,7 +103,7 @@ def test_a_flag_that_comes_during_a_run_starts_exactly_one_more(tmp_path):
 
 
 @pytest.mark.parametrize("owner", [GONE, recycled(), ProcessIdentity()], ids=["another boot", "pid reused", "nobody"])
-def test_a_claim_of_the_dead_is_a_request_again_and_counts_the_attempt(tmp_path, owner):
+def test_a_claim_of_an_ended_process_becomes_a_request_and_counts_the_attempt(tmp_path, owner):
     flags.drop(tmp_path, "lstm", Flag(reason="drift", force=True))
     dead = flags.claim(tmp_path, "lstm", owner)
 
@@ -119,7 +119,7 @@ def test_a_claim_of_the_dead_is_a_request_again_and_counts_the_attempt(tmp_path,
     assert flags.is_held(tmp_path, again)
 
 
-def test_a_claim_of_the_living_is_left_alone(tmp_path):
+def test_a_claim_of_a_running_process_stays(tmp_path):
     flags.drop(tmp_path, "lstm", Flag())
     claim = flags.claim(tmp_path, "lstm", identify_self())
     assert claim is not None
@@ -127,7 +127,7 @@ def test_a_claim_of_the_living_is_left_alone(tmp_path):
     assert flags.is_held(tmp_path, claim)
 
 
-def test_a_claim_whose_owner_was_never_written_is_a_request_again(tmp_path):
+def test_a_claim_without_an_owner_becomes_a_request(tmp_path):
     """Killed between the rename and writing its name."""
     flags.drop(tmp_path, "lstm", Flag(reason="drift"))
     flags.flag_path(tmp_path, "lstm").rename(flags.claim_path(tmp_path, "lstm"))
@@ -138,7 +138,7 @@ def test_a_claim_whose_owner_was_never_written_is_a_request_again(tmp_path):
     assert found.reason == "drift"
 
 
-def test_of_a_dead_claim_and_a_newer_flag_one_request_is_left_and_it_stays_forced(tmp_path):
+def test_an_abandoned_claim_and_a_newer_flag_become_one_forced_request(tmp_path):
     flags.drop(tmp_path, "lstm", Flag(reason="old", force=True))
     flags.claim(tmp_path, "lstm", GONE)
     flags.drop(tmp_path, "lstm", Flag(reason="new"))
@@ -159,7 +159,7 @@ def test_a_claim_given_back_is_the_same_request(tmp_path):
     assert not flags.claim_path(tmp_path, "lstm").exists()
 
 
-def test_a_flag_of_another_model_is_not_mine(tmp_path):
+def test_a_flag_is_claimed_only_for_its_model(tmp_path):
     flags.drop(tmp_path, "lstm", Flag())
     assert flags.claim(tmp_path, "heuristic", identify_self()) is None
     assert flags.list_requested(tmp_path) == ["lstm"]
@@ -177,7 +177,7 @@ def _claim_and_answer(folder, gate, answers):
     gate.wait()  # alive until everybody tried
 
 
-def test_of_many_processes_at_once_one_takes_the_flag(tmp_path):
+def test_one_of_many_processes_claims_the_flag(tmp_path):
     context = multiprocessing.get_context("fork")
     gate, answers = context.Barrier(6), context.SimpleQueue()
     flags.drop(tmp_path, "lstm", Flag())
@@ -189,7 +189,7 @@ def test_of_many_processes_at_once_one_takes_the_flag(tmp_path):
     assert sorted(answers.get() for _ in processes) == [False] * 5 + [True]
 
 
-def test_a_process_is_alive_until_it_ends_also_before_it_is_reaped():
+def test_a_process_counts_as_ended_before_it_is_reaped():
     code = f"import sys; sys.path[:] = {sys.path!r}; from bgpdrift.process.identity import *; import msgspec, os\n"
     code += "os.write(1, msgspec.json.encode(identify_self())); os.close(1); input()"
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

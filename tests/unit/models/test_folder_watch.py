@@ -73,13 +73,13 @@ def event(kind: str, source: str, destination: str = "") -> SimpleNamespace:
 
 
 @pytest.mark.parametrize("kind", ["created", "modified", "closed", "attrib"])
-def test_whatever_changes_the_file_is_heard(watch: FolderWatch, heard: list[int], kind: str) -> None:
+def test_every_change_of_the_file_calls_the_function(watch: FolderWatch, heard: list[int], kind: str) -> None:
     watch.dispatch(event(kind, "/x/lstm.safetensors"))
     watch.dispatch(event(kind, "/x/lstm.model.json"))
     assert heard == [1]
 
 
-def test_a_rename_is_heard_by_its_new_name(watch: FolderWatch, heard: list[int]) -> None:
+def test_a_rename_counts_by_its_new_name(watch: FolderWatch, heard: list[int]) -> None:
     """A handler that knows only `modified`, or only where a file came from, never learns of a publication."""
     watch.dispatch(event("moved", "/x/candidates/lstm_2.safetensors", "/x/lstm.safetensors"))
     watch.dispatch(event("moved", "/x/lstm.safetensors", "/x/elsewhere"))
@@ -87,69 +87,69 @@ def test_a_rename_is_heard_by_its_new_name(watch: FolderWatch, heard: list[int])
 
 
 @pytest.mark.parametrize("kind", ["opened", "closed_no_write", "deleted"])
-def test_reading_and_deleting_are_not(watch: FolderWatch, heard: list[int], kind: str) -> None:
+def test_reading_and_deleting_are_no_changes(watch: FolderWatch, heard: list[int], kind: str) -> None:
     watch.dispatch(event(kind, "/x/lstm.safetensors"))
     assert heard == []
 
 
-def test_a_folder_replaced_by_another_is_watched_anew(watch: FolderWatch, makes: Makes, tmp_path: Path) -> None:
-    assert watch.tend()
-    assert not watch.tend()
+def test_a_replaced_folder_is_watched_again(watch: FolderWatch, makes: Makes, tmp_path: Path) -> None:
+    assert watch.ensure_watched()
+    assert not watch.ensure_watched()
     (tmp_path / "models").rename(tmp_path / "old")
-    assert not watch.tend()
+    assert not watch.ensure_watched()
     assert watch.problem == "the folder is missing"
     (tmp_path / "models").mkdir()
-    assert watch.tend()
+    assert watch.ensure_watched()
     assert [observer.state for observer in makes.made] == ["stopped", "started"]
 
 
-def test_a_link_to_the_folder_that_is_swapped_is_followed(
+def test_a_replaced_link_to_the_folder_is_followed(
     tmp_path: Path, clock: FakeClock, makes: Makes, heard: list[int]
 ) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     (tmp_path / "models").symlink_to("a")
     watch = FolderWatch(tmp_path / "models" / "lstm.safetensors", lambda: heard.append(1), clock, makes)
-    watch.tend()
+    watch.ensure_watched()
     (tmp_path / "link").symlink_to("b")
     (tmp_path / "link").replace(tmp_path / "models")
-    assert watch.tend()
+    assert watch.ensure_watched()
     assert [Path(observer.folder).name for observer in makes.made] == ["a", "b"]
     watch.close()
 
 
-def test_a_watch_that_died_is_replaced(watch: FolderWatch, makes: Makes) -> None:
-    watch.tend()
+def test_a_watch_that_ended_is_replaced(watch: FolderWatch, makes: Makes) -> None:
+    watch.ensure_watched()
     makes.made[0].state = "dead"
-    assert watch.tend()
+    assert watch.ensure_watched()
     assert len(makes.made) == 2
 
 
 @pytest.mark.parametrize("where", ["refuses", "fails"])
-def test_without_a_watch_left_it_says_so_and_asks_again_a_minute_later(
+def test_without_a_watch_left_the_problem_is_reported_and_a_minute_later_it_tries_again(
     watch: FolderWatch, makes: Makes, clock: FakeClock, where: str
 ) -> None:
     setattr(makes, where, OSError(errno.EMFILE, "inotify instance limit reached"))
-    assert not watch.tend()
+    assert not watch.ensure_watched()
     assert watch.problem == "inotify instance limit reached"
     tries = len(makes.made)
-    watch.tend()
+    watch.ensure_watched()
     assert len(makes.made) == tries
     setattr(makes, where, None)
     clock.advance(seconds=RETRY_EVERY_S)
-    assert watch.tend()
+    assert watch.ensure_watched()
     assert watch.problem == ""
 
 
 @pytest.mark.parametrize("way", ["rename", "rename away first", "write in place", "touch", "link"])
-def test_the_systems_own_events_arrive(tmp_path: Path, clock: FakeClock, way: str) -> None:
+def test_events_of_the_system_arrive(tmp_path: Path, clock: FakeClock, way: str) -> None:
     path, staged = tmp_path / "models" / "lstm.safetensors", tmp_path / "candidates"
     path.parent.mkdir()
     path.write_bytes(b"old")
     staged.write_bytes(b"new")
     happened = threading.Event()
     watch = FolderWatch(path, happened.set, clock)
-    assert watch.tend()
+    assert watch.ensure_watched()
     if way == "rename away first":
         path.rename(tmp_path / "backup")
     if way == "write in place":

@@ -27,7 +27,7 @@ def test_every_kind_comes_in_every_strength_and_the_same_seed_gives_the_same(fra
     assert [laid.frame.window_start[0] for laid in one] != [laid.frame.window_start[0] for laid in other]
 
 
-def test_the_history_is_the_calm_one_and_the_frame_given_is_left_as_it_was(frame):
+def test_the_history_and_the_given_frame_are_unchanged(frame):
     before = {name: values.copy() for name, values in frame.features.items()}
     for laid in inject([frame], 1, HISTORY):
         assert len(laid.frame) - laid.frame.first == LENGTH_MIN
@@ -47,7 +47,7 @@ def test_every_anomaly_changes_something(frame):
         assert any((laid.frame.features[name][laid.frame.first :] != v[at]).any() for name, v in frame.features.items())
 
 
-def test_history_and_unclean_minutes_hold_no_anomaly(frame):
+def test_no_anomaly_is_injected_into_history_or_unclean_minutes(frame):
     marked = {**frame.quality, "feed_gap": np.zeros(len(frame))}
     marked["feed_gap"][600:2_300] = 1.0
     touched = [laid.frame.to_score for laid in inject([replace(frame, quality=marked)], 1, HISTORY)]
@@ -57,7 +57,7 @@ def test_history_and_unclean_minutes_hold_no_anomaly(frame):
     assert not ((rows >= 600) & (rows < 2_300)).any()
 
 
-def test_a_missing_minute_lies_in_no_anomaly(frame):
+def test_no_anomaly_spans_a_missing_minute(frame):
     keep = np.delete(np.arange(len(frame)), np.arange(410, 2_390, 20))
     holed = replace(
         frame,
@@ -69,31 +69,31 @@ def test_a_missing_minute_lies_in_no_anomaly(frame):
         assert (np.diff(laid.frame.to_score) == 60).all()
 
 
-def test_whole_collectors_come_before_single_peers(frame):
+def test_whole_collectors_are_preferred_to_single_peers(frame):
     peer = replace(frame, peer="192.0.2.1")
     assert {laid.frame.peer for laid in inject([peer, frame], 1, HISTORY)} == {""}
     assert {laid.frame.peer for laid in inject([peer], 1, HISTORY)} == {"192.0.2.1"}
 
 
-def test_only_some_columns_are_needed(frame):
+def test_missing_columns_are_skipped(frame):
     few = replace(frame, features={name: frame.features[name] for name in ("announced", "withdrawn")})
     assert set(inject([few], 1, HISTORY)[0].frame.features) == {"announced", "withdrawn"}
 
 
-def test_where_there_is_no_calm_stretch_nothing_is_injected(windows):
+def test_nothing_is_injected_without_a_clean_stretch(windows):
     assert inject([windows.calm(LENGTH_MIN - 1)], 1, HISTORY) == ()
     assert inject([], 1, HISTORY) == ()
 
 
 @pytest.mark.parametrize("level", [20.0, 2_000.0], ids=["quiet collector", "busy collector"])
-def test_a_storm_is_in_proportion_to_the_collector(windows, level):
+def test_a_storm_is_proportional_to_the_level_of_the_collector(windows, level):
     calm = windows.calm(1_500, level=level, first=HISTORY)
     for laid in inject([calm], 1, HISTORY, ["burst"]):
         announced = laid.frame.features["announced"][laid.frame.first :]
         assert 0.4 * laid.factor < np.median(announced) / level < 2.5 * laid.factor
 
 
-def test_a_silence_is_less_of_everything(frame):
+def test_a_silence_lowers_every_count(frame):
     for laid in inject([frame], 1, HISTORY, ["silence"]):
         first = laid.frame.first
         for name in ("announced", "messages", "peers"):

@@ -1,4 +1,4 @@
-"""Which file a detector runs, and that it changes only for a better one."""
+"""Which file a detector loads, and that a bad file never replaces a loaded model."""
 
 import json
 import os
@@ -13,14 +13,14 @@ import pytest
 from bgpdrift.clock import FakeClock
 from bgpdrift.errors import ArtifactError, TransientError
 from bgpdrift.models.artifact import from_bytes, to_bytes
-from bgpdrift.models.loading import SETTLE_S, LoadAttempt, ModelSource, builder, default_bytes, publish_default
+from bgpdrift.models.loading import RETRY_AFTER_S, LoadAttempt, ModelSource, builder, default_bytes, publish_default
 from bgpdrift.models.publication import current_path
 
 BUILD = builder("heuristic", 360)
 
 
 class Shelf:
-    """The artifact folder of one detector, and the detector looking at it."""
+    """The artifact folder of one detector, and its model source."""
 
     def __init__(self, folder: Path, clock: FakeClock, bytes_of: Callable[[str], bytes], **source: Any) -> None:
         self.folder, self.clock, self.bytes_of = folder, clock, bytes_of
@@ -33,14 +33,14 @@ class Shelf:
         stage.write_bytes(raw if isinstance(raw, bytes) else self.bytes_of(raw))
         stage.replace(self.folder / name)
 
-    def look(self) -> LoadAttempt:
-        return self.source.look()
+    def load(self) -> LoadAttempt:
+        return self.source.try_load()
 
-    def look_until_judged(self) -> LoadAttempt:
-        """LoadAttempt twice, the second time when a bad file had its moment to be finished."""
-        first = self.look()
-        self.clock.advance(seconds=SETTLE_S)
-        return self.look() if first.loaded is None else first
+    def load_until_judged(self) -> LoadAttempt:
+        """Try twice, the second time when a bad file is no longer waited for."""
+        first = self.load()
+        self.clock.advance(seconds=RETRY_AFTER_S)
+        return self.load() if first.loaded is None else first
 
 
 @pytest.fixture
@@ -50,9 +50,9 @@ def shelf(tmp_path: Path, clock: FakeClock, bytes_of) -> Shelf:
 
 @pytest.fixture
 def at_work(shelf: Shelf) -> Shelf:
-    """With version 1 in force."""
+    """A shelf whose active version is 1."""
     shelf.put("1")
-    loaded = shelf.look().loaded
+    loaded = shelf.load().loaded
     assert loaded is not None
     assert loaded.version == "1"
     return shelf
@@ -60,12 +60,12 @@ def at_work(shelf: Shelf) -> Shelf:
 
 def next_good_one_is_taken(shelf: Shelf, version: str = "99") -> bool:
     shelf.put(version)
-    loaded = shelf.look().loaded
+    loaded = shelf.load().loaded
     return loaded is not None and loaded.version == version
 
 
 def test_the_packaged_default_is_whole_and_passes_its_self_test(shelf: Shelf) -> None:
-    loaded = shelf.look().loaded
+    loaded = shelf.load().loaded
     assert loaded is not None
     assert loaded.version.startswith("default-")
     assert loaded.identity is None
@@ -81,25 +81,25 @@ def test_the_default_is_published_once_and_never_over_another(tmp_path: Path, by
     assert not publish_default(tmp_path, "lstm")
 
 
-def test_a_new_current_file_is_taken_over_and_an_unchanged_one_is_not_read_again(at_work: Shelf) -> None:
-    assert at_work.look() == LoadAttempt()
+def test_a_changed_current_file_is_loaded_and_an_unchanged_one_is_not_read_again(at_work: Shelf) -> None:
+    assert at_work.load() == LoadAttempt()
     at_work.put("2")
     assert at_work.source.has_changed
-    assert at_work.look().loaded.version == "2"
+    assert at_work.load().loaded.version == "2"
     assert not at_work.source.has_changed
 
 
-def test_a_second_name_for_the_file_is_no_news_and_a_touch_is(at_work: Shelf) -> None:
+def test_a_second_hard_link_is_no_change_and_a_touch_is(at_work: Shelf) -> None:
     """Before each publish the current file gets a backup's name: that must not cost a load."""
     os.link(at_work.current, at_work.folder / "heuristic_backup_20260101T000000Z.safetensors")
     assert not at_work.source.has_changed
     os.utime(at_work.current, (1, 1))
-    assert at_work.look().loaded.version == "1"
+    assert at_work.load().loaded.version == "1"
 
 
-def test_what_is_kept_of_a_model_is_its_papers_and_its_detector(at_work: Shelf) -> None:
+def test_a_loaded_model_keeps_its_metadata_and_detector_without_arrays(at_work: Shelf) -> None:
     at_work.put("2")
-    loaded = at_work.look().loaded
+    loaded = at_work.load().loaded
     assert loaded.artifact.training.rows > 0
     assert not loaded.artifact.content.arrays
     assert not loaded.artifact.self_test
@@ -111,43 +111,43 @@ def test_a_damaged_current_file_falls_back_to_the_newest_backup_that_verifies(sh
     shelf.put("3", "heuristic_backup_20260101T000000Z.safetensors")
     shelf.put("4", "heuristic_backup_20260201T000000Z.safetensors")
     shelf.put(b"half", "heuristic_backup_20260301T000000Z.safetensors")
-    look = shelf.look()
-    assert look.loaded.version == "4"
-    assert [refusal.file for refusal in look.refused] == ["heuristic_backup_20260301T000000Z.safetensors"]
-    shelf.clock.advance(seconds=SETTLE_S)
-    assert [refusal.file for refusal in shelf.look().refused] == ["heuristic.safetensors"]
+    attempt = shelf.load()
+    assert attempt.loaded.version == "4"
+    assert [refusal.file for refusal in attempt.refused] == ["heuristic_backup_20260301T000000Z.safetensors"]
+    shelf.clock.advance(seconds=RETRY_AFTER_S)
+    assert [refusal.file for refusal in shelf.load().refused] == ["heuristic.safetensors"]
     assert next_good_one_is_taken(shelf)
 
 
-def test_a_damaged_new_file_is_set_aside_with_its_reason_and_named_once(at_work: Shelf) -> None:
+def test_a_damaged_new_file_is_quarantined_with_a_reason_and_reported_once(at_work: Shelf) -> None:
     at_work.put(b"half a model, no more than that")
-    look = at_work.look_until_judged()
-    assert look.loaded is None
-    (refusal,) = look.refused
+    attempt = at_work.load_until_judged()
+    assert attempt.loaded is None
+    (refusal,) = attempt.refused
     assert "header is longer than the file" in refusal.reason
     assert not at_work.current.exists()
     assert Path(refusal.moved_to).read_bytes() == b"half a model, no more than that"
     note = json.loads(Path(refusal.moved_to.removesuffix(".safetensors") + ".reason.json").read_text())
     assert note["reason"] == refusal.reason
-    assert at_work.look().refused == ()
+    assert at_work.load().refused == ()
     assert next_good_one_is_taken(at_work)
 
 
-def test_a_file_still_being_copied_is_not_judged(at_work: Shelf) -> None:
+def test_a_file_that_is_still_being_copied_is_not_refused(at_work: Shelf) -> None:
     """Half of it is damage to every check there is: what tells is that it goes on changing."""
     whole = at_work.bytes_of("2")
     with at_work.current.open("wb") as file:
         for part in range(4):
             file.write(whole[part * len(whole) // 4 : (part + 1) * len(whole) // 4])
             file.flush()
-            look = at_work.look()
-            at_work.clock.advance(seconds=SETTLE_S / 2)
+            attempt = at_work.load()
+            at_work.clock.advance(seconds=RETRY_AFTER_S / 2)
             if part < 3:
-                assert look.loaded is None
-                assert look.refused == ()
-                assert "looked at again" in look.notice or not look.notice
-    look = at_work.look() if look.loaded is None else look
-    assert look.loaded.version == "2"
+                assert attempt.loaded is None
+                assert attempt.refused == ()
+                assert "tried again" in attempt.problem or not attempt.problem
+    attempt = at_work.load() if attempt.loaded is None else attempt
+    assert attempt.loaded.version == "2"
 
 
 def _mutations(good: bytes, resigned: Callable[..., bytes]) -> list[bytes]:
@@ -197,20 +197,20 @@ def _mutations(good: bytes, resigned: Callable[..., bytes]) -> list[bytes]:
     return found
 
 
-def test_a_thousand_bad_files_are_all_refused_and_the_old_model_goes_on(
+def test_a_thousand_bad_files_are_all_refused_and_the_old_model_stays_loaded(
     tmp_path: Path, clock: FakeClock, bytes_of, resigned
 ) -> None:
-    shelf = Shelf(tmp_path, clock, bytes_of, aside=lambda *_: None)
+    shelf = Shelf(tmp_path, clock, bytes_of, quarantine=lambda *_: None)
     shelf.put("1")
-    assert shelf.look().loaded.version == "1"
+    assert shelf.load().loaded.version == "1"
     reasons = set()
     for number, bad in enumerate(_mutations(bytes_of("2"), resigned)):
         shelf.put(bad)
         os.utime(shelf.current, (number, number))
-        look = shelf.look_until_judged()
-        assert look.loaded is None
-        assert len(look.refused) == 1
-        reasons.add(look.refused[0].reason.partition(":")[2][:12])
+        attempt = shelf.load_until_judged()
+        assert attempt.loaded is None
+        assert len(attempt.refused) == 1
+        reasons.add(attempt.refused[0].reason.partition(":")[2][:12])
     assert len(reasons) > 5
     assert next_good_one_is_taken(shelf)
 
@@ -220,66 +220,68 @@ def test_a_self_test_that_does_not_match_is_refused_by_the_detector_too(at_work:
 
     bent = {**artifact.self_test, "scores": artifact.self_test["scores"] * 1.01 + 0.1}
     at_work.put(to_bytes(replace(artifact, version="2", self_test=bent)))
-    (refusal,) = at_work.look_until_judged().refused
+    (refusal,) = at_work.load_until_judged().refused
     assert "self-test failed" in refusal.reason
     assert Path(refusal.moved_to).name == "heuristic_2.safetensors"
     assert next_good_one_is_taken(at_work)
 
 
-def test_a_model_of_a_later_schema_is_refused_and_left_to_those_who_can_read_it(at_work: Shelf, resigned) -> None:
+def test_a_model_of_a_later_schema_is_refused_and_stays_in_place(at_work: Shelf, resigned) -> None:
     at_work.put(resigned(at_work.bytes_of("2"), lambda header, metadata: metadata.update(schema_version=3)))
-    (refusal,) = at_work.look_until_judged().refused
+    (refusal,) = at_work.load_until_judged().refused
     assert "update bgpdrift first" in refusal.reason
     assert refusal.moved_to == ""
     assert at_work.current.exists()
-    assert at_work.look() == LoadAttempt()
+    assert at_work.load() == LoadAttempt()
     assert next_good_one_is_taken(at_work)
 
 
-def test_a_file_deleted_while_in_use_is_noticed_and_missed_by_nobody(at_work: Shelf) -> None:
+def test_a_deleted_current_file_is_reported_and_the_model_stays_loaded(at_work: Shelf) -> None:
     at_work.current.unlink()
-    look = at_work.look()
-    assert look.loaded is None
-    assert look.refused == ()
-    assert look.notice == "heuristic.safetensors is gone"
+    attempt = at_work.load()
+    assert attempt.loaded is None
+    assert attempt.refused == ()
+    assert attempt.problem == "heuristic.safetensors is gone"
     assert next_good_one_is_taken(at_work)
 
 
-def test_without_any_backup_a_bad_first_model_leaves_a_detector_waiting(tmp_path: Path, clock, bytes_of) -> None:
+def test_a_bad_first_model_without_a_backup_leaves_the_detector_without_a_model(
+    tmp_path: Path, clock, bytes_of
+) -> None:
     """A model that has to be trained has no packaged default to fall back on."""
     source = ModelSource(tmp_path, "trained_only", BUILD, clock)
     (tmp_path / "trained_only.safetensors").write_bytes(bytes_of("1"))
-    assert source.look().loaded is None
-    clock.advance(seconds=SETTLE_S)
-    look = source.look()
-    assert look.loaded is None
-    assert "expected 'trained_only'" in look.refused[0].reason
+    assert source.try_load().loaded is None
+    clock.advance(seconds=RETRY_AFTER_S)
+    attempt = source.try_load()
+    assert attempt.loaded is None
+    assert "expected 'trained_only'" in attempt.refused[0].reason
 
 
-def test_a_symbolic_link_is_followed_if_what_it_leads_to_verifies_and_seen_when_it_is_swapped(at_work: Shelf) -> None:
+def test_a_symbolic_link_is_followed_and_its_replacement_is_noticed(at_work: Shelf) -> None:
     at_work.put("2", "two")
     at_work.put("3", "three")
     for target, version in (("two", "2"), ("three", "3"), ("two", "2")):
         link = at_work.folder / "link"
         link.symlink_to(target)
         link.replace(at_work.current)
-        assert at_work.look().loaded.version == version
+        assert at_work.load().loaded.version == version
 
 
-def test_a_link_to_something_bad_stays_its_makers(at_work: Shelf) -> None:
+def test_a_symbolic_link_to_a_bad_file_is_refused_and_stays_in_place(at_work: Shelf) -> None:
     (at_work.folder / "bad").write_bytes(b"bad")
     at_work.current.unlink()
     at_work.current.symlink_to("bad")
-    (refusal,) = at_work.look_until_judged().refused
+    (refusal,) = at_work.load_until_judged().refused
     assert refusal.moved_to == ""
     assert at_work.current.is_symlink()
-    assert at_work.look() == LoadAttempt()
+    assert at_work.load() == LoadAttempt()
     at_work.put("2", "bad")  # what it leads to is replaced by a good one
-    assert at_work.look().loaded.version == "2"
+    assert at_work.load().loaded.version == "2"
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "dangling link"])
-def test_something_else_in_place_of_the_file_holds_nobody_up(at_work: Shelf, kind: str) -> None:
+def test_an_irregular_file_in_place_of_the_model_does_not_block(at_work: Shelf, kind: str) -> None:
     at_work.current.unlink()
     if kind == "pipe":
         os.mkfifo(at_work.current)
@@ -287,36 +289,36 @@ def test_something_else_in_place_of_the_file_holds_nobody_up(at_work: Shelf, kin
         at_work.current.mkdir()
     else:
         at_work.current.symlink_to("nowhere")
-    look = at_work.look_until_judged()
-    assert look.loaded is None
-    assert bool(look.refused) == (kind != "dangling link")
+    attempt = at_work.load_until_judged()
+    assert attempt.loaded is None
+    assert bool(attempt.refused) == (kind != "dangling link")
     at_work.current.rmdir() if kind == "folder" else at_work.current.unlink()
     assert next_good_one_is_taken(at_work)
 
 
-def test_a_directory_replaced_by_another_is_seen(tmp_path: Path, clock, bytes_of) -> None:
+def test_a_replaced_directory_is_noticed(tmp_path: Path, clock, bytes_of) -> None:
     (tmp_path / "models").mkdir()
     shelf = Shelf(tmp_path / "models", clock, bytes_of)
     shelf.put("1")
-    shelf.look()
+    shelf.load()
     (tmp_path / "models").rename(tmp_path / "old")
-    assert "gone" in shelf.look().notice
+    assert "gone" in shelf.load().problem
     (tmp_path / "models").mkdir()
     shelf.put("2")
-    assert shelf.look().loaded.version == "2"
+    assert shelf.load().loaded.version == "2"
 
 
-def test_an_error_of_the_disk_says_nothing_about_the_model_and_is_tried_again(at_work: Shelf) -> None:
+def test_a_disk_error_refuses_no_model_and_is_tried_again(at_work: Shelf) -> None:
     at_work.current.unlink()
     at_work.current.symlink_to("/proc/self/mem")  # reading its beginning is an input/output error
     for _ in range(3):
-        look = at_work.look_until_judged()
-        assert look.refused == ()
-        assert "cannot be read: Input/output error" in look.notice
+        attempt = at_work.load_until_judged()
+        assert attempt.refused == ()
+        assert "cannot be read: Input/output error" in attempt.problem
     assert next_good_one_is_taken(at_work)
 
 
-def test_a_bad_file_stays_while_a_publisher_is_at_work_and_is_refused_all_the_same(
+def test_a_bad_file_is_refused_at_once_and_moved_when_the_publish_lock_is_free(
     tmp_path: Path, clock: FakeClock, bytes_of
 ) -> None:
     busy = [True]
@@ -327,45 +329,45 @@ def test_a_bad_file_stays_while_a_publisher_is_at_work_and_is_refused_all_the_sa
         path.unlink()
         return tmp_path / "rejected"
 
-    shelf = Shelf(tmp_path, clock, bytes_of, aside=aside)
+    shelf = Shelf(tmp_path, clock, bytes_of, quarantine=aside)
     shelf.put("1")
-    shelf.look()
+    shelf.load()
     shelf.put(b"bad")
-    (refusal,) = shelf.look_until_judged().refused
-    assert "stays in its place for now" in refusal.reason
+    (refusal,) = shelf.load_until_judged().refused
+    assert "not moved yet" in refusal.reason
     busy.clear()
-    (moved,) = shelf.look().refused
+    (moved,) = shelf.load().refused
     assert moved.moved_to == str(tmp_path / "rejected")
-    assert shelf.look().refused == ()
+    assert shelf.load().refused == ()
 
 
-def test_a_model_that_fails_on_live_windows_is_refused_and_its_like_as_well(at_work: Shelf) -> None:
+def test_a_model_that_fails_on_live_windows_is_refused_and_so_are_its_copies(at_work: Shelf) -> None:
     at_work.put("2")
-    loaded = at_work.look().loaded
-    at_work.source.failed(loaded, "version 2 fails on live windows", holding=True)
-    (refusal,) = at_work.look().refused
+    loaded = at_work.load().loaded
+    at_work.source.report_failure(loaded, "version 2 fails on live windows", has_other=True)
+    (refusal,) = at_work.load().refused
     assert Path(refusal.moved_to).name == "heuristic_2.safetensors"
     at_work.put("2")
-    assert "fails on live windows" in at_work.look_until_judged().refused[0].reason
+    assert "fails on live windows" in at_work.load_until_judged().refused[0].reason
     assert next_good_one_is_taken(at_work)
 
 
-def test_a_first_model_that_fails_on_live_windows_gives_way_to_a_backup(shelf: Shelf) -> None:
+def test_a_backup_replaces_a_first_model_that_fails_on_live_windows(shelf: Shelf) -> None:
     shelf.put("2")
     shelf.put("1", "heuristic_backup_20260101T000000Z.safetensors")
-    loaded = shelf.look().loaded
-    shelf.source.failed(loaded, "fails", holding=False)
-    look = shelf.look()
-    assert look.loaded.version == "1"
-    assert len(look.refused) == 1
+    loaded = shelf.load().loaded
+    shelf.source.report_failure(loaded, "fails", has_other=False)
+    attempt = shelf.load()
+    assert attempt.loaded.version == "1"
+    assert len(attempt.refused) == 1
 
 
-def test_a_model_this_program_has_no_detector_for_is_refused_by_that_name(artifact) -> None:
+def test_a_model_without_a_detector_in_this_program_is_refused_with_its_name(artifact) -> None:
     with pytest.raises(ArtifactError, match="has no detector oracle"):
         builder("oracle", 360)(artifact.content)
 
 
-def test_the_default_says_what_it_was_learned_from() -> None:
+def test_the_default_records_its_training_windows() -> None:
     raw = default_bytes("heuristic")
     assert raw is not None
     artifact = from_bytes(raw, "default", "heuristic")
@@ -374,10 +376,10 @@ def test_the_default_says_what_it_was_learned_from() -> None:
     assert artifact.metrics.alarm_share_on_calibration_rows * 1_440 < 2.0
 
 
-def test_the_default_holds_exactly_the_rules_of_this_program(shelf: Shelf) -> None:
+def test_the_default_has_exactly_the_rules_of_this_program(shelf: Shelf) -> None:
     """A rule added without learning the default anew would silently never fire."""
     from bgpdrift.detectors.rules import RULES
 
-    loaded = shelf.look().loaded
+    loaded = shelf.load().loaded
     assert loaded is not None
     assert tuple(loaded.artifact.content.hyper_parameters["rules"]) == tuple(rule.name for rule in RULES)

@@ -63,7 +63,7 @@ def states(store: Store) -> dict[str, str]:
     return {row["version"]: row["state"] for row in store.model_versions(M)}
 
 
-def test_a_publication_is_a_row_a_line_and_two_sidecars(put, folder: Path, store: Store) -> None:
+def test_a_publication_writes_a_row_a_log_line_and_two_sidecars(put, folder: Path, store: Store) -> None:
     put("1")
     with capture_logs() as lines:
         put("2", kind="retrain", event={"train_records": 5_000, "f1_new": 0.9})
@@ -79,7 +79,7 @@ def test_a_publication_is_a_row_a_line_and_two_sidecars(put, folder: Path, store
     assert json.loads((folder / "heuristic.evaluation.json").read_text())["drift_psi"] == 0.1
 
 
-def test_an_event_begun_earlier_is_completed_not_doubled(put, store: Store, clock: FakeClock) -> None:
+def test_an_event_that_was_begun_earlier_is_completed(put, store: Store, clock: FakeClock) -> None:
     begun = store.record_retrain_event({"model": M, "started_at": 1_000})
     put("1", kind="retrain", event_id=begun, event={"train_records": 7})
     (event,) = store.retrain_events(M)
@@ -87,9 +87,7 @@ def test_an_event_begun_earlier_is_completed_not_doubled(put, store: Store, cloc
     assert event["finished_at"] == int(clock.now())
 
 
-def test_a_publication_that_is_refused_is_on_record_too(
-    put, folder: Path, store: Store, registry: ModelRegistry
-) -> None:
+def test_a_refused_publication_is_recorded(put, folder: Path, store: Store, registry: ModelRegistry) -> None:
     put("1")
     with capture_logs() as lines, pytest.raises(PublishRefusedError):
         registry.publish(M, folder / "candidates" / "x", expected_active="7")
@@ -100,7 +98,7 @@ def test_a_publication_that_is_refused_is_on_record_too(
     assert states(store) == {"1": "active"}
 
 
-def test_a_store_that_is_away_stops_no_move_and_is_told_later(
+def test_a_model_is_published_without_the_store_and_recorded_later(
     put, folder: Path, store: Store, clock: FakeClock
 ) -> None:
     class Away:
@@ -122,7 +120,7 @@ def test_a_store_that_is_away_stops_no_move_and_is_told_later(
 
 
 @pytest.mark.parametrize("step", ["unlock"])
-def test_what_died_between_commit_and_record_is_recorded_at_the_next_start(
+def test_a_publication_killed_before_its_record_is_recorded_at_the_next_start(
     put, registry, store: Store, step: str
 ) -> None:
     class Killed(BaseException):
@@ -145,7 +143,7 @@ def test_without_a_model_there_is_nothing_to_reconcile(registry: ModelRegistry) 
     assert not registry.reconcile(M)
 
 
-def test_a_rollback_brings_the_previous_version_back_and_keeps_the_other_apart(put, registry, folder, store) -> None:
+def test_a_rollback_restores_the_previous_version_and_rejects_the_other(put, registry, folder, store) -> None:
     for version in "123":
         put(version)
     with capture_logs() as lines:
@@ -164,7 +162,7 @@ def test_a_rollback_brings_the_previous_version_back_and_keeps_the_other_apart(p
     assert list_model_files(folder, M).candidates == ()
 
 
-def test_two_rollbacks_go_back_two_versions_and_never_forward(put, registry, store) -> None:
+def test_two_rollbacks_restore_the_version_before_the_previous_one(put, registry, store) -> None:
     for version in "123":
         put(version)
     assert [registry.roll_back(M, "x").version, registry.roll_back(M, "y").version] == ["2", "1"]
@@ -173,7 +171,7 @@ def test_two_rollbacks_go_back_two_versions_and_never_forward(put, registry, sto
         registry.roll_back(M, "z")
 
 
-def test_a_person_may_name_a_version_that_was_rolled_back(put, registry, store) -> None:
+def test_a_person_may_restore_a_version_that_was_rolled_back(put, registry, store) -> None:
     put("1")
     put("2")
     registry.roll_back(M, "x")
@@ -181,14 +179,14 @@ def test_a_person_may_name_a_version_that_was_rolled_back(put, registry, store) 
     assert states(store) == {"1": "rolled_back", "2": "active"}
 
 
-def test_a_rollback_passes_over_a_damaged_backup_and_works_without_a_store(put, folder, clock) -> None:
+def test_a_rollback_skips_a_damaged_backup_and_works_without_a_store(put, folder, clock) -> None:
     for version in "12345":
         put(version)
     backup_paths(folder, M)[0].write_bytes(b"half")
     assert ModelRegistry(folder, None, clock, verify=trusting).roll_back(M, "x").version == "3"
 
 
-def test_a_rollback_that_fails_leaves_all_as_it_was(put, registry, folder, store) -> None:
+def test_a_failed_rollback_changes_nothing(put, registry, folder, store) -> None:
     put("1")
     put("2")
 
@@ -203,7 +201,7 @@ def test_a_rollback_that_fails_leaves_all_as_it_was(put, registry, folder, store
     assert store.retrain_events(M)[0]["notes"] == "failed: not now"
 
 
-def test_a_promotion_publishes_the_best_and_records_why_the_others_were_skipped(
+def test_a_promotion_publishes_the_best_candidate_and_records_why_others_are_skipped(
     registry, folder, store, artifact
 ) -> None:
     for version, drift in (("1", 0.3), ("2", 0.1), ("3", 0.9)):
@@ -221,7 +219,7 @@ def test_a_promotion_publishes_the_best_and_records_why_the_others_were_skipped(
     assert active_version(folder, M) == "2"
 
 
-def test_a_version_that_settles_retires_the_one_that_settled_before(put, registry, store) -> None:
+def test_an_accepted_version_retires_the_one_accepted_before(put, registry, store) -> None:
     for version in "123":
         put(version)
         if version != "2":
@@ -233,7 +231,7 @@ def test_a_version_that_settles_retires_the_one_that_settled_before(put, registr
     assert states(store) == {"1": "retired", "2": "retired", "3": "active", "4": "rolled_back"}
 
 
-def test_what_was_rolled_back_cannot_settle(put, registry) -> None:
+def test_a_rolled_back_version_cannot_be_accepted(put, registry) -> None:
     put("1")
     put("2")
     registry.roll_back(M, "x")
@@ -241,7 +239,7 @@ def test_what_was_rolled_back_cannot_settle(put, registry) -> None:
         registry.accept(M, "2")
 
 
-def test_a_candidate_the_gate_refuses_is_set_aside_with_a_row(registry, folder, store, bytes_of) -> None:
+def test_a_rejected_candidate_is_quarantined_and_recorded(registry, folder, store, bytes_of) -> None:
     path = stage(folder, M, "1", bytes_of("1"), verify=trusting)
     place = registry.reject(M, path, "finds less", {"exit_code": 3})
     assert place.parent.name == "rejected"
@@ -250,7 +248,7 @@ def test_a_candidate_the_gate_refuses_is_set_aside_with_a_row(registry, folder, 
     assert (event["kind"], event["notes"], event["exit_code"], event["promoted"]) == ("reject", "finds less", 3, False)
 
 
-def test_old_backups_go_but_never_the_settled_one_nor_the_parent(put, registry, folder) -> None:
+def test_old_backups_are_removed_except_the_accepted_version_and_the_parent(put, registry, folder) -> None:
     put("1")
     registry.accept(M, "1")
     for version in "23456":
@@ -261,7 +259,7 @@ def test_old_backups_go_but_never_the_settled_one_nor_the_parent(put, registry, 
     assert {read(path, M).version for path in backup_paths(folder, M)} == {"1", "4", "5", "6"}
 
 
-def test_sidecars_that_cannot_be_written_do_not_undo_a_publication(put, folder: Path, store: Store) -> None:
+def test_a_publication_stands_if_its_sidecars_cannot_be_written(put, folder: Path, store: Store) -> None:
     put("1")
     (folder / "heuristic.model.json").unlink()
     (folder / "heuristic.model.json").mkdir()

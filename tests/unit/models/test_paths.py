@@ -38,7 +38,7 @@ def test_the_newest_backup_comes_first_whatever_its_number(tmp_path: Path) -> No
 
 
 @given(st.lists(st.integers(0, 3 * YEAR_S), min_size=1, max_size=12))
-def test_each_backup_is_the_newest_whatever_the_clock_does(moments: list[int]) -> None:
+def test_a_new_backup_is_always_the_newest_also_if_the_clock_was_set_back(moments: list[int]) -> None:
     """The clock jumps a year forward and back; the order of backups stays that of their making."""
     made: list[Path] = []
     for now in moments:
@@ -53,7 +53,7 @@ def test_each_backup_is_the_newest_whatever_the_clock_does(moments: list[int]) -
     assert backup_paths(Folder(), "m") == made[::-1]  # type: ignore[arg-type]
 
 
-def test_a_version_counts_on_from_every_file_and_from_the_store(tmp_path: Path, bytes_of) -> None:
+def test_the_next_version_follows_the_largest_in_files_and_store(tmp_path: Path, bytes_of) -> None:
     assert next_version(tmp_path, "heuristic") == "1"
     touch(tmp_path, "candidates/heuristic_4.safetensors", "rejected/heuristic_6.safetensors")
     touch(tmp_path, "rejected/heuristic_7~2.safetensors", "rejected/heuristic_20260101T000000Z.safetensors")
@@ -64,17 +64,17 @@ def test_a_version_counts_on_from_every_file_and_from_the_store(tmp_path: Path, 
     assert next_version(tmp_path, "heuristic", ["30"]) == "31"
 
 
-def test_the_default_does_not_count(tmp_path: Path, bytes_of) -> None:
+def test_the_version_of_the_default_is_ignored(tmp_path: Path, bytes_of) -> None:
     (tmp_path / "heuristic.safetensors").write_bytes(bytes_of("default-1"))
     assert next_version(tmp_path, "heuristic") == "1"
 
 
-def test_candidates_are_listed_newest_version_first_and_stages_not_at_all(tmp_path: Path) -> None:
+def test_candidates_are_listed_newest_first_without_stages(tmp_path: Path) -> None:
     touch(tmp_path / "candidates", "lstm_9.safetensors", "lstm_10.safetensors", ".lstm_11.safetensors.7-0.stage")
     assert [path.name for path in candidate_paths(tmp_path, "lstm")] == ["lstm_10.safetensors", "lstm_9.safetensors"]
 
 
 @pytest.mark.parametrize(("model", "version"), [("../x", "1"), ("", "1"), ("lstm", "../1"), ("lstm", ""), ("a/b", "1")])
-def test_no_name_leads_out_of_the_folder(model: str, version: str) -> None:
+def test_names_that_would_leave_the_folder_are_refused(model: str, version: str) -> None:
     with pytest.raises(InputError):
         check_names(model, version)

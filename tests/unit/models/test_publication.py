@@ -49,7 +49,7 @@ def names(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_candidate_is_private_to_the_group_and_whole(tmp_path: Path, bytes_of) -> None:
+def test_a_candidate_is_complete_and_readable_by_the_group_only(tmp_path: Path, bytes_of) -> None:
     path = stage(tmp_path, M, "1", bytes_of("1"), verify=trusting)
     assert path == candidate_path(tmp_path, M, "1")
     assert path.read_bytes() == bytes_of("1")
@@ -63,7 +63,7 @@ def test_the_first_publication_replaces_nothing_and_makes_no_backup(tmp_path: Pa
     assert names(tmp_path) == ["heuristic.safetensors", "publish_heuristic.lock"]
 
 
-def test_the_next_one_keeps_the_one_before_as_its_backup(tmp_path: Path, put, clock) -> None:
+def test_a_publication_keeps_the_previous_version_as_a_backup(tmp_path: Path, put, clock) -> None:
     put("1")
     clock.advance(hours=1)
     done = put("2")
@@ -74,7 +74,7 @@ def test_the_next_one_keeps_the_one_before_as_its_backup(tmp_path: Path, put, cl
     assert candidate_paths(tmp_path, M) == []
 
 
-def test_every_step_is_announced_in_order_and_the_model_changes_at_one_of_them(tmp_path: Path, bytes_of, clock) -> None:
+def test_the_steps_come_in_order_and_the_model_changes_at_one_of_them(tmp_path: Path, bytes_of, clock) -> None:
     seen: list[tuple[str, str]] = []
 
     def look(step: str) -> None:
@@ -87,13 +87,13 @@ def test_every_step_is_announced_in_order_and_the_model_changes_at_one_of_them(t
 
 
 @pytest.mark.parametrize("version", ["2", "default-1"])
-def test_bytes_of_another_version_than_asked_for_are_refused(tmp_path: Path, bytes_of, version: str) -> None:
+def test_bytes_of_another_version_are_refused(tmp_path: Path, bytes_of, version: str) -> None:
     with pytest.raises(ArtifactError, match="expected '1'"):
         stage(tmp_path, M, "1", bytes_of(version), verify=trusting)
     assert names(tmp_path) == []
 
 
-def test_bytes_that_are_no_model_never_touch_the_disk(tmp_path: Path) -> None:
+def test_bytes_that_are_no_model_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError):
         stage(tmp_path, M, "1", b"half", verify=trusting)
     with pytest.raises(InputError):
@@ -101,7 +101,7 @@ def test_bytes_that_are_no_model_never_touch_the_disk(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_what_the_child_process_refuses_is_never_seen_as_a_candidate(tmp_path: Path, artifact) -> None:
+def test_a_file_that_the_child_process_refuses_is_never_visible_as_a_candidate(tmp_path: Path, artifact) -> None:
     """The whole way once, with the real child: digest good, self-test not."""
     bent = replace(artifact, version="1", self_test={**artifact.self_test, "scores": artifact.self_test["scores"] + 1})
     with pytest.raises(ArtifactError, match="self-test failed"):
@@ -109,7 +109,7 @@ def test_what_the_child_process_refuses_is_never_seen_as_a_candidate(tmp_path: P
     assert names(tmp_path) == []
 
 
-def test_the_child_process_passes_a_good_file_and_tells_damage_from_a_missing_one(tmp_path: Path, bytes_of) -> None:
+def test_the_child_process_tells_good_damaged_and_missing_files_apart(tmp_path: Path, bytes_of) -> None:
     good = tmp_path / "good.safetensors"
     good.write_bytes(bytes_of("1"))
     verify_file(good, M)
@@ -120,7 +120,7 @@ def test_the_child_process_passes_a_good_file_and_tells_damage_from_a_missing_on
         verify_file(tmp_path / "none", M)
 
 
-def test_a_version_is_made_once_but_the_same_bytes_may_be_staged_again(tmp_path: Path, bytes_of, artifact) -> None:
+def test_a_version_is_staged_once_unless_the_bytes_are_the_same(tmp_path: Path, bytes_of, artifact) -> None:
     path = stage(tmp_path, M, "1", bytes_of("1"), verify=trusting)
     assert stage(tmp_path, M, "1", bytes_of("1"), verify=trusting) == path
     with pytest.raises(PublishRefusedError, match="another candidate of this version"):
@@ -128,7 +128,7 @@ def test_a_version_is_made_once_but_the_same_bytes_may_be_staged_again(tmp_path:
     assert path.read_bytes() == bytes_of("1")
 
 
-def test_a_write_that_fails_once_is_done_over_with_a_new_file(tmp_path: Path, bytes_of) -> None:
+def test_a_write_that_fails_once_is_repeated_with_a_new_file(tmp_path: Path, bytes_of) -> None:
     """A repeated fsync of the same file may say "done" of what was lost."""
     files: list[int] = []
 
@@ -143,7 +143,7 @@ def test_a_write_that_fails_once_is_done_over_with_a_new_file(tmp_path: Path, by
     assert candidate_path(tmp_path, M, "1").stat().st_ino == files[1]
 
 
-def test_a_disk_that_gives_back_other_bytes_is_named_and_the_model_not_blamed(tmp_path: Path, bytes_of) -> None:
+def test_a_disk_that_returns_other_bytes_is_a_transient_error(tmp_path: Path, bytes_of) -> None:
     def rotten(path: Path, model: str, _: int) -> None:
         raise DigestMismatchError(path.name, "a", "b")
 
@@ -152,7 +152,7 @@ def test_a_disk_that_gives_back_other_bytes_is_named_and_the_model_not_blamed(tm
     assert names(tmp_path) == []
 
 
-def test_three_times_the_size_must_be_free(tmp_path: Path, bytes_of, monkeypatch) -> None:
+def test_three_times_the_size_of_the_model_must_be_free(tmp_path: Path, bytes_of, monkeypatch) -> None:
     size = len(bytes_of("1"))
     real = os.statvfs(tmp_path)
     free = os.statvfs_result((1, 1, 10, 5, 3 * size - 1, *tuple(real)[5:]))
@@ -161,7 +161,7 @@ def test_three_times_the_size_must_be_free(tmp_path: Path, bytes_of, monkeypatch
         stage(tmp_path, M, "1", bytes_of("1"), verify=trusting)
 
 
-def test_when_the_active_version_moved_nothing_is_published(tmp_path: Path, put) -> None:
+def test_nothing_is_published_if_the_active_version_changed(tmp_path: Path, put) -> None:
     put("1")
     with pytest.raises(PublishRefusedError, match="version 1 is active, expected none"):
         put("2", expected_active="")
@@ -171,7 +171,7 @@ def test_when_the_active_version_moved_nothing_is_published(tmp_path: Path, put)
     assert len(candidate_paths(tmp_path, M)) == 2
 
 
-def test_the_version_in_force_is_not_published_over_itself(tmp_path: Path, put) -> None:
+def test_the_active_version_is_not_published_again(tmp_path: Path, put) -> None:
     put("1")
     with pytest.raises(PublishRefusedError, match="active already"):
         put("1")
@@ -179,7 +179,7 @@ def test_the_version_in_force_is_not_published_over_itself(tmp_path: Path, put) 
 
 
 @pytest.mark.parametrize("asked", [1, 2])
-def test_who_lost_his_claim_publishes_nothing(tmp_path: Path, put, asked: int) -> None:
+def test_nothing_is_published_after_the_claim_is_lost(tmp_path: Path, put, asked: int) -> None:
     """Also when it is lost between the first question and the commit."""
     put("1")
     calls = 0
@@ -197,7 +197,7 @@ def test_who_lost_his_claim_publishes_nothing(tmp_path: Path, put, asked: int) -
     assert [read(path, M).version for path in backup_paths(tmp_path, M)] == ["1"], "one backup, not two of the same"
 
 
-def test_of_two_publishers_the_second_is_sent_away(tmp_path: Path, put) -> None:
+def test_the_second_of_two_publishers_is_refused(tmp_path: Path, put) -> None:
     put("1")
     with (
         hold_lock(publish_lock_path(tmp_path, M), "busy"),
@@ -216,7 +216,7 @@ class _Clock:
         return 0.0
 
 
-def test_a_candidate_that_rotted_since_it_was_staged_is_refused(tmp_path: Path, bytes_of, clock) -> None:
+def test_a_candidate_that_was_damaged_after_staging_is_refused(tmp_path: Path, bytes_of, clock) -> None:
     path = stage(tmp_path, M, "1", bytes_of("1"), verify=trusting)
     path.write_bytes(bytes_of("1")[:-1] + b"!")
     with pytest.raises(DigestMismatchError):
@@ -225,14 +225,14 @@ def test_a_candidate_that_rotted_since_it_was_staged_is_refused(tmp_path: Path, 
         publish(tmp_path, M, tmp_path / "none", expected_active="", clock=clock)
 
 
-def test_a_damaged_current_file_counts_as_none_and_is_no_backup(tmp_path: Path, put) -> None:
+def test_a_damaged_current_file_counts_as_none_and_becomes_no_backup(tmp_path: Path, put) -> None:
     current_path(tmp_path, M).write_bytes(b"half")
     done = put("1")
     assert (done.parent_version, done.backup) == ("", None)
     assert active_version(tmp_path, M) == "1"
 
 
-def test_a_symbolic_link_is_replaced_and_never_written_through(tmp_path: Path, put, bytes_of) -> None:
+def test_a_symbolic_link_is_replaced_and_its_target_is_unchanged(tmp_path: Path, put, bytes_of) -> None:
     elsewhere = tmp_path / "elsewhere" / "pinned.safetensors"
     elsewhere.parent.mkdir()
     elsewhere.write_bytes(bytes_of("1"))
@@ -255,13 +255,13 @@ def test_a_dangling_link_or_a_pipe_in_place_of_the_file_is_replaced(tmp_path: Pa
     assert active_version(tmp_path, M) == "2"
 
 
-def test_a_folder_in_place_of_the_file_is_an_error_that_says_so(tmp_path: Path, put) -> None:
+def test_a_directory_in_place_of_the_file_is_an_error(tmp_path: Path, put) -> None:
     current_path(tmp_path, M).mkdir()
     with pytest.raises(TransientError, match="directory"):
         put("1")
 
 
-def test_the_folder_itself_may_be_a_link(tmp_path: Path, bytes_of, clock) -> None:
+def test_the_artifact_folder_may_be_a_symbolic_link(tmp_path: Path, bytes_of, clock) -> None:
     real, link = tmp_path / "real", tmp_path / "link"
     real.mkdir()
     link.symlink_to(real)
@@ -270,7 +270,7 @@ def test_the_folder_itself_may_be_a_link(tmp_path: Path, bytes_of, clock) -> Non
     assert active_version(real, M) == "1"
 
 
-def test_a_version_that_disappointed_is_kept_apart_from_the_backups(tmp_path: Path, put, bytes_of, clock) -> None:
+def test_a_rolled_back_version_is_kept_in_rejected_and_not_as_a_backup(tmp_path: Path, put, bytes_of, clock) -> None:
     put("1")
     put("2")
     candidate = stage(tmp_path, M, "1", bytes_of("1"), verify=trusting)
@@ -280,7 +280,7 @@ def test_a_version_that_disappointed_is_kept_apart_from_the_backups(tmp_path: Pa
     assert [read(path, M).version for path in backup_paths(tmp_path, M)] == ["1"]
 
 
-def test_when_the_commit_cannot_be_made_durable_the_old_model_is_in_force(tmp_path: Path, put, monkeypatch) -> None:
+def test_the_old_model_stays_active_if_the_commit_cannot_be_synced(tmp_path: Path, put, monkeypatch) -> None:
     put("1")
     reached: list[str] = []
 
@@ -296,7 +296,7 @@ def test_when_the_commit_cannot_be_made_durable_the_old_model_is_in_force(tmp_pa
     assert remove_stale_stages(tmp_path) == []
 
 
-def test_when_the_first_commit_cannot_be_made_durable_there_is_none_as_before(tmp_path, put, monkeypatch) -> None:
+def test_there_is_no_model_if_the_first_commit_cannot_be_synced(tmp_path, put, monkeypatch) -> None:
     def fail(folder: Path) -> None:
         if current_path(tmp_path, M).exists():
             raise OSError(errno.EIO, "Input/output error")
@@ -308,7 +308,7 @@ def test_when_the_first_commit_cannot_be_made_durable_there_is_none_as_before(tm
     assert [path.name for path in candidate_paths(tmp_path, M)] == ["heuristic_1.safetensors"]
 
 
-def test_a_refused_file_lies_in_rejected_with_its_reason_and_a_number_if_need_be(tmp_path: Path, bytes_of) -> None:
+def test_a_rejected_file_gets_a_note_and_a_number_if_the_name_exists(tmp_path: Path, bytes_of) -> None:
     for number in (1, 2):
         path = stage(tmp_path, M, "3", bytes_of("3"), verify=trusting)
         place = quarantine_file(tmp_path, path, M, f"reason {number}", 1_700_000_000)
@@ -329,7 +329,7 @@ def test_a_refused_file_lies_in_rejected_with_its_reason_and_a_number_if_need_be
     ]
 
 
-def test_stages_of_the_living_are_left_and_those_of_the_dead_swept(tmp_path: Path) -> None:
+def test_only_stages_of_ended_processes_are_removed(tmp_path: Path) -> None:
     dead = tmp_path / ".heuristic.safetensors.1-0.stage"
     dead.write_bytes(b"half")
     with stage_file(tmp_path / "x", b"alive") as alive:

@@ -18,7 +18,7 @@ def bad(tmp_path: Path) -> Path:
     return path
 
 
-def test_it_lies_in_rejected_with_its_reason_and_nothing_else_is_left(bad: Path) -> None:
+def test_a_quarantined_file_has_a_note_beside_it(bad: Path) -> None:
     moved = quarantine_current(bad, "lstm", identity_of(bad.stat()), "too short", 1_767_225_600.0)
     assert moved is not None
     assert moved.read_bytes() == b"bad"
@@ -29,7 +29,7 @@ def test_it_lies_in_rejected_with_its_reason_and_nothing_else_is_left(bad: Path)
     ]
 
 
-def test_a_file_published_meanwhile_is_not_touched(bad: Path) -> None:
+def test_a_file_published_in_the_meantime_is_not_moved(bad: Path) -> None:
     failed = identity_of(bad.stat())
     good = bad.with_name("stage")
     good.write_bytes(b"good")
@@ -39,7 +39,7 @@ def test_a_file_published_meanwhile_is_not_touched(bad: Path) -> None:
     assert not (bad.parent / "rejected").exists()
 
 
-def test_while_somebody_publishes_nothing_is_moved(bad: Path) -> None:
+def test_nothing_is_moved_while_another_process_publishes(bad: Path) -> None:
     with (
         hold_lock(publish_lock_path(bad.parent, "lstm"), "busy"),
         pytest.raises(TransientError, match="another process is publishing"),
@@ -48,7 +48,7 @@ def test_while_somebody_publishes_nothing_is_moved(bad: Path) -> None:
     assert bad.exists()
 
 
-def test_a_file_put_there_without_the_lock_at_the_last_moment_goes_back(bad: Path, monkeypatch) -> None:
+def test_a_file_that_replaced_the_bad_one_without_the_lock_is_put_back(bad: Path, monkeypatch) -> None:
     """Somebody's `mv` between our last look and the rename."""
     failed, rename = identity_of(bad.stat()), Path.rename
 
@@ -64,7 +64,7 @@ def test_a_file_put_there_without_the_lock_at_the_last_moment_goes_back(bad: Pat
     assert list((bad.parent / "rejected").iterdir()) == []
 
 
-def test_a_symbolic_link_and_a_file_that_is_gone_are_left_alone(bad: Path) -> None:
+def test_a_symbolic_link_and_a_missing_file_are_not_moved(bad: Path) -> None:
     link = bad.with_name("link.safetensors")
     link.symlink_to(bad)
     assert quarantine_current(link, "link", identity_of(link.stat()), "bad", 0.0) is None

@@ -32,7 +32,7 @@ def folder(tmp_path: Path, bytes_of) -> Path:
     return tmp_path
 
 
-def test_nothing_is_done_where_all_is_well_and_where_nothing_is(folder: Path, tmp_path: Path) -> None:
+def test_nothing_is_done_in_a_healthy_and_in_a_missing_directory(folder: Path, tmp_path: Path) -> None:
     before = sorted(path.name for path in folder.iterdir())
     assert put_right(folder) == []
     assert sorted(path.name for path in folder.iterdir()) == sorted([*before, "publish_heuristic.lock"])
@@ -53,7 +53,7 @@ def test_a_missing_current_file_is_replaced_by_the_newest_backup(folder: Path) -
 @pytest.mark.parametrize(
     "bad", [b"", b"half", b"\0" * 300, b"\x08\0\0\0\0\0\0\0{}      "], ids=["empty", "half", "zero", "x"]
 )
-def test_a_bad_current_file_is_set_aside_and_replaced(folder: Path, bad: bytes) -> None:
+def test_a_bad_current_file_is_quarantined_and_replaced(folder: Path, bad: bytes) -> None:
     current_path(folder, M).write_bytes(bad)
     (said,) = put_right(folder)
     assert "version 2" in said
@@ -62,7 +62,7 @@ def test_a_bad_current_file_is_set_aside_and_replaced(folder: Path, bad: bytes) 
     assert aside.read_bytes() == bad
 
 
-def test_a_backup_that_is_no_help_is_named_and_the_next_one_taken(folder: Path) -> None:
+def test_an_unusable_backup_is_reported_and_the_next_one_is_restored(folder: Path) -> None:
     current_path(folder, M).unlink()
     (folder / "heuristic_backup_20260201T000000Z.safetensors").write_bytes(b"half")
     said = put_right(folder)
@@ -70,7 +70,7 @@ def test_a_backup_that_is_no_help_is_named_and_the_next_one_taken(folder: Path) 
     assert active_version(folder, M) == "1"
 
 
-def test_without_a_good_backup_it_says_so_and_leaves_the_file(folder: Path) -> None:
+def test_without_a_usable_backup_the_current_file_stays(folder: Path) -> None:
     for backup in folder.glob("*_backup_*"):
         backup.unlink()
     current_path(folder, M).write_bytes(b"half")
@@ -79,7 +79,7 @@ def test_without_a_good_backup_it_says_so_and_leaves_the_file(folder: Path) -> N
     assert current_path(folder, M).read_bytes() == b"half"
 
 
-def test_a_whole_file_of_another_program_is_left_to_those_who_can_run_it(folder: Path, resigned, bytes_of) -> None:
+def test_a_whole_file_of_another_program_stays(folder: Path, resigned, bytes_of) -> None:
     """An outdated host on a shared directory must not take a newer model from the others."""
 
     def newer(_: dict[str, object], metadata: dict[str, object]) -> None:
@@ -90,14 +90,14 @@ def test_a_whole_file_of_another_program_is_left_to_those_who_can_run_it(folder:
     assert not (folder / "rejected").exists()
 
 
-def test_while_somebody_publishes_nothing_is_restored(folder: Path) -> None:
+def test_nothing_is_restored_while_another_process_publishes(folder: Path) -> None:
     current_path(folder, M).unlink()
     with hold_lock(publish_lock_path(folder, M), "busy"):
         assert put_right(folder) == []
     assert len(put_right(folder)) == 1
 
 
-def test_unfinished_writes_of_the_dead_go_in_every_folder_and_those_of_the_living_stay(folder: Path) -> None:
+def test_unfinished_writes_of_ended_processes_are_removed_in_every_folder(folder: Path) -> None:
     for place in ("", "candidates", "rejected"):
         (folder / place).mkdir(exist_ok=True)
         (folder / place / ".lstm.safetensors.4-0.stage").write_bytes(b"x")
@@ -106,7 +106,7 @@ def test_unfinished_writes_of_the_dead_go_in_every_folder_and_those_of_the_livin
         assert [path.name for path in folder.rglob("*.stage")] == [alive.name]
 
 
-def test_a_dangling_link_counts_as_missing_and_a_folder_needs_a_person(folder: Path) -> None:
+def test_a_dangling_link_counts_as_missing_and_a_directory_is_reported(folder: Path) -> None:
     current_path(folder, M).unlink()
     current_path(folder, M).symlink_to(folder / "nowhere")
     assert "missing" in put_right(folder)[0]
@@ -115,7 +115,7 @@ def test_a_dangling_link_counts_as_missing_and_a_folder_needs_a_person(folder: P
     assert put_right(folder) == ["heuristic.safetensors: a directory in place of the model file; remove it"]
 
 
-def test_the_note_says_what_was_wrong(folder: Path) -> None:
+def test_the_note_states_the_problem(folder: Path) -> None:
     current_path(folder, M).write_bytes(b"half")
     put_right(folder)
     (note,) = (folder / "rejected").glob("*.reason.json")

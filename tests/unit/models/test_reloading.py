@@ -1,4 +1,4 @@
-"""New models are found beside the work, with events and without."""
+"""New models are loaded beside the scoring, with file system events and without."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from bgpdrift.models.loading import LoadAttempt, LoadedModel, ModelSource, build
 from bgpdrift.models.reloading import PollingReloader, WatchingReloader
 
 
-class Deaf:
+class SilentObserver:
     """An observer that never fires, as on NFS, or after its queue overflowed."""
 
     def schedule(self, event_handler: object, path: str, *, recursive: bool = False) -> None: ...
@@ -60,42 +60,40 @@ def watched(tmp_path: Path, put):
         models.close()
 
 
-def next_look(models: WatchingReloader) -> LoadAttempt:
-    """Sleep until woken, as a service does."""
+def next_attempt(models: WatchingReloader) -> LoadAttempt:
+    """Sleep until the wake-up, as a service does."""
     while True:
         assert models.wake_fd is not None
-        assert select.select([models.wake_fd], [], [], 20)[0], "nobody woke us"
-        look = models.take()
-        if look is not None:
-            return look
+        assert select.select([models.wake_fd], [], [], 20)[0], "no wake-up"
+        attempt = models.take()
+        if attempt is not None:
+            return attempt
 
 
 def next_model(models: WatchingReloader) -> LoadedModel:
-    while (look := next_look(models)).loaded is None:
+    while (attempt := next_attempt(models)).loaded is None:
         pass
-    return look.loaded
+    return attempt.loaded
 
 
-def test_an_event_wakes_a_sleeper_long_before_the_next_poll(watched, put) -> None:
+def test_an_event_wakes_the_service_before_the_next_poll(watched, put) -> None:
     models = watched()
     assert models.problem == ""
     put("2")
     assert next_model(models).version == "2"
 
 
-@pytest.mark.parametrize("make", [Deaf, limited], ids=["no events", "no watch left"])
-def test_without_events_the_poll_finds_it(watched, put, make) -> None:
+@pytest.mark.parametrize("make", [SilentObserver, limited], ids=["no events", "no watch left"])
+def test_without_events_polling_finds_the_model(watched, put, make) -> None:
     models = watched(make, poll_s=0.01)
-    said = "new models are noticed by polling alone: inotify instance limit reached"
-    assert models.problem == (said if make is limited else "")
+    problem = "new models are noticed by polling only: inotify instance limit reached"
+    assert models.problem == (problem if make is limited else "")
     put("2")
     assert next_model(models).version == "2"
 
 
-@pytest.mark.parametrize("make", [Deaf, system_observer], ids=["no events", "events"])
-def test_a_folder_replaced_and_a_link_swapped_are_found_and_so_is_what_comes_after(
-    watched, put, tmp_path: Path, make
-) -> None:
+@pytest.mark.parametrize("make", [SilentObserver, system_observer], ids=["no events", "events"])
+def test_models_are_found_after_the_folder_or_a_link_to_it_is_replaced(watched, put, tmp_path: Path, make) -> None:
     models = watched(make, poll_s=0.01)
     (tmp_path / "models").rename(tmp_path / "old")
     (tmp_path / "models").mkdir()
@@ -108,58 +106,60 @@ def test_a_folder_replaced_and_a_link_swapped_are_found_and_so_is_what_comes_aft
     assert next_model(models).version == "3"
 
 
-def test_what_a_bad_file_did_is_told_and_the_next_good_one_is_taken(watched, put, tmp_path: Path) -> None:
+def test_a_bad_file_is_reported_and_the_next_good_one_is_loaded(watched, put, tmp_path: Path) -> None:
     models = watched(poll_s=0.01)
     (tmp_path / "models" / "heuristic.safetensors").write_bytes(b"bad")
-    while not (look := next_look(models)).refused:
-        assert look.loaded is None
-    assert "not a model file" in look.refused[0].reason
+    while not (attempt := next_attempt(models)).refused:
+        assert attempt.loaded is None
+    assert "not a model file" in attempt.refused[0].reason
     put("2")
     assert next_model(models).version == "2"
 
 
-def test_a_source_that_breaks_is_asked_again(tmp_path: Path, put, capsys) -> None:
+def test_a_load_that_raises_an_error_is_tried_again(tmp_path: Path, put, capsys) -> None:
     class Breaks(ModelSource):
         broken = 0
 
-        def look(self) -> LoadAttempt:
+        def try_load(self) -> LoadAttempt:
             self.broken += 1
             if self.broken == 2:
                 raise RuntimeError("no such luck")
-            return super().look()
+            return super().try_load()
 
     source = Breaks(tmp_path / "models", "heuristic", builder("heuristic", 360))
-    models = WatchingReloader(source, SystemClock(), 0.01, Deaf)
+    models = WatchingReloader(source, SystemClock(), 0.01, SilentObserver)
     models.take()
-    assert "no such luck" in next_look(models).notice
+    assert "no such luck" in next_attempt(models).problem
     put("2")
     assert next_model(models).version == "2"
     models.close()
 
 
-def test_a_load_that_takes_very_long_is_told_and_keeps_nobody_waiting(tmp_path: Path, put, clock: FakeClock) -> None:
+def test_a_slow_load_is_reported_and_does_not_block_the_service(tmp_path: Path, put, clock: FakeClock) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     class Slow(ModelSource):
-        def look(self) -> LoadAttempt:
-            if self._looked:
+        def try_load(self) -> LoadAttempt:
+            if not self._is_first:
                 begun.set()
                 go_on.wait(20)
-            return super().look()
+            return super().try_load()
 
-    models = WatchingReloader(Slow(tmp_path / "models", "heuristic", builder("heuristic", 360)), clock, 0.01, Deaf)
+    models = WatchingReloader(
+        Slow(tmp_path / "models", "heuristic", builder("heuristic", 360)), clock, 0.01, SilentObserver
+    )
     models.take()
     assert begun.wait(20)
     assert models.problem == ""
     clock.advance(seconds=7)
-    assert models.problem == "heuristic.safetensors is being loaded for 7 s"
+    assert models.problem == "heuristic.safetensors has been loading for 7 s"
     assert models.take() is None
-    models.give_way()
+    models.yield_to_load()
     go_on.set()
     models.close()
 
 
-def test_closing_leaves_no_descriptor(watched) -> None:
+def test_closing_leaves_no_descriptor_open(watched) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     models = watched()
     models.close()
@@ -167,7 +167,7 @@ def test_closing_leaves_no_descriptor(watched) -> None:
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
-def test_polled_models_look_once_a_second(tmp_path: Path, put, clock: FakeClock) -> None:
+def test_the_polling_reloader_tries_once_a_second(tmp_path: Path, put, clock: FakeClock) -> None:
     models = PollingReloader(ModelSource(tmp_path / "models", "heuristic", builder("heuristic", 360), clock), clock)
     assert models.take().loaded.version == "1"
     put("2")

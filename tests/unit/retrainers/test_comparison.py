@@ -50,7 +50,7 @@ def calm_scores(span: Span) -> np.ndarray:
     return span.frames[0].features["withdrawn"]
 
 
-def test_a_model_that_sees_only_withdrawals_finds_their_storms_and_no_hijack(span):
+def test_a_model_of_withdrawals_finds_withdrawal_storms_and_no_hijack(span):
     candidate = model(Loud(), calm_scores(span))
     shown = evaluate_model(candidate, prepare_held_out(span, 60, seed=1), SETTINGS)
 
@@ -65,7 +65,7 @@ def test_a_model_that_sees_only_withdrawals_finds_their_storms_and_no_hijack(spa
     assert shown.figures.injected_mean == pytest.approx(np.mean(list(shown.figures.injected.values())), abs=1e-5)
 
 
-def test_one_that_is_silent_finds_nothing_and_disturbs_nobody(span):
+def test_a_model_that_abstains_finds_nothing_and_raises_no_alarm(span):
     shown = evaluate_model(model(Loud(mute=True), calm_scores(span)), prepare_held_out(span, 60, seed=1), SETTINGS)
 
     assert set(shown.figures.injected.values()) == {0.0}
@@ -74,7 +74,7 @@ def test_one_that_is_silent_finds_nothing_and_disturbs_nobody(span):
     assert len(shown.scores) == 0
 
 
-def test_one_that_alarms_all_the_time_finds_nothing_and_its_alarm_counts_every_hour(span):
+def test_a_model_that_always_alarms_finds_nothing_and_its_alarm_counts_every_hour(span):
     never_that_loud = np.linspace(0.0, 0.001, 1_000)
     shown = evaluate_model(model(Loud("messages"), never_that_loud), prepare_held_out(span, 60, seed=1), SETTINGS)
 
@@ -82,12 +82,12 @@ def test_one_that_alarms_all_the_time_finds_nothing_and_its_alarm_counts_every_h
     assert shown.figures.alarms_per_day == 17  # of 1,000 minutes, taken for a day
 
 
-def test_one_whose_scores_are_no_numbers_is_counted(span):
+def test_scores_that_are_nan_are_counted(span):
     shown = evaluate_model(model(Loud(broken=True), calm_scores(span)), prepare_held_out(span, 60, seed=1), SETTINGS)
     assert shown.unusable == 1_000
 
 
-def test_windows_that_may_not_teach_do_not_judge_either(span):
+def test_excluded_windows_do_not_judge(span):
     excluded = np.zeros(3_000)
     excluded[2_100:2_400] = 1.0
     marked = replace(span.frames[0], quality=dict(span.frames[0].quality) | {EXCLUDED: excluded})
@@ -95,7 +95,7 @@ def test_windows_that_may_not_teach_do_not_judge_either(span):
     assert len(evaluate_model(model(Loud(), calm_scores(span)), bench, SETTINGS).scores) == 700
 
 
-def test_labels_judge_once_there_are_enough_of_them(span, windows):
+def test_accuracy_comes_from_labels_if_there_are_enough(span, windows):
     at = [int(start) for start in span.frames[0].window_start]
     stormy = dict(span.frames[0].features)
     stormy["withdrawn"] = stormy["withdrawn"].copy()
@@ -119,13 +119,13 @@ def test_labels_judge_once_there_are_enough_of_them(span, windows):
     assert shown.figures.f1 == pytest.approx(80 / (80 + 20 + 40))
 
 
-def test_both_models_meet_the_same_anomalies(span):
+def test_equal_seeds_give_equal_anomalies(span):
     bench = prepare_held_out(span, 60, seed=3)
     again = prepare_held_out(span, 60, seed=3)
     for one, two in zip(bench.injected, again.injected, strict=True):
         assert (one.frame.features["announced"] == two.frame.features["announced"]).all()
 
 
-def test_the_history_is_that_of_the_most_demanding(span):
+def test_the_history_is_the_longest_that_any_model_needs(span):
     patient = Model("1", Loud(history_minutes=400), Calibration.fit(calm_scores(span)))
     assert longest_history([patient, None, model(Loud(), calm_scores(span))]) == 400

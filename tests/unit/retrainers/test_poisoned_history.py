@@ -60,27 +60,27 @@ def judged(frame, active: Model) -> GateVerdict:
     return decide_gate(evidence, GatePolicy())
 
 
-def test_a_calm_history_makes_a_model_that_is_accepted(windows, active):
+def test_a_model_trained_on_a_calm_history_is_accepted(windows, active):
     assert judged(windows.calm(MINUTES, seed=2), active).accepted
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3])
-def test_a_history_full_of_attacks_makes_a_model_that_is_refused_for_what_it_does_not_find(windows, active, share):
+def test_a_model_trained_on_a_history_of_attacks_is_refused_for_its_recall(windows, active, share):
     verdict = judged(attacked(windows.calm(MINUTES, seed=2), share), active)
     assert not verdict.accepted
     assert any(check.name.startswith("injected") for check in verdict.failed)
 
 
-def test_attacks_in_the_part_that_judges_make_no_bad_model_pass(windows, active):
+def test_attacks_in_the_held_out_windows_do_not_help_a_bad_model(windows, active):
     frame = attacked(windows.calm(MINUTES, seed=2), 0.3, begin=round(MINUTES * (1 - SHARE)))
     assert not judged(frame, active).accepted
 
 
-def test_after_a_change_of_level_a_good_model_is_accepted_although_the_active_one_alarms_all_the_time(windows, active):
+def test_after_a_level_change_a_good_model_is_accepted_although_the_active_one_always_alarms(windows, active):
     assert judged(windows.calm(MINUTES, level=600.0, seed=5), active).accepted
 
 
-def test_after_a_change_of_level_a_poisoned_model_is_refused_by_what_the_active_one_found_in_its_time(windows, active):
+def test_after_a_level_change_a_poisoned_model_is_refused_by_the_record_of_the_active_one(windows, active):
     verdict = judged(attacked(windows.calm(MINUTES, level=600.0, seed=5), 0.3), active)
     assert "injected_record:burst" in [check.name for check in verdict.failed]
     assert {check.name.partition(":")[0] for check in verdict.failed} == {"injected_record"}

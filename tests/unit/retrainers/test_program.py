@@ -35,17 +35,17 @@ LIMITS = Limits(seconds=60.0, memory_bytes=100 * 2**20)
     ],
     ids=["time", "memory", "asked", "killed", "a bug"],
 )
-def test_an_end_without_a_word_of_the_worker(ended, expected):
+def test_the_end_of_a_worker_without_a_result(ended, expected):
     assert interpret_end(ended, {}, LIMITS) == expected
 
 
-def test_the_workers_own_word_counts_where_it_had_one():
+def test_the_result_of_the_worker_counts_if_there_is_one():
     heard = {"outcome": "promoted", "reason": "every check passed", "version": "4"}
     assert interpret_end(WorkerEnd(0, "", 0, 5, 3.0), heard, LIMITS) == (0, "promoted", "every check passed")
     assert heard == {"version": "4"}
 
 
-def test_a_worker_that_had_done_its_work_when_its_time_ran_out_has_done_it():
+def test_a_worker_that_finished_when_its_time_ran_out_has_succeeded():
     """Asked to stop between its last word and its exit."""
     assert interpret_end(WorkerEnd(0, "time", 0, 5, 60.0), {"outcome": "promoted", "reason": ""}, LIMITS)[0] == 0
 
@@ -61,7 +61,7 @@ def test_a_worker_that_had_done_its_work_when_its_time_ran_out_has_done_it():
         (ArtifactError("x"), 1),
     ],
 )
-def test_which_error_is_which_exit_code(error, code):
+def test_each_error_has_its_exit_code(error, code):
     assert exit_code_of(error) == Exit(code)
 
 
@@ -78,7 +78,7 @@ def test_json_lines_leave_out_progress_and_name_the_model(capsys):
     ]
 
 
-def test_the_bar_knows_every_phase():
+def test_the_progress_bar_has_a_weight_for_every_phase():
     from retrainers.training_run import PHASES
 
     assert set(WEIGHTS) == set(PHASES)

@@ -57,7 +57,7 @@ def test_the_newest_days_are_read_in_event_time_and_the_last_part_is_held_out(st
     assert (judging.to_score[0], judging.first) == (span.cut, 300)
 
 
-def test_incidents_and_their_margins_labelled_anomalies_and_marked_windows_are_left_out_and_counted(store, windows):
+def test_incidents_labelled_anomalies_and_marked_windows_are_excluded_and_counted(store, windows):
     frame = windows.calm(1_440)
     at = frame.window_start
     frame.quality["feed_gap"][900:910] = 1.0
@@ -78,7 +78,7 @@ def test_incidents_and_their_margins_labelled_anomalies_and_marked_windows_are_l
     assert span.as_record().labels == {"missed": 1}
 
 
-def test_what_is_left_out_is_a_hole_for_those_who_learn_and_as_it_is_for_labels(store, windows):
+def test_excluded_windows_are_gaps_in_training_frames_and_unchanged_for_labels(store, windows):
     frame = windows.calm(1_440)
     at = frame.window_start
     store.write_windows(windows.rows_of(frame), None)
@@ -94,7 +94,7 @@ def test_what_is_left_out_is_a_hole_for_those_who_learn_and_as_it_is_for_labels(
     assert not span.frames[0].mark("incomplete").any()
 
 
-def test_what_a_person_called_a_false_alarm_teaches(store, windows):
+def test_an_incident_labelled_as_a_false_alarm_is_training_data(store, windows):
     frame = windows.calm(1_440)
     at = frame.window_start
     store.write_windows(windows.rows_of(frame), None)
@@ -124,7 +124,7 @@ def test_the_last_label_of_an_incident_counts(windows):
     assert left_out == {}
 
 
-def test_a_labelled_anomaly_within_a_false_alarm_is_left_out(windows):
+def test_a_labelled_anomaly_within_a_false_alarm_is_excluded(windows):
     frame = windows.calm(400)
     at = [int(start) for start in frame.window_start]
     labels = [
@@ -143,7 +143,7 @@ def test_an_open_incident_lasts_until_now(windows):
     assert excluded(marked) == list(range(300, 400))
 
 
-def test_what_was_called_the_new_normal_teaches_while_it_goes_on_and_also_after_the_label(windows):
+def test_a_new_normal_is_training_data_also_after_its_label_was_given(windows):
     frame = windows.calm(400)
     at = [int(start) for start in frame.window_start]
     rows = [incident(1, at[100], at[310], state="open"), incident(3, at[90], at[99]) | {"merged_into": 1}]
@@ -154,7 +154,7 @@ def test_what_was_called_the_new_normal_teaches_while_it_goes_on_and_also_after_
     assert excluded(mark_excluded([frame], intervals, labels, MARGIN_S)[0]) == []
 
 
-def test_another_incident_within_the_new_normal_is_left_out_all_the_same(windows):
+def test_another_incident_within_a_new_normal_is_excluded(windows):
     frame = windows.calm(400)
     at = [int(start) for start in frame.window_start]
     rows = [incident(1, at[100], at[310], state="open"), incident(2, at[200], at[220])]
@@ -166,7 +166,7 @@ def test_another_incident_within_the_new_normal_is_left_out_all_the_same(windows
     assert left_out == {"incident": 20}
 
 
-def test_what_follows_a_change_teaches_and_what_was_before_it_does_not(store, windows):
+def test_only_windows_after_a_level_change_are_training_data(store, windows):
     frame = windows.calm(4 * 1_440)
     store.write_windows(windows.rows_of(frame), None)
     change = int(frame.window_start[2 * 1_440])
@@ -178,7 +178,7 @@ def test_what_follows_a_change_teaches_and_what_was_before_it_does_not(store, wi
     assert span.notes == ("begins at the level change at 2026-09-03 00:00 UTC",)
 
 
-def test_too_little_after_a_change_is_said_with_when_it_is_enough(store, windows):
+def test_too_few_windows_after_a_change_give_the_time_when_there_are_enough(store, windows):
     frame = windows.calm(3 * 1_440)
     store.write_windows(windows.rows_of(frame), None)
     change = int(frame.window_start[2 * 1_440])
@@ -187,14 +187,14 @@ def test_too_little_after_a_change_is_said_with_when_it_is_enough(store, windows
     assert caught.value.not_before == change + 30 * 3_600
 
 
-def test_a_change_before_the_span_shortens_nothing(store, windows):
+def test_a_change_before_the_span_does_not_shorten_it(store, windows):
     frame = windows.calm(3 * 1_440)
     store.write_windows(windows.rows_of(frame), None)
     span = read_span(store, **LIMITS | {"days": 2}, change_point=int(frame.window_start[10]))
     assert (span.as_record().windows, span.change_point) == (2 * 1_440, None)
 
 
-def test_an_incident_elsewhere_leaves_this_collector_alone(windows):
+def test_an_incident_at_another_collector_excludes_nothing(windows):
     frame = windows.calm(400)
     at = [int(start) for start in frame.window_start]
     elsewhere = build_incident_intervals([incident(1, at[100], at[120], collectors=["rrc01"])], [], at[-1])
@@ -203,7 +203,7 @@ def test_an_incident_elsewhere_leaves_this_collector_alone(windows):
     assert excluded(mark_excluded([frame], everywhere, [], 0.0)[0]) == list(range(100, 120))
 
 
-def test_too_few_clean_windows_are_said_with_what_was_left_out(store, windows):
+def test_too_few_clean_windows_are_an_error_that_names_the_excluded_ones(store, windows):
     frame = windows.calm(300)
     frame.quality["warming"][:200] = 1.0
     store.write_windows(windows.rows_of(frame), None)
@@ -211,12 +211,12 @@ def test_too_few_clean_windows_are_said_with_what_was_left_out(store, windows):
         read_span(store, **LIMITS)
 
 
-def test_an_empty_store_is_too_little(store):
+def test_an_empty_store_is_not_enough_data(store):
     with pytest.raises(NotEnoughDataError, match="no windows yet"):
         read_span(store, **LIMITS)
 
 
-def test_peers_are_frames_of_their_own_and_go_first_when_there_are_too_many(store, windows):
+def test_peers_have_their_own_frames_and_are_left_out_first(store, windows):
     frame = windows.calm(600)
     store.write_windows(windows.rows_of(frame), None)
     store.write_windows(windows.rows_of(replace(frame, peer="192.0.2.1")), None)

@@ -28,7 +28,7 @@ def test_a_calm_day_raises_about_as_many_alarms_as_the_budget_allows(model: str,
 
 
 @pytest.mark.parametrize("model", FAST)
-def test_an_artifact_read_back_says_the_same_of_its_own_self_test(model: str, windows: ModuleType) -> None:
+def test_a_decoded_artifact_passes_its_self_test(model: str, windows: ModuleType) -> None:
     frames = [windows.calm(1_500), replace(windows.calm(1_500, seed=3, level=900.0), collector="rrc99")]
     trained = train(model, frames, seed=5, history_minutes=360)
     raw = to_bytes(
@@ -69,7 +69,7 @@ def test_every_minute_is_held_out_exactly_once(minutes: int, folds: int, windows
     assert held.sum(axis=1).min() > minutes // folds // 2
 
 
-def test_windows_that_are_excluded_neither_teach_nor_calibrate(windows: ModuleType) -> None:
+def test_excluded_windows_neither_train_nor_calibrate(windows: ModuleType) -> None:
     frame = windows.calm(2_000)
     excluded = np.zeros(2_000)
     excluded[600:900] = 1
@@ -86,12 +86,12 @@ def test_too_few_windows_are_not_enough_data(windows: ModuleType) -> None:
         train("heuristic", [], history_minutes=360)
 
 
-def test_a_model_nobody_knows_is_named() -> None:
+def test_an_unknown_model_is_an_error_that_names_it() -> None:
     with pytest.raises(InputError, match="no detector is named 'oracle'"):
         train("oracle", [], history_minutes=360)
 
 
-def test_an_artifact_carries_the_hours_of_its_out_of_sample_scores(windows: ModuleType) -> None:
+def test_an_artifact_has_the_hours_of_its_out_of_sample_scores(windows: ModuleType) -> None:
     """They are what drift is measured against: every score that calibrated, at its hour and collector, and small."""
     frames = [windows.calm(3_000), replace(windows.calm(3_000, seed=3), collector="rrc99")]
     frames.append(replace(windows.calm(3_000, seed=4), peer="192.0.2.1"))

@@ -18,7 +18,7 @@ def calm():
 
 
 @pytest.mark.parametrize("model", ["heuristic", "isolation_forest"])
-def test_an_incident_in_the_span_leaves_no_trace_in_the_model(calm, model):
+def test_an_incident_in_the_span_does_not_change_the_model(calm, model):
     """Two spans that differ only in how violent the incident was that is left out: the same model."""
     learned = []
     for factor in (1.0, 40.0):

@@ -54,10 +54,10 @@ class FakeModels:
     def take(self) -> LoadAttempt | None:
         return self.looks.pop(0) if self.looks else None
 
-    def give_way(self) -> None: ...
+    def yield_to_load(self) -> None: ...
 
-    def failed(self, loaded: LoadedModel, reason: str, *, holding: bool) -> None:
-        self.failures.append((loaded.version, holding))
+    def report_failure(self, loaded: LoadedModel, reason: str, *, has_other: bool) -> None:
+        self.failures.append((loaded.version, has_other))
 
     def close(self) -> None:
         self.closed = True
