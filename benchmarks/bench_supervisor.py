@@ -1,7 +1,7 @@
-"""The supervisor and its eight services: how fast they are up, back and answering, and what they hold in memory.
+"""The supervisor and its services: time to start, to restart and to reply, and memory.
 
-Beside other process managers, with small programs in place of the services: `benchmarks.bench_managers`.
-``ratio_to`` names the bar each value is held to.
+`benchmarks.bench_managers` compares the supervisor with other process managers, with small programs in place of the services.
+``ratio_to`` names the limit of each value.
 """
 
 import json
@@ -31,7 +31,7 @@ def _row(name: str, value: float, unit: str, bar: float | None = None) -> dict[s
 
 
 def run() -> list[dict[str, Any]]:
-    """Start everything on an empty data directory, with a feed that cannot be reached; measure; stop."""
+    """Start all services on an empty data directory with an unreachable feed, measure, and stop."""
     with tempfile.TemporaryDirectory() as directory:
         env = os.environ | {
             "BGPDRIFT_DATA_DIR": directory,
@@ -82,12 +82,12 @@ def _memory(status: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _status_ms(env: dict[str, str], directory: str) -> float:
-    taken = []
+    times_ms = []
     for _ in range(STATUS_CALLS):
         began = time.perf_counter()
         subprocess.run([sys.executable, str(PROGRAM), "status", "--json"], env=env, cwd=directory, capture_output=True)
-        taken.append((time.perf_counter() - began) * 1e3)
-    return statistics.median(taken)
+        times_ms.append((time.perf_counter() - began) * 1e3)
+    return statistics.median(times_ms)
 
 
 def _idle_percent(pid: int) -> float:
@@ -101,9 +101,9 @@ def _idle_percent(pid: int) -> float:
 
 
 def _respawn_ms(directory: str, status: dict[str, Any]) -> float:
-    """Median over services, each killed once: the first restart waits for nothing."""
+    """Return the median over services, each killed once, since the first restart is immediate."""
     record = Path(directory) / "run" / "children.json"
-    taken = []
+    times_ms = []
     for service in status["services"]:
         victim = service["pid"]
         os.kill(victim, signal.SIGKILL)
@@ -113,9 +113,9 @@ def _respawn_ms(directory: str, status: dict[str, Any]) -> float:
             if victim not in pids and len(pids) == len(status["services"]):
                 break
             time.sleep(0.0005)
-        taken.append((time.perf_counter() - began) * 1e3)
+        times_ms.append((time.perf_counter() - began) * 1e3)
         time.sleep(0.5)
-    return statistics.median(taken)
+    return statistics.median(times_ms)
 
 
 def main() -> None:

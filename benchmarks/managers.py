@@ -1,8 +1,8 @@
-"""Four process managers behind one form: how each is installed, told of a fleet, started, asked and stopped.
+"""Four process managers with one interface: install, configure a fleet, start, query and stop.
 
-Every one gets the same programs, the same 2.5 s between TERM and KILL (supervisord: whole seconds, 2), and is told to stop
-whole groups or trees where it has a word for that. Otherwise they are as they come: what bgpdrift's own files for them
-(``supervisor/deploy``) add against orphans is not in here.
+All run the same programs with the same 2.5 s between TERM and KILL (supervisord: whole seconds, 2), and stop whole groups or
+trees if they have an option for it. All other options have their defaults: what bgpdrift's recipes for them
+(``supervisor/deploy``) add against orphans is not used here.
 """
 
 import json
@@ -19,13 +19,13 @@ from benchmarks.marked_processes import MARK
 
 ROOT = Path(__file__).parents[1]
 HEARTBEAT_S = 5.0
-"""Without a sign of life for so long a program hangs; only ours listens for one."""
+"""Watchdog interval of a program, seconds; only bgpdrift's supervisor uses one."""
 LIMIT_S = 120.0
 _INSTALL_LIMIT_S = 600.0
 
 
 class Manager:
-    """One manager over one folder of its own; the commands block until they have returned."""
+    """One manager with a directory of its own; each command returns when it has ended."""
 
     name = ""
 
@@ -36,34 +36,34 @@ class Manager:
 
     @classmethod
     def install(cls) -> str:
-        """Make it available; why it cannot be, or ""."""
+        """Install the manager; returns the reason if that fails, or ""."""
         return ""
 
     def start(self, fleet: str) -> None:
-        """Start the manager with a fleet; returns when its own start command does."""
+        """Start the manager with a fleet; returns when its start command does."""
         raise NotImplementedError
 
     def stop(self) -> None:
-        """Give the command that stops manager and fleet."""
+        """Run the command that stops the manager and the fleet."""
         raise NotImplementedError
 
     def status(self) -> None:
-        """Ask how everything is, as a person does."""
+        """Run the status command."""
         raise NotImplementedError
 
     def pid(self) -> int:
-        """Pid of the manager as it wrote it down; 0 without one."""
+        """Return the pid of the manager from its own file; 0 without one."""
         raise NotImplementedError
 
     def _run(self, *command: object) -> int:
-        with (self.folder / "said.txt").open("ab") as said:
+        with (self.folder / "output.txt").open("ab") as output:
             return subprocess.run(
                 [str(word) for word in command],
                 env=self.env,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
+                stdout=output,
+                stderr=output,
                 timeout=LIMIT_S,
                 check=False,
             ).returncode
@@ -76,7 +76,7 @@ class Manager:
 
 
 class Bgpdrift(Manager):
-    """Ours."""
+    """The supervisor of bgpdrift."""
 
     name = "bgpdrift"
 
@@ -86,7 +86,7 @@ class Bgpdrift(Manager):
         self.env["BGPDRIFT_SUPERVISOR__WATCHDOG_S"] = str(HEARTBEAT_S)
         self.env["PYTHONPATH"] = str(ROOT)
         if fleet == "plain":
-            # As supervisord and PM2 come: who was up for a second is started again at once. Ours says 60 s, and waits.
+            # The default of supervisord and PM2: a program that was up for 1 s is restarted at once. bgpdrift's default is 60 s.
             self.env["BGPDRIFT_SUPERVISOR__RESTART_PERIOD_S"] = "1"
         self._command("start")
 
@@ -107,7 +107,7 @@ class Bgpdrift(Manager):
 
 
 class Supervisord(Manager):
-    """Of PyPI's package ``supervisor``, which needs an environment of its own beside ours."""
+    """The PyPI package ``supervisor``, in an environment of its own."""
 
     name = "supervisord"
 
@@ -145,7 +145,7 @@ class Supervisord(Manager):
 
 
 class Circus(Manager):
-    """Of PyPI."""
+    """The PyPI package ``circus``."""
 
     name = "circus"
 
@@ -179,7 +179,7 @@ class Circus(Manager):
 
 
 class Pm2(Manager):
-    """Of npm."""
+    """The npm package ``pm2``."""
 
     name = "PM2"
 
@@ -187,12 +187,12 @@ class Pm2(Manager):
     def install(cls) -> str:  # noqa: D102
         folder = _cache("pm2")
         if shutil.which("npm") is None or shutil.which("node") is None:
-            return "no node or npm here"
+            return "node or npm is not installed"
         if (folder / "node_modules/.bin/pm2").exists():
             return ""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "package.json").write_text('{"private": true}\n')
-        return _ends_well(["npm", "install", "--no-audit", "--no-fund", "pm2"], folder)
+        return _run_installer(["npm", "install", "--no-audit", "--no-fund", "pm2"], folder)
 
     def start(self, fleet: str) -> None:  # noqa: D102
         self.env["PM2_HOME"] = str(self.folder / "home")
@@ -228,13 +228,13 @@ def _install_from_pypi(package: str, program: str) -> str:
     folder = _cache(package)
     if (folder / "bin" / program).exists():
         return ""
-    return _ends_well([sys.executable, "-m", "venv", str(folder)]) or _ends_well(
+    return _run_installer([sys.executable, "-m", "venv", str(folder)]) or _run_installer(
         [str(folder / "bin/python"), "-m", "pip", "install", "-q", package]
     )
 
 
-def _ends_well(command: Sequence[str], folder: Path | None = None) -> str:
-    """Run to its end; what went wrong, or ""."""
+def _run_installer(command: Sequence[str], folder: Path | None = None) -> str:
+    """Run a command to its end; returns the error, or ""."""
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=_INSTALL_LIMIT_S, check=False

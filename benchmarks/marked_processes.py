@@ -1,6 +1,6 @@
-"""What a benchmark started, found again by a mark in its environment, however far it has gone; and what one process uses.
+"""Finds the processes that a benchmark started, by a mark in their environment, and measures them.
 
-Reads ``/proc``. Ends processes only through a pidfd taken before the mark was read, so never anybody else's.
+It reads ``/proc``. A process is killed through a pidfd that was opened before the mark was read, so that no other process is hit.
 """
 
 import contextlib
@@ -10,19 +10,19 @@ import time
 from pathlib import Path
 
 MARK = "BENCH_MANAGERS_MARK"
-"""Variable whose random value all processes of one benchmark carry."""
+"""Environment variable with a random value that all processes of one benchmark inherit."""
 CHILD = "manager_child.py"
 _PROC = Path("/proc")
 
 
 def marked(mark: str) -> list[int]:
-    """Pids of living processes with the mark, ourselves left out."""
+    """Return the pids of running processes with the mark, except this one."""
     wanted = f"{MARK}={mark}".encode()
     return [pid for pid in _pids() if pid != os.getpid() and wanted in _read(pid, "environ").split(b"\0")]
 
 
 def fleet(mark: str) -> dict[str, list[int]]:
-    """Pids of the fleet's living programs, by the name each was given."""
+    """Return the pids of the running programs of the fleet, by name."""
     found: dict[str, list[int]] = {}
     for pid in marked(mark):
         words = words_of(pid)
@@ -33,12 +33,12 @@ def fleet(mark: str) -> dict[str, list[int]]:
 
 
 def words_of(pid: int) -> list[str]:
-    """Give its command line; empty for one that has gone."""
+    """Return the command line of a process; empty for one that has ended."""
     return _read(pid, "cmdline").decode(errors="replace").split("\0")
 
 
 def children_of(pid: int) -> set[int]:
-    """Pids of its children, whichever of its threads made them."""
+    """Return the pids of the children of all threads of a process."""
     found: set[int] = set()
     with contextlib.suppress(OSError):
         for task in (_PROC / str(pid) / "task").iterdir():
@@ -48,24 +48,24 @@ def children_of(pid: int) -> set[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether it runs; a zombie does not."""
+    """Whether a process runs; a zombie does not."""
     stat = _read(pid, "stat").rpartition(b")")[2].split()
     return bool(stat) and stat[0] != b"Z"
 
 
 def resident_mib(pid: int) -> float:
-    """Resident memory."""
+    """Return the resident memory of a process, MiB."""
     return int(_read(pid, "statm").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def cpu_s(pid: int) -> float:
-    """Processor time of all its threads, from the scheduler's own count in nanoseconds: ticks of 10 ms are too coarse."""
+    """Return the processor time of all threads from the scheduler's count in nanoseconds; ticks of 10 ms are too coarse."""
     tasks = (_PROC / str(pid) / "task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def end_all(mark: str, limit_s: float = 10.0) -> None:
-    """KILL every process with the mark, again until none is found."""
+    """Kill every process with the mark, and repeat until none is found."""
     give_up_at = time.monotonic() + limit_s
     while (found := marked(mark)) and time.monotonic() < give_up_at:
         for pid in found:

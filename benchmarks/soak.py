@@ -1,14 +1,14 @@
-"""Half an hour of everything at ten times the live rate, with a service killed every 20 seconds; then every row is counted.
+"""Half an hour of all services at ten times the live rate, with a service killed every 20 seconds; then every row is checked.
 
-``python -m benchmarks.soak`` trains the three models on a simulated day, serves the next hours at ten times their pace, kills
-a random one of the eight services every 20 s and the supervisor itself twice, and starts it again. Afterwards:
+``python -m benchmarks.soak`` trains the models on a simulated day, serves the next hours at ten times their pace, kills a
+random service every 20 s and the supervisor itself twice, and starts it again. Afterwards:
 
-- each window is there once and equal to what `bgpdrift features` makes of the same messages, undisturbed;
-- each window has one score of each model and one verdict, equal to those that undisturbed detectors give;
+- each window exists once and equals the one that an undisturbed `bgpdrift features` makes of the same messages;
+- each window has one score of each model and one verdict, equal to those of undisturbed detectors;
 - no hourly histogram counted a score twice;
-- nothing runs any more, and the supervisor's descriptors and memory have not grown.
+- no process is left, and the supervisor's descriptors and memory have not grown.
 
-Exit 1 if any of it does not hold. The live rate is that of a collector in 2013: 137,412 elements in 46 minutes of the
+The exit code is 1 if one of these fails. The live rate is that of a collector in 2013: 137,412 elements in 46 minutes of the
 archives that gobgpdump tests with (a frame carries one element at least).
 """
 
@@ -42,20 +42,20 @@ SPEED, EVERY_S, MINUTES, RATE = 10.0, 20.0, 30.0, 3_000.0
 HISTORY_S = 26 * 3600
 START_S, ARRIVE_S = 60.0, 240.0
 KEPT = "score", "p_value", "is_alarm", "abstained", "model_version"
-Told = Callable[[str], None]
+Tell = Callable[[str], None]
 
 
 class Soak:
-    """One run in a folder of its own.
+    """One run in a directory of its own.
 
     Parameters
     ----------
     folder : Path
-        Empty.
+        An empty directory.
     minutes, speed, rate, every_s : float
-        Wall minutes, event seconds a second, messages a minute of event time, seconds between two kills.
+        Wall minutes, event seconds per second, messages per minute of event time, seconds between two kills.
     seed : int
-        Of world and kills.
+        Seed of the simulation and of the kills.
     """
 
     def __init__(self, folder: Path, minutes: float, speed: float, rate: float, every_s: float, seed: int) -> None:
@@ -66,7 +66,7 @@ class Soak:
             speed,
             every_s,
         )
-        self.chance = random.Random(seed)
+        self.random = random.Random(seed)
         self.past = Scenario(duration_s=HISTORY_S, rate=rate, seed=seed)
         self.live = Scenario(start=self.past.end, duration_s=minutes * 60 * speed, rate=rate, seed=seed + 1)
         self.killed: collections.Counter[str] = collections.Counter()
@@ -74,14 +74,14 @@ class Soak:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("BGPDRIFT_")},
             "BGPDRIFT_DATA_DIR": str(self.data),
-            # A service that is away is no end of the feed.
+            # A service that is restarting must not look like the end of the feed.
             "BGPDRIFT_WINDOWS__IDLE_CLOSE_S": "30",
-            # Undisturbed detectors are compared with: the same models to the end.
+            # The comparison with undisturbed detectors needs the same models until the end.
             "BGPDRIFT_RETRAIN__AUTO": "false",
         }
 
-    def run(self, tell: Told) -> bool:
-        """Run to the end; True if all held."""
+    def run(self, tell: Tell) -> bool:
+        """Run; True if every check passed."""
         tell("simulating the history and training on it")
         self.data.mkdir(parents=True)
         url = f"sqlite:///{self.data / 'bgpdrift.sqlite3'}"
@@ -98,20 +98,20 @@ class Soak:
                 self.environment["BGPDRIFT_FEED__URL"] = feed.url
                 with self._services() as supervisor:
                     self._disturb(store, supervisor, tell)
-                    self._arrive(store, max(start for *_, start in expected), tell)
-            self._count(store, expected, tell)
+                    self._wait_for_verdicts(store, max(start for *_, start in expected), tell)
+            self._check_rows(store, expected, tell)
         left = [path.name for path in Path("/proc").iterdir() if path.name.isdigit() and self._is_ours(int(path.name))]
         self._require(not left, f"processes left after stop: {left}")
         for problem in self.problems:
-            tell(f"NOT AS IT MUST BE: {problem}")
+            tell(f"FAILED: {problem}")
         return not self.problems
 
-    # -- what happens ------------------------------------------------------------------------------------------------
+    # -- disturbances -----------------------------------------------------------------------------------------------
 
-    def _disturb(self, store: Store, supervisor: int, tell: Told) -> None:
-        """Kill a random service every so often, and the supervisor after each third of the time."""
+    def _disturb(self, store: Store, supervisor: int, tell: Tell) -> None:
+        """Kill a random service at intervals, and the supervisor after each third of the time."""
         began, rounds = time.monotonic(), int(self.minutes * 60 / self.every_s)
-        first = _held_by(supervisor)
+        first = _measure(supervisor)
         for number in range(1, rounds + 1):
             time.sleep(max(0.0, began + number * self.every_s - time.monotonic()))
             status = self._status()
@@ -122,9 +122,9 @@ class Soak:
                 orphans = [pid for service in status["services"] if _is_alive(pid := service["pid"])]
                 self._require(not orphans, f"alive a second after the supervisor was killed: {orphans}")
                 supervisor = self._start()
-                first = _held_by(supervisor)
+                first = _measure(supervisor)
                 continue
-            name, pid = self.chance.choice([(one["name"], one["pid"]) for one in status["services"] if one["pid"]])
+            name, pid = self.random.choice([(one["name"], one["pid"]) for one in status["services"] if one["pid"]])
             os.kill(pid, signal.SIGKILL)
             self.killed[name] += 1
             looping = [one["name"] for one in status["services"] if one["state"] == "crashloop"]
@@ -132,25 +132,25 @@ class Soak:
             if number % 9 == 0:
                 at = (store.newest(verdicts) or int(self.live.start)) - int(self.live.start)
                 memory = sum(one["rss_bytes"] for one in status["services"]) / 2**20
-                said = f"{number} of {rounds} kills, judged until +{at / 3600:.2f} h; "
-                tell(f"{said}services {memory:.0f} MiB, supervisor {_held_by(supervisor)}")
-        last = _held_by(supervisor)
+                progress = f"{number} of {rounds} kills, verdicts until +{at / 3600:.2f} h; "
+                tell(f"{progress}services {memory:.0f} MiB, supervisor {_measure(supervisor)}")
+        last = _measure(supervisor)
         self._require(last[0] <= first[0] + 3, f"the supervisor's descriptors grew from {first[0]} to {last[0]}")
         self._require(last[1] <= first[1] + 4.0, f"the supervisor grew from {first[1]} to {last[1]} MiB")
 
-    def _arrive(self, store: Store, last: int, tell: Told) -> None:
-        """Wait until all that was sent is judged."""
+    def _wait_for_verdicts(self, store: Store, last: int, tell: Tell) -> None:
+        """Wait until all windows have a verdict."""
         give_up_at = time.monotonic() + ARRIVE_S
         while time.monotonic() < give_up_at:
             if (store.newest(verdicts) or 0) >= last and (store.newest(scores) or 0) >= last:
                 time.sleep(3.0)  # those of other collectors and models
                 return
             time.sleep(0.5)
-        tell("not all arrived in time")
+        tell("not all windows arrived in time")
 
-    # -- what must have come of it -----------------------------------------------------------------------------------
+    # -- checks of the result ----------------------------------------------------------------------------------------
 
-    def _count(self, store: Store, expected: Mapping[tuple[str, str, int], Mapping[str, Any]], tell: Told) -> None:
+    def _check_rows(self, store: Store, expected: Mapping[tuple[str, str, int], Mapping[str, Any]], tell: Tell) -> None:
         start, end = int(self.live.start), int(self.live.end) + 3600
         windows = {_key(row): row for row in store.windows_between(start, end)}
         missing = [key for key in expected if key not in windows]
@@ -162,11 +162,15 @@ class Soak:
             if key in expected and not _equal(row[name], expected[key][name])
         ]
         self._require(not missing, f"{len(missing)} windows are missing, the first {missing[:3]}")
-        self._require(not other, f"{len(other)} windows nobody sent, the first {other[:3]}")
-        self._require(not differ, f"{len(differ)} values differ from undisturbed ones, the first {differ[:3]}")
+        self._require(not other, f"{len(other)} windows that were not sent, the first {other[:3]}")
+        self._require(
+            not differ, f"{len(differ)} values differ from those of an undisturbed run, the first {differ[:3]}"
+        )
         marked = [key for key, row in windows.items() if row["feed_gap"] or row["dropped"] or row["incomplete"]]
-        lost = [key for key in marked if key[2] > start]  # the first minute had begun before anybody listened
-        self._require(not lost, f"{len(lost)} windows say that something was lost, the first {lost[:3]}")
+        lost = [
+            key for key in marked if key[2] > start
+        ]  # the first minute had begun before the collector was connected
+        self._require(not lost, f"{len(lost)} windows are marked as incomplete, the first {lost[:3]}")
 
         judged = collections.Counter(map(_key, store.verdicts_between(start, end)))
         self._require(judged == dict.fromkeys(windows, 1), "not each window has one verdict")
@@ -183,7 +187,7 @@ class Soak:
                 if key in undisturbed[model] and not _equal(row[name], undisturbed[model][key][name])
             ]
             self._require(
-                not unequal, f"{model}: {len(unequal)} values are not those of undisturbed ones: {unequal[:3]}"
+                not unequal, f"{model}: {len(unequal)} values differ from those of an undisturbed run: {unequal[:3]}"
             )
             scored = sum(not row["abstained"] for row in rows.values())
             counted = sum(n for _, _, n, _ in store.hourly_alarms([f"score:{model}"], start, end))
@@ -193,7 +197,7 @@ class Soak:
         tell(f"{len(windows)} of {len(expected)} windows, each once, after {self.killed.total()} kills: {kills}")
 
     def _undisturbed(self, store: Store, start: int, end: int) -> dict[str, dict[tuple[str, str, int], Any]]:
-        """Scores that the same models give to the same windows when nobody disturbs them."""
+        """Return the scores that undisturbed detectors with the same models give to the same windows."""
         folder = self.folder / "undisturbed"
         shutil.copytree(self.data / "model_artifacts", folder / "model_artifacts")
         rows = sorted(store.windows_between(int(self.past.start), end), key=lambda row: int(row["id"]))
@@ -203,11 +207,11 @@ class Soak:
             life.live(end, plain)
             return {model: {_key(row): row for row in life.store.scores_between(start, end, model)} for model in MODELS}
 
-    # -- with what -----------------------------------------------------------------------------------------------------
+    # -- programs ------------------------------------------------------------------------------------------------------
 
-    def _features(self, tell: Told) -> dict[tuple[str, str, int], dict[str, Any]]:
-        """Windows made of the same messages by a program that nobody disturbs; the last minute apart, which none closes."""
-        tell("making the windows that must come out")
+    def _features(self, tell: Tell) -> dict[tuple[str, str, int], dict[str, Any]]:
+        """Return the windows that an undisturbed program makes of the same messages, without the unfinished last minute."""
+        tell("making the expected windows")
         recorded = self.folder / "live.jsonl.zst"
         subprocess.run(self._simulate("--out", str(recorded)), check=True, env=self.environment)
         command = [sys.executable, "-m", "bgpdrift.cli", "features", str(recorded)]
@@ -236,8 +240,8 @@ class Soak:
         return int(self._status()["supervisor"]["pid"])
 
     def _status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self._manage("status", "--json").stdout)
-        return found
+        status: dict[str, Any] = json.loads(self._manage("status", "--json").stdout)
+        return status
 
     def _manage(self, *words: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "run_all_services", *words]
@@ -248,9 +252,9 @@ class Soak:
             return f"BGPDRIFT_DATA_DIR={self.data}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         return False
 
-    def _require(self, held: bool, otherwise: str) -> None:
-        if not held:
-            self.problems.append(otherwise)
+    def _require(self, passed: bool, problem: str) -> None:
+        if not passed:
+            self.problems.append(problem)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str, int]:
@@ -264,20 +268,20 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _is_alive(pid: int | None) -> bool:
-    """Whether a process runs; one that is dead and that nobody has buried yet does not."""
+    """Whether a process runs; a zombie does not."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
 
 
-def _held_by(pid: int) -> tuple[int, float]:
-    """Open descriptors, and MiB resident."""
+def _measure(pid: int) -> tuple[int, float]:
+    """Return the number of open descriptors and the resident memory, MiB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return len([*Path(f"/proc/{pid}/fd").iterdir()]), round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 
 def main() -> None:
-    """Run, and say how it went."""
+    """Run, and exit with the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--speed", type=float, default=SPEED)

@@ -1,4 +1,4 @@
-"""The program people meet first, when another package stands in the place of ours."""
+"""The main program, if Python finds another package named `supervisor`."""
 
 import os
 import shutil
@@ -9,14 +9,14 @@ from pathlib import Path
 PROGRAM = Path(__file__).parents[2] / "run_all_services.py"
 
 
-def test_the_package_of_the_same_name_from_pypi_is_told_from_ours(tmp_path):
+def test_the_package_of_the_same_name_from_pypi_is_recognized(tmp_path):
     shutil.copy(PROGRAM, tmp_path)
     (tmp_path / "supervisor").mkdir()
     (tmp_path / "supervisor" / "__init__.py").write_text("#\n")
     (tmp_path / "supervisor" / "supervisord.py").write_text("def main(): pass\n")
     call = [sys.executable, "-S", str(tmp_path / PROGRAM.name), "status"]
-    found = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, env=os.environ, timeout=30)
-    assert found.returncode == 2
-    assert f"{tmp_path / 'supervisor'} is not bgpdrift's" in found.stderr
-    assert "an environment of its own" in found.stderr
-    assert len(found.stderr.splitlines()) == 1
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, env=os.environ, timeout=30)
+    assert done.returncode == 2
+    assert f"{tmp_path / 'supervisor'} is not bgpdrift's" in done.stderr
+    assert "an environment of its own" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
