@@ -4,18 +4,14 @@ This module decides the order of several files and how a loop and ``from now`` c
 frame is due, so that a thousand spool segments are not open at once. `sources` reads MRT.
 """
 
-import bz2
-import gzip
 import heapq
-import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Final, cast
-
-import zstandard
+from typing import Final
 
 from bgpdrift.bgp.replay_frame import Frame, FrameIds, frame_from_line, frame_from_message, shift_frame
+from bgpdrift.bgp.sources import detect_format, open_source, open_stream, split_lines
 from bgpdrift.bgp.spool import SUFFIX, SegmentReading, list_segments
 from bgpdrift.errors import InputError
 
@@ -99,17 +95,13 @@ class ReplaySource:
 
     def _read(self, path: Path, ids: FrameIds) -> Iterator[Frame]:
         if path.name.endswith(SUFFIX):
-            return _frames_of_lines(SegmentReading(path))
-        if _is_json(path):
-            return _frames_of_lines(_lines(path))
-        return self._frames_of_mrt(path, ids)
-
-    def _frames_of_mrt(self, path: Path, ids: FrameIds) -> Iterator[Frame]:
-        from bgpdrift.bgp.sources import open_source
-
-        for message in open_source(path):
-            if self._collector:
-                message.host = self._collector
+            yield from _frames_of_lines(SegmentReading(path))
+            return
+        with open_stream(path) as stream:
+            if detect_format(stream.head) == "json":
+                yield from _frames_of_lines(split_lines(stream))
+                return
+        for message in open_source(path, collector=self._collector or None):
             yield frame_from_message(message, ids)
 
 
@@ -124,7 +116,8 @@ def _push(
 
 def _frames_of_lines(lines: Iterator[bytes]) -> Iterator[Frame]:
     last = 0.0
-    for line in lines:
+    for raw in lines:
+        line = raw.rstrip(b"\r")
         if line and not line.startswith(_SPOOL_RECORD) and not line.startswith(_ANSWERS):
             frame = frame_from_line(line, last)
             last = frame.timestamp
@@ -137,27 +130,3 @@ def _files(path: Path) -> list[Path]:
     if not path.is_file():
         raise InputError(f"{path}: expected a file or a directory, found none")
     return [path]
-
-
-def _is_json(path: Path) -> bool:
-    with _open_plain(path) as file:
-        return file.read(64).lstrip().startswith(b"{")
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    with _open_plain(path) as file:
-        for line in file:
-            yield line.rstrip(b"\r\n")
-
-
-def _open_plain(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        magic = file.read(4)
-    if magic.startswith(b"\x1f\x8b"):
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    if magic.startswith(b"BZh"):
-        return bz2.open(path, "rb")
-    if magic == b"\x28\xb5\x2f\xfd":
-        reader = zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True)
-        return io.BufferedReader(cast("io.RawIOBase", reader))
-    return path.open("rb")
