@@ -263,7 +263,6 @@ class RisClient:
                     has_pinged = False
                     if self.state is State.SILENT and listener.frames:
                         self._move(Event.FRAME)
-
                     if lag_s is not None and lag_s < self._settings.max_lag_s:
                         self._lag_reconnects = 0
             return self._end_reason(listener, stop)
