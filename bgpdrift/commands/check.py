@@ -144,10 +144,7 @@ def _describe_outcome(judged: "Judgement") -> str:
 
 
 def _note_unfolded(store: "Store") -> None:
-    from bgpdrift.store.schema import scores
-
-    cursor, newest = store.read_cursor("drift_monitor:scores"), store.newest_id(scores)
-    behind = (newest or 0) - (cursor.position if cursor else 0)
+    behind = store.newest_score_id() - store.read_position("drift_monitor:scores")
     if behind > 0:
         click.echo(
             f"note: {behind:,} scores are not folded into hours yet and are ignored; the drift monitor or --once folds them",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bgpdrift.drift.report import DriftReport
     from bgpdrift.settings import Settings
     from bgpdrift.store import Store
+    from bgpdrift.store.drift_records import DriftCheck, DriftSignal
 
 
 @click.command("report", context_settings={"help_option_names": ["-h", "--help"]})
@@ -62,30 +63,31 @@ def _render_report(settings: "Settings", store: "Store", model: str, days: int) 
     from bgpdrift.drift.report_page import render_page
     from bgpdrift.formatting import format_time
 
-    newest = store.drift_checks(model, limit=1)
-    if not newest:
+    newest = next(iter(store.drift_checks_between(model=model, limit=1)), None)
+    if newest is None:
         return None
-    check, at = newest[0], int(newest[0]["timestamp"])
-    past = [(row, store.drift_signals(row["id"])) for row in store.drift_checks(model, at - 86_400 * days, at + 1)]
-    report = _read_report(check, next(signals for row, signals in past if row["id"] == check["id"]))
+    at = newest.timestamp
+    checks = store.drift_checks_between(at - 86_400 * days, at + 1, model)
+    past = [(check, store.signals_of_check(check.id)) for check in checks]
+    report = _read_report(newest, next(signals for check, signals in past if check.id == newest.id))
     return render_page(
         report,
         _read_hours(settings, store, report),
-        build_histories(past, check["window"]),
+        build_histories(past, newest.window),
         title=f"Drift of {model}, version {report.model_version or 'unknown'}",
         written=f"Check of {format_time(at)} UTC (event time). Written by bgpdrift {__version__}",
     )
 
 
-def _read_report(check: "dict[str, object]", signals: "list[dict[str, object]]") -> "DriftReport":
+def _read_report(check: "DriftCheck", signals: "list[DriftSignal]") -> "DriftReport":
     """Read the report file of the check, which is complete; otherwise what the store keeps."""
-    from bgpdrift.commands.report_rows import build_report
     from bgpdrift.errors import BgpdriftError
+    from bgpdrift.monitor.check_records import build_report
     from bgpdrift.monitor.report_files import read_report
 
-    if check["report_path"]:
+    if check.report_path:
         try:
-            return read_report(Path(str(check["report_path"])))
+            return read_report(Path(check.report_path))
         except BgpdriftError as error:
             click.echo(f"bgpdrift: {error}; the page shows what the store keeps", err=True)
     return build_report(check, signals)

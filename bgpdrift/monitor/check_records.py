@@ -9,6 +9,7 @@ from dataclasses import asdict
 import msgspec
 
 from bgpdrift.drift.incident_hold import IncidentHold
+from bgpdrift.drift.measure_registry import find_measure
 from bgpdrift.drift.persistence import Persistence
 from bgpdrift.drift.report import Comparison, DriftReport, LeftOut, Measure
 from bgpdrift.formatting import format_time
@@ -208,7 +209,11 @@ def build_report(check: DriftCheck, signals: Sequence[DriftSignal]) -> DriftRepo
     for signal in signals:
         window, _, name = signal.signal.partition(":")
         measures, name = (by_window[window], name) if window in by_window else (others, signal.signal)
-        measures.append(Measure(name, signal.value, signal.threshold, p_value=signal.p_value, severity=signal.severity))
+        record = find_measure(name)
+        unit, severity = record.unit if record else "", signal.severity
+        measures.append(
+            Measure(name, signal.value, signal.threshold, p_value=signal.p_value, severity=severity, unit=unit)
+        )
     return DriftReport(
         check.model,
         check.model_version,

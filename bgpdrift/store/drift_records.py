@@ -119,11 +119,12 @@ class DriftCheck(msgspec.Struct, frozen=True, kw_only=True):
     window: str
     """Window preset."""
     kl_divergence: float | None = None
-    """Bits."""
+    """Nats."""
     psi: float | None = None
     """Nats."""
     ks: float | None = None
     js: float | None = None
+    """Bits."""
     wasserstein: float | None = None
     p_value: float | None = None
     baseline_accuracy: float | None = None

@@ -7,19 +7,19 @@ import pytest
 from click.testing import CliRunner
 
 from bgpdrift.commands.report import command
-from bgpdrift.commands.report_rows import build_histories, build_report
+from bgpdrift.commands.report_rows import build_histories
 from bgpdrift.drift.check import check_scores
 from bgpdrift.drift.hours import Hours
 from bgpdrift.drift.report import Measure
 from bgpdrift.errors import InputError
-from bgpdrift.monitor.check_records import build_check, build_signals
+from bgpdrift.monitor.check_records import build_check, build_report, build_signals
 from bgpdrift.monitor.report_files import write_report
 from bgpdrift.settings import load
 from bgpdrift.store import migrate, open_store
 from bgpdrift.store.cursor_states import DriftState, drift_cursor
 from bgpdrift.store.database import StateCursor
 from bgpdrift.store.drift import DriftUpdate
-from bgpdrift.store.drift_records import CheckContext
+from bgpdrift.store.drift_records import CheckContext, DriftCheck, DriftSignal
 
 T = 1_767_225_600
 MINUTES = T + 60 * np.arange(8 * 1_440)
@@ -94,8 +94,8 @@ def checked(tmp_path, monkeypatch):
                 )
                 assert store.update_drift(update)
                 before = store.read_drift_state("lstm")
-            newest = store.drift_checks("lstm", limit=1)[0]
-            return one, newest, store.drift_signals(newest["id"])
+            (newest,) = store.drift_checks_between(model="lstm", limit=1)
+            return one, newest, store.signals_of_check(newest.id)
 
     return make
 
@@ -121,7 +121,7 @@ def test_a_check_without_a_file_is_shown_from_the_store(run, checked):
 
 def test_a_damaged_report_file_is_named_and_the_page_is_written_from_the_store(checked, tmp_path):
     _, row, _ = checked()
-    Path(row["report_path"]).write_bytes(b"{")
+    Path(row.report_path).write_bytes(b"{")
     done = CliRunner().invoke(command, ["lstm", "--out", str(tmp_path / "p.html")])
     assert done.exit_code == 0
     assert "the page shows what the store keeps" in done.stderr
@@ -151,10 +151,11 @@ def test_what_the_store_kept_is_the_report_but_for_chance_and_effect(checked):
 
 def test_curves_are_in_order_of_time_and_only_of_one_window():
     def check(at):
-        return {"timestamp": at}, [
-            {"signal": "24h/7d:psi", "value": at / 10, "threshold": 0.2, "severity": "none"},
-            {"signal": "72h/pinned:psi", "value": 9.0, "threshold": 0.2, "severity": "none"},
-            {"signal": "feature:flaps", "value": None, "threshold": 0.2, "severity": "none"},
+        verdict = {"drift_detected": False, "verdict": "none", "severity": "none"}
+        return DriftCheck(timestamp=at, model="lstm", window="24h/7d", **verdict), [
+            DriftSignal(signal="24h/7d:psi", value=at / 10, threshold=0.2),
+            DriftSignal(signal="72h/pinned:psi", value=9.0, threshold=0.2),
+            DriftSignal(signal="feature:flaps", threshold=0.2),
         ]
 
     (curve,) = build_histories([check(2), check(1)], "24h/7d")
