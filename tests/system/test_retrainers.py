@@ -112,7 +112,7 @@ def test_a_run_reports_every_phase_and_publishes_and_records_the_model(world):
     read, gate, last = lines[1], lines[5], lines[-1]
     assert (read["windows"], read.get("excluded", {})) == (MINUTES, {})
     assert gate["accepted"]
-    assert {check["check"] for check in gate["checks"]} > {"rows", "accuracy", "f1", "injected", "alarm_rate", "drift"}
+    assert {check["name"] for check in gate["checks"]} > {"rows", "accuracy", "f1", "injected", "alarm_rate", "drift"}
     assert (last["outcome"], last["version"], last["exit_code"]) == ("promoted", "2", 0)
     assert world.active_version() == "2"
     evaluation = json.loads((world.folder / f"{MODEL}.evaluation.json").read_text())
@@ -193,7 +193,7 @@ def test_too_few_clean_windows_are_exit_4(world):
 
     assert code == 4
     assert lines[-1]["outcome"] == "not_enough_data"
-    assert "at least 50,000 expected" in lines[-1]["reason"]
+    assert "at least 50,000 required" in lines[-1]["reason"]
     assert world.events()[0]["exit_code"] == 4
     assert world.active_version() == "1"
 
@@ -277,7 +277,7 @@ def test_after_a_kill_of_the_whole_program_the_next_run_cleans_up(world, phase):
     assert world.active_version() == lines[-1]["version"] == ("3" if phase == "stage" else "2")
     newest, died, *_ = world.events()
     assert newest["promoted"]
-    assert died["notes"].startswith("ended without a word")
+    assert died["notes"].startswith("the run ended without a result")
     backups = {name for name in world.visible() if "_backup_" in name}
     assert world.visible() - backups == before
 
@@ -374,7 +374,7 @@ def test_a_terminal_shows_a_progress_bar_and_a_table(world):
 
 
 def test_help_imports_nothing_large():
-    code = "import sys; sys.argv = ['x', '--help']; import retrainers.lstm\ntry: retrainers.lstm.main()\n"
+    code = "import sys; sys.argv = ['retrain_lstm', '--help']; from retrainers.__main__ import main\ntry: main()\n"
     code += "except SystemExit: pass\nprint(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert "Exit codes" in done.stdout
