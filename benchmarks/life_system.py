@@ -20,7 +20,7 @@ from bgpdrift.clock import FakeClock
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.models import flags
 from bgpdrift.models.model_registry import ModelRegistry
-from bgpdrift.scoring.detector_worker import ScoringService
+from bgpdrift.scoring.detector_worker import DetectorWorker
 from bgpdrift.services import correlation_engine, drift_monitor, ensemble_coordinator
 from bgpdrift.settings import load
 from bgpdrift.store import StateCursor, migrate, open_store
@@ -65,7 +65,7 @@ class Life:
         self.store = open_store(self.settings.store_url)
         self.now, self._rows = int(start), 0
         detectors = [
-            ScoringService(self.settings, open_store(self.settings.store_url), self.clock, model, f"{model}_detector")
+            DetectorWorker(self.settings, open_store(self.settings.store_url), self.clock, model, f"{model}_detector")
             for model in MODELS
         ]
         self._workers: list[tuple[str, Worker]] = [

@@ -22,7 +22,7 @@ from bgpdrift.models.injection import A_KIND, KINDS, Injected, inject, steps
 from bgpdrift.models.loading import builder
 from bgpdrift.models.self_test import run_self_test
 from bgpdrift.monitor.probation_rule import add_tallies
-from bgpdrift.scoring.histories import columns_for
+from bgpdrift.scoring.histories import select_columns
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 from bgpdrift.store.cursor_states import ProbationTally
@@ -173,7 +173,7 @@ class ShadowScoring:
         return tally
 
     def _read_frames(self, versions: Sequence[Version], start: int, end: int) -> list[WindowFrame]:
-        columns = columns_for(*(version.features for version in versions))
+        columns = select_columns(*(version.features for version in versions))
         begin = start - max(version.detector.history_minutes for version in versions) * MINUTE_S
         frames = []
         for collector, peer, _ in self._store.window_groups(start, end):

@@ -1,9 +1,8 @@
-"""The minutes before a window, for every collector and peer: kept as columns in memory, read again where they do not fit.
+"""Histories: the minutes before the windows to score, for each collector and peer, cached as columns.
 
-Decides when memory may be trusted: only if the new windows follow what is known, and it reaches as far back and holds the
-columns that the model in force looks at. What is remembered is bounded in bytes; groups unused for longest go first and
-are read again when they come up. Nothing is remembered before `keep`: a batch that could not be written is as if it had
-never been seen.
+The cached history of a group is valid only if the new windows follow it, it reaches back far enough and it holds the columns of
+the active model; otherwise the history is read again from the store. The cache is bounded in bytes, and the least recently used
+groups are removed first. A frame enters the cache only with `commit`, so that a batch that could not be written leaves no trace.
 """
 
 from collections import OrderedDict
@@ -16,8 +15,8 @@ import numpy.typing as npt
 from bgpdrift.detectors.interface import MINUTE_S, FloatArray, WindowFrame
 from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES
 
-LIMIT_BYTES = 8_000_000
-"""Some forty collectors with ten hours of forty columns each."""
+MAX_CACHE_BYTES = 8_000_000
+"""About forty collectors with ten hours of forty columns each."""
 
 Group = tuple[str, str]
 """Collector and peer."""
@@ -27,94 +26,99 @@ Read = Callable[[Columns, Group, int, int], Sequence[tuple[Any, ...]]]
 BoolArray = npt.NDArray[np.bool_]
 
 
-def columns_for(*features: Iterable[str]) -> Columns:
-    """What a window is reduced to for models that read these features: its start, the features, every quality mark.
+def select_columns(*features: Iterable[str]) -> Columns:
+    """Return the columns that models with these features read: the start, the features, all quality marks.
 
     Examples
     --------
-    >>> columns_for(["withdrawn", "messages"], ["messages"])[:3]
+    >>> select_columns(["withdrawn", "messages"], ["messages"])[:3]
     ('window_start', 'messages', 'withdrawn')
     """
-    wanted = {name for names in features for name in names}
-    return ("window_start", *(name for name in FEATURE_NAMES if name in wanted), *QUALITY_NAMES)
+    names_read = {name for names in features for name in names}
+    return ("window_start", *(name for name in FEATURE_NAMES if name in names_read), *QUALITY_NAMES)
 
 
 class Histories:
-    """The last windows of each group.
+    """Cache of the last windows of each group.
 
     Parameters
     ----------
     read : callable
-        Gives what is not remembered.
-    limit_bytes : int
-        Bound of what is remembered; the group in use is always kept.
+        Reads windows that are not cached.
+    max_bytes : int
+        Size of the cache; the group in use is always kept.
     """
 
-    def __init__(self, read: Read, limit_bytes: int = LIMIT_BYTES) -> None:
-        self._read, self._limit = read, limit_bytes
-        self._known: OrderedDict[Group, tuple[int, Columns, FloatArray]] = OrderedDict()
+    def __init__(self, read: Read, max_bytes: int = MAX_CACHE_BYTES) -> None:
+        self._read, self._max_bytes = read, max_bytes
+        self._cache: OrderedDict[Group, tuple[int, Columns, FloatArray]] = OrderedDict()
         self._pending: dict[Group, tuple[int, Columns, FloatArray] | None] = {}
         self._bytes = 0
 
-    def frame(
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in the cache."""
+        return self._bytes
+
+    def build_frame(
         self, group: Group, columns: Columns, rows: Sequence[tuple[Any, ...]], minutes: int
     ) -> tuple[WindowFrame, BoolArray]:
-        """Put new windows behind their history.
+        """Join new windows with their history.
 
         Parameters
         ----------
         group : tuple of str
             Collector and peer.
         columns : tuple of str
-            As `columns_for` gives them.
+            As `select_columns` returns them.
         rows : sequence of tuple
-            New windows by those columns, in any order; a minute that comes twice keeps its last row.
+            Values of those columns of new windows, in any order; of two rows for a minute the last one counts.
         minutes : int
-            How far the model looks back.
+            History that the model needs.
 
         Returns
         -------
         frame : WindowFrame
-            What to score.
-        wanted : ndarray of bool
-            Which of the scored windows are new: a late one may have others, scored long ago, after it.
+            Windows to score, with their history.
+        is_new : ndarray of bool
+            New windows among those to score; a late window can precede windows that were scored before.
         """
-        new = _by_time(np.array(rows, np.float64).T)
+        new = _sort(np.array(rows, np.float64).T)
         begin, first, last = int(new[0, 0]) - minutes * MINUTE_S, int(new[0, 0]), int(new[0, -1])
-        known = self._known.get(group)
-        reached = int(known[2][0, -1]) if known is not None and known[2].size else -1
-        if known is not None and known[0] >= minutes and known[1] == columns and reached < first:
-            history = known[2]
+        cached = self._cache.get(group)
+        end = int(cached[2][0, -1]) if cached is not None and cached[2].size else -1
+        if cached is not None and cached[0] >= minutes and cached[1] == columns and end < first:
+            history = cached[2]
             matrix = np.concatenate([history[:, np.searchsorted(history[0], begin) :], new], axis=1)
         else:
-            found = self._read(columns, group, begin, last + MINUTE_S)
-            stored = np.array(found, np.float64).T if len(found) else new[:, :0]
-            matrix = _by_time(np.concatenate([stored, new], axis=1))
+            windows = self._read(columns, group, begin, last + MINUTE_S)
+            stored = np.array(windows, np.float64).T if len(windows) else new[:, :0]
+            matrix = _sort(np.concatenate([stored, new], axis=1))
         oldest = np.searchsorted(matrix[0], last - minutes * MINUTE_S, side="right")
-        self._pending[group] = None if reached > last else (minutes, columns, matrix[:, oldest:].copy())
+        self._pending[group] = None if end > last else (minutes, columns, matrix[:, oldest:].copy())
         at = int(np.searchsorted(matrix[0], first))
-        return _frame(group, columns, matrix, at), np.isin(matrix[0, at:], new[0])
+        return _build_frame(group, columns, matrix, at), np.isin(matrix[0, at:], new[0])
 
-    def keep(self) -> None:
-        """Remember what the frames made since the last call showed."""
-        for group, found in self._pending.items():
-            gone = self._known.pop(group, None)
-            self._bytes -= gone[2].nbytes if gone else 0
-            if found is not None:
-                self._known[group] = found
-                self._bytes += found[2].nbytes
+    def commit(self) -> None:
+        """Cache the frames that were built since the last call."""
+        for group, entry in self._pending.items():
+            removed = self._cache.pop(group, None)
+            self._bytes -= removed[2].nbytes if removed else 0
+            if entry is not None:
+                self._cache[group] = entry
+                self._bytes += entry[2].nbytes
         self._pending.clear()
-        while self._bytes > self._limit and len(self._known) > 1:
-            _, (_, _, matrix) = self._known.popitem(last=False)
+        while self._bytes > self._max_bytes and len(self._cache) > 1:
+            _, (_, _, matrix) = self._cache.popitem(last=False)
             self._bytes -= matrix.nbytes
 
-    def forget(self) -> None:
-        """Drop what was not kept: the batch is done again."""
+    def discard(self) -> None:
+        """Discard the frames that were not committed, because the batch is repeated."""
         self._pending.clear()
 
 
-def _by_time(matrix: FloatArray) -> FloatArray:
-    """Columns in order of time, the last of each minute."""
+def _sort(matrix: FloatArray) -> FloatArray:
+    """Sort the columns by time and keep the last one of each minute."""
     starts = matrix[0]
     if (np.diff(starts) > 0).all():
         return np.ascontiguousarray(matrix)
@@ -124,7 +128,7 @@ def _by_time(matrix: FloatArray) -> FloatArray:
     return np.ascontiguousarray(matrix[:, order[is_last]])
 
 
-def _frame(group: Group, columns: Columns, matrix: FloatArray, first: int) -> WindowFrame:
+def _build_frame(group: Group, columns: Columns, matrix: FloatArray, first: int) -> WindowFrame:
     values = dict(zip(columns, matrix, strict=True))
     return WindowFrame(
         group[0],

@@ -24,9 +24,9 @@ def main() -> None:
     detector = next((record for record in DETECTORS if record.service == name), None)
     modules = {module.name for module in pkgutil.iter_modules(services.__path__)} - NO_SERVICES
     if detector is not None:
-        from bgpdrift.scoring.detector_worker import build_for
+        from bgpdrift.scoring.detector_worker import build_worker_factory
 
-        runtime.run(name, build_for(detector.name, name), lambda settings: settings.detectors.poll_s)
+        runtime.run(name, build_worker_factory(detector.name, name), lambda settings: settings.detectors.poll_s)
     elif name in modules:
         sys.argv = [name]
         runpy.run_module(f"bgpdrift.services.{name}", run_name="__main__")

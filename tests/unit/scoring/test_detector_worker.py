@@ -1,4 +1,4 @@
-"""A detector service between two models: every window scored once, by one of them, and its row says by which."""
+"""A detector worker between two models: each window is scored once, and its row names the version."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,9 +13,10 @@ from bgpdrift.detectors.interface import ModelContent, Scores, WindowFrame
 from bgpdrift.errors import StoreBusyError
 from bgpdrift.models.artifact import Artifact
 from bgpdrift.models.loading import LoadAttempt, LoadedModel, Refusal
-from bgpdrift.scoring.detector_worker import RECORD_VERSION_AFTER_S, ScoringService
+from bgpdrift.scoring.detector_worker import DetectorWorker
+from bgpdrift.scoring.worker_models import RECORD_VERSION_AFTER_S
 from bgpdrift.settings import Settings, load
-from bgpdrift.store import Cursor, Store, migrate, open_store
+from bgpdrift.store import Store, migrate, open_store
 from bgpdrift.store.cursor_states import DetectorState
 from bgpdrift.verdicts.calibration import Calibration
 from helpers.store_rows import read_scores
@@ -25,7 +26,7 @@ T = 1_788_220_800
 
 @dataclass
 class FakeDetector:
-    """Scores a window by its minute; remembers what it was shown."""
+    """Gives each window the same score, or fails."""
 
     history_minutes: int = 5
     breaks: Exception | None = None
@@ -42,7 +43,7 @@ class FakeDetector:
 
 
 class FakeModels:
-    """Hands over what the test puts in."""
+    """Returns the attempts of the test."""
 
     def __init__(self) -> None:
         self.looks: list[LoadAttempt] = []
@@ -94,12 +95,12 @@ def models() -> FakeModels:
 
 
 @pytest.fixture
-def start(settings: Settings, clock: FakeClock, models: FakeModels) -> Iterator[Callable[[], ScoringService]]:
-    made: list[ScoringService] = []
+def start(settings: Settings, clock: FakeClock, models: FakeModels) -> Iterator[Callable[[], DetectorWorker]]:
+    made: list[DetectorWorker] = []
 
-    def service() -> ScoringService:
-        opened = open_store(settings.store_url)
-        made.append(ScoringService(settings, opened, clock, "lstm", "lstm_detector", models))
+    def service(opened: Store | None = None) -> DetectorWorker:
+        opened = opened or open_store(settings.store_url)
+        made.append(DetectorWorker(settings, opened, clock, "lstm", "lstm_detector", models))
         return made[-1]
 
     yield service
@@ -111,7 +112,7 @@ def feed(store: Store, *minutes: int, collector: str = "rrc00") -> None:
     store.write_windows([{"window_start": T + 60 * m, "collector": collector, "messages": m} for m in minutes], None)
 
 
-def run(service: ScoringService) -> None:
+def run(service: DetectorWorker) -> None:
     while service.step():
         pass
 
@@ -142,7 +143,7 @@ def test_a_new_model_takes_over_between_two_batches_and_every_row_names_its_vers
     assert cursor.state == DetectorState(phase="scoring", model_version="2")
 
 
-def test_taking_over_is_recorded_with_what_it_took(start, store: Store, models: FakeModels, clock: FakeClock) -> None:
+def test_a_takeover_is_recorded_with_its_latency(start, store: Store, models: FakeModels, clock: FakeClock) -> None:
     models.looks.append(model("1", changed_at=clock.now() - 1e6))
     service = start()
     feed(store, 1)
@@ -153,13 +154,13 @@ def test_taking_over_is_recorded_with_what_it_took(start, store: Store, models: 
     feed(store, 2)
     service.step()
     first, second = events(store, "model_loaded")
-    assert "change_to_taken_ms" not in first  # how long it lay there before we started is nobody's latency
+    assert "change_to_taken_ms" not in first  # the file is older than the process, so there is no latency
     assert second["change_to_taken_ms"] == pytest.approx(25.0, abs=0.01)
     assert second["change_to_first_score_ms"] == pytest.approx(25.0, abs=0.01)
     assert (second["version"], second["replaces"], second["load_ms"]) == ("2", "1", 4.0)
 
 
-def test_a_model_taken_over_in_a_quiet_hour_is_recorded_at_once(start, store: Store, models: FakeModels) -> None:
+def test_a_takeover_without_new_windows_is_recorded_at_once(start, store: Store, models: FakeModels) -> None:
     models.looks.append(model("1"))
     service = start()
     models.looks.append(model("2"))
@@ -170,7 +171,7 @@ def test_a_model_taken_over_in_a_quiet_hour_is_recorded_at_once(start, store: St
     assert cursor.state.model_version == "2"
 
 
-def test_a_version_nobody_recorded_is_recorded_and_one_the_publisher_did_is_left_alone(
+def test_only_a_version_that_the_publisher_did_not_record_is_recorded(
     start, store: Store, models: FakeModels, clock: FakeClock
 ) -> None:
     models.looks.append(model("1"))
@@ -188,7 +189,7 @@ def test_a_version_nobody_recorded_is_recorded_and_one_the_publisher_did_is_left
     assert states == {"1": "active", "2": "accepted", "3": "active"}
 
 
-def test_a_refused_file_is_on_record_and_the_old_model_scores_on(start, store: Store, models: FakeModels) -> None:
+def test_a_refused_file_is_recorded_and_the_old_model_continues(start, store: Store, models: FakeModels) -> None:
     models.looks.append(model("1"))
     service = start()
     models.looks.append(LoadAttempt(refused=(Refusal("lstm.safetensors", "lstm.safetensors: damaged", "/r/lstm_2"),)))
@@ -209,7 +210,7 @@ def test_a_refused_file_is_on_record_and_the_old_model_scores_on(start, store: S
     assert "refused" not in service.status()
 
 
-def test_a_model_that_breaks_on_live_windows_never_scores_one_and_the_old_one_scores_them(
+def test_the_previous_model_scores_the_windows_on_which_a_new_one_fails(
     start, store: Store, models: FakeModels
 ) -> None:
     models.looks.append(model("1"))
@@ -227,7 +228,7 @@ def test_a_model_that_breaks_on_live_windows_never_scores_one_and_the_old_one_sc
     assert scored(store)[-1] == (4, "3")
 
 
-def test_a_score_that_is_no_number_is_the_models_fault(start, store: Store, models: FakeModels) -> None:
+def test_a_score_that_is_not_a_number_rejects_the_model(start, store: Store, models: FakeModels) -> None:
     models.looks += [model("1"), model("2", FakeDetector(value=float("nan")))]
     service = start()
     feed(store, 1)
@@ -236,7 +237,7 @@ def test_a_score_that_is_no_number_is_the_models_fault(start, store: Store, mode
     assert scored(store) == [(1, "1")]
 
 
-def test_a_first_model_that_breaks_leaves_the_windows_to_the_next(start, store: Store, models: FakeModels) -> None:
+def test_a_first_model_that_fails_leaves_the_windows_to_the_next(start, store: Store, models: FakeModels) -> None:
     models.looks.append(model("1", FakeDetector(breaks=IndexError("out of bounds"))))
     service = start()
     feed(store, 1)
@@ -249,14 +250,14 @@ def test_a_first_model_that_breaks_leaves_the_windows_to_the_next(start, store: 
     assert scored(store) == [(1, "backup")]
 
 
-def test_windows_that_break_every_model_are_a_bug_and_end_the_process(start, store: Store, models: FakeModels) -> None:
-    """Else a bad batch would have good models refused one after the other."""
-    models.looks.append(model("1"))
+def test_windows_on_which_every_model_fails_end_the_process(start, store: Store, models: FakeModels) -> None:
+    """Otherwise one bad batch would refuse good models one after the other."""
+    detector = FakeDetector()
+    models.looks.append(model("1", detector))
     service = start()
     feed(store, 1)
     run(service)
-    assert service._loaded is not None
-    service._loaded.detector.breaks = ZeroDivisionError()  # type: ignore[attr-defined]
+    detector.breaks = ZeroDivisionError()
     models.looks.append(model("2", FakeDetector(breaks=ZeroDivisionError())))
     feed(store, 2)
     with pytest.raises(ZeroDivisionError):
@@ -264,38 +265,41 @@ def test_windows_that_break_every_model_are_a_bug_and_end_the_process(start, sto
     assert models.failures == []
 
 
-def test_a_model_that_has_proved_itself_is_not_doubted_again(start, store: Store, models: FakeModels) -> None:
-    models.looks.append(model("1"))
+def test_an_error_of_a_proven_model_ends_the_process(start, store: Store, models: FakeModels) -> None:
+    detector = FakeDetector()
+    models.looks.append(model("1", detector))
     service = start()
     feed(store, 1)
     run(service)
-    service._loaded.detector.breaks = ZeroDivisionError()
+    detector.breaks = ZeroDivisionError()
     feed(store, 2)
     with pytest.raises(ZeroDivisionError):
         service.step()
 
 
-def test_a_batch_the_store_had_no_time_for_is_done_again_whole(start, store: Store, models: FakeModels) -> None:
+def test_a_batch_that_the_store_refused_is_repeated_completely(
+    start, settings: Settings, store: Store, models: FakeModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
     models.looks.append(model("1"))
-    service = start()
+    own = open_store(settings.store_url)
+    service = start(own)
     feed(store, 1)
     run(service)
     feed(store, 2, 3)
-    write = service._store.write_scores
 
-    def busy(rows: list[dict[str, Any]], cursor: Cursor | None) -> None:
-        service._store.write_scores = write  # type: ignore[method-assign]
+    def refuse(*_: Any) -> None:
         raise StoreBusyError("locked")
 
-    service._store.write_scores = busy  # type: ignore[method-assign]
-    with pytest.raises(StoreBusyError):
-        service.step()
+    with monkeypatch.context() as patch:
+        patch.setattr(own, "write_scores", refuse)
+        with pytest.raises(StoreBusyError):
+            service.step()
     models.looks.append(model("2"))
     run(service)
     assert scored(store) == [(1, "1"), (2, "2"), (3, "2")]
 
 
-def test_an_embedding_is_stored_short(start, store: Store, models: FakeModels) -> None:
+def test_an_embedding_is_stored_with_five_digits(start, store: Store, models: FakeModels) -> None:
     models.looks.append(model("1"))
     service = start()
     feed(store, 1)
@@ -316,7 +320,7 @@ def test_late_windows_and_several_collectors_are_scored_once_each(start, store: 
     assert len(found) == len(set(found))
 
 
-def test_what_hinders_is_said_in_the_status_line_and_closing_closes(start, models: FakeModels) -> None:
+def test_problems_are_part_of_the_status_and_close_closes_the_reloader(start, models: FakeModels) -> None:
     models.looks.append(model("1"))
     service = start()
     models.problem = "new models are noticed by polling alone"

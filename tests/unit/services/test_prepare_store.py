@@ -9,7 +9,7 @@ import structlog
 from bgpdrift.clock import FakeClock
 from bgpdrift.models.loading import default_bytes
 from bgpdrift.models.publication import active_version
-from bgpdrift.scoring.detector_worker import source_of
+from bgpdrift.scoring.detector_worker import open_model_source
 from bgpdrift.services import prepare_store
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import open_store
@@ -63,8 +63,8 @@ def test_models_in_disorder_stop_no_service(settings: Settings, capsys: pytest.C
 def test_the_default_that_is_put_in_place_is_on_record_once(settings: Settings, clock: FakeClock) -> None:
     prepare_store.main()
     with open_store(settings.store_url) as store:
-        source_of(settings, "heuristic", clock, store)
-        source_of(settings, "heuristic", clock, store)
+        open_model_source(settings, "heuristic", clock, store)
+        open_model_source(settings, "heuristic", clock, store)
         (event,) = store.retrain_events()
     assert (event["kind"], event["promoted"]) == ("publish_default", True)
     assert event["version"] == active_version(settings.artifacts_path, "heuristic")

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from bgpdrift.clock import FakeClock
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.monitor.monitor_worker import DriftMonitor
-from bgpdrift.scoring.detector_worker import HEARTBEAT_S, ScoringService
+from bgpdrift.scoring.detector_worker import HEARTBEAT_S, DetectorWorker
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import StateCursor, Store, migrate, open_store
 from bgpdrift.store.cursor_states import DetectorState
@@ -58,8 +58,8 @@ class Chain:
         self._open.append(open_store(self.settings.store_url))
         return self._open[-1]
 
-    def detector(self, model: str) -> ScoringService:
-        return ScoringService(self.settings, self.store(), self.clock, model, f"{model}_detector")
+    def detector(self, model: str) -> DetectorWorker:
+        return DetectorWorker(self.settings, self.store(), self.clock, model, f"{model}_detector")
 
     def ensemble(self) -> EnsembleCoordinator:
         return EnsembleCoordinator(self.settings, self.store(), self.clock)
