@@ -53,9 +53,9 @@ def _false_alarms() -> list[Row]:
 
 def _power() -> list[Row]:
     return [
-        _row("AR .5, level 15 % higher: found", 100 * _share("AR .5", factor=1.15), "%", 75.0, "at least"),
-        _row("AR .9, level 30 % higher: found", 100 * _share("AR .9", factor=1.30), "%"),
-        _row("AR .9, level 50 % higher: found", 100 * _share("AR .9", factor=1.50), "%", 90.0, "at least"),
+        _row("AR .5, level 15 % higher: detected", 100 * _share("AR .5", factor=1.15), "%", 75.0, "at least"),
+        _row("AR .9, level 30 % higher: detected", 100 * _share("AR .9", factor=1.30), "%"),
+        _row("AR .9, level 50 % higher: detected", 100 * _share("AR .9", factor=1.50), "%", 90.0, "at least"),
     ]
 
 
@@ -154,7 +154,7 @@ def _creep() -> Row:
         done = replay(hours, MONDAY + 8 * DAY_S, MONDAY + 21 * DAY_S, pinned=pinned, every_h=3, learns=False)
         found = done.first("drift")
         days.append(((found.at if found else MONDAY + 22 * DAY_S) - pinned[1]) / DAY_S)
-    return _row("2 % a day more, AR .5: found on day", float(np.median(days)), "d")
+    return _row("2 % a day more, AR .5: detected on day", float(np.median(days)), "d")
 
 
 def _one_odd_score() -> Row:

@@ -1,5 +1,7 @@
 """The policies: each classic threshold at its limit, and which settings each policy reads."""
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
@@ -208,3 +210,13 @@ def test_a_psi_threshold_that_the_policy_does_not_use_is_described():
     (line,) = describe_unused_settings(DriftSettings(psi_threshold=0.1))
     assert "the policy rule uses it for the severity only" in line
     assert describe_unused_settings(DriftSettings(psi_threshold=0.1, policy="psi")) == []
+
+
+def test_the_documentation_lists_the_settings_of_every_policy():
+    text = (Path(__file__).parents[3] / "docs" / "drift-report.md").read_text(encoding="utf-8")
+    for name, policy in POLICIES.items():
+        decides = [f"`{setting}`" for setting in policy.verdict_settings]
+        if name == "score_shift":
+            decides.append("`detectors.<name>.anomaly_rate_shift`")
+        ranks = [f"`{setting}`" for setting in policy.severity_settings] or ["–"]
+        assert f"| `{name}` | {', '.join(decides)} | {', '.join(ranks)} |" in text
