@@ -1,7 +1,7 @@
-"""What was tried with the isolation forest: inputs and stretches, on labelled worms and on anomalies of few signals.
+"""Variants of the isolation forest's input, on labelled worms and on anomalies of few signals.
 
 ``python -m benchmarks.forest_trail DIR`` reads Slammer and Code Red I as `bgpdrift evaluate` does and prints the table of
-docs/decisions/0005-forest.md. Only the chosen line is in the product.
+docs/decisions/0005-forest.md. The product contains only the chosen variant.
 """
 
 import sys
@@ -27,7 +27,7 @@ Inputs = Callable[[FloatArray, int], FloatArray]
 
 
 def raw_minutes(z: FloatArray, signals: int) -> FloatArray:
-    """Bare minutes, no time scale, no stretch: what is usually done."""
+    """Unsmoothed minutes without a stretch, the common choice."""
     return z[:, :signals]
 
 
@@ -42,7 +42,7 @@ def scales(z: FloatArray, signals: int) -> FloatArray:  # noqa: ARG001 - one sig
 
 
 def both_ways(z: FloatArray, signals: int) -> FloatArray:  # noqa: ARG001
-    """All time scales, stretched above and below alike."""
+    """All time scales, with the same stretch above and below."""
     return np.asarray(np.sign(z) * np.expm1(np.clip(np.abs(z), 0.0, 6.0)))
 
 
@@ -62,7 +62,7 @@ INPUTS: dict[str, Inputs] = {
 
 
 def calm(seed: int) -> WindowFrame:
-    """Two generated days of a collector with nothing wrong: thirty signals that scatter by a quarter."""
+    """Two generated days of a calm collector: thirty signals that vary by a quarter."""
     rng = np.random.default_rng(seed)
     level = rng.lognormal(np.log(200.0), 0.25, TRAIN)
     columns = {name: rng.poisson(0.2 * level).astype(float) for name in FEATURE_NAMES}
@@ -70,7 +70,7 @@ def calm(seed: int) -> WindowFrame:
 
 
 def with_storm(frame: WindowFrame, names: tuple[str, ...]) -> tuple[WindowFrame, FloatArray]:
-    """A hundred minutes in which some columns are eight times as large."""
+    """Multiply some columns by eight for a hundred minutes."""
     truth = np.zeros(TRAIN)
     truth[2_000:2_100] = 1
     return replace(frame, features={k: v * (1 + 7 * truth * (k in names)) for k, v in frame.features.items()}), truth

@@ -1,8 +1,8 @@
-"""What makes the LSTM good: the trail of docs/decisions/0004-lstm.md, one variation at a time.
+"""Variants of the LSTM, one change at a time; the table of docs/decisions/0004-lstm.md.
 
 ``python -m benchmarks.lstm_trail [--data DIR] [--seeds N] [VARIANT…]`` trains each variant on the first two days of the
-SFU files and prints areas under the ROC curve over the minutes after: of the labelled worms, and of hours changed by hand
-on the calm file. ``--plot FILE`` draws the scores of the variant in force. All numbers of that page come from here.
+SFU files. It prints areas under the ROC curve over the later minutes: of the labelled worms, and of hours that are changed
+artificially in the calm file. ``--plot FILE`` draws the scores of the released variant.
 """
 
 import argparse
@@ -72,22 +72,22 @@ KINDS: Mapping[str, Callable[[Columns, slice], None]] = {
     "beat": lambda columns, at: _scale(columns, at, _BEAT),
     "sorted minutes": _ordered,
 }
-"""An hour each, every six hours: more, less, other, and the same in another order."""
+"""Changes of an hour, every six hours: more traffic, less, another mix, and the same in another order."""
 
 
 class NoNetwork(lstm.Lstm):
-    """The same score of the prepared values themselves, as if nothing but the median were expected."""
+    """The same score of the prepared values, with the baseline as the reconstruction of every minute."""
 
     def reconstruct(self, z: FloatArray, known: Any, rows: Any) -> lstm.Reconstruction:
-        """Expect the usual of every minute."""
+        """Reconstruct every minute as the baseline."""
         newest = lstm.steps_before(rows, lstm.DECODED_STEPS)[:, ::-1]
-        told = np.zeros((len(newest), z.shape[1]))
-        return lstm.Reconstruction(z[newest] * known[newest], told, np.zeros((len(newest), 1)))
+        decoded = np.zeros((len(newest), z.shape[1]))
+        return lstm.Reconstruction(z[newest] * known[newest], decoded, np.zeros((len(newest), 1)))
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Constants that differ from those in force, time scales that are looked at, and what runs it."""
+    """Constants that differ from the released ones, the time scales that are used, and the functions that build and fit."""
 
     constants: Mapping[str, Any] = field(default_factory=dict)
     scales: Sequence[int] = SCALES_MIN
@@ -96,19 +96,19 @@ class Variant:
 
 
 VARIANTS: Mapping[str, Variant] = {
-    "in force": Variant(),
+    "released": Variant(),
     "isolation forest": Variant(build=IsolationForest.from_content, fit=fit_isolation_forest.fit),
     "no network": Variant(build=NoNetwork.from_content),
-    "bare minutes only": Variant(scales=(1,)),
+    "unsmoothed minutes only": Variant(scales=(1,)),
     "15 minutes only": Variant(scales=(15,)),
     "clipped at 4 both ways": Variant({"CLIP_ABOVE": 4.0}),
     "clipped at 2 above": Variant({"CLIP_ABOVE": 2.0}),
     "clipped at 0.5 above": Variant({"CLIP_ABOVE": 0.5}),
-    "never made quieter": Variant({"REDUCED_SHARE": 0.0}),
+    "no reduced traffic": Variant({"REDUCED_SHARE": 0.0}),
     "no noise": Variant({"NOISE": 0.0}),
     "nothing hidden": Variant({"HIDE_SIGNAL": 0.0, "HIDE_STEP": 0.0}),
-    "newest step judged only": Variant({"DECODED_STEPS": 1}),
-    "whole hour judged alike": Variant({"DECODED_STEPS": 12, "FADE_MIN": 1e6}),
+    "newest step only": Variant({"DECODED_STEPS": 1}),
+    "whole hour, equal weights": Variant({"DECODED_STEPS": 12, "FADE_MIN": 1e6}),
     "steps of one minute": Variant({"STRIDE_MIN": 1}),
     "no dead zone": Variant({"DEAD_ZONE": 0.0}),
     "mean of squares over signals": Variant({"SIGNAL_EXPONENT": 2.0}),
@@ -121,8 +121,8 @@ VARIANTS: Mapping[str, Variant] = {
 
 
 @contextlib.contextmanager
-def in_force(variant: Variant) -> Iterator[None]:
-    """Set a variant's constants in both halves of the detector, and take them back."""
+def apply(variant: Variant) -> Iterator[None]:
+    """Set the constants of a variant in detector and trainer; restore the released ones afterwards."""
     modules = (lstm, fit_lstm)
     before = [(module, name, getattr(module, name)) for module in modules for name in dir(module) if name.isupper()]
     kept_filled, kept_back = lstm.fill_missing, fit_lstm._STEPS_BACK
@@ -139,13 +139,13 @@ def in_force(variant: Variant) -> Iterator[None]:
                 setattr(module, name, value)
     fit_lstm._STEPS_BACK = torch.from_numpy(-lstm.steps_before(np.zeros(1, np.int64)))
 
-    def seen(prepared: Any) -> tuple[FloatArray, Any]:
+    def fill_scales(prepared: Any) -> tuple[FloatArray, Any]:
         z, known = kept_filled(prepared)
-        look = np.repeat(np.isin(SCALES_MIN, variant.scales), z.shape[1] // len(SCALES_MIN))
-        return np.where(look, z, 0.0), known & look
+        is_used = np.repeat(np.isin(SCALES_MIN, variant.scales), z.shape[1] // len(SCALES_MIN))
+        return np.where(is_used, z, 0.0), known & is_used
 
     for module in modules:
-        module.fill_missing = seen  # type: ignore[attr-defined]
+        module.fill_missing = fill_scales  # type: ignore[attr-defined]
     try:
         yield
     finally:
@@ -157,7 +157,7 @@ def in_force(variant: Variant) -> Iterator[None]:
 
 
 def changed(frame: WindowFrame, kind: str) -> tuple[WindowFrame, Any, Any]:
-    """Change an hour in six by hand; gives the frame, which rows are changed, and which follow within an hour."""
+    """Change one hour in six; return the frame, the changed rows, and the rows of the hour after each change."""
     columns = {name: values.copy() for name, values in frame.features.items()}
     truth, after = np.zeros(len(frame), bool), np.zeros(len(frame), bool)
     rng = np.random.default_rng(0)
@@ -170,19 +170,19 @@ def changed(frame: WindowFrame, kind: str) -> tuple[WindowFrame, Any, Any]:
 
 
 def episodes(scores: FloatArray, threshold: float) -> int:
-    """Alarms that are at least 15 minutes apart."""
+    """Count the alarms that are at least 15 minutes apart."""
     above = np.flatnonzero(scores > threshold)
     return int(len(above) > 0) + int((np.diff(above) > 15).sum())
 
 
 def area(scores: FloatArray, truth: Any) -> float:
-    """Area under the ROC curve; NaN where all minutes are of one kind."""
-    found = roc_auc(scores, truth)
-    return float("nan") if found is None else found
+    """Area under the ROC curve; NaN if all minutes have the same label."""
+    auc = roc_auc(scores, truth)
+    return float("nan") if auc is None else auc
 
 
 def measure(variant: Variant, frames: Mapping[str, tuple[WindowFrame, Any]], seed: int) -> list[float]:
-    """Areas of the worms, false alarms a day on the calm file, areas of the kinds."""
+    """Measure the areas of the worms, the false alarms a day on the calm file, and the areas of the changes."""
     found: list[float] = []
     for name in (*WORMS, CALM):
         frame, truth = frames[name]
@@ -223,7 +223,7 @@ def plot(frames: Mapping[str, tuple[WindowFrame, Any]], path: Path) -> None:
 
 
 def main() -> int:
-    """Print a line a variant."""
+    """Print one line for each variant."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("variants", nargs="*", help="names; all by default")
     parser.add_argument("--data", type=Path, default=DATA)
@@ -242,7 +242,7 @@ def main() -> int:
     print("|---" * (len(KINDS) + 5) + "|")
     for name in options.variants or VARIANTS:
         begin = time.perf_counter()
-        with in_force(VARIANTS[name]):
+        with apply(VARIANTS[name]):
             rows = np.array([measure(VARIANTS[name], frames, seed) for seed in range(options.seeds)])
         mean, spread = rows.mean(axis=0), rows.std(axis=0)
         cells = [

@@ -1,8 +1,7 @@
-"""The maintainers' command that makes the packaged default: ``python -m bgpdrift.models.learn_default WINDOWS… --out FILE``.
+"""Learns the packaged default, for maintainers: ``python -m bgpdrift.models.learn_default WINDOWS… --out FILE``.
 
-WINDOWS are `bgpdrift features` lines of calm simulated worlds; docs/detectors.md names the commands that made them. The
-first two thirds of each world teach the thresholds, the rest the calibration, so that no minute calibrates a threshold
-it set.
+WINDOWS are lines of `bgpdrift features` from calm simulated worlds; docs/detectors.md has the commands. The first two
+thirds of each world set the thresholds and the rest calibrates them, so that no minute does both.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,13 +25,15 @@ from bgpdrift.verdicts.calibration import Calibration, extremal_index
 
 VERSION = "default-1"
 CREATED_AT = 1_795_219_200
-"""2026-11-21: fixed, so that the same windows give the same bytes."""
-TEACHING_SHARE = 2 / 3
-SELF_TEST_MINUTES = 640
+"""2026-11-21, fixed, so that equal windows give equal bytes."""
+THRESHOLD_SHARE = 2 / 3
+"""Share of each world that sets the thresholds."""
+SELF_TEST_MINUTES, SELF_TEST_SCORED_MINUTES = 640, 20
+MIN_CALIBRATION_MINUTES = 1_440
 
 
-def frames_of(path: Path) -> Iterator[WindowFrame]:
-    """Read the windows of a file, one frame a (collector, peer)."""
+def read_frames(path: Path) -> Iterator[WindowFrame]:
+    """Read the windows of a file, one frame for each (collector, peer)."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     with path.open("rb") as file:
         for line in file:
@@ -44,7 +45,7 @@ def frames_of(path: Path) -> Iterator[WindowFrame]:
 
 def learn_artifact(frames: Sequence[WindowFrame], history_minutes: int) -> Artifact:
     """Learn thresholds, calibration and self-test from calm windows; pure."""
-    cuts = [round(TEACHING_SHARE * len(frame)) for frame in frames]
+    cuts = [round(THRESHOLD_SHARE * len(frame)) for frame in frames]
     content = learn_rules([frame.rows(0, cut, 0) for frame, cut in zip(frames, cuts, strict=True)], history_minutes)
     detector = Heuristic.from_content(content, history_minutes=history_minutes)
     fired: list[bool] = []
@@ -56,8 +57,9 @@ def learn_artifact(frames: Sequence[WindowFrame], history_minutes: int) -> Artif
         fired += [bool(rules) for rules in scores.rules_fired]
         clean.append(scores.score[np.array([not reason for reason in scores.abstained], bool)])
     pooled = np.concatenate(clean) if clean else np.zeros(0)
-    if len(pooled) < 1_440:
-        raise InputError(f"learn_default: {len(pooled)} calm minutes to calibrate on, at least 1440 expected")
+    if len(pooled) < MIN_CALIBRATION_MINUTES:
+        found = f"learn_default: {len(pooled)} calm minutes to calibrate on"
+        raise InputError(f"{found}, at least {MIN_CALIBRATION_MINUTES} expected")
     longest = max(frames, key=len)
     artifact = Artifact(
         content,
@@ -74,7 +76,11 @@ def learn_artifact(frames: Sequence[WindowFrame], history_minutes: int) -> Artif
         metrics=EvaluationMetrics(alarm_share_on_calibration_rows=float(np.mean(fired))),
     )
     end = len(longest)
-    return add_self_test(artifact, detector, longest.rows(max(0, end - SELF_TEST_MINUTES), end, SELF_TEST_MINUTES - 20))
+    return add_self_test(
+        artifact,
+        detector,
+        longest.rows(max(0, end - SELF_TEST_MINUTES), end, SELF_TEST_MINUTES - SELF_TEST_SCORED_MINUTES),
+    )
 
 
 @click.command()
@@ -83,8 +89,8 @@ def learn_artifact(frames: Sequence[WindowFrame], history_minutes: int) -> Artif
     "--out", required=True, type=click.Path(path_type=Path), help=f"e.g. bgpdrift/detectors/defaults/{NAME}.safetensors"
 )
 def main(windows: Iterable[Path], out: Path) -> None:
-    """Learn the default heuristic from WINDOWS, lines of `bgpdrift features` of calm worlds."""
-    frames = [frame for path in windows for frame in frames_of(path)]
+    """Learn the packaged default of the heuristic from WINDOWS, lines of `bgpdrift features` from calm worlds."""
+    frames = [frame for path in windows for frame in read_frames(path)]
     artifact = learn_artifact(frames, DetectorSettings().history_minutes)
     raw = to_bytes(artifact)
     write_durably(out, raw)

@@ -1,4 +1,4 @@
-"""What every detector must hold, whatever it learned; `test_detectors` runs each check on each registered detector."""
+"""Checks that every detector must pass; `test_detectors` runs each check on each registered detector."""
 
 from types import ModuleType
 
@@ -31,7 +31,7 @@ def never_looks_ahead(detector: Detector, windows: ModuleType) -> None:
     np.testing.assert_array_equal(detector.score(frame).score[:200], before[:200])
 
 
-def speaks_once_enough_is_known_and_says_warming_before(detector: Detector, windows: ModuleType) -> None:
+def abstains_as_warming_until_enough_is_known(detector: Detector, windows: ModuleType) -> None:
     abstained = detector.score(windows.calm(120)).abstained
     silent = abstained.index("")
     assert silent <= 70
@@ -65,8 +65,8 @@ def handles_missing_minutes(detector: Detector, windows: ModuleType) -> None:
     assert scores.score.max() < 1.0
 
 
-def survives_years_between_windows(detector: Detector, windows: ModuleType) -> None:
-    """What lies before such a gap is no history: the windows after it are scored as if they were the first."""
+def ignores_history_before_a_gap_of_years(detector: Detector, windows: ModuleType) -> None:
+    """Windows after the gap are scored as if they were the first."""
     frame = windows.calm(900, first=0)
     frame.window_start[450:] += 20 * 365 * 86_400
     scores, alone = detector.score(frame), detector.score(frame.rows(450, 900, 0))
@@ -75,7 +75,7 @@ def survives_years_between_windows(detector: Detector, windows: ModuleType) -> N
     np.testing.assert_allclose(scores.score[450:], alone.score, rtol=1e-9)
 
 
-def scores_nothing_for_nothing(detector: Detector, windows: ModuleType) -> None:
+def returns_no_score_for_no_window(detector: Detector, windows: ModuleType) -> None:
     assert len(detector.score(windows.calm(100).rows(0, 0, 0)).score) == 0
 
 
@@ -83,9 +83,9 @@ CHECKS = (
     gives_one_score_a_window,
     scores_alike_in_any_batch,
     never_looks_ahead,
-    speaks_once_enough_is_known_and_says_warming_before,
+    abstains_as_warming_until_enough_is_known,
     abstains_by_name_on_marked_windows,
     handles_missing_minutes,
-    survives_years_between_windows,
-    scores_nothing_for_nothing,
+    ignores_history_before_a_gap_of_years,
+    returns_no_score_for_no_window,
 )

@@ -1,4 +1,4 @@
-"""The rules, with the default thresholds, on a collector they have never seen."""
+"""The heuristic: the packaged default on an unknown collector, and a trained model on its own."""
 
 import hashlib
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_a_calm_collector_of_any_size_stays_below_every_threshold(detector, wind
 
 
 def test_the_default_abstains_on_a_new_collector_for_an_hour(detector, windows) -> None:
-    """It knows no usual but the last hours, and these it does not have yet."""
+    """Its only baseline is the rolling one, which needs an hour of history."""
     assert set(detector.score(windows.calm(60)).abstained) == {"warming"}
 
 
@@ -44,7 +44,7 @@ def trained(windows: ModuleType) -> Heuristic:
     return Heuristic.from_content(content, history_minutes=360)
 
 
-def test_a_storm_of_ten_hours_is_ranked_to_its_end_by_the_learned_usual(detector, trained, windows) -> None:
+def test_the_learned_baseline_ranks_a_storm_of_ten_hours_until_its_end(detector, trained, windows) -> None:
     frame = windows.calm(1_500, first=600)
     frame.features["announced"][700:1_300] *= 6
     pinned, rolling = trained.score(frame).score, detector.score(frame).score
@@ -52,8 +52,8 @@ def test_a_storm_of_ten_hours_is_ranked_to_its_end_by_the_learned_usual(detector
     assert "update_storm" in _rules(trained.score(frame), 680)
 
 
-def test_what_is_sudden_still_fires_against_the_last_hours(trained, windows) -> None:
-    """A night at half the usual level: a burst to the daily usual is nothing to the learned usual, but sudden."""
+def test_a_sudden_deviation_still_fires_against_the_rolling_baseline(trained, windows) -> None:
+    """A night far below the baseline: a burst up to the daily level is small against the learned baseline, but sudden."""
     frame = windows.calm(1_500, first=600)
     for values in frame.features.values():
         values[:] = values * 0.3
@@ -69,8 +69,8 @@ def test_the_calm_after_a_storm_is_no_silence(trained, windows) -> None:
     assert not any("silence" in _rules(scores, row) for row in range(420, 600))
 
 
-def test_an_hour_after_a_storm_it_no_longer_fires(trained, windows) -> None:
-    """An hour's mean forgets slowly; what the last quarter of an hour does not show is over."""
+def test_no_rule_fires_an_hour_after_a_storm(trained, windows) -> None:
+    """The mean of an hour decays slowly; the last quarter of an hour limits it."""
     frame = windows.calm(1_500, first=600)
     frame.features["announced"][700:1_000] *= 20
     scores = trained.score(frame)
@@ -79,7 +79,7 @@ def test_an_hour_after_a_storm_it_no_longer_fires(trained, windows) -> None:
 
 
 @pytest.mark.parametrize("level", [40.0, 4_000.0])
-def test_an_update_storm_fires_its_rule_and_says_how_far_from_usual_it_is(detector, windows, level) -> None:
+def test_an_update_storm_fires_its_rule_with_value_threshold_and_baseline(detector, windows, level) -> None:
     frame = windows.calm(700, level=level, first=600)
     frame.features["announced"][650:] *= 20
     frame.features["path_length_sum"][650:] *= 20
@@ -120,7 +120,7 @@ def test_a_gap_of_the_feed_is_no_silence(detector, windows) -> None:
     assert scores.score[80:].max() < 1.0
 
 
-def test_a_table_transfer_is_reported_as_explained_and_counts_for_nothing(detector, windows) -> None:
+def test_a_table_transfer_is_reported_as_explained_and_raises_no_score(detector, windows) -> None:
     frame = windows.calm(700, first=600)
     frame.features["announced"][660:663] *= 200
     frame.features["path_length_sum"][660:663] *= 200
@@ -147,7 +147,7 @@ def test_a_larger_storm_never_scores_lower(detector, windows) -> None:
     assert found == sorted(found)
 
 
-def test_rules_without_their_columns_abstain_and_the_others_go_on(detector, windows) -> None:
+def test_rules_without_their_columns_abstain_and_the_others_fire(detector, windows) -> None:
     frame = windows.calm(700, first=600)
     for name in ("moas_new", "edge_new", "path_length_sum", "visibility_loss"):
         del frame.features[name]
@@ -157,7 +157,7 @@ def test_rules_without_their_columns_abstain_and_the_others_go_on(detector, wind
     assert {"update_storm"} <= set(_rules(scores, 70)) <= {r.name for r in RULES} - {"moas_new", "path_length"}
 
 
-def test_learning_needs_enough_minutes_and_gives_a_threshold_for_every_rule_and_scale(windows) -> None:
+def test_every_rule_and_scale_has_a_learned_threshold(windows) -> None:
     content = learn_rules([windows.calm(2_500)], history_minutes=360)
     assert content.arrays["thresholds"].shape == (len(RULES), len(SCALES_MIN))
     again = Heuristic.from_content(content, history_minutes=360)
@@ -180,7 +180,7 @@ def test_content_of_another_program_is_refused(windows, damage) -> None:
         )
 
 
-def test_thresholds_that_are_no_thresholds_are_refused() -> None:
+def test_impossible_thresholds_are_refused() -> None:
     with pytest.raises(ArtifactError, match="above 0"):
         Heuristic(np.zeros((len(RULES), len(SCALES_MIN))), history_minutes=360)
     with pytest.raises(ArtifactError, match="shape"):

@@ -1,4 +1,4 @@
-"""The forest in flat arrays against the library that grew it, and against trees that lie."""
+"""The forest in flat arrays: equal to scikit-learn's scores, and safe against damaged trees."""
 
 from dataclasses import replace
 from types import ModuleType
@@ -38,7 +38,7 @@ def test_equal_seeds_give_equal_forests(content: ModelContent, windows: ModuleTy
         np.testing.assert_array_equal(again.arrays[name], array)
 
 
-def test_a_lasting_storm_stands_apart_and_says_which_signals_speak_for_it(detector, windows) -> None:
+def test_a_storm_has_a_high_score_and_names_the_signals_that_contribute(detector, windows) -> None:
     frame = windows.calm(900, first=600)
     frame.features["announced"][700:800] *= 8
     frame.features["messages"][700:800] *= 8
@@ -51,15 +51,15 @@ def test_a_lasting_storm_stands_apart_and_says_which_signals_speak_for_it(detect
 
 
 @pytest.mark.parametrize("name", ["withdrawn", "origin_change", "duplicate"])
-def test_an_anomaly_of_one_signal_among_thirty_is_seen(detector, windows, name) -> None:
-    """A forest over all signals would hardly cut along this one."""
+def test_an_anomaly_of_one_signal_among_thirty_has_a_high_score(detector, windows, name) -> None:
+    """A forest over all signals would rarely cut along this one."""
     frame = windows.calm(900, first=600)
     calm = detector.score(windows.calm(900, seed=2, first=300)).score
     frame.features[name][700:800] *= 10
     assert detector.score(frame).score[130:195].min() > np.quantile(calm, 0.99)
 
 
-def test_a_silence_is_seen(detector, windows) -> None:
+def test_a_silence_has_a_high_score(detector, windows) -> None:
     frame = windows.calm(900, first=600)
     for values in frame.features.values():
         values[700:800] = 0.0
@@ -68,8 +68,8 @@ def test_a_silence_is_seen(detector, windows) -> None:
     )
 
 
-def test_a_quiet_night_is_nothing(detector, windows) -> None:
-    """A seventh less for an hour and a half is every night; the dead zone keeps it from being as telling as a storm."""
+def test_a_quiet_night_has_an_ordinary_score(detector, windows) -> None:
+    """A seventh less traffic for an hour and a half occurs every night, and lies in the dead zone."""
     frame = windows.calm(900, first=600)
     before = detector.score(frame).score
     for values in frame.features.values():
@@ -112,7 +112,7 @@ def test_too_few_clean_windows_are_named(windows) -> None:
         ("prepare.spread", lambda array: array * 0.0, "above 0"),
     ],
 )
-def test_trees_that_would_lead_astray_are_refused(content: ModelContent, name: str, damage, reason: str) -> None:
+def test_damaged_trees_are_refused(content: ModelContent, name: str, damage, reason: str) -> None:
     arrays = {**content.arrays, name: damage(content.arrays[name])}
     with pytest.raises(ArtifactError, match=reason):
         IsolationForest.from_content(replace(content, arrays=arrays))

@@ -1,4 +1,4 @@
-"""The network in numpy against the library that trained it, against anomalies, and against weights that lie."""
+"""The network in numpy: equal to torch, sensitive to anomalies, and safe against damaged weights."""
 
 from dataclasses import replace
 from types import ModuleType
@@ -25,7 +25,7 @@ def detector(content: ModelContent) -> Lstm:
 
 @pytest.fixture(scope="module")
 def calm_high(detector: Lstm, windows: ModuleType) -> float:
-    """What a calm day reaches once in a hundred minutes."""
+    """The score that a calm day exceeds once in a hundred minutes."""
     return float(np.quantile(detector.score(windows.calm(1_740, seed=2, first=300)).score, 0.99))
 
 
@@ -47,7 +47,7 @@ def _network(content: ModelContent) -> Autoencoder:
     return network
 
 
-def test_what_is_told_equals_torch(content: ModelContent, detector: Lstm, windows: ModuleType) -> None:
+def test_the_reconstruction_equals_torch(content: ModelContent, detector: Lstm, windows: ModuleType) -> None:
     frame = windows.calm(1_200, first=600)
     prepared = detector.preparation.prepare(frame, lead=LEAD_MIN)
     assert prepared is not None
@@ -97,7 +97,7 @@ def _storm(frame: WindowFrame, at: slice) -> None:
 
 
 def _other_mix(frame: WindowFrame, at: slice) -> None:
-    """As much as ever, but duplicates where there were path changes."""
+    """The same volume, with duplicates in place of path changes."""
     moved = np.round(0.8 * frame.features["implicit_withdrawal"][at])
     frame.features["implicit_withdrawal"][at] -= moved
     frame.features["duplicate"][at] += moved
@@ -108,20 +108,20 @@ def _longer_paths(frame: WindowFrame, at: slice) -> None:
 
 
 @pytest.mark.parametrize("kind", [_silence, _half_the_peers, _storm, _other_mix, _longer_paths])
-def test_what_is_more_less_or_other_than_usual_is_seen(detector, windows, calm_high, kind) -> None:
+def test_more_traffic_less_traffic_and_another_mix_have_high_scores(detector, windows, calm_high, kind) -> None:
     frame = windows.calm(900, first=600)
     kind(frame, slice(700, 800))
     assert detector.score(frame).score[130:195].min() > calm_high
 
 
 @pytest.mark.parametrize("name", ["withdrawn", "origin_change", "bogon"])
-def test_an_anomaly_of_one_signal_among_many_is_seen(detector, windows, calm_high, name) -> None:
+def test_an_anomaly_of_one_signal_among_many_has_a_high_score(detector, windows, calm_high, name) -> None:
     frame = windows.calm(900, first=600)
     frame.features[name][700:800] = 10.0 * frame.features[name][700:800] + 10.0
     assert detector.score(frame).score[130:195].min() > calm_high
 
 
-def test_a_larger_storm_scores_higher_without_end(detector, windows) -> None:
+def test_a_larger_storm_scores_higher_without_a_bound(detector, windows) -> None:
     found = []
     for times in (1, 4, 16, 64, 256, 4_096):
         frame = windows.calm(700, first=690)
@@ -132,14 +132,14 @@ def test_a_larger_storm_scores_higher_without_end(detector, windows) -> None:
 
 
 def test_a_quiet_weekend_is_no_silence(detector, windows) -> None:
-    """Trained on two days, it must not take the third, with 7 parts in 10 of the traffic, for an incident."""
+    """A model trained on two days must not report a day with 70 % of the traffic as an incident."""
     quiet, silent = (windows.calm(2_000, level=level, seed=3, first=500) for level in (140.0, 10.0))
     usual = windows.calm(2_000, seed=3, first=500)
     found = [float(np.median(detector.score(frame).score)) for frame in (usual, quiet, silent)]
     assert found[1] - found[0] < 0.1 * (found[2] - found[0])
 
 
-def test_an_alarm_says_what_was_expected_and_what_is(detector, windows) -> None:
+def test_an_alarm_names_the_reconstructed_and_the_present_value(detector, windows) -> None:
     frame = windows.calm(900, first=600)
     _longer_paths(frame, slice(700, 800))
     top = detector.score(frame).top_features[150]
@@ -196,7 +196,7 @@ def test_too_few_clean_windows_are_named(windows) -> None:
         ("prepare.spread", lambda array: array * 0.0, "above 0"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused(content: ModelContent, name: str, damage, reason: str) -> None:
+def test_weights_of_wrong_shapes_are_refused(content: ModelContent, name: str, damage, reason: str) -> None:
     arrays = {**content.arrays, name: damage(content.arrays[name])}
     with np.errstate(invalid="ignore"), pytest.raises(ArtifactError, match=reason):
         Lstm.from_content(replace(content, arrays=arrays))

@@ -1,4 +1,4 @@
-"""Smoothing and scaling, against the definition written out."""
+"""Smoothing and scaling, compared with the definition."""
 
 from dataclasses import replace
 from types import ModuleType
@@ -14,8 +14,8 @@ from bgpdrift.errors import NotEnoughDataError
 ANNOUNCED = (SIGNAL_BY_NAME["announced"],)
 
 
-def _slowly(values: np.ndarray, scale: int, at: int) -> float:
-    """The exponential mean of one minute, term by term; NaN minutes are left out."""
+def _exponential_mean(values: np.ndarray, scale: int, at: int) -> float:
+    """The exponential mean of one minute, term by term, without the NaN minutes."""
     total = weight = 0.0
     for lag in range(min(4 * scale, at + 1)):
         if np.isfinite(values[at - lag]):
@@ -24,7 +24,7 @@ def _slowly(values: np.ndarray, scale: int, at: int) -> float:
     return total / weight
 
 
-def test_every_time_scale_is_the_exponential_mean_of_the_minutes_there_are(windows: ModuleType) -> None:
+def test_every_time_scale_is_the_exponential_mean_of_the_existing_minutes(windows: ModuleType) -> None:
     frame = windows.calm(900)
     frame.quality["feed_gap"][[300, 301, 302, 650]] = 1
     preparation = Preparation.fit([frame], ANNOUNCED)
@@ -34,12 +34,14 @@ def test_every_time_scale_is_the_exponential_mean_of_the_minutes_there_are(windo
     for index, scale in enumerate(SCALES_MIN):
         if scale > 1:
             for at in (250, 303, 310, 655, 899):
-                z = (_slowly(values, scale, at) - preparation.centre[0, index, 0]) / preparation.spread[0, index, 0]
+                z = (_exponential_mean(values, scale, at) - preparation.centre[0, index, 0]) / preparation.spread[
+                    0, index, 0
+                ]
                 assert prepared.z[at, index] == pytest.approx(z, rel=1e-9)
     assert not prepared.known[300].any()
 
 
-def test_a_cut_with_enough_history_gives_the_same_numbers(windows: ModuleType) -> None:
+def test_a_cut_with_enough_history_has_the_same_values(windows: ModuleType) -> None:
     frame = windows.calm(1_200, first=1_000)
     preparation = Preparation.fit([windows.calm(1_200)])
     whole = preparation.prepare(frame, lead=20)
@@ -61,7 +63,7 @@ def test_each_collector_has_its_own_baseline(windows: ModuleType) -> None:
         assert 0.5 < np.std(prepared.z[100:, 0]) < 1.5
 
 
-def test_windows_that_a_trainer_excluded_teach_nothing(windows: ModuleType) -> None:
+def test_excluded_windows_do_not_enter_the_baseline(windows: ModuleType) -> None:
     frame = windows.calm(1_500)
     clean = Preparation.fit([frame], ANNOUNCED)
     frame.features["announced"][500:900] *= 50
@@ -87,6 +89,6 @@ def test_no_group_with_enough_windows_is_not_enough_data(windows: ModuleType) ->
         Preparation.fit([windows.calm(60)])
 
 
-def test_signals_follow_the_columns_there_are() -> None:
+def test_the_available_signals_follow_from_the_columns() -> None:
     names = {signal.name for signal in available_signals(["announced", "path_length_sum"])}
     assert names == {"announced", "path_length"}
