@@ -359,7 +359,7 @@ def test_after_a_power_loss_at_any_moment_the_old_or_the_new_model_is_active(
 def test_a_deleted_current_file_is_restored_from_the_backup(publish: Publishers, folder: Path) -> None:
     assert publish(folder, "2") == 0
     current_path(folder, M).unlink()
-    assert "missing; version 1" in put_right(folder)[0]
+    assert "missing; restored version 1" in put_right(folder)[0]
     assert publish(folder, "3") == 0
     assert active_version(folder, M) == "3"
 
