@@ -73,9 +73,9 @@ def run(model: str, command_line: "CommandLine", work: Callable[..., int] = _wor
     from bgpdrift import settings as all_settings
     from bgpdrift.clock import SystemClock
     from bgpdrift.errors import AlreadyRunningError, BgpdriftError, SettingsError
+    from bgpdrift.models.run_lock import RunLock
     from bgpdrift.process.limited_worker import Limits, StopRequest
     from retrainers.reporting import choose_reporter
-    from retrainers.run_lock import RunLock
     from retrainers.run_options import RunOptions
 
     from_flag, clock, lock = command_line.from_flag, SystemClock(), None
@@ -92,7 +92,7 @@ def run(model: str, command_line: "CommandLine", work: Callable[..., int] = _wor
     try:
         settings = all_settings.load()
         stop = StopRequest()
-        lock = RunLock(settings.artifacts_path, model, clock.now(), leave_no_trace=command_line.dry_run)
+        lock = RunLock(settings.artifacts_path, model, clock.now(), read_only=command_line.dry_run)
         claim = _claim(settings.artifacts_path, model) if from_flag else None
         if from_flag and claim is None:
             return finish(Exit.USAGE, "no_flag", f"there is no retrain_{model}.flag in {settings.artifacts_path}")

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
 from bgpdrift.errors import TransientError
 from bgpdrift.process.child import RUN_VARIABLE, Child, build_environment, kill_if
 from bgpdrift.process.identity import ProcessIdentity, identify, is_alive, measure_age_s
@@ -28,7 +26,6 @@ from bgpdrift.settings import Settings
 
 TIME_LIMIT_MARGIN_S = 120.0
 """Beyond ``retrain.time_limit_s``: time for imports, clean-up and the grace period of the worker."""
-RUN_LOCK = "retrain.lock"
 
 CommandBuilder = Callable[[str], Sequence[str]]
 
@@ -142,20 +139,3 @@ def build_retrainer_environment(base: Mapping[str, str]) -> dict[str, str]:
     (False, '/var/lib/bgpdrift')
     """
     return build_environment(base, PARENT_VARIABLE, RUN_VARIABLE)
-
-
-class _LockHolder(msgspec.Struct, frozen=True):
-    model: str = ""
-    owner: ProcessIdentity = ProcessIdentity()
-
-
-def read_lock_holder(folder: Path) -> tuple[str, ProcessIdentity] | None:
-    """Return the model and the process of the run that holds the run lock, whoever started it; None if there is none.
-
-    The lock is only read. If the monitor took it, a run that starts at that moment would fail.
-    """
-    try:
-        holder = msgspec.json.decode((folder / RUN_LOCK).read_bytes(), type=_LockHolder)
-    except (OSError, msgspec.MsgspecError):
-        return None
-    return (holder.model, holder.owner) if is_alive(holder.owner) else None

@@ -11,8 +11,9 @@ from bgpdrift.clock import Clock
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import TransientError
 from bgpdrift.models import flags
+from bgpdrift.models.run_lock import read_run_holder
 from bgpdrift.monitor.request_progress import MAX_ATTEMPTS
-from bgpdrift.monitor.retrainer_process import EndedRun, Runner, progress_path, read_lock_holder
+from bgpdrift.monitor.retrainer_process import EndedRun, Runner, progress_path
 from bgpdrift.process.identity import ProcessIdentity, is_alive
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
@@ -65,7 +66,7 @@ class RetrainingRuns:
         if recorded is not None:
             self._kill_if_overdue(*recorded)
             return False
-        if read_lock_holder(self._folder) is not None:
+        if read_run_holder(self._folder) is not None:
             return False
         self._forget_run(at)
         candidates = [
@@ -102,8 +103,10 @@ class RetrainingRuns:
 
     def is_active(self, model: str) -> bool:
         """Return whether a run of a model is active, whoever started it."""
-        runs = (self._child, self._read_recorded_run(), read_lock_holder(self._folder))
-        return any(run is not None and run[0] == model for run in runs)
+        holder = read_run_holder(self._folder)
+        if holder is not None and holder.model == model:
+            return True
+        return any(run is not None and run[0] == model for run in (self._child, self._read_recorded_run()))
 
     def pause(self, model: str) -> None:
         """Start no run of a model for a while; each pause is twice as long as the one before."""

@@ -13,10 +13,10 @@ import msgspec
 
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.models.paths import current_path
+from bgpdrift.models.run_lock import read_run_holder
 from bgpdrift.process.identity import ProcessIdentity, is_alive
 from bgpdrift.status.snapshot import FlagFile, Running
 
-RUN_LOCK = "retrain.lock"
 UNREADABLE = "unreadable"
 _MAX_BYTES, _MAX_HEADER_BYTES = 65_536, 1_000_000
 _TAIL_BYTES = 16_384
@@ -37,12 +37,6 @@ class _Metadata(msgspec.Struct):
     version: str
     created_at: int = 0
     parent_version: str = ""
-
-
-class _Holder(msgspec.Struct):
-    model: str = ""
-    owner: ProcessIdentity = ProcessIdentity()
-    since: float = 0.0
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -92,9 +86,8 @@ def read_flag(artifacts: Path, model: str) -> FlagFile | None:
 
 def find_running(artifacts: Path, logs: Path, flags: dict[str, FlagFile]) -> Running | None:
     """Find the running retrainer by the lock that it holds; None if none runs."""
-    document = _read_document(artifacts / RUN_LOCK)
-    holder = _convert(document[0], _Holder) if document else None
-    if holder is None or not is_alive(holder.owner):
+    holder = read_run_holder(artifacts)
+    if holder is None:
         return _find_claimed(flags)
     log = logs / f"retrain_{holder.model}.ndjson"
     phase, done = parse_progress(_read_tail(log)) if _modified_at(log) >= holder.since - 1.0 else ("", None)

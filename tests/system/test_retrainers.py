@@ -16,11 +16,11 @@ import pytest
 from bgpdrift.models import flags
 from bgpdrift.models.flags import DriftCause, Flag
 from bgpdrift.models.loading import ModelSource, builder
+from bgpdrift.models.run_lock import RunLock
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
 from helpers import windows
 from helpers.until import until
-from retrainers.run_lock import RunLock
 
 DRIVER = Path(__file__).with_name("retraining.py")
 MODEL = "heuristic"
