@@ -39,9 +39,9 @@ def open_new(path: Path) -> SegmentFile:
 class OpenSegment:
     """The segment being written. Its lines stay in memory until it is renamed, so that it can be written again."""
 
-    def __init__(self, sequence: int, path: Path, opened_at: float, opened: float, run: str) -> None:
+    def __init__(self, sequence: int, path: Path, *, opened_at: float, opened_monotonic: float, run: str) -> None:
         header = {"sequence": sequence, "opened_at": opened_at, "run": run}
-        self.sequence, self.opened = sequence, opened
+        self.sequence, self.opened_monotonic = sequence, opened_monotonic
         self.part = path / (spool.segment_name(sequence) + ".part")
         self.final = path / spool.segment_name(sequence)
         self.batches = [Batch(spool.record_line(spool.SEGMENT_RECORD, header) + b"\n", 0)]

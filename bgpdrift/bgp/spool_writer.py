@@ -154,7 +154,14 @@ class SpoolWriter:
         """Return the counts."""
         with self._changed:
             waiting, dropped = self._buffer.bytes, self._buffer.dropped_frames
-        return SpoolFigures(self._frames, self._segments, waiting, dropped, self._lost_segments, self._problem)
+        return SpoolFigures(
+            frames=self._frames,
+            segments=self._segments,
+            waiting_bytes=waiting,
+            dropped_frames=dropped,
+            lost_segments=self._lost_segments,
+            problem=self._problem,
+        )
 
     def close(self, timeout_s: float = 30.0) -> None:
         """Finish the last segment and release the directory; a failing disk gets one more attempt."""
@@ -227,15 +234,20 @@ class SpoolWriter:
         """Seconds until the open segment is due, at least 0; the full age if none is open."""
         if self._segment is None:
             return self._settings.segment_s
-        return max(0.0, self._segment.opened + self._settings.segment_s - self._clock.monotonic())
+        return max(0.0, self._segment.opened_monotonic + self._settings.segment_s - self._clock.monotonic())
 
     def _room(self) -> int:
         return self._settings.segment_bytes - (self._segment.raw_bytes if self._segment else 0)
 
     def _open_segment(self) -> OpenSegment:
         if self._segment is None:
-            opened_at, opened = self._clock.now(), self._clock.monotonic()
-            self._segment = OpenSegment(self._next, self._path, opened_at, opened, self._run_id)
+            self._segment = OpenSegment(
+                self._next,
+                self._path,
+                opened_at=self._clock.now(),
+                opened_monotonic=self._clock.monotonic(),
+                run=self._run_id,
+            )
             self._segment.add(self._carried)
             self._carried = []
         return self._segment

@@ -133,13 +133,13 @@ def flatten(
         unreadable = int(key.size - np.count_nonzero(good))
         message_of, key, is_announced, path_of = message_of[good], key[good], is_announced[good], path_of[good]
     return Batch(
-        np.array(timestamps, dtype=np.float64),
-        np.array(peer_numbers, dtype=np.int64),
-        np.array(attributes, dtype=np.int8),
-        np.array(late, dtype=np.bool_),
-        message_of,
-        key,
-        is_announced,
-        path_of,
-        unreadable,
+        timestamp=np.array(timestamps, dtype=np.float64),
+        peer=np.array(peer_numbers, dtype=np.int64),
+        attribute=np.array(attributes, dtype=np.int8),
+        late=np.array(late, dtype=np.bool_),
+        message=message_of,
+        key=key,
+        announced=is_announced,
+        path=path_of,
+        unreadable=unreadable,
     )
