@@ -145,7 +145,7 @@ def _build_blocks(current: CategoryHours, reference: CategoryHours) -> list[Bloc
     if not len(current.starts) or not len(reference.starts):
         return []
     origin = int(current.starts[0])
-    found = []
+    blocks = []
     sides = [_gather_blocks(side, origin) for side in (current, reference)]
     for time_of_day in range(DAY_H // CATEGORY_BLOCK_H):
         now, before = (
@@ -153,8 +153,8 @@ def _build_blocks(current: CategoryHours, reference: CategoryHours) -> list[Bloc
             for side in sides
         )
         if now and before:
-            found.append((np.stack([*now, *before]), len(now)))
-    return found
+            blocks.append((np.stack([*now, *before]), len(now)))
+    return blocks
 
 
 def _gather_blocks(side: CategoryHours, origin: int, hours: int = CATEGORY_BLOCK_H) -> dict[int, NDArray[np.int64]]:

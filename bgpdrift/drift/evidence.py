@@ -109,7 +109,7 @@ class Evidence:
 
     def tested_measures(self, settings: DriftSettings) -> list[Measure]:
         """Measures that the rule tests."""
-        found = []
+        tested = []
         for k, (name, statistic) in enumerate(self.basis.statistics.items()):
             if statistic.is_linear:
                 by_chance = float(self.basis.weights(name) @ self.matched.expected[:-1])
@@ -128,8 +128,8 @@ class Evidence:
             size = effect if record.ranks_severity else None
             severity = rank_severity(max(p_value, self.p_value), size, settings)
             values = MeasureValue(value=value, by_chance=by_chance, p_value=p_value, effect=effect)
-            found.append(record.build(values, settings, severity))
-        return found
+            tested.append(record.build(values, settings, severity))
+        return tested
 
     def described_measures(self, settings: DriftSettings) -> list[Measure]:
         """Measures that are reported beside the tested ones."""

@@ -107,16 +107,16 @@ _PARTS: dict[type, dict[str, type]] = {
 }
 
 
-def _require_keys(found: Any, kind: type, name: str, place: str) -> None:
+def _require_keys(document: Any, kind: type, name: str, place: str) -> None:
     """Require exactly the keys of the form, here and in the parts. The conversion checks the types."""
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         return
-    known = {field.name for field in fields_of(kind)}
-    for keys, what in ((set(found) - known, "is unknown"), (known - set(found), "is missing")):
+    expected = {field.name for field in fields_of(kind)}
+    for keys, what in ((set(document) - expected, "is unknown"), (expected - set(document), "is missing")):
         if keys:
             raise InputError(f"{name}: not a drift report: {min(keys)!r} {what} at {place}")
     for key, part in _PARTS.get(kind, {}).items():
-        for number, one in enumerate(found[key] if isinstance(found[key], list) else []):
+        for number, one in enumerate(document[key] if isinstance(document[key], list) else []):
             _require_keys(one, part, name, f"{place}.{key}[{number}]")
 
 

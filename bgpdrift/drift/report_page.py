@@ -211,6 +211,6 @@ def _draw_history(one: MeasureHistory) -> Markup:
     )
 
 
-def _format_cells(found: Sequence[Measure]) -> list[Mapping[str, str]]:
+def _format_cells(measures_of_table: Sequence[Measure]) -> list[Mapping[str, str]]:
     names = ("name", "value", "by_chance", "p_value", "severity", "note")
-    return [dict(zip(names, summary.format_measure(measure), strict=True)) for measure in found]
+    return [dict(zip(names, summary.format_measure(measure), strict=True)) for measure in measures_of_table]

@@ -1,4 +1,4 @@
-"""`bgpdrift report`, from a store as the monitor leaves it."""
+"""`bgpdrift report` with a store that the monitor filled."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def run():
 
 @pytest.fixture
 def checked(tmp_path, monkeypatch):
-    """Make a store with scores and hourly checks of one model; give the newest report."""
+    """Fill a store with scores and hourly checks of one model; return the newest report."""
     monkeypatch.setenv("BGPDRIFT_DATA_DIR", str(tmp_path / "data"))
     settings = load()
     settings.data_path.mkdir()
@@ -128,13 +128,13 @@ def test_a_damaged_report_file_is_named_and_the_page_is_written_from_the_store(c
     assert "DRIFT" in (tmp_path / "p.html").read_text()
 
 
-def test_without_a_model_each_one_has_a_page_here(run, checked, tmp_path):
+def test_without_a_model_each_model_gets_a_page(run, checked, tmp_path):
     checked()
     assert run().startswith("drift_report_lstm.html: ")
     assert (tmp_path / "drift_report_lstm.html").exists()
 
 
-def test_what_the_store_kept_is_the_report_but_for_chance_and_effect(checked):
+def test_the_store_keeps_a_report_without_values_by_chance_and_effects(checked):
     report, row, signals = checked(with_file=False)
     found = build_report(row, signals)
     assert (found.verdict, found.severity, found.reason, found.p_value, found.at) == (
@@ -149,7 +149,7 @@ def test_what_the_store_kept_is_the_report_but_for_chance_and_effect(checked):
     assert found.signals[0].name == "lag"
 
 
-def test_curves_are_in_order_of_time_and_only_of_one_window():
+def test_histories_are_in_order_of_time_and_of_one_window():
     def check(at):
         verdict = {"drift_detected": False, "verdict": "none", "severity": "none"}
         return DriftCheck(timestamp=at, model="lstm", window="24h/7d", **verdict), [

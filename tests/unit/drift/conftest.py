@@ -14,7 +14,7 @@ DAY_S = 86_400
 
 @pytest.fixture
 def scores() -> Callable[..., Rows]:
-    """Give some days of gamma scores on an AR(1), twice as high by day as by night; one row a minute from Monday on."""
+    """Return a function that draws days of gamma scores on an AR(1), twice as high by day as by night."""
 
     def drawn(days: int = 8, seed: int = 1, phi: float = 0.5) -> Rows:
         random = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""What labels say of a detector, and what they cannot say."""
+"""Performance by labels of operators, and what too few labels mean."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from bgpdrift.drift.accuracy import TOO_FEW, measure_performance, measure_share
 from bgpdrift.settings_sections import DriftSettings
 from bgpdrift.verdicts.performance import LabelCounts
 
-USUAL = DriftSettings()
+SETTINGS = DriftSettings()
 BEFORE = LabelCounts(450, 50, 450, 50)
 
 
@@ -18,24 +18,24 @@ def by_name(measures):
 
 @given(st.integers(0, 19), st.integers(0, 19))
 def test_too_few_labels_is_never_ok(right, wrong):
-    """No value, no rank, and a note that says so: nobody can take it for a detector that does well."""
-    found = measure_share("accuracy", (min(right, 19), min(right + wrong, 19)), (90, 100), USUAL)
+    """The measure has no value, no severity and a note, so it does not look like a good detector."""
+    found = measure_share("accuracy", (min(right, 19), min(right + wrong, 19)), (90, 100), SETTINGS)
 
     assert (found.value, found.p_value, found.severity) == (None, None, "none")
     assert found.note.startswith(TOO_FEW)
 
 
-def test_a_new_version_without_labels_before_it_is_not_judged_to_have_fallen():
-    found = by_name(measure_performance(LabelCounts(20, 0, 15, 5), None, USUAL))["accuracy"]
+def test_a_new_version_without_earlier_labels_has_no_fall():
+    found = by_name(measure_performance(LabelCounts(20, 0, 15, 5), None, SETTINGS))["accuracy"]
 
     assert found.value == 0.875
     assert found.severity == "none"
     assert found.note == "too few labels before to compare: 0, 20 needed; now 0.74 to 0.95"
 
 
-def test_a_fall_from_90_to_85_shows_with_400_labels_and_not_with_100():
-    many = by_name(measure_performance(LabelCounts(170, 30, 170, 30), BEFORE, USUAL))["accuracy"]
-    few = by_name(measure_performance(LabelCounts(43, 7, 42, 8), BEFORE, USUAL))["accuracy"]
+def test_a_fall_from_90_to_85_is_detected_with_400_labels_and_not_with_100():
+    many = by_name(measure_performance(LabelCounts(170, 30, 170, 30), BEFORE, SETTINGS))["accuracy"]
+    few = by_name(measure_performance(LabelCounts(43, 7, 42, 8), BEFORE, SETTINGS))["accuracy"]
 
     assert (many.value, many.severity) == (0.85, "medium")
     assert many.p_value == pytest.approx(0.008, abs=0.001)
@@ -44,7 +44,7 @@ def test_a_fall_from_90_to_85_shows_with_400_labels_and_not_with_100():
 
 
 def test_a_detector_that_misses_more_and_alarms_less_falls_in_recall_and_not_in_precision():
-    found = by_name(measure_performance(LabelCounts(100, 10, 490, 100), BEFORE, USUAL))
+    found = by_name(measure_performance(LabelCounts(100, 10, 490, 100), BEFORE, SETTINGS))
 
     assert found["recall"].severity == found["class:anomaly"].severity == "critical"
     assert found["class:normal"].severity == found["precision"].severity == "none"
@@ -52,14 +52,14 @@ def test_a_detector_that_misses_more_and_alarms_less_falls_in_recall_and_not_in_
     assert found["f1"].severity == "critical"
 
 
-def test_getting_better_has_no_rank():
-    found = by_name(measure_performance(LabelCounts(500, 0, 500, 0), BEFORE, USUAL))
+def test_an_improvement_has_no_severity():
+    found = by_name(measure_performance(LabelCounts(500, 0, 500, 0), BEFORE, SETTINGS))
 
     assert all(measure.severity == "none" and measure.effect > 0 for measure in found.values())
 
 
-def test_the_names_are_those_of_reports():
-    assert list(by_name(measure_performance(BEFORE, BEFORE, USUAL))) == [
+def test_the_measures_have_the_names_of_reports():
+    assert list(by_name(measure_performance(BEFORE, BEFORE, SETTINGS))) == [
         "accuracy",
         "precision",
         "recall",

@@ -33,11 +33,11 @@ def learned(series: dict[str, Hours], days: int) -> BetweenDayVariance:
 
 
 def spread(found: BetweenDayVariance, gap_d: float = 0.0) -> float:
-    """Standard deviation of a day against a week, in ranks."""
+    """Standard deviation of the difference of a day and a week, in ranks."""
     return found.variance_of_difference(1, 7, gap_d) ** 0.5
 
 
-def test_days_that_differ_each_by_itself_differ_as_much_a_week_apart() -> None:
+def test_independent_days_differ_as_much_a_week_apart() -> None:
     levels = np.random.default_rng(2).normal(0.0, 0.2, 28)
     found = learned(of_levels(levels), 28)
     ranks = np.std(daily_ranks(levels))
@@ -51,25 +51,25 @@ def daily_ranks(levels: np.ndarray) -> list[float]:
     return order.mean(axis=1).tolist()
 
 
-def test_steps_that_stay_add_up_the_farther_apart_two_windows_are() -> None:
+def test_persistent_steps_add_up_with_the_distance_of_two_windows() -> None:
     found = learned(of_levels(walk(28, 0.1)), 28)
     assert found.step > 0
     assert spread(found, 3) > 1.2 * spread(found)
 
 
-def test_one_change_of_level_is_no_scatter() -> None:
+def test_one_change_of_level_does_not_inflate_the_variance() -> None:
     calm = learned(of_levels(np.zeros(28)), 28)
     changed = learned(of_levels(np.where(np.arange(28) < 15, 0.0, 0.7)), 28)
     assert spread(changed) < 3 * spread(calm)
     assert spread(learned(of_levels(walk(28, 0.3)), 28)) > 4 * spread(calm)
 
 
-def test_a_steady_creep_is_no_scatter() -> None:
+def test_a_steady_creep_does_not_inflate_the_variance() -> None:
     calm = learned(of_levels(np.zeros(28)), 28)
     assert spread(learned(of_levels(0.02 * np.arange(28)), 28)) < 3 * spread(calm)
 
 
-def test_versions_are_compared_with_themselves_alone() -> None:
+def test_days_are_compared_within_a_version_only() -> None:
     older, newer = of_levels(np.zeros(14)), of_levels(np.full(28, 3.0), seed=2)
     newer = {"a": newer["a"].between(14 * DAY_S, 28 * DAY_S)}
     found = estimate_between_day_variance([older, newer], 28 * DAY_S)
@@ -78,23 +78,23 @@ def test_versions_are_compared_with_themselves_alone() -> None:
     assert spread(found) < 0.05
 
 
-def test_hours_after_the_end_are_not_looked_at() -> None:
+def test_hours_after_the_end_are_ignored() -> None:
     series = of_levels(np.where(np.arange(28) < 10, 0.0, np.arange(28) % 3 * 1.0))
     assert spread(learned(series, 10)) < 0.5 * spread(learned(series, 28))
 
 
 @pytest.mark.parametrize("days", [0, 1, 3])
-def test_few_days_say_nothing(days: int) -> None:
+def test_too_few_days_give_no_estimate(days: int) -> None:
     assert estimate_between_day_variance([of_levels(np.zeros(days))] if days else [], days * DAY_S) is None
 
 
-def test_days_less_than_half_there_are_no_days() -> None:
+def test_days_that_are_less_than_half_there_are_ignored() -> None:
     hours = of_levels(np.zeros(10))["a"]
     thin = hours.select(hours.starts % DAY_S < 11 * HOUR_S)
     assert estimate_between_day_variance([{"a": thin}], 10 * DAY_S) is None
 
 
-def test_inflation_is_doubted_where_days_are_few_and_has_an_end() -> None:
+def test_the_inflation_is_shrunk_for_few_days_and_bounded() -> None:
     few, many = BetweenDayVariance(5, 0.02, 0.0), BetweenDayVariance(30, 0.02, 0.0)
     assert few.compute_inflation(0.01, 1, 7, 0) < many.compute_inflation(0.01, 1, 7, 0)
     assert many.compute_inflation(1e-6, 1, 7, 0) == MAX_INFLATION
@@ -120,12 +120,12 @@ def p_value_of(levels: np.ndarray, with_history: bool) -> float:
     return comparison.p_value
 
 
-def test_a_series_that_always_wandered_is_not_sure_to_drift_when_it_does_so_again() -> None:
+def test_a_series_whose_days_always_differed_is_less_significant_when_they_differ_again() -> None:
     levels = np.append(np.random.default_rng(4).normal(0.0, 0.15, 25), [0.0, 0.0, 0.0, 0.2])
     assert p_value_of(levels, with_history=False) < 0.001
     assert p_value_of(levels, with_history=True) > 0.001
 
 
-def test_a_large_change_is_seen_though_days_always_wandered() -> None:
+def test_a_large_change_is_detected_although_days_always_differed() -> None:
     levels = np.append(np.random.default_rng(4).normal(0.0, 0.15, 25), [0.0, 0.0, 0.0, 1.5])
     assert p_value_of(levels, with_history=True) < 0.001

@@ -1,4 +1,4 @@
-"""Which rules fire: a mixture that moved, one that did not, and one incident."""
+"""The mix of rules that fire: with a change, without one, and with one incident."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from bgpdrift.drift.categories import CategoryHours, measure_categories
 from bgpdrift.drift.hours import Hours
 from bgpdrift.settings_sections import DriftSettings
 
-USUAL = DriftSettings()
+SETTINGS = DriftSettings()
 NAMES = ("leak", "silence", "storm")
 HOUR = 3_600
 
@@ -22,10 +22,10 @@ def days(rates, start, count, seed=0, scatter=0.3):
 
 
 def mix(current, reference):
-    return measure_categories("rule_mix", current, reference, USUAL)
+    return measure_categories("rule_mix", current, reference, SETTINGS)
 
 
-def test_a_mixture_that_moved_is_seen_and_says_where():
+def test_a_change_of_the_mix_is_detected_and_named():
     psi, js = mix(days([2, 1, 8], 7 * 86_400, 1, 1), days([8, 1, 2], 0, 7, 2))
     assert (psi.name, js.name) == ("rule_mix", "rule_mix_js")
     assert psi.p_value < 0.001
@@ -33,12 +33,12 @@ def test_a_mixture_that_moved_is_seen_and_says_where():
     assert psi.note.startswith("largest change: storm")
 
 
-def test_without_drift_p_values_are_small_no_more_often_than_they_say():
+def test_small_p_values_without_drift_are_as_rare_as_they_should_be():
     p_values = [mix(days([8, 1, 2], 7 * 86_400, 1, k), days([8, 1, 2], 0, 7, 1_000 + k))[0].p_value for k in range(60)]
     assert sum(p < 0.05 for p in p_values) <= 6  # 1 in 30 of honest tests exceeds it
 
 
-def test_one_incident_of_an_hour_is_no_other_mixture():
+def test_an_incident_of_an_hour_does_not_change_the_mix():
     quiet = days([1, 1, 1], 7 * 86_400, 1, 3, 0.0)
     counts = quiet.counts.copy()
     counts[10, 2] += 500
@@ -49,7 +49,7 @@ def test_one_incident_of_an_hour_is_no_other_mixture():
     assert psi.severity == "none"
 
 
-def test_few_events_make_no_mixture_and_say_so():
+def test_too_few_events_give_no_value_and_a_note():
     psi, js = mix(days([0.01, 0, 0], 7 * 86_400, 1), days([8, 1, 2], 0, 7))
     assert psi.value is None
     assert js.value is None

@@ -1,4 +1,4 @@
-"""What `check_scores` says of logs of all kinds: the same answer for the same scores, and a clear one for odd ones."""
+"""`check_scores` for all kinds of scores: the same report for the same scores, and clear errors."""
 
 import numpy as np
 import pytest
@@ -17,12 +17,12 @@ def last_day(times):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_scores_that_go_on_as_before_are_no_drift(scores, seed):
+def test_unchanged_scores_are_no_drift(scores, seed):
     assert check_scores(*scores(seed=seed)).verdict == "none"
 
 
 @pytest.mark.parametrize("factor", [1.5, 0.6])
-def test_a_level_that_shifted_is_drift_since_the_hour_it_did(scores, factor):
+def test_a_shifted_level_is_drift_from_the_hour_of_the_shift(scores, factor):
     times, values = scores()
     report = check_scores(times, np.where(last_day(times), factor * values, values))
 
@@ -68,7 +68,7 @@ def test_the_same_scores_in_any_order_have_the_same_report(scores):
 @settings(max_examples=8, deadline=None)
 @given(st.integers(-600, 600))
 def test_the_unit_of_scores_does_not_matter(steps):
-    """Whole bins: then not even rounding differs."""
+    """The factors are whole bins, so that not even rounding differs."""
     random = np.random.default_rng(4)
     times = 60 * np.arange(8 * 1_440)
     bins = np.round(60 * random.standard_normal(len(times))) + 0.5
@@ -78,7 +78,7 @@ def test_the_unit_of_scores_does_not_matter(steps):
     assert other.verdict == one.verdict
 
 
-def test_ten_rows_a_minute_are_judged_like_one(scores):
+def test_ten_rows_a_minute_give_the_same_verdict_as_one(scores):
     times, values = scores()
     for factor, verdict in ((1.0, "none"), (1.5, "drift")):
         shifted = np.where(last_day(times), factor * values, values)
@@ -92,7 +92,7 @@ def test_a_constant_score_is_no_drift_until_it_changes(scores):
     assert check_scores(times, np.where(last_day(times), 0.7, constant)).verdict == "drift"
 
 
-def test_a_score_that_is_mostly_zero_is_judged_by_what_is_not(scores):
+def test_a_score_that_is_mostly_zero_is_compared_by_its_other_values(scores):
     times, values = scores()
     sparse = np.where(values > np.quantile(values, 0.9), values, 0.0)
     more = np.where(values > np.quantile(values, 0.8), values, 0.0)
@@ -107,7 +107,7 @@ def test_a_handful_of_odd_values_over_a_constant_is_no_drift(scores):
     assert check_scores(times, values).verdict in ("none", "incident", "immaterial")
 
 
-def test_negative_scores_are_scores(scores):
+def test_negative_scores_are_compared_too(scores):
     times, values = scores()
     assert check_scores(times, -values).verdict == "none"
     assert check_scores(times, np.where(last_day(times), -1.5 * values, -values)).verdict == "drift"
@@ -119,7 +119,7 @@ def test_no_rows_are_not_enough_data():
     assert report.p_value is None
 
 
-def test_a_short_log_says_what_is_missing_and_until_when(scores):
+def test_the_report_of_a_short_log_says_what_is_missing_and_when_it_exists(scores):
     times, values = scores(days=2)
     report = check_scores(times, values)
     assert report.verdict == "not_enough_data"
@@ -143,14 +143,14 @@ def test_hours_without_a_reference_are_left_out_and_reported(scores):
     assert "no reference for this hour of day" in left_out.reason
 
 
-def test_weekends_are_held_against_weekends_once_two_weeks_are_known(scores):
+def test_weekends_are_compared_with_weekends_from_two_weeks_of_reference(scores):
     times, values = scores(days=60)
     weekend = np.isin((times // DAY_S + 4) % 7, (0, 6))
     report = check_scores(times, np.where(weekend, 0.5 * values, values), settings=DriftSettings(preset="7d/30d"))
     assert report.verdict == "none"
 
 
-def test_alarms_have_a_rate_and_what_it_was(scores):
+def test_alarms_give_a_rate_and_its_value_in_the_reference(scores):
     times, values = scores()
     report = check_scores(times, values, values > np.where(last_day(times), 3.0, 6.0))
     rate = report.measure("anomaly_rate")
@@ -158,13 +158,13 @@ def test_alarms_have_a_rate_and_what_it_was(scores):
     assert rate.value > 1.3 * rate.by_chance
 
 
-def test_the_smallest_visible_shift_is_smaller_where_minutes_are_independent(scores):
+def test_the_smallest_detectable_shift_is_smaller_for_independent_minutes(scores):
     calm, sticky = check_scores(*scores(phi=0.1)), check_scores(*scores(phi=0.97))
     assert 0.05 < calm.smallest_shift < sticky.smallest_shift
     assert calm.comparisons[0].effective_n > 2 * sticky.comparisons[0].effective_n
 
 
-def test_every_measure_of_the_family_comes_with_what_chance_gives(scores):
+def test_every_tested_measure_has_its_value_by_chance(scores):
     report = check_scores(*scores())
     for name in ("ks", "psi", "location", "tail_95", "tail_99"):
         found = report.measure(name)
@@ -173,7 +173,7 @@ def test_every_measure_of_the_family_comes_with_what_chance_gives(scores):
     assert report.p_value >= min(m.p_value for m in report.measures if m.name in ("ks", "psi", "location"))
 
 
-def test_a_named_policy_decides_where_it_is_asked_for(scores):
+def test_the_policy_of_the_settings_decides(scores):
     report = check_scores(*scores(), settings=DriftSettings(policy="psi"))
     assert (report.policy, report.verdict) == ("psi", "none")
 

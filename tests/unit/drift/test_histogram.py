@@ -13,7 +13,7 @@ VALUES = st.floats(-1e12, 1e12)
 
 
 @given(VALUES)
-def test_a_bin_is_within_one_per_cent_of_all_it_holds(value: float) -> None:
+def test_the_middle_of_a_bin_is_within_one_per_cent_of_its_values(value: float) -> None:
     if abs(value) >= MIN_MAGNITUDE:
         assert middle_of(bin_of(value)) == pytest.approx(value, rel=0.0101)
     else:
@@ -21,14 +21,14 @@ def test_a_bin_is_within_one_per_cent_of_all_it_holds(value: float) -> None:
 
 
 @given(st.lists(VALUES), st.lists(VALUES))
-def test_merging_is_folding_all_of_it(one: list[float], other: list[float]) -> None:
+def test_adding_histograms_equals_counting_all_values(one: list[float], other: list[float]) -> None:
     merged, whole = Histogram.of(one) + Histogram.of(other), Histogram.of(one + other)
     assert merged.counts == whole.counts
     assert math.isclose(merged.total, whole.total, rel_tol=1e-9, abs_tol=1e-3)
 
 
 @given(st.lists(VALUES))
-def test_bytes_hold_all_of_it(values: list[float]) -> None:
+def test_bytes_keep_the_whole_histogram(values: list[float]) -> None:
     histogram = Histogram.of(values)
     assert Histogram.from_bytes(histogram.to_bytes(), histogram.total, histogram.squares) == histogram
     assert len(histogram.to_bytes()) <= 1 + 5 * max(1, len(values))
@@ -41,7 +41,7 @@ def test_bins_keep_the_order_of_values(pair: tuple[float, float]) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_no_number_is_refused(value: float) -> None:
+def test_values_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(ValueError, match="a finite value expected"):
         Histogram.of([value])
 

@@ -1,4 +1,4 @@
-"""Hours of scores: exact, additive, indifferent to the order of rows, and clear about what they cannot use."""
+"""Hours of scores: exact, additive, independent of the order of rows, with clear errors."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def hours_of(rows: list[tuple[int, float, bool]]) -> Hours:
 
 
 def same(one: Hours, other: Hours) -> bool:
-    """Whether two hold the same, bins without values aside."""
+    """Whether two series hold the same values; empty bins are ignored."""
     return (
         one.starts.tolist() == other.starts.tolist()
         and one.alarms.tolist() == other.alarms.tolist()
@@ -29,7 +29,7 @@ def same(one: Hours, other: Hours) -> bool:
 
 
 @given(ROWS, ROWS)
-def test_adding_hours_up_is_counting_all_rows(one, other):
+def test_merging_hours_equals_counting_all_rows(one, other):
     assert same(merge_hours([hours_of(one), hours_of(other)]), hours_of(one + other))
 
 
@@ -41,7 +41,7 @@ def test_the_order_of_rows_does_not_matter(rows, random):
 
 
 @given(ROWS)
-def test_rows_become_what_the_monitor_would_have_stored(rows):
+def test_rows_give_the_hours_that_the_monitor_stores(rows):
     stored: dict[int, tuple[Histogram, int]] = {}
     for at, value, rung in rows:
         histogram, alarms = stored.get(at // 3_600 * 3_600, (Histogram(), 0))
@@ -55,8 +55,8 @@ def test_rows_become_what_the_monitor_would_have_stored(rows):
 
 
 @given(st.floats(-1e12, 1e12))
-def test_a_column_falls_into_the_bins_of_its_values(value):
-    """Within rounding at the very edge of a bin."""
+def test_the_bins_of_a_column_are_those_of_its_values(value):
+    """Up to rounding at the edge of a bin."""
     assert abs(int(bins_of(np.array([value]))[0]) - bin_of(value)) <= 1
 
 
@@ -66,19 +66,19 @@ def test_many_rows_are_counted_in_parts():
     assert hours.n.tolist() == [288_000, 288_000]
 
 
-def test_few_rows_over_years_need_no_room_for_the_years():
+def test_few_rows_over_years_need_little_memory():
     hours = Hours.from_rows([0.0, 1e9], [1e-8, 1e200])
     assert hours.n.tolist() == [1, 1]
 
 
-def test_hours_are_chosen_by_their_start():
+def test_hours_are_selected_by_their_start():
     hours = Hours.from_rows([0, 3_600, 7_200], [1.0, 2.0, 3.0])
     assert hours.between(3_600, 7_200).starts.tolist() == [3_600]
     assert hours.exclude([0, 7_200]).starts.tolist() == [3_600]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_a_score_that_is_no_number_is_named_with_its_row(bad):
+def test_a_score_that_is_not_finite_is_named_with_its_row(bad):
     with pytest.raises(InputError, match=r"row 1: score is .*; 2 of 4 rows"):
         Hours.from_rows([0, 1, 2, 3], [1.0, bad, 2.0, np.nan])
 
@@ -94,12 +94,12 @@ def test_a_score_that_is_no_number_is_named_with_its_row(bad):
         (np.array(["2026-01-01", "NaT"], "datetime64[s]"), "row 1: no time"),
     ],
 )
-def test_times_that_are_none_are_refused(times, said):
+def test_invalid_times_are_refused(times, said):
     with pytest.raises(InputError, match=said):
         Hours.from_rows(times, [1.0, 2.0])
 
 
 @pytest.mark.parametrize("scores", [["a", "b"], [[1.0, 2.0]]])
-def test_scores_that_are_no_column_of_numbers_are_refused(scores):
+def test_scores_that_are_not_a_column_of_numbers_are_refused(scores):
     with pytest.raises(InputError, match="scores"):
         Hours.from_rows([1, 2], scores)

@@ -29,7 +29,7 @@ def binned(current, reference):
 
 
 def raw_groups(current, reference):
-    """Decile groups of the raw reference; what several deciles share is a group of its own."""
+    """Decile groups of the raw reference; a value that several deciles share has a group of its own."""
     edges, repeats = np.unique(np.quantile(reference, np.arange(1, 10) / 10), return_counts=True)
     edges = np.union1d(edges, np.nextafter(edges[repeats > 1], np.inf))
     edges = np.concatenate([[-np.inf], edges[edges > reference.min()], [np.inf]])
@@ -38,7 +38,7 @@ def raw_groups(current, reference):
 
 @pytest.mark.parametrize("factor", [1.0, 1.3, 2.0])
 @pytest.mark.parametrize("name", DRAWS)
-def test_a_hundred_thousand_values_give_the_figures_of_the_raw_ones_within_a_thousandth(name, factor):
+def test_figures_of_a_hundred_thousand_values_agree_within_a_thousandth(name, factor):
     current, reference = drawn(name, 100_000, 100_000, factor)
     now, before, middles = binned(current, reference)
     p, q = (counts / counts.sum() for counts in raw_groups(current, reference))
@@ -56,7 +56,7 @@ def test_a_hundred_thousand_values_give_the_figures_of_the_raw_ones_within_a_tho
 
 @pytest.mark.parametrize("factor", [1.0, 1.3, 2.0])
 @pytest.mark.parametrize("name", DRAWS)
-def test_a_day_of_minutes_gives_them_within_five_thousandths(name, factor):
+def test_figures_of_a_day_of_minutes_agree_within_five_thousandths(name, factor):
     current, reference = drawn(name, 1_440, 10_080, factor)
     now, before, middles = binned(current, reference)
     p, q = ((counts + 0.5) / (counts + 0.5).sum() for counts in raw_groups(current, reference))

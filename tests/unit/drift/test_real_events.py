@@ -22,7 +22,7 @@ def announcements_of(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def worm(shared_data: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Slammer with its two calm days told three times, for a week of baseline."""
+    """Slammer with its two calm days repeated three times, as a week of reference."""
     counts, labelled = announcements_of(shared_data / "labelled" / "Slammer.csv.gz")
     return (
         np.concatenate([*[counts[:TWO_DAYS]] * 3, counts]),
@@ -30,7 +30,7 @@ def worm(shared_data: Path) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def test_within_the_worm_every_check_that_finds_something_says_incident(worm):
+def test_a_significant_check_within_the_worm_is_an_incident(worm):
     counts, labelled = worm
     times = 60 * np.arange(len(counts))
     begin, end = np.flatnonzero(labelled)[[0, -1]]

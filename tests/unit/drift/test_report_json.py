@@ -1,4 +1,4 @@
-"""A report written and read again; anything else refused by name."""
+"""A report is encoded and decoded; anything else is refused with its place."""
 
 import dataclasses
 import json
@@ -87,12 +87,12 @@ ONE = DriftReport(
 
 
 @given(REPORT)
-def test_what_was_written_is_read(report):
+def test_a_report_survives_encoding(report):
     assert decode(encode(report)) == report
 
 
 @pytest.mark.parametrize("odd", [float("nan"), float("inf")])
-def test_a_figure_that_is_no_number_is_not_written(odd):
+def test_a_figure_that_is_not_finite_is_not_encoded(odd):
     wrong = dataclasses.replace(ONE, signals=(Measure("lag", odd),))
     with pytest.raises(ValueError, match=r"signals\.0\.value"):
         encode(wrong)
@@ -148,8 +148,8 @@ def test_every_key_is_in_the_schema_and_required():
     assert form["properties"]["schema"] == {"const": REPORT_SCHEMA}
 
 
-def test_the_schema_in_docs_is_the_one_in_force():
-    """`python -m bgpdrift.drift.report_json > docs/drift-report.schema.json` writes it anew."""
+def test_the_schema_in_docs_is_current():
+    """`python -m bgpdrift.drift.report_json > docs/drift-report.schema.json` updates it."""
     docs = Path(__file__).parents[3] / "docs"
     assert json.loads((docs / "drift-report.schema.json").read_text()) == build_schema()
     text = (docs / "drift-report.md").read_text()

@@ -134,7 +134,7 @@ DRAWS = {
 
 
 @pytest.mark.parametrize("name", DRAWS)
-def test_any_scores_can_be_drawn(name):
+def test_any_scores_can_be_plotted(name):
     page = page_of(DRAWS[name])
     Wellformed(page)
     assert page.count('role="img"') == 2
@@ -160,7 +160,7 @@ def test_a_severe_measure_is_drawn_before_many_others():
 
 
 @given(st.text(max_size=40))
-def test_no_text_breaks_out_of_the_page(text):
+def test_text_is_escaped_on_the_page(text):
     report = DriftReport(
         "lstm", text, 0, "none", "none", text + "<script>alert(1)</script>", signals=(Measure(text, 1.0, note=text),)
     )
@@ -170,7 +170,7 @@ def test_no_text_breaks_out_of_the_page(text):
         Wellformed(page)
 
 
-def test_too_little_data_makes_a_page_too():
+def test_a_report_without_enough_data_has_a_page_too():
     report, hours = check_drawn(
         lambda random, times: random.gamma(2.0, 1.0, len(times)), DriftSettings(min_reference_days=30)
     )

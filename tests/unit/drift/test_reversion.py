@@ -1,4 +1,4 @@
-"""Waves that the mean of an hour hides: some minutes are back at what was usual."""
+"""Waves that the mean of an hour hides: some minutes are back at the reference level."""
 
 from collections.abc import Callable
 
@@ -42,45 +42,45 @@ def decaying(minutes: int, factor: float) -> Level:
 
 
 @pytest.mark.parametrize("minutes", [10, 25, 40])
-def test_storms_in_every_hour_leave_minutes_at_what_was_usual(minutes: int) -> None:
+def test_storms_in_every_hour_leave_minutes_at_the_reference_level(minutes: int) -> None:
     assert min(surges(decaying(minutes, 12.0), seed) for seed in range(5)) > 0.25
 
 
 @pytest.mark.parametrize("factor", [0.2, 0.5, 1.0, 2.0, 3.0, 12.0])
-def test_a_new_level_leaves_none_there_however_bursty(factor: float) -> None:
+def test_a_new_level_leaves_no_minutes_there_however_bursty(factor: float) -> None:
     level: Level = lambda second: np.full(len(second), factor)  # noqa: E731
     assert max(surges(level, seed) for seed in range(5)) < 0.12
     assert max(back(level, seed) for seed in range(5)) < MAX_REVERTED_SHARE / 2
 
 
-def test_a_collector_that_is_silent_for_half_of_each_hour_surges_too() -> None:
+def test_a_collector_without_data_for_half_of_each_hour_surges_too() -> None:
     assert surges(lambda second: np.where(second % HOUR < 1800, 0.02, 1.0)) > 0.25
 
 
-def test_of_waves_that_leave_one_minute_in_six_a_sixth_is_back() -> None:
+def test_waves_with_one_calm_minute_in_six_have_a_reverted_share_of_a_sixth() -> None:
     found = [back(lambda second: np.where(second % (3 * HOUR) < 9_000, 40.0, 1.0), seed) for seed in range(5)]
     assert 0.12 < min(found) <= max(found) < 0.2
 
 
-def test_levels_too_close_to_be_told_apart_are_not_judged() -> None:
+def test_levels_that_are_too_close_have_no_reverted_share() -> None:
     assert back(lambda second: np.where(second % HOUR < 3_000, 1.6, 1.0)) == 0.0
 
 
-def test_hours_before_the_change_do_not_count_as_back() -> None:
+def test_hours_before_the_change_do_not_count_as_reverted() -> None:
     found = bursty(lambda second: np.where(second < 4 * HOUR, 1.0, 40.0))
     past = {"a": found.between(0, 7 * DAY)}
     assert compute_reverted_share({"a": found}, past, 7 * DAY) > 0.25
     assert compute_reverted_share({"a": found}, past, 7 * DAY + 4 * HOUR) < 0.01
 
 
-def test_nothing_goes_back_where_nothing_is_known() -> None:
+def test_without_hours_the_reverted_share_is_zero() -> None:
     found = bursty(lambda second: np.full(len(second), 9.0))
     assert compute_reverted_share({"a": found}, {}, 7 * DAY) == compute_reverted_share({}, {"a": found}, 0) == 0.0
     assert compute_unmoved_share(found, Hours.empty()) == compute_unmoved_share(Hours.empty(), found) == 0.0
 
 
-def test_zeros_among_counts_are_small_and_not_far_away() -> None:
-    """A minute without a withdrawal is next to one with a single one, not thirty orders of magnitude below."""
+def test_zeros_count_as_half_of_the_smallest_value() -> None:
+    """A minute without a withdrawal is close to a minute with one, not thirty orders of magnitude below."""
     rng, minute = np.random.default_rng(4), 60 * np.arange(8 * 1440)
     counts = rng.poisson(np.where(minute < 7 * DAY, 2.0, 2.4)).astype(float)
     found = Hours.from_rows(minute, counts)

@@ -44,30 +44,30 @@ def test_waves_of_any_length_are_unstable(period_min: int) -> None:
 
 
 @pytest.mark.parametrize("hourly", [0.7, 1.15, 1.4])
-def test_growth_and_decline_are_not(hourly: float) -> None:
+def test_growth_and_decline_are_unstable(hourly: float) -> None:
     found = [judged(lambda m: 2 * hourly ** ((m - 7 * DAY) / HOUR), seed=seed)[0] for seed in range(20)]
     assert sum(found) <= 1
 
 
-def test_one_odd_hour_tilts_nothing() -> None:
+def test_one_odd_hour_does_not_change_the_trend() -> None:
     level = lambda m: np.where((m >= 7 * DAY + 5 * HOUR) & (m < 7 * DAY + 6 * HOUR), 2.4, 2.0)  # noqa: E731
     assert judged(level) == (True, "")
 
 
 @pytest.mark.parametrize("begins_h", [1, 5, 9])
-def test_a_short_incident_on_a_new_level_is_no_wave(begins_h: int) -> None:
+def test_a_short_incident_on_a_new_level_is_ignored(begins_h: int) -> None:
     burst = lambda m: np.where(abs(m - 7 * DAY - (begins_h + 1) * HOUR + 30) < HOUR, 12.0, 2.0)  # noqa: E731
     assert sum(judged(burst, seed=seed)[0] for seed in range(20)) >= 17
 
 
-def test_an_incident_that_goes_on_is_no_steady_level() -> None:
+def test_an_incident_that_goes_on_is_unstable() -> None:
     begun = lambda m: np.where(m >= 7 * DAY + 11 * HOUR, 12.0, 2.0)  # noqa: E731
     assert sum(judged(begun, seed=seed)[0] for seed in range(20)) <= 1
 
 
 @pytest.mark.parametrize("days", [2, 3])
-def test_a_short_reference_scatters_no_less_than_a_long_one(days: int) -> None:
-    """Of two or three days at an hour one is the median, or both are half way to it: they seem not to scatter."""
+def test_a_short_reference_does_not_scatter_less_than_a_long_one(days: int) -> None:
+    """Of two or three days at an hour one is the median, which must not reduce the scatter."""
     found = []
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -80,19 +80,19 @@ def test_a_short_reference_scatters_no_less_than_a_long_one(days: int) -> None:
 
 
 def changed(seed: int, hour: int, before_h: int) -> int:
-    """Hour found where the level doubles at ``hour``, and a first incident was ``before_h`` earlier."""
+    """Start of a level that doubles at ``hour``, after a first incident ``before_h`` earlier."""
     found = lived(lambda m: np.where(m < hour * HOUR, 1.0, 2.0), (hour + 14) / 24, seed=seed)
     usual, since = found.between(0, 7 * DAY), (hour - before_h) * HOUR + 60 * (before_h > 0)
     return find_level_start({"a": found}, {"a": usual}, since, (hour + 14) * HOUR) // HOUR
 
 
 @pytest.mark.parametrize("before_h", [0, 1, 5])
-def test_a_level_begins_where_it_changed_not_where_the_first_incident_was(before_h: int) -> None:
+def test_a_level_begins_at_its_change_and_not_at_the_first_incident(before_h: int) -> None:
     found = [changed(seed, 8 * 24 + 5, before_h) for seed in range(20)]
     assert sum(abs(hour - (8 * 24 + 5)) <= 1 for hour in found) >= 18
 
 
-def test_neither_an_incident_before_nor_a_dip_after_moves_the_beginning() -> None:
+def test_an_incident_before_or_a_dip_after_does_not_move_the_start() -> None:
     hour = lambda m: m // HOUR - 7 * 24  # noqa: E731
     level = lambda m: np.where((hour(m) == 1) | ((hour(m) >= 8) & (hour(m) != 14)), 2.5, 1.0)  # noqa: E731
     found = lived(level, 8)
@@ -103,7 +103,7 @@ def test_without_a_reference_a_level_begins_with_its_incident() -> None:
     assert find_level_start({"a": lived(lambda m: np.ones(len(m)), 1)}, {}, 90, DAY) == HOUR
 
 
-def test_too_few_hours_are_not_called_steady() -> None:
+def test_too_few_hours_are_not_stable() -> None:
     before = {"a": lived(lambda m: np.ones(len(m)), 1)}
     now = {"a": lived(lambda m: np.ones(len(m)), 0.5, first=DAY)}
     assert assess_stability(now, before, DAY + 12 * HOUR, 12).reason == TOO_FEW_HOURS

@@ -1,4 +1,4 @@
-"""Anybody's score log: read as it comes, refused with line and reason."""
+"""Score logs: every supported form is read, and errors name line and reason."""
 
 import bz2
 import gzip
