@@ -1,7 +1,7 @@
-"""Which alerts follow from the events of the supervisor. Pure.
+"""Alerts about events of the supervisor: decides which events raise an alert, and how often. Pure.
 
 A key limits how often the same fact is reported: a crash loop once when it begins and once when it is over, hangs and
-memory at most once an hour for each service. Who sends alerts is decided elsewhere.
+memory at most once an hour for each service.
 """
 
 from bgpdrift.store.cursor_states import Severity
@@ -10,16 +10,16 @@ from bgpdrift.store.request_records import Alert, ServiceEvent
 HOUR_S = 3600
 
 
-def alerts_of(event: ServiceEvent) -> list[Alert]:
+def build_alerts(event: ServiceEvent) -> list[Alert]:
     """Return the alerts that follow from an event of the supervisor.
 
     Examples
     --------
     >>> details = {"since": 30.0, "message": "exit 1"}
     >>> loop = ServiceEvent(at=90.0, service="lstm_detector", event="crashloop", details=details)
-    >>> [(alert.severity, alert.key, alert.title) for alert in alerts_of(loop)]
+    >>> [(alert.severity, alert.key, alert.title) for alert in build_alerts(loop)]
     [('critical', 'crashloop:lstm_detector:30', 'lstm_detector is in a crash loop')]
-    >>> alerts_of(ServiceEvent(at=90.0, service="lstm_detector", event="ready"))
+    >>> build_alerts(ServiceEvent(at=90.0, service="lstm_detector", event="ready"))
     []
     """
     at, service, details = event.at, event.service, event.details

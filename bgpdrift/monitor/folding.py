@@ -120,17 +120,17 @@ def fold_scores(
     marked : collection of Window
         Windows with a quality mark.
     rules : mapping of str to sequence of str, optional
-        The rules of each model that reports some; they are counted also where they did not fire. By default those of
-        the detector registry.
+        Rules of each model that reports any; windows in which they do not fire are counted too. Default: the detector
+        registry.
     """
     folded = Folded()
-    rules = rules_by_model() if rules is None else rules
+    rules = list_rules() if rules is None else rules
     votes = (row for row in rows if not row[2] and not row[8] and (row[1], row[3]) not in marked)
     by_version: dict[tuple[str, str], list[Sequence[Any]]] = {}
     for row in votes:
         by_version.setdefault((str(row[4]), str(row[5])), []).append(row)
-    for (model, version), given in by_version.items():
-        for (collector, hour), group in _group(given).items():
+    for (model, version), version_rows in by_version.items():
+        for (collector, hour), group in _group(version_rows).items():
             place = (version, collector, hour)
             scores, bad = _to_numbers([[row[6]] for row in group])
             usable = np.isfinite(scores[:, 0])
@@ -148,7 +148,7 @@ def fold_scores(
 
 
 @cache
-def rules_by_model() -> Mapping[str, Sequence[str]]:
+def list_rules() -> Mapping[str, Sequence[str]]:
     """Return the names of the rules of each registered detector that reports any."""
     return {record.name: record.load_rule_names() for record in DETECTORS if record.rule_names}
 
@@ -182,10 +182,10 @@ def _fold_rules(
     fired: Counter[str] = Counter()
     for row in group:
         try:
-            found = _decode(row[9])
-            fired.update({str(entry["rule"]) for entry in found if not entry.get("explained_by")})
+            entries = _decode(row[9])
+            fired.update({str(entry["rule"]) for entry in entries if not entry.get("explained_by")})
         except (TypeError, KeyError, AttributeError):
-            folded.unusable["rules that cannot be read"] += 1
+            folded.unusable["rules that cannot be decoded"] += 1
     for rule in {*rules, *fired}:
         count = fired[rule]
         values = Histogram.of([1.0])
@@ -194,9 +194,9 @@ def _fold_rules(
         folded.added[f"rule:{rule}"[:96], *place] = (Histogram({**zeros, **ones}, float(count), float(count)), count)
 
 
-def _fold_embedding(folded: Folded, model: str, given: Sequence[Any], place: tuple[str, str, int]) -> None:
+def _fold_embedding(folded: Folded, model: str, cells: Sequence[Any], place: tuple[str, str, int]) -> None:
     by_size: dict[int, list[Any]] = {}
-    for vector in given:
+    for vector in cells:
         if isinstance(vector, list) and 0 < len(vector) <= MAX_COORDINATES and not _to_numbers([vector])[1]:
             by_size.setdefault(len(vector), []).append(vector)
         else:
@@ -247,8 +247,8 @@ def build_merge(
 def _build_row(key: Key, histogram: Histogram, alarms: int, before: Mapping[str, Any] | None) -> dict[str, Any]:
     if before is not None:
         try:
-            known = Histogram.from_bytes(before["bins"], before["value_sum"], before["value_sum_squares"])
-            histogram, alarms = known + histogram, int(before["alarms"]) + alarms
+            stored = Histogram.from_bytes(before["bins"], before["value_sum"], before["value_sum_squares"])
+            histogram, alarms = stored + histogram, int(before["alarms"]) + alarms
         except ValueError:
             pass
     series, version, collector, hour = key
@@ -297,7 +297,7 @@ def _build_histogram(values: FloatArray, bins: IntArray | None = None) -> Histog
     good = np.isfinite(values)
     values = values[good]
     numbers = bins_of(values) if bins is None else bins[good]
-    found, counts = np.unique(numbers, return_counts=True)
+    bins_used, counts = np.unique(numbers, return_counts=True)
     return Histogram(
-        dict(zip(found.tolist(), counts.tolist(), strict=True)), float(values.sum()), float(values @ values)
+        dict(zip(bins_used.tolist(), counts.tolist(), strict=True)), float(values.sum()), float(values @ values)
     )

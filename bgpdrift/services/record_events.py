@@ -16,7 +16,7 @@ import msgspec
 
 from bgpdrift import settings
 from bgpdrift.errors import BgpdriftError
-from bgpdrift.monitor.event_alerts import alerts_of
+from bgpdrift.monitor.event_alerts import build_alerts
 from bgpdrift.process.parent import follow_parent
 from bgpdrift.store import StateCursor, Store, open_store
 from bgpdrift.store.cursor_states import EventsFileState
@@ -72,7 +72,7 @@ def record(folder: Path, store: Store) -> int:
     for events, place, unreadable in read_new_events(folder, cursor.state if cursor else EventsFileState()):
         position = (cursor.position if cursor else 0) + len(events) + unreadable
         after = StateCursor(CURSOR, position, place)
-        alerts = [alert for event in events for alert in alerts_of(event)]
+        alerts = [alert for event in events for alert in build_alerts(event)]
         if not store.record_service_events(events, alerts, after, expected=cursor):
             break  # another process records them
         cursor, count = after, count + len(events)

@@ -1,7 +1,7 @@
-"""A retrainer that trains at once, and meets its end where it is told: ``retraining.py MODEL END EVENT [ARGUMENTS…]``.
+"""A retrainer that trains at once and ends as the test demands: ``retraining.py MODEL END EVENT [ARGUMENTS…]``.
 
-Instead of training it takes the model in force, so that all but the training is as in life. END, when the worker reports
-EVENT: ``worker`` or ``parent`` is killed, ``grow`` takes more and more memory, ``wait`` lets the test do what it wants.
+It takes the active model instead of training, so that only the training differs from a real run. END happens when the worker
+reports EVENT: ``worker`` or ``parent`` is killed, ``grow`` takes more and more memory, ``wait`` waits for the test.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from retrainers.program import program
 
 
-def trained_already(folder, model, frames, *, progress, **options):  # type: ignore[no-untyped-def]
+def return_active_model(folder, model, frames, *, progress, **options):  # type: ignore[no-untyped-def]
     import numpy as np
 
     from bgpdrift.models.artifact import read
@@ -22,32 +22,32 @@ def trained_already(folder, model, frames, *, progress, **options):  # type: ign
     from bgpdrift.verdicts.calibration import Calibration
     from retrainers.training import HeldOut, Trained
 
-    found = read(folder / f"{model}.safetensors", model)
+    artifact = read(folder / f"{model}.safetensors", model)
     build = builder(model, 360)
     assert build is not None
-    detector = build(found.content)
+    detector = build(artifact.content)
     rows = sum(int(frame.clean.sum()) for frame in frames)
     progress("fit", 1.0)
     progress("calibrate", 1.0)
     held_out = []
     for frame in frames:
-        said = detector.score(frame)
-        used = frame.clean & np.array([not why for why in said.abstained])
-        may_alarm = np.array([said.may_alarm(i) for i in range(len(used))])
+        scores_of_frame = detector.score(frame)
+        used = frame.clean & np.array([not why for why in scores_of_frame.abstained])
+        may_alarm = np.array([scores_of_frame.may_alarm(i) for i in range(len(used))])
         held_out.append(
-            HeldOut(frame.collector, frame.peer, frame.window_start[used], said.score[used], may_alarm[used])
+            HeldOut(frame.collector, frame.peer, frame.window_start[used], scores_of_frame.score[used], may_alarm[used])
         )
     scores = np.concatenate([part.score for part in held_out])
-    calibration = Calibration.from_fields(found.calibration)
-    return Trained(found.content, detector, calibration, scores, rows, len(scores), tuple(held_out))
+    calibration = Calibration.from_fields(artifact.calibration)
+    return Trained(artifact.content, detector, calibration, scores, rows, len(scores), tuple(held_out))
 
 
-def meet(end: str) -> None:
+def end_run(end: str) -> None:
     if end in ("worker", "parent"):
         os.kill(os.getpid() if end == "worker" else os.getppid(), signal.SIGKILL)
-    held = []
+    blocks = []
     while end == "grow":
-        held.append(b"x" * 20_000_000)
+        blocks.append(b"x" * 20_000_000)
         time.sleep(0.01)
     Path("waiting").touch()
     time.sleep(600)
@@ -56,13 +56,13 @@ def meet(end: str) -> None:
 def work(end, event, settings, model, options, claim, quiet, say):  # type: ignore[no-untyped-def]
     from retrainers.worker import work as real_work
 
-    def say_and_end(line):  # type: ignore[no-untyped-def]
+    def report_and_end(line):  # type: ignore[no-untyped-def]
         say(line)
         if line["event"] == event:
-            meet(end)
+            end_run(end)
 
-    train = partial(trained_already, settings.artifacts_path)
-    return real_work(settings, model, options, claim, quiet, say_and_end, train)
+    train = partial(return_active_model, settings.artifacts_path)
+    return real_work(settings, model, options, claim, quiet, report_and_end, train)
 
 
 if __name__ == "__main__":

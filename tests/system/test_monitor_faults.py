@@ -67,7 +67,7 @@ def history(folder: Path) -> Settings:
 def monitor(folder: Path) -> "subprocess.Popen[bytes]":
     own = {
         "BGPDRIFT_DATA_DIR": str(folder),
-        "BGPDRIFT_DRIFT__LASTING_CHECKS": "2",
+        "BGPDRIFT_DRIFT__PERSISTENCE_CHECKS": "2",
         "BGPDRIFT_DRIFT__PINNED_WINDOWS_H": "[24]",
         "BGPDRIFT_DRIFT__POLL_S": "0.05",
         "BGPDRIFT_RETRAIN__AUTO": "false",

@@ -1,4 +1,4 @@
-"""A real detector process and what can happen to its model file: it scores on, says why, and takes the next good one."""
+"""A real detector process and its model file: after a bad file it continues, records the reason and takes the next good one."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ def artifact() -> Artifact:
 
 
 class Detector:
-    """The heuristic's service, its store and its folder."""
+    """The service of the heuristic, its store and its folder."""
 
     def __init__(self, folder: Path, artifact: Artifact) -> None:
         self.folder, self.models, self.artifact = folder, folder / "model_artifacts", artifact
@@ -89,8 +89,8 @@ class Detector:
         found = self.store.service_events(2_000, "heuristic_detector")[::-1]
         return [event.details for event in found if event.event == kind]
 
-    def takes(self, version: int) -> None:
-        """Wait until a version is in force and has scored."""
+    def wait_for_version(self, version: int) -> None:
+        """Wait until a version is loaded and has scored."""
         self.feed(2)
         until(
             lambda: str(version) in [e["version"] for e in self.events("model_loaded")], 60, f"version {version} loaded"
@@ -120,17 +120,17 @@ def detector(tmp_path: Path, artifact: Artifact) -> Iterator[Detector]:
     made = Detector(tmp_path / "data", artifact)
     made.put(1)
     made.start()
-    made.takes(1)
+    made.wait_for_version(1)
     yield made
     made.close()
 
 
-def test_swaps_under_load_leave_no_window_unscored_and_score_none_twice(detector: Detector) -> None:
-    """Published by the protocol, while windows come in all the time; the last model scores the last window."""
+def test_swaps_under_load_score_each_window_once(detector: Detector) -> None:
+    """Versions are published while windows arrive; the last version scores the last window."""
     with detector.store.writing() as connection:
-        connection.execute(text("CREATE TABLE twice (id INTEGER)"))
+        connection.execute(text("CREATE TABLE rescored (id INTEGER)"))
         connection.execute(
-            text("CREATE TRIGGER again AFTER UPDATE ON scores BEGIN INSERT INTO twice VALUES (new.id); END")
+            text("CREATE TRIGGER again AFTER UPDATE ON scores BEGIN INSERT INTO rescored VALUES (new.id); END")
         )
     ended = threading.Event()
 
@@ -147,37 +147,37 @@ def test_swaps_under_load_leave_no_window_unscored_and_score_none_twice(detector
     finally:
         ended.set()
         feeder.join()
-    detector.takes(5)
+    detector.wait_for_version(5)
     assert detector.counts("SELECT count(*) FROM scores") == len(COLLECTORS) * detector.fed
-    assert detector.counts("SELECT count(*) FROM twice") == 0
+    assert detector.counts("SELECT count(*) FROM rescored") == 0
     versions = [int(row["model_version"]) for row in read_scores(detector.store)]
     assert versions == sorted(versions)
     assert detector.events("model_refused") == []
 
 
-def test_a_bad_file_a_lost_file_and_a_bad_link_leave_the_old_model_at_work(detector: Detector) -> None:
+def test_the_old_model_continues_after_a_bad_file_a_lost_file_and_a_bad_link(detector: Detector) -> None:
     good = detector.bytes_of(2)
     for number, bad in enumerate([good[: len(good) // 2], good[:-1] + b"\x07", b"", b"\x80\x04K\x01."]):
         detector.put(bad)
-        until(lambda: len(detector.events("model_refused")) > number, 60, "the refusal is on record")  # noqa: B023
+        until(lambda: len(detector.events("model_refused")) > number, 60, "the refusal is recorded")  # noqa: B023
         detector.feed(1)
-        until(detector.is_done, 60, "the old model scores on")
+        until(detector.is_done, 60, "the old model continues")
     assert {event["active_version"] for event in detector.events("model_refused")} == {"1"}
     assert len(list((detector.models / "rejected").glob("*.reason.json"))) == 4
     detector.put(1)
     detector.current.unlink()
     (detector.models / "elsewhere").write_bytes(b"bad")
     detector.current.symlink_to("elsewhere")
-    until(lambda: len(detector.events("model_refused")) > 4, 60, "the bad link is on record")
+    until(lambda: len(detector.events("model_refused")) > 4, 60, "the bad link is recorded")
     assert detector.process is not None
     assert detector.process.poll() is None
     detector.put(3)
-    detector.takes(3)
+    detector.wait_for_version(3)
     assert detector.counts("SELECT count(*) FROM scores") == len(COLLECTORS) * detector.fed
 
 
-def test_what_happened_while_nobody_listened_is_found(detector: Detector) -> None:
-    """The event queue overflows while the process is stopped, and the folder becomes another."""
+def test_changes_missed_by_the_event_queue_are_noticed(detector: Detector) -> None:
+    """The event queue overflows while the process is stopped, and the folder is replaced."""
     assert detector.process is not None
     detector.process.send_signal(signal.SIGSTOP)
     a, b = detector.models / "a", detector.models / "b"
@@ -187,25 +187,25 @@ def test_what_happened_while_nobody_listened_is_found(detector: Detector) -> Non
         b.rename(a)
     detector.put(2)
     detector.process.send_signal(signal.SIGCONT)
-    detector.takes(2)
+    detector.wait_for_version(2)
     detector.models.rename(detector.folder / "old")
     (detector.models / "candidates").mkdir(parents=True)
     detector.put(3)
-    detector.takes(3)
+    detector.wait_for_version(3)
     detector.put(4)
-    detector.takes(4)
+    detector.wait_for_version(4)
 
 
-def test_started_with_a_bad_file_it_works_with_the_newest_backup(tmp_path: Path, artifact: Artifact) -> None:
+def test_a_start_with_a_bad_file_uses_the_newest_backup(tmp_path: Path, artifact: Artifact) -> None:
     detector = Detector(tmp_path / "data", artifact)
     try:
         detector.put(5)
         detector.current.rename(detector.models / "heuristic_backup_20260101T000000Z.safetensors")
         detector.put(b"bad")
         detector.start()
-        detector.takes(5)
-        until(lambda: detector.events("model_refused"), 60, "the bad file is on record")
+        detector.wait_for_version(5)
+        until(lambda: detector.events("model_refused"), 60, "the bad file is recorded")
         detector.put(6)
-        detector.takes(6)
+        detector.wait_for_version(6)
     finally:
         detector.close()

@@ -116,7 +116,7 @@ def test_rules_are_counted_in_all_scored_windows() -> None:
     assert added["rule:storm", *PLACE] == (Histogram.of([1.0, 0.0]), 1)
     assert added["rule:silence", *PLACE] == (Histogram.of([0.0, 0.0]), 0)
     broken = fold_scores([score(0, model="heuristic", rules_fired="{]")])
-    assert broken.unusable == {"rules that cannot be read": 1}
+    assert broken.unusable == {"rules that cannot be decoded": 1}
     assert ("score:heuristic", *PLACE) in broken.added
 
 

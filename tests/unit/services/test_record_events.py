@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bgpdrift.monitor.event_alerts import alerts_of
+from bgpdrift.monitor.event_alerts import build_alerts
 from bgpdrift.services.record_events import MAX_BATCH_EVENTS, record
 from bgpdrift.store import StateCursor, migrate, open_store
 from bgpdrift.store.cursor_states import EventsFileState
@@ -125,7 +125,7 @@ def test_a_crash_loop_raises_an_alert_when_it_begins_and_when_it_ends(store, fol
 
 def test_a_crash_loop_of_an_optional_service_is_not_critical():
     event = ServiceEvent(at=1.0, service="web", event="crashloop", details={"required": False})
-    assert alerts_of(event)[0].severity == "high"
+    assert build_alerts(event)[0].severity == "high"
 
 
 def test_a_service_that_hangs_all_day_raises_one_alert_an_hour(store, folder):
@@ -136,4 +136,4 @@ def test_a_service_that_hangs_all_day_raises_one_alert_an_hour(store, folder):
 
 @pytest.mark.parametrize("event", ["waiting", "starting", "ready", "stopping", "stopped", "restarting", "backoff"])
 def test_an_ordinary_event_raises_no_alert(event):
-    assert alerts_of(ServiceEvent(at=1.0, service="a", event=event)) == []
+    assert build_alerts(ServiceEvent(at=1.0, service="a", event=event)) == []
