@@ -158,8 +158,8 @@ def calm_month() -> LifeScenario:
     begin, end = TRAIN_D, TRAIN_D + 30
 
     def judge(lived: Lived) -> list[Bar]:
-        wishes = [w for w in lived.life.store.triggers() if w["requested_by"] == "drift_monitor"]
-        held = [w for w in wishes if _during_incident(lived, int(w["requested_at"]))]
+        wishes = [w for w in lived.life.store.retrain_requests() if w.requested_by == "drift_monitor"]
+        held = [w for w in wishes if _during_incident(lived, w.requested_at)]
         checks = lived.timeline.select("check", state="incident")
         figures = lived.figures(begin, end)
         return [
@@ -217,11 +217,11 @@ def regime(what: str, change: Regime | None, answers: str = "", bar_h: float = N
 
     def act(lived: Lived, now: int) -> None:
         if answers:
-            for row in lived.life.store.approvals(state="pending"):
-                said = run_cli("approve" if answers == "approve" else "reject", str(row["id"]))
+            for row in lived.life.store.approval_requests(state="pending"):
+                said = run_cli("approve" if answers == "approve" else "reject", str(row.id))
                 lived.notes.setdefault("answered_at", now)
                 if said.returncode != 0:
-                    raise RuntimeError(f"{answers} {row['id']}: {said.stderr}")
+                    raise RuntimeError(f"{answers} {row.id}: {said.stderr}")
 
     def judge(lived: Lived) -> list[Bar]:
         timeline, begin = lived.timeline, lived.day(CHANGE_D)
@@ -266,7 +266,7 @@ def doubled() -> LifeScenario:
             row for row in found if not any(t.start <= row["last_seen_at"] and row["started_at"] < t.end for t in truth)
         ]
         asked = lived.timeline.select("approval", state="pending", since=begin)
-        wishes = [w for w in lived.life.store.triggers() if w["requested_at"] >= begin]
+        wishes = [w for w in lived.life.store.retrain_requests() if w.requested_at >= begin]
         before, after = lived.figures(TRAIN_D, CHANGE_D), lived.figures(AFTER_D, END_D)
         loss = (before[ENSEMBLE].auc or 0.0) - (after[ENSEMBLE].auc or 0.0)
         return [
@@ -293,7 +293,7 @@ def three_day_leak() -> LifeScenario:
     def judge(lived: Lived) -> list[Bar]:
         begin = lived.day(ATTACK_D)
         new = lived.timeline.select("version", state="active", since=begin)
-        wishes = [w for w in lived.life.store.triggers() if w["requested_at"] >= begin]
+        wishes = [w for w in lived.life.store.retrain_requests() if w.requested_at >= begin]
         found = [
             row
             for row in lived.life.store.incidents_between(begin, lived.day(ATTACK_D + 3))

@@ -35,7 +35,6 @@ from bgpdrift.lab.demo.feed import running_feed
 from bgpdrift.lab.demo.training import train_all
 from bgpdrift.lab.simulation.scenario import Scenario
 from bgpdrift.store import Store, migrate, open_store
-from bgpdrift.store.schema import scores, verdicts
 from bgpdrift.store.window_columns import FEATURE_NAMES
 
 SPEED, EVERY_S, MINUTES, RATE = 10.0, 20.0, 30.0, 3_000.0
@@ -130,7 +129,7 @@ class Soak:
             looping = [one["name"] for one in status["services"] if one["state"] == "crashloop"]
             self._require(not looping, f"in crashloop: {looping}")
             if number % 9 == 0:
-                at = (store.newest(verdicts) or int(self.live.start)) - int(self.live.start)
+                at = (store.newest_verdict_start() or int(self.live.start)) - int(self.live.start)
                 memory = sum(one["rss_bytes"] for one in status["services"]) / 2**20
                 progress = f"{number} of {rounds} kills, verdicts until +{at / 3600:.2f} h; "
                 tell(f"{progress}services {memory:.0f} MiB, supervisor {_measure(supervisor)}")
@@ -142,7 +141,7 @@ class Soak:
         """Wait until all windows have a verdict."""
         give_up_at = time.monotonic() + ARRIVE_S
         while time.monotonic() < give_up_at:
-            if (store.newest(verdicts) or 0) >= last and (store.newest(scores) or 0) >= last:
+            if (store.newest_verdict_start() or 0) >= last and (store.newest_score_start() or 0) >= last:
                 time.sleep(3.0)  # those of other collectors and models
                 return
             time.sleep(0.5)

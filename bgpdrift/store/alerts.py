@@ -78,8 +78,7 @@ class AlertQueries(Database):
             False if another reader moved the cursor meanwhile; nothing is written.
         """
         with self.writing() as connection:
-            locked = self.locked_cursor(connection, cursor.name)
-            if (locked.position if locked else 0) != (expected.position if expected else 0):
+            if self.lock_position(connection, cursor.name) != (expected.position if expected else 0):
                 return False
             self._write_service_events(connection, events)
             self._raise_alerts(connection, raised)

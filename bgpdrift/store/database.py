@@ -1,6 +1,7 @@
-"""The ground under every query: short transactions with translated errors, upserts by key, cursors.
+"""The base of all queries: short transactions with translated errors, upserts by key, cursors.
 
-Decides how rows are written: checked first, then in one transaction, by key, so that doing it twice changes nothing.
+This module decides how rows are written: checked first, then in one transaction, by key, so that writing them twice
+changes nothing.
 """
 
 import importlib
@@ -13,6 +14,7 @@ from typing import Any, Generic
 
 from sqlalchemy import JSON, Connection, Executable, Select, Table, Text, bindparam, func, select, type_coerce
 from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Row as SqlRow
 
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import StoreError
@@ -26,40 +28,32 @@ from bgpdrift.store.wal import keep_wal_small
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far a reader or writer has come; committed together with what it wrote.
+    """A position; it is committed together with what its owner wrote.
 
     Examples
     --------
-    >>> Cursor("feature_aggregator", position=17, details={"segment": 4}).position
+    >>> Cursor("drift_monitor:scores", position=17).position
     17
     """
 
     name: str
     """``<service>`` or ``<service>:<what>``."""
     position: int
-    """What the owner counts by: a row id, a segment's sequence number."""
-    details: Mapping[str, Any] = field(default_factory=dict)
-    """Anything else the owner needs to go on, as JSON."""
-    written_at: float | None = field(default=None, compare=False)
+    """What the owner counts: a row id, a segment number, an event time."""
 
 
 @dataclass(frozen=True)
 class StateCursor(Generic[V]):
-    """A position with a typed state; both are committed together with what the owner wrote.
-
-    Examples
-    --------
-    >>> StateCursor("events", 17, StoredValue()).state.schema_version
-    2
-    """
+    """A position with a typed state; both are committed together with what their owner wrote."""
 
     name: str
-    """``<service>`` or ``<service>:<what>``."""
     position: int
-    """What the owner counts: a row id, a segment number, an event time."""
     state: V
     written_at: float | None = field(default=None, compare=False)
     """Wall clock of the last write, epoch seconds; None for a cursor that was not read from the store."""
+
+
+AnyCursor = Cursor | StateCursor[Any]
 
 
 class Database:
@@ -169,47 +163,27 @@ class Database:
             except (TypeError, ValueError) as error:  # raised in psycopg's JSON encoding
                 raise StoreError(f"{table.name}: a value that is not JSON: {error}") from error
 
-    def put_cursor(self, cursor: "AnyCursor") -> None:
+    def put_cursor(self, cursor: AnyCursor) -> None:
         """Write a cursor in a transaction of its own."""
         with self.writing() as connection:
             self.write_cursor(connection, cursor)
 
     def clear_cursor(self, name: str, position: int) -> None:
-        """Remove the state of a cursor and keep its position."""
+        """Write a position and remove the state that the cursor had."""
         self.put_cursor(Cursor(name, position))
 
-    def write_cursor(self, connection: Connection, cursor: "AnyCursor | None") -> None:
+    def write_cursor(self, connection: Connection, cursor: AnyCursor | None) -> None:
         """Write a cursor inside a transaction; None writes nothing."""
         if cursor is not None:
-            details = encode(cursor.state) if isinstance(cursor, StateCursor) else dict(cursor.details)
+            details = encode(cursor.state) if isinstance(cursor, StateCursor) else {}
             row = {"name": cursor.name, "position": cursor.position, "details": details}
             self.upsert(connection, schema.cursors, [row], key=("name",))
 
-    def locked_cursor(self, connection: Connection, name: str) -> Cursor | None:
-        """Read a cursor inside a transaction that will move it: whoever else would has to wait until it ends.
-
-        A cursor that is not there yet is made, at 0, so that there is something to lock; None tells that it was not.
-        """
-        table = schema.cursors
-        columns = (table.c.position, table.c.details, table.c.updated_at)
-        query = select(*columns).where(table.c.name == name).with_for_update()
-        found = connection.execute(query).first()
-        if found is not None:
-            return Cursor(name, *found)
-        (row,) = prepared(table, [{"name": name, "position": 0}], self._clock.now())
-        inserted = connection.execute(_insert_if_new(self.dialect, table, ("name",)), row).rowcount
-        if inserted:
-            return None
-        found = connection.execute(query).first()  # another one made it meanwhile
-        return None if found is None else Cursor(name, *found)
-
-    def read_cursor(self, name: str) -> Cursor | None:
-        """Read how far ``name`` has come; None if it never wrote."""
-        table = schema.cursors
-        query = select(table.c.position, table.c.details, table.c.updated_at).where(table.c.name == name)
+    def read_position(self, name: str) -> int:
+        """Read the position of a cursor; 0 if it does not exist."""
         with self.reading() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else Cursor(name, *row)
+            row = connection.execute(_select_cursor(name)).first()
+        return row.position if row else 0
 
     def read_state(self, name: str, kind: type[V]) -> StateCursor[V] | None:
         """Read a cursor with its state; None if the cursor does not exist or has no state.
@@ -219,28 +193,47 @@ class Database:
         StoreError
             The state is of a later schema version, or is damaged and its type does not allow a new start.
         """
-        cursor = self.read_cursor(name)
-        return None if cursor is None else typed_cursor(cursor, kind)
+        with self.reading() as connection:
+            return _decode_cursor(name, connection.execute(_select_cursor(name)).first(), kind)
 
-    def read_position(self, name: str) -> int:
-        """Read the position of a cursor; 0 if it does not exist."""
-        cursor = self.read_cursor(name)
-        return cursor.position if cursor else 0
+    def lock_position(self, connection: Connection, name: str) -> int:
+        """Read a position inside a transaction that will move it; other transactions that lock it wait.
+
+        A cursor that does not exist is written with position 0, so that there is a row to lock.
+        """
+        row = self._lock_cursor(connection, name)
+        return row.position if row else 0
+
+    def lock_state(self, connection: Connection, name: str, kind: type[V]) -> StateCursor[V] | None:
+        """Read a cursor with its state, as `read_state` does, and lock it, as `lock_position` does."""
+        return _decode_cursor(name, self._lock_cursor(connection, name), kind)
+
+    def _lock_cursor(self, connection: Connection, name: str) -> "CursorRow":
+        query = _select_cursor(name).with_for_update()
+        row = connection.execute(query).first()
+        if row is None:
+            (new,) = prepared(schema.cursors, [{"name": name, "position": 0}], self._clock.now())
+            connection.execute(_insert_if_new(self.dialect, schema.cursors, ("name",)), new)
+            row = connection.execute(query).first()  # the new row, or one that another transaction wrote meanwhile
+        return row
 
     def close(self) -> None:
         """Give the connections back; the store can be used again, and opens new ones."""
         self._engine.dispose()
 
 
-AnyCursor = Cursor | StateCursor[Any]
+CursorRow = SqlRow[tuple[int, Any, float]] | None
 
 
-def typed_cursor(cursor: Cursor, kind: type[V]) -> StateCursor[V] | None:
-    """Decode the state of a cursor; None if it has none."""
-    if cursor.details == {}:
+def _select_cursor(name: str) -> Select[tuple[int, Any, float]]:
+    table = schema.cursors
+    return select(table.c.position, table.c.details, table.c.updated_at).where(table.c.name == name)
+
+
+def _decode_cursor(name: str, row: CursorRow, kind: type[V]) -> StateCursor[V] | None:
+    if row is None or row.details == {}:
         return None
-    state = decode(kind, cursor.details, f"cursors.details of {cursor.name}")
-    return StateCursor(cursor.name, cursor.position, state, cursor.written_at)
+    return StateCursor(name, row.position, decode(kind, row.details, f"cursors.details of {name}"), row.updated_at)
 
 
 @cache

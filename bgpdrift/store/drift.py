@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, select
 
 from bgpdrift.store.codec import decode_row, encode_row
 from bgpdrift.store.cursor_states import DriftState, drift_cursor
-from bgpdrift.store.database import StateCursor, typed_cursor
+from bgpdrift.store.database import StateCursor
 from bgpdrift.store.drift_records import CheckDetails, DriftCheck, DriftSignal, Outcome
 from bgpdrift.store.outcomes import OutcomeQueries
 from bgpdrift.store.request_records import OPEN_REQUEST_STATES, Alert, ApprovalAnswer, ApprovalRequest, RetrainRequest
@@ -75,9 +75,7 @@ class DriftQueries(OutcomeQueries, RetrainRequestQueries):
         """Write the result of a check; False, and nothing, if the model's state is not the expected one any more."""
         name, state = update.cursor.name, update.cursor.state
         with self.writing(durable=update.request is not None) as connection:
-            locked = self.locked_cursor(connection, name)
-            stored = None if locked is None else typed_cursor(locked, DriftState)
-            if stored != update.expected:
+            if self.lock_state(connection, name, DriftState) != update.expected:
                 return False
             if update.check is not None:
                 signals = [encode_row(signal) for signal in update.signals]

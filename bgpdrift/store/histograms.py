@@ -57,8 +57,7 @@ class HistogramQueries(Database):
             names.add(series)
             hours.add(hour)
         with self.writing() as connection:
-            before = self.locked_cursor(connection, cursor.name)
-            if (before.position if before else 0) != expected:
+            if self.lock_position(connection, cursor.name) != expected:
                 return False
             known: list[HistogramRow] = []
             for (version, collector), (names, hours) in groups.items():

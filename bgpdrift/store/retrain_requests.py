@@ -24,8 +24,6 @@ from bgpdrift.store.request_records import (
 from bgpdrift.store.rows import partial, prepared
 from bgpdrift.store.schema import retrain_requests
 
-TriggerRow = dict[str, Any]
-
 
 class RetrainRequestQueries(ApprovalQueries, AlertQueries):
     """Queries on ``retrain_requests``."""

@@ -8,11 +8,12 @@ from sqlalchemy import inspect, text
 
 from bgpdrift.clock import Clock
 from bgpdrift.errors import StoreError
+from bgpdrift.store.drift import DriftQueries
 from bgpdrift.store.engine import make_engine, parse_url, shown, sqlite_path
 from bgpdrift.store.errors_map import translated
 from bgpdrift.store.histograms import HistogramQueries
 from bgpdrift.store.incidents import IncidentQueries
-from bgpdrift.store.legacy import LegacyQueries
+from bgpdrift.store.models import ModelQueries
 from bgpdrift.store.revisions import explain_revision
 from bgpdrift.store.scores import ScoreQueries
 from bgpdrift.store.upkeep import UpkeepQueries
@@ -26,7 +27,8 @@ class Store(
     VerdictQueries,
     IncidentQueries,
     HistogramQueries,
-    LegacyQueries,
+    ModelQueries,
+    DriftQueries,
     UpkeepQueries,
 ):
     """Everything bgpdrift remembers. One object a process; threads may share it, forked children may not."""

@@ -10,6 +10,7 @@ from bgpdrift.store.cursor_states import DriftState, DriftVerdict, IncidentHoldS
 from bgpdrift.store.drift import DriftUpdate
 from bgpdrift.store.drift_records import CheckDetails, DriftCheck, DriftSignal, Outcome
 from bgpdrift.store.request_records import Alert, ApprovalRequest, HoldApproval, RequestReason, RetrainRequest
+from helpers.store_rows import write_raw_state
 
 T = 1_700_000_000 // 3600 * 3600
 KEY = ("score:lstm", "1", "rrc00", T)
@@ -69,7 +70,7 @@ def test_a_monitor_that_saw_an_older_state_writes_nothing(store: Store) -> None:
 
 
 def test_a_state_of_the_previous_version_is_replaced(store: Store) -> None:
-    store.put_cursor(Cursor("drift:lstm", T, {"version": "1", "lasting": 2, "lasting_version": "1"}))
+    write_raw_state(store, "drift:lstm", T, {"version": "1", "lasting": 2, "lasting_version": "1"})
     seen = store.read_drift_state("lstm")
     assert store.update_drift(DriftUpdate(seen, state(T + 3600), check(T + 3600)))
 
@@ -78,7 +79,7 @@ def test_a_value_that_cannot_be_stored_leaves_nothing_behind(store: Store) -> No
     with pytest.raises(StoreError):
         store.update_drift(DriftUpdate(None, state(), check(), [signal("psi", float("nan"))], request()))
     assert store.drift_checks_between() == []
-    assert store.read_cursor("drift:lstm") is None
+    assert store.read_drift_state("lstm") is None
 
 
 def test_a_repeated_check_replaces_the_first(store: Store) -> None:
@@ -153,7 +154,7 @@ def test_histograms_are_folded_only_from_the_expected_position(store: Store) -> 
     assert not store.fold_histograms(Cursor("m:scores", 5), 0, [KEY], merge)
     assert store.fold_histograms(Cursor("m:scores", 9), 5, [KEY, ("score:lstm", "2", "rrc00", T)], merge)
     assert seen == [[], [T]]
-    assert store.read_cursor("m:scores") == Cursor("m:scores", 9)
+    assert store.read_position("m:scores") == 9
 
 
 def test_hours_are_found_by_series_version_and_time(store: Store) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from bgpdrift.clock import FakeClock
 from bgpdrift.errors import StoreError
-from bgpdrift.store import Cursor, IncidentChanges, Store
+from bgpdrift.store import IncidentChanges, StateCursor, Store
+from bgpdrift.store.cursor_states import PERFORMANCE_CURSOR, PerformanceState
 
 T = 1_700_000_040
 DAY = T // 86_400 * 86_400
@@ -119,12 +120,13 @@ def test_figures_of_a_day_replace_all_it_had(store: Store) -> None:
     store.replace_performance(DAY, [figures("1", 1), figures("2", 2)], None)
     store.replace_performance(DAY + 86_400, [other_day], None)
 
-    store.replace_performance(DAY, [figures("2", 5)], Cursor("drift_monitor:performance", DAY, {"a": "b"}))
+    cursor = StateCursor(PERFORMANCE_CURSOR, DAY, PerformanceState(fingerprints={DAY: "b"}))
+    store.replace_performance(DAY, [figures("2", 5)], cursor)
 
     rows = store.performance_between(DAY, DAY + 2 * 86_400)
     assert [(row["day_start"], row["model_version"], row["labels"], row["accuracy"]) for row in rows] == [
         (DAY, "2", 5, None),
         (DAY + 86_400, "1", 9, None),
     ]
-    assert store.read_cursor("drift_monitor:performance") == Cursor("drift_monitor:performance", DAY, {"a": "b"})
+    assert store.read_state(PERFORMANCE_CURSOR, PerformanceState) == cursor
     assert store.performance_between(DAY + 86_400, DAY + 86_401) == [rows[1]]

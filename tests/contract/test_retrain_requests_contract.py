@@ -86,7 +86,7 @@ def test_of_two_monitors_that_saw_the_same_state_one_writes(store: Store) -> Non
     assert not store.change_retrain_request(number, "requested", "refused", cursor=COOLDOWN, alerts=[alert("late")])
 
     assert store.retrain_requests()[0].state == "flagged"
-    assert store.read_cursor("cooldown:lstm") is None
+    assert store.read_state("cooldown:lstm", CooldownState) is None
     assert store.alerts() == []
 
 

@@ -6,12 +6,14 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from bgpdrift.errors import StoreError
-from bgpdrift.store import Cursor, IncidentChanges, migrate, open_store
+from bgpdrift.store import Cursor, IncidentChanges, StateCursor, migrate, open_store
+from bgpdrift.store.cursor_states import AggregatorState
 from bgpdrift.store.schema import feature_windows, metadata
 from bgpdrift.store.upkeep import AGE_COLUMNS
 from helpers.store_rows import read_histograms, read_scores
 
 T = 1_700_000_040
+AGGREGATOR = StateCursor("aggregator", 5, AggregatorState(messages=2))
 
 
 def window(minute=0, collector="rrc00", peer="", **columns):
@@ -44,17 +46,17 @@ def test_what_was_written_is_read_with_every_column(store, clock):
 
 
 def test_windows_and_cursor_are_committed_together_or_not_at_all(store):
-    store.write_windows([window()], Cursor("aggregator", 5, {"segment": 2}))
+    store.write_windows([window()], AGGREGATOR)
 
     with pytest.raises(StoreError):
         store.write_windows([window(1), window(2, messages=None)], Cursor("aggregator", 6))
 
-    assert store.read_cursor("aggregator") == Cursor("aggregator", 5, {"segment": 2})
+    assert store.read_state("aggregator", AggregatorState) == AGGREGATOR
     assert len(store.windows_after(0, 10)) == 1
 
 
 def test_an_unknown_cursor_is_none(store):
-    assert store.read_cursor("nobody") is None
+    assert store.read_state("unknown", AggregatorState) is None
 
 
 def test_a_window_written_twice_is_one_row_with_its_old_id_and_new_values(store):
@@ -209,7 +211,7 @@ def test_changes_to_an_incident_that_does_not_exist_are_refused(store, changes):
     with pytest.raises(StoreError):
         store.apply_incidents(changes, Cursor("correlation", 9))
 
-    assert store.read_cursor("correlation") is None
+    assert store.read_position("correlation") == 0
 
 
 def test_incidents_between_finds_those_that_touch_the_span(store):

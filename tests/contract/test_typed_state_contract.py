@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from bgpdrift.errors import StoreError
 from bgpdrift.process.identity import ProcessIdentity
-from bgpdrift.store import Cursor, StateCursor, Store
+from bgpdrift.store import StateCursor, Store
 from bgpdrift.store.codec import SCHEMA_VERSION, StoredValue, decode, encode
 from bgpdrift.store.cursor_states import (
     AggregatorState,
@@ -29,7 +28,7 @@ from bgpdrift.store.cursor_states import (
 )
 from bgpdrift.store.drift_records import CheckContext, CheckDetails, ComparisonRecord, ExcludedHours
 from bgpdrift.store.request_records import HoldApproval, RequestReason, RetrainApproval
-from bgpdrift.store.schema import cursors
+from helpers.store_rows import read_raw_state, write_raw_state
 
 T = 1_767_225_600
 OWNER = ProcessIdentity(pid=4711, start_time=99, boot_id="b")
@@ -375,14 +374,12 @@ def test_a_value_is_read_as_it_was_written(store: Store, value: StoredValue, ver
     store.put_cursor(StateCursor("any", 17, value))
 
     assert store.read_state("any", type(value)) == StateCursor("any", 17, value)
-    cursor = store.read_cursor("any")
-    assert cursor is not None
-    assert cursor.details["schema_version"] == SCHEMA_VERSION
+    assert read_raw_state(store, "any")["schema_version"] == SCHEMA_VERSION
 
 
 @PAIRS
 def test_the_previous_version_is_read(store: Store, value: StoredValue, version_1: Mapping[str, Any]) -> None:
-    store.put_cursor(Cursor("any", 17, version_1))
+    write_raw_state(store, "any", 17, version_1)
 
     assert store.read_state("any", type(value)) == StateCursor("any", 17, value)
 
@@ -399,14 +396,14 @@ def test_a_cursor_without_a_state_has_a_position_only(store: Store) -> None:
 @pytest.mark.parametrize("kind", [AggregatorState, CorrelationState, EventsFileState])
 def test_a_damaged_value_names_table_key_expected_and_actual_type(store: Store, kind: type[StoredValue]) -> None:
     field = kind.__struct_fields__[1]
-    _store_fields(store, "one", {"schema_version": 2, field: None})
+    write_raw_state(store, "one", 1, {"schema_version": 2, field: None})
 
     with pytest.raises(StoreError, match=rf"cursors\.details of one: expected {kind.__name__}: .*null.*\$\.{field}"):
         store.read_state("one", kind)
 
 
 def test_a_value_of_a_later_version_is_refused(store: Store) -> None:
-    _store_fields(store, "one", {"schema_version": SCHEMA_VERSION + 1})
+    write_raw_state(store, "one", 1, {"schema_version": SCHEMA_VERSION + 1})
 
     with pytest.raises(StoreError, match="expected schema_version 1 to 2, found 3"):
         store.read_state("one", DriftState)
@@ -414,7 +411,7 @@ def test_a_value_of_a_later_version_is_refused(store: Store) -> None:
 
 def test_damaged_parts_of_a_drift_state_start_anew_with_a_warning(store: Store) -> None:
     fields = encode(DriftState(verdict="drift", persistence=PersistenceState(checks=3)))
-    _store_fields(store, drift_cursor("lstm"), {**fields, "incident_hold": {"state": "unknown"}, "p_value": "low"})
+    write_raw_state(store, drift_cursor("lstm"), 1, {**fields, "incident_hold": {"state": "unknown"}, "p_value": "low"})
 
     with capture_logs() as logs:
         cursor = store.read_drift_state("lstm")
@@ -429,9 +426,3 @@ def test_a_value_that_is_no_object_is_refused_or_starts_anew() -> None:
     with pytest.raises(StoreError, match="place: expected AggregatorState as a JSON object, found list"):
         decode(AggregatorState, [], "place")
     assert decode(DriftState, [], "place") == DriftState()
-
-
-def _store_fields(store: Store, name: str, fields: Mapping[str, Any]) -> None:
-    store.put_cursor(Cursor(name, 1))
-    with store.writing() as connection:
-        connection.execute(update(cursors).where(cursors.c.name == name).values(details=dict(fields)))

@@ -91,10 +91,14 @@ def test_a_fourth_detector_is_trained_starts_votes_drifts_and_is_retrained(insta
     with open_store(installation.settings.store_url) as store:
         cursor = "ensemble_coordinator"
         newest = store.newest_window_id()
-        until(lambda: (row := store.read_cursor(cursor)) and row.position == newest, 100, "all windows are decided")
+        until(lambda: store.read_position(cursor) == newest, 100, "all windows are decided")
         verdicts = store.verdicts_between(windows.START, windows.START + 60 * CALM_MIN)
         assert all("volume" in verdict["p_values"] for verdict in verdicts[-100:])
-        until(lambda: any(row["verdict"] == "drift" for row in store.drift_checks("volume")), 100, "its drift is found")
+        until(
+            lambda: any(row.verdict == "drift" for row in store.drift_checks_between(model="volume")),
+            100,
+            "its drift is found",
+        )
         until(lambda: [row for row in store.retrain_events("volume") if row["promoted"]][1:], 100, "it is retrained")
 
     shown = json.loads(installation.run("-m", "bgpdrift.status", "--json", expected=None))

@@ -14,7 +14,6 @@ from typing import Protocol
 
 from bgpdrift.bgp.spool import parse_sequence
 from bgpdrift.store import Store
-from bgpdrift.store.schema import feature_windows, verdicts
 
 MAX_UNREAD_SEGMENTS = 2
 """Finished segments that the aggregator has not read, beyond which the feed pauses. At full speed one holds about 40 minutes."""
@@ -82,13 +81,12 @@ def should_pause(unread_segments: int, is_paused: bool, limit: int = MAX_UNREAD_
 
 def read_position(store: Store, data: Path) -> Position:
     """Read how far the services have come."""
-    cursor = store.read_cursor("feature_aggregator")
-    sequence = cursor.position if cursor else 0
+    sequence = store.read_position("feature_aggregator")
     names = [entry.name for entry in (data / "spool").iterdir()]
     return Position(
-        window=store.newest(feature_windows) or 0,
-        verdict=store.newest(verdicts) or 0,
-        verdict_id=store.newest_id(verdicts) or 0,
+        window=store.newest_window_start() or 0,
+        verdict=store.newest_verdict_start() or 0,
+        verdict_id=store.newest_verdict_id(),
         unread_segments=sum(1 for name in names if (parse_sequence(name) or 0) > sequence),
         frames=_read_frames(data / "state" / "collector.json"),
     )

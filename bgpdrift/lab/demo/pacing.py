@@ -13,7 +13,7 @@ from bgpdrift.detector_registry import MODELS
 from bgpdrift.lab.demo.history import POLL_S, Pausable, Position, read_position
 from bgpdrift.models import flags
 from bgpdrift.store import Store
-from bgpdrift.store.cursor_states import DriftState, ProbationState
+from bgpdrift.store.cursor_states import DriftState, ProbationState, drift_cursor, probation_cursor
 from bgpdrift.store.request_records import RequestState
 
 HOUR_S = 3600
@@ -67,8 +67,8 @@ def should_pause(now: Progress, is_paused: bool) -> bool:
 
 def read_progress(store: Store, data: Path, artifacts: Path) -> Progress:
     """Read how far services and models have come."""
-    drifts = [store.read_state(f"drift:{model}", DriftState) for model in MODELS]
-    probations = [store.read_state(f"probation:{model}", ProbationState) for model in MODELS]
+    drifts = [store.read_state(drift_cursor(model), DriftState) for model in MODELS]
+    probations = [store.read_state(probation_cursor(model), ProbationState) for model in MODELS]
     checks = [drift.position for drift in drifts if drift is not None]
     checks += [one.position for one in probations if one is not None and one.state.verdict == "watching"]
     is_requested = bool(store.retrain_requests(states=ACTIVE_STATES, limit=1)) or bool(flags.list_requested(artifacts))

@@ -31,7 +31,6 @@ from bgpdrift.lab.demo.week_plan import plan_of
 from bgpdrift.lab.simulation.truth import Truth, decode_truth
 from bgpdrift.settings import load
 from bgpdrift.store import Store, open_store
-from bgpdrift.store.schema import verdicts
 
 if TYPE_CHECKING:
     from bgpdrift.lab.demo.story import Story
@@ -242,12 +241,11 @@ def _wait_for_end(store: Store, truth: Truth, deadline: float, story: "Story") -
     """Wait until every minute has a verdict that the correlation engine has read. False if the time ended first."""
     start, last = int(truth.start), last_minute(truth)
     while time.monotonic() < deadline:
-        newest = store.newest(verdicts) or start
+        newest = store.newest_verdict_start() or start
         story.show_progress((newest - start) / HOUR_S)
         for incident in store.incidents_between(start, last):
             story.tell_incident(incident)
-        cursor = store.read_cursor("correlation_engine")
-        if newest >= last and cursor is not None and cursor.position >= (store.newest_id(verdicts) or 0):
+        if newest >= last and store.read_position("correlation_engine") >= store.newest_verdict_id():
             return True
         time.sleep(0.5)
     return False

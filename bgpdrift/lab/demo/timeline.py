@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.store import Store
-from bgpdrift.store.cursor_states import DriftState, ProbationState
+from bgpdrift.store.cursor_states import DriftState, ProbationState, drift_cursor, probation_cursor
 
 HOUR_S = 3600
 LOOK_BACK_S = 40 * 86_400
@@ -64,8 +64,8 @@ class Timeline:
             if row["merged_into"] is None:
                 since = _format_day(int(row["started_at"]) - self._start)
                 self._add(now, "incident", str(row["id"]), row["state"], f"{row['kind']} since {since}")
-        for row in self._store.approvals():
-            self._add(now, "approval", str(row["id"]), row["state"], f"{row['kind']} {row['subject']}")
+        for approval in self._store.approval_requests():
+            self._add(now, "approval", str(approval.id), approval.state, f"{approval.kind} {approval.subject}")
         for request in reversed(self._store.retrain_requests()):
             reason = request.refusal_reason or request.reason.summary
             text = f"{request.model} by {request.requested_by}: {reason}"
@@ -73,11 +73,11 @@ class Timeline:
         for row in self._store.model_versions():
             self._add(now, "version", f"{row['model']} {row['version']}", row["state"])
         for model in MODELS:
-            if drift := self._store.read_state(f"drift:{model}", DriftState):
+            if drift := self._store.read_state(drift_cursor(model), DriftState):
                 verdict = drift.state.verdict
                 state = f"drift {drift.state.severity}" if verdict == "drift" else verdict
                 self._add(now, "check", model, state, drift.state.reason[:200])
-            if probation := self._store.read_state(f"probation:{model}", ProbationState):
+            if probation := self._store.read_state(probation_cursor(model), ProbationState):
                 self._add(now, "probation", model, probation.state.verdict, probation.state.reason[:200])
 
     def first(self, kind: str, subject: str = "", state: str = "", since: int = 0) -> StateChange | None:

@@ -10,6 +10,7 @@ from bgpdrift.status.snapshot import EXIT_ACTION, EXIT_OK, EXIT_UNRELIABLE, Stat
 from bgpdrift.status.supervised import Supervised
 from bgpdrift.store import migrate
 from bgpdrift.store.cursor_states import IncidentHoldState, ProbationState, probation_cursor
+from helpers.store_rows import write_raw_state
 
 RUNS = Supervised("ready", "ready", "3 models checked", 4711, 300.0)
 
@@ -121,11 +122,8 @@ def test_the_probation_of_another_version_is_not_shown(night, constants):
 @pytest.mark.parametrize("name", ["drift:lstm", "probation:lstm"])
 @pytest.mark.parametrize("details", [{}, {"holding": "?", "lasting": "many", "verdict": None, "version": 9}, []])
 def test_a_damaged_state_is_shown_as_missing(system, constants, name, details):
-    from bgpdrift.store import Cursor
-
     system.model_file("lstm", "9", constants.NOW - 86_400)
-    with system.store.writing() as connection:
-        system.store.write_cursor(connection, Cursor(name, constants.CHECKED, dict(details)))
+    write_raw_state(system.store, name, constants.CHECKED, details)
     model = model_of(built(system, constants.NOW), "lstm")
     assert model.verdict == "not_checked"
     assert model.persistence == 0

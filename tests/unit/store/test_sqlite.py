@@ -98,7 +98,7 @@ def test_a_full_disk_is_busy_and_keeps_the_database_whole(store):
 
     with pytest.raises(StoreBusyError, match="full"):
         store.write_windows([window(minute) for minute in range(2000)], Cursor("a", 1))
-    assert store.read_cursor("a") is None
+    assert store.read_position("a") == 0
 
 
 def test_a_long_log_is_emptied_once_readers_pause(store, path):
@@ -177,4 +177,4 @@ def test_eight_processes_write_and_read_one_file_and_lose_nothing(path):
     assert [code for _, code in ended] == [0] * 8, [output[1][-500:] for output, _ in ended]
     with open_store(url) as store:
         assert store.counts()["feature_windows"] == 8 * steps * 10
-        assert [store.read_cursor(f"rrc{n:02}").position for n in (1, 3, 5, 7)] == [steps] * 4
+        assert [store.read_position(f"rrc{n:02}") for n in (1, 3, 5, 7)] == [steps] * 4

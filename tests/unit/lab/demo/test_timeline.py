@@ -37,7 +37,7 @@ def test_each_state_is_reported_once(store):
 
     for hour in (1, 2, 30):
         if hour == 30:
-            store.set_model_state("lstm", "3", "accepted", START)
+            store.record_transition([], [("lstm", "3", "accepted")], None, START)
         timeline.update(START + hour * 3600)
 
     assert lines == ["day  0 01.00 h  version lstm 3: active", "day  1 06.00 h  version lstm 3: accepted"]
