@@ -1,8 +1,8 @@
-"""Bring the store's schema up to date and the artifact directory in order; run to its end before any service starts.
+"""Upgrade the store's schema and repair the artifact directory; run to its end before any service starts.
 
-A process of its own, so that the supervisor never loads a database library. Decides nothing: what is put right after a
-crash stands in `bgpdrift.models.recovery`. Without a store nothing starts; a disorder of models stops no service, since
-each falls back by itself.
+This is a process of its own, so that the supervisor does not load a database library. Without a store no service starts.
+A damaged artifact directory stops no service, since each detector falls back by itself. What is repaired after a crash is
+decided in `bgpdrift.models.recovery`.
 """
 
 import sys
@@ -13,7 +13,7 @@ from bgpdrift.settings import Settings
 
 
 def main() -> int:
-    """Create or upgrade the store; 0, or 1 with one line that says why not."""
+    """Create or upgrade the store; return 0, or 1 after printing the reason to standard error."""
     from bgpdrift.store import migrate
 
     try:
@@ -24,12 +24,12 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     if loaded.artifacts_path.is_dir():
-        put_models_right(loaded)
+        repair_models(loaded)
     return 0
 
 
-def put_models_right(loaded: Settings) -> None:
-    """Recover the artifact directory and record which versions the files show in force; says on stderr what it did."""
+def repair_models(loaded: Settings) -> None:
+    """Repair the artifact directory and record which versions are active; log each repair to standard error."""
     from bgpdrift import logs
     from bgpdrift.clock import SystemClock
     from bgpdrift.detector_registry import MODELS
@@ -43,7 +43,7 @@ def put_models_right(loaded: Settings) -> None:
             clock = SystemClock()
             registry = ModelRegistry(loaded.artifacts_path, store, clock, history_minutes=history)
             for line in registry.recover():
-                store.record_service_event(clock.now(), "prepare_store", "model_recovered", {"what": line})
+                store.record_service_event(clock.now(), "prepare_store", "model_recovered", {"repair": line})
             for model in MODELS:
                 registry.reconcile(model)
     except BgpdriftError as error:
