@@ -1,8 +1,8 @@
-"""Training of any of the three models: fit on clean windows, and calibrate on scores of minutes the fit had not seen.
+"""Training of a model: fit on clean windows, calibrate on scores of minutes that the fit did not use.
 
-Calibration is cross-fitted: the span is cut into stretches, and each is scored by a model fitted without it. A model's
-scores of its own training minutes are flattering, and would make an alarm budget a wish. How a model is fitted the
-``fit_<model>`` files decide; what a span holds, what the figures are held against and what is published, others.
+The calibration is cross-fitted: the span is cut into folds, and each is scored by a model fitted without it. The scores of a
+model's own training minutes are too low, so an alarm budget calibrated on them would be exceeded. The trainers of
+`bgpdrift.detector_registry` fit; `retrainers.training_run` runs the phases.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,13 +37,13 @@ from bgpdrift.verdicts.calibration import Calibration, extremal_index
 
 Progress = Callable[[str, float], None]
 WHOLE_DAYS_S = 1.9 * 86_400
-"""A span from which on folds are whole stretches of it."""
+"""From this span on, a fold is one contiguous part of it."""
 SHORT_BLOCKS = 12
-LEAST_CALIBRATION = 500
+MIN_CALIBRATION_SCORES = 500
 SELF_TEST_ROWS = 4
-"""Windows of the self-test, after the history they need."""
-SELF_TEST_SEARCHED = 120
-"""Newest windows that are looked at first for it."""
+"""Scored windows of the self-test, after their history."""
+SELF_TEST_SEARCH_MINUTES = 120
+"""The newest windows, which are searched first for the self-test."""
 
 
 class Trainer(Protocol):
@@ -86,18 +86,18 @@ class Trainer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Out-of-sample scores of one stretch of one frame.
+    """Out-of-sample scores of a contiguous part of one frame.
 
     Attributes
     ----------
     collector, peer : str
-        Whose.
+        Of the frame.
     window_start : ndarray of int, shape (n,)
         Epoch seconds.
     score : ndarray of float, shape (n,)
         Of clean windows with a vote.
     may_alarm : ndarray of bool, shape (n,)
-        Where there was something to act on.
+        Rows in which the detector permits an alarm.
     """
 
     collector: str
@@ -109,22 +109,22 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model that was fitted and calibrated, before anybody judged it.
+    """A model that was fitted and calibrated, and not evaluated yet.
 
     Attributes
     ----------
     content : ModelContent
-        What was learned.
+        The learned content.
     detector : Detector
         Built from it.
     calibration : Calibration
         From out-of-sample scores.
     clean_scores : ndarray of float
-        Those scores, in the order of blocks and frames.
+        The out-of-sample scores, in the order of folds and frames.
     train_rows, calibration_rows : int
-        Clean windows fitted on; clean windows with a vote that calibrated.
+        Clean windows used for the fit, and clean windows with a vote used for the calibration.
     held_out : tuple of HeldOut
-        Where and when those scores are from.
+        The same scores with collector, peer and time.
     """
 
     content: ModelContent
@@ -151,11 +151,11 @@ def train(
     model : str
         Name of a registered detector.
     frames : sequence of WindowFrame
-        One a (collector, peer); marks of `CLEAN_MARKS` keep a window out.
+        One per collector and peer; marks of `CLEAN_MARKS` exclude a window.
     seed : int
         Equal seeds give equal models.
     progress : callable
-        Told the phase and the share of it that is done.
+        Called with the phase and the share of it that is done.
     history_minutes : int
         Setting ``detectors.history_minutes``.
 
@@ -185,11 +185,13 @@ def train(
             fold_detector = build(refit(left, progress=lambda *_: None, draft=True))
         except NotEnoughDataError:
             continue
-        found += [part for frame in given for part in _held_scores(fold_detector, replace(frame, first=0), fold, folds)]
+        found += [part for frame in given for part in _score_fold(fold_detector, replace(frame, first=0), fold, folds)]
     scores = np.concatenate([part.score for part in found]) if found else np.zeros(0)
     progress("calibrate", 1.0)
-    if len(scores) < LEAST_CALIBRATION:
-        raise NotEnoughDataError(f"{model}: {len(scores)} clean windows to calibrate on, {LEAST_CALIBRATION} expected")
+    if len(scores) < MIN_CALIBRATION_SCORES:
+        raise NotEnoughDataError(
+            f"{model}: {len(scores)} clean windows to calibrate on, {MIN_CALIBRATION_SCORES} expected"
+        )
     return Trained(
         content=content,
         detector=build(content),
@@ -234,13 +236,13 @@ def to_artifact(
         ),
         drift_cause=drift_cause,
         parent_version=parent_version,
-        reference=reference_arrays(hours_of(trained, alarms_per_day)),
+        reference=reference_arrays(count_reference_hours(trained, alarms_per_day)),
     )
-    return add_self_test(artifact, trained.detector, self_test_frame(trained.detector, given))
+    return add_self_test(artifact, trained.detector, cut_self_test_frame(trained.detector, given))
 
 
-def hours_of(trained: Trained, alarms_per_day: float) -> list[ReferenceHour]:
-    """Out-of-sample scores of whole collectors by hour, with the alarms they would have raised."""
+def count_reference_hours(trained: Trained, alarms_per_day: float) -> list[ReferenceHour]:
+    """Count the out-of-sample scores of whole collectors by hour, with the alarms they would have raised."""
     limit = trained.calibration.alarm_p(alarms_per_day)
     hours: dict[tuple[str, int], tuple[Histogram, int]] = {}
     for part in trained.held_out:
@@ -250,29 +252,29 @@ def hours_of(trained: Trained, alarms_per_day: float) -> list[ReferenceHour]:
         starts = part.window_start // HOUR_S * HOUR_S
         for hour in np.unique(starts).tolist():
             rows = starts == hour
-            before, rung = hours.get((part.collector, hour), (Histogram(), 0))
-            counted = Histogram.of(part.score[rows].tolist())
-            hours[part.collector, hour] = (before + counted, rung + int(alarms[rows].sum()))
+            histogram, alarm_count = hours.get((part.collector, hour), (Histogram(), 0))
+            histogram += Histogram.of(part.score[rows].tolist())
+            hours[part.collector, hour] = (histogram, alarm_count + int(alarms[rows].sum()))
     return [(collector, hour, *hours[collector, hour]) for collector, hour in sorted(hours)]
 
 
-def self_test_frame(detector: Detector, frames: Sequence[WindowFrame]) -> WindowFrame:
+def cut_self_test_frame(detector: Detector, frames: Sequence[WindowFrame]) -> WindowFrame:
     """Cut a few clean windows with their history, of a group on which the detector votes."""
-    recent = detector.history_minutes + SELF_TEST_SEARCHED
+    recent = detector.history_minutes + SELF_TEST_SEARCH_MINUTES
     by_length = sorted(frames, key=len, reverse=True)
-    # The newest minutes mostly do; only where they do not is all of a long span scored.
+    # The newest minutes mostly suffice; only otherwise is the whole span scored.
     for frame in (*(frame.rows(max(len(frame) - recent, 0), len(frame), 0) for frame in by_length), *by_length):
         scores = detector.score(replace(frame, first=0))
-        spoken = np.array([not reason for reason in scores.abstained]) & frame.clean
-        rows = np.flatnonzero(spoken)
+        has_vote = np.array([not reason for reason in scores.abstained]) & frame.clean
+        rows = np.flatnonzero(has_vote)
         if len(rows) >= SELF_TEST_ROWS:
-            # As far back in the past as it needs, and no further: the frame travels with every file.
+            # Only the history that the detector needs, because every model file contains the frame.
             end = int(rows[-1]) + 1
             first = max(end - SELF_TEST_ROWS, 0)
             horizon = frame.window_start[first] - detector.history_minutes * 60
             begin = int(np.searchsorted(frame.window_start, horizon))
             cut = frame.rows(begin, end, first - begin)
-            # Quality marks do not travel; windows that carry one must not either.
+            # The file stores no quality marks, so marked windows are left out.
             keep = cut.clean
             keep[cut.first :] = True
             columns = {name: values[keep] for name, values in cut.features.items()}
@@ -282,11 +284,12 @@ def self_test_frame(detector: Detector, frames: Sequence[WindowFrame]) -> Window
     raise NotEnoughDataError(f"{detector.name}: no group with {SELF_TEST_ROWS} clean windows for a self-test")
 
 
-def _held(frame: WindowFrame, fold: int, folds: int) -> BoolArray:
-    """Rows of a fold: a stretch of the span, as long as can be, so that days differ in it as days to come will.
+def select_fold(frame: WindowFrame, fold: int, folds: int) -> BoolArray:
+    """Select the rows of a fold.
 
-    A span of less than two days would be cut into times of day, and a model that has not seen the night calls it unusual.
-    There the folds are short blocks dealt out in turn, and the calibration knows nothing of how days differ.
+    A fold is a contiguous part of the span, so that its days differ from the training days as future days will. A span of
+    less than two days would be cut into times of day, and a model trained without the night scores the night as unusual.
+    There the folds are short blocks in turn, and the calibration does not cover differences between days.
     """
     since = frame.window_start - frame.window_start[0]
     blocks = folds if since[-1] >= WHOLE_DAYS_S else SHORT_BLOCKS
@@ -294,15 +297,15 @@ def _held(frame: WindowFrame, fold: int, folds: int) -> BoolArray:
 
 
 def _without(frame: WindowFrame, fold: int, folds: int) -> WindowFrame:
-    excluded = frame.mark(EXCLUDED) | _held(frame, fold, folds)
+    excluded = frame.mark(EXCLUDED) | select_fold(frame, fold, folds)
     return replace(frame, quality={**frame.quality, EXCLUDED: excluded.astype(np.float64)})
 
 
-def _held_scores(detector: Detector, frame: WindowFrame, fold: int, folds: int) -> list[HeldOut]:
-    """Scores of the clean windows of a fold on which the detector votes, block by block."""
-    held = np.flatnonzero(_held(frame, fold, folds))
+def _score_fold(detector: Detector, frame: WindowFrame, fold: int, folds: int) -> list[HeldOut]:
+    """Score the clean windows of a fold, block by block; windows without a vote are left out."""
+    held = np.flatnonzero(select_fold(frame, fold, folds))
     blocks = np.split(held, np.flatnonzero(np.diff(held) > 1) + 1) if len(held) else []
-    found = []
+    parts = []
     for block in blocks:
         first, end = int(block[0]), int(block[-1]) + 1
         horizon = frame.window_start[first] - detector.history_minutes * MINUTE_S
@@ -311,5 +314,5 @@ def _held_scores(detector: Detector, frame: WindowFrame, fold: int, folds: int) 
         usable = np.array([not reason for reason in scores.abstained], bool) & frame.clean[first:end]
         may_alarm = np.array([scores.may_alarm(i) for i in range(end - first)], bool)
         starts = frame.window_start[first:end]
-        found.append(HeldOut(frame.collector, frame.peer, starts[usable], scores.score[usable], may_alarm[usable]))
-    return [part for part in found if len(part.score)]
+        parts.append(HeldOut(frame.collector, frame.peer, starts[usable], scores.score[usable], may_alarm[usable]))
+    return [part for part in parts if len(part.score)]

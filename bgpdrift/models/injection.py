@@ -1,10 +1,10 @@
-"""Anomalies laid over calm windows: a yardstick for two models where nobody has labelled anything.
+"""Synthetic anomalies injected into clean windows, to compare models without labels.
 
-Each kind changes the columns that the real thing changes, by factors relative to what this collector shows, so that a
-small collector gets a small storm. The strengths go in even steps from what is hard to see to what is plain: two models
-that both find all, or none, could not be told apart. Each anomaly comes in a frame of its own, with the calm history
-before it: laid into one stretch, the echo of one would be taken for the finding of the next. Columns a source does not
-have stay absent. Decides what is injected and where; scoring and judging are the callers'.
+Each kind changes the columns that the real anomaly changes, by factors relative to the level of the collector, so that a
+small collector gets a small storm. The strengths go in even steps from hard to detect to obvious: strengths that all models
+detect, or none, would not separate them. Each anomaly has a frame of its own with the clean history before it, because in
+one frame the effect of one anomaly would count as the detection of the next. Missing columns stay missing. The callers
+score the frames and judge the scores.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from bgpdrift.detectors.interface import MINUTE_S, FloatArray, IntArray, WindowFrame
 
-LENGTH_MIN = 12
-A_KIND = 8
+LENGTH_MINUTES = 12
+PER_KIND = 8
 """Anomalies of each kind."""
 WEAKEST, STRONGEST = 1.4, 16.0
-"""Factors over the usual level of the collector."""
+"""Factors relative to the level of the collector."""
 
 Columns = dict[str, FloatArray]
 BoolArray = npt.NDArray[np.bool_]
@@ -27,7 +27,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """One anomaly: the rows of ``frame`` that are to be scored, all of them; the calm history lies before."""
+    """One anomaly: all rows to score of ``frame``; the rows before are its clean history."""
 
     kind: str
     factor: float
@@ -39,58 +39,58 @@ def inject(
     seed: int,
     history_minutes: int,
     kinds: Sequence[str] = (),
-    a_kind: int = A_KIND,
+    per_kind: int = PER_KIND,
     factors: Sequence[float] = (),
 ) -> tuple[Injected, ...]:
-    """Lay anomalies of every kind over rows to be scored; few or none where there is no calm stretch.
+    """Inject anomalies of every kind into rows to score; few or none if there is no clean stretch.
 
     Parameters
     ----------
     frames : sequence of WindowFrame
-        Rows from ``first`` on may be changed. An anomaly lies only where every minute is there and clean. Whole
-        collectors are preferred to single peers.
+        Rows from ``first`` on may be changed. Every minute of an anomaly must exist and be clean. Whole collectors are
+        preferred to single peers.
     seed : int
-        The same seed gives the same anomalies.
+        Equal seeds give equal anomalies.
     history_minutes : int
-        Kept before each, as the most demanding detector needs.
+        History before each anomaly; the longest that any detector needs.
     kinds : sequence of str
         Names in `KINDS`; all of them by default.
-    a_kind : int
-        How many of each.
+    per_kind : int
+        Anomalies of each kind.
     factors : sequence of float
-        Strengths of each kind; by default ``a_kind`` of them from weak to strong.
+        Strengths of each kind; by default ``per_kind`` steps from `WEAKEST` to `STRONGEST`.
     """
     rng = np.random.default_rng(seed)
-    found = [(frame, places) for frame in frames if len(places := _places(frame))]
-    whole = [entry for entry in found if not entry[0].peer] or found
+    usable = [(frame, rows) for frame in frames if len(rows := _find_start_rows(frame))]
+    whole = [entry for entry in usable if not entry[0].peer] or usable
     if not whole:
         return ()
     levels = [_levels(frame) for frame, _ in whole]
-    strengths = np.asarray(factors, np.float64) if len(factors) else steps(a_kind)
+    strengths = np.asarray(factors, np.float64) if len(factors) else compute_strengths(per_kind)
     injected = []
     for kind in kinds or KINDS:
         for factor in strengths.tolist():
             number = int(rng.integers(len(whole)))
-            frame, places = whole[number]
-            begin = int(rng.choice(places))
+            frame, rows = whole[number]
+            begin = int(rng.choice(rows))
             injected.append(
-                Injected(kind, factor, _laid(frame, begin, history_minutes, kind, factor, levels[number], rng))
+                Injected(kind, factor, _inject_one(frame, begin, history_minutes, kind, factor, levels[number], rng))
             )
     return tuple(injected)
 
 
-def steps(number: int) -> FloatArray:
-    """Strengths in even steps from what is hard to see to what is plain.
+def compute_strengths(number: int) -> FloatArray:
+    """Give strengths in even steps from `WEAKEST` to `STRONGEST`.
 
     Examples
     --------
-    >>> steps(3).round(2).tolist()
+    >>> compute_strengths(3).round(2).tolist()
     [1.4, 4.73, 16.0]
     """
     return np.exp(np.linspace(np.log(WEAKEST), np.log(STRONGEST), number))
 
 
-def _laid(
+def _inject_one(
     frame: WindowFrame,
     begin: int,
     history_minutes: int,
@@ -101,15 +101,15 @@ def _laid(
 ) -> WindowFrame:
     starts = frame.window_start
     horizon = int(np.searchsorted(starts, starts[begin] - history_minutes * MINUTE_S))
-    cut = frame.rows(horizon, begin + LENGTH_MIN, begin - horizon)
+    cut = frame.rows(horizon, begin + LENGTH_MINUTES, begin - horizon)
     columns: Columns = {name: values.copy() for name, values in cut.features.items()}
-    KINDS[kind](_Place(columns, level, slice(cut.first, len(cut)), factor, rng))
+    KINDS[kind](_Stretch(columns, level, slice(cut.first, len(cut)), factor, rng))
     return replace(cut, features=columns)
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Some minutes of all columns, and how to change them."""
+class _Stretch:
+    """The minutes of one anomaly in all columns, and the ways to change them."""
 
     columns: Columns
     level: dict[str, float]
@@ -118,7 +118,7 @@ class _Place:
     rng: np.random.Generator
 
     def grow(self, *names: str, by: float | None = None, least: float = 0.0) -> None:
-        """Multiply counts, at least from the collector's usual level; ``least`` events where the level is 0."""
+        """Multiply counts, starting at least from the level of the collector, or from ``least`` events if the level is 0."""
         for name in names:
             if name in self.columns:
                 now = self.columns[name][self.at]
@@ -127,7 +127,7 @@ class _Place:
                 self.columns[name][self.at] = np.round(base * (by or self.factor) * scatter)
 
     def shrink(self, *names: str, to: float) -> None:
-        """Leave a share of counts."""
+        """Keep a share of the counts."""
         for name in names:
             if name in self.columns:
                 now = self.columns[name][self.at]
@@ -145,64 +145,64 @@ class _Place:
             self.columns[name][self.at] = np.maximum(self.columns[name][self.at] + difference, 0.0)
 
 
-def _burst(place: _Place) -> None:
-    """Update storm: everything announced, many times over."""
-    place.grow("messages", "announced", "implicit_withdrawal", "duplicate", "readvertised_same", "max_per_second")
-    place.grow("path_length_sum", "unique_path_length_sum", "edit_distance_sum", "origin_igp", "longer", "shorter")
-    place.grow("announced_prefixes", "origins", by=place.factor**0.6)
-    place.raise_by("path_length_max", 4.0)
+def _burst(stretch: _Stretch) -> None:
+    """Update storm: every route is announced many times."""
+    stretch.grow("messages", "announced", "implicit_withdrawal", "duplicate", "readvertised_same", "max_per_second")
+    stretch.grow("path_length_sum", "unique_path_length_sum", "edit_distance_sum", "origin_igp", "longer", "shorter")
+    stretch.grow("announced_prefixes", "origins", by=stretch.factor**0.6)
+    stretch.raise_by("path_length_max", 4.0)
 
 
-def _withdrawal_storm(place: _Place) -> None:
-    """Routes are taken back, and most of them do not return."""
-    place.grow("withdrawn", by=2.0 * place.factor, least=1.0)
-    place.grow("withdrawn_prefixes", "messages", least=1.0)
-    place.grow("max_per_second", "readvertised_different", by=place.factor**0.5)
-    place.add("visibility_loss", number=place.factor)
+def _withdrawal_storm(stretch: _Stretch) -> None:
+    """Withdrawal storm: routes are withdrawn, and most are not announced again."""
+    stretch.grow("withdrawn", by=2.0 * stretch.factor, least=1.0)
+    stretch.grow("withdrawn_prefixes", "messages", least=1.0)
+    stretch.grow("max_per_second", "readvertised_different", by=stretch.factor**0.5)
+    stretch.add("visibility_loss", number=stretch.factor)
 
 
-def _path_lengthening(place: _Place) -> None:
-    """The short way is gone: longer paths, new neighbours, at hardly more volume."""
-    stretch = 1.0 + 0.5 * np.log(place.factor) / np.log(STRONGEST)
-    place.grow("path_length_sum", "unique_path_length_sum", by=stretch)
-    place.grow("longer", "edit_distance_sum", least=1.0)
-    place.grow("announced", "implicit_withdrawal", "messages", by=1.3)
-    place.add("edge_new", number=2.0 * place.factor)
-    place.raise_by("path_length_max", 6.0)
-    place.raise_by("edit_distance_max", 4.0)
+def _path_lengthening(stretch: _Stretch) -> None:
+    """Path lengthening: longer paths and new neighbours at hardly more volume."""
+    longer_by = 1.0 + 0.5 * np.log(stretch.factor) / np.log(STRONGEST)
+    stretch.grow("path_length_sum", "unique_path_length_sum", by=longer_by)
+    stretch.grow("longer", "edit_distance_sum", least=1.0)
+    stretch.grow("announced", "implicit_withdrawal", "messages", by=1.3)
+    stretch.add("edge_new", number=2.0 * stretch.factor)
+    stretch.raise_by("path_length_max", 6.0)
+    stretch.raise_by("edit_distance_max", 4.0)
 
 
-def _silence(place: _Place) -> None:
-    """Far less than usual of everything."""
-    place.shrink(*_COUNTS, to=1.0 / (place.factor * 1.5))
-    place.shrink("peers", to=1.0 / place.factor**0.7)
-    place.raise_by("origin_entropy", -2.0)
-    place.raise_by("peer_entropy", -1.0)
+def _silence(stretch: _Stretch) -> None:
+    """Silence: all counts are far lower."""
+    stretch.shrink(*_COUNTS, to=1.0 / (stretch.factor * 1.5))
+    stretch.shrink("peers", to=1.0 / stretch.factor**0.7)
+    stretch.raise_by("origin_entropy", -2.0)
+    stretch.raise_by("peer_entropy", -1.0)
 
 
-def _hijack(place: _Place) -> None:
-    """Somebody else's prefixes: few messages, the wrong origin."""
-    place.add("moas_new", "subprefix_new", number=place.factor)
-    place.add("origin_change", "announced", "messages", number=4.0 * place.factor)
-    place.add("edge_new", number=1.0 + place.factor / 4.0)
+def _hijack(stretch: _Stretch) -> None:
+    """Hijack: few messages, with a wrong origin."""
+    stretch.add("moas_new", "subprefix_new", number=stretch.factor)
+    stretch.add("origin_change", "announced", "messages", number=4.0 * stretch.factor)
+    stretch.add("edge_new", number=1.0 + stretch.factor / 4.0)
 
 
-def _flapping(place: _Place) -> None:
-    """The same few prefixes go and come, over and over."""
-    place.grow("withdrawn", "readvertised_same", least=1.0)
-    place.grow("announced", "messages", "path_length_sum", "unique_path_length_sum", by=place.factor**0.5)
-    place.raise_by("peer_entropy", -0.5)
+def _flapping(stretch: _Stretch) -> None:
+    """Flapping: a few prefixes are withdrawn and announced repeatedly."""
+    stretch.grow("withdrawn", "readvertised_same", least=1.0)
+    stretch.grow("announced", "messages", "path_length_sum", "unique_path_length_sum", by=stretch.factor**0.5)
+    stretch.raise_by("peer_entropy", -0.5)
 
 
-def _session_loss(place: _Place) -> None:
-    """Peers lose their sessions: they fall silent, and the others move."""
-    place.add("session_down", number=1.0 + place.factor / 4.0)
-    place.shrink("peers", to=max(0.2, 1.0 - place.factor / STRONGEST))
-    place.add("visibility_loss", number=place.factor)
-    place.grow("withdrawn", "implicit_withdrawal", by=place.factor**0.5, least=1.0)
+def _session_loss(stretch: _Stretch) -> None:
+    """Session loss: some peers send nothing, and routes of others change."""
+    stretch.add("session_down", number=1.0 + stretch.factor / 4.0)
+    stretch.shrink("peers", to=max(0.2, 1.0 - stretch.factor / STRONGEST))
+    stretch.add("visibility_loss", number=stretch.factor)
+    stretch.grow("withdrawn", "implicit_withdrawal", by=stretch.factor**0.5, least=1.0)
 
 
-KINDS: dict[str, Callable[[_Place], None]] = {
+KINDS: dict[str, Callable[[_Stretch], None]] = {
     "burst": _burst,
     "withdrawal_storm": _withdrawal_storm,
     "path_lengthening": _path_lengthening,
@@ -211,7 +211,7 @@ KINDS: dict[str, Callable[[_Place], None]] = {
     "flapping": _flapping,
     "session_loss": _session_loss,
 }
-"""What is injected, by name."""
+"""The kinds of anomalies, by name."""
 
 _COUNTS = (
     *("messages", "announced", "withdrawn", "announced_prefixes", "withdrawn_prefixes", "origins", "new", "duplicate"),
@@ -235,16 +235,16 @@ def _levels(frame: WindowFrame) -> dict[str, float]:
     return {name: float(np.median(values[clean])) for name, values in frame.features.items()}
 
 
-def _places(frame: WindowFrame) -> IntArray:
-    """Rows from ``first`` on where an anomaly can begin: every minute of it is there and clean."""
-    if len(frame) - frame.first < LENGTH_MIN:
+def _find_start_rows(frame: WindowFrame) -> IntArray:
+    """Find the rows from ``first`` on at which an anomaly can begin: all its minutes exist and are clean."""
+    if len(frame) - frame.first < LENGTH_MINUTES:
         return np.zeros(0, np.int64)
     starts = frame.window_start
-    last = np.arange(len(frame)) + LENGTH_MIN - 1
+    last = np.arange(len(frame)) + LENGTH_MINUTES - 1
     inside = last < len(frame)
     last = np.minimum(last, len(frame) - 1)
     clean = np.concatenate([[0], np.cumsum(frame.clean)])
-    whole = inside & (starts[last] - starts == (LENGTH_MIN - 1) * MINUTE_S)
-    whole &= clean[last + 1] - clean[np.arange(len(frame))] == LENGTH_MIN
+    whole = inside & (starts[last] - starts == (LENGTH_MINUTES - 1) * MINUTE_S)
+    whole &= clean[last + 1] - clean[np.arange(len(frame))] == LENGTH_MINUTES
     rows = np.flatnonzero(whole)
     return rows[rows >= frame.first]

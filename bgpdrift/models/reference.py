@@ -1,8 +1,7 @@
-"""What a model's scores were when it was trained: the hours in its artifact, as the drift rule compares them.
+"""The reference hours of a model: its out-of-sample scores at the training, by hour and collector.
 
-Decides how they are kept there (three small arrays under ``reference.``, out-of-sample scores of the training span by hour
-and collector) and what an artifact without them means: an older or a packaged one, which has none. What they are compared
-with, the drift monitor decides.
+Decides how they are stored in the artifact (four small arrays under ``reference.``). The packaged default has none. The
+drift monitor uses them as the reference window of a young version.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,15 +20,15 @@ from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.artifact import Artifact
 from bgpdrift.models.paths import backup_paths, current_path
 
-MOST_HOURS = 31 * 24
-"""Kept a collector, the newest: what was usual a month ago is no reference for a week."""
+MAX_HOURS_PER_COLLECTOR = 31 * 24
+"""The newest hours are kept; older ones are no reference for a week."""
 
 ReferenceHour = tuple[str, int, Histogram, int]
 """(collector, hour_start, scores, alarms)"""
 
 
 def reference_arrays(hours: Sequence[ReferenceHour]) -> dict[str, npt.NDArray[Any]]:
-    """Give hours as arrays for an artifact; none give none.
+    """Encode hours as arrays for an artifact; {} without hours.
 
     Returns
     -------
@@ -41,7 +40,7 @@ def reference_arrays(hours: Sequence[ReferenceHour]) -> dict[str, npt.NDArray[An
         return {}
     ordered = sorted(hours, key=lambda hour: (hour[0], hour[1]))
     names = sorted({hour[0] for hour in ordered})
-    kept = [hour for name in names for hour in [h for h in ordered if h[0] == name][-MOST_HOURS:]]
+    kept = [hour for name in names for hour in [h for h in ordered if h[0] == name][-MAX_HOURS_PER_COLLECTOR:]]
     blobs = [histogram.to_bytes() for _, _, histogram, _ in kept]
     table = [
         (names.index(name), start, alarms, len(blob))
@@ -56,12 +55,12 @@ def reference_arrays(hours: Sequence[ReferenceHour]) -> dict[str, npt.NDArray[An
 
 
 def reference_hours(artifact: Artifact) -> dict[str, Hours]:
-    """Read the hours of an artifact, by collector; {} where it has none.
+    """Decode the hours of an artifact, by collector; {} if it has none.
 
     Raises
     ------
     ArtifactError
-        They do not fit together.
+        The arrays are inconsistent.
     """
     arrays: Mapping[str, npt.NDArray[Any]] = artifact.reference
     if not arrays:
@@ -84,12 +83,12 @@ def reference_hours(artifact: Artifact) -> dict[str, Hours]:
             raise ValueError(f"{unreadable} of {len(rows)} hours cannot be read")
     except (KeyError, IndexError, ValueError, msgspec.MsgspecError) as error:
         label = f"{artifact.content.model} {artifact.version}"
-        raise ArtifactError(f"{label}: no usable reference hours: {error}") from error
+        raise ArtifactError(f"{label}: the reference hours cannot be decoded: {error}") from error
     return found
 
 
-def reference_of(folder: Path, model: str, version: str) -> dict[str, Hours]:
-    """Read the hours of one version, in force or before; {} if its file is gone, cannot be read or has none."""
+def read_reference_hours(folder: Path, model: str, version: str) -> dict[str, Hours]:
+    """Read the hours of the active version or a backup; {} if its file is gone, cannot be read or has none."""
     for path in (current_path(folder, model), *backup_paths(folder, model)):
         try:
             found = artifacts.read(path, model)

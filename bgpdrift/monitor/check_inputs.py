@@ -12,7 +12,7 @@ from bgpdrift.drift.hours import Hours
 from bgpdrift.drift.incident_spans import IncidentGroup, Span
 from bgpdrift.drift.stored_hours import decode_hours
 from bgpdrift.drift.windows import DetectorHours
-from bgpdrift.models.reference import reference_of
+from bgpdrift.models.reference import read_reference_hours
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 
@@ -124,7 +124,7 @@ class CheckInputReader:
         key = (model, version)
         if key not in self._profiles:
             self._profiles = {k: v for k, v in self._profiles.items() if k[0] != model}
-            self._profiles[key] = reference_of(self._folder, model, version)
+            self._profiles[key] = read_reference_hours(self._folder, model, version)
         return self._profiles[key]
 
     def _read_first_week(

@@ -18,7 +18,7 @@ from bgpdrift.detectors.interface import MINUTE_S, BoolArray, Detector, IntArray
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.detector_output import CalmAlarms, DetectorOutput, count_episodes, find_new_alarms
-from bgpdrift.models.injection import A_KIND, KINDS, Injected, inject, steps
+from bgpdrift.models.injection import KINDS, PER_KIND, Injected, compute_strengths, inject
 from bgpdrift.models.loading import builder
 from bgpdrift.models.self_test import run_self_test
 from bgpdrift.monitor.probation_rule import add_tallies
@@ -197,9 +197,9 @@ class ShadowScoring:
 def inject_anomalies(model: str, frames: Sequence[WindowFrame], history_minutes: int, start: int) -> list[Injected]:
     """Inject one anomaly of each kind into an hour; the same hour gives the same anomalies."""
     usable = [frame for frame in frames if frame.clean.any()]
-    factors, number, anomalies = steps(A_KIND), start // HOUR_S, list[Injected]()
+    factors, number, anomalies = compute_strengths(PER_KIND), start // HOUR_S, list[Injected]()
     for order, kind in enumerate(KINDS):
-        factor = float(factors[(3 * number + 5 * order) % A_KIND])
+        factor = float(factors[(3 * number + 5 * order) % PER_KIND])
         seed = zlib.crc32(f"{model}:{start}:{kind}".encode())
         anomalies += inject(usable, seed, history_minutes, [kind], factors=[factor])
     return anomalies

@@ -18,7 +18,7 @@ from bgpdrift.models.loading import ModelSource, builder
 
 @pytest.fixture(scope="module")
 def detector(tmp_path_factory) -> Heuristic:
-    look = ModelSource(Path(tmp_path_factory.mktemp("none")), "heuristic", builder("heuristic", 360)).look()
+    look = ModelSource(Path(tmp_path_factory.mktemp("none")), "heuristic", builder("heuristic", 360)).try_load()
     assert look.loaded is not None
     return look.loaded.detector
 

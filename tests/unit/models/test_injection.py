@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bgpdrift.models.injection import A_KIND, KINDS, LENGTH_MIN, STRONGEST, WEAKEST, inject
+from bgpdrift.models.injection import KINDS, LENGTH_MINUTES, PER_KIND, STRONGEST, WEAKEST, inject
 
 HISTORY = 400
 
@@ -18,7 +18,7 @@ def frame(windows):
 def test_every_kind_comes_in_every_strength_and_the_same_seed_gives_the_same(frame):
     one, two, other = (inject([frame], seed, HISTORY) for seed in (7, 7, 8))
 
-    assert [laid.kind for laid in one] == [kind for kind in KINDS for _ in range(A_KIND)]
+    assert [laid.kind for laid in one] == [kind for kind in KINDS for _ in range(PER_KIND)]
     assert min(laid.factor for laid in one) == pytest.approx(WEAKEST)
     assert max(laid.factor for laid in one) == pytest.approx(STRONGEST)
     for mine, again in zip(one, two, strict=True):
@@ -30,7 +30,7 @@ def test_every_kind_comes_in_every_strength_and_the_same_seed_gives_the_same(fra
 def test_the_history_and_the_given_frame_are_unchanged(frame):
     before = {name: values.copy() for name, values in frame.features.items()}
     for laid in inject([frame], 1, HISTORY):
-        assert len(laid.frame) - laid.frame.first == LENGTH_MIN
+        assert len(laid.frame) - laid.frame.first == LENGTH_MINUTES
         assert laid.frame.first >= HISTORY
         at = np.searchsorted(frame.window_start, laid.frame.window_start)
         for name, values in before.items():
@@ -81,7 +81,7 @@ def test_missing_columns_are_skipped(frame):
 
 
 def test_nothing_is_injected_without_a_clean_stretch(windows):
-    assert inject([windows.calm(LENGTH_MIN - 1)], 1, HISTORY) == ()
+    assert inject([windows.calm(LENGTH_MINUTES - 1)], 1, HISTORY) == ()
     assert inject([], 1, HISTORY) == ()
 
 

@@ -12,7 +12,7 @@ from bgpdrift.models.artifact import from_bytes, to_bytes
 from bgpdrift.models.loading import builder
 from bgpdrift.models.reference import reference_hours
 from bgpdrift.models.self_test import run_self_test
-from retrainers.training import _held, to_artifact, train
+from retrainers.training import select_fold, to_artifact, train
 
 FAST = ("heuristic", "isolation_forest")
 
@@ -64,7 +64,7 @@ def test_equal_seeds_give_equal_bytes(windows: ModuleType) -> None:
 @pytest.mark.parametrize("folds", [2, 3, 4])
 def test_every_minute_is_held_out_exactly_once(minutes: int, folds: int, windows: ModuleType) -> None:
     frame = windows.calm(minutes)
-    held = np.stack([_held(frame, fold, folds) for fold in range(folds)])
+    held = np.stack([select_fold(frame, fold, folds) for fold in range(folds)])
     np.testing.assert_array_equal(held.sum(axis=0), 1)
     assert held.sum(axis=1).min() > minutes // folds // 2
 
@@ -130,5 +130,5 @@ def test_reference_hours_that_do_not_fit_together_are_refused(damage: str, windo
         train("heuristic", frames, history_minutes=360), frames, version="1", created_at=0, alarms_per_day=2.0
     )
     broken = {**artifact.reference, damage: artifact.reference[damage][:-1]}
-    with pytest.raises(ArtifactError, match="no usable reference hours"):
+    with pytest.raises(ArtifactError, match="the reference hours cannot be decoded"):
         reference_hours(replace(artifact, reference=broken))
