@@ -16,7 +16,7 @@ import click
 )
 @click.option(
     "--scenario",
-    default="week",
+    default="short",
     show_default=True,
     metavar="NAME|FILE",
     help="short, week, or as in `bgpdrift simulate`.",

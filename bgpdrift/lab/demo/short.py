@@ -1,17 +1,20 @@
 """The acts of the short demo after the models are trained: an incident, a bad model, a lasting change that is learned.
 
-Nobody operates the system. Decides the order of the acts, and what must have happened: each step is checked by itself and
-gives the reason if it did not happen.
+People act twice: one publishes a bad model past the gate, and an operator labels the incident that the change causes as the
+new normal. Decides the order of the acts, and what must have happened: each step is checked by itself and gives the reason
+if it did not happen.
 """
 
 from collections.abc import Sequence
 
-from bgpdrift.lab.demo.judge import last_minute
+from bgpdrift.lab.demo.judge import EARLY_S, last_minute
 from bgpdrift.lab.demo.stage import HOUR_S, Stage, Step, check_rollback
 from bgpdrift.lab.demo.timeline import StateChange
 
 BAD_MODEL = "isolation_forest"
-PERSON = "somebody"
+PERSON, OPERATOR = "somebody", "an operator"
+LABEL_AFTER_S = 4 * HOUR_S
+"""Event time after the change at which the operator labels the incidents that it caused."""
 
 
 def play_short(stage: Stage, change_at: int) -> list[Step]:
@@ -21,6 +24,8 @@ def play_short(stage: Stage, change_at: int) -> list[Step]:
         forced = stage.force_bad_model(BAD_MODEL, PERSON)
         stage.advance(change_at)
     stage.story.tell(f"from {stage.hour(change_at)} on, every path is three hops longer, and stays so")
+    if stage.advance(change_at + LABEL_AFTER_S):
+        _label_new_normal(stage, change_at)
     stage.advance(end, lambda: any(_is_scoring(stage, one) for one in _new_versions(stage, change_at)))
     stage.wait_until_idle()
     return [
@@ -28,6 +33,17 @@ def play_short(stage: Stage, change_at: int) -> list[Step]:
         check_rollback(stage.timeline, forced, stage.active_versions()),
         *_check_retraining(stage, change_at),
     ]
+
+
+def _label_new_normal(stage: Stage, change_at: int) -> None:
+    """Label the incidents that the change caused as the new normal; while one is open, no drift leads to a retraining."""
+    stage.wait_until_idle()
+    for row in stage.store.incidents_between(change_at, change_at + LABEL_AFTER_S):
+        if row["merged_into"] is None and row["started_at"] >= change_at - EARLY_S:
+            stage.run_command("label", str(row["id"]), "new_normal", "--by", OPERATOR)
+            stage.story.tell(
+                f"{OPERATOR} labels incident {row['id']} as the new normal: bgpdrift label {row['id']} new_normal"
+            )
 
 
 def _new_versions(stage: Stage, change_at: int) -> list[StateChange]:

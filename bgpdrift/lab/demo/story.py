@@ -37,6 +37,7 @@ class Story:
         self._task: TaskID | None = None
         self._reported_h = 0.0
         self._incidents: dict[int, str] = {}
+        self._requests: set[str] = set()
 
     def __enter__(self) -> "Story":
         """Show the bar."""
@@ -66,9 +67,10 @@ class Story:
             self.tell(f"simulated {hours:.1f} of {self._hours:.1f} h")
 
     def tell_change(self, change: StateChange, start: int) -> None:
-        """Print the message of a state change; incidents have lines of their own."""
+        """Print the message of a state change, and of equal requests only the first; incidents have lines of their own."""
         text = describe_change(change)
-        if text:
+        if text and (change.kind != "request" or text not in self._requests):
+            self._requests.add(text)
             self.tell(f"  {change.when(start)}  {text}")
 
     def tell_incident(self, row: Mapping[str, Any]) -> None:
