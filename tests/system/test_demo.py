@@ -44,7 +44,7 @@ def test_the_last_lines_are_commands_that_show_the_result(demo):
 
     assert [one.returncode for one in shown] == [0, 0, 0], [one.stderr for one in shown]
     assert "hijack" in shown[1].stdout
-    assert (folder / "drift_report_heuristic.html").read_text().startswith("<!")
+    assert (folder / "drift_report_lstm.html").read_text().startswith("<!")
 
 
 def test_the_truth_of_the_demo_holds_the_incident_and_the_change(demo):

@@ -51,8 +51,7 @@ def next_commands(report: Report, data: Path) -> list[str]:
     """Give commands that show the result of the demo, as they can be typed in the current directory."""
     programs = _relative(Path(sys.executable).parent)
     numbers = [finding.found[0] for finding in report.findings if finding.found]
-    drifted = next((model.model for model in report.models if not model.exit_code), "heuristic")
-    commands = ["check_drift_status", f"bgpdrift report {drifted}"]
+    commands = ["check_drift_status", "bgpdrift report"]
     if numbers:
         commands.insert(1, f"bgpdrift incidents {numbers[0]}")
     return [f"BGPDRIFT_DATA_DIR={_relative(data)} {programs}/{command}" for command in commands]

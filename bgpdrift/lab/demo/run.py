@@ -18,6 +18,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from bgpdrift import logs
+from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.lab.demo import history, settings, training
 from bgpdrift.lab.demo.feed import Feed, running_feed
@@ -49,6 +51,8 @@ class Programme:
     ----------
     history_h : float
         Hours of event time to train on.
+    models : sequence of str
+        Models to train on the history. The others keep their packaged versions.
     changed_settings : sequence of ChangedSetting
         Settings that the demo changes.
     play : callable or None
@@ -56,6 +60,7 @@ class Programme:
     """
 
     history_h: float
+    models: Sequence[str] = MODELS
     changed_settings: Sequence[ChangedSetting] = ()
     play: Callable[[Stage], list[Step]] | None = None
 
@@ -65,6 +70,8 @@ HISTORY_WEEK_H = 64.0
 when this is reached; the first incident begins after 68 hours."""
 HISTORY_SHORT_H = 64.0
 """The same for the short demo, where a tenth evaluates; the incident begins after 67 hours."""
+SHORT_MODELS = ("isolation_forest", "lstm")
+"""The rules are not trained in the short demo: the packaged rules are about as good, so the gate may reject new ones."""
 HISTORY_PLAIN_H = 26.5
 """The same for a scenario without a lasting change, which needs no reference: a day, and a fifth that evaluates."""
 
@@ -73,10 +80,10 @@ def choose_programme(truth: Truth) -> Programme:
     """Choose the acts for a scenario."""
     plan = plan_of(truth)
     if plan is not None:
-        return Programme(HISTORY_WEEK_H, settings.WEEK, lambda stage: play_week(stage, plan))
+        return Programme(HISTORY_WEEK_H, MODELS, settings.WEEK, lambda stage: play_week(stage, plan))
     if truth.regimes and truth.incidents:
         change_at = int(truth.regimes[0].start)
-        return Programme(HISTORY_SHORT_H, settings.SHORT, lambda stage: play_short(stage, change_at))
+        return Programme(HISTORY_SHORT_H, SHORT_MODELS, settings.SHORT, lambda stage: play_short(stage, change_at))
     return Programme(HISTORY_PLAIN_H)
 
 
@@ -95,6 +102,7 @@ def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
     from bgpdrift.lab.demo.story import Story
 
     _prepare(folder)
+    logs.configure("warning", "console", service="demo")
     began = time.monotonic()
     data, truth_file = folder / "data", folder / "truth.json"
     command = [sys.executable, "-m", "bgpdrift.cli", "simulate", "--scenario", scenario, "--truth", str(truth_file)]
@@ -172,9 +180,11 @@ def _train(
     if not history.wait_until_idle(read, deadline, report=show):
         return [], start, ("the history was not processed in time to train on it",)
     newest = read().window
-    story.tell(f"{(newest + 60 - start) / HOUR_S:.1f} h have verdicts; the feed pauses while the three models train")
+    story.tell(f"{(newest + 60 - start) / HOUR_S:.1f} h have verdicts; the feed pauses while models train")
     overrun = [item for item in truth.incidents if until <= int(item.start) <= newest]
-    models = training.train_all(environment, deadline, lambda model: story.tell(_describe_training(model)))
+    models = training.train_all(
+        environment, deadline, lambda model: story.tell(_describe_training(model)), models=programme.models
+    )
     feed.resume()
     story.tell("the feed goes on")
     problems = ("the history reaches into the first incident: the feed paused too late",) if overrun else ()

@@ -1,7 +1,7 @@
 """Settings that a demo changes so that hours show what otherwise takes a month, and the message that says so.
 
-Only times are shortened, and in the short demo the automatic training of the LSTM is off, because it takes longest. All
-thresholds, the gate, the safeguards and the definition of drift stay as they are.
+Only times are shortened, and in the short demo the share of the history that evaluates a new model. All thresholds, the gate,
+the safeguards and the definition of drift stay as they are.
 """
 
 from collections.abc import Iterable
@@ -54,9 +54,6 @@ SHORT = (
     ChangedSetting("RETRAIN__COOLDOWN_H", "2", "a model is trained again after 2 h at the earliest (24)"),
     ChangedSetting("RETRAIN__PROBATION_H", "6", "probation takes 6 h (24)"),
     ChangedSetting("RETRAIN__HELD_OUT_SHARE", "0.1", "a tenth of the history evaluates a new model (a fifth)"),
-    ChangedSetting(
-        "DETECTORS__LSTM__AUTO_RETRAIN", "false", "the LSTM is trained only once, because that takes longest"
-    ),
     *_POLL_OFTEN,
 )
 

@@ -113,7 +113,9 @@ class Stage:
 
     def wait_until_idle(self) -> bool:
         """Wait until the services have processed all data of the paused feed. False if the demo ends first."""
-        return history.wait_until_idle(lambda: history.read_position(self.store, self._data), self._deadline)
+        is_idle = history.wait_until_idle(lambda: history.read_position(self.store, self._data), self._deadline)
+        self._report(self._read())
+        return is_idle
 
     def train(self, models: Sequence[str], *arguments: str) -> list[TrainedModel]:
         """Train models as a person does."""

@@ -1,9 +1,9 @@
-"""What a detector, and the ensemble of three, says of every minute: as the services would, without store and clock.
+"""Minute-by-minute results of a detector and of the ensemble, computed as the services do, without store and clock.
 
-Alarms are those of the services: a p-value within the alarm budget (of the heuristic also a rule that fired or is about
-to), then k of the last n minutes. The ensemble's are `bgpdrift.verdicts.ensemble.decide`'s. A detector without a vote
-on a minute scores ``-inf`` and raises no alarm there (`bgpdrift.verdicts.quality` says why). Several groups (collectors)
-are judged as the operator sees them: a minute is as unusual as at the collector where it is most unusual.
+An alarm follows the rule of the services: a p-value within the alarm budget (for the heuristic, also a rule that fires or
+nearly fires), then k of the last n minutes. `bgpdrift.verdicts.ensemble.decide` decides for the ensemble. A minute without a
+vote has the score ``-inf`` and no alarm; `bgpdrift.verdicts.quality` gives the reason. With several collectors, a minute has the
+values of the collector where it is most unusual.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,21 +20,21 @@ ENSEMBLE = "ensemble"
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """Minute by minute what was said; arrays of shape (n,).
+class Detections:
+    """Results of every minute; all arrays have the shape (n,).
 
     Attributes
     ----------
     window_start : ndarray of int
         Epoch seconds.
     score : ndarray of float
-        Larger is more unusual, ``-inf`` without a vote: the ranking.
+        Ranks the minutes: a larger score is more unusual, ``-inf`` is a minute without a vote.
     surprisal : ndarray of float
-        −log10 p, of the ensemble the combined one; 0 without a vote.
+        −log10 p, for the ensemble the combined value; 0 without a vote.
     alarms : ndarray of bool
-        After debounce.
+        Alarms after debounce.
     limit : float
-        Surprisal from which a minute counts as alarmed before debounce; NaN where it depends on who votes.
+        Surprisal from which a minute counts before debounce; NaN if it depends on the votes.
     """
 
     window_start: IntArray
@@ -45,80 +45,80 @@ class Judged:
 
     @property
     def abstained(self) -> int:
-        """Minutes without a vote."""
+        """Number of minutes without a vote."""
         return int(np.isneginf(self.score).sum())
 
 
-def judge_alone(voice: DetectorOutput, policy: EnsemblePolicy) -> Judged:
-    """A detector as if nobody else were there."""
-    starts = voice.scores.window_start
-    silent = np.array([bool(reason) for reason in voice.scores.abstained], bool)
-    return Judged(
+def detect_alone(output: DetectorOutput, policy: EnsemblePolicy) -> Detections:
+    """Compute the results of one detector, as if there were no other."""
+    starts = output.scores.window_start
+    abstains = np.array([bool(reason) for reason in output.scores.abstained], bool)
+    return Detections(
         starts,
-        np.where(silent, -np.inf, voice.scores.score),
-        -np.log10(np.maximum(voice.p_values, P_FLOOR)),
-        k_of_n(starts, voice.is_alarm, policy),
-        float(-np.log10(voice.alarm_p)),
+        np.where(abstains, -np.inf, output.scores.score),
+        -np.log10(np.maximum(output.p_values, P_FLOOR)),
+        debounce(starts, output.is_alarm, policy),
+        float(-np.log10(output.alarm_p)),
     )
 
 
-def judge_together(
-    voices: Mapping[str, DetectorOutput], absent: Mapping[str, str], frame: WindowFrame, policy: EnsemblePolicy
-) -> Judged:
-    """The ensemble's verdicts on the windows to be scored of one group.
+def detect_together(
+    outputs: Mapping[str, DetectorOutput], absent: Mapping[str, str], frame: WindowFrame, policy: EnsemblePolicy
+) -> Detections:
+    """Compute the results of the ensemble for the windows of one group that are to be scored.
 
     Parameters
     ----------
-    voices : mapping of detector to DetectorOutput
-        Those that could be trained.
+    outputs : mapping of detector to DetectorOutput
+        Detectors that could be trained.
     absent : mapping of detector to str
-        The others, and why: they abstain.
+        The other detectors, which abstain, with the reason.
     frame : WindowFrame
-        For the minutes with a table transfer.
+        The windows; minutes with a table transfer are marked.
     policy : EnsemblePolicy
-        As the service has it.
+        Policy of the ensemble coordinator.
     """
-    silent = {name: Vote(abstained=reason) for name, reason in absent.items()}
-    reset = frame.mark(PEER_RESET)[frame.first :]
+    abstentions = {name: Vote(abstained=reason) for name, reason in absent.items()}
+    has_reset = frame.mark(PEER_RESET)[frame.first :]
     verdicts = [
-        decide({**{name: voice.vote(row) for name, voice in voices.items()}, **silent}, policy, bool(reset[row]))
-        for row in range(len(reset))
+        decide({**{name: out.vote(row) for name, out in outputs.items()}, **abstentions}, policy, bool(has_reset[row]))
+        for row in range(len(has_reset))
     ]
     exceeds = np.array([verdict.exceeds for verdict in verdicts], bool)
-    heard = np.array([bool(verdict.p_values) for verdict in verdicts], bool)
+    has_vote = np.array([bool(verdict.p_values) for verdict in verdicts], bool)
     combined = np.array([verdict.combined for verdict in verdicts], np.float64)
-    return Judged(
+    return Detections(
         frame.to_score,
-        np.where(heard, combined, -np.inf),
+        np.where(has_vote, combined, -np.inf),
         combined,
-        k_of_n(frame.to_score, exceeds, policy),
+        debounce(frame.to_score, exceeds, policy),
     )
 
 
-def k_of_n(window_start: IntArray, exceeds: BoolArray, policy: EnsemblePolicy) -> BoolArray:
-    """Debounce every minute as the ensemble's service does.
+def debounce(window_start: IntArray, exceeds: BoolArray, policy: EnsemblePolicy) -> BoolArray:
+    """Debounce every minute as the ensemble coordinator does.
 
     Examples
     --------
-    >>> k_of_n(60 * np.arange(4), np.array([True, False, True, True]), EnsemblePolicy({})).tolist()
+    >>> debounce(60 * np.arange(4), np.array([True, False, True, True]), EnsemblePolicy({})).tolist()
     [False, False, True, True]
     """
     minutes = list(zip(np.asarray(window_start).tolist(), np.asarray(exceeds).tolist(), strict=True))
-    found = [
+    alarms = [
         passes_debounce(minutes[max(0, row + 1 - policy.debounce_n) : row + 1], start, policy)
         for row, (start, _) in enumerate(minutes)
     ]
-    return np.array(found, bool)
+    return np.array(alarms, bool)
 
 
-def joined(groups: Sequence[Judged]) -> Judged:
-    """Several groups as one, minute by minute: an alarm at one of them is an alarm.
+def merge_groups(groups: Sequence[Detections]) -> Detections:
+    """Merge the results of several groups minute by minute: an alarm in one group is an alarm.
 
     Examples
     --------
-    >>> one = Judged(np.array([0, 60]), np.array([1.0, 2.0]), np.zeros(2), np.array([False, True]))
-    >>> other = Judged(np.array([60, 120]), np.array([5.0, -np.inf]), np.zeros(2), np.array([False, False]))
-    >>> both = joined([one, other])
+    >>> one = Detections(np.array([0, 60]), np.array([1.0, 2.0]), np.zeros(2), np.array([False, True]))
+    >>> other = Detections(np.array([60, 120]), np.array([5.0, -np.inf]), np.zeros(2), np.array([False, False]))
+    >>> both = merge_groups([one, other])
     >>> both.score.tolist(), both.alarms.tolist()
     ([1.0, 5.0, -inf], [False, True, False])
     """
@@ -130,4 +130,4 @@ def joined(groups: Sequence[Judged]) -> Judged:
         score[at] = np.maximum(score[at], group.score)
         surprisal[at] = np.maximum(surprisal[at], group.surprisal)
         alarms[at] |= group.alarms
-    return Judged(starts, score, surprisal, alarms, min(group.limit for group in groups))
+    return Detections(starts, score, surprisal, alarms, min(group.limit for group in groups))

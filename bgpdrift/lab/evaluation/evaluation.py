@@ -1,11 +1,10 @@
-"""Trains every detector on the first minutes of labelled windows and judges it on all that follow.
+"""Trains every detector on the first minutes of labelled windows and evaluates it on all later minutes.
 
-Decides what is training and what is test: the first ``train_minutes`` by time train (what is labelled anomalous within
-them carries the `EXCLUDED` mark), every later minute is scored and judged. A detector that cannot be trained has no
-figures and a reason; the ensemble goes on without it, as it would at night.
+The first ``train_minutes`` are for training; minutes that are labelled anomalous in them carry the `EXCLUDED` mark. Every later
+minute is scored and compared with its label. A detector that cannot be trained has a reason instead of figures, and the
+ensemble decides without it, as in operation.
 """
 
-import importlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from bgpdrift.detector_registry import MODELS
+from bgpdrift.detector_registry import MODELS, load_object
 from bgpdrift.detectors.interface import EXCLUDED, MINUTE_S, BoolArray, Detector, FloatArray, IntArray, WindowFrame
 from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.lab.evaluation import announcements_counter
 from bgpdrift.lab.evaluation.announcements_counter import AnnouncementsCounter
-from bgpdrift.lab.evaluation.detections import ENSEMBLE, Judged, joined, judge_alone, judge_together
+from bgpdrift.lab.evaluation.detections import ENSEMBLE, Detections, detect_alone, detect_together, merge_groups
 from bgpdrift.lab.labelled_sets.windows import LabelledWindows
 from bgpdrift.models.detector_output import DetectorOutput
 from bgpdrift.settings import Settings
@@ -28,18 +27,18 @@ from bgpdrift.verdicts.quality import Figures, figures
 
 COUNTER = announcements_counter.NAME
 ROWS = (COUNTER, *MODELS, ENSEMBLE)
-"""The rows of every quality table, in its order."""
+"""Rows of every quality table, in this order."""
 DEFAULT_TRAIN_MINUTES = 2880
-LEAST_TRAIN_MINUTES = 360
+MIN_TRAIN_MINUTES = 360
 
-TrainOne = Callable[[str, Sequence[WindowFrame], int], tuple[Detector, Calibration]]
-"""Model, training frames and seed to what scores and what its scores are worth."""
-Tell = Callable[[str], None]
+Trainer = Callable[[str, Sequence[WindowFrame], int], tuple[Detector, Calibration]]
+"""Trains a model on frames with a seed; gives the detector and its calibration."""
+ShowStatus = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One detector's figures, or why there are none."""
+    """The figures of one detector, or the reason why there are none."""
 
     figures: Figures | None
     unavailable: str = ""
@@ -49,22 +48,22 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What came out for one file; the minute series are those after training.
+    """The result for one file; the series of minutes begin after the training.
 
     Attributes
     ----------
     rows : mapping of detector to Row
-        In the order of `ROWS`, those asked for.
-    judged : mapping of detector to Judged
-        Minute by minute, of the detectors that have figures.
+        Requested rows in the order of `ROWS`.
+    detections : mapping of detector to Detections
+        Of the detectors that have figures.
     window_start, truth, announced : ndarray
-        Of every minute of the file, training included; ``announced`` summed over collectors.
+        Of every minute of the file with the training; ``announced`` is summed over collectors.
     test_from : int
-        Epoch seconds of the first minute that was judged.
+        Epoch seconds of the first minute that is evaluated.
     """
 
     rows: Mapping[str, Row]
-    judged: Mapping[str, Judged]
+    detections: Mapping[str, Detections]
     window_start: IntArray
     truth: BoolArray
     announced: FloatArray
@@ -73,101 +72,104 @@ class Evaluation:
 
 def evaluate(
     groups: Sequence[LabelledWindows],
-    train: TrainOne,
+    train: Trainer,
     settings: Settings,
     *,
     train_minutes: int = DEFAULT_TRAIN_MINUTES,
     seed: int = 0,
-    wanted: Sequence[str] = ROWS,
-    tell: Tell = lambda _: None,
+    names: Sequence[str] = ROWS,
+    show_status: ShowStatus = lambda _: None,
 ) -> Evaluation:
-    """Train and judge.
+    """Train and evaluate.
 
     Parameters
     ----------
     groups : sequence of LabelledWindows
-        Of one file. Windows of single peers are left out where there are windows of whole collectors.
-    train : TrainOne
+        Windows of one file. Windows of single peers are ignored if there are windows of whole collectors.
+    train : Trainer
         Trains one model.
     settings : Settings
-        Budgets, weights and debounce: those of the services.
+        Alarm budgets, weights and debounce.
     train_minutes : int
-        From the first minute of the file.
+        Minutes to train on, from the first minute of the file.
     seed : int
-        For all that is random in training.
-    wanted : sequence of str
+        Seed of everything random in training.
+    names : sequence of str
         Rows to report, of `ROWS`.
-    tell : callable
-        Hears what is being done.
+    show_status : callable
+        Called with the current activity.
 
     Raises
     ------
     InputError
-        Nothing would be left to judge, or an unknown row.
+        No minute is left to evaluate, or a name is unknown.
     """
-    unknown = [name for name in wanted if name not in ROWS]
+    unknown = [name for name in names if name not in ROWS]
     if unknown:
         raise InputError(f"no detector {', '.join(unknown)}; expected some of {', '.join(ROWS)}")
     groups = [group for group in groups if not group.peer] or list(groups)
     test_from = _test_from(groups, train_minutes)
     frames = [frame for group in groups if len((frame := _whole(group, test_from)).to_score)]
     training = [frame for group in groups if len(frame := _training(group, test_from))]
-    models = MODELS if ENSEMBLE in wanted else tuple(name for name in MODELS if name in wanted)
+    models = MODELS if ENSEMBLE in names else tuple(name for name in MODELS if name in names)
     policy = ensemble_policy(settings)
     trained: dict[str, tuple[Detector, Calibration]] = {}
-    absent: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     seconds: dict[str, float] = {}
-    for name in (COUNTER, *models) if COUNTER in wanted else models:
-        tell(f"training {name}")
+    for name in (COUNTER, *models) if COUNTER in names else models:
+        show_status(f"training {name}")
         began = time.monotonic()
         try:
             trained[name] = _counter(training) if name == COUNTER else train(name, training, seed)
         except BgpdriftError as error:
-            absent[name] = str(error)
+            reasons[name] = str(error)
         seconds[name] = time.monotonic() - began
-    voices: dict[str, list[DetectorOutput]] = {}
+    outputs: dict[str, list[DetectorOutput]] = {}
     for name, (detector, calibration) in trained.items():
-        tell(f"scoring with {name}")
-        voices[name] = [DetectorOutput.of(detector, calibration, frame, settings) for frame in frames]
-    judged = {name: joined([judge_alone(voice, policy) for voice in of_groups]) for name, of_groups in voices.items()}
-    speaking = [name for name in models if name in voices]
-    if ENSEMBLE in wanted and speaking:
-        tell("combining")
-        silent = {name: absent[name] for name in models if name in absent}
-        judged[ENSEMBLE] = joined(
+        show_status(f"scoring with {name}")
+        outputs[name] = [DetectorOutput.of(detector, calibration, frame, settings) for frame in frames]
+    detections = {
+        name: merge_groups([detect_alone(output, policy) for output in of_groups])
+        for name, of_groups in outputs.items()
+    }
+    voters = [name for name in models if name in outputs]
+    if ENSEMBLE in names and voters:
+        show_status("combining")
+        absent = {name: reasons[name] for name in models if name in reasons}
+        detections[ENSEMBLE] = merge_groups(
             [
-                judge_together({name: voices[name][index] for name in speaking}, silent, frame, policy)
+                detect_together({name: outputs[name][index] for name in voters}, absent, frame, policy)
                 for index, frame in enumerate(frames)
             ]
         )
-    elif ENSEMBLE in wanted:
-        absent[ENSEMBLE] = "no detector to combine"
+    elif ENSEMBLE in names:
+        reasons[ENSEMBLE] = "no detector to combine"
     window_start, truth, announced = _timeline(groups)
     test = window_start >= test_from
     rows = {
         name: Row(
-            figures(judged[name].window_start, judged[name].score, judged[name].alarms, truth[test]),
-            abstained_minutes=judged[name].abstained,
+            figures(detections[name].window_start, detections[name].score, detections[name].alarms, truth[test]),
+            abstained_minutes=detections[name].abstained,
             train_seconds=seconds.get(name, 0.0),
         )
-        if name in judged
-        else Row(None, unavailable=absent[name])
+        if name in detections
+        else Row(None, unavailable=reasons[name])
         for name in ROWS
-        if name in wanted
+        if name in names
     }
-    shown = {name: judged[name] for name in rows if name in judged}
-    return Evaluation(rows, shown, window_start, truth, announced, test_from)
+    reported = {name: detections[name] for name in rows if name in detections}
+    return Evaluation(rows, reported, window_start, truth, announced, test_from)
 
 
-def trainer(settings: Settings) -> TrainOne:
+def trainer(settings: Settings) -> Trainer:
     """Give a function that trains a model as its retrainer does.
 
     The retrainers are loaded by name: they import training libraries, which the services must not load.
     """
-    training = importlib.import_module("retrainers.training")
+    fit_and_calibrate = load_object("retrainers.training:train")
 
     def train(model: str, frames: Sequence[WindowFrame], seed: int) -> tuple[Detector, Calibration]:
-        trained = training.train(model, frames, seed=seed, history_minutes=settings.detectors.history_minutes)
+        trained = fit_and_calibrate(model, frames, seed=seed, history_minutes=settings.detectors.history_minutes)
         return trained.detector, trained.calibration
 
     return train
@@ -178,8 +180,8 @@ def _counter(training: Sequence[WindowFrame]) -> tuple[Detector, Calibration]:
 
 
 def _test_from(groups: Sequence[LabelledWindows], train_minutes: int) -> int:
-    if train_minutes < LEAST_TRAIN_MINUTES:
-        raise InputError(f"--train-minutes {train_minutes}: at least {LEAST_TRAIN_MINUTES} expected")
+    if train_minutes < MIN_TRAIN_MINUTES:
+        raise InputError(f"--train-minutes {train_minutes}: at least {MIN_TRAIN_MINUTES} expected")
     begin = min(int(group.window_start[0]) for group in groups)
     end = max(int(group.window_start[-1]) for group in groups)
     test_from = begin + train_minutes * MINUTE_S
@@ -192,7 +194,7 @@ def _test_from(groups: Sequence[LabelledWindows], train_minutes: int) -> int:
 
 
 def _whole(group: LabelledWindows, test_from: int) -> WindowFrame:
-    """All windows of a group, those before the test as history; nobody who scores sees a label."""
+    """All windows of a group without labels; those before the test are history."""
     first = int(np.searchsorted(group.window_start, test_from))
     return WindowFrame(group.collector, group.peer, group.window_start, group.features, group.quality, first)
 
@@ -214,7 +216,7 @@ def _timeline(groups: Sequence[LabelledWindows]) -> tuple[IntArray, BoolArray, F
 
 
 def as_fields(evaluation: Evaluation, file: str, train_minutes: int) -> dict[str, Any]:
-    """Give an evaluation as JSON; a figure that is not defined is null."""
+    """Give an evaluation as JSON fields; a figure that is not defined is null."""
     return {
         "file": file,
         "train_minutes": train_minutes,
@@ -227,8 +229,8 @@ def as_fields(evaluation: Evaluation, file: str, train_minutes: int) -> dict[str
 def _rows(evaluation: Evaluation) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, row in evaluation.rows.items():
         if row.figures is None:
-            nothing: dict[str, Any] = dict.fromkeys(Figures.__dataclass_fields__)
-            yield name, {**nothing, "unavailable": row.unavailable}
+            undefined: dict[str, Any] = dict.fromkeys(Figures.__dataclass_fields__)
+            yield name, {**undefined, "unavailable": row.unavailable}
             continue
         found = {
             key: round(value, 6) if isinstance(value, float) else value

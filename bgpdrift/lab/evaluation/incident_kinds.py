@@ -19,8 +19,8 @@ def evaluate_worlds(count: int, options: Options, status: Status) -> list[dict[s
     """Simulate and evaluate `count` worlds, one for each seed from 1 on."""
     train, worlds = trainer(options.settings), []
     for seed in range(1, count + 1):
-        with status(f"world {seed} of {count}") as tell:
-            tell("simulating")
+        with status(f"world {seed} of {count}") as show_status:
+            show_status("simulating")
             scenario, incidents = plan(seed, options.train_minutes)
             evaluation = evaluate(
                 windows_of(scenario),
@@ -28,8 +28,8 @@ def evaluate_worlds(count: int, options: Options, status: Status) -> list[dict[s
                 options.settings,
                 train_minutes=options.train_minutes,
                 seed=seed,
-                wanted=options.rows,
-                tell=tell,
+                names=options.rows,
+                show_status=show_status,
             )
         worlds.append(as_fields(seed, options.train_minutes, incidents, evaluation))
     return worlds
@@ -48,7 +48,7 @@ def as_fields(
                 "strength": incident.strength,
                 "start": incident.start,
                 "end": incident.end,
-                "first_alarm_minutes": {name: delay(incident, evaluation, name) for name in evaluation.judged},
+                "first_alarm_minutes": {name: delay(incident, evaluation, name) for name in evaluation.detections},
             }
             for incident in incidents
         ],
@@ -61,7 +61,7 @@ def as_fields(
 
 def delay(incident: SimulatedIncident, evaluation: Evaluation, name: str) -> float | None:
     """Minutes from the beginning of an incident to the end of the first alarmed minute of an alarm that began in it."""
-    judged = evaluation.judged[name]
+    judged = evaluation.detections[name]
     begun = [int(judged.window_start[begin]) for begin, _ in episodes(judged.window_start, judged.alarms)]
     within = [start for start in begun if incident.start <= start < incident.end]
     return (min(within) + MINUTE_S - incident.start) / MINUTE_S if within else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bgpdrift.errors import BgpdriftError, InputError
-from bgpdrift.lab.evaluation.evaluation import DEFAULT_TRAIN_MINUTES, ROWS, Tell, as_fields, evaluate, trainer
+from bgpdrift.lab.evaluation.evaluation import DEFAULT_TRAIN_MINUTES, ROWS, ShowStatus, as_fields, evaluate, trainer
 from bgpdrift.lab.labelled_sets.reading import read_labelled
 from bgpdrift.settings import Settings
 
@@ -18,7 +18,7 @@ ENDINGS = (".csv", ".csv.gz", ".csv.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst"
 """File names that `--all` reads end in one of these."""
 TRUTH_ENDING = ".truth.json"
 
-Status = Callable[[str], AbstractContextManager[Tell]]
+Status = Callable[[str], AbstractContextManager[ShowStatus]]
 """Title to a context that shows progress messages."""
 
 
@@ -60,7 +60,7 @@ def evaluate_file(
         The file cannot be read, or has too few minutes.
     """
     groups = read_labelled(file, truth or truth_beside(file))
-    with status(file.name) as tell:
+    with status(file.name) as show_status:
         try:
             evaluation = evaluate(
                 groups,
@@ -68,8 +68,8 @@ def evaluate_file(
                 options.settings,
                 train_minutes=options.train_minutes,
                 seed=options.seed,
-                wanted=options.rows,
-                tell=tell,
+                names=options.rows,
+                show_status=show_status,
             )
         except InputError as error:
             raise InputError(f"{file}: {error}") from error

@@ -35,7 +35,7 @@ def plot(evaluation: Evaluation, path: Path, title: str) -> None:
         mpl, figures = importlib.import_module("matplotlib"), importlib.import_module("matplotlib.figure")
     except ModuleNotFoundError:
         raise InputError("--plot needs matplotlib: pip install 'bgpdrift[plot]'") from None
-    panels = len(evaluation.judged)
+    panels = len(evaluation.detections)
     with mpl.rc_context(
         {"font.family": "DejaVu Sans", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
     ):
@@ -44,7 +44,7 @@ def plot(evaluation: Evaluation, path: Path, title: str) -> None:
             1 + panels, 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": [1.9, *[1.0] * panels]}
         )[:, 0]
         _announcements(axes[0], evaluation)
-        for axis, name in zip(axes[1:], evaluation.judged, strict=True):
+        for axis, name in zip(axes[1:], evaluation.detections, strict=True):
             _detector(axis, evaluation, name)
         for axis in axes:
             _shade(axis, evaluation)
@@ -65,7 +65,7 @@ def _announcements(axis: Any, evaluation: Evaluation) -> None:
 
 
 def _detector(axis: Any, evaluation: Evaluation, name: str) -> None:
-    judged = evaluation.judged[name]
+    judged = evaluation.detections[name]
     times, values = with_gaps(judged.window_start, np.where(np.isneginf(judged.score), np.nan, judged.surprisal))
     axis.plot(_dates(times), values, color=_LINE, linewidth=0.6)
     if np.isfinite(judged.limit):

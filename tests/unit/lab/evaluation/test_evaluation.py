@@ -92,8 +92,8 @@ def test_training_sees_no_minute_of_the_test_and_scoring_sees_no_label(settings:
 
 
 def test_an_anomaly_in_the_training_minutes_teaches_nobody(settings: Settings) -> None:
-    clean = evaluate([windows()], Trainers(), settings, train_minutes=TRAIN, wanted=[COUNTER]).rows[COUNTER].figures
-    marked = evaluate([windows(training_anomaly=True)], Trainers(), settings, train_minutes=TRAIN, wanted=[COUNTER])
+    clean = evaluate([windows()], Trainers(), settings, train_minutes=TRAIN, names=[COUNTER]).rows[COUNTER].figures
+    marked = evaluate([windows(training_anomaly=True)], Trainers(), settings, train_minutes=TRAIN, names=[COUNTER])
     figures = marked.rows[COUNTER].figures
 
     assert clean is not None
@@ -124,7 +124,7 @@ def test_without_any_detector_there_is_no_ensemble(settings: Settings) -> None:
 def test_only_the_rows_asked_for_are_trained_and_reported(settings: Settings) -> None:
     trainers = Trainers()
 
-    found = evaluate([windows()], trainers, settings, train_minutes=TRAIN, wanted=["lstm"])
+    found = evaluate([windows()], trainers, settings, train_minutes=TRAIN, names=["lstm"])
 
     assert list(found.rows) == ["lstm"]
     assert [detector.name for detector in trainers.made] == ["lstm"]
@@ -175,7 +175,7 @@ def test_nothing_left_to_judge_or_to_learn_from_is_refused(
 
 def test_an_unknown_row_is_refused(settings: Settings) -> None:
     with pytest.raises(InputError, match="no detector crystal_ball; expected some of announcements_counter"):
-        evaluate([windows()], Trainers(), settings, wanted=["crystal_ball"])
+        evaluate([windows()], Trainers(), settings, names=["crystal_ball"])
 
 
 def test_a_hole_is_left_out_of_the_counters_mean() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bgpdrift.lab.evaluation.detections import Judged
+from bgpdrift.lab.evaluation.detections import Detections
 from bgpdrift.lab.evaluation.evaluation import Evaluation, Row
 from bgpdrift.lab.evaluation.incident_kinds import as_fields, as_markdown, as_text
 from bgpdrift.lab.evaluation.simulated_worlds import FAINT, PLAIN, SLOT_S, SimulatedIncident, plan, windows_of
@@ -16,9 +16,9 @@ def evaluation(*alarmed: tuple[int, int]) -> Evaluation:
     alarms = np.zeros(120, bool)
     for begin, end in alarmed:
         alarms[begin:end] = True
-    judged = {"lstm": Judged(starts, np.zeros(120), np.zeros(120), alarms)}
+    detections = {"lstm": Detections(starts, np.zeros(120), np.zeros(120), alarms)}
     rows = {"lstm": Row(None), "heuristic": Row(None, unavailable="no data")}
-    return Evaluation(rows, judged, starts, np.zeros(120, bool), np.zeros(120), 0)
+    return Evaluation(rows, detections, starts, np.zeros(120, bool), np.zeros(120), 0)
 
 
 LEAK = SimulatedIncident("leak", PLAIN, 60 * 60, 90 * 60)
