@@ -1,7 +1,7 @@
-"""The baseline no detector may lose against: log of the announcements, smoothed over 15 minutes. One line of arithmetic.
+"""The announcement counter, a baseline for every detector: the log of the announcements, smoothed over 15 minutes.
 
-It is fitted to nothing; its alarm comes, as a detector's does, from its calibration on clean training minutes and the
-same alarm budget. It knows one direction: more than usual.
+Nothing is fitted. As with a detector, its alarms follow from a calibration on clean training minutes and the alarm budget. Only
+high counts are unusual.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ from bgpdrift.verdicts.calibration import Calibration, extremal_index
 
 NAME = "announcements_counter"
 SPAN_MIN = 15
-"""Span of the exponentially weighted mean: each minute counts 2 / (span + 1)."""
-SETTLING_MIN = 60
-"""So long the mean remembers its first minute; those calibrate nothing."""
+"""Span of the exponentially weighted mean; each minute has the weight 2 / (span + 1)."""
+WARM_UP_MIN = 60
+"""The first minute affects the mean for this long; these minutes are left out of the calibration."""
 
 
 class AnnouncementsCounter:
-    """See the module; has the face of a detector.
+    """The counter, with the interface of a detector.
 
     Examples
     --------
@@ -40,10 +40,10 @@ class AnnouncementsCounter:
     """
 
     name = NAME
-    history_minutes = SETTLING_MIN
+    history_minutes = WARM_UP_MIN
 
     def score(self, windows: WindowFrame) -> Scores:
-        """Score every window from ``windows.first`` on; one that is incomplete is left out of the mean."""
+        """Score every window from ``windows.first`` on; incomplete windows do not enter the mean."""
         hole = windows.mark(INCOMPLETE) | windows.mark(FEED_GAP) | windows.mark(DROPPED)
         smoothed = smoothed_announcements(windows, hole)[windows.first :]
         count = len(smoothed)
@@ -53,18 +53,18 @@ class AnnouncementsCounter:
 
 
 def calibrate(frames: Sequence[WindowFrame]) -> Calibration:
-    """Learn from the clean windows of some frames what a smoothed count is worth.
+    """Calibrate the smoothed counts on the clean windows of some frames.
 
     Raises
     ------
     NotEnoughDataError
-        Fewer than 200 of them.
+        There are fewer than 200 clean windows.
     """
     clean: list[FloatArray] = []
     for frame in frames:
         smoothed = smoothed_announcements(frame, ~frame.clean)
-        settled = frame.window_start >= frame.window_start[0] + SETTLING_MIN * MINUTE_S
-        clean.append(smoothed[settled & np.isfinite(smoothed)])
+        is_warm = frame.window_start >= frame.window_start[0] + WARM_UP_MIN * MINUTE_S
+        clean.append(smoothed[is_warm & np.isfinite(smoothed)])
     scores = np.concatenate(clean) if clean else np.zeros(0)
     if len(scores) < 200:
         raise NotEnoughDataError(f"{NAME}: {len(scores)} clean windows, 200 expected")
@@ -72,7 +72,7 @@ def calibrate(frames: Sequence[WindowFrame]) -> Calibration:
 
 
 def smoothed_announcements(frame: WindowFrame, hole: BoolArray) -> FloatArray:
-    """Exponentially weighted mean of log announcements over the minutes that are there; NaN at those in ``hole``."""
+    """Exponentially weighted mean of the log of announcements over all minutes except those in ``hole``, which are NaN."""
     counts = frame.features.get(ANNOUNCEMENTS, frame.features.get("announced"))
     if counts is None:
         raise InputError(f"{frame.collector}: windows without `announced`")

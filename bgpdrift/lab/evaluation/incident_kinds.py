@@ -1,7 +1,7 @@
-"""``bgpdrift evaluate --kinds``: which detector finds which kind of incident, in simulated worlds, each seed on its own.
+"""`bgpdrift evaluate --kinds`: which detector finds which kind of incident, in simulated worlds.
 
-An incident is found by a detector if an alarm began within it (from its first minute to its last); one that was already on
-is no finding. How long it took is counted to the end of the first alarmed minute.
+A detector finds an incident if an alarm begins within it, from its first to its last minute. An alarm that began earlier does not
+count. The delay ends with the first minute of the alarm.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ def evaluate_worlds(count: int, options: Options, status: Status) -> list[dict[s
 def as_fields(
     seed: int, train_minutes: int, incidents: Iterable[SimulatedIncident], evaluation: Evaluation
 ) -> dict[str, Any]:
-    """Give what was found in one world as JSON: of each incident minutes to the first alarm, null where not found."""
+    """Give the result for one world as JSON fields: for each incident the minutes to the first alarm, null if not found."""
     return {
         "seed": seed,
         "train_minutes": train_minutes,
@@ -60,7 +60,7 @@ def as_fields(
 
 
 def delay(incident: SimulatedIncident, evaluation: Evaluation, name: str) -> float | None:
-    """Minutes from the beginning of an incident to the end of the first alarmed minute of an alarm that began in it."""
+    """Minutes from the start of an incident to the end of the first minute of an alarm that begins in it; None without one."""
     judged = evaluation.detections[name]
     begun = [int(judged.window_start[begin]) for begin, _ in episodes(judged.window_start, judged.alarms)]
     within = [start for start in begun if incident.start <= start < incident.end]
@@ -68,7 +68,7 @@ def delay(incident: SimulatedIncident, evaluation: Evaluation, name: str) -> flo
 
 
 def table(worlds: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows: kind and strength against detectors, found of all and the median delay."""
+    """Give head and rows of the table: one row for each kind and strength, one column for each detector."""
     names = list(dict.fromkeys(name for world in worlds for name in world["false_alarms_per_day"]))
     found: dict[tuple[str, str], dict[str, list[float | None]]] = {}
     for world in worlds:
@@ -90,7 +90,7 @@ def as_markdown(worlds: Sequence[Mapping[str, Any]]) -> str:
 
 
 def as_text(worlds: Sequence[Mapping[str, Any]]) -> str:
-    """Write the table for a terminal, and each world's own below it."""
+    """Write the table for a terminal, and below it the table of each world."""
     parts = [f"found of {len(worlds)} worlds, median minutes to the first alarm", _aligned(*table(worlds))]
     if len(worlds) > 1:
         parts += [f"\nseed {world['seed']}\n{_aligned(*table([world]))}" for world in worlds]
@@ -98,7 +98,7 @@ def as_text(worlds: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(delays: Sequence[float | None]) -> str:
-    """Give found of all, and how soon.
+    """Format how many incidents were found, and the median delay.
 
     Examples
     --------

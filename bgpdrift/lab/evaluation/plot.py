@@ -1,8 +1,7 @@
-"""An evaluation as a picture: announcements above, below them what each detector made of every minute.
+"""A picture of an evaluation: announcements in the first panel, the surprisal of one detector in each panel below.
 
-Decides only how it looks. Training is grey, labelled spans are shaded through all panels, alarms are marks at the top of a
-detector's panel, and the dashed line is where its alarm budget begins
-(the ensemble's depends on who votes).
+The training span is grey, labelled spans are shaded in all panels, and alarms are marks at the top of a panel. The dashed line is
+the limit of the alarm budget; the ensemble has none, because its limit depends on the votes.
 """
 
 import importlib

@@ -1,7 +1,7 @@
-"""Simulated worlds for judging: calm days to train on, then every kind of incident, plain and faint, one at a time.
+"""Simulated worlds for the evaluation: calm days to train on, then every kind of incident, plain and faint, one at a time.
 
-Decides how strong and how far apart. Four hours lie between two beginnings, so that what a detector smooths over an hour
-has settled before the next; their order follows the seed, so that no kind profits from its place.
+Decides strength and distance. Incidents begin four hours apart, so that values smoothed over an hour are calm again before the
+next one. Their order is random, so that no kind has an advantage from its place.
 """
 
 import random
@@ -29,12 +29,12 @@ _FAINT: dict[str, dict[str, float]] = {
     "outage": {"prefixes": 30},
     "flapping": {"prefixes": 2},
 }
-"""What makes a kind hard to see. A collector is silent or it is not."""
+"""Strengths at which a kind is hard to find. Silence has no faint form."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedIncident:
-    """What happens in a world: kind, strength and ``[start, end)`` in epoch seconds."""
+    """One incident of a world: kind, strength and ``[start, end)`` in epoch seconds."""
 
     kind: str
     strength: str
@@ -43,7 +43,7 @@ class SimulatedIncident:
 
 
 def plan(seed: int, train_minutes: int) -> tuple[Scenario, tuple[SimulatedIncident, ...]]:
-    """Lay out a world.
+    """Give the scenario of a world and its incidents.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def plan(seed: int, train_minutes: int) -> tuple[Scenario, tuple[SimulatedIncide
 
 
 def windows_of(scenario: Scenario) -> list[LabelledWindows]:
-    """Simulate a world and give its minutes, labelled with its incidents."""
+    """Simulate a world and give its windows, labelled with its incidents."""
     simulation = Simulation(scenario)
     aggregator = Aggregator(WindowSettings())
     rows = aggregator.add(_messages(simulation))

@@ -1,8 +1,8 @@
-"""How good detectors were in operation, where the truth is known: stored scores and verdicts against a simulation's truth.
+"""Quality of detectors in a store: stored scores and verdicts compared with the ground truth of a simulation.
 
-Whichever version was in force is judged by what it said then. Decides how minutes of several collectors become one: as
-unusual as where it is most unusual, an anomaly if it is one anywhere, labelled if it is anywhere. What the figures mean is
-`bgpdrift.verdicts.quality`'s.
+Each minute counts with the version that scored it. Minutes of several collectors are merged: a minute has the highest score,
+is an alarm if it is one at any collector, and is labelled if it is at any collector. `bgpdrift.verdicts.quality` defines the
+figures.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,65 +16,67 @@ from bgpdrift.store import Store
 from bgpdrift.verdicts.quality import Figures, figures
 
 ENSEMBLE = "ensemble"
-Said = tuple[str, int, float | None, bool]
-"""(collector, window_start, score or None without a vote, alarm)"""
+StoredMinute = tuple[str, int, float | None, bool]
+"""(collector, window_start, score or None without a vote, whether there is an alarm)."""
 
 
 def stored_quality(
     store: Store, truth: Sequence[IncidentTruth], start: int, end: int, models: Iterable[str] = ()
 ) -> dict[str, Figures]:
-    """Figures of the ensemble, and of the detectors asked for that spoke at all.
+    """Compute the figures of the ensemble, and of those requested detectors that have a vote.
 
     Parameters
     ----------
     store : Store
-        Scores and verdicts of whole collectors are read; those of single peers are left out.
+        Scores and verdicts of whole collectors are read, those of single peers are not.
     truth : sequence of IncidentTruth
-        What really happened.
+        The true incidents.
     start, end : int
         ``[start, end)``, epoch seconds.
     models : iterable of str
-        Detectors by name.
+        Names of detectors.
 
     Returns
     -------
     dict of str to Figures
-        Empty if there is no verdict at all.
+        Empty if there is no verdict.
     """
     verdicts = [row for row in store.verdicts_between(start, end) if not row["peer"]]
-    said: dict[str, list[Said]] = {ENSEMBLE: [_verdict(row) for row in verdicts]}
+    minutes: dict[str, list[StoredMinute]] = {ENSEMBLE: [_verdict(row) for row in verdicts]}
     for model in models:
         scores = [row for row in store.scores_between(start, end, model) if not row["peer"]]
-        said[model] = [_score(row) for row in scores]
-    return {name: judged(rows, truth) for name, rows in said.items() if any(row[2] is not None for row in rows)}
+        minutes[model] = [_score(row) for row in scores]
+    return {
+        name: compute_figures(rows, truth) for name, rows in minutes.items() if any(row[2] is not None for row in rows)
+    }
 
 
-def judged(said: Sequence[Said], truth: Sequence[IncidentTruth]) -> Figures:
-    """Judge what was said of minutes at collectors, in any order.
+def compute_figures(minutes: Sequence[StoredMinute], truth: Sequence[IncidentTruth]) -> Figures:
+    """Compute figures from minutes of several collectors, in any order.
 
     Examples
     --------
     >>> storm = IncidentTruth("worm", 60.0, 120.0, ("rrc00", "rrc01"), ())
-    >>> said = [("rrc00", 0, 1.0, False), ("rrc00", 60, 2.0, False), ("rrc01", 0, 1.5, False), ("rrc01", 60, 9.0, True)]
-    >>> found = judged(said, [storm])
-    >>> found.minutes, found.auc, found.recall
+    >>> minutes = [("rrc00", 0, 1.0, False), ("rrc00", 60, 2.0, False), ("rrc01", 0, 1.5, False), ("rrc01", 60, 9.0, True)]
+    >>> quality = compute_figures(minutes, [storm])
+    >>> quality.minutes, quality.auc, quality.recall
     (2, 1.0, 1.0)
     """
-    starts, row = np.unique([at for _, at, _, _ in said], return_inverse=True)
+    starts, row = np.unique([at for _, at, _, _ in minutes], return_inverse=True)
     score, alarms, labels = np.full(len(starts), -np.inf), np.zeros(len(starts), bool), np.zeros(len(starts), bool)
-    np.maximum.at(score, row, [-np.inf if value is None else value for _, _, value, _ in said])
-    np.logical_or.at(alarms, row, [alarm for *_, alarm in said])
-    for collector in {name for name, *_ in said}:
+    np.maximum.at(score, row, [-np.inf if value is None else value for _, _, value, _ in minutes])
+    np.logical_or.at(alarms, row, [alarm for *_, alarm in minutes])
+    for collector in {name for name, *_ in minutes}:
         for incident in truth:
             labels |= mark_windows(incident, starts, collector, "")
     return figures(starts, score, alarms, labels)
 
 
-def _verdict(row: Mapping[str, Any]) -> Said:
+def _verdict(row: Mapping[str, Any]) -> StoredMinute:
     value = float(row["combined"]) if row["p_values"] else None
     return str(row["collector"]), int(row["window_start"]), value, bool(row["is_anomaly"])
 
 
-def _score(row: Mapping[str, Any]) -> Said:
+def _score(row: Mapping[str, Any]) -> StoredMinute:
     value = None if row["abstained"] else float(row["score"])
     return str(row["collector"]), int(row["window_start"]), value, bool(row["is_alarm"])

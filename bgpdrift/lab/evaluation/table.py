@@ -1,6 +1,6 @@
-"""How evaluations read: a table for the terminal, Markdown for docs/quality.md. Decides no figure.
+"""Tables of evaluations: for the terminal, and in Markdown for docs/quality.md.
 
-A figure that is not defined is "–"; a detector without figures says why, below the table.
+A figure that is not defined is "–". The reason why a detector has no figures is below the table.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ Document = Mapping[str, Any]
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
-    """Write a detector's figures.
+    """Format the figures of a detector.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def as_markdown(documents: Sequence[Document]) -> str:
 
 
 def notes_of(document: Document) -> Iterator[str]:
-    """Say what is missing and why."""
+    """Give one line for each missing file or detector, with the reason."""
     if "error" in document:
         yield f"{file_name(document)}: {document['error']}"
     for name, row in document.get("detectors", {}).items():
@@ -58,7 +58,7 @@ def notes_of(document: Document) -> Iterator[str]:
 
 
 def show(documents: Sequence[Document]) -> None:
-    """Print the tables and what is missing."""
+    """Print the tables, and below them what is missing."""
     from rich.console import Console
     from rich.table import Table
 
@@ -69,7 +69,7 @@ def show(documents: Sequence[Document]) -> None:
         table = Table(
             box=None,
             title_justify="left",
-            title=f"{document['file']}\ntrained on {document['train_minutes']} minutes, judged on {document['minutes']}, "
+            title=f"{document['file']}\ntrained on {document['train_minutes']} minutes, evaluated on {document['minutes']}, "
             f"{document['labelled_minutes']} of them labelled",
         )
         table.add_column("detector", no_wrap=True)
@@ -79,7 +79,10 @@ def show(documents: Sequence[Document]) -> None:
             table.add_row(name, *cells(row))
         console.print(table)
         console.print()
-    console.print("1st alarm: minutes from the onset; false/day: alarms outside the labelled spans a day.", style="dim")
+    console.print(
+        "1st alarm: minutes from the start of a labelled span; false/day: alarm episodes outside labelled spans per day.",
+        style="dim",
+    )
     for document in documents:
         for note in notes_of(document):
             console.print(note, markup=False)

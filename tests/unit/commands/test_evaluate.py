@@ -51,7 +51,7 @@ def test_the_table_has_a_row_for_each_detector(evaluate: Evaluate, lines: Path) 
     shown = evaluate("--labelled", lines, *COUNTER).stdout
 
     assert "announcements_counter" in shown
-    assert "trained on 720 minutes, judged on 720, 60 of them labelled" in shown
+    assert "trained on 720 minutes, evaluated on 720, 60 of them labelled" in shown
 
 
 def test_all_makes_one_table_and_names_the_file_that_cannot_be_read(evaluate: Evaluate, lines: Path) -> None:

@@ -1,8 +1,8 @@
-"""Detectors judged by what they said in operation: whoever was in force, minute by minute, wherever it was most unusual."""
+"""Quality from stored scores and verdicts: merged over collectors, across model versions."""
 
 import pytest
 
-from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, judged, stored_quality
+from bgpdrift.lab.evaluation.stored_quality import ENSEMBLE, compute_figures, stored_quality
 from bgpdrift.lab.simulation.truth import IncidentTruth
 from bgpdrift.store import migrate, open_store
 
@@ -18,15 +18,15 @@ def store(tmp_path):
         yield opened
 
 
-def verdict(minute: int, collector: str, combined: float, *, is_anomaly: bool = False, heard: bool = True) -> dict:
+def verdict(minute: int, collector: str, combined: float, *, is_anomaly: bool = False, has_vote: bool = True) -> dict:
     return {
         "window_start": START + 60 * minute, "collector": collector, "peer": "", "combined": combined,
-        "p_values": {"lstm": 0.1} if heard else {}, "votes": {}, "abstaining": {}, "majority": False, "maximum": 0.0,
+        "p_values": {"lstm": 0.1} if has_vote else {}, "votes": {}, "abstaining": {}, "majority": False, "maximum": 0.0,
         "exceeds": is_anomaly, "is_anomaly": is_anomaly, "explained_by": "", "evidence": {}, "decided_at": 0.0,
     }  # fmt: skip
 
 
-def test_a_minute_is_as_unusual_as_at_the_collector_where_it_is_most_unusual(store):
+def test_a_minute_has_the_score_of_the_most_unusual_collector(store):
     rows = [verdict(minute, "rrc00", 5.0 if 10 <= minute < 20 else 0.1) for minute in range(30)]
     rows += [verdict(minute, "rrc01", 0.2) for minute in range(30)]
     store.write_verdicts(rows, None)
@@ -36,8 +36,8 @@ def test_a_minute_is_as_unusual_as_at_the_collector_where_it_is_most_unusual(sto
     assert (found.minutes, found.labelled_minutes, found.auc) == (30, 10, 1.0)
 
 
-def test_only_the_time_asked_for_counts_and_a_minute_nobody_spoke_on_is_the_calmest(store):
-    store.write_verdicts([verdict(m, "rrc00", 9.0, heard=m != 15, is_anomaly=m == 3) for m in range(30)], None)
+def test_only_the_requested_span_counts_and_a_minute_without_a_vote_ranks_lowest(store):
+    store.write_verdicts([verdict(m, "rrc00", 9.0, has_vote=m != 15, is_anomaly=m == 3) for m in range(30)], None)
 
     found = stored_quality(store, [STORM], START + 600, START + 1_800)[ENSEMBLE]
 
@@ -45,7 +45,7 @@ def test_only_the_time_asked_for_counts_and_a_minute_nobody_spoke_on_is_the_calm
     assert found.auc == pytest.approx((9 * 0.5 + 0.0) / 10)
 
 
-def test_a_detector_that_never_spoke_has_no_figures_and_one_that_did_is_judged_across_its_versions(store):
+def test_a_detector_without_a_vote_has_no_figures_and_others_count_across_their_versions(store):
     def score(minute: int, model: str, value: float, version: str = "1", abstained: str = "") -> dict:
         return {
             "window_start": START + 60 * minute, "collector": "rrc00", "peer": "", "model": model, "score": value,
@@ -65,11 +65,11 @@ def test_a_detector_that_never_spoke_has_no_figures_and_one_that_did_is_judged_a
     assert (found["lstm"].auc, found["lstm"].recall, found["lstm"].minutes) == (1.0, 1.0, 30)
 
 
-def test_nothing_stored_is_no_figure(store):
+def test_an_empty_store_has_no_figures(store):
     assert stored_quality(store, [STORM], START, START + 600) == {}
 
 
-def test_an_incident_elsewhere_labels_no_minute():
-    said = [("rrc01", START + 60 * minute, 1.0, False) for minute in range(30)]
+def test_an_incident_at_another_collector_labels_no_minute():
+    minutes = [("rrc01", START + 60 * minute, 1.0, False) for minute in range(30)]
 
-    assert judged(said, [IncidentTruth("worm", START, START + 600, ("rrc07",), ())]).labelled_minutes == 0
+    assert compute_figures(minutes, [IncidentTruth("worm", START, START + 600, ("rrc07",), ())]).labelled_minutes == 0
