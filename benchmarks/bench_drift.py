@@ -1,6 +1,6 @@
-"""How often the drift rule is wrong and what it sees, on streams made as difficult as real ones, beside textbook tests.
+"""Error rates and power of the drift rule on streams as difficult as real ones, beside textbook tests.
 
-Seeds here are for this report only; what was chosen while the rule was made was chosen on others.
+The seeds are used for this report only. The constants of the rule were chosen on other seeds.
 """
 
 import json
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 
 def run() -> list[Row]:
-    """All bars of the drift decision."""
+    """Measure everything that the drift decision must reach."""
     return [
         *_false_alarms(),
         *_power(),
@@ -118,7 +118,7 @@ def _counts(
 
 
 def _js_beyond_days(now: NDArray[np.float64], before: NDArray[np.float64]) -> bool:
-    """NannyML's default threshold: what the reference's own chunks, here its days, differ from the whole of it."""
+    """NannyML's default threshold: mean and scatter of the reference's own chunks, here its days."""
     days = [_js(day, before) for day in np.array_split(before, 7)]
     return _js(now, before) > float(np.mean(days) + 3 * np.std(days))
 
@@ -132,7 +132,7 @@ def _moved(now: NDArray[np.float64], before: NDArray[np.float64]) -> float:
 
 
 def _months() -> list[Row]:
-    """Hourly checks over 30 days, each window against both references: what would have called a retrainer."""
+    """Hourly checks over 30 days with both references: the retraining requests that follow."""
     rows = []
     for name in MONTHS:
         flags = 0
@@ -146,7 +146,7 @@ def _months() -> list[Row]:
 
 
 def _creep() -> Row:
-    """Day on which a level that grows by 2 % a day is first called drift."""
+    """Day of the first verdict drift for a level that grows by 2 % a day."""
     days = []
     for seed in range(SEED, SEED + CREEPS):
         hours = hours_of(*creeping(CALM["AR .5"], 14, 0.02, seed))
@@ -158,7 +158,7 @@ def _creep() -> Row:
 
 
 def _one_odd_score() -> Row:
-    """Verdicts that one score of 1000 among ordinary ones changes."""
+    """Number of verdicts that one score of 1000 among ordinary ones changes."""
     changed = 0
     for seed in range(SEED, SEED + 50):
         times, scores = day_after_week(CALM["AR .9"], seed, factor=1.0 + 0.5 * (seed % 2))

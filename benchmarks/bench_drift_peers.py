@@ -20,7 +20,7 @@ from bgpdrift.drift.hours import Hours
 
 SIZES = (100_000, 1_000_000, 15_000_000)
 PEERS = {"evidently": ("evidently", "pandas<3"), "nannyml": ("nannyml", "pandas<3", "statsmodels")}
-"""What is installed for each: neither works with pandas 3 yet, and NannyML does not say that it needs statsmodels."""
+"""Packages installed for each library. Neither works with pandas 3 yet, and NannyML does not declare statsmodels."""
 LIMIT_S = 600
 DAY = 86_400
 WORKER = Path(__file__).parent / "drift_peers_worker.py"

@@ -1,4 +1,4 @@
-"""One drift check of one library in a process of its own, so that time and memory are that library's alone.
+"""One drift check of one library in its own process, so that time and memory are those of that library.
 
 Runs under whichever interpreter has the library; needs nothing of bgpdrift but for bgpdrift. Prints one line of JSON:
 ``import_s``, ``check_s`` (median of several), ``peak_mib`` (resident), ``before_mib`` (resident before the check, data loaded).
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def ours(folder: Path) -> Callable[[], object]:
-    """From the hours that are kept: what a check costs."""
+    """Check the stored hours: the cost of one check."""
     import numpy as np
 
     from bgpdrift.drift.hours import Hours
@@ -69,7 +69,7 @@ def ours(folder: Path) -> Callable[[], object]:
 
 
 def folding(folder: Path) -> Callable[[], object]:
-    """From raw rows to hours: what a service does once, as scores come in."""
+    """Fold raw rows into hours, which a service does once when scores arrive."""
     import numpy as np
 
     from bgpdrift.drift.hours import Hours
@@ -121,7 +121,7 @@ def _split(times: Any, scores: Any) -> tuple[Any, Any]:
 
 
 def _peak_mib() -> float:
-    """Peak of this process alone; ``ru_maxrss`` would begin at what the parent held when it started us."""
+    """Peak memory of this process alone; ``ru_maxrss`` would include the memory of the parent at the start."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 

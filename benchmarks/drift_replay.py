@@ -1,7 +1,7 @@
-"""Any series replayed through the drift rule: an hourly check against a rolling and a pinned week, and what would be flagged.
+"""Any series replayed through the drift rule: hourly checks with a rolling and a pinned week, and the flags that follow.
 
-Decides nothing but the order of checks; verdicts are `bgpdrift.drift.rule`'s. Real columns, simulated months and labelled
-events all pass through here.
+Decides only the order of the checks; `bgpdrift.drift.rule` decides the verdicts. Real columns, simulated months and
+labelled events are replayed by this module.
 """
 
 import csv
@@ -27,14 +27,14 @@ Series = Mapping[str, Hours]
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What hourly checks said of one series.
+    """Hourly checks of one series.
 
     Attributes
     ----------
     reports : tuple of DriftReport
         In order of time.
     flags : tuple of int
-        Event times at which a drift had lasted and a retrainer would have been called; armed again once it cleared.
+        Event times at which a drift had persisted and a retraining would be requested; armed again after it was clear.
     """
 
     reports: tuple[DriftReport, ...]
@@ -65,10 +65,10 @@ def replay(
     Parameters
     ----------
     pinned : tuple of int, optional
-        Span of the reference pinned when a model came into force; without it only the rolling one is asked.
+        Span of the pinned reference; without it only the rolling reference is used.
     learns : bool, default True
-        A flag is followed by a model that learned what holds since the change: its references begin there, and until they
-        are long enough there is nothing to compare. Without it the old reference stays for ever.
+        A flag is followed by a model that learned the hours since the change: its references begin there, and until they
+        are long enough there is not enough data. Otherwise the old reference stays.
     """
     settings = settings or DriftSettings()
     reports: list[DriftReport] = []

@@ -1,4 +1,4 @@
-"""Streams of scores without drift, made as difficult as real ones: what the drift rule is judged on.
+"""Streams of scores without drift, as difficult as real ones, on which the drift rule is evaluated.
 
 Gamma(2) scores ride on a Gaussian AR(1) over minutes, so neighbours depend on each other; their level follows the day
 (2.2 from trough to peak). On top of it days that scatter, thinned nights, weekends, many rows a minute, or an incident.
@@ -19,12 +19,12 @@ MONDAY = 1_767_571_200
 _GRID = np.linspace(-8.0, 8.0, 3_201)
 _GAMMA = gamma.isf(norm.sf(_GRID), 2.0)
 _WITHIN = 0.8
-"""How alike rows of one minute are."""
+"""Correlation of rows of one minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """How a stream is made.
+    """The parameters of a stream.
 
     Attributes
     ----------
