@@ -241,7 +241,7 @@ def _sessions(kinds: list[type[Manager]], fleet: str) -> Iterator[list[Session]]
 
 def _rows(what: str, values: dict[str, float | None]) -> list[dict[str, Any]]:
     unit, bar = BARS[what]
-    rows, ours = [], values.get("bgpdrift")
+    rows, own = [], values.get("bgpdrift")
     for name, value in values.items():
         if value is None:
             rows.append(_row(f"{name}: {what}: not noticed in", STOPPED_S, unit))
@@ -249,7 +249,7 @@ def _rows(what: str, values: dict[str, float | None]) -> list[dict[str, Any]]:
             ratio = value / bar if bar else None
             rows.append(_row(f"{name}: {what}", value, unit, ratio, None if bar is None else f"bar {bar:g}"))
         else:
-            ratio = value / ours if ours else None
+            ratio = value / own if own else None
             rows.append(_row(f"{name}: {what}", value, unit, ratio, "bgpdrift" if ratio is not None else None))
     return rows
 

@@ -3,11 +3,12 @@
 It reads ``/proc``. A process is killed through a pidfd that was opened before the mark was read, so that no other process is hit.
 """
 
-import contextlib
 import os
-import signal
 import time
 from pathlib import Path
+
+from bgpdrift.process import procfs
+from bgpdrift.process.child import kill_if
 
 MARK = "BENCH_MANAGERS_MARK"
 """Environment variable with a random value that all processes of one benchmark inherit."""
@@ -17,8 +18,8 @@ _PROC = Path("/proc")
 
 def marked(mark: str) -> list[int]:
     """Return the pids of running processes with the mark, except this one."""
-    wanted = f"{MARK}={mark}".encode()
-    return [pid for pid in _pids() if pid != os.getpid() and wanted in _read(pid, "environ").split(b"\0")]
+    pids = (pid for pid in procfs.list_pids() if pid != os.getpid())
+    return [pid for pid in pids if procfs.read_environment(pid).get(MARK) == mark]
 
 
 def fleet(mark: str) -> dict[str, list[int]]:
@@ -39,23 +40,17 @@ def words_of(pid: int) -> list[str]:
 
 def children_of(pid: int) -> set[int]:
     """Return the pids of the children of all threads of a process."""
-    found: set[int] = set()
-    with contextlib.suppress(OSError):
-        for task in (_PROC / str(pid) / "task").iterdir():
-            with contextlib.suppress(OSError):
-                found.update(int(child) for child in (task / "children").read_text().split())
-    return found
+    return set(procfs.list_children(pid))
 
 
 def is_alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
-    stat = _read(pid, "stat").rpartition(b")")[2].split()
-    return bool(stat) and stat[0] != b"Z"
+    return procfs.is_running(pid)
 
 
 def resident_mib(pid: int) -> float:
     """Return the resident memory of a process, MiB."""
-    return int(_read(pid, "statm").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return procfs.read_rss_bytes(pid) / 2**20
 
 
 def cpu_s(pid: int) -> float:
@@ -69,20 +64,10 @@ def end_all(mark: str, limit_s: float = 10.0) -> None:
     give_up_at = time.monotonic() + limit_s
     while (found := marked(mark)) and time.monotonic() < give_up_at:
         for pid in found:
-            with contextlib.suppress(OSError):
-                pidfd = os.pidfd_open(pid)
-                try:
-                    if f"{MARK}={mark}".encode() in _read(pid, "environ"):
-                        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                finally:
-                    os.close(pidfd)
+            kill_if(pid, lambda pid: procfs.read_environment(pid).get(MARK) == mark)
         time.sleep(0.02)
     if found:
         raise RuntimeError(f"not ended after {limit_s:g} s: {found}")
-
-
-def _pids() -> list[int]:
-    return [int(entry.name) for entry in os.scandir(_PROC) if entry.name.isdigit()]
 
 
 def _read(pid: int, name: str) -> bytes:

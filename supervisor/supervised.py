@@ -133,7 +133,7 @@ class SupervisedService:
         self._move(Event.STOP)
 
     def restart(self) -> None:
-        """Handle an operator's request for a new process; the restart budget begins anew."""
+        """Handle an operator's request for a new process; the restart budget is reset."""
         self._budget, self.first_attempt_over = RestartBudget(), False
         self._move(Event.RESTART)
 

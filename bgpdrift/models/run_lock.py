@@ -80,7 +80,7 @@ class RunLock:
 
 
 def read_run_holder(folder: Path) -> RunHolder | None:
-    """Return the run that holds the lock, whoever started it; None if none does or it has not written its name yet.
+    """Return the run that holds the lock, also one that a person started; None if none does or it has not written its name.
 
     The file is only read. Taking the lock for a test could make a run that starts at this moment fail.
     """
