@@ -64,7 +64,7 @@ def summarize(kind: str, incident: Mapping[str, Any], rules: Iterable[Mapping[st
     where = _few(incident["collectors"], "collector")
     since = f"{format_time(incident['started_at'])} UTC"
     figures = "; ".join(
-        f"{rule['value']:g} {rule['unit']}, usually {rule['baseline']:g}" for rule in list(rules)[:2] if "unit" in rule
+        f"{rule['value']:g} {rule['unit']}, baseline {rule['baseline']:g}" for rule in list(rules)[:2] if "unit" in rule
     )
     prefixes = f"; prefixes {_few(incident['prefixes'], '')}" if incident["prefixes"] else ""
     origins = f"; from AS{_few(incident['origins'], '')}" if incident["origins"] else ""
