@@ -112,7 +112,7 @@ class TrainingRun:
         self._options, self._emit, self._guard = options, emit, guard
         self._folder = settings.artifacts_path
         self._registry = ModelRegistry(
-            self._folder, store, clock, RetentionPolicy.of(settings), settings.detectors.history_minutes
+            self._folder, store, clock, RetentionPolicy.from_settings(settings), settings.detectors.history_minutes
         )
         self._event_id: int | None = None
         self._event: dict[str, Any] = {}

@@ -45,6 +45,6 @@ def open_registry(settings: "Settings") -> "Iterator[ModelRegistry]":
             settings.artifacts_path,
             store,
             SystemClock(),
-            RetentionPolicy.of(settings),
+            RetentionPolicy.from_settings(settings),
             history_minutes=settings.detectors.history_minutes,
         )

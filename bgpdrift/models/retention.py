@@ -24,7 +24,7 @@ class RetentionPolicy:
     rejected: int = 5
 
     @classmethod
-    def of(cls, settings: Settings) -> "RetentionPolicy":
+    def from_settings(cls, settings: Settings) -> "RetentionPolicy":
         """Read the policy from the settings."""
         kept = settings.models
         return cls(backups=kept.keep_backups, candidates=kept.keep_candidates, rejected=kept.keep_rejected)

@@ -1,7 +1,7 @@
 """Answers about an incident that holds a drift: what a person answered, and the labels that follow from it.
 
-A label of the incident and the answer to the approval request both count. The decision, also one made because nobody answered,
-becomes a label, so that training and references use it.
+A label of the incident and the answer to the approval request both count. The decision becomes a label, also if it was made
+without an answer, so that training and references use it.
 """
 
 from collections.abc import Mapping

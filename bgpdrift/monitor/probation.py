@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.detector_registry import MODELS
-from bgpdrift.drift.histogram import Histogram
 from bgpdrift.errors import ArtifactError, BgpdriftError, InputError, PublishRefusedError
 from bgpdrift.models.model_files import list_model_files
 from bgpdrift.models.model_registry import ModelRegistry
@@ -76,7 +75,7 @@ class Probation:
         active_versions: ActiveVersions,
         registry: ModelRegistry | None = None,
     ) -> None:
-        self._history, retention = settings.detectors.history_minutes, RetentionPolicy.of(settings)
+        self._history, retention = settings.detectors.history_minutes, RetentionPolicy.from_settings(settings)
         self._store, self._clock, self._active_versions, self._log = store, clock, active_versions, logs.get_logger()
         self._folder, self._policy = settings.artifacts_path, ProbationPolicy.from_settings(settings)
         self._registry = registry or ModelRegistry(self._folder, store, clock, retention, self._history)
@@ -294,23 +293,17 @@ def _build_histogram_rows(model: str, shadow: Version | None, start: int, hour: 
     if shadow is None:
         return []
     return [
-        _build_histogram_row(model, shadow.version, start, collector, histogram, alarms)
+        {
+            "hour_start": start,
+            "series": f"shadow:{model}",
+            "model_version": shadow.version,
+            "collector": collector,
+            "n": histogram.n,
+            "alarms": alarms,
+            "value_sum": histogram.total,
+            "value_sum_squares": histogram.squares,
+            "bins": histogram.to_bytes(),
+        }
         for collector, (histogram, alarms) in hour.shadow.items()
         if histogram.n
     ]
-
-
-def _build_histogram_row(
-    model: str, version: str, start: int, collector: str, histogram: Histogram, alarms: int
-) -> dict[str, Any]:
-    return {
-        "hour_start": start,
-        "series": f"shadow:{model}",
-        "model_version": version,
-        "collector": collector,
-        "n": histogram.n,
-        "alarms": alarms,
-        "value_sum": histogram.total,
-        "value_sum_squares": histogram.squares,
-        "bins": histogram.to_bytes(),
-    }

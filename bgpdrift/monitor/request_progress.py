@@ -103,7 +103,7 @@ def assess_progress(state: State, evidence: Evidence) -> Progress:
     if evidence.run_end is not None:
         return _assess_end(claim, evidence.run_end, evidence.attempts)
     if evidence.flag_exists or evidence.claim_exists or evidence.run_is_active:
-        return Progress()  # another flag replaced ours, or the run has just started: its result counts for this request
+        return Progress()  # another flag replaced the one of this request, or the run has just started
     if state == "flagged":
         return Progress(drops_flag=True)
     return _assess_end((), RunEnd(None, reason=ENDED_WITHOUT_RESULT), evidence.attempts)

@@ -205,9 +205,9 @@ def test_without_a_reference_the_state_names_what_is_missing_and_until_when(worl
     world.add_hours(0, 30)
     world.run()
     assert set(world.verdicts()) == {"not_enough_data"}
-    assert "72 are needed" in world.state.waiting_for
-    assert "not before 20" in world.state.waiting_for
-    assert "72 are needed" in world.checks().status()
+    assert "of 72 clean hours" in world.state.waiting_for
+    assert "UTC at the earliest" in world.state.waiting_for
+    assert "of 72 clean hours" in world.checks().status()
 
 
 def test_an_empty_store_has_no_check_due(world: World) -> None:
