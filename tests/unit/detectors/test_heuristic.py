@@ -1,26 +1,26 @@
 """The heuristic: the packaged default on an unknown collector, and a trained model on its own."""
 
 import hashlib
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-from bgpdrift.detectors.heuristic import Heuristic
+from bgpdrift.detector_registry import BY_NAME
+from bgpdrift.detectors.heuristic import Heuristic, build
 from bgpdrift.detectors.interface import ModelContent
 from bgpdrift.detectors.rule_learning import learn_rules
 from bgpdrift.detectors.rules import RULES
 from bgpdrift.detectors.smoothing import SCALES_MIN
 from bgpdrift.errors import ArtifactError
-from bgpdrift.models.loading import ModelSource, builder
+from bgpdrift.models.artifact import from_bytes
 
 
 @pytest.fixture(scope="module")
-def detector(tmp_path_factory) -> Heuristic:
-    look = ModelSource(Path(tmp_path_factory.mktemp("none")), "heuristic", builder("heuristic", 360)).try_load()
-    assert look.loaded is not None
-    return look.loaded.detector
+def detector() -> Heuristic:
+    raw = BY_NAME["heuristic"].read_default_model()
+    assert raw is not None
+    return build(from_bytes(raw, "packaged default", "heuristic").content, history_minutes=360)
 
 
 def _rules(scores, row: int) -> dict[str, dict]:

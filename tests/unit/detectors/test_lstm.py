@@ -134,8 +134,8 @@ def test_a_larger_storm_scores_higher_without_a_bound(detector, windows) -> None
 def test_a_quiet_weekend_is_no_silence(detector, windows) -> None:
     """A model trained on two days must not report a day with 70 % of the traffic as an incident."""
     quiet, silent = (windows.calm(2_000, level=level, seed=3, first=500) for level in (140.0, 10.0))
-    usual = windows.calm(2_000, seed=3, first=500)
-    found = [float(np.median(detector.score(frame).score)) for frame in (usual, quiet, silent)]
+    full = windows.calm(2_000, seed=3, first=500)
+    found = [float(np.median(detector.score(frame).score)) for frame in (full, quiet, silent)]
     assert found[1] - found[0] < 0.1 * (found[2] - found[0])
 
 
