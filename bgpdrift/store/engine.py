@@ -1,16 +1,15 @@
-"""How this process talks to the database: pragmas, transactions, one connection.
+"""The connection of a process to the database: pragmas and transactions.
 
-Decides the settings of a connection and where a transaction begins; what is read and written is decided elsewhere.
+This module decides the settings of a connection and where a transaction begins. What is read and written is decided
+elsewhere. SQLite, for several processes on one file:
 
-SQLite, for several processes on one file:
-
-- WAL: readers never wait for the writer, nor it for them.
+- WAL: readers do not wait for the writer, and the writer does not wait for them.
 - A write begins with ``BEGIN IMMEDIATE``. A transaction that reads first and writes later would meet "database is
   locked" at once, without the busy timeout, whenever another process wrote in between. Python's driver begins
-  transactions by its own rules (before INSERT, not before SELECT), so it is told to begin none: we do.
+  transactions by its own rules (before INSERT, not before SELECT), so that its automatic transactions are disabled.
 - ``synchronous=NORMAL``: after a power loss the newest transactions may be gone, but only the newest, and all tables go
   back together, cursors with rows: the work is done again. `DURABLE` transactions are flushed (``FULL``) before they
-  return: for whoever deletes something outside the database once its rows are in (docs/decisions/0007-store.md).
+  return, for a writer that deletes something outside the database after the commit (docs/decisions/0007-store.md).
 """
 
 import json
@@ -28,7 +27,7 @@ WRITE, DURABLE = "bgpdrift_write", "bgpdrift_durable"
 """Execution options of an engine or connection: its transactions write; they survive a power loss."""
 
 JOURNAL_LIMIT_BYTES = 64_000_000
-"""A WAL that has been emptied is cut to this; a longer one is checkpointed with patience (`bgpdrift.store.wal`)."""
+"""Size to which SQLite truncates an emptied log; `bgpdrift.store.wal` empties a longer one."""
 
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
@@ -39,7 +38,7 @@ def parse_url(url: str) -> URL:
     Raises
     ------
     StoreError
-        It is no URL, of another database, or in memory, where eight processes cannot meet.
+        It is not a URL, names another kind of database, or a database in memory, which processes cannot share.
 
     Examples
     --------
@@ -60,7 +59,7 @@ def parse_url(url: str) -> URL:
 
 
 def shown(url: URL) -> str:
-    """A URL for messages: no password, and a path as it is on disk.
+    """Format a URL for messages: without the password, and with the path as it is on disk.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""What a database driver's error means for the caller: come back later, or call a person.
+"""Translate the errors of database drivers to errors that the caller can act on.
 
-Decides only the translation. Locked, full, away or failing to read are `StoreBusyError`: the caller keeps its work and
-comes back. A missing table, a damaged or read-only file, a broken constraint are `StoreError`: waiting mends none.
+A database that is locked, full, unreachable or fails to read gives a `StoreBusyError`: the caller keeps its work and tries
+again. A missing table, a damaged or read-only file and a violated constraint give a `StoreError`: a retry does not help.
 """
 
 import sqlite3
@@ -22,7 +22,7 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 @contextmanager
 def translated(name: str) -> Iterator[None]:
-    """Turn the driver's errors inside the block into ours; ``name`` is the database, without its password."""
+    """Translate the driver's errors inside the block; ``name`` is the database, without its password."""
     try:
         yield
     except exc.TimeoutError as error:
@@ -34,7 +34,7 @@ def translated(name: str) -> Iterator[None]:
 
 
 def explained(name: str, error: BaseException) -> BgpdriftError:
-    """Say what a driver's error means.
+    """Return the error that a driver's error stands for.
 
     Examples
     --------

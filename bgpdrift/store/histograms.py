@@ -1,7 +1,7 @@
-"""Hourly histograms of scores and features: what drift is measured on.
+"""Hourly histograms of scores and features, from which drift is measured.
 
-Decides how they are added to: read, merged by the caller's rule and written in one transaction with the position of the one
-who folds, and only if nobody else moved that position meanwhile. So two monitors fold every row once.
+Histograms are read, merged by the caller's rule and written in one transaction with the position of the writer, and only
+if no other process has moved that position. Two monitors therefore add every row once.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -32,23 +32,23 @@ class HistogramQueries(Database):
             self.write_cursor(connection, cursor)
 
     def fold_histograms(self, cursor: AnyCursor, expected: int, keys: Collection[HistogramKey], merge: Merge) -> bool:
-        """Add to histograms, once: only if the cursor still stands where the reader of the rows began.
+        """Merge rows into histograms, only if the cursor still has the position at which the reader began.
 
         Parameters
         ----------
         cursor : Cursor
-            Where the cursor stands afterwards.
+            The new position.
         expected : int
-            Its position before; 0 if it never wrote.
+            The position before; 0 if the cursor does not exist.
         keys : collection of HistogramKey
-            Rows that are added to.
+            Histograms that change.
         merge : callable
-            Given those of them that exist, gives all as they must be written.
+            Takes those of them that exist, returns all as they are to be written.
 
         Returns
         -------
         bool
-            False if another one moved the cursor; nothing was written then.
+            False if another process moved the cursor; nothing is written.
         """
         table = hourly_histograms
         groups: dict[tuple[str, str], tuple[set[str], set[int]]] = {}

@@ -1,7 +1,7 @@
 """Incidents and their history: written by the correlation engine, annotated by operators.
 
-The engine chooses the ids (it is the only writer of new incidents): so the same changes written twice are the same
-incidents. What operators wrote (``acknowledged_by``, ``acknowledged_at``) is never overwritten by it.
+The engine chooses the ids, since it is the only writer of new incidents, so that the same changes written twice are the
+same incidents. It never overwrites the columns of operators (``acknowledged_by``, ``acknowledged_at``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ OPERATORS_COLUMNS = ("acknowledged_by", "acknowledged_at")
 
 @dataclass(frozen=True)
 class IncidentChanges:
-    """What one step of the correlation engine decided.
+    """The changes of one step of the correlation engine.
 
     Examples
     --------

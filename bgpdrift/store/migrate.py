@@ -1,7 +1,7 @@
 """Create or upgrade the database: one process at a time, all steps or none.
 
-Alembic does the work and is loaded only when there is some; its environment is `migrations/env.py`, configured from
-here, without an ``alembic.ini``.
+Alembic is loaded only if a step is necessary. Its environment is `migrations/env.py`, which this module configures without
+an ``alembic.ini``.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-ADVISORY_LOCK = 0x6267_7064  # any number of our own: "bgpd"
+ADVISORY_LOCK = 0x6267_7064  # an arbitrary number: "bgpd"
 _POLL_S = 0.05
 
 
 def migrate(url: str, *, timeout_s: float = 60.0) -> str:
-    """Bring the database to the schema of this program, creating it and its directory if need be.
+    """Upgrade the database to the schema of this program; create it and its directory if they do not exist.
 
-    Safe when several processes call it at once: one works, the others wait and find it done.
+    Several processes may call it at the same time: one migrates, the others wait.
 
     Parameters
     ----------

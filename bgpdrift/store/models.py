@@ -1,4 +1,4 @@
-"""Model versions, the events that made or moved them, and what services report of themselves."""
+"""Model versions, and the events that made them or changed their state."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from bgpdrift.store.rows import partial, prepared
 from bgpdrift.store.schema import model_retrain_events, model_versions
 
 EVENT_KINDS = ("retrain", "publish_default", "promote", "rollback", "reject", "recover")
-"""What `model_retrain_events` tells of."""
+"""Kinds of rows in ``model_retrain_events``."""
 
 
 class ModelQueries(Database):
-    """Queries on ``model_versions``, ``model_retrain_events`` and ``service_events``."""
+    """Queries on ``model_versions`` and ``model_retrain_events``."""
 
     def record_model_version(self, row: Mapping[str, Any]) -> None:
-        """Write what is known of a model version; the same version written before is overwritten."""
+        """Write a model version; an existing row of the same version is overwritten."""
         with self.writing() as connection:
             self.upsert(connection, model_versions, [row], ("model", "version"))
 
@@ -28,7 +28,7 @@ class ModelQueries(Database):
         return self.rows(query if model is None else query.where(model_versions.c.model == model))
 
     def record_retrain_event(self, row: Mapping[str, Any]) -> int:
-        """Write an event, finished or just begun; its id, for `finish_retrain_event`.
+        """Write an event, finished or just begun; return its id, for `finish_retrain_event`.
 
         ``model`` and ``started_at`` are required, ``kind`` is one of `EVENT_KINDS`.
         """
@@ -36,7 +36,7 @@ class ModelQueries(Database):
             return self._insert_event(connection, row)
 
     def finish_retrain_event(self, event_id: int, row: Mapping[str, Any]) -> None:
-        """Complete an event with what came of it: any columns, ``finished_at`` among them.
+        """Complete an event with its result: any columns, among them ``finished_at``.
 
         Raises
         ------

@@ -1,6 +1,6 @@
-"""What operators said of incidents and time ranges, and the daily figures that follow from it.
+"""Labels of incidents and time ranges by operators, and the daily figures that follow from them.
 
-Decides that an incident has one label, the last; earlier ones stay in its history. What a label makes of a detector's
+An incident has one label, the last; earlier ones stay in its history. What a label makes of a detector's
 votes, `bgpdrift.verdicts.performance` decides.
 """
 
@@ -58,7 +58,7 @@ class OutcomeQueries(Database):
             return int(connection.execute(outcomes.insert().values(ready).returning(outcomes.c.id)).scalar_one())
 
     def remove_outcome(self, outcome_id: int, at: int, removed_by: str) -> OutcomeRow | None:
-        """Take a label back, noted in the incident's history; give what it was, None if there is none."""
+        """Remove a label and record that in the incident's history; return the removed row, None if there is none."""
         with self.writing(durable=True) as connection:
             found = connection.execute(select(outcomes).where(outcomes.c.id == outcome_id)).mappings().first()
             if found is None:
@@ -74,7 +74,7 @@ class OutcomeQueries(Database):
             incident_events.c.incident_id == incident_id, incident_events.c.kind == LABELLED
         )
         last = connection.execute(taken).scalar()
-        # (incident, time, kind) is the key: a second word in the same second must not overwrite the first.
+        # (incident, time, kind) is the key: a second label in the same second must not overwrite the first.
         moment = at if last is None else max(at, int(last) + 1)
         row = {"incident_id": incident_id, "at": moment, "kind": LABELLED, "details": dict(details)}
         connection.execute(incident_events.insert(), prepared(incident_events, [row], self._clock.now()))

@@ -1,8 +1,7 @@
-"""How long rows are kept, and the sweeper that deletes older ones in short batches.
+"""How long rows are kept, and the sweeper that deletes expired rows in short batches.
 
-Decides which rows are old enough: tables of data age in event time, so that a replay of 2013 is not deleted at once as
-thirteen years old; tables about ourselves age in wall time. A clock that runs ahead must not delete everything: event
-"now" is never later than the wall clock.
+Tables of data age in event time, so that a replay of 2013 is not deleted at once. Tables about the system age in wall time.
+The current event time is never later than the wall clock, so that a wrong time in the data does not delete everything.
 """
 
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ DEFAULT_DAYS: dict[str, int] = {
     "hourly_histograms": 400,  # a year and a month: the same season last year
     "verdicts": 180,
     "incidents": 730,
-    "outcomes": 1825,  # labels by people are the dearest rows there are
+    "outcomes": 1825,  # labels by people cannot be made again
     "performance_metrics": 730,
     "drift_metrics": 400,
     "retrain_requests": 400,
@@ -27,8 +26,8 @@ DEFAULT_DAYS: dict[str, int] = {
     "alerts": 90,
     "service_events": 30,
 }
-"""Days by table; `store.retention_days` overrides. Why: docs/store.md. Only closed incidents and answered approvals
-expire; an incident takes its events with it, a drift check its signals. Model versions and cursors are kept for ever."""
+"""Days by table; `store.retention_days` overrides them. Only closed incidents and answered approvals expire. The events of
+an incident and the signals of a drift check are deleted with it. Model versions and cursors do not expire."""
 
 WALL_TIME_TABLES = frozenset({"model_retrain_events", "alerts", "service_events"})
 """Tables whose times are of the wall clock; the others hold event time."""
@@ -40,19 +39,19 @@ SWEEP_EVERY_S = 3600.0
 
 
 class Deletable(Protocol):
-    """What the sweeper needs of a `bgpdrift.store.Store`."""
+    """The part of `bgpdrift.store.Store` that the sweeper uses."""
 
     def newest_window_start(self) -> int | None:
         """Event time now."""
         ...
 
     def delete_expired(self, table: str, before: float, batch: int) -> int:
-        """Delete a batch; how many rows went."""
+        """Delete a batch; return the number of deleted rows."""
         ...
 
 
 def horizons(days: Mapping[str, int], newest_event: float | None, wall_now: float) -> dict[str, float]:
-    """Say which rows go: those older than this, by table.
+    """Return the time before which rows expire, by table.
 
     Parameters
     ----------
@@ -80,7 +79,7 @@ def horizons(days: Mapping[str, int], newest_event: float | None, wall_now: floa
 
 
 class Sweeper:
-    """Deletes expired rows a batch a step, then rests for an hour; one service of the system runs one."""
+    """Deletes one batch of expired rows in each step, then pauses for an hour; one service runs it."""
 
     def __init__(self, store: Deletable, days: Mapping[str, int], clock: Clock, batch: int = BATCH_ROWS) -> None:
         self._store, self._days, self._clock, self._batch = store, dict(days), clock, batch
@@ -88,7 +87,7 @@ class Sweeper:
         self._next_at = clock.monotonic()
 
     def step(self) -> int:
-        """Delete at most one batch of one table; how many rows went, 0 also while resting."""
+        """Delete at most one batch of one table; return the number of deleted rows, 0 also during the pause."""
         if not self._pending:
             if self._clock.monotonic() < self._next_at:
                 return 0

@@ -1,11 +1,11 @@
-"""Which schema this program speaks, and what to say about another one. A test compares the list with `migrations/`."""
+"""The schema of this program, and the messages about another one. A test compares the list with `migrations/`."""
 
 REVISIONS: tuple[str, ...] = ("0001", "0002", "0003")
 """All revisions, oldest first; the last one is what this program needs."""
 
 
 def explain_revision(found: str | None) -> str | None:
-    """Say what is wrong with a database's revision and how to mend it; None if nothing is.
+    """Return what is wrong with a database's revision and how to repair it; None if nothing is.
 
     Examples
     --------

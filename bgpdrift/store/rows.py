@@ -1,7 +1,7 @@
-"""What may enter a table: every value is checked and made the type of its column before the database sees it.
+"""Check each value and convert it to the type of its column before it is written.
 
-SQLite would store a text in a number column and a NaN as NULL; PostgreSQL would refuse the first and keep the second.
-Here both are refused alike, with the table, the column, the value and the row named. Decides nothing about meaning.
+SQLite stores a text in a number column and a NaN as NULL; PostgreSQL refuses the first and keeps the second. This module
+refuses both, and names the table, the column, the value and the row.
 """
 
 import math

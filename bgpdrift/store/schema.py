@@ -1,11 +1,11 @@
-"""All tables, as SQLAlchemy Core sees them. Alembic migrations (`migrations/`) must lead to exactly this.
+"""All tables, in SQLAlchemy Core. The Alembic migrations (`migrations/`) lead to exactly this schema.
 
 Times are integer epoch seconds, UTC (``*_s`` floats where a fraction matters): they sort, index and compare alike on
-SQLite and PostgreSQL, and event time comes as seconds. JSON columns hold what only people read or what has no fixed
-shape; nothing joins on them.
+SQLite and PostgreSQL, and event time comes as seconds. JSON columns hold typed values with a schema version (see
+`bgpdrift.store.codec`) or small lists; no query joins on them.
 
-An id is never used again (``sqlite_autoincrement``): readers remember the last id they saw, and once retention emptied
-a table SQLite would otherwise start over at 1, where no reader looks.
+An id is never reused (``sqlite_autoincrement``). Readers remember the last id that they read; without this, SQLite would
+start again at 1 after retention emptied a table, and readers would miss the new rows.
 """
 
 from sqlalchemy import (
@@ -102,7 +102,7 @@ verdicts = Table(
     Column("window_start", BigInteger, nullable=False),
     Column("collector", String(64), nullable=False),
     Column("peer", String(64), nullable=False, default=""),
-    Column("combined", Float, nullable=False),  # −log10 p of those who voted, see bgpdrift.verdicts.ensemble.combine
+    Column("combined", Float, nullable=False),  # −log10 p of the votes, see bgpdrift.verdicts.ensemble
     Column("p_values", JSON, nullable=False),  # {model: p}
     Column("votes", JSON, nullable=False),  # {model: bool}
     Column("abstaining", JSON, nullable=False),  # {model: reason}
@@ -110,7 +110,9 @@ verdicts = Table(
     Column("maximum", Float, nullable=False),  # largest −log10 p
     Column("exceeds", Boolean, nullable=False),  # this minute alone, before debounce
     Column("is_anomaly", Boolean, nullable=False),  # after debounce, k of n
-    Column("explained_by", String(64), nullable=False, default=""),  # e.g. "peer_reset": unusual, but no alarm
+    Column(
+        "explained_by", String(64), nullable=False, default=""
+    ),  # e.g. "peer_reset", which explains it without an alarm
     Column("evidence", JSON, nullable=False, default=dict),  # rules fired, top features, origins, prefixes, peers
     Column("decided_at", Float, nullable=False),
     Index("uq_verdicts_key", "window_start", "collector", "peer", unique=True),
@@ -250,7 +252,7 @@ model_retrain_events = Table(
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("model", String(64), nullable=False),
-    Column("version", String(64), nullable=False, default=""),  # the one that came of it; "" for none
+    Column("version", String(64), nullable=False, default=""),  # version that the event made; "" for none
     Column("kind", String(24), nullable=False, default="retrain"),  # see bgpdrift.store.models.EVENT_KINDS
     Column("started_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger, nullable=True),

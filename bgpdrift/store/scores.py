@@ -1,4 +1,4 @@
-"""Scores: one row a window and detector, with the model version that gave it."""
+"""Scores: one row for each window and detector, with the version of the model."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,7 @@
-"""`Store`: every query there is, over one database; `open_store` opens it and checks that its schema is ours.
+"""`Store` has all queries on one database; `open_store` opens it and checks its schema.
 
-Decides whether a database may be used. Import of this package costs no Alembic: `bgpdrift.store.migrate` loads it only
-when there is something to migrate.
+This module decides whether a database may be used. It does not load Alembic: `bgpdrift.store.migrate` does, and only if a
+migration is necessary.
 """
 
 from sqlalchemy import inspect, text
@@ -31,7 +31,7 @@ class Store(
     DriftQueries,
     UpkeepQueries,
 ):
-    """Everything bgpdrift remembers. One object a process; threads may share it, forked children may not."""
+    """The database of bgpdrift: one object for each process. Threads may share it, forked children may not."""
 
     def schema_revision(self) -> str | None:
         """Read the revision Alembic left in the database; None if it is empty."""
@@ -48,7 +48,7 @@ class Store(
 
 
 def open_store(url: str, *, busy_timeout_s: float = 15.0, clock: Clock | None = None) -> Store:
-    """Open a database whose schema is ours.
+    """Open a database that has the schema of this program.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def open_store(url: str, *, busy_timeout_s: float = 15.0, clock: Clock | None = 
     Raises
     ------
     StoreError
-        There is no database, or its schema is older or newer than this program; the message says how to mend it.
+        There is no database, or its schema is older or newer than this program; the message names the repair.
     StoreBusyError
         Locked or away.
     """
@@ -79,7 +79,7 @@ def open_store(url: str, *, busy_timeout_s: float = 15.0, clock: Clock | None = 
 
 
 def connect(url: str, *, busy_timeout_s: float = 15.0, clock: Clock | None = None) -> Store:
-    """Open a database without asking for its schema: for `bgpdrift doctor`; services use `open_store`."""
+    """Open a database without a check of its schema, for `bgpdrift doctor`; services use `open_store`."""
     parsed = parse_url(url)
     path = sqlite_path(parsed)
     if path is not None and not path.is_file():

@@ -1,4 +1,4 @@
-"""Counting and deleting rows. Which rows are old enough to go is decided in `bgpdrift.store.retention`."""
+"""Count and delete rows. Which rows expire is decided in `bgpdrift.store.retention`."""
 
 from sqlalchemy import Select, delete, func, select
 
@@ -21,8 +21,8 @@ AGE_COLUMNS: dict[str, str] = {
     "alerts": "at",
     "service_events": "at",
 }
-"""The column a table's rows age by. Where it is NULL (an open incident, an unanswered question) the row stays. Events
-of incidents and signals of drift checks go with theirs; model versions and cursors stay for ever."""
+"""The column that determines the age of a row. Rows where it is NULL (an open incident, an unanswered approval request) do
+not expire. Events of incidents and signals of drift checks are deleted with them; model versions and cursors stay."""
 
 
 class UpkeepQueries(Database):

@@ -1,4 +1,4 @@
-"""Verdicts: what the ensemble believes of one window."""
+"""Verdicts of the ensemble, one for each window."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,8 +1,8 @@
-"""Keep SQLite's write-ahead log short, also when readers never pause.
+"""Keep SQLite's write-ahead log short, even if readers overlap all the time.
 
-SQLite moves the log into the database by itself every 1,000 pages, but starts it anew only at a moment when no reader
-looks at it. When readers overlap for long the log grows; beyond a limit we wait a moment for such a gap. The wait is
-short: writers of other processes stand still meanwhile.
+SQLite copies the log into the database every 1,000 pages, but restarts the log only at a moment without a reader. If
+readers overlap for a long time, the log grows. Above a limit, a writer waits for such a moment. The wait is short, because
+it blocks the writers of other processes.
 """
 
 import contextlib
@@ -32,11 +32,11 @@ def keep_wal_small(connection: Connection, limit_bytes: int = JOURNAL_LIMIT_BYTE
         return False
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
-    (usual_ms,) = driver.execute("PRAGMA busy_timeout").fetchone()
+    (timeout_ms,) = driver.execute("PRAGMA busy_timeout").fetchone()
     try:
         driver.execute(f"PRAGMA busy_timeout={PATIENCE_MS}")
-        with contextlib.suppress(sqlite3.OperationalError):  # readers all the time: the next write tries again
+        with contextlib.suppress(sqlite3.OperationalError):  # readers overlapped: the next write tries again
             driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
-        driver.execute(f"PRAGMA busy_timeout={usual_ms}")
+        driver.execute(f"PRAGMA busy_timeout={timeout_ms}")
     return True
