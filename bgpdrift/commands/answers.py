@@ -1,22 +1,22 @@
-"""What `bgpdrift approve` and `bgpdrift reject` share: one answer is written, and approval requests are listed."""
+"""Answers to approval requests, for `bgpdrift approve` and `bgpdrift reject`."""
 
 import click
 
 from bgpdrift.monitor.approvals import Answer
 
 
-def answer(approval_id: int, given: Answer, by: str | None) -> None:
+def write_answer(approval_id: int, given: Answer, by: str | None) -> None:
     """Write an answer, or raise an error that says why it is not possible."""
-    from bgpdrift.commands.label import _user
+    from bgpdrift.commands.label import read_user_name
     from bgpdrift.errors import InputError
     from bgpdrift.monitor.approvals import describe_answer
     from bgpdrift.settings import load
     from bgpdrift.store import open_store
 
     settings = load()
-    name = _user() if by is None else by
+    name = read_user_name() if by is None else by
     if len(name) > 64:
-        raise InputError(f"--by: at most 64 characters expected, {len(name)} found")
+        raise InputError(f"--by: at most 64 characters allowed, not {len(name)}")
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
         meaning = describe_answer(store.approval_request(approval_id), approval_id, given)
         if not store.answer_approval(approval_id, given, name, (store.newest_window_start() or 0) + 60):
@@ -25,7 +25,7 @@ def answer(approval_id: int, given: Answer, by: str | None) -> None:
     click.echo(f"approval request {approval_id} {given}: {meaning}")
 
 
-def show(every: bool, as_json: bool) -> None:
+def list_requests(every: bool, as_json: bool) -> None:
     """Print the pending approval requests, or all of them."""
     import msgspec
 

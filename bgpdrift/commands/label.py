@@ -1,6 +1,6 @@
-"""`bgpdrift label`: what an operator says of incidents and of what was missed; and what follows for the detectors.
+"""`bgpdrift label`: label incidents and missed anomalies, and print the figures of the detectors by the labels.
 
-Parses, asks `bgpdrift.verdicts.outcomes`, writes and prints; which labels there are and which are refused is decided there.
+`bgpdrift.verdicts.outcomes` decides which labels there are and which are refused.
 """
 
 from typing import Any
@@ -12,13 +12,15 @@ import click
 @click.argument("words", nargs=-1, metavar="[INCIDENT_ID LABEL | missed]")
 @click.option("--from", "begin", metavar="TIME", help="With missed: first minute, UTC date or epoch seconds.")
 @click.option("--to", "end", metavar="TIME", help="With missed: end, exclusive.")
-@click.option("--collector", default="", metavar="NAME", help="With missed: where; everywhere by default.")
-@click.option("--notes", default="", metavar="TEXT", help="Why; kept with the label.")
-@click.option("--by", metavar="NAME", help="Who says so; by default the user of this process.")
-@click.option("--undo", type=int, metavar="ID", help="Take a label back (its id, as in --list).")
-@click.option("--list", "show", flag_value="list", help="Labels of the last --days.")
-@click.option("--performance", "show", flag_value="performance", help="Figures that follow from the labels.")
-@click.option("--days", default=30, show_default=True, type=click.IntRange(1), help="Of --list and --performance.")
+@click.option("--collector", default="", metavar="NAME", help="With missed: collector; all by default.")
+@click.option("--notes", default="", metavar="TEXT", help="Reason; stored with the label.")
+@click.option("--by", metavar="NAME", help="Who labels; by default the user of this process.")
+@click.option("--undo", type=int, metavar="ID", help="Remove the label with this id, as in --list.")
+@click.option("--list", "show", flag_value="list", help="List the labels of the last --days.")
+@click.option(
+    "--performance", "show", flag_value="performance", help="Print the figures of the detectors by the labels."
+)
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1), help="For --list and --performance.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def command(
     words: tuple[str, ...],
@@ -32,10 +34,10 @@ def command(
     days: int,
     as_json: bool,
 ) -> None:
-    """Label incident INCIDENT_ID true_positive, false_positive or new_normal; or a range that was missed.
+    """Label incident INCIDENT_ID true_positive, false_positive or new_normal; or a time range that was missed.
 
-    A later label of the same incident takes the place of an earlier one. Labels keep anomalies out of training, and
-    give accuracy, precision, recall and F1 of each detector, day by day.
+    A later label of the same incident replaces an earlier one. Labels exclude anomalies from training and give the
+    accuracy, precision, recall and F1 of each detector, day by day.
     """
     from bgpdrift.commands import label_tables as tables
     from bgpdrift.errors import InputError
@@ -45,34 +47,34 @@ def command(
 
     if bool(words) + (undo is not None) + (show is not None) != 1:
         raise InputError(
-            "label: one of INCIDENT_ID LABEL, missed --from TIME --to TIME, --undo ID, --list, --performance expected"
+            "label: give one of INCIDENT_ID LABEL, missed --from TIME --to TIME, --undo ID, --list, --performance"
         )
     settings = load()
-    attribution = Attribution(_user() if by is None else by, notes)
+    attribution = Attribution(read_user_name() if by is None else by, notes)
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
         newest = store.newest_window_start()
         since = (newest or 0) + 60 - days * 86_400
         if show == "list":
-            tables.labels(store.outcomes_between(since, 2**62), as_json)
+            tables.print_labels(store.outcomes_between(since, 2**62), as_json)
         elif show == "performance":
-            tables.performance(store.performance_between(since, 2**62), days, settings.drift.min_labels, as_json)
+            tables.print_performance(store.performance_between(since, 2**62), days, settings.drift.min_labels, as_json)
         elif undo is not None:
             removed = store.remove_outcome(undo, newest or 0, attribution.by)
             if removed is None:
-                raise InputError(f"label: no label {undo}; `bgpdrift label --list` lists them")
-            tables.written(removed, as_json, gone=True)
+                raise InputError(f"label: there is no label {undo}; `bgpdrift label --list` lists them")
+            tables.print_written(removed, as_json, removed=True)
         else:
-            row, notes_to_user = _row(store, words, (begin, end, collector), attribution, newest)
+            row, notes_to_user = _build_row(store, words, (begin, end, collector), attribution, newest)
             written = store.record_outcome(row, newest or 0)
-            tables.written({"id": written, **row}, as_json)
+            tables.print_written({"id": written, **row}, as_json)
             for note in notes_to_user:
                 click.echo(note, err=True)
 
 
-def _row(
+def _build_row(
     store: Any, words: tuple[str, ...], span: tuple[str | None, str | None, str], attribution: Any, newest: int | None
 ) -> tuple[dict[str, Any], list[str]]:
-    """Turn what was typed into a row of ``outcomes``, and what the user should know beside it."""
+    """Build a row of ``outcomes`` from the arguments, and notes for the user."""
     from bgpdrift.errors import InputError
     from bgpdrift.lab.simulation.scenario_text import parse_time
     from bgpdrift.verdicts.outcomes import MISSED, find_overlapping_incidents, label_incident, label_missed_range
@@ -80,31 +82,32 @@ def _row(
     begin, end, collector = span
     if words == (MISSED,):
         if begin is None or end is None:
-            raise InputError("label missed: --from TIME and --to TIME expected")
+            raise InputError("label missed: give --from TIME and --to TIME")
         start, stop = parse_time(begin), parse_time(end)
         labels = store.outcomes_between(int(start), int(stop))
         row = label_missed_range(start, stop, collector, attribution, newest=newest, labels=labels)
         if collector and not store.recent_windows(collector, "", row["ends_at"], 1):
-            raise InputError(f"label missed: a collector with windows expected, {collector!r} has none before --to")
+            raise InputError(f"label missed: collector {collector!r} has no windows before --to")
         seen = store.incidents_between(row["starts_at"], row["ends_at"])
         return row, [
-            f"note: incident {number} lies in this range and was not missed; label it by its id"
+            f"note: incident {number} is in this range and was not missed; label it by its id"
             for number in find_overlapping_incidents(seen, row["starts_at"], row["ends_at"], collector)
         ]
     if len(words) != 2 or not words[0].isdigit():
-        raise InputError(f"label: INCIDENT_ID LABEL or missed expected, {' '.join(words)!r} found")
+        raise InputError(f"label: give INCIDENT_ID LABEL or missed, not {' '.join(words)!r}")
     if begin is not None or end is not None or collector:
-        raise InputError("label: --from, --to and --collector go with missed; an incident knows its own")
+        raise InputError("label: --from, --to and --collector are only for missed; an incident has its own")
     incident = store.incident(int(words[0]))
     if incident is None:
-        raise InputError(f"label: no incident {words[0]}; `bgpdrift incidents --all` lists them")
+        raise InputError(f"label: there is no incident {words[0]}; `bgpdrift incidents --all` lists them")
     return label_incident(incident, words[1].replace("-", "_"), attribution), []
 
 
-def _user() -> str:
+def read_user_name() -> str:
+    """Read the name of the user of this process; "" for a user without a name, as in some containers."""
     import getpass
 
     try:
         return getpass.getuser()[:64]
-    except (KeyError, OSError):  # a user without a name, as in some containers
+    except (KeyError, OSError):
         return ""

@@ -91,6 +91,8 @@ def _print_table(overviews: list[dict[str, Any]], now: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from bgpdrift.formatting import format_duration
+
     table = Table(box=None, padding=(0, 1, 0, 0))
     for name in ("model", "version", "state"):
         table.add_column(name, no_wrap=True)
@@ -105,7 +107,7 @@ def _print_table(overviews: list[dict[str, Any]], now: float) -> None:
             overview["model"],
             overview["version"] or "–",
             overview["state"],
-            format_age(now - current["created_at"]) if current["created_at"] else "–",
+            format_duration(now - current["created_at"]) if current["created_at"] else "–",
             _format_span(training),
             f"{training['rows']:,}" if training.get("rows") else "–",
             format_figures(current["metrics"]).replace(" / ", "\n"),
@@ -116,20 +118,6 @@ def _print_table(overviews: list[dict[str, Any]], now: float) -> None:
         if overview["current"] and overview["current"].get("problem"):
             click.echo(f"{overview['model']}: {overview['current']['problem']}")
     click.echo("files: backups (for `bgpdrift rollback`) + candidates (for `bgpdrift promote`)")
-
-
-def format_age(seconds: float) -> str:
-    """Format an age in its largest unit.
-
-    Examples
-    --------
-    >>> format_age(90), format_age(7_300), format_age(900_000)
-    ('1 min', '2 h', '10 d')
-    """
-    for unit, length in (("d", 86_400), ("h", 3_600)):
-        if seconds >= length:
-            return f"{int(seconds // length)} {unit}"
-    return f"{max(0, int(seconds // 60))} min"
 
 
 def format_figures(metrics: "Mapping[str, Any]") -> str:

@@ -58,7 +58,7 @@ def test_an_incident_is_labelled_with_its_own_range(store: Store, label: Label) 
     assert [event["kind"] for event in store.incident_events(1)] == ["labelled"]
 
 
-def test_who_said_what_of_an_incident_is_shown_with_it(store: Store, label: Label) -> None:
+def test_an_incident_shows_who_labelled_it(store: Store, label: Label) -> None:
     label("1", "false_positive", "--notes", "maintenance")
     label("--undo", "1")
 
@@ -78,7 +78,7 @@ def test_a_missed_range_is_labelled_in_whole_minutes(store: Store, label: Label)
 def test_a_missed_range_with_an_incident_in_it_is_noted(store: Store, label: Label) -> None:
     done = label("missed", "--from", str(T), "--to", str(T + 600))
 
-    assert "note: incident 1 lies in this range" in done.stderr
+    assert "note: incident 1 is in this range" in done.stderr
 
 
 def test_a_label_can_be_taken_back(store: Store, label: Label) -> None:
@@ -86,21 +86,21 @@ def test_a_label_can_be_taken_back(store: Store, label: Label) -> None:
 
     done = label("--undo", "1")
 
-    assert "label 1 taken back" in done.stdout
+    assert "label 1 removed" in done.stdout
     assert store.outcomes_between(0, 2**62) == []
     assert "no label 1" in refused(label("--undo", "1"))
 
 
 def test_labels_are_listed(store: Store, label: Label) -> None:
-    assert label("--list").stdout == "no labels\n"
+    assert label("--list").stdout == "There are no labels.\n"
     label("1", "false_positive")
 
     assert "false_positive" in label("--list").stdout
     assert json.loads(label("--list", "--json").stdout)["incident_id"] == 1
 
 
-def test_too_few_labels_are_said_as_such(store: Store, label: Label) -> None:
-    assert "no labels of the last 30 days that are over" in label("--performance").stdout
+def test_too_few_labels_give_a_note(store: Store, label: Label) -> None:
+    assert "no labels of complete days in the last 30 days" in label("--performance").stdout
     counts = {"true_positives": 5, "false_positives": 2, "true_negatives": 0, "false_negatives": 0, "labels": 7}
     day = T // 86_400 * 86_400
     store.replace_performance(day, [{"day_start": day, "model": "lstm", "model_version": "3", **counts}], None)
@@ -123,24 +123,24 @@ def test_enough_labels_have_figures_with_an_interval(store: Store, label: Label)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["1"], "INCIDENT_ID LABEL or missed expected, '1' found"),
-        (["one", "true_positive"], "INCIDENT_ID LABEL or missed expected"),
+        (["1"], "give INCIDENT_ID LABEL or missed, not '1'"),
+        (["one", "true_positive"], "give INCIDENT_ID LABEL or missed"),
         (["1", "wrong"], "expected one of true_positive, false_positive, new_normal"),
         (["1", "missed"], "expected one of true_positive, false_positive, new_normal"),
         (["9", "true_positive"], "no incident 9"),
         (["2", "true_positive"], "incident 2: expected an incident of its own, found one merged into incident 1"),
-        (["1", "true_positive", "--from", "5"], "--from, --to and --collector go with missed"),
-        (["missed"], "--from TIME and --to TIME expected"),
+        (["1", "true_positive", "--from", "5"], "--from, --to and --collector are only for missed"),
+        (["missed"], "give --from TIME and --to TIME"),
         (["missed", "--from", str(T + 60), "--to", str(T)], "expected --to after --from, found -60 s"),
         (["missed", "--from", "yesterday", "--to", str(T)], "expected epoch seconds or a date"),
         (["missed", "--from", str(T), "--to", str(T + 8 * 86_400)], "expected at most 7 days, found 8.0"),
         (["missed", "--from", str(T + 90_000), "--to", str(T + 90_060)], "found none in the store at or after --from"),
-        (["missed", "--from", str(T), "--to", str(T + 60), "--collector", "rrc99"], "'rrc99' has none"),
+        (["missed", "--from", str(T), "--to", str(T + 60), "--collector", "rrc99"], "'rrc99' has no windows"),
         (["1", "true_positive", "--list"], "one of INCIDENT_ID LABEL"),
         ([], "one of INCIDENT_ID LABEL"),
     ],
 )
-def test_what_makes_no_sense_is_refused_and_nothing_is_written(
+def test_wrong_arguments_are_refused_and_write_nothing(
     store: Store, label: Label, words: list[str], message: str
 ) -> None:
     assert message in refused(label(*words))
