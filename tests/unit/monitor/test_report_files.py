@@ -85,7 +85,7 @@ def test_a_model_name_with_a_path_is_refused(tmp_path):
 def test_the_error_names_a_missing_or_damaged_report(tmp_path):
     path = write_report(tmp_path, report(0), keep=1)
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(InputError, match=r"drift_report_lstm_19700101T000000Z\.json: no JSON"):
+    with pytest.raises(InputError, match=r"drift_report_lstm_19700101T000000Z\.json: JSON expected"):
         read_report(path)
     with pytest.raises(InputError, match="this drift report does not exist"):
         read_report(tmp_path / "drift_report_lstm_19700101T090000Z.json")
