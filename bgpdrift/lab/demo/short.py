@@ -8,7 +8,7 @@ if it did not happen.
 from collections.abc import Sequence
 
 from bgpdrift.lab.demo.judge import EARLY_S, last_minute
-from bgpdrift.lab.demo.stage import HOUR_S, Stage, Step, check_rollback
+from bgpdrift.lab.demo.stage import HOUR_S, ForcedModel, Stage, Step, check_rollback
 from bgpdrift.lab.demo.timeline import StateChange
 
 BAD_MODEL = "isolation_forest"
@@ -28,6 +28,11 @@ def play_short(stage: Stage, change_at: int) -> list[Step]:
         _label_new_normal(stage, change_at)
     stage.advance(end, lambda: any(_is_scoring(stage, one) for one in _new_versions(stage, change_at)))
     stage.wait_until_idle()
+    return check_short(stage, change_at, forced)
+
+
+def check_short(stage: Stage, change_at: int, forced: ForcedModel | None) -> list[Step]:
+    """Check what must have happened."""
     return [
         _check_explanation(stage),
         check_rollback(stage.timeline, forced, stage.active_versions()),
@@ -47,10 +52,10 @@ def _label_new_normal(stage: Stage, change_at: int) -> None:
 
 
 def _new_versions(stage: Stage, change_at: int) -> list[StateChange]:
-    """Versions that the drift monitor had trained after the change and that are active."""
-    trained = {str(row["version"]) for row in stage.store.retrain_events(limit=100) if row["promoted"]}
-    active = stage.timeline.select("version", state="active", since=change_at)
-    return [one for one in active if one.subject.split()[1] in trained]
+    """Versions that became active for the first time after the change: the drift monitor had them trained."""
+    active = stage.timeline.select("version", state="active")
+    first = {one.subject: one for one in reversed(active)}
+    return [one for one in first.values() if one.at >= change_at]
 
 
 def _check_explanation(stage: Stage) -> Step:

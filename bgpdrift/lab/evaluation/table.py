@@ -79,10 +79,8 @@ def show(documents: Sequence[Document]) -> None:
             table.add_row(name, *cells(row))
         console.print(table)
         console.print()
-    console.print(
-        "1st alarm: minutes from the start of a labelled span; false/day: alarm episodes outside labelled spans per day.",
-        style="dim",
-    )
+    console.print("1st alarm: minutes from the start of a labelled span", style="dim")
+    console.print("false/day: alarm episodes outside labelled spans per day", style="dim")
     for document in documents:
         for note in notes_of(document):
             console.print(note, markup=False)

@@ -1,1 +1,1 @@
-"""Labelled data sets: reading them and the truth beside them."""
+"""Readers of labelled data sets and of ground truth."""

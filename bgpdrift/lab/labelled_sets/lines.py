@@ -1,8 +1,8 @@
-"""Our own labelled windows: lines of `bgpdrift features`, with the truth in a field ``label`` or in a file beside them.
+"""Labelled windows as lines of `bgpdrift features`, with a field ``label`` or with a ground truth in another file.
 
-Decides which minutes the ground truth of `bgpdrift simulate --truth` calls anomalous: those that overlap an incident, at the
-collectors (and, in windows of one peer, the peers) that see it. Recovery after its end is not labelled. Lines without
-labels and without such a file are minutes nothing is known to be wrong with.
+With a ground truth of `bgpdrift simulate --truth`, a window is anomalous if it overlaps an incident that its collector (or, in
+windows of one peer, the peer) sees. Recovery after the end is not labelled. Lines without labels and without a ground truth
+count as normal.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,6 +1,6 @@
-"""Labelled minutes of any kind we can read: SFU files and our own windows, plain or compressed.
+"""Reads labelled minutes: SFU files and windows of `bgpdrift features`, plain or compressed.
 
-Decides by content what a file is, never by its name. What their columns mean is `labelled_sfu`'s and `labelled_lines`'.
+The content decides the format, not the name. `sfu` and `lines` define the columns.
 """
 
 from collections.abc import Iterable

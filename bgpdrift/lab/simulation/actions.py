@@ -1,7 +1,7 @@
-"""What can happen to one peer's route, and the agenda that keeps what is planned in time order.
+"""Actions on the route of one peer, and the agenda that keeps planned actions in time order.
 
-Planners add actions; `engine` takes them minute by minute. An action says what should happen, not what will be sent: the
-peer's route at that moment decides (a change to the path it already has sends nothing).
+Planners add actions; `engine` takes them minute by minute. The route of the peer at that moment decides whether an action sends a
+message: a change to the path that the peer already has sends nothing.
 """
 
 from typing import Final
@@ -9,7 +9,7 @@ from typing import Final
 CHANGE: Final = 0
 """To another of the peer's paths, by a number that picks it."""
 EXPLORE: Final = 1
-"""To a long path through extra ASes, as while routing converges."""
+"""To a long path through extra ASes, as during convergence."""
 BEST: Final = 2
 """To the best path."""
 BACK: Final = 3
@@ -17,17 +17,17 @@ BACK: Final = 3
 DUPLICATE: Final = 4
 """The same path again, other communities."""
 WITHDRAW: Final = 5
-"""No route any more."""
+"""Withdraw the route."""
 REWITHDRAW: Final = 6
-"""A withdrawal whether or not there is a route."""
+"""Send a withdrawal, with or without a route."""
 FORCE: Final = 7
-"""To the path given, and hold it there: ordinary actions on this route do nothing until it is released."""
+"""To the given path, and hold it: ordinary actions on this route do nothing until it is released."""
 HOLD: Final = 8
 """Withdraw and keep it withdrawn until it is released."""
 RELEASE: Final = 9
-"""End of FORCE or HOLD: back to the best path, or to none if it had none."""
+"""End FORCE or HOLD: back to the best path, or to no route if there was none."""
 TRANSFER: Final = 10
-"""Send the present route, as after a session came up."""
+"""Send the current route, as after a session has come up."""
 STATE: Final = 11
 """The session's state: the argument is ``down``, ``connected`` or ``up``."""
 OPEN: Final = 12
@@ -37,10 +37,9 @@ NOTIFICATION: Final = 13
 KEEPALIVE: Final = 14
 """A KEEPALIVE message."""
 MUTE: Final = 15
-"""The collector of this peer falls silent (argument true) or speaks again."""
+"""The collector of this peer stops sending (argument true) or sends again."""
 REFORCE: Final = 16
-"""Like FORCE, but only while the route is held by one: churn inside an incident."""
-FORCED_CHURN: Final = frozenset({FORCE, HOLD, RELEASE, REFORCE})
+"""Like FORCE, but only on a route that FORCE holds: churn inside an incident."""
 
 Action = tuple[int, int, int, int, int, object]
 """(milliseconds since the epoch, order of planning, what, peer, atom, argument); sorts by time, then by planning."""
@@ -63,7 +62,7 @@ class Agenda:
         self.planned = 0
 
     def add(self, at_ms: int, what: int, peer: int, atom: int = -1, argument: object = 0) -> None:
-        """Plan an action; one whose minute was already taken is lost."""
+        """Plan an action; an action in a minute that was already taken is ignored."""
         self.planned += 1
         minute = at_ms // 60_000
         bucket = self._minutes.get(minute)
@@ -72,7 +71,7 @@ class Agenda:
         bucket.append((at_ms, self.planned, what, peer, atom, argument))
 
     def take(self, minute: int) -> list[Action]:
-        """Give the actions of a minute since the epoch, in order, and forget them."""
+        """Give the actions of a minute since the epoch in order, and remove them."""
         actions = self._minutes.pop(minute, [])
         actions.sort()
         return actions

@@ -1,7 +1,7 @@
 """Ordinary churn: reroutes with path exploration, withdrawals that come back, duplicates, heavy-tailed bursts.
 
-Plans one minute at a time from that minute's own random stream, so that a minute's churn does not depend on what else is
-in the scenario. The shares below were set against real captures, see docs/simulated-internet.md.
+Plans one minute at a time from a random stream of that minute, so that the churn of a minute does not depend on the rest of
+the scenario. The shares below were fitted to real captures, see docs/simulated-internet.md.
 """
 
 import math
@@ -14,7 +14,7 @@ from bgpdrift.lab.simulation.world import Peer, Weighted, World
 
 KINDS = ("reroute", "flap", "duplicate")
 KIND_WEIGHTS = (0.46, 0.19, 0.45)
-"""How often each kind of event happens."""
+"""Relative frequency of each kind of event."""
 
 BURST_SHARE = 0.30
 """Share of all messages that come in bursts."""
@@ -26,7 +26,7 @@ _KEEPALIVE_SHARE = 0.006
 _IPV6_BIAS = 1.5
 _PILOT_EVENTS = 1_500
 _SENT_SHARE = 0.88
-"""Measured: what is left of planned messages, as a route that is already where it should go sends nothing."""
+"""Measured share of planned messages that are sent; a change to the current path sends nothing."""
 
 
 class Churn:
@@ -40,12 +40,12 @@ class Churn:
         self._whole = 1.0
 
     def use_peers(self, peers: Sequence[Peer]) -> None:
-        """From now on only these peers speak; more of them speak more."""
+        """Let only these peers send from now on; the volume grows with their number."""
         families = {f: [p for p in peers if p.family == f] for f in (4, 6)}
         weights = [self._world.peer_weights[p.index] * (_IPV6_BIAS if p.family == 6 else 1.0) for p in peers]
         first = self._pools is None
         self._pools = list(peers), families, Weighted(list(peers), weights)
-        # How many messages an event makes is asked of the events themselves, on an agenda nobody reads.
+        # The mean number of messages per event is measured on an agenda that is thrown away.
         pilot, rng = Agenda(), random.Random(f"{self._seed}/pilot")
         for _ in range(_PILOT_EVENTS):
             self._event(rng, 0, pilot)
@@ -97,7 +97,7 @@ class Churn:
                     agenda.add(moment, do.BACK, peer.index, atom.index)
                 elif rng.random() < 0.15:
                     agenda.add(moment, do.DUPLICATE, peer.index, atom.index)
-                # Converged at last: nobody stays on a path that only existed while exploring.
+                # Convergence ends on the best path, not on one that existed only during exploration.
                 agenda.add(moment + 10_000 + int(rng.random() * 60_000), do.BEST, peer.index, atom.index)
 
     def _peer(self, rng: random.Random) -> Peer:
@@ -161,14 +161,14 @@ class Churn:
             at += 5 + int(rng.expovariate(1 / 300))
 
     def _burst(self, rng: random.Random, start_ms: int, messages: float, agenda: Agenda) -> None:
-        """Let one peer change many routes at once, as when a link inside its network fails."""
+        """Plan a burst: one peer, or a few, change many routes at once, as when a link fails."""
         assert self._pools is not None
         peer = self._peer(rng)
         mates = self._pools[1][peer.family]
         group = [peer] if rng.random() < 0.55 else rng.sample(mates, min(len(mates), rng.randrange(2, 6)))
         at, spread = start_ms + int(rng.random() * 60_000), 1_000 * rng.uniform(3.0, 45.0)
         kind, pick = rng.random(), int(rng.random() * 1_000)
-        # Half of what happens is a link away for a while; attributes change without the path; routes are lost.
+        # Path changes as from a failed link are half of the bursts; the others change only attributes, or lose routes.
         first, second = (
             (do.DUPLICATE, do.DUPLICATE)
             if kind < 0.38
@@ -190,7 +190,7 @@ class Churn:
 
 
 def poisson(rng: random.Random, mean: float) -> int:
-    """Draw from a Poisson distribution; normal beyond a mean of 60, where nobody can tell."""
+    """Draw from a Poisson distribution; above a mean of 60, from the normal distribution, which is close enough."""
     if mean > 60.0:
         return max(0, round(rng.gauss(mean, math.sqrt(mean))))
     limit, product, count = math.exp(-mean), rng.random(), 0
@@ -201,7 +201,7 @@ def poisson(rng: random.Random, mean: float) -> int:
 
 
 def _group(rng: random.Random, peer: Peer, mates: list[Peer]) -> list[Peer]:
-    """Choose who sees an event: mostly one peer, sometimes some, seldom nearly all."""
+    """Choose the peers that see an event: mostly one, sometimes some, rarely nearly all."""
     scope = rng.random()
     if scope < 0.55:
         return [peer]

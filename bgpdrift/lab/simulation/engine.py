@@ -1,7 +1,7 @@
-"""The simulation itself: asks the planners for each minute, carries the actions out and says what was recorded.
+"""The simulation: plans each minute, applies the actions and gives the records of the collectors and the ground truth.
 
-Everything follows from the scenario: minutes are planned one by one in time order from random streams of their own, so the
-records are the same however they are consumed.
+Everything follows from the scenario. Minutes are planned in time order, each from its own random stream, so equal scenarios give
+equal records.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from bgpdrift.lab.simulation.truth import BeaconTruth, PeerTruth, RecordCounter,
 from bgpdrift.lab.simulation.world import Peer, World
 
 _WARM_MINUTES = 15
-"""Churn begins before the scenario does, so that its first minutes have what earlier ones left behind."""
+"""Minutes of churn before the scenario, so that its first minutes contain the effects of earlier ones."""
 
 
 _OF_SESSIONS = frozenset({do.STATE, do.OPEN, do.NOTIFICATION, do.KEEPALIVE, do.MUTE})
@@ -29,7 +29,7 @@ _WITHDRAWN_TOGETHER = 20
 
 
 class Simulation:
-    """A seeded Internet. Consume it once; make another for another pass.
+    """A seeded simulation. It can be read once; create another for a second pass.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class Simulation:
         return FrameWriter().frames(self.records())
 
     def records(self) -> Iterator[Record]:
-        """Give what the collectors recorded, in time order."""
+        """Give the records of the collectors, in time order."""
         scenario = self.scenario
         agenda, season, beacons = Agenda(), Season(scenario), Beacons(scenario.seed, self.world)
         add = self._counter.add
@@ -133,12 +133,12 @@ class Simulation:
                 continue
             if path:
                 count += 1
-                # A duplicate is one because the path stays; its communities are what changed.
+                # A duplicate keeps its path; only its communities change.
                 number = order if what == do.DUPLICATE else atom_index
                 append((at_ms, count, ANNOUNCED, peer, path, (atom,), what, number))
                 continue
             if records:
-                # Withdrawals need no attributes, so routers pack what goes at once into one message.
+                # Withdrawals need no attributes, so routers pack simultaneous ones into one message.
                 last = records[-1]
                 if last[2] == WITHDREW and last[0] == at_ms and last[3] is peer and len(last[5]) < _WITHDRAWN_TOGETHER:
                     records[-1] = (at_ms, last[1], WITHDREW, peer, (), (*last[5], atom), what, 0)
@@ -149,7 +149,7 @@ class Simulation:
         return records
 
     def _session(self, what: int, peer: Peer, argument: object) -> bool:
-        """Follow a session's state; say whether the collector recorded it."""
+        """Update the state of a session, and return whether the collector records the message."""
         collector, peer_index = peer.collector, peer.index
         if what == do.MUTE:
             (self._muted.add if argument else self._muted.discard)(collector)

@@ -1,7 +1,6 @@
-"""Writes records as RIS Live frames in their form of 2026.
+"""Writes records as RIS Live frames in the format of 2026.
 
-Decides the bytes only. What does not change from frame to frame (heads of peers, prefixes of atoms, paths, communities)
-is rendered once and kept.
+Parts that do not change from frame to frame (heads of peers, prefixes of atoms, paths, communities) are rendered once and cached.
 """
 
 from collections.abc import Iterator
@@ -53,7 +52,7 @@ class FrameWriter:
                 f'"announcements":[{{"next_hop":"{peer.next_hop}","prefixes":[{names}]}}],"withdrawals":[]'
             )
         elif kind == WITHDREW:
-            # Some backends write a withdrawn IPv6 prefix out, others do not: by collector position here.
+            # Some servers write a withdrawn IPv6 prefix without "::", others with it; here the position of the peer decides.
             long = peer.family == 6 and peer.position % 2 == 1
             gone = ",".join([self._gone(atom, long) for atom in atoms])
             body = f'UPDATE","path":[],"community":[],"announcements":[],"withdrawals":[{gone}]'
@@ -79,7 +78,7 @@ class FrameWriter:
 
 
 def communities(asn: int, number: int) -> tuple[tuple[int, int], ...]:
-    """Give the communities a peer sets, variant ``number``.
+    """Give the communities that a peer sets, in variant `number`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Writes records as MRT. One file holds all collectors of a scenario, as MRT has no field for the collector."""
+"""Writes records as MRT. One file holds all collectors of a scenario, because MRT has no field for the collector."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,7 +12,7 @@ _WITHDRAWN_AT_ONCE = 200
 
 
 def mrt_records(records: Iterable[Record]) -> Iterator[bytes]:
-    """Turn records into MRT; OPEN and NOTIFICATION messages are left out, their state changes are not."""
+    """Turn records into MRT; OPEN and NOTIFICATION messages are left out, state changes are not."""
     packed: dict[int, list[bytes]] = {}
 
     def prefixes(atom: Atom) -> list[bytes]:

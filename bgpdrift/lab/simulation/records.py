@@ -1,4 +1,4 @@
-"""What a collector recorded: the one shape from which JSON frames and MRT records are written."""
+"""Records of a collector, from which JSON frames and MRT records are written."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ SESSION: Final = 2
 Record = tuple[int, int, int, Peer, Path, tuple[Atom, ...], int, object]
 """(milliseconds since the epoch, running number, kind, peer, path, atoms, action, argument).
 
-A plain tuple, as a million of them are made a minute. ``kind`` is `ANNOUNCED`, `WITHDREW`, or `SESSION` for all that is
-no UPDATE; ``action`` is what led to it (`actions.STATE` …). The argument is that of the action; of an announcement it is
-the number that picks communities.
+A plain tuple, because a million of them are created per minute. ``kind`` is `ANNOUNCED`, `WITHDREW`, or `SESSION` for all that
+is not an UPDATE. ``action`` is the action that caused it (`actions.STATE` …), ``argument`` the argument of that action; for
+an announcement it selects the communities.
 """

@@ -1,4 +1,4 @@
-"""The thin shell of the simulation: frames to a file or a server, ground truth beside them."""
+"""Writes the frames of a simulation to a file or serves them, and writes the ground truth."""
 
 import contextlib
 import gzip
@@ -16,7 +16,7 @@ from bgpdrift.lab.simulation.truth import encode_truth
 
 
 def write(scenario: Scenario, out: str, form: str = "json", truth: str | None = None) -> None:
-    """Write all frames of a scenario, one a line, or MRT records."""
+    """Write all frames of a scenario, one per line, or all MRT records."""
     simulation = Simulation(scenario)
     if truth:
         write_truth(simulation, truth)
@@ -33,7 +33,7 @@ def write(scenario: Scenario, out: str, form: str = "json", truth: str | None = 
 
 
 def serve(scenario: Scenario, listen: str, speed: str, truth: str | None = None, exit_when_done: bool = False) -> None:
-    """Serve a scenario as RIS Live does until interrupted; the first line on standard output says where."""
+    """Serve a scenario as RIS Live does, until interrupted. The first line on standard output holds the address."""
     from bgpdrift.bgp.replay_run import parse_address, parse_speed
     from bgpdrift.bgp.replay_run import serve as serve_frames
     from bgpdrift.bgp.replay_server import ReplayServer
@@ -55,7 +55,7 @@ def serve(scenario: Scenario, listen: str, speed: str, truth: str | None = None,
 
 
 def write_truth(simulation: Simulation, path: str) -> None:
-    """Write the ground truth as known now; a reader sees the old file or the new one."""
+    """Write the current ground truth; a reader sees the old file or the new one."""
     target = Path(path)
     staged = target.with_name(f".{target.name}.{os.getpid()}")
     try:
@@ -77,7 +77,7 @@ def _opened(out: str) -> Iterator[IO[bytes]]:
         raise InputError(f"--out {out}: cannot be written: {error.strerror}") from None
     with raw:
         if out.endswith(".gz"):
-            # No name and no time inside: equal scenarios give equal files.
+            # Without a name and a time inside, equal scenarios give equal files.
             with gzip.GzipFile("", "wb", 4, raw, mtime=0) as packed:
                 yield packed  # type: ignore[misc]
         elif out.endswith(".zst"):

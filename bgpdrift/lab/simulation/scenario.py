@@ -1,7 +1,6 @@
-"""What shall happen in a simulated Internet: a frozen value.
+"""The definition of a simulation: a frozen value with incidents, lasting changes (regimes) and session resets.
 
-Decides the vocabulary (incident kinds, regimes, units) and what is allowed. How it is written down is `scenario_text`'s;
-what the words do to routes is decided in `incidents` and `engine`.
+Defines kinds, units and limits. `scenario_text` reads scenarios from text; `incidents` and `engine` implement the effects.
 """
 
 import math
@@ -20,14 +19,14 @@ INCIDENT_KINDS = {
     "silence": "a collector sends nothing",
     "flapping": "a few prefixes withdrawn and announced again at a high rate",
 }
-"""Incident kinds by name, with what they are."""
+"""Incident kinds with a description."""
 
 REGIME_KINDS = {
     "level": "rate of ordinary updates times this",
     "path": "this many more hops on every path announced from then on",
     "peers": "this many peers a collector more (or, negative, fewer)",
 }
-"""Drift regimes by name, with what they are."""
+"""Regime kinds with a description."""
 
 DEFAULT_START = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
 """A Tuesday, so that a default week has its weekend in the middle."""
@@ -35,7 +34,7 @@ DEFAULT_START = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
 
 @dataclass(frozen=True)
 class Incident:
-    """One incident: what, when, how strong. A field at 0 or empty takes the kind's own default.
+    """One incident. A field that is 0 or empty has the default of its kind.
 
     Attributes
     ----------
@@ -54,7 +53,7 @@ class Incident:
     collector : str
         Only peers of this collector see it; empty means all. silence: the one that falls silent.
     every_s, wave_s : float
-        It comes in waves: every so many seconds one of ``wave_s`` begins, until ``duration_s`` is over. 0: it lasts.
+        For an incident in waves: a wave of ``wave_s`` begins every ``every_s`` seconds until ``duration_s`` is over; 0 for none.
     """
 
     kind: str
@@ -70,7 +69,7 @@ class Incident:
 
 @dataclass(frozen=True)
 class Regime:
-    """A lasting change: the ground on which drift detection is judged.
+    """A lasting change, on which drift detection is measured.
 
     Attributes
     ----------
@@ -114,7 +113,7 @@ class Reset:
 
 @dataclass(frozen=True)
 class Scenario:
-    """All that a simulation depends on; equal scenarios give equal bytes.
+    """Everything that a simulation depends on; equal scenarios give equal bytes.
 
     Attributes
     ----------
@@ -123,7 +122,7 @@ class Scenario:
     duration_s : float
         Length in event time, seconds.
     seed : int
-        Everything random follows from it.
+        Seed of everything random.
     collectors : tuple of str
         Collectors, e.g. ``rrc00``.
     peers : int
@@ -143,7 +142,7 @@ class Scenario:
     table_at_start : bool
         Sessions come up in the first minute and transfer their tables. RIS Live itself never does.
     incidents, regimes, resets : tuple
-        What happens.
+        Events of the scenario.
     """
 
     start: float = DEFAULT_START
@@ -172,7 +171,7 @@ class Scenario:
 
 
 def _check(s: Scenario) -> None:
-    """Refuse what cannot be simulated, naming the value and what is allowed."""
+    """Reject a scenario that cannot be simulated; the error names the value and what is allowed."""
     limits = {
         "start": (0, 4_102_444_800), "duration_s": (1, 3_660 * 86_400), "peers": (1, 500), "prefixes": (50, 1_000_000),
         "rate": (0, 10_000_000), "daily": (0, 0.9), "weekend": (0.05, 5), "growth_per_year": (-0.9, 20),

@@ -1,6 +1,6 @@
-"""Scenarios as people write them: options of the command line, TOML or JSON files, presets.
+"""Scenarios as text: options of the command line, TOML or JSON files, presets.
 
-Decides the notation and what each mistake is called. What a scenario may be is `scenario`'s.
+Defines the notation and the error messages; `scenario` defines what is allowed.
 """
 
 import re
@@ -224,7 +224,7 @@ def build_scenario(
     'silence'
     """
     base = preset(source) if source in PRESETS else load_scenario(Path(source))
-    # All at once: an incident may only fit into the changed length.
+    # All at once, because an incident may fit only into the changed length.
     added = {
         "incidents": [*base.incidents, *map(parse_incident, incidents)],
         "regimes": [*base.regimes, *map(parse_regime, regimes)],

@@ -1,6 +1,6 @@
-"""How busy a minute is: day, week, growth, level regimes and slow noise, as a factor on the base rate.
+"""The traffic of a minute as a factor on the base rate: day, week, growth, level regimes and slow noise.
 
-Decides nothing about routes. Heavy-tailed bursts are `churn`'s; what is here changes over tens of minutes or more.
+These change over tens of minutes or more; `churn` adds heavy-tailed bursts.
 """
 
 import math
@@ -16,7 +16,7 @@ _NOISE_SIGMA, _NOISE_MINUTES = 0.20, 25.0
 
 
 def seasonal_factor(at: float, daily: float, weekend: float) -> float:
-    """Traffic at a moment relative to the mean of a week.
+    """Compute the traffic at a moment relative to the mean of a week.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def seasonal_factor(at: float, daily: float, weekend: float) -> float:
 
 
 def regime_level(regimes: Sequence[Regime], at_s: float) -> float:
-    """Product of the level regimes in force, ``at_s`` seconds into the scenario.
+    """Compute the product of the level regimes, ``at_s`` seconds after the start of the scenario.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def regime_level(regimes: Sequence[Regime], at_s: float) -> float:
 
 
 class Season:
-    """The factor of each minute; ask in time order, as the noise remembers the last minute."""
+    """The factor of each minute, in time order, because the noise depends on the minute before."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario

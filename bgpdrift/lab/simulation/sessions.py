@@ -1,6 +1,6 @@
-"""Sessions that go down, come back and transfer their tables; beacons; peers that join and leave.
+"""Plans session resets with their table transfers, beacons, and peers that join and leave.
 
-Plans what happens on purpose and on schedule, and ordinary resets now and then.
+Planned resets come from the scenario; ordinary ones are random.
 """
 
 import random
@@ -63,7 +63,7 @@ class Sessions:
 
     def _reset(self, rng: random.Random, kind: str, peer: Peer, at: int, down_s: float, agenda: Agenda) -> None:
         if at < self._absent_until.get(peer.index, 0):
-            return  # still away from the last one
+            return  # the last reset is not over
         if rng.random() < 0.5:
             agenda.add(at, do.NOTIFICATION, peer.index, argument=(4, 0) if rng.random() < 0.5 else (6, 2))
         agenda.add(at, do.STATE, peer.index, argument="down")
@@ -91,7 +91,7 @@ class Sessions:
 
 
 def beacon_is_up(epoch_s: float) -> bool:
-    """Tell whether the beacons are announced: from 0, 4, 8 … h to 2, 6, 10 … h UTC.
+    """Return whether the beacons are announced: from 0, 4, 8 … h to 2, 6, 10 … h UTC.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def beacon_is_up(epoch_s: float) -> bool:
 
 
 class Beacons:
-    """Plans the announcement and withdrawal of RIPE-like beacons at even UTC hours, alternately."""
+    """Plans beacons as RIPE NCC has them: announced and withdrawn in turn, at even UTC hours."""
 
     def __init__(self, seed: int, world: World) -> None:
         self._seed, self._world = seed, world
@@ -122,7 +122,7 @@ class Beacons:
                     agenda.add(at, do.CHANGE, peer.index, atom.index, int(rng.random() * 1_000))
                     agenda.add(at + 5_000 + int(rng.random() * 25_000), do.BEST, peer.index, atom.index)
                     continue
-                # Nobody knows at once that the origin is gone: longer and longer paths, then the withdrawal.
+                # Peers explore longer and longer paths before they withdraw.
                 for _ in range(int(rng.expovariate(1 / 2.0))):
                     what = do.CHANGE if rng.random() < 0.6 else do.EXPLORE
                     agenda.add(at, what, peer.index, atom.index, int(rng.random() * 1_000_000))

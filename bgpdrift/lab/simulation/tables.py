@@ -1,7 +1,7 @@
-"""Which route each peer has now, and what an action makes of it.
+"""The current route of each peer, and the effect of an action on it.
 
-The whole of the routing state: one row of paths a peer, ``None`` where it has no route. Answers with the path to announce,
-`WITHDRAWN`, or `NOTHING` where the action changes nothing that the collector could see.
+This is the whole routing state: one row of paths per peer, ``None`` without a route. The effect is the path to announce,
+`WITHDRAWN`, or `NOTHING` if the collector sees no change.
 """
 
 from bgpdrift.lab.simulation import actions as do
@@ -9,16 +9,16 @@ from bgpdrift.lab.simulation.topology import Path
 from bgpdrift.lab.simulation.world import Atom, Peer, World
 
 WITHDRAWN: Path = ()
-"""Answer: withdraw the route."""
+"""The route is withdrawn."""
 
 NOTHING: Path = (-1,)
-"""Answer: nothing is sent."""
+"""No message is sent."""
 
 _UNTOUCHED: Path = (-2,)
 
 
 class Tables:
-    """The routes of all peers; a route nobody touched yet is the peer's best path."""
+    """The routes of all peers; a route without an action is the best path of the peer."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -26,16 +26,16 @@ class Tables:
         self._before: dict[tuple[int, int], Path] = {}
         self._held: dict[tuple[int, int], bool] = {}
         self.stretch: Path = ()
-        """Hops that a path regime inserts behind the peer."""
+        """Hops that a path regime inserts after the peer."""
 
     def clear(self, atom: Atom) -> None:
-        """Nobody has a route to this atom (yet)."""
+        """Remove the routes of all peers to an atom."""
         for row in self._rows:
             row.extend([_UNTOUCHED] * (atom.index + 1 - len(row)))
             row[atom.index] = None
 
     def apply(self, what: int, peer: Peer, atom: Atom, argument: object) -> Path:
-        """Carry out one action and say what the peer sends."""
+        """Apply one action, and give what the peer sends."""
         row, index = self._rows[peer.index], atom.index
         held = self._held
         if held and (peer.index, index) in held:
@@ -109,7 +109,7 @@ class Tables:
         return path if not self.stretch or len(path) < 2 else path[:1] + self.stretch + path[1:]
 
     def _detour(self, peer: Peer, atom: Atom, number: int) -> Path:
-        """Lead one of the longer paths through a few ASes that are not on it."""
+        """Extend one of the longer paths by a few ASes that are not on it."""
         paths, cores = self._world.paths(peer, atom), self._world.topology.cores
         path = paths[-1 - number % min(3, len(paths))]
         extra = []

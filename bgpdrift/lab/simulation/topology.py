@@ -1,9 +1,9 @@
-"""The ASes that carry traffic and which paths are possible between them: a tiered, valley-free graph.
+"""The transit ASes and the possible paths between them: a tiered, valley-free graph.
 
-Tier 1 is a full mesh of peers; tier 2 and 3 buy transit above and peer among themselves. A path goes up to providers,
-at most once sideways, then down to customers (Gao and Rexford, 2001). Link costs come in a few variants, the same for
-everybody: variant 0 is the usual Internet, the others what it looks like while some links are away, so that alternates of
-different peers agree with each other. AS numbers are drawn by lot and mean no real network.
+Tier 1 is a full mesh of peers; tiers 2 and 3 buy transit from above and peer among themselves. A path goes up to providers, at
+most once sideways, then down to customers (Gao and Rexford, 2001). Link costs have a few variants that are the same for all
+peers: variant 0 is the normal state, in the others some links are missing, so that the alternatives of
+different peers are consistent. AS numbers are random and stand for no real network.
 """
 
 import heapq
@@ -44,7 +44,7 @@ class Topology:
         self._peer_up(rng)
 
     def new_asn(self) -> int:
-        """Draw an AS number nobody has: public, two bytes mostly, four bytes for a quarter."""
+        """Draw an unused public AS number; a quarter have four bytes, the others two."""
         while True:
             low, high = (196_609, 216_000) if self._asn_rng.random() < 0.25 else (1_000, 63_000)
             asn = self._asn_rng.randrange(low, high)
@@ -71,7 +71,7 @@ class Topology:
         above = self.indices(tier - 1) if tier > 1 else []
         if tier == 3 and rng.random() < 0.12:
             above = self.indices(1)
-        # A few big providers have most customers: the square draws from the front of the list.
+        # A few large providers have most customers: the exponent prefers the front of the list.
         wanted = rng.choices((1, 2, 3), (3, 5, 2))[0] if tier > 1 else 0
         providers: list[int] = []
         while len(providers) < min(wanted, len(above)):

@@ -1,8 +1,7 @@
-"""Who there is in a simulated Internet: origins with their prefixes, peers of collectors, and each peer's paths.
+"""The static part of a simulated Internet: origins with their prefixes, peers of collectors, and the paths of each peer.
 
-Prefixes of one origin that share attributes and always travel together form a policy atom (Broido and claffy, 2001):
-the unit in which routes change here. Decides what exists and which paths a peer can have to an atom; who announces what
-when is `engine`'s.
+Prefixes of one origin that share attributes and always travel together form a policy atom (Broido and claffy, 2001). Routes
+change in units of atoms. `engine` decides which routes are announced.
 """
 
 import bisect
@@ -18,7 +17,7 @@ BEACON_ASN = 12654
 """The AS of RIPE NCC's routing beacons."""
 
 MAX_PATHS = 6
-"""Alternates kept for a peer and atom, best first."""
+"""Paths kept for a peer and an atom, best first."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ class World:
         }
 
     def add_atom(self, origin: int, family: int, prefixes: tuple[str, ...], providers: tuple[int, ...]) -> Atom:
-        """Let a new atom exist (a hijacker's); no peer has a route to it until an action announces one."""
+        """Add an atom (of a hijacker); no peer has a route to it until an action announces one."""
         atom = Atom(len(self.atoms), origin, family, prefixes, providers)
         self.atoms.append(atom)
         return atom
@@ -156,7 +155,7 @@ class World:
     def path_to_core(self, peer: Peer, core: int, variant: int = 0) -> Path:
         """Give a peer's path to a transit AS."""
         path = self.topology.tree(peer.core, variant)[core]
-        assert path is not None, "tier 1 is a full mesh and everybody else buys transit"
+        assert path is not None, "tier 1 is a full mesh and all others buy transit"
         return path
 
     def _find_paths(self, peer: Peer, atom: Atom) -> list[Path]:
@@ -200,7 +199,7 @@ class World:
         made = 0
         pools = [self.topology.indices(tier) for tier in (1, 2, 3)]
         while made < prefixes:
-            # Some transit ASes originate too; most origins are stubs.
+            # Most origins are stubs.
             asn = self.topology.new_asn()
             count = rng.choices((1, 2, 3), (4, 5, 1))[0]
             providers = tuple(dict.fromkeys(rng.choice(rng.choices(pools, (1, 5, 9))[0]) for _ in range(count)))
@@ -228,7 +227,7 @@ class World:
 
 
 class _Space4:
-    """Hands out blocks of 16 /24s of public IPv4 space, and prefixes inside them."""
+    """Allocates blocks of 16 /24s of public IPv4 space, and prefixes inside them."""
 
     _RESERVED = frozenset({0, 10, 84, 100, 127, 169, 172, 185, 192, 193, 198, 203})
 
@@ -263,7 +262,7 @@ class _Space4:
 
 
 class _Space6:
-    """Hands out /32 blocks below 2a00::/12, and prefixes inside them."""
+    """Allocates /32 blocks below 2a00::/12, and prefixes inside them."""
 
     def __init__(self) -> None:
         self._next = 0
