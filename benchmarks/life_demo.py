@@ -1,4 +1,4 @@
-"""The story of `bgpdrift demo` lived through in one process: same world, settings and villains, without feed and supervisor."""
+"""The week of `bgpdrift demo` in one process: the same world, settings and actions, without feed and supervisor."""
 
 from benchmarks.life_scenarios import Bar, LifeScenario, Lived, run_cli
 from bgpdrift.lab.demo.bad_model import force_bad_model
@@ -13,7 +13,7 @@ from bgpdrift.lab.simulation.scenario_text import PRESETS
 
 
 def demo() -> LifeScenario:
-    """Live through the demo."""
+    """Give the week of the demo as a life."""
 
     def act(lived: Lived, now: int) -> None:
         plan = _plan(lived)
@@ -46,9 +46,7 @@ def demo() -> LifeScenario:
         return [*(Bar(step.name, step.finding, step.passed) for step in steps), *why]
 
     changes = {one.name: one.value for one in WEEK}
-    return LifeScenario(
-        "the story of the demo", PRESETS["week"], judge, act, changes, train_d=(HISTORY_WEEK_H + 2) / 24
-    )
+    return LifeScenario("the week of the demo", PRESETS["week"], judge, act, changes, train_d=(HISTORY_WEEK_H + 2) / 24)
 
 
 def _plan(lived: Lived) -> Plan:

@@ -1,7 +1,7 @@
-"""What lives must show: worlds, what a person does in them, and the bars each must reach.
+"""The simulated lives: worlds, the actions of people in them, and the limits that each must keep.
 
-Every life begins with five calm days, after which the three models are trained as a person would. Then there are ordinary
-incidents, and from `CHANGE_D` on what the scenario is about. Decides the bars; `simulated_life` lives through them.
+Every life begins with five calm days; then the three models are trained as a person trains them. Ordinary incidents follow, and
+from `CHANGE_D` on the subject of the scenario. `simulated_life` runs the lives.
 """
 
 import random

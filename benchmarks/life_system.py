@@ -1,8 +1,7 @@
-"""The services of bgpdrift in one process, driven by event time: hours of windows in, all that follows from them out.
+"""The services of bgpdrift in one process, driven by event time: each step takes an hour of windows.
 
-Workers, store, artifacts and retrainers are those of the product; only the shell that waits between two steps is left out,
-and the clock moves with the data. While a retrainer runs, which in life takes minutes, event time stands still. Decides
-the order of steps; what happens is the product's affair.
+Workers, store, artifacts and retrainers are the real ones. Only the loop that waits between two steps is replaced, and the clock
+follows the data. Event time is paused while a retrainer runs. This module decides the order of the steps.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Simulated worlds as feature windows, made once: simulating costs most, and the same world is lived through many times.
+"""Simulated worlds as feature windows, cached because the simulation takes longest and a world is used many times.
 
-A world is simulated through the real frames, decoder and aggregator. Its windows are kept under the temporary directory
-by what they follow from: the scenario and the code that makes it. Decides nothing about what happens in a world.
+A world passes through the real frames, decoder and aggregator. Its windows are cached in the temporary directory under a hash of
+the scenario and of the code that computes them.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ CACHE = Path(tempfile.gettempdir()) / "bgpdrift-worlds"
 HOUR_S, DAY_S = 3600, 86_400
 MESSAGES_AT_ONCE = 16_384
 CODE = ("lab/simulation", "features", "bgp/ris_frames.py", "bgp/messages.py", "bgp/prefixes.py")
-"""What the windows of a scenario follow from, below the package."""
+"""Code on which the windows of a scenario depend, relative to the package."""
 Row = dict[str, Any]
 Tell = Callable[[str], None]
 
@@ -39,7 +39,7 @@ class World:
     Attributes
     ----------
     scenario : Scenario
-        What it follows from.
+        The scenario.
     truth : Truth
         What really happens in it.
     folder : Path
@@ -77,16 +77,16 @@ class World:
 
 
 def world_of(scenario: Scenario, tell: Tell = lambda _: None, cache: Path = CACHE) -> World:
-    """Give a world, simulated now or before.
+    """Give a world from the cache, or simulate it.
 
     Parameters
     ----------
     scenario : Scenario
         What happens.
     tell : callable
-        Hears of each simulated day.
+        Called with a message for each simulated day.
     cache : Path
-        Where worlds are kept; anything in it may be deleted at any time.
+        Directory of the cache; its content may be deleted at any time.
     """
     folder = cache / _name(scenario)
     if not (folder / "truth.json").exists():

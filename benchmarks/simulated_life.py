@@ -1,8 +1,7 @@
-"""Weeks and months of simulated life in minutes: windows → scores → verdicts → incidents → drift → retraining → probation.
+"""Weeks and months of event time in minutes: windows → scores → verdicts → incidents → drift → retraining → probation.
 
-``python -m benchmarks.simulated_life SCENARIO …`` lives through the named scenarios (all by default) and prints what
-happened hour by hour of event time, then every bar with what was found; exit 1 if one was missed. ``--dir`` keeps the data
-directories for a look afterwards.
+``python -m benchmarks.simulated_life SCENARIO …`` runs the named scenarios (all by default). It prints each state change with its
+event time, then every limit with the result; exit 1 if one is missed. ``--dir`` keeps the data directories.
 """
 
 import argparse
