@@ -18,10 +18,20 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglo
 def test_every_link_and_every_file_a_page_names_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text) if "://" not in link]
-    named = re.findall(r"`((?:tests|benchmarks|bgpdrift|supervisor|docs)/[\w/.-]+\.(?:py|md|toml))`", text)
+    named = re.findall(r"`((?:tests|benchmarks|bgpdrift|supervisor|retrainers|docs)/[\w/.-]+\.(?:py|md|toml))`", text)
 
     assert [link for link in links if not (page.parent / link).exists()] == []
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_module_in_the_table_of_packages_exists() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("\n## Packages\n")[2]
+    rows = [re.findall(r"`([^`]+)`", row) for row in text.splitlines() if row.startswith("| `")]
+    packages = [(ROOT / row[0], row[1:]) for row in rows if (ROOT / row[0]).is_dir()]
+    named = [folder / name for folder, names in packages for name in names if re.fullmatch(r"[\w]+\.py", name)]
+
+    assert len(named) > 20
+    assert [str(path) for path in named if not path.exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
