@@ -168,7 +168,11 @@ def _judged(
     backwards = sum(later < earlier for earlier, later in itertools.pairwise(versions))
     took = sorted(waits.values()) or [float("inf")]
     p99 = took[min(len(took) - 1, int(0.99 * len(took)))]
-    wrong = {"windows unscored": unscored, "written twice": twice, "rows of a version that is no longer active": backwards}
+    wrong = {
+        "windows unscored": unscored,
+        "written twice": twice,
+        "rows of a version that is no longer active": backwards,
+    }
     wrong["swaps without a window scored"] = len(renamed_at) - len(set(versions) - {0})
     if backlog <= 0:
         wrong["out of windows before the end"] = 1
