@@ -24,6 +24,8 @@ class Record(msgspec.Struct, frozen=True):
     """The content of ``children.json``."""
 
     boot_id: str
+    directory: tuple[int, int]
+    """Device and inode of the directory in which the record was written."""
     run: str
     children: tuple[tuple[int, int], ...] = ()
     """Pid and start time of each service."""
@@ -39,18 +41,25 @@ class ChildRecord:
         """Replace the file, without fsync: if the machine crashes, the processes end too."""
         identities = (identify(pid) for pid in pids)
         children = tuple((process.pid, process.start_time) for process in identities if process)
-        record = Record(procfs.read_boot_id(), self._run, children)
         # A full disk must not stop supervision. The name of the run in the environment identifies the processes as well.
         with contextlib.suppress(OSError), replace_file(self._path, sync=False) as file:
+            record = Record(procfs.read_boot_id(), _identify_directory(self._path), self._run, children)
             file.write(msgspec.json.encode(record))
 
 
 def read_record(path: Path) -> Record | None:
-    """Read ``children.json``; None if it is missing or damaged."""
+    """Read ``children.json``; None if it is missing, damaged, of an earlier boot or copied from another directory."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Record)
+        record = msgspec.json.decode(path.read_bytes(), type=Record)
+        is_own = (record.boot_id, record.directory) == (procfs.read_boot_id(), _identify_directory(path))
     except (OSError, msgspec.DecodeError):
         return None
+    return record if is_own else None
+
+
+def _identify_directory(path: Path) -> tuple[int, int]:
+    stat = path.parent.stat()
+    return stat.st_dev, stat.st_ino
 
 
 def was_killed(path: Path) -> bool:
@@ -67,7 +76,7 @@ def end_leftovers(path: Path, limit_s: float = 5.0) -> list[int]:
     Parameters
     ----------
     path : Path
-        Its ``children.json``; nothing is done if it is missing, damaged or of an earlier boot.
+        Its ``children.json``; nothing is done if `read_record` refuses it.
     limit_s : float
         Longest wait for the processes to end, seconds.
 
@@ -77,7 +86,7 @@ def end_leftovers(path: Path, limit_s: float = 5.0) -> list[int]:
         The pids that were killed.
     """
     record = read_record(path)
-    if record is None or record.boot_id != procfs.read_boot_id():
+    if record is None:
         return []
     services = set(record.children)
 

@@ -171,6 +171,25 @@ def test_after_the_run_directory_is_emptied_no_second_supervisor_starts_and_mess
     assert collections.Counter(managed.processes().values()) == {"": 1, "notifies-a": 1, "notifies-b": 1}
 
 
+def test_a_start_in_a_copy_of_a_running_data_directory_leaves_the_services_of_the_original_alone(managed, tmp_path):
+    managed.start("ready-a,parent-b")
+    before = managed.processes()
+    copied = type(managed)(tmp_path / "copy")
+    subprocess.run(["cp", "-a", str(managed.data_dir), str(copied.data_dir)], check=True)
+
+    try:
+        started = copied.start("ready-a,parent-b")
+        assert started.returncode == 0, started.stderr
+        assert "had left" not in started.stdout
+        assert managed.processes() == before
+        assert copied("stop").returncode == 0
+        assert managed.processes() == before
+        assert managed("status").returncode == 0
+    finally:
+        for pid in copied.processes():
+            os.kill(pid, signal.SIGKILL)
+
+
 def test_a_jump_of_the_wall_clock_changes_neither_restarts_nor_watchdogs(managed, tmp_path):
     clock = tmp_path / "wrong_by"
     clock.write_text("0")

@@ -1,6 +1,7 @@
 """Only processes of the earlier supervisor are killed; a pid alone does not identify one."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 
 from bgpdrift.process import procfs
 from bgpdrift.process.child import RUN_VARIABLE
-from supervisor.orphans import ChildRecord, end_leftovers
+from supervisor.orphans import ChildRecord, end_leftovers, was_killed
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -58,6 +59,19 @@ def test_pids_of_another_boot_are_ignored(tmp_path, sleeper):
     path.write_text(path.read_text().replace(procfs.read_boot_id(), "another boot"))
     assert end_leftovers(path) == []
     assert process.poll() is None
+
+
+def test_a_copy_of_a_running_data_directory_kills_no_process_of_the_original(tmp_path, sleeper):
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
+    process = sleeper(**{RUN_VARIABLE: "run-5"})
+    ChildRecord(original / "children.json", "run-5").write([process.pid])
+    shutil.copytree(original, copy)
+
+    assert end_leftovers(copy / "children.json") == []
+    assert not was_killed(copy / "children.json")
+    assert process.poll() is None
+    assert end_leftovers(original / "children.json") == [process.pid]
 
 
 def test_a_damaged_or_missing_record_is_ignored(tmp_path):
