@@ -20,7 +20,7 @@ def run() -> list[dict[str, Any]]:
         for i in range(ROWS)
     ]
     with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{Path(folder) / 'store.sqlite3'}"
+        url = Path(folder) / "store.sqlite3"
         migrate(url)
         with open_store(url) as store:
             inserted = _timed(lambda: store.write_windows(rows, Cursor("bench", 1)))

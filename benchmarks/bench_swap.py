@@ -197,7 +197,7 @@ def _waiting(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def _store(folder: Path, windows: int) -> Iterator[Store]:
-    url = f"sqlite:///{folder / 'bgpdrift.sqlite3'}"
+    url = folder / "bgpdrift.sqlite3"
     migrate(url)
     with open_store(url) as store:
         minutes = windows // len(COLLECTORS) + 1

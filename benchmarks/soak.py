@@ -83,7 +83,7 @@ class Soak:
         """Run; True if every check passed."""
         tell("simulating the history and training on it")
         self.data.mkdir(parents=True)
-        url = f"sqlite:///{self.data / 'bgpdrift.sqlite3'}"
+        url = self.data / "bgpdrift.sqlite3"
         migrate(url)
         with open_store(url) as store:
             for _, rows in world_of(self.past).hours():

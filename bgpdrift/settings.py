@@ -140,11 +140,15 @@ def _settings_file(path: Path | None, environ: Mapping[str, str]) -> Path | None
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomli.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file}: cannot be read: {error}") from error
+        return tomli.loads(file.read_text(encoding="utf-8-sig"))  # Windows editors begin a file with a byte order mark
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file}: expected UTF-8, found other bytes at offset {error.start}") from error
     except tomli.TOMLDecodeError as error:
         raise SettingsError(f"{file}: not TOML: {error}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{file}: not TOML: nested too deeply") from error
 
 
 def _leaf_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -623,6 +623,6 @@ class Settings(Section, frozen=True, kw_only=True):
         return self.data_path / "logs"
 
     @property
-    def store_url(self) -> str:
-        """The SQLAlchemy URL, with the default filled in."""
-        return self.store.url or f"sqlite:///{self.data_path / 'bgpdrift.sqlite3'}"
+    def store_url(self) -> str | Path:
+        """The SQLAlchemy URL that is set, or else the file of the SQLite database; `bgpdrift.store.engine` reads both."""
+        return self.store.url or self.data_path / "bgpdrift.sqlite3"

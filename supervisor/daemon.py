@@ -1,12 +1,17 @@
-"""Starts the daemon, and reports to the ``start`` command that it listens. Use it before any thread or event loop exists."""
+"""Starts the daemon, and reports to the ``start`` command that it listens. Use it before any thread or event loop exists.
 
+Decides which descriptors of the caller the daemon keeps: none. A lock of cron or the end of a pipe that stayed open in the
+daemon would stay held until the next stop.
+"""
+
+import contextlib
 import os
 import select
 from pathlib import Path
 
 
 def fork_daemon(log: Path) -> tuple[bool, int]:
-    """Fork twice: the grandchild has no terminal, and its output goes to ``log``.
+    """Fork twice: the grandchild has no terminal, its output goes to ``log``, and it keeps no descriptor of the caller.
 
     Returns
     -------
@@ -32,7 +37,23 @@ def fork_daemon(log: Path) -> tuple[bool, int]:
     for source in (null, output):
         if source > 2:
             os.close(source)
+    for descriptor in list_inherited_descriptors():
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
     return True, writing
+
+
+def list_inherited_descriptors() -> list[int]:
+    """List the descriptors above 2 that this program got from its caller.
+
+    A descriptor that passes ``exec`` lacks the close-on-exec mark, and Python sets the mark on each that it opens itself.
+    """
+    inherited = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the descriptor of this very listing is closed by now
+            if int(entry.name) > 2 and os.get_inheritable(int(entry.name)):
+                inherited.append(int(entry.name))
+    return inherited
 
 
 def wait_until_listening(reading: int, limit_s: float) -> bool:

@@ -4,21 +4,19 @@ The order matters: two starts at once cannot both prepare the store, and no left
 store while it is upgraded.
 """
 
-import contextlib
 import os
 import secrets
 import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from bgpdrift.errors import BgpdriftError
 from bgpdrift.process.child import run_command
 from bgpdrift.settings import Settings
 from supervisor.client import ControlClient
-from supervisor.daemon import fork_daemon, wait_until_listening
+from supervisor.daemon import fork_daemon, list_inherited_descriptors, wait_until_listening
 from supervisor.instance_lock import LOCK_NAME, InstanceLock
 from supervisor.journal import OWN_LOG
 from supervisor.log_reading import read_last_lines
@@ -41,9 +39,8 @@ def start_foreground(settings: Settings, system: System) -> int:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     lock, predecessor_killed = _prepare(settings, system)
     # Descriptors that the manager left open are not for the services.
-    for descriptor in _list_open_descriptors():
-        with contextlib.suppress(OSError):
-            os.set_inheritable(descriptor, False)
+    for descriptor in list_inherited_descriptors():
+        os.set_inheritable(descriptor, False)
     try:
         return _supervise(settings, system, lock, foreground=True, predecessor_killed=predecessor_killed)
     finally:
@@ -148,7 +145,3 @@ def _supervise(
         predecessor_killed=predecessor_killed,
         restore_lock=lock.restore,
     ).run()
-
-
-def _list_open_descriptors() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc/self/fd").iterdir() if int(entry.name) > 2]

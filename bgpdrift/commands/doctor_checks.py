@@ -74,8 +74,11 @@ def check_store(loaded: Settings) -> Finding:
     path = sqlite_path(parse_url(loaded.store_url))
     if path is None:
         return Finding("store", "ok", f"{name} answers; the schema is current")
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as connection:
-        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as connection:
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.Error as error:
+        verdict = str(error)
     if verdict != "ok":
         return Finding("store", "fail", f"{path} is damaged: {verdict}", "stop all services and restore a copy")
     if wal_bytes(path) > MAX_WAL_BYTES:

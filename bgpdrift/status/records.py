@@ -4,6 +4,7 @@ Decides which rows are needed. A store that is missing, locked, damaged or of an
 states the reason, and everything else is empty.
 """
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -83,7 +84,7 @@ class Records(msgspec.Struct, frozen=True):
     incidents: list[dict[str, Any]] = []
 
 
-def read(url: str, max_wait_s: float = MAX_WAIT_S) -> Records:
+def read(url: str | Path, max_wait_s: float = MAX_WAIT_S) -> Records:
     """Read everything that is shown."""
     try:
         with open_store(url, busy_timeout_s=max_wait_s) as store, store.consistent_reads():
@@ -92,7 +93,7 @@ def read(url: str, max_wait_s: float = MAX_WAIT_S) -> Records:
         return Records(problem=str(error), missing=_is_missing(url))
 
 
-def _is_missing(url: str) -> bool:
+def _is_missing(url: str | Path) -> bool:
     try:
         path = sqlite_path(parse_url(url))
     except BgpdriftError:

@@ -32,8 +32,14 @@ JOURNAL_LIMIT_BYTES = 64_000_000
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
-def parse_url(url: str) -> URL:
-    """Read a database URL.
+def parse_url(url: str | Path) -> URL:
+    """Read a database URL, or build that of a SQLite file.
+
+    Parameters
+    ----------
+    url : str or Path
+        A URL as text, or the file of a SQLite database. A path is no text of a URL: ``%``, ``?`` and ``#`` in it are
+        characters of its name.
 
     Raises
     ------
@@ -46,6 +52,8 @@ def parse_url(url: str) -> URL:
     Traceback (most recent call last):
     bgpdrift.errors.StoreError: sqlite:///:memory:: expected a file, found a database in memory, which processes cannot share
     """
+    if isinstance(url, Path):
+        return URL.create("sqlite", database=str(url.absolute()))
     try:
         parsed = make_url(url)
     except ArgumentError as error:

@@ -28,15 +28,16 @@ ADVISORY_LOCK = 0x6267_7064  # an arbitrary number: "bgpd"
 _POLL_S = 0.05
 
 
-def migrate(url: str, *, timeout_s: float = 60.0) -> str:
+def migrate(url: str | Path, *, timeout_s: float = 60.0) -> str:
     """Upgrade the database to the schema of this program; create it and its directory if they do not exist.
 
     Several processes may call it at the same time: one migrates, the others wait.
 
     Parameters
     ----------
-    url : str
-        ``sqlite:///PATH`` or ``postgresql+psycopg://…``. A new directory gets mode 0700, a new file 0640.
+    url : str or Path
+        The file of a SQLite database, or ``sqlite:///PATH`` or ``postgresql+psycopg://…``. A new directory gets mode
+        0700, a new file 0640.
     timeout_s : float
         How long to wait for another process, seconds.
 

@@ -4,6 +4,8 @@ This module decides whether a database may be used. It does not load Alembic: `b
 migration is necessary.
 """
 
+from pathlib import Path
+
 from sqlalchemy import inspect, text
 
 from bgpdrift.clock import Clock
@@ -47,13 +49,13 @@ class Store(
         self.close()
 
 
-def open_store(url: str, *, busy_timeout_s: float = 15.0, clock: Clock | None = None) -> Store:
+def open_store(url: str | Path, *, busy_timeout_s: float = 15.0, clock: Clock | None = None) -> Store:
     """Open a database that has the schema of this program.
 
     Parameters
     ----------
-    url : str
-        ``sqlite:///PATH`` or ``postgresql+psycopg://…``.
+    url : str or Path
+        The file of a SQLite database, or ``sqlite:///PATH`` or ``postgresql+psycopg://…``.
     busy_timeout_s : float
         How long a writer waits for another, seconds.
     clock : Clock, optional
@@ -78,7 +80,7 @@ def open_store(url: str, *, busy_timeout_s: float = 15.0, clock: Clock | None = 
     return store
 
 
-def connect(url: str, *, busy_timeout_s: float = 15.0, clock: Clock | None = None) -> Store:
+def connect(url: str | Path, *, busy_timeout_s: float = 15.0, clock: Clock | None = None) -> Store:
     """Open a database without a check of its schema, for `bgpdrift doctor`; services use `open_store`."""
     parsed = parse_url(url)
     path = sqlite_path(parsed)

@@ -3,8 +3,10 @@
 ``SUPERVISOR_ROUNDS=1000`` stops and starts one service 1000 times.
 """
 
+import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -49,6 +51,30 @@ def test_a_second_start_exits_with_3_and_changes_nothing(managed):
     assert second.returncode == 3
     assert str(before[0]) in second.stderr
     assert (managed.status()["supervisor"]["pid"], managed.service("ready-a")["pid"]) == before
+
+
+def test_a_started_supervisor_keeps_no_lock_and_no_pipe_of_its_caller(managed, tmp_path):
+    """Cron holds a lock around the command and waits for the end of its output."""
+    managed.names = "ready-a"
+    lock = os.open(tmp_path / "cron.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    reading, writing = os.pipe()
+
+    command, caller = managed.command("start"), (lock, writing)
+    started = subprocess.run(command, env=managed.env(), capture_output=True, pass_fds=caller, timeout=managed.limit_s)
+    for descriptor in caller:
+        os.close(descriptor)
+
+    assert started.returncode == 0, started.stderr
+    assert managed.service("ready-a")["state"] == "ready"
+    with (tmp_path / "cron.lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert select.select([reading], [], [], 0)[0]
+    assert os.read(reading, 1) == b""
+    os.close(reading)
+    daemon = managed.status()["supervisor"]["pid"]
+    opened = [str(Path(f"/proc/{daemon}/fd/{number}").readlink()) for number in range(3)]
+    assert opened == ["/dev/null", *[str(managed.data_dir / "logs" / "supervisor.log")] * 2]
 
 
 def test_a_killed_service_is_restarted_at_once_and_the_others_are_not(managed):

@@ -73,7 +73,28 @@ def test_a_tilde_is_the_home_directory(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     loaded = settings.load(env={"BGPDRIFT_DATA_DIR": "~/bgp"})
     assert loaded.data_path == tmp_path / "bgp"
-    assert loaded.store_url == f"sqlite:///{tmp_path / 'bgp' / 'bgpdrift.sqlite3'}"
+    assert loaded.store_url == tmp_path / "bgp" / "bgpdrift.sqlite3"
+
+
+def test_a_byte_order_mark_is_read(tmp_path):
+    file = tmp_path / "my.toml"
+    file.write_bytes(b"\xef\xbb\xbfdata_dir = 'x'\r\n[web]\r\nport = 8100\r\n")
+    assert settings.load(file, env={}).web.port == 8100
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        (b"data_dir = 'Z\xfcrich'", "expected UTF-8, found other bytes at offset 13"),
+        (b"a = " + b"[" * 9_000, "not TOML"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_refused_in_one_line(tmp_path, raw, found):
+    file = tmp_path / "my.toml"
+    file.write_bytes(raw)
+    with pytest.raises(SettingsError, match=found) as refused:
+        settings.load(file, env={})
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
         if programme.changed_settings:
             story.tell(settings.describe(programme.changed_settings))
         deadline, steps = began + limit_s, list[Step]()
-        with _services(folder, environment), open_store(f"sqlite:///{data / 'bgpdrift.sqlite3'}") as store:
+        with _services(folder, environment), open_store(data / "bgpdrift.sqlite3") as store:
             story.tell(f"all services run; data and logs are in {data}")
             models, since, problems = _train(store, feed, truth, programme, environment, data, deadline, story)
             if programme.play is not None and not problems:

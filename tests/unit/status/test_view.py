@@ -159,7 +159,7 @@ def test_a_store_of_another_version_is_named(night, constants):
 def test_a_locked_store_is_reported(night, constants):
     import sqlite3
 
-    path = night.settings.store_url.removeprefix("sqlite:///")
+    path = night.settings.store_url
     night.store.close()
     holder = sqlite3.connect(path, isolation_level=None)
     try:

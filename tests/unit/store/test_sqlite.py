@@ -9,7 +9,9 @@ import threading
 import pytest
 from sqlalchemy import text
 
+from bgpdrift.commands.doctor_checks import check_store
 from bgpdrift.errors import StoreBusyError, StoreError
+from bgpdrift.settings import load
 from bgpdrift.store import Cursor, migrate, open_store
 from bgpdrift.store.engine import DURABLE, WRITE
 from bgpdrift.store.migrate import alembic_config
@@ -42,6 +44,21 @@ def test_a_database_that_is_not_there_is_not_made_by_opening(path):
     with pytest.raises(StoreError, match="doctor --migrate"):
         open_store(f"sqlite:///{path}")
     assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["feature%2Flogin", "a?b=c", "a#b", "a b", "Zürich", "a%", "file:x"])
+def test_a_database_is_where_the_data_directory_is_whatever_its_name(tmp_path, name):
+    settings = load(env={"BGPDRIFT_DATA_DIR": str(tmp_path / name)})
+
+    migrate(settings.store_url)
+
+    with open_store(settings.store_url) as opened:
+        opened.write_windows([window(1)], Cursor("a", 1))
+        assert opened.latest_window_start() == 60
+        assert opened.name == f"sqlite:///{tmp_path / name / 'bgpdrift.sqlite3'}"
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "bgpdrift.sqlite3").is_file()
+    assert check_store(settings).level == "ok"
 
 
 @pytest.mark.parametrize("url", ["sqlite:///:memory:", "sqlite://", "mysql://x/y", "nonsense"])
