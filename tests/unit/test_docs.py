@@ -24,6 +24,21 @@ def test_every_link_and_every_file_a_page_names_exists(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def _list_anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    texts = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-") for text in texts}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_heading_that_a_link_names_exists(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
+    targets = [((page.parent / file) if file else page, anchor) for file, anchor in links]
+
+    assert [(str(target), anchor) for target, anchor in targets if anchor not in _list_anchors(target)] == []
+
+
 def test_every_module_in_the_table_of_packages_exists() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("\n## Packages\n")[2]
     rows = [re.findall(r"`([^`]+)`", row) for row in text.splitlines() if row.startswith("| `")]
