@@ -337,7 +337,7 @@ class DriftSettings(Section, frozen=True, kw_only=True):
     persistence_checks: Annotated[
         int,
         _f(
-            "consecutive checks with the verdict drift before a retraining is requested; use 12 if no operator observes the system",
+            "consecutive checks with the verdict drift before a retraining is requested; use 12 without an operator",
             ge=1,
             le=1000,
         ),
