@@ -33,6 +33,18 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    """Inputs that once failed, beside the checkout; a user's checkout has none, CI must have them."""
+    cases = SHARED.parent / "cases"
+    if not cases.is_dir():
+        reason = f"no fault cases beside the checkout ({cases})"
+        if os.environ.get("CI"):
+            pytest.fail(reason + ", and this is CI")
+        pytest.skip(reason)
+    return cases
+
+
+@pytest.fixture(scope="session")
 def windows() -> ModuleType:
     """Return the module that generates windows."""
     return generated_windows

@@ -52,8 +52,8 @@ def command(
 
     Without --once and --watch nothing is written: no check is recorded and no model is retrained.
 
-    Exit codes: 0 no drift, 10 drift (also if an incident holds it), 4 not enough data for any check, 2 bad input, 1 the
-    store cannot be reached or another error occurred.
+    Exit codes: 0 every model was checked and none drifts, 10 drift (also if an incident holds it), 4 not enough data for
+    a verdict on each model, 2 bad input, 1 the store cannot be reached or another error occurred.
     """
     from bgpdrift.drift.policies import describe_unused_settings
     from bgpdrift.errors import InputError
@@ -80,15 +80,15 @@ def command(
             time.sleep(interval)
         except KeyboardInterrupt:
             break
-    raise SystemExit(choose_exit_code(reports))
+    raise SystemExit(choose_exit_code(reports, 1 if model else len(MODELS)))
 
 
-def choose_exit_code(reports: Sequence["DriftReport"]) -> int:
-    """Choose the exit code for some reports."""
+def choose_exit_code(reports: Sequence["DriftReport"], models: int) -> int:
+    """Choose the exit code for the reports of so many models. A model without a verdict is not a success."""
     if any(report.verdict in ("drift", "held") for report in reports):
         return EXIT_DRIFT
-    has_data = any(report.verdict != "not_enough_data" for report in reports)
-    return EXIT_NO_DRIFT if has_data else EXIT_NOT_ENOUGH
+    has_all = len(reports) == models and all(report.verdict != "not_enough_data" for report in reports)
+    return EXIT_NO_DRIFT if has_all else EXIT_NOT_ENOUGH
 
 
 def _check_store(

@@ -31,7 +31,11 @@ EXIT_DRIFT, EXIT_NOT_ENOUGH = 10, 4
     type=click.Choice(get_args(DriftPolicyName)),
     help="What decides the verdict: the drift rule or a classic threshold.",
 )
-@click.option("--skip-missing", is_flag=True, help="Skip and count rows without a finite score.")
+@click.option(
+    "--skip-missing",
+    is_flag=True,
+    help="Leave out and count rows without a finite score, or whose time is in another unit or far behind the others.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the drift report as JSON.")
 @click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page with plots.")
 def command(
@@ -52,7 +56,7 @@ def command(
     seconds or milliseconds, or ISO 8601, UTC), a score or any feature, optionally is_anomaly (alarms) and label
     (truth).
 
-    Exit codes: 0 no drift, 10 drift, 4 not enough data, 2 bad input.
+    Exit codes: 0 no drift, 10 drift, 4 not enough data (no verdict: not a success), 2 bad input.
     """
     import msgspec
 
@@ -81,6 +85,9 @@ def command(
         raise InputError("one file of SCORES expected, or both --reference and --current")
     for line in describe_unused_settings(settings):
         click.echo(f"note: {line}", err=True)
+    for log in logs:
+        for line in log.left_out:
+            click.echo(f"left out: {line}", err=True)
     if page is not None:
         _write_page(page, report, logs)
     if as_json:
@@ -96,7 +103,7 @@ def _show(report: "DriftReport", logs: "list[ScoreLog]") -> None:
     show_report(report, " and ".join(log.name for log in logs))
     for log in logs:
         labels = f", labels from {log.columns.names[log.columns.label]!r}" if log.columns.label is not None else ""
-        skipped = f", {log.skipped:,} skipped without a finite score" if log.skipped else ""
+        skipped = f", {log.skipped:,} left out" if log.skipped else ""
         click.echo(
             f"\n{log.name}: {log.rows:,} rows read, times from {log.columns.names[log.columns.time]!r}, scores from "
             f"{log.columns.names[log.columns.score]!r}{labels}{skipped}"

@@ -10,8 +10,10 @@ from bgpdrift.drift.constants import HOUR_S
 from bgpdrift.drift.hours import Hours, parse_times
 from bgpdrift.drift.report import DriftReport
 from bgpdrift.drift.rule import compare, decide
+from bgpdrift.drift.stray_rows import find_stray_start
 from bgpdrift.drift.windows import WindowPair, split_windows
 from bgpdrift.errors import InputError
+from bgpdrift.formatting import format_time
 from bgpdrift.settings_sections import DriftSettings
 
 _SERIES = "scores"
@@ -46,7 +48,8 @@ def check_scores(
     Raises
     ------
     InputError
-        See `Hours.from_rows`: values that are not finite are refused, not skipped.
+        See `Hours.from_rows`: values that are not finite are refused, not skipped. So is a row far behind all others,
+        which would decide where the current window ends.
 
     Examples
     --------
@@ -61,9 +64,14 @@ def check_scores(
     times, values = parse_times(timestamps), np.asarray(scores)
     if times.shape != values.shape:
         raise InputError(f"timestamps: {values.size} rows expected, as many as scores, found {times.size}")
-    end = (int(times.max() // HOUR_S) + 1) * HOUR_S if times.size else 0
+    hours = Hours.from_rows(times, values, is_anomaly)
+    stray = find_stray_start(hours)
+    if stray is not None:
+        row = int(np.flatnonzero(times >= stray)[0])
+        raise InputError(f"row {row}: a time near the others expected, found {format_time(float(times[row]))} UTC")
+    end = int(hours.starts[-1]) + HOUR_S if times.size else 0
     current, reference = split_windows(settings.preset, end)
-    series = {_SERIES: Hours.from_rows(times, values, is_anomaly).between(reference[0], end)}
+    series = {_SERIES: hours.between(reference[0], end)}
     pair = WindowPair(
         window=settings.preset,
         reference_kind="rolling",

@@ -12,7 +12,10 @@ from bgpdrift.drift.constants import BIN_WIDTH, LOG_BIN_WIDTH, MIN_MAGNITUDE
 
 FORMAT = 1
 """First byte of the stored form."""
-_MAX_MAGNITUDE = 1e300
+MAX_MAGNITUDE = 1e299
+"""Larger values count in the same bin: their quotient by `MIN_MAGNITUDE` is no number any more."""
+_MAX_EXPONENT = 70_000
+"""A larger power of the bin width is no number any more."""
 
 
 def bin_of(value: float) -> int:
@@ -26,7 +29,7 @@ def bin_of(value: float) -> int:
     size = abs(value)
     if size < MIN_MAGNITUDE:
         return 0
-    number = 1 + math.floor(math.log(min(size, _MAX_MAGNITUDE) / MIN_MAGNITUDE) / LOG_BIN_WIDTH)
+    number = 1 + math.floor(math.log(min(size, MAX_MAGNITUDE) / MIN_MAGNITUDE) / LOG_BIN_WIDTH)
     return number if value > 0 else -number
 
 
@@ -34,7 +37,9 @@ def middle_of(number: int) -> float:
     """Return the geometric middle of a bin, which is within half a per cent of every value in it."""
     if number == 0:
         return 0.0
-    return math.copysign(MIN_MAGNITUDE * BIN_WIDTH ** (abs(number) - 0.5), number)
+    exponent = abs(number) - 0.5
+    size = MIN_MAGNITUDE * BIN_WIDTH ** min(exponent, _MAX_EXPONENT) * BIN_WIDTH ** max(exponent - _MAX_EXPONENT, 0.0)
+    return math.copysign(size, number)
 
 
 @dataclass

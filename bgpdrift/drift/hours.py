@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bgpdrift.drift.constants import BIN_WIDTH, HOUR_S, MIN_MAGNITUDE
-from bgpdrift.drift.histogram import Histogram
+from bgpdrift.drift.histogram import MAX_MAGNITUDE, Histogram
 from bgpdrift.errors import InputError
 
 FloatArray = NDArray[np.float64]
@@ -228,9 +228,10 @@ def parse_times(timestamps: ArrayLike) -> FloatArray | IntArray:
             f"timestamps: one column of epoch seconds expected, found {times.dtype} of shape {times.shape}"
         )
     _require_finite("time", times)
-    if times.min() < 0 or times.max() > MAX_TIME_S:
-        worst = float(times.max() if times.max() > MAX_TIME_S else times.min())
-        raise InputError(f"timestamps: epoch seconds (UTC) expected, found {worst:.0f}; divide milliseconds by 1000")
+    bad = np.flatnonzero((times < 0) | (times > MAX_TIME_S))
+    if len(bad):
+        found = f"found {float(times[bad[0]]):.0f} in row {bad[0]}; {len(bad):,} of {times.size:,} rows are none"
+        raise InputError(f"timestamps: epoch seconds (UTC) expected, {found}; divide milliseconds by 1000")
     return times
 
 
@@ -245,7 +246,7 @@ def bins_of(values: FloatArray) -> IntArray:
     """
     size = np.abs(values)
     small = size < MIN_MAGNITUDE
-    np.clip(size, MIN_MAGNITUDE, 1e300, out=size)
+    np.clip(size, MIN_MAGNITUDE, MAX_MAGNITUDE, out=size)
     size /= MIN_MAGNITUDE
     np.log(size, out=size)
     size /= np.log(BIN_WIDTH)
@@ -275,8 +276,8 @@ def _count_chunk(times: NDArray[Any], scores: NDArray[Any], is_anomaly: NDArray[
     alarms = (
         np.zeros(size, np.int64) if is_anomaly is None else np.bincount(rows[is_anomaly.astype(bool)], minlength=size)
     )
-    totals: FloatArray = np.bincount(rows, weights=values, minlength=size).astype(float)
     with np.errstate(over="ignore"):
+        totals: FloatArray = np.bincount(rows, weights=values, minlength=size).astype(float)
         squares: FloatArray = np.bincount(rows, weights=values * values, minlength=size).astype(float)
     return Hours(
         HOUR_S * starts[kept],

@@ -1,18 +1,17 @@
 """Score logs: CSV files, compressed or not, read into hours without holding all rows in memory.
 
-Decides the meaning of columns, the form of times and what is refused. Every error names the file, the line, what was
-expected and what was found.
+Decides the meaning of columns and what is refused. Every error names the file, the line, what was expected and what was
+found. `bgpdrift.lab.text_lines` reads encodings and line ends, `bgpdrift.lab.time_column` the form of times.
 
 A header names the columns. Times are epoch seconds, milliseconds, microseconds or nanoseconds (distinguished by their
-size), or ISO 8601, in UTC if no zone is given.
+size, one unit a file), or ISO 8601, in UTC if no zone is given.
 """
 
 import csv
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,24 +20,29 @@ from numpy.typing import NDArray
 
 from bgpdrift.bgp.compression import DecompressedStream
 from bgpdrift.drift.constants import HOUR_S
-from bgpdrift.drift.hours import FloatArray, Hours, merge_hours
+from bgpdrift.drift.hours import BoolArray, FloatArray, Hours, IntArray, merge_hours
+from bgpdrift.drift.stray_rows import find_stray_start
 from bgpdrift.errors import InputError
+from bgpdrift.formatting import format_duration, format_time
+from bgpdrift.lab.numbers import is_number, parse_floats
+from bgpdrift.lab.text_lines import read_lines
+from bgpdrift.lab.time_column import TimeForm, describe_bad_time, find_time_form, parse_times
 
 TIME_NAMES = ("time", "timestamp", "ts", "datetime", "date", "window_start", "at", "epoch")
 SCORE_NAMES = ("score", "anomaly_score", "value")
 ALARM_NAMES = ("is_anomaly", "is_alarm", "anomaly", "alarm", "prediction", "y_pred")
 LABEL_NAMES = ("label", "truth", "y_true", "is_true_anomaly")
-CHUNK_BYTES = 1 << 20
-MAX_LINE_BYTES = 1 << 20
+CHUNK_ROWS = 1 << 15
 _DELIMITERS = ",;\t|"
-_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
-"""Number above which a time is in this many units a second. Seconds reach 1e11 in the year 5138."""
 _FLAG_WORDS = {
     **dict.fromkeys(("1", "true", "t", "yes", "y", "anomaly", "anomalous", "attack", "1.0"), True),
     **dict.fromkeys(("0", "false", "f", "no", "n", "normal", "benign", "", "0.0"), False),
 }
 _MAX_PARTS = 16
 """Chunks of hours that are kept before they are merged."""
+_MAX_NAMED = 5
+"""Rows left out that are named; the others are counted."""
+_SKIP_HINT = "--skip-missing leaves out and counts such rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,9 @@ class ScoreLog:
     hours : Hours
         Hours of all rows read.
     rows, skipped : int
-        Rows read, and rows skipped because they have no finite score.
+        Rows read, and rows left out because they have no finite score or a time that does not fit the others.
+    left_out : tuple of str
+        The first rows left out for their time, each as a message.
     outcomes : mapping of int to ndarray of int, shape (4,)
         True positives, false positives, true negatives and false negatives by hour, if there are labels and alarms.
     """
@@ -86,6 +92,7 @@ class ScoreLog:
     hours: Hours
     rows: int
     skipped: int
+    left_out: tuple[str, ...] = ()
     outcomes: dict[int, NDArray[np.int64]] = field(default_factory=dict)
 
     @property
@@ -113,7 +120,8 @@ def read_score_log(
     time, score : str
         Names of the columns. Empty means one of `TIME_NAMES` or `SCORE_NAMES`, or the only column left.
     skip_missing : bool
-        Skip and count rows whose score is empty, NaN or infinite, instead of refusing the file.
+        Leave out and count rows whose score is empty, NaN or infinite, or whose time is in another unit or far behind
+        all others, instead of refusing the file.
     keep_s : int, optional
         Seconds before the newest row that are kept; older hours are dropped while reading.
 
@@ -143,7 +151,7 @@ def find_columns(header: Sequence[str], name: str, delimiter: str, time: str = "
     """
     names = [one.strip() for one in header]
     lowered = [one.lower() for one in names]
-    if all(_is_number(one) for one in names):
+    if all(is_number(one) for one in names):
         raise InputError(f"{name}, line 1: a header that names the columns expected, found {', '.join(names)[:80]!r}")
 
     def find(wanted: str, default_names: Sequence[str]) -> int | None:
@@ -173,28 +181,38 @@ def find_columns(header: Sequence[str], name: str, delimiter: str, time: str = "
 
 
 def _read(raw: BinaryIO, name: str, time: str, score: str, skip_missing: bool, keep_s: int | None) -> ScoreLog:
-    chunks = _split_lines(DecompressedStream(raw), name)
-    first, lines = next(chunks, (1, []))
-    if not lines:
+    lines = read_lines(DecompressedStream(raw), name)
+    begin: list[str] = []
+    for line in lines:
+        begin.append(line)
+        if line.strip():
+            break
+    else:
         raise InputError(f"{name}: a header and rows expected, the file is empty")
-    header = lines.pop(0).lstrip("\ufeff")
-    delimiter = max(_DELIMITERS, key=header.count)
-    columns = find_columns(next(csv.reader([header], delimiter=delimiter), []), name, delimiter, time, score)
-    parts: list[Hours] = []
-    outcomes: dict[int, NDArray[np.int64]] = {}
-    rows = skipped = 0
-    for number, chunk in _prepend(first + 1, lines, chunks):
-        read = _parse_rows(chunk, number, columns, name, skip_missing)
-        rows, skipped = rows + len(read.scores), skipped + read.skipped
-        if len(read.scores):
-            parts.append(Hours.from_rows(read.times, read.scores, read.alarms))
-            _count_outcomes(outcomes, read)
-        if len(parts) >= _MAX_PARTS:
-            parts = [_drop_old(merge_hours(parts), keep_s)]
-    if not rows:
-        left_out = f", {skipped:,} skipped without a finite score" if skipped else ""
-        raise InputError(f"{name}: rows expected below the header, found none{left_out}")
-    return ScoreLog(name, columns, _drop_old(merge_hours(parts), keep_s), rows, skipped, outcomes)
+    delimiter = max(_DELIMITERS, key=begin[-1].count)
+    rows = _read_rows(chain(begin, lines), delimiter, name)
+    _, header = next(rows)
+    reader = _Reader(name, find_columns(header, name, delimiter, time, score), skip_missing, keep_s)
+    while chunk := list(islice(rows, CHUNK_ROWS)):
+        reader.add(chunk)
+    return reader.finish()
+
+
+def _read_rows(lines: Iterator[str], delimiter: str, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows with the number of the line in which each begins; blank lines are passed over."""
+    reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True)
+    number = 1
+    try:
+        for row in reader:
+            if row:
+                yield number, row
+            number = reader.line_num + 1
+    except csv.Error as error:
+        if "unexpected end" in str(error) or "field limit" in str(error) or "expected after" in str(error):
+            raise InputError(
+                f"{name}, line {number}: a quoted field that ends expected, found a quote that is not closed ({error})"
+            ) from error
+        raise InputError(f"{name}, line {number}: CSV expected: {error}") from error
 
 
 @dataclass(slots=True, eq=False)
@@ -203,83 +221,107 @@ class _Rows:
     scores: FloatArray
     alarms: NDArray[np.bool_] | None
     labels: NDArray[np.bool_] | None
-    skipped: int
 
 
-def _parse_rows(lines: list[str], number: int, columns: Columns, name: str, skip_missing: bool) -> _Rows:
-    """Parse a chunk of lines; ``number`` is the number of the first one."""
-    try:
-        rows = list(csv.reader(lines, delimiter=columns.delimiter))
-    except csv.Error as error:
-        raise InputError(f"{name}, near line {number}: CSV expected: {error}") from error
-    width = len(columns.names)
-    at = np.arange(number, number + len(rows))
-    if set(map(len, rows)) != {width}:
-        filled = [place for place, row in enumerate(rows) if row]
-        rows, at = [rows[place] for place in filled], at[filled]
-        for line, row in zip(at, rows, strict=True):
+@dataclass(slots=True, eq=False)
+class _Reader:
+    """Rows read so far."""
+
+    name: str
+    columns: Columns
+    skip_missing: bool
+    keep_s: int | None
+    form: TimeForm | None = None
+    parts: list[Hours] = field(default_factory=list)
+    outcomes: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    first_lines: dict[int, tuple[int, str]] = field(default_factory=dict)
+    """First line of each hour, with the text of its time."""
+    rows: int = 0
+    skipped: int = 0
+    left_out: list[str] = field(default_factory=list)
+
+    def add(self, chunk: list[tuple[int, list[str]]]) -> None:
+        """Add some rows."""
+        read = self._parse(chunk)
+        self.rows += len(read.scores)
+        if len(read.scores):
+            self.parts.append(Hours.from_rows(read.times, read.scores, read.alarms))
+            _count_outcomes(self.outcomes, read)
+        if len(self.parts) >= _MAX_PARTS:
+            self._merge()
+
+    def finish(self) -> ScoreLog:
+        """Return the log of all rows."""
+        hours = self._merge()
+        stray = find_stray_start(hours)
+        if stray is not None:
+            line, text = self.first_lines[stray]
+            last = int(hours.starts[hours.starts < stray][-1]) + HOUR_S
+            self._leave_out(
+                f"{self.name}, line {line}: a time near the others expected, which end at {format_time(last)} UTC, "
+                f"found {text[:40]!r}, {format_time(stray)} UTC, {format_duration(stray - last)} later"
+            )
+            behind = hours.starts >= stray
+            self.skipped, self.rows = self.skipped + int(hours.n[behind].sum()), self.rows - int(hours.n[behind].sum())
+            self.outcomes = {hour: counts for hour, counts in self.outcomes.items() if hour < stray}
+            hours = hours.select(~behind)
+        if not self.rows:
+            left_out = f", {self.skipped:,} left out" if self.skipped else ""
+            raise InputError(f"{self.name}: rows expected below the header, found none{left_out}")
+        return ScoreLog(
+            self.name, self.columns, hours, self.rows, self.skipped, tuple(self.left_out[:_MAX_NAMED]), self.outcomes
+        )
+
+    def _merge(self) -> Hours:
+        merged = _drop_old(merge_hours(self.parts), self.keep_s)
+        self.parts = [merged]
+        return merged
+
+    def _parse(self, chunk: list[tuple[int, list[str]]]) -> _Rows:
+        columns, width = self.columns, len(self.columns.names)
+        for line, row in chunk:
             if len(row) != width:
-                raise InputError(f"{name}, line {line}: {width} columns as in the header expected, found {len(row)}")
-    skipped = 0
-    if skip_missing:
-        kept = [place for place, row in enumerate(rows) if _is_number(row[columns.score])]
-        skipped = len(rows) - len(kept)
-        rows, at = [rows[place] for place in kept], at[kept]
-    scores = _parse_scores([row[columns.score] for row in rows], at, columns, name)
-    times = _parse_times([row[columns.time] for row in rows], at, columns, name)
-    flags = [
-        None if column is None else _parse_flags([row[column] for row in rows], at, columns.names[column], name)
-        for column in (columns.alarm, columns.label)
-    ]
-    return _Rows(times, scores, flags[0], flags[1], skipped)
+                raise InputError(
+                    f"{self.name}, line {line}: {width} columns as in the header expected, found {len(row)}"
+                )
+        at, rows = np.array([line for line, _ in chunk]), [row for _, row in chunk]
+        score_texts, time_texts = ([row[place] for row in rows] for place in (columns.score, columns.time))
+        self.form = self.form or find_time_form(time_texts)
+        scores, (times, is_bad_time) = parse_floats(score_texts), parse_times(time_texts, self.form)
+        is_bad_score = ~np.isfinite(scores)
+        self._report_bad_scores(np.flatnonzero(is_bad_score), at, score_texts)
+        for place in np.flatnonzero(is_bad_time & ~is_bad_score).tolist():
+            reason = describe_bad_time(time_texts[place], self.form, columns.names[columns.time])
+            self._leave_out(f"{self.name}, line {at[place]}: {reason}")
+        kept = np.flatnonzero(~(is_bad_score | is_bad_time))
+        self.skipped += len(rows) - len(kept)
+        if len(kept) < len(rows):
+            at, rows, scores, times = at[kept], [rows[place] for place in kept], scores[kept], times[kept]
+        hours, firsts = np.unique(times // HOUR_S, return_index=True)
+        for hour, place in zip(hours.tolist(), firsts.tolist(), strict=True):
+            self.first_lines.setdefault(int(hour) * HOUR_S, (int(at[place]), rows[place][columns.time]))
+        flags: list[BoolArray | None] = [
+            None
+            if column is None
+            else _parse_flags([row[column] for row in rows], at, columns.names[column], self.name)
+            for column in (columns.alarm, columns.label)
+        ]
+        return _Rows(times, scores, flags[0], flags[1])
 
+    def _report_bad_scores(self, places: IntArray, at: IntArray, texts: list[str]) -> None:
+        if len(places) and not self.skip_missing:
+            place = int(places[0])
+            raise InputError(
+                f"{self.name}, line {at[place]}: a finite number expected as "
+                f"{self.columns.names[self.columns.score]!r}, found {texts[place][:40]!r}; {_SKIP_HINT}"
+            )
 
-def _parse_scores(texts: list[str], at: NDArray[np.int64], columns: Columns, name: str) -> FloatArray:
-    values = _parse_floats(texts)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        place = int(bad[0])
-        raise InputError(
-            f"{name}, line {at[place]}: a finite number expected as {columns.names[columns.score]!r}, found "
-            f"{texts[place][:40]!r}; --skip-missing skips and counts such rows"
-        )
-    return values
-
-
-def _parse_times(texts: list[str], at: NDArray[np.int64], columns: Columns, name: str) -> FloatArray:
-    if not texts:
-        return np.zeros(0)
-    if _is_number(texts[0]):
-        values = _parse_floats(texts)
-        largest = float(np.nanmax(values))
-        values /= next((a_second for bound, a_second in _UNITS if largest > bound), 1.0)
-    else:
-        values = _parse_iso(texts)
-    bad = np.flatnonzero(~((values >= 0) & (values < _UNITS[-1][0])))
-    if len(bad):
-        place = int(bad[0])
-        raise InputError(
-            f"{name}, line {at[place]}: epoch seconds or milliseconds (UTC) or an ISO 8601 time expected as "
-            f"{columns.names[columns.time]!r}, found {texts[place][:40]!r}"
-        )
-    return values
-
-
-def _parse_iso(texts: list[str]) -> FloatArray:
-    """Parse ISO 8601 times to epoch seconds, NaN if a text is not one."""
-    bare = [text.strip().removesuffix("Z").removesuffix("+00:00") for text in texts]
-    if all(len(text) >= 10 and "+" not in text and text.count("-") == 2 and text[4:5] == "-" for text in bare):
-        with suppress(ValueError):
-            return np.asarray(np.array(bare, dtype="datetime64[us]").astype(np.int64) / 1e6)
-    return np.array([_parse_iso_time(text) for text in texts])
-
-
-def _parse_iso_time(text: str) -> float:
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return np.nan
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    def _leave_out(self, message: str) -> None:
+        """Refuse the file because of a row, or remember that the row was left out."""
+        if not self.skip_missing:
+            raise InputError(f"{message}; {_SKIP_HINT}")
+        if len(self.left_out) < _MAX_NAMED:
+            self.left_out.append(message)
 
 
 def _parse_flags(texts: list[str], at: NDArray[np.int64], column: str, name: str) -> NDArray[np.bool_]:
@@ -303,62 +345,9 @@ def _count_outcomes(outcomes: dict[int, NDArray[np.int64]], read: _Rows) -> None
 
 
 def _drop_old(hours: Hours, keep_s: int | None) -> Hours:
-    return (
-        hours
-        if keep_s is None or not len(hours)
-        else hours.between(int(hours.starts[-1]) - keep_s, int(hours.starts[-1]) + 1)
-    )
-
-
-def _split_lines(plain: DecompressedStream, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield whole lines, about a megabyte at a time: (number of the first, from 1; lines)."""
-    number, rest = 1, b""
-    while data := plain.read(CHUNK_BYTES):
-        whole, newline, rest = (rest + data).rpartition(b"\n")
-        if len(rest) > MAX_LINE_BYTES:
-            raise InputError(f"{name}: lines of text expected, found a line of more than {MAX_LINE_BYTES:,} bytes")
-        if newline:
-            lines = _decode(whole, number, name)
-            yield number, lines
-            number += len(lines)
-    if plain.problem:
-        raise InputError(f"{name}: {plain.problem}")
-    if rest:
-        yield number, _decode(rest, number, name)
-
-
-def _decode(raw: bytes, number: int, name: str) -> list[str]:
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = number + raw.count(b"\n", 0, error.start)
-        raise InputError(f"{name}, line {line}: UTF-8 text expected, found byte {raw[error.start]:#04x}") from error
-    if "\0" in text:
-        line = number + text.count("\n", 0, text.index("\0"))
-        raise InputError(f"{name}, line {line}: text expected, found a zero byte")
-    return text.replace("\r\n", "\n").split("\n")
-
-
-def _prepend(number: int, lines: list[str], chunks: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
-    if lines:
-        yield number, lines
-    yield from chunks
-
-
-def _parse_floats(texts: list[str]) -> FloatArray:
-    """Parse numbers, NaN if a text is not one."""
-    try:
-        return np.fromiter(map(float, texts), float, len(texts))
-    except ValueError:
-        return np.array([_parse_number(text) for text in texts])
-
-
-def _parse_number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan
-
-
-def _is_number(text: str) -> bool:
-    return bool(np.isfinite(_parse_number(text)))
+    """Drop the hours before the last ``keep_s`` seconds; rows far behind all others do not decide which these are."""
+    if keep_s is None or not len(hours):
+        return hours
+    stray = find_stray_start(hours)
+    known = hours.starts if stray is None else hours.starts[hours.starts < stray]
+    return hours.between(int(known[-1]) - keep_s, int(hours.starts[-1]) + 1)

@@ -85,6 +85,19 @@ def test_no_scores_have_an_exit_code_of_their_own(store: Store) -> None:
     assert "lstm: no scores in the newest day of data" in result.output
 
 
+def test_a_model_without_a_verdict_is_no_success(store: Store) -> None:
+    """A detector that stopped scoring must not look healthy because another one is."""
+    store_scores(store, 1.0)
+    result = run()
+    assert result.exit_code == 4
+    assert "isolation_forest: no scores in the newest day of data" in result.output
+
+
+def test_drift_of_one_model_counts_whatever_the_others_lack(store: Store) -> None:
+    store_scores(store, 1.8)
+    assert run().exit_code == 10
+
+
 def test_an_unknown_model_is_bad_input(store: Store) -> None:
     assert run("oracle").exit_code == 2
 

@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpdrift.drift.constants import MIN_MAGNITUDE
 from bgpdrift.drift.histogram import Histogram, bin_of, middle_of
+from bgpdrift.drift.hours import bins_of
 
 VALUES = st.floats(-1e12, 1e12)
 
@@ -50,3 +52,11 @@ def test_values_that_are_not_finite_are_refused(value: float) -> None:
 def test_damaged_bytes_are_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match="histogram"):
         Histogram.from_bytes(raw, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("value", [1e200, 1e299, 1e300, 1.7e308, -1e300, 5e-324])
+def test_values_near_the_ends_of_the_number_range_have_a_bin_with_a_finite_middle(value):
+    number = bin_of(value)
+    assert bins_of(np.array([value])).tolist() == [number]
+    assert np.isfinite(middle_of(number))
+    assert middle_of(number) == pytest.approx(np.sign(value) * min(abs(value), 1e299), rel=0.006, abs=1e-9)

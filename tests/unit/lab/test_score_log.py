@@ -9,7 +9,7 @@ import zstandard
 
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.errors import InputError
-from bgpdrift.lab import score_log
+from bgpdrift.lab import text_lines
 from bgpdrift.lab.score_log import read_score_log
 
 T = 1_767_225_600
@@ -51,7 +51,7 @@ def test_a_compressed_file_is_read_whatever_its_name_is(log, pack):
 
 
 def test_every_row_is_counted_once_whatever_the_chunks_are(log, monkeypatch):
-    monkeypatch.setattr(score_log, "CHUNK_BYTES", 1_000)
+    monkeypatch.setattr(text_lines, "CHUNK_BYTES", 1_000)
     random = np.random.default_rng(1)
     scores, times = random.gamma(2.0, 1.0, 3_000).round(6), T + random.integers(0, 40 * 3_600, 3_000)
     text = "".join(f"{at},{score}\r\n" for at, score in zip(times, scores, strict=True))
@@ -61,7 +61,7 @@ def test_every_row_is_counted_once_whatever_the_chunks_are(log, monkeypatch):
 
 
 def test_old_hours_are_dropped_while_reading(log, monkeypatch):
-    monkeypatch.setattr(score_log, "CHUNK_BYTES", 500)
+    monkeypatch.setattr(text_lines, "CHUNK_BYTES", 500)
     text = "".join(f"{T + 600 * k},{k % 7}\n" for k in range(2_000))
     found = log(f"time,score\n{text}", keep_s=10 * 3_600)
     assert found.rows == 2_000
@@ -112,7 +112,24 @@ def test_rows_without_a_score_are_skipped_only_on_request(log):
             f"time,score,is_anomaly\n{T},1,maybe\n",
             r"line 2: 0 or 1, true or false expected as 'is_anomaly', found 'maybe'",
         ),
-        (b"time,score\n1,\xff\n", "line 2: UTF-8 text expected, found byte 0xff"),
+        (b"time,score\n1,\xff\n", "line 2: UTF-8 text expected, found byte 0xff, as in Latin-1"),
+        (b"time,score\r1,2\r1,\xe9\r", "line 3: UTF-8 text expected, found byte 0xe9, as in Latin-1"),
+        ("time,score\n1,2\n".encode("utf-16")[:-1], "line 2: UTF-16-LE text expected.*truncated"),
+        (f'time,score,note\n{T},1,ok\n{T},2,"5 inch\n{T},3,ok\n', "line 3: a quoted field that ends .* not closed"),
+        (f'time,score,note\n{T},1,"a"b\n', "line 2: a quoted field that ends expected"),
+        (
+            f"time,score\n{T},1\n{T}000,2\n{T + 60},3\n",
+            f"line 3: epoch seconds expected .* '{T}000' .epoch milliseconds",
+        ),
+        (
+            f"time,score\n{T},1\n{T}000,2\n{T + 60}000,3\n",
+            f"line 2: epoch milliseconds expected .* '{T}' .epoch seconds",
+        ),
+        (
+            f"time,score\n2026-01-01,1\n{T},2\n2026-01-02,3\n",
+            f"line 3: ISO 8601 times expected .* '{T}' .epoch seconds",
+        ),
+        ("time,score\n1e400,1\n", "line 2: epoch seconds.* found '1e400'"),
         (b"time,score\n1,2\n\0\n", "line 3: text expected, found a zero byte"),
         (gzip.compress(f"time,score\n{T},1\n".encode(), mtime=0)[:-12], "gzip data is truncated"),
     ],
@@ -121,6 +138,43 @@ def test_invalid_files_are_refused_with_line_and_reason(log, text, why):
     with pytest.raises(InputError, match=why) as caught:
         log(text)
     assert "s.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_text_is_read_in_every_unicode_encoding_and_with_every_line_end(log, monkeypatch, encoding, end):
+    monkeypatch.setattr(text_lines, "CHUNK_BYTES", 7)
+    rows = ["time,score,ort", *(f"{T + 60 * k},{k},Zürich" for k in range(100))]
+    found = log(end.join(rows).encode(encoding))
+    assert (found.rows, found.hours.pool().total) == (100, sum(range(100)))
+
+
+def test_a_quoted_line_break_is_part_of_its_row_wherever_a_chunk_ends(log, monkeypatch):
+    text = f'time,score,note\n{T},1,"two\r\nlines, ""quoted"""\n{T + 60},2,ok\n' * 1
+    for size in range(1, len(text)):
+        monkeypatch.setattr(text_lines, "CHUNK_BYTES", size)
+        assert log(text).rows == 2
+    with pytest.raises(InputError, match="line 5: a finite number expected"):
+        log(f"{text}{T},high,x\n")
+
+
+def test_a_row_in_another_unit_or_far_behind_is_left_out_named_and_counted_on_request(log):
+    minutes = [f"{T + 60 * k},{k % 7}" for k in range(2_000)]
+    clean = log("\n".join(["time,score", *minutes]), keep_s=86_400)
+    minutes[500:500] = [f"{T}000,9", "4070908800,9", "4070909000,9"]
+    found = log("\n".join(["time,score", *minutes]), keep_s=86_400, skip_missing=True)
+    assert (found.rows, found.skipped, found.span) == (2_000, 3, clean.span)
+    assert found.hours.pool() == clean.hours.pool()
+    assert [message.split(":")[0].rpartition("/")[2] for message in found.left_out] == [
+        "s.csv, line 502",
+        "s.csv, line 503",
+    ]
+
+
+def test_a_feed_that_resumes_after_two_days_is_not_far_behind(log):
+    before = [f"{T + 60 * k},{k % 7}" for k in range(2_000)]
+    after = [f"{T + 3 * 86_400 + 60 * k},{k % 7}" for k in range(30)]
+    assert log("\n".join(["time,score", *before, *after])).rows == 2_030
 
 
 def test_a_missing_column_or_file_is_named(log, tmp_path):

@@ -1,0 +1,37 @@
+"""Rows far behind all others: a wrong time must not decide where the current window ends. Pure.
+
+Decides from the hours alone, without a clock, because scores of a simulation or of a past month are checked as well.
+"""
+
+import numpy as np
+
+from bgpdrift.drift.constants import DAY_S, HOUR_S
+from bgpdrift.drift.hours import Hours
+
+MIN_KNOWN_H = 12
+"""Hours that must lie before a gap, and that suffice behind it: as many as the shortest current window."""
+MAX_GAP_S = 8 * DAY_S
+"""Gap behind which a few hours are stray: as long as the shortest pair of windows, so that no verdict is lost."""
+MAX_STRAY_SHARE = 0.1
+"""Rows behind a gap of a day are stray if they are fewer than this share of an ordinary hour."""
+
+
+def find_stray_start(hours: Hours) -> int | None:
+    """Find the first hour of rows that lie far behind all others; None if there are none.
+
+    Examples
+    --------
+    >>> minutes = 60.0 * np.arange(1_440)
+    >>> hours = Hours.from_rows(np.append(minutes, 4_070_908_800.0), np.ones(1_441))
+    >>> find_stray_start(hours), find_stray_start(hours.between(0, 86_400))
+    (4070908800, None)
+    """
+    gaps = np.diff(hours.starts) - HOUR_S
+    for place in np.flatnonzero(gaps > DAY_S).tolist():
+        known, behind = place + 1, len(hours) - place - 1
+        if known < MIN_KNOWN_H or behind >= MIN_KNOWN_H:
+            continue
+        few = hours.n[known:].sum() < MAX_STRAY_SHARE * float(np.median(hours.n[:known]))
+        if few or gaps[place] > MAX_GAP_S:
+            return int(hours.starts[known])
+    return None
