@@ -22,7 +22,7 @@ _MARKS = (
 
 
 def read_lines(plain: DecompressedStream, name: str) -> Iterator[str]:
-    """Yield the lines of a text without their ends.
+    r"""Yield the lines of a text without their ends.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def read_lines(plain: DecompressedStream, name: str) -> Iterator[str]:
 
     Examples
     --------
-    >>> list(read_lines(DecompressedStream(io.BytesIO("Zürich\\rBern".encode("utf-16"))), "towns.txt"))
+    >>> list(read_lines(DecompressedStream(io.BytesIO("Zürich\rBern".encode("utf-16"))), "towns.txt"))
     ['Zürich', 'Bern']
     """
     data = plain.read(CHUNK_BYTES)
