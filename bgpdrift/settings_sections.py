@@ -500,6 +500,13 @@ class SupervisorSettings(Section, frozen=True, kw_only=True):
         int, _f("restarts within restart_period_s, counted from READY, after which a service is in `crashloop`", ge=1)
     ] = 5
     restart_period_s: Annotated[float, _f("see restart_limit", "s", gt=0)] = 60.0
+    restart_long_limit: Annotated[
+        int,
+        _f(
+            "restarts within restart_long_period_s, whether ready or not, after which a service is in `crashloop`", ge=1
+        ),
+    ] = 12
+    restart_long_period_s: Annotated[float, _f("see restart_long_limit", "s", gt=0)] = 3600.0
     backoff_max_s: Annotated[float, _f("longest wait before a restart within the budget", "s", gt=0)] = 10.0
     crashloop_retry_s: Annotated[
         float, _f("interval at which a service in `crashloop` is started again", "s", gt=0)

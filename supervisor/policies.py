@@ -57,7 +57,12 @@ def build_restart_policy(settings: Settings) -> RestartPolicy:
     """Build the restart policy of all services."""
     section = settings.supervisor
     return RestartPolicy(
-        section.restart_limit, section.restart_period_s, section.backoff_max_s, section.crashloop_retry_s
+        section.restart_limit,
+        section.restart_period_s,
+        section.backoff_max_s,
+        section.crashloop_retry_s,
+        long_limit=section.restart_long_limit,
+        long_period_s=section.restart_long_period_s,
     )
 
 

@@ -54,4 +54,5 @@ def _describe(unit: SupervisedService, find_usage: Callable[[int], Usage]) -> Se
         memory_limit_bytes=unit.limits.memory_bytes,
         required=unit.service.required,
         last_failure=unit.last_failure,
+        instability=unit.instability(),
     )

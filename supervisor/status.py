@@ -32,6 +32,8 @@ class ServiceStatus(msgspec.Struct, frozen=True):
     required: bool = True
     last_failure: str = ""
     """Why the last process that ended without a request did so; "" if none has."""
+    instability: str = ""
+    """Why a service that is up may fail again soon; "" if nothing indicates it."""
 
 
 class SupervisorStatus(msgspec.Struct, frozen=True):
@@ -85,9 +87,10 @@ def assess_overall_state(
     if is_stopping:
         return "stopping"
     states = {service.state for service in services if service.required} - {"ready", "stopped"}
-    if not states and not problems:
+    is_unstable = any(service.instability for service in services if service.required)
+    if not states and not problems and not is_unstable:
         return "ready"
-    return "degraded" if was_ready or problems or states & _FAILING else "starting"
+    return "degraded" if was_ready or problems or is_unstable or states & _FAILING else "starting"
 
 
 def list_remarks(services: Sequence[ServiceStatus], problems: Sequence[str] = ()) -> tuple[str, ...]:
@@ -103,13 +106,15 @@ def list_remarks(services: Sequence[ServiceStatus], problems: Sequence[str] = ()
     failing = [
         f"{service.name}: {_format_state(service)}" + ("" if service.required else " (not required)")
         for service in worst_first
-        if service.state in _FAILING
+        if service.state in _FAILING or service.instability
     ]
     stopped = [f"{service.name}: stopped on purpose" for service in services if service.state == "stopped"]
     return (*problems, *failing, *stopped)
 
 
 def _format_state(service: ServiceStatus) -> str:
+    if service.instability:
+        return service.instability
     if service.message.startswith(service.state):
         return service.message
     return f"{service.state}: {service.message}" if service.message else service.state

@@ -177,8 +177,9 @@ class SupervisedService:
 
     def handle_exit(self, reason: str) -> None:
         """Handle the end of the process; ``reason`` describes it, as in ``exit 1``."""
-        now = self._clock.monotonic()
-        ready_for_s = 0.0 if self._ready_at is None else now - self._ready_at
+        # A process that hung has worked until its last report of progress.
+        worked_until = self._progress_at if self.state is State.ABORTING else self._clock.monotonic()
+        ready_for_s = 0.0 if self._ready_at is None else worked_until - self._ready_at
         self.process, self._ready_at, self._kill_at = None, None, None
         if self.state in ENDING_ON_REQUEST:
             self._move(Event.ENDED)
@@ -221,18 +222,26 @@ class SupervisedService:
                 self._move(Event.RETRY_DUE)
 
     def end_crashloop(self) -> float | None:
-        """End a crash loop after the service has been up for the budget's period.
+        """End a crash loop after the service has been up for long enough.
 
         Returns
         -------
         float or None
             Epoch seconds at which it began; None if none has ended now.
         """
-        ready_for_s = 0.0 if self._ready_at is None else self._clock.monotonic() - self._ready_at
-        if self.crashloop_since is None or self.state not in UP or ready_for_s < self._policy.period_s:
+        now = self._clock.monotonic()
+        ready_for_s = 0.0 if self._ready_at is None else now - self._ready_at
+        is_over = self.state in UP and self._budget.is_recovered(self._policy, ready_for_s, now)
+        if self.crashloop_since is None or not is_over:
             return None
         since, self.crashloop_since = self.crashloop_since, None
         return since
+
+    def instability(self) -> str:
+        """Return why a service that is up may fail again soon; "" if nothing indicates it."""
+        if self.crashloop_since is None or self.state not in UP:
+            return ""
+        return f"up again after a crash loop ({self._budget.summary(self._policy)}): {self.last_failure}"
 
     def uptime_s(self) -> float:
         """Return the seconds since the present process was created; 0 without one."""
@@ -249,7 +258,7 @@ class SupervisedService:
             case State.BACKOFF:
                 return f"{self.last_failure}; next attempt in {wait_s:.1f} s"
             case State.CRASHLOOP:
-                return f"crashloop ({self._budget.summary()}): {self.last_failure}; next attempt in {wait_s:.0f} s"
+                return f"crashloop ({self._budget.summary(self._policy)}): {self.last_failure}; next attempt in {wait_s:.0f} s"
             case State.ABORTING | State.RECYCLING:
                 return self.last_failure
             case State.DEGRADED:

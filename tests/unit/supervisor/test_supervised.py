@@ -95,7 +95,7 @@ def test_too_many_failures_are_a_crashloop_with_attempts_without_a_limit(world, 
 def test_a_long_run_resets_the_restart_budget(world, clock):
     world.become_ready()
     for _ in range(20):
-        clock.advance(minutes=2)
+        clock.advance(minutes=6)
         world.unit.handle_message({"WATCHDOG": "1"})
         world.unit.handle_exit("exit 1")
         assert world.unit.state is State.BACKOFF
@@ -118,6 +118,36 @@ def test_a_service_without_progress_is_aborted_then_killed_and_the_hang_is_the_c
     assert world.process.signals == ["abort", "kill"]
     world.unit.handle_exit("killed by SIGKILL")
     assert world.unit.message().startswith("hung: no progress for 30 s")
+
+
+def test_a_service_that_hangs_three_seconds_after_each_start_ends_in_crashloop(world, clock):
+    """The 30 s until the hang is noticed are not ready time."""
+    for number in range(3):
+        world.become_ready()
+        clock.advance(seconds=3)
+        world.unit.handle_message({"WATCHDOG": "1"})
+        clock.advance(seconds=30)
+        world.unit.tick()
+        world.unit.handle_exit("killed by SIGABRT")
+        clock.advance(seconds=10)
+        if number < 2:
+            world.unit.tick()
+    assert world.unit.state is State.CRASHLOOP
+    assert "hung: no progress for 30 s" in world.unit.message()
+
+
+def test_a_service_that_is_up_again_after_a_crash_loop_is_unstable_until_it_has_stayed_up(world, clock):
+    for _ in range(3):
+        world.become_ready()
+        world.unit.handle_exit("exit 1")
+        clock.advance(seconds=60)
+        world.unit.tick()
+    world.become_ready()
+    assert world.unit.state is State.READY
+    assert world.unit.instability() == "up again after a crash loop (3 in 120 s): exit 1"
+    clock.advance(seconds=60)
+    assert world.unit.end_crashloop() is not None
+    assert world.unit.instability() == ""
 
 
 def test_a_jump_of_the_wall_clock_by_a_day_changes_nothing(world, clock):
