@@ -1,12 +1,10 @@
 """The options of a run: those of the command line, and those of the run after the settings and the flag are applied."""
 
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from bgpdrift.models.flags import DriftCause, Flag
 from bgpdrift.settings import Settings
+from bgpdrift.store.model_records import EventReason
 
 MANUAL = Flag(reason="manual", requested_by="command line")
 
@@ -73,9 +71,20 @@ class RunOptions:
         return self.request.cause
 
     @property
-    def reason(self) -> dict[str, Any]:
-        """Give the request as JSON, for the event."""
-        reason: dict[str, Any] = msgspec.to_builtins(self.request)
-        if self.cause.request_id is not None:
-            reason["request_id"] = self.cause.request_id
-        return reason
+    def reason(self) -> EventReason:
+        """The request and its cause, for the event."""
+        request, cause = self.request, self.cause
+        return EventReason(
+            summary=request.reason,
+            requested_by=request.requested_by,
+            requested_at=request.requested_at,
+            request_id=cause.request_id,
+            force=request.force,
+            attempts=request.attempts,
+            check_id=cause.check_id,
+            severity=cause.severity,
+            change_point=cause.change_point,
+            report_path=cause.report_path,
+            model_version=cause.version,
+            consented=cause.consented,
+        )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bgpdrift.clock import Clock
 from bgpdrift.errors import ArtifactError, NotEnoughDataError, PublishRefusedError
@@ -24,12 +25,13 @@ from bgpdrift.models.metadata import EvaluationMetrics, TrainingRecord
 from bgpdrift.models.model_registry import ModelRegistry
 from bgpdrift.models.paths import candidate_path, current_path, next_version
 from bgpdrift.models.publication import active_version, stage
-from bgpdrift.models.registry_records import version_row
+from bgpdrift.models.registry_records import build_version
 from bgpdrift.models.retention import RetentionPolicy
 from bgpdrift.models.self_test import run_self_test
 from bgpdrift.process.durable import stage_file
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
+from bgpdrift.store.model_records import RetrainEvent
 from bgpdrift.verdicts.calibration import Calibration
 from retrainers.comparison import Evaluation, HeldOutSet, Model, evaluate_model, longest_history, prepare_held_out
 from retrainers.exits import Exit
@@ -114,8 +116,7 @@ class TrainingRun:
         self._registry = ModelRegistry(
             self._folder, store, clock, RetentionPolicy.from_settings(settings), settings.detectors.history_minutes
         )
-        self._event_id: int | None = None
-        self._event: dict[str, Any] = {}
+        self._event: RetrainEvent | None = None  # in a dry run there is none
 
     def run(self) -> Result:
         """Run all phases; an error completes the event before it is raised."""
@@ -123,15 +124,14 @@ class TrainingRun:
         if not self._options.dry_run:
             close_unfinished_runs(self._settings, self._store, self._clock)
             self._registry.reconcile(self._model)
-            self._event = {"model": self._model, "kind": "retrain", "started_at": int(begun)}
-            self._event["reason_json"] = dict(self._options.reason)
-            self._event_id = self._store.record_retrain_event(self._event)
-            self._emit({"event": "retrain.started", "event_id": self._event_id})
+            event = RetrainEvent(model=self._model, started_at=int(begun), reason=self._options.reason)
+            self._event = replace(event, id=self._store.record_retrain_event(event))
+            self._emit({"event": "retrain.started", "event_id": self._event.id})
         try:
             result = self._run_phases()
         except NotEnoughDataError as error:
             if self._event and error.not_before:
-                self._event["reason_json"] = {**self._event["reason_json"], "not_before": error.not_before}
+                self._update_event(reason=replace(self._event.reason, not_before=error.not_before))
             result = Result(Exit.NOT_ENOUGH_DATA, "not_enough_data", str(error))
         except BaseException as error:
             self._finish_event(Exit.INTERNAL, f"failed: {error}")
@@ -181,7 +181,7 @@ class TrainingRun:
             verdict = decide_gate(evidence, build_gate_policy(self._settings, options))
             figures.update(msgspec.to_builtins(verdict))
         metrics = _build_metrics(new, old, active, drift, verdict, seconds)
-        self._event.update(_event_columns(trained, new, old))
+        self._update_event(**_event_columns(trained, new, old))
         return self._conclude(span, trained, verdict, expected, metrics)
 
     def _find_change_point(self) -> int | None:
@@ -273,14 +273,14 @@ class TrainingRun:
                 # It never lies among the candidates, even if this process is killed: `promote` would publish it.
                 with stage_file(path, raw) as file:
                     rejected = self._registry.reject(self._model, file, verdict.reason)
-                self._event["artifact_path"] = str(rejected)
+                self._update_event(artifact_path=str(rejected))
                 return Result(Exit.REJECTED, "rejected", verdict.reason, version, metrics)
             self._announce_candidate(version, path)
             history = self._settings.detectors.history_minutes
             stage(self._folder, self._model, version, raw, history_minutes=history)
         if options.candidate_only:
             written = artifacts.from_bytes(raw, path.name, self._model)
-            self._store.record_model_version(version_row(written, "candidate", path, None, self._clock.now()))
+            self._store.record_model_version(build_version(written, "candidate", path, None, self._clock.now()))
             return Result(Exit.PROMOTED, "candidate", verdict.reason, version, metrics)
         with self._phase("publish") as figures:
             try:
@@ -288,10 +288,8 @@ class TrainingRun:
                     self._model,
                     path,
                     expected_active=expected,
-                    kind="retrain",
+                    event=self._event and replace(self._event, notes=verdict.reason),
                     guard=self._guard,
-                    event={**self._event, "notes": verdict.reason, "exit_code": int(Exit.PROMOTED)},
-                    event_id=self._event_id,
                 )
             except PublishRefusedError as error:
                 return Result(Exit.REJECTED, "refused", str(error), version, metrics)
@@ -301,21 +299,31 @@ class TrainingRun:
 
     def _next_version(self) -> str:
         """Count on from every known version, including those of runs that were killed."""
-        versions = [str(row["version"]) for row in self._store.model_versions(self._model)]
-        versions += [str(row["version"]) for row in self._store.retrain_events(self._model, 100)]
+        versions = [version.version for version in self._store.model_versions(self._model)]
+        versions += [event.version for event in self._store.retrain_events(self._model, 100)]
         return next_version(self._folder, self._model, versions)
 
     def _announce_candidate(self, version: str, path: Path) -> None:
         """Record the candidate's path first, so that `close_unfinished_runs` finds it if this process is killed."""
-        self._event.update(version=version, artifact_path=str(path))
-        if self._event_id is not None:
-            self._store.finish_retrain_event(self._event_id, {"version": version, "artifact_path": str(path)})
+        self._update_event(version=version, artifact_path=str(path))
+        if self._event is not None:
+            self._store.record_retrain_event(self._event)
+
+    def _update_event(self, **fields: Any) -> None:
+        """Change fields of the event; it is written with the next of its records."""
+        if self._event is not None:
+            self._event = replace(self._event, **fields)
 
     def _finish_event(self, exit_code: Exit, notes: str, version: str = "") -> None:
-        if self._event_id is None:
-            return
-        row = {**self._event, "finished_at": int(self._clock.now()), "exit_code": int(exit_code), "notes": notes}
-        self._store.finish_retrain_event(self._event_id, {**row, "version": version, "promoted": False})
+        self._update_event(
+            version=version,
+            finished_at=int(self._clock.now()),
+            promoted=False,
+            exit_code=int(exit_code),
+            notes=notes,
+        )
+        if self._event is not None:
+            self._store.record_retrain_event(self._event)
 
     def _emit_progress(self, phase: str, share: float) -> None:
         self._emit({"event": "retrain.progress", "phase": phase, "share": round(share, 4)})

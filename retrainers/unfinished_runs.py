@@ -5,10 +5,10 @@ model and no event looks unfinished. The files decide: a version that became act
 event says so.
 """
 
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+from msgspec.structs import replace
 
 from bgpdrift.clock import Clock
 from bgpdrift.models.model_registry import ModelRegistry
@@ -16,6 +16,7 @@ from bgpdrift.models.paths import candidate_path
 from bgpdrift.models.publication import active_version
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
+from bgpdrift.store.model_records import RetrainEvent
 from retrainers.exits import Exit
 
 MAX_EVENTS = 20
@@ -43,25 +44,25 @@ def close_unfinished_runs(
     folder, closed = settings.artifacts_path, []
     registry = ModelRegistry(folder, store, clock, history_minutes=settings.detectors.history_minutes)
     registry.recover()
-    for row in store.retrain_events(limit=MAX_EVENTS):
-        if row["kind"] != "retrain" or row["finished_at"] is not None:
+    for event in store.retrain_events(limit=MAX_EVENTS):
+        if event.kind != "retrain" or event.finished_at is not None:
             continue
-        is_active = bool(row["version"]) and active_version(folder, row["model"]) == row["version"]
+        is_active = bool(event.version) and active_version(folder, event.model) == event.version
         if not is_active:
-            _remove_candidate(folder, row)
-        completed = {
-            "finished_at": int(clock.now()),
-            "exit_code": int(exit_code),
-            "promoted": is_active,
-            "notes": f"{notes}; version {row['version']} was active already" if is_active else notes,
-        }
-        store.finish_retrain_event(int(row["id"]), completed)
-        closed.append(int(row["id"]))
-        registry.reconcile(str(row["model"]))
+            _remove_candidate(folder, event)
+        completed = replace(
+            event,
+            finished_at=int(clock.now()),
+            promoted=is_active,
+            exit_code=int(exit_code),
+            notes=f"{notes}; version {event.version} was active already" if is_active else notes,
+        )
+        closed.append(store.record_retrain_event(completed))
+        registry.reconcile(event.model)
     return closed
 
 
-def _remove_candidate(folder: Path, row: Mapping[str, Any]) -> None:
-    if row["version"]:
+def _remove_candidate(folder: Path, event: RetrainEvent) -> None:
+    if event.version:
         with suppress(OSError):
-            candidate_path(folder, row["model"], row["version"]).unlink(missing_ok=True)
+            candidate_path(folder, event.model, event.version).unlink(missing_ok=True)

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from bgpdrift.store.model_records import ModelVersion
+
 FIGURES = (("f1", "F1"), ("auc", "AUC"), ("injected_mean", "recall"), ("drift_psi", "PSI"))
 
 
@@ -24,8 +26,8 @@ def command(as_json: bool) -> None:
     settings = load()
     folder = settings.artifacts_path
     with open_store_if_available(settings) as store:
-        rows = store.model_versions() if store else []
-    overviews = [build_overview(folder, model, rows) for model in _list_models(folder, rows)]
+        versions = store.model_versions() if store else []
+    overviews = [build_overview(folder, model, versions) for model in _list_models(folder, versions)]
     if as_json:
         click.echo(msgspec.json.encode({"folder": str(folder), "models": overviews}))
     elif not overviews:
@@ -39,20 +41,20 @@ def command(as_json: bool) -> None:
         _print_table(overviews, SystemClock().now())
 
 
-def build_overview(folder: "Path", model: str, rows: "list[dict[str, Any]]") -> dict[str, Any]:
+def build_overview(folder: "Path", model: str, versions: "list[ModelVersion]") -> dict[str, Any]:
     """Build the JSON object of one model: the files decide, the store adds states and times."""
     import msgspec
 
     from bgpdrift.models.model_files import ModelFile, list_model_files
 
     files = list_model_files(folder, model)
-    recorded = {row["version"]: row for row in rows if row["model"] == model}
+    recorded = {version.version: version for version in versions if version.model == model}
 
     def describe(file: ModelFile) -> dict[str, Any]:
         return {
             "version": file.version,
             "file": file.path.name,
-            "state": recorded.get(file.version, {}).get("state", ""),
+            "state": recorded[file.version].state if file.version in recorded else "",
             "created_at": file.created_at or None,
             "metrics": msgspec.to_builtins(file.metrics),
             "training": msgspec.to_builtins(file.training),
@@ -61,29 +63,30 @@ def build_overview(folder: "Path", model: str, rows: "list[dict[str, Any]]") -> 
         }
 
     current = files.current
-    row = recorded.get(files.active_version, {})
+    active = recorded.get(files.active_version)
+    unrecorded = "active" if files.active_version else "damaged" if current else "none"
     return {
         "model": model,
         "version": files.active_version,
-        "state": row.get("state") or ("active" if files.active_version else "damaged" if current else "none"),
-        "activated_at": row.get("activated_at"),
+        "state": active.state if active else unrecorded,
+        "activated_at": active.activated_at if active else None,
         "parent_version": (current.parent_version if current else "") or None,
         "current": describe(current) if current else None,
         "backups": [describe(file) for file in files.backups],
         "candidates": [describe(file) for file in files.candidates],
         "rejected": [describe(file) for file in files.rejected],
         "versions": [
-            {name: recorded[version][name] for name in ("version", "state", "created_at", "activated_at", "state_at")}
-            for version in recorded
+            {name: getattr(version, name) for name in ("version", "state", "created_at", "activated_at", "state_at")}
+            for version in recorded.values()
         ],
     }
 
 
-def _list_models(folder: "Path", rows: "list[dict[str, Any]]") -> list[str]:
+def _list_models(folder: "Path", versions: "list[ModelVersion]") -> list[str]:
     from bgpdrift.detector_registry import MODELS
     from bgpdrift.models.model_files import list_model_files
 
-    recorded = {row["model"] for row in rows}
+    recorded = {version.model for version in versions}
     return [model for model in MODELS if model in recorded or list_model_files(folder, model).has_any]
 
 

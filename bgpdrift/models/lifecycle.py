@@ -14,8 +14,8 @@ it; it becomes active again only if a person names it (``reinstate``). A ``rejec
 from typing import Literal, get_args
 
 from bgpdrift.process.transitions import TransitionTable
+from bgpdrift.store.model_records import ModelState
 
-State = Literal["candidate", "active", "accepted", "rejected", "rolled_back", "retired"]
 Event = Literal[
     "publish",  # a candidate becomes active
     "reject",  # the gate refuses it
@@ -26,9 +26,9 @@ Event = Literal[
     "restore",  # active again, because its successor was rolled back
     "reinstate",  # active again although it was rolled back once: a person names it
 ]
-STATES: tuple[State, ...] = get_args(State)
+STATES: tuple[ModelState, ...] = get_args(ModelState)
 
-VERSION_LIFECYCLE: TransitionTable[State, Event] = TransitionTable(
+VERSION_LIFECYCLE: TransitionTable[ModelState, Event] = TransitionTable(
     "model version",
     STATES,
     get_args(Event),

@@ -6,26 +6,30 @@ version is active: if the store is away the model becomes active all the same, a
 later. `bgpdrift.models.lifecycle` decides which change of state is legal.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+from msgspec.structs import replace
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.errors import ArtifactError, BgpdriftError, InputError, PublishRefusedError
 from bgpdrift.models.artifact import Artifact, read
-from bgpdrift.models.lifecycle import STATES, VERSION_LIFECYCLE, Event, State
+from bgpdrift.models.lifecycle import STATES, VERSION_LIFECYCLE, Event
 from bgpdrift.models.model_files import ModelFile, ModelFiles, list_model_files
 from bgpdrift.models.paths import current_path
 from bgpdrift.models.publication import AtStep, Guard, Publication, publish, stage
 from bgpdrift.models.quarantine import quarantine_file
 from bgpdrift.models.recovery import recover
-from bgpdrift.models.registry_records import RegistryRecords, RegistryStore, state_or, version_row
+from bgpdrift.models.registry_records import RegistryRecords, RegistryStore, build_version, state_or
 from bgpdrift.models.retention import RetentionPolicy, remove_expired
 from bgpdrift.models.selection import ROLLED_BACK_NOTE, Promotion, choose_promotion, choose_rollback
 from bgpdrift.models.sidecars import write_sidecars
 from bgpdrift.models.verification import DEFAULT_HISTORY_MINUTES, Verify, verify_file
+from bgpdrift.store.model_records import EventKind, EventReason, ModelState, RetrainEvent
+
+NO_REASON = EventReason()
 
 
 class ModelRegistry:
@@ -67,10 +71,8 @@ class ModelRegistry:
         candidate: Path,
         *,
         expected_active: str,
-        kind: str = "promote",
+        event: RetrainEvent | None = None,
         guard: Guard = lambda: None,
-        event: Mapping[str, Any] | None = None,
-        event_id: int | None = None,
         at_step: AtStep = lambda _: None,
     ) -> Publication:
         """Publish a staged candidate and record it.
@@ -79,19 +81,16 @@ class ModelRegistry:
         ----------
         model, candidate, expected_active, guard, at_step
             As for `bgpdrift.models.publication.publish`.
-        kind : str
-            One of `bgpdrift.store.models.EVENT_KINDS`.
-        event : mapping, optional
-            More columns of the event: reason, records, figures.
-        event_id : int, optional
-            An event that was begun earlier (`record_retrain_event`) and is completed instead of writing a new one.
+        event : RetrainEvent, optional
+            What is known of the event: kind, reason, figures, notes; by default a promotion without a reason. With an
+            id, the event that was begun earlier (`record_retrain_event`) is completed.
 
         Raises
         ------
         BgpdriftError
             As `publish`; the failure is recorded too.
         """
-        begun = self._clock.now()
+        event = event or self.begin_event(model, "promote")
         try:
             publication = publish(
                 self._folder,
@@ -103,10 +102,16 @@ class ModelRegistry:
                 at_step=at_step,
             )
         except BgpdriftError as error:
-            self._record_failure(model, kind, candidate, begun, error, event, event_id)
+            self._record_failure(event, candidate, error)
             raise
-        self._record_publication(model, kind, publication, "publish", "replace", begun, event, event_id)
+        self._record_publication(event, publication, "publish", "replace")
         return publication
+
+    def begin_event(
+        self, model: str, kind: EventKind, reason: EventReason = NO_REASON, notes: str = ""
+    ) -> RetrainEvent:
+        """Build an event that starts now; it is not written yet."""
+        return RetrainEvent(model=model, kind=kind, started_at=int(self._clock.now()), reason=reason, notes=notes)
 
     def promote(
         self, model: str, max_drift: float, at_step: AtStep = lambda _: None
@@ -119,12 +124,12 @@ class ModelRegistry:
             self._log.info("model.skipped", model=model, version=skipped.version, reason=skipped.reason)
         if promotion.chosen is None:
             return None, promotion
-        reason = {"max_drift": max_drift, "skipped": {s.version: s.reason for s in promotion.skipped}}
+        reason = EventReason(max_drift=max_drift, skipped={s.version: s.reason for s in promotion.skipped})
         publication = self.publish(
             model,
             promotion.chosen.path,
             expected_active=files.active_version,
-            event={"reason_json": reason},
+            event=self.begin_event(model, "promote", reason),
             at_step=at_step,
         )
         return publication, promotion
@@ -146,11 +151,8 @@ class ModelRegistry:
         BgpdriftError
             As `publish`.
         """
-        begun, files, states = (
-            self._clock.now(),
-            list_model_files(self._folder, model),
-            self._records.read_states(model),
-        )
+        event = self.begin_event(model, "rollback", EventReason(summary=reason))
+        files, states = list_model_files(self._folder, model), self._records.read_states(model)
         choice = choose_rollback(files, states, to)
         staged: Path | None = None
         try:
@@ -169,16 +171,15 @@ class ModelRegistry:
             if staged is not None:
                 with suppress(OSError):
                     staged.unlink(missing_ok=True)
-            failed = staged or current_path(self._folder, model)
-            self._record_failure(model, "rollback", failed, begun, error, {"reason_json": {"reason": reason}}, None)
+            self._record_failure(event, staged or current_path(self._folder, model), error)
             raise
         self._remove_backups(files, publication.parent_version, reason)
         change: Event = "reinstate" if states.get(chosen.version) == "rolled_back" else "restore"
-        columns = {"reason_json": {"reason": reason, "from": publication.parent_version}}
-        self._record_publication(model, "rollback", publication, change, "roll_back", begun, columns, None)
+        event = replace(event, reason=replace(event.reason, replaced_version=publication.parent_version))
+        self._record_publication(event, publication, change, "roll_back")
         return publication
 
-    def reject(self, model: str, file: Path, reason: str, event: Mapping[str, Any] | None = None) -> Path:
+    def reject(self, model: str, file: Path, reason: str) -> Path:
         """Move a candidate to ``rejected/`` and record the reason; the new path."""
         now = self._clock.now()
         try:
@@ -187,9 +188,15 @@ class ModelRegistry:
             artifact = None
         path = quarantine_file(self._folder, file, model, reason, now)
         version = artifact.version if artifact else ""
-        row = {**self._records.build_event(model, "reject", version, path, now), "notes": reason, **(event or {})}
-        rows = [version_row(artifact, "rejected", path, None, now)] if artifact else []
-        self._records.write(model, rows, [], row)
+        event = replace(
+            self.begin_event(model, "reject"),
+            version=version,
+            finished_at=int(now),
+            artifact_path=str(path),
+            notes=reason,
+        )
+        versions = [build_version(artifact, "rejected", path, None, now)] if artifact else []
+        self._records.write(model, versions, [], event)
         self._log.warning("model.rejected", model=model, version=version, reason=reason)
         return path
 
@@ -205,7 +212,7 @@ class ModelRegistry:
         state = state_or(states.get(version, "active"), STATES)
         if not VERSION_LIFECYCLE.allows(state, "accept"):
             raise PublishRefusedError(f"{model}: version {version} is {state} and cannot be accepted")
-        changes: list[tuple[str, str, str]] = [(model, version, VERSION_LIFECYCLE.next_state(state, "accept"))]
+        changes: list[tuple[str, str, ModelState]] = [(model, version, VERSION_LIFECYCLE.next_state(state, "accept"))]
         for other, other_state in states.items():
             if other_state == "accepted" and other != version:
                 changes.append((model, other, VERSION_LIFECYCLE.next_state("accepted", "supersede")))
@@ -239,10 +246,15 @@ class ModelRegistry:
             for version, state in states.items()
             if state == "active" and version != artifact.version
         ]
-        notes = "active without a record: the publishing process was killed, or the store was away"
-        row = self._records.build_event(model, "recover", artifact.version, path, now)
-        event = {**row, "promoted": True, "notes": notes}
-        self._records.write(model, [version_row(artifact, "active", path, now, now)], others, event)
+        event = replace(
+            self.begin_event(model, "recover"),
+            version=artifact.version,
+            finished_at=int(now),
+            promoted=True,
+            artifact_path=str(path),
+            notes="active without a record: the publishing process was killed, or the store was away",
+        )
+        self._records.write(model, [build_version(artifact, "active", path, now, now)], others, event)
         self._log.warning("model.reconciled", model=model, version=artifact.version)
         with suppress(BgpdriftError):
             write_sidecars(self._folder, artifact, now)
@@ -280,40 +292,35 @@ class ModelRegistry:
         return find_problem
 
     def _record_publication(
-        self,
-        model: str,
-        kind: str,
-        publication: Publication,
-        change: Event,
-        parent_change: Event,
-        begun: float,
-        event: Mapping[str, Any] | None,
-        event_id: int | None,
+        self, event: RetrainEvent, publication: Publication, change: Event, parent_change: Event
     ) -> None:
-        now, states, parent = self._clock.now(), self._records.read_states(model), publication.parent_version
+        model, now, parent = event.model, self._clock.now(), publication.parent_version
+        states = self._records.read_states(model)
         # The recorded state may lag behind the files, so the state before the change is taken from the files.
-        before: dict[str, State] = {"publish": "candidate", "restore": "retired", "reinstate": "rolled_back"}
+        before: dict[str, ModelState] = {"publish": "candidate", "restore": "retired", "reinstate": "rolled_back"}
         state = VERSION_LIFECYCLE.next_state(before[change], change)
         changes = []
         if parent:
             parent_state = state_or(states.get(parent, "active"), ("active", "accepted"))
             changes.append((model, parent, VERSION_LIFECYCLE.next_state(parent_state, parent_change)))
         milliseconds = publication.seconds * 1e3
-        row = {
-            **self._records.build_event(model, kind, publication.version, publication.path, begun),
-            "promoted": True,
-            "exit_code": 0,
-            "notes": f"version {publication.version} replaces {parent or 'none'}, {milliseconds:.0f} ms",
-            **(event or {}),
-        }
-        rows = [version_row(publication.artifact, state, publication.path, now, now)]
-        self._records.write(model, rows, changes, row, event_id)
+        event = replace(
+            event,
+            version=publication.version,
+            finished_at=int(now),
+            promoted=True,
+            artifact_path=str(publication.path),
+            exit_code=0,
+            notes=event.notes or f"version {publication.version} replaces {parent or 'none'}, {milliseconds:.0f} ms",
+        )
+        versions = [build_version(publication.artifact, state, publication.path, now, now)]
+        self._records.write(model, versions, changes, event)
         self._log.info(
             "model.published",
             model=model,
             version=publication.version,
             parent_version=parent,
-            kind=kind,
+            kind=event.kind,
             backup=publication.backup.name if publication.backup else None,
             ms=round(milliseconds, 1),
         )
@@ -321,22 +328,19 @@ class ModelRegistry:
             write_sidecars(self._folder, publication.artifact, now)
         except BgpdriftError as error:
             self._log.warning("model.sidecars_failed", model=model, version=publication.version, reason=str(error))
-        self._remove_expired(model, (parent,) if kind != "rollback" else ())
+        self._remove_expired(model, (parent,) if event.kind != "rollback" else ())
 
-    def _record_failure(
-        self,
-        model: str,
-        kind: str,
-        candidate: Path,
-        begun: float,
-        error: BgpdriftError,
-        event: Mapping[str, Any] | None,
-        event_id: int | None,
-    ) -> None:
-        row = {**self._records.build_event(model, kind, "", candidate, begun), **(event or {})}
-        row |= {"notes": f"failed: {error}", "promoted": False, "exit_code": 1}
-        self._records.write(model, [], [], row, event_id)
-        self._log.error("model.publish_failed", model=model, kind=kind, reason=str(error))
+    def _record_failure(self, event: RetrainEvent, candidate: Path, error: BgpdriftError) -> None:
+        event = replace(
+            event,
+            finished_at=int(self._clock.now()),
+            promoted=False,
+            artifact_path=event.artifact_path or str(candidate),
+            exit_code=1,
+            notes=f"failed: {error}",
+        )
+        self._records.write(event.model, [], [], event)
+        self._log.error("model.publish_failed", model=event.model, kind=event.kind, reason=str(error))
 
     def _remove_expired(self, model: str, also_protected: tuple[str, ...]) -> None:
         states = self._records.read_states(model)

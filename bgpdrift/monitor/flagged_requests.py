@@ -5,9 +5,6 @@ is killed at any point is therefore continued by the next one. A flag for which 
 so. `bgpdrift.monitor.request_progress` decides which events the evidence stands for.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from msgspec.structs import replace
 
 from bgpdrift import logs
@@ -33,12 +30,10 @@ from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 from bgpdrift.store.cursor_states import CooldownState, cooldown_cursor
 from bgpdrift.store.database import StateCursor
+from bgpdrift.store.model_records import RetrainEvent
 from bgpdrift.store.request_records import Alert, RequestReason, RetrainRequest
 
 MAX_EVENTS_READ = 50
-
-RetrainEvent = Mapping[str, Any]
-"""A row of ``model_retrain_events``."""
 
 
 class FlaggedRequests:
@@ -117,7 +112,7 @@ class FlaggedRequests:
             self._runs.pause(request.model)
         if progress.drops_flag:
             self.drop_flag(replace(request, state=state, reason=reason))
-        if state == "done" and event is not None and event["finished_at"] is None:
+        if state == "done" and event is not None and event.finished_at is None:
             self._finish_event(event)
         return True
 
@@ -146,9 +141,9 @@ class FlaggedRequests:
     def _find_event(self, request: RetrainRequest) -> RetrainEvent | None:
         """Find the last run that names a request and started after its flag was dropped."""
         for event in self._store.retrain_events(request.model, MAX_EVENTS_READ):
-            if event["id"] <= request.reason.after_event_id:
+            if event.id <= request.reason.after_event_id:
                 return None
-            if event["kind"] == "retrain" and read_request_id(event) == request.id:
+            if event.kind == "retrain" and event.reason.request_id == request.id:
                 return event
         return None
 
@@ -167,10 +162,10 @@ class FlaggedRequests:
 
     def _finish_event(self, event: RetrainEvent) -> None:
         """Complete the event of a run that was killed after its version had become active."""
-        notes = f"killed after version {event['version']} had become active"
-        fields = {"finished_at": int(self._clock.now()), "exit_code": 1, "promoted": True, "notes": notes}
-        self._store.finish_retrain_event(int(event["id"]), fields)
-        ModelRegistry(self._folder, self._store, self._clock).reconcile(str(event["model"]))
+        notes = f"killed after version {event.version} had become active"
+        completed = replace(event, finished_at=int(self._clock.now()), exit_code=1, promoted=True, notes=notes)
+        self._store.record_retrain_event(completed)
+        ModelRegistry(self._folder, self._store, self._clock).reconcile(event.model)
 
     def _check_flag(self, model: str, at: int) -> None:
         """Remove a flag for which too many runs died, and a flag of the monitor whose request has ended."""
@@ -207,13 +202,6 @@ class FlaggedRequests:
         self._log.error("retrain.given_up", model=model, reason=run_end.reason, requested_by=flag.requested_by)
 
 
-def read_request_id(event: RetrainEvent) -> int | None:
-    """Return the retraining request that a run answered; None for none."""
-    reason = event["reason_json"] or {}
-    request_id = reason.get("request_id", (reason.get("details") or {}).get("request_id"))
-    return request_id if isinstance(request_id, int) else None
-
-
 def _begin_cooldown(request: RetrainRequest, at: int) -> StateCursor[CooldownState]:
     state = CooldownState(reason=AUTOMATIC_RUN_ENDED, request_id=request.id)
     return StateCursor(cooldown_cursor(request.model), at, state)
@@ -228,12 +216,11 @@ def _update_reason(
     if progress.counts_attempt:
         reason = replace(reason, attempts=evidence.attempts + 1)
     if event is not None and run_end is not None:
-        reason = replace(reason, after_event_id=event["id"])
+        reason = replace(reason, after_event_id=event.id)
     if last in ("finish", "fail", "postpone") and run_end is not None:
         reason = replace(reason, ended_at=at, exit_code=run_end.exit_code, new_version=run_end.version)
     if last == "postpone":
-        recorded = dict(event["reason_json"]) if event else {}
-        until = max(int(recorded.get("not_before") or 0), at + HOUR_S)
+        until = max(event.reason.not_before if event else 0, at + HOUR_S)
         cause = run_end.reason if run_end else ""
         reason = replace(reason, postponed_until=until, not_before=until, not_before_reason=cause)
     return reason
@@ -242,9 +229,9 @@ def _update_reason(
 def _read_end(event: RetrainEvent | None, active_version: str, run_is_active: bool) -> RunEnd | None:
     if event is None:
         return None
-    version = str(event["version"] or "")
-    if event["finished_at"] is not None:
-        return RunEnd(event["exit_code"], bool(event["promoted"]), str(event["notes"]), version)
+    version = event.version
+    if event.finished_at is not None:
+        return RunEnd(event.exit_code, event.promoted, event.notes, version)
     if version and version == active_version:
         return RunEnd(0, True, f"version {version} became active", version)
     return None if run_is_active else RunEnd(None, reason=ENDED_WITHOUT_RESULT, version=version)

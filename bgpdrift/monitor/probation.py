@@ -42,6 +42,7 @@ from bgpdrift.store.cursor_states import (
     probation_cursor,
 )
 from bgpdrift.store.database import StateCursor
+from bgpdrift.store.model_records import ModelState, RetrainEvent
 from bgpdrift.store.request_records import Alert
 
 MAX_SCORE_DELAY_H = 6
@@ -113,9 +114,9 @@ class Probation:
         if previous is not None and previous.state.verdict == "rolled_back":
             self._report_rollback(model, previous.state, at)
         events = self._store.retrain_events(model, 50)
-        activations = [row for row in events if row["kind"] in ACTIVATING_KINDS and row["promoted"]]
+        activations = [event for event in events if event.kind in ACTIVATING_KINDS and event.promoted]
         last = activations[0] if activations else None
-        is_restored = last is not None and last["kind"] == "rollback" and last["version"] == version
+        is_restored = last is not None and last.kind == "rollback" and last.version == version
         parent = self._find_rollback_target(model)
         state = ProbationState(
             version=version,
@@ -253,8 +254,8 @@ class Probation:
             return None
         return target.version, target.path
 
-    def _read_states(self, model: str) -> dict[str, str]:
-        return {str(row["version"]): str(row["state"]) for row in self._store.model_versions(model)}
+    def _read_states(self, model: str) -> dict[str, ModelState]:
+        return {version.version: version.state for version in self._store.model_versions(model)}
 
     def _load(self, model: str, version: str, path: Path) -> Version | None:
         key = (model, version)
@@ -270,23 +271,23 @@ class Probation:
         self._store.raise_alerts([Alert(at=self._clock.now(), key=key, severity="high", title=title, body=body)])
 
 
-def bypassed_gate(activations: Sequence[Mapping[str, Any]], version: str) -> bool:
+def bypassed_gate(activations: Sequence[RetrainEvent], version: str) -> bool:
     """Return whether a person promoted a version, or it was published although the gate rejected it.
 
     Parameters
     ----------
-    activations : sequence of mapping
-        Rows of ``model_retrain_events`` that made a version active, newest first.
+    activations : sequence of RetrainEvent
+        Events that made a version active, newest first.
     version : str
         Version in question.
 
     Examples
     --------
-    >>> bypassed_gate([{"version": "3", "kind": "retrain", "notes": "every check passed"}], "3")
+    >>> bypassed_gate([RetrainEvent(model="lstm", version="3", started_at=0, notes="every check passed")], "3")
     False
     """
-    row = next((row for row in activations if row["version"] == version), None)
-    return row is not None and (row["kind"] == "promote" or str(row["notes"] or "").startswith(FORCED_NOTE))
+    event = next((event for event in activations if event.version == version), None)
+    return event is not None and (event.kind == "promote" or event.notes.startswith(FORCED_NOTE))
 
 
 def _build_histogram_rows(model: str, shadow: Version | None, start: int, hour: ShadowHour) -> list[dict[str, Any]]:

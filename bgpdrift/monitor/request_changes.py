@@ -69,7 +69,7 @@ class RequestChanges:
     def flag(self, request: RetrainRequest, at: int, answer: ApprovalAnswer | None = None) -> bool:
         """Move a request to ``flagged`` and drop its flag file; return False if it has changed since it was read."""
         newest = self._store.retrain_events(request.model, 1)
-        reason = replace(request.reason, flagged_at=at, attempts=0, after_event_id=newest[0]["id"] if newest else 0)
+        reason = replace(request.reason, flagged_at=at, attempts=0, after_event_id=newest[0].id if newest else 0)
         state = REQUEST_LIFECYCLE.next_state(request.state, "flag")
         if not self._store.change_retrain_request(
             request.id, request.state, state, reason=reason, refusal_reason="", answer=answer

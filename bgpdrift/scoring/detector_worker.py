@@ -23,6 +23,7 @@ from bgpdrift.scoring.worker_models import WorkerModels
 from bgpdrift.settings import Settings
 from bgpdrift.store import StateCursor, Store, open_store
 from bgpdrift.store.cursor_states import DetectorState
+from bgpdrift.store.model_records import RetrainEvent
 from bgpdrift.verdicts.ensemble import WAITING
 
 HEARTBEAT_S = 5.0
@@ -198,10 +199,19 @@ def open_model_source(settings: Settings, model: str, clock: Clock, store: Store
         path, now = current_path(settings.artifacts_path, model), int(clock.now())
         version = artifacts.read(path, model).version
         logs.get_logger().info("model.published", model=model, version=version, source="packaged default")
-        event = {"model": model, "kind": "publish_default", "version": version, "promoted": True, "exit_code": 0}
+        event = RetrainEvent(
+            model=model,
+            version=version,
+            kind="publish_default",
+            started_at=now,
+            finished_at=now,
+            promoted=True,
+            artifact_path=str(path),
+            exit_code=0,
+        )
         if store is not None:
             with contextlib.suppress(TransientError):  # the version is recorded when it is loaded
-                store.record_retrain_event({**event, "started_at": now, "finished_at": now, "artifact_path": str(path)})
+                store.record_retrain_event(event)
     return ModelSource(settings.artifacts_path, model, builder(model, settings.detectors.history_minutes), clock)
 
 

@@ -7,11 +7,10 @@ live windows is replaced by it. Records are written after the windows, so that n
 
 from typing import Any
 
-import msgspec
-
 from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.models.loading import LoadAttempt, LoadedModel, Refusal
+from bgpdrift.models.registry_records import build_version
 from bgpdrift.models.reloading import ModelReloader
 from bgpdrift.store import Store
 
@@ -136,23 +135,8 @@ class WorkerModels:
         return details
 
     def _record_version(self, loaded: LoadedModel) -> None:
-        metadata = loaded.artifact
-        recorded = [row for row in self._store.model_versions(self._model) if row["version"] == loaded.version]
-        if recorded and recorded[0]["digest"] == metadata.digest:
+        artifact, now = loaded.artifact, self._clock.now()
+        versions = self._store.model_versions(self._model)
+        if any(version.version == loaded.version and version.digest == artifact.digest for version in versions):
             return
-        self._store.record_model_version(
-            {
-                "model": self._model,
-                "version": loaded.version,
-                "state": "active",
-                "parent_version": metadata.parent_version or None,
-                "digest": metadata.digest,
-                "artifact_path": loaded.source,
-                "created_at": metadata.created_at,
-                "activated_at": int(self._clock.now()),
-                "details": {
-                    "training": msgspec.to_builtins(metadata.training),
-                    "metrics": msgspec.to_builtins(metadata.metrics),
-                },
-            }
-        )
+        self._store.record_model_version(build_version(artifact, "active", loaded.source, now, now))

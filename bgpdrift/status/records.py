@@ -16,6 +16,7 @@ from bgpdrift.store import StateCursor, Store, open_store
 from bgpdrift.store.cursor_states import DriftState, ProbationState, probation_cursor
 from bgpdrift.store.drift_records import DriftCheck, DriftSignal
 from bgpdrift.store.engine import parse_url, sqlite_path
+from bgpdrift.store.model_records import ModelVersion, RetrainEvent
 from bgpdrift.store.request_records import ApprovalRequest, RetrainRequest
 from bgpdrift.store.schema import feature_windows
 
@@ -50,8 +51,8 @@ class Records(msgspec.Struct, frozen=True):
         State of the newest check by model.
     probations : dict of str to ProbationState
         By model.
-    versions : list of dict
-        Rows of ``model_versions``.
+    versions : list of ModelVersion
+        All of them.
     checks : list of DriftCheck
         Seven days up to the newest check, oldest first.
     signals : dict of str to list of DriftSignal
@@ -62,8 +63,8 @@ class Records(msgspec.Struct, frozen=True):
         Without an answer, oldest first.
     requests : dict of str to RetrainRequest
         Newest retraining request by model.
-    events : list of dict
-        Rows of ``model_retrain_events``, newest first.
+    events : list of RetrainEvent
+        Newest first.
     incidents : list of dict
         Open incidents, newest first.
     """
@@ -74,13 +75,13 @@ class Records(msgspec.Struct, frozen=True):
     data_until: int | None = None
     drift: dict[str, StateCursor[DriftState]] = {}
     probations: dict[str, ProbationState] = {}
-    versions: list[dict[str, Any]] = []
+    versions: list[ModelVersion] = []
     checks: list[DriftCheck] = []
     signals: dict[str, list[DriftSignal]] = {}
     hours: list[HourlyAlarms] = []
     approvals: list[ApprovalRequest] = []
     requests: dict[str, RetrainRequest] = {}
-    events: list[dict[str, Any]] = []
+    events: list[RetrainEvent] = []
     incidents: list[dict[str, Any]] = []
 
 

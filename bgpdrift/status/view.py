@@ -31,6 +31,7 @@ from bgpdrift.status.supervised import Supervised
 from bgpdrift.store import request_records
 from bgpdrift.store.cursor_states import IncidentHoldState
 from bgpdrift.store.drift_records import DriftSignal
+from bgpdrift.store.model_records import ModelVersion, RetrainEvent
 
 HOUR_S = 3_600
 MAX_REPORTS = 10
@@ -64,7 +65,7 @@ def build(records: Records, files: Files, supervised: Supervised, settings: Sett
     monitor = _build_monitor(records, supervised, settings, models, now)
     approvals = tuple(_build_approval(row, settings) for row in records.approvals)
     incidents = tuple(_build_incident(row) for row in records.incidents)
-    history = tuple(build_event(row) for row in records.events)
+    history = tuple(build_event(event) for event in records.events)
     data_span_s = 0 if records.data_from is None else (records.data_until or 0) - records.data_from
     actions = list_actions(
         monitor, supervised, models, incidents, approvals, history, settings, data_span_s=data_span_s
@@ -85,41 +86,40 @@ def build(records: Records, files: Files, supervised: Supervised, settings: Sett
     )
 
 
-def build_event(row: Mapping[str, Any]) -> ModelEvent:
-    """Build an event from a row of ``model_retrain_events``.
+def build_event(event: RetrainEvent) -> ModelEvent:
+    """Build an event of the document from an event of the store.
 
     Examples
     --------
-    >>> row = {"model": "lstm", "kind": "retrain", "version": "", "started_at": 0, "finished_at": 60, "promoted": False,
-    ...        "reason_json": {"reason": "drift"}, "exit_code": 3, "notes": "alarms: 40 per day, at most 10"}
-    >>> event = build_event(row)
-    >>> event.verdict, event.reason, event.result
+    >>> from bgpdrift.store.model_records import EventReason
+    >>> shown = build_event(RetrainEvent(model="lstm", started_at=0, finished_at=60, exit_code=3,
+    ...                                  reason=EventReason(summary="drift"), notes="alarms: 40 per day, at most 10"))
+    >>> shown.verdict, shown.reason, shown.result
     ('rejected', 'drift', 'alarms: 40 per day, at most 10')
     """
-    reason = row["reason_json"] if isinstance(row["reason_json"], Mapping) else {}
     return ModelEvent(
-        str(row["model"]),
-        str(row["kind"]),
-        str(row["version"]),
-        int(row["started_at"]),
-        None if row["finished_at"] is None else int(row["finished_at"]),
-        _choose_event_verdict(row),
-        str(reason.get("reason") or ""),
-        str(row["notes"]),
-        row["exit_code"],
+        event.model,
+        event.kind,
+        event.version,
+        event.started_at,
+        event.finished_at,
+        _choose_event_verdict(event),
+        event.reason.summary,
+        event.notes,
+        event.exit_code,
     )
 
 
-def _choose_event_verdict(row: Mapping[str, Any]) -> str:
-    if row["kind"] in KIND_VERDICTS:
-        return "failed" if str(row["notes"]).startswith("failed") else KIND_VERDICTS[row["kind"]]
-    if row["promoted"]:
+def _choose_event_verdict(event: RetrainEvent) -> str:
+    if event.kind in KIND_VERDICTS:
+        return "failed" if event.notes.startswith("failed") else KIND_VERDICTS[event.kind]
+    if event.promoted:
         return "published"
-    if row["finished_at"] is None:
+    if event.finished_at is None:
         return "running"
-    if row["exit_code"] is None:
+    if event.exit_code is None:
         return "ended"
-    return EXIT_VERDICTS.get(int(row["exit_code"]), "kept as candidate" if row["exit_code"] == 0 else "failed")
+    return EXIT_VERDICTS.get(event.exit_code, "kept as candidate" if event.exit_code == 0 else "failed")
 
 
 def _build_monitor(
@@ -149,9 +149,9 @@ def _build_monitor(
 
 def _build_model(name: str, records: Records, files: Files, settings: Settings, now: float) -> Model:
     header = files.models.get(name, ModelHeader(exists=False))
-    versions = {row["version"]: row for row in records.versions if row["model"] == name}
-    row = versions.get(header.version, {})
-    active_since = row.get("activated_at") or header.created_at or None
+    versions = {version.version: version for version in records.versions if version.model == name}
+    recorded = versions.get(header.version)
+    active_since = (recorded.activated_at if recorded else None) or header.created_at or None
     probation = _build_probation(records, name, header.version)
     cursor = records.drift.get(name)
     state = cursor.state if cursor is not None and cursor.state.is_checked else None
@@ -161,7 +161,7 @@ def _build_model(name: str, records: Records, files: Files, settings: Settings, 
     return Model(
         model=name,
         version=header.version,
-        state=_choose_state(header, row, probation),
+        state=_choose_state(header, recorded, probation),
         created_at=header.created_at or None,
         active_since=active_since,
         age_s=max(0.0, now - active_since) if active_since else None,
@@ -189,14 +189,14 @@ def _build_model(name: str, records: Records, files: Files, settings: Settings, 
     )
 
 
-def _choose_state(header: ModelHeader, row: Mapping[str, Any], probation: Probation | None) -> str:
+def _choose_state(header: ModelHeader, recorded: ModelVersion | None, probation: Probation | None) -> str:
     if header.problem:
         return "damaged"
     if not header.exists:
         return "none"
     if probation is not None and probation.is_running:
         return "probation"
-    return str(row.get("state") or "active")
+    return recorded.state if recorded else "active"
 
 
 def _build_probation(records: Records, model: str, version: str) -> Probation | None:

@@ -90,7 +90,7 @@ def decode(kind: type[V], fields: object, place: str) -> V:
 
 def encode_row(record: msgspec.Struct) -> dict[str, Any]:
     """Convert a record to a row; an ``id`` of 0 and values of None, which the database fills in, are left out."""
-    row = {name: getattr(record, name) for name in record.__struct_fields__}
+    row = {field.encode_name: getattr(record, field.name) for field in msgspec.structs.fields(record)}
     row = {name: encode(value) if isinstance(value, StoredValue) else value for name, value in row.items()}
     return {name: value for name, value in row.items() if value is not None and not (name == "id" and not value)}
 
@@ -103,7 +103,7 @@ def decode_row(kind: type[R], row: Mapping[str, Any], table: str, types: Mapping
     kind : type
         The type of the record.
     row : mapping
-        Columns that the record does not have are ignored.
+        By column name, which is the name of the field unless the field has another. Other columns are ignored.
     table : str
         Name, for messages.
     types : mapping
@@ -116,16 +116,17 @@ def decode_row(kind: type[R], row: Mapping[str, Any], table: str, types: Mapping
     """
     place, values = f"{table} row {row.get('id', '?')}", {}
     for field in msgspec.structs.fields(kind):
-        if field.name not in row:
+        column = field.encode_name
+        if column not in row:
             continue
-        value = row[field.name]
-        if field.name in types:
-            value = decode(types[field.name], value, f"{place}, {field.name}")
+        value = row[column]
+        if column in types:
+            value = decode(types[column], value, f"{place}, {column}")
         elif not isinstance(value, StoredValue):
             try:
                 value = msgspec.convert(value, field.type)
             except msgspec.ValidationError as error:
-                raise StoreError(f"{place}, {field.name} = {value!r}: {error}") from error
+                raise StoreError(f"{place}, {column} = {value!r}: {error}") from error
         values[field.name] = value
     return kind(**values)
 

@@ -253,7 +253,7 @@ model_retrain_events = Table(
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("model", String(64), nullable=False),
     Column("version", String(64), nullable=False, default=""),  # version that the event made; "" for none
-    Column("kind", String(24), nullable=False, default="retrain"),  # see bgpdrift.store.models.EVENT_KINDS
+    Column("kind", String(24), nullable=False, default="retrain"),  # see bgpdrift.store.model_records.EventKind
     Column("started_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger, nullable=True),
     Column("reason_json", JSON, nullable=False, default=dict),

@@ -9,6 +9,7 @@ from bgpdrift.store import StateCursor, migrate, open_store
 from bgpdrift.store.cursor_states import CooldownState, DriftState, PersistenceState, cooldown_cursor
 from bgpdrift.store.engine import WRITE, make_engine, parse_url
 from bgpdrift.store.migrate import upgrade
+from bgpdrift.store.model_records import RetrainEvent
 from bgpdrift.store.request_records import Alert, ApprovalRequest, RequestReason, RetrainApproval, RetrainRequest
 
 T = 1_700_000_040
@@ -60,8 +61,8 @@ def test_a_database_of_an_earlier_schema_is_upgraded_with_its_rows(url: str, rev
 
     with open_store(url) as store:
         (event,) = store.retrain_events("lstm")
-        assert (event["notes"], event["kind"], event["version"]) == ("old", "retrain", "")
-        assert [row["state"] for row in store.model_versions()] == ["accepted"]
+        assert (event.notes, event.kind, event.version) == ("old", "retrain", "")
+        assert [row.state for row in store.model_versions()] == ["accepted"]
         common: dict[str, Any] = {"model": "lstm", "requested_by": "drift_monitor"}
         assert store.retrain_requests() == [
             RetrainRequest(id=2, requested_at=6, state="refused", refusal_reason="the drift is gone", **common),
@@ -97,7 +98,7 @@ def test_ids_continue_after_an_upgrade(url: str) -> None:
         assert store.add_retrain_request(RetrainRequest(model="lstm", requested_at=T, requested_by="ann")) == 3
         store.raise_alerts([Alert(at=2.0, key="l", severity="low", title="t")])
         assert store.alerts()[0].id == 2
-        assert store.record_retrain_event({"model": "lstm", "started_at": T}) == 2
+        assert store.record_retrain_event(RetrainEvent(model="lstm", started_at=T)) == 2
 
 
 def test_the_last_step_can_be_undone(url: str) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from bgpdrift.errors import StoreError
 from bgpdrift.store import Cursor, IncidentChanges, StateCursor, migrate, open_store
 from bgpdrift.store.cursor_states import AggregatorState
+from bgpdrift.store.model_records import ModelVersion
 from bgpdrift.store.schema import feature_windows, metadata
 from bgpdrift.store.upkeep import AGE_COLUMNS
 from helpers.store_rows import read_histograms, read_scores
@@ -238,13 +239,13 @@ def test_histograms_are_replaced_not_added(store):
 
 
 def test_model_versions_and_service_events_are_kept(store):
-    row = {"model": "lstm", "version": "v1", "state": "active", "digest": "ab", "created_at": T}
-    store.record_model_version(row)
-    store.record_model_version({**row, "state": "accepted"})
+    for state in ("active", "accepted"):
+        version = ModelVersion(model="lstm", version="v1", state=state, digest="ab", created_at=T)
+        store.record_model_version(version)
     store.record_service_event(1.5, "lstm_detector", "model_loaded", {"ms": 3.0})
     store.record_service_event(2.5, "aggregator", "started", {})
 
-    assert [r["state"] for r in store.model_versions("lstm")] == ["accepted"]
+    assert [row.state for row in store.model_versions("lstm")] == ["accepted"]
     assert store.model_versions("heuristic") == []
     assert [event.at for event in store.service_events(1)] == [2.5]
     assert store.service_events(5, service="lstm_detector")[0].details == {"ms": 3.0}

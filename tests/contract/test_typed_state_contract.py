@@ -27,6 +27,7 @@ from bgpdrift.store.cursor_states import (
     drift_cursor,
 )
 from bgpdrift.store.drift_records import CheckContext, CheckDetails, ComparisonRecord, ExcludedHours
+from bgpdrift.store.model_records import EventReason, VersionDetails
 from bgpdrift.store.request_records import HoldApproval, RequestReason, RetrainApproval
 from helpers.store_rows import read_raw_state, write_raw_state
 
@@ -355,6 +356,48 @@ SAMPLES: list[tuple[StoredValue, dict[str, Any]]] = [
                 "alpha": 0.001,
             },
         },
+    ),
+    (
+        EventReason(
+            summary="the level rose by 60 %",
+            requested_by="drift_monitor",
+            requested_at=T + 0.5,
+            request_id=12,
+            force=True,
+            attempts=1,
+            check_id=3,
+            severity="high",
+            change_point=T - 7200,
+            report_path="a/drift_report_lstm.json",
+            model_version="7",
+            consented=True,
+            not_before=T + 3600,
+        ),
+        {
+            "reason": "the level rose by 60 %",
+            "requested_by": "drift_monitor",
+            "force": True,
+            "requested_at": T + 0.5,
+            "cause": {
+                "request_id": 12,
+                "check_id": 3,
+                "severity": "high",
+                "change_point": T - 7200,
+                "report_path": "a/drift_report_lstm.json",
+                "version": "7",
+                "consented": True,
+            },
+            "attempts": 1,
+            "request_id": 12,
+            "not_before": T + 3600,
+        },
+    ),
+    (EventReason(request_id=12, check_id=3), {"reason": "", "details": {"request_id": 12, "check_id": 3}}),
+    (EventReason(summary="too many alarms", replaced_version="8"), {"reason": "too many alarms", "from": "8"}),
+    (EventReason(max_drift=0.25, skipped={"6": "damaged"}), {"max_drift": 0.25, "skipped": {"6": "damaged"}}),
+    (
+        VersionDetails(training={"rows": 9, "seed": 0}, metrics={"f1": 0.9}),
+        {"training": {"rows": 9, "seed": 0}, "metrics": {"f1": 0.9}},
     ),
 ]
 """A value of each type, and the JSON that version 1 wrote for it."""

@@ -99,7 +99,7 @@ def test_a_fourth_detector_is_trained_starts_votes_drifts_and_is_retrained(insta
             100,
             "its drift is found",
         )
-        until(lambda: [row for row in store.retrain_events("volume") if row["promoted"]][1:], 100, "it is retrained")
+        until(lambda: [event for event in store.retrain_events("volume") if event.promoted][1:], 100, "it is retrained")
 
     shown = json.loads(installation.run("-m", "bgpdrift.status", "--json", expected=None))
     (model,) = [model for model in shown["models"] if model["model"] == "volume"]

@@ -86,7 +86,7 @@ class World:
         return cursor.state.owner if cursor else None
 
     def runs(self) -> list[dict[str, Any]]:
-        return [row for row in self.store.retrain_events(MODEL) if row["kind"] == "retrain" and row["version"] != "1"]
+        return [event for event in self.store.retrain_events(MODEL) if event.kind == "retrain" and event.version != "1"]
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_a_request_becomes_an_active_version_and_the_run_writes_its_progress(wor
 
     assert active_version(world.folder, MODEL) == "2"
     (event,) = world.runs()
-    assert event["reason_json"]["request_id"] == request_id
+    assert event.reason.request_id == request_id
     lines = [
         msgspec.json.decode(line)
         for line in progress_path(world.settings.logs_path, MODEL).read_bytes().split(b"\n")[:-1]
@@ -142,7 +142,7 @@ def test_a_run_that_is_killed_is_repeated_to_its_end(world):
     world.end = world.at = ""
     world.until(lambda: world.state() == "done")
     assert active_version(world.folder, MODEL) == "2"
-    assert sum(row["promoted"] for row in world.runs()) == 1
+    assert sum(run.promoted for run in world.runs()) == 1
 
 
 def test_a_run_killed_just_after_the_publication_is_done(world):

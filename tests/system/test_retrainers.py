@@ -62,7 +62,7 @@ class World:
 
     def events(self, kind: str = "retrain") -> list[dict[str, Any]]:
         with self.store() as store:
-            return [row for row in store.retrain_events(MODEL) if row["kind"] == kind]
+            return [event for event in store.retrain_events(MODEL) if event.kind == kind]
 
     def active_version(self) -> str:
         """What a detector that starts now loads."""
@@ -122,13 +122,13 @@ def test_a_run_reports_every_phase_and_publishes_and_records_the_model(world):
     assert all(evaluation["injected_record"][kind] >= share for kind, share in evaluation["injected"].items())
     assert [name for name in world.visible() if name.startswith(f"{MODEL}_backup_")]
     event = world.events()[0]
-    assert (event["promoted"], event["version"], event["exit_code"]) == (True, "2", 0)
-    assert event["finished_at"] >= event["started_at"]
-    assert event["train_records"] == MINUTES * 4 // 5
-    assert event["valid_records"] == MINUTES // 5
-    assert event["f1_new"] == pytest.approx(event["f1_old"], abs=0.1)
+    assert (event.promoted, event.version, event.exit_code) == (True, "2", 0)
+    assert event.finished_at >= event.started_at
+    assert event.train_records == MINUTES * 4 // 5
+    assert event.valid_records == MINUTES // 5
+    assert event.f1_new == pytest.approx(event.f1_old, abs=0.1)
     with world.store() as store:
-        states = {row["version"]: row["state"] for row in store.model_versions(MODEL)}
+        states = {version.version: version.state for version in store.model_versions(MODEL)}
     assert states == {"1": "retired", "2": "active"}
 
 
@@ -162,7 +162,7 @@ def test_a_candidate_waits_for_promote_and_is_not_active(world):
     assert f"candidates/{MODEL}_2.safetensors" in world.visible()
     assert world.active_version() == "1"
     with world.store() as store:
-        assert [(v["version"], v["state"]) for v in store.model_versions(MODEL)] == [
+        assert [(v.version, v.state) for v in store.model_versions(MODEL)] == [
             ("1", "active"),
             ("2", "candidate"),
         ]
@@ -224,7 +224,7 @@ def test_a_run_that_takes_too_long_gives_exit_6_and_leaves_no_files(world):
 
     assert code == 6
     assert lines[-1]["outcome"] == "timed_out"
-    assert all(event["finished_at"] is not None for event in world.events())
+    assert all(event.finished_at is not None for event in world.events())
     assert world.visible() == before
     assert world.active_version() == "1"
 
@@ -250,8 +250,8 @@ def test_a_worker_killed_in_any_phase_leaves_only_the_old_model(world, phase):
     assert {name: raw for name, raw in world.files().items() if not name.endswith(".lock")} == before
     assert world.active_version() == "1"
     event = world.events()[0]
-    assert (event["exit_code"], event["promoted"]) == (1, False)
-    assert "killed by signal 9" in event["notes"]
+    assert (event.exit_code, event.promoted) == (1, False)
+    assert "killed by signal 9" in event.notes
 
 
 def test_a_worker_killed_after_publishing_leaves_the_new_model(world):
@@ -260,7 +260,7 @@ def test_a_worker_killed_after_publishing_leaves_the_new_model(world):
     assert code == 1
     assert world.active_version() == "2"
     event = world.events()[0]
-    assert (event["promoted"], event["version"]) == (True, "2")
+    assert (event.promoted, event.version) == (True, "2")
 
 
 @pytest.mark.parametrize("phase", ["fit", "stage"])
@@ -294,7 +294,7 @@ def test_a_flag_is_answered_once_with_its_reason_and_force(world):
     assert code == 0, world.stderr
     assert lines[-1]["forced"]
     event = world.events()[0]
-    assert event["reason_json"]["requested_by"] == "drift_monitor"
+    assert event.reason.requested_by == "drift_monitor"
     assert flags.list_requested(world.folder) == []
     assert not flags.claim_path(world.folder, MODEL).exists()
     evaluation = json.loads((world.folder / f"{MODEL}.evaluation.json").read_text())

@@ -37,9 +37,11 @@ def force_bad_model(settings: Settings, store: Store, registry: ModelRegistry, m
     """Publish a bad copy of the active model past the gate, and return its version."""
     folder = settings.artifacts_path
     active = artifacts.read(current_path(folder, model), model)
-    known = [str(row["version"]) for row in (*store.model_versions(model), *store.retrain_events(model, 100))]
+    known = [one.version for one in store.model_versions(model)]
+    known += [event.version for event in store.retrain_events(model, 100)]
     version = next_version(folder, model, known)
     raw = artifacts.to_bytes(make_bad_copy(active, fault, version))
     path = stage(folder, model, version, raw, history_minutes=settings.detectors.history_minutes)
-    registry.publish(model, path, expected_active=active.version, event={"notes": f"forced: {fault}"})
+    event = registry.begin_event(model, "promote", notes=f"forced: {fault}")
+    registry.publish(model, path, expected_active=active.version, event=event)
     return version

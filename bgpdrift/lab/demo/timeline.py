@@ -70,8 +70,8 @@ class Timeline:
             reason = request.refusal_reason or request.reason.summary
             text = f"{request.model} by {request.requested_by}: {reason}"
             self._add(now, "request", str(request.id), request.state, text[:240])
-        for row in self._store.model_versions():
-            self._add(now, "version", f"{row['model']} {row['version']}", row["state"])
+        for version in self._store.model_versions():
+            self._add(now, "version", f"{version.model} {version.version}", version.state)
         for model in MODELS:
             if drift := self._store.read_state(drift_cursor(model), DriftState):
                 verdict = drift.state.verdict

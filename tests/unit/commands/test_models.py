@@ -18,6 +18,7 @@ from bgpdrift.models.paths import current_path
 from bgpdrift.models.publication import active_version
 from bgpdrift.settings import load
 from bgpdrift.store import migrate, open_store
+from bgpdrift.store.model_records import ModelVersion
 
 M = "isolation_forest"
 
@@ -64,8 +65,8 @@ def test_the_table_fits_eighty_columns_with_the_longest_names(folder: Path) -> N
         (folder / f"{M}_backup_20260101T0000{number:02}Z.safetensors").write_bytes(bytes_of(str(number)))
         (folder / "candidates" / f"{M}_{number + 20}.safetensors").write_bytes(bytes_of(str(number + 20)))
     with open_store(load().store_url) as store:
-        row = {"model": M, "version": "default-1", "state": "accepted", "digest": "", "created_at": 5}
-        store.record_model_version(row)
+        accepted = ModelVersion(model=M, version="default-1", state="accepted", digest="", created_at=5)
+        store.record_model_version(accepted)
     lines = run("models").stdout.splitlines()
     assert max(map(len, lines)) <= 80
     for word in (M, "default-1", "accepted", "09-01…09-05", "123,456", "0.997", "0.123", "12"):

@@ -1,4 +1,4 @@
-"""Every move leaves a row, a line and sidecars; the file is the truth where they disagree."""
+"""Every change leaves an event, a log line and sidecars; where store and files differ, the files are right."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ from bgpdrift.models.paths import backup_paths, current_path
 from bgpdrift.models.publication import active_version, stage
 from bgpdrift.models.retention import RetentionPolicy
 from bgpdrift.store import Store, migrate, open_store
+from bgpdrift.store.model_records import EventReason, RetrainEvent
 
 M = "heuristic"
 METRICS = EvaluationMetrics(drift_psi=0.1, f1=0.9)
@@ -60,18 +61,18 @@ def put(folder: Path, registry: ModelRegistry, artifact, clock: FakeClock) -> Ca
 
 
 def states(store: Store) -> dict[str, str]:
-    return {row["version"]: row["state"] for row in store.model_versions(M)}
+    return {version.version: version.state for version in store.model_versions(M)}
 
 
 def test_a_publication_writes_a_row_a_log_line_and_two_sidecars(put, folder: Path, store: Store) -> None:
     put("1")
     with capture_logs() as lines:
-        put("2", kind="retrain", event={"train_records": 5_000, "f1_new": 0.9})
+        put("2", event=RetrainEvent(model=M, started_at=1_000, train_records=5_000, f1_new=0.9))
 
     event = store.retrain_events(M)[0]
-    assert (event["kind"], event["version"], event["promoted"], event["exit_code"]) == ("retrain", "2", True, 0)
-    assert (event["train_records"], event["f1_new"]) == (5_000, 0.9)
-    assert event["notes"].startswith("version 2 replaces 1")
+    assert (event.kind, event.version, event.promoted, event.exit_code) == ("retrain", "2", True, 0)
+    assert (event.train_records, event.f1_new) == (5_000, 0.9)
+    assert event.notes.startswith("version 2 replaces 1")
     assert states(store) == {"1": "retired", "2": "active"}
     assert [line["event"] for line in lines] == ["model.published"]
     metadata = json.loads((folder / "heuristic.model.json").read_text())
@@ -80,11 +81,11 @@ def test_a_publication_writes_a_row_a_log_line_and_two_sidecars(put, folder: Pat
 
 
 def test_an_event_that_was_begun_earlier_is_completed(put, store: Store, clock: FakeClock) -> None:
-    begun = store.record_retrain_event({"model": M, "started_at": 1_000})
-    put("1", kind="retrain", event_id=begun, event={"train_records": 7})
+    begun = store.record_retrain_event(RetrainEvent(model=M, started_at=1_000))
+    put("1", event=RetrainEvent(id=begun, model=M, started_at=1_000, train_records=7))
     (event,) = store.retrain_events(M)
-    assert (event["id"], event["started_at"], event["version"], event["train_records"]) == (begun, 1_000, "1", 7)
-    assert event["finished_at"] == int(clock.now())
+    assert (event.id, event.started_at, event.version, event.train_records) == (begun, 1_000, "1", 7)
+    assert event.finished_at == int(clock.now())
 
 
 def test_a_refused_publication_is_recorded(put, folder: Path, store: Store, registry: ModelRegistry) -> None:
@@ -92,8 +93,8 @@ def test_a_refused_publication_is_recorded(put, folder: Path, store: Store, regi
     with capture_logs() as lines, pytest.raises(PublishRefusedError):
         registry.publish(M, folder / "candidates" / "x", expected_active="7")
     event = store.retrain_events(M)[0]
-    assert (event["promoted"], event["exit_code"]) == (False, 1)
-    assert "version 1 is active, expected 7" in event["notes"]
+    assert (event.promoted, event.exit_code) == (False, 1)
+    assert "version 1 is active, expected 7" in event.notes
     assert [line["event"] for line in lines] == ["model.publish_failed"]
     assert states(store) == {"1": "active"}
 
@@ -115,7 +116,7 @@ def test_a_model_is_published_without_the_store_and_recorded_later(
     later = ModelRegistry(folder, store, clock, verify=trusting)
     assert later.reconcile(M)
     assert states(store) == {"1": "retired", "2": "active"}
-    assert store.retrain_events(M)[0]["kind"] == "recover"
+    assert store.retrain_events(M)[0].kind == "recover"
     assert not later.reconcile(M), "once is enough"
 
 
@@ -147,15 +148,12 @@ def test_a_rollback_restores_the_previous_version_and_rejects_the_other(put, reg
     for version in "123":
         put(version)
     with capture_logs() as lines:
-        done = registry.roll_back(M, "too loud")
+        done = registry.roll_back(M, "too many false alarms")
     assert (done.version, done.parent_version) == ("2", "3")
     assert states(store) == {"1": "retired", "2": "active", "3": "rolled_back"}
     event = store.retrain_events(M)[0]
-    assert (event["kind"], event["version"], event["reason_json"]) == (
-        "rollback",
-        "2",
-        {"reason": "too loud", "from": "3"},
-    )
+    assert (event.kind, event.version) == ("rollback", "2")
+    assert event.reason == EventReason(summary="too many false alarms", replaced_version="3")
     assert "model.published" in {line["event"] for line in lines}
     assert "3" not in {read(path, M).version for path in backup_paths(folder, M)}
     assert [file.version for file in list_model_files(folder, M).rejected] == ["3"]
@@ -198,7 +196,7 @@ def test_a_failed_rollback_changes_nothing(put, registry, folder, store) -> None
         registry.roll_back(M, "x", guard=lost)
     assert sorted(path.name for path in folder.rglob("*.safetensors")) == before
     assert states(store) == {"1": "retired", "2": "active"}
-    assert store.retrain_events(M)[0]["notes"] == "failed: not now"
+    assert store.retrain_events(M)[0].notes == "failed: not now"
 
 
 def test_a_promotion_publishes_the_best_candidate_and_records_why_others_are_skipped(
@@ -213,7 +211,7 @@ def test_a_promotion_publishes_the_best_candidate_and_records_why_others_are_ski
     assert done is not None
     assert done.version == "2"
     assert {skipped.version for skipped in chosen.skipped} == {"1", "3", "4"}
-    assert set(store.retrain_events(M)[0]["reason_json"]["skipped"]) == {"1", "3", "4"}
+    assert set(store.retrain_events(M)[0].reason.skipped) == {"1", "3", "4"}
     assert [line["event"] for line in lines].count("model.skipped") == 3
     assert registry.promote(M, max_drift=0.0)[0] is None
     assert active_version(folder, M) == "2"
@@ -241,11 +239,11 @@ def test_a_rolled_back_version_cannot_be_accepted(put, registry) -> None:
 
 def test_a_rejected_candidate_is_quarantined_and_recorded(registry, folder, store, bytes_of) -> None:
     path = stage(folder, M, "1", bytes_of("1"), verify=trusting)
-    place = registry.reject(M, path, "finds less", {"exit_code": 3})
+    place = registry.reject(M, path, "finds less")
     assert place.parent.name == "rejected"
     assert states(store) == {"1": "rejected"}
     event = store.retrain_events(M)[0]
-    assert (event["kind"], event["notes"], event["exit_code"], event["promoted"]) == ("reject", "finds less", 3, False)
+    assert (event.kind, event.notes, event.exit_code, event.promoted) == ("reject", "finds less", None, False)
 
 
 def test_old_backups_are_removed_except_the_accepted_version_and_the_parent(put, registry, folder) -> None:

@@ -26,6 +26,7 @@ from bgpdrift.store.cursor_states import (
     drift_cursor,
 )
 from bgpdrift.store.database import StateCursor
+from bgpdrift.store.model_records import EventReason, RetrainEvent
 from bgpdrift.store.request_records import RequestReason, RetrainRequest
 from helpers import windows
 
@@ -117,19 +118,25 @@ class World:
         assert claim is not None
         return claim
 
-    def begin_event(self, request_id: int) -> int:
-        reason = {"details": {"request_id": request_id}}
-        return self.store.record_retrain_event({"model": M, "started_at": 1, "reason_json": reason})
+    def begin_event(self, request_id: int) -> RetrainEvent:
+        event = RetrainEvent(model=M, started_at=1, reason=EventReason(request_id=request_id))
+        return replace(event, id=self.store.record_retrain_event(event))
 
     def run(
         self, request_id: int, exit_code: int, promoted: bool = False, notes: str = "notes of the run", **reason: Any
     ) -> None:
         """A complete run of a retrainer."""
         claim = self.claim()
-        event = self.begin_event(request_id)
-        row = {"finished_at": 2, "exit_code": exit_code, "promoted": promoted, "version": "7", "notes": notes}
-        reason_json = {"reason_json": {"details": {"request_id": request_id}, **reason}}
-        self.store.finish_retrain_event(event, {**row, **reason_json})
+        ended = replace(
+            self.begin_event(request_id),
+            finished_at=2,
+            exit_code=exit_code,
+            promoted=promoted,
+            version="7",
+            reason=EventReason(request_id=request_id, **reason),
+            notes=notes,
+        )
+        self.store.record_retrain_event(ended)
         flags.release(self.folder, claim)
         self.runner.ended = EndedRun(M, exit_code)
 
@@ -185,7 +192,7 @@ def test_a_request_becomes_a_flag_a_claim_and_a_new_version(world):
     assert world.state() == "claimed"
 
     event = world.begin_event(request_id)
-    world.store.finish_retrain_event(event, {"finished_at": 2, "exit_code": 0, "promoted": True, "version": "7"})
+    world.store.record_retrain_event(replace(event, finished_at=2, exit_code=0, promoted=True, version="7"))
     flags.release(world.folder, claim)
     world.runner.ended = EndedRun(M, 0)
     world.step(hours=1)
@@ -423,7 +430,7 @@ def test_a_run_killed_just_after_the_publication_is_done_and_not_repeated(world,
     world.step()
     world.claim(DEAD)
     event = world.begin_event(request_id)
-    world.store.finish_retrain_event(event, {"version": "7"})
+    world.store.record_retrain_event(replace(event, version="7"))
     active_artifact("7")
     world.runner.ended = EndedRun(M, -9)
 
@@ -431,8 +438,8 @@ def test_a_run_killed_just_after_the_publication_is_done_and_not_repeated(world,
     world.step(times=3)
 
     assert world.state(request_id) == "done"
-    (closed,) = [row for row in world.store.retrain_events(M) if row["id"] == event]
-    assert closed["promoted"]
+    (closed,) = [row for row in world.store.retrain_events(M) if row.id == event.id]
+    assert closed.promoted
     assert world.runner.started == [M]
     assert world.flag() is None
 

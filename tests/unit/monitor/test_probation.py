@@ -93,7 +93,7 @@ class World:
         return self.store.read_state(probation_cursor(M), ProbationState)
 
     def states(self) -> dict[str, str]:
-        return {row["version"]: row["state"] for row in self.store.model_versions(M)}
+        return {version.version: version.state for version in self.store.model_versions(M)}
 
     def alerts(self) -> list[str]:
         return [alert.key for alert in self.store.alerts()]
@@ -144,8 +144,8 @@ def test_a_version_with_low_recall_is_rolled_back_within_hours_with_an_alert(
     assert active_version(world.folder, M) == "1"
     assert world.alerts() == [f"rolled_back:{M}:2"]
     assert world.store.read_state(cooldown_cursor(M), CooldownState).state.reason == "version 2 was rolled back"
-    event = next(row for row in world.store.retrain_events(M) if row["kind"] == "rollback")
-    assert "it finds 0 % of the injected anomalies" in event["reason_json"]["reason"]
+    event = next(event for event in world.store.retrain_events(M) if event.kind == "rollback")
+    assert "it finds 0 % of the injected anomalies" in event.reason.summary
     assert world.cursor().state.version == "1"
     world.watch(hours=3, restarts=True)
     assert active_version(world.folder, M) == "1"

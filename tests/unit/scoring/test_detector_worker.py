@@ -18,6 +18,7 @@ from bgpdrift.scoring.worker_models import RECORD_VERSION_AFTER_S
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
 from bgpdrift.store.cursor_states import DetectorState
+from bgpdrift.store.model_records import ModelVersion
 from bgpdrift.verdicts.calibration import Calibration
 from helpers.store_rows import read_scores
 
@@ -176,16 +177,16 @@ def test_only_a_version_that_the_publisher_did_not_record_is_recorded(
 ) -> None:
     models.looks.append(model("1"))
     service = start()
-    assert [row["version"] for row in store.model_versions("lstm")] == ["1"]
+    assert [version.version for version in store.model_versions("lstm")] == ["1"]
     for version in ("2", "3"):
         models.looks.append(model(version))
         service.step()
         if version == "2":
-            row = {"model": "lstm", "version": "2", "state": "accepted", "digest": "d2", "created_at": 5}
-            store.record_model_version(row)
+            accepted = ModelVersion(model="lstm", version="2", state="accepted", digest="d2", created_at=5)
+            store.record_model_version(accepted)
         clock.advance(seconds=RECORD_VERSION_AFTER_S)
         service.step()
-    states = {row["version"]: row["state"] for row in store.model_versions("lstm")}
+    states = {version.version: version.state for version in store.model_versions("lstm")}
     assert states == {"1": "active", "2": "accepted", "3": "active"}
 
 

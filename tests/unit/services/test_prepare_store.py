@@ -44,15 +44,15 @@ def test_what_a_crash_left_is_put_right_and_said(settings: Settings, capsys: pyt
     assert "lstm.safetensors.7-0.stage: removed an unfinished write" in capsys.readouterr().err
     assert list(folder.glob(".*.stage")) == []
     with open_store(settings.store_url) as store:
-        assert [event["kind"] for event in store.retrain_events("heuristic")] == ["recover"]
+        assert [event.kind for event in store.retrain_events("heuristic")] == ["recover"]
         (version,) = store.model_versions("heuristic")
         (event,) = store.service_events(9, service="prepare_store")
     assert event.event == "model_recovered"
     assert "lstm.safetensors.7-0.stage" in event.details["repair"]
-    assert (version["version"], version["state"]) == (active_version(folder, "heuristic"), "active")
+    assert (version.version, version.state) == (active_version(folder, "heuristic"), "active")
 
 
-def test_models_in_disorder_stop_no_service(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_model_files_stop_no_service(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     folder = settings.artifacts_path
     (folder / "publish_heuristic.lock").mkdir(parents=True)
     (folder / "heuristic_backup_20260101T000000Z.safetensors").write_bytes(b"half")
@@ -60,11 +60,11 @@ def test_models_in_disorder_stop_no_service(settings: Settings, capsys: pytest.C
     assert "recovery_failed" in capsys.readouterr().err
 
 
-def test_the_default_that_is_put_in_place_is_on_record_once(settings: Settings, clock: FakeClock) -> None:
+def test_the_publication_of_a_packaged_model_is_recorded_once(settings: Settings, clock: FakeClock) -> None:
     prepare_store.main()
     with open_store(settings.store_url) as store:
         open_model_source(settings, "heuristic", clock, store)
         open_model_source(settings, "heuristic", clock, store)
         (event,) = store.retrain_events()
-    assert (event["kind"], event["promoted"]) == ("publish_default", True)
-    assert event["version"] == active_version(settings.artifacts_path, "heuristic")
+    assert (event.kind, event.promoted) == ("publish_default", True)
+    assert event.version == active_version(settings.artifacts_path, "heuristic")

@@ -108,7 +108,7 @@ def test_every_window_has_one_score_with_its_model_version_and_one_verdict(chain
     scores = read_scores(store)
     assert [score["window_start"] for score in scores] == [row["window_start"] for row in rows]
     assert {score["model"] for score in scores} == {"heuristic"}
-    versions = {row["version"] for row in store.model_versions("heuristic")}
+    versions = {version.version for version in store.model_versions("heuristic")}
     assert {score["model_version"] for score in scores} == versions
     assert len(store.verdicts_after(0, 10_000)) == len(rows)
 

@@ -25,6 +25,7 @@ from bgpdrift.store.cursor_states import (
     probation_cursor,
 )
 from bgpdrift.store.database import StateCursor
+from bgpdrift.store.model_records import EventReason, RetrainEvent
 from bgpdrift.store.request_records import (
     ApprovalRequest,
     HoldApproval,
@@ -39,7 +40,6 @@ from bgpdrift.store.schema import (
     feature_windows,
     hourly_histograms,
     incidents,
-    model_retrain_events,
     model_versions,
 )
 
@@ -186,11 +186,13 @@ class System:
         row = {"id": number, "state": "open", "severity": "high", "started_at": started_at, "last_seen_at": CHECKED}
         self.insert(incidents, {**row, "peak": 9.0, "collectors": ["rrc00"], "summary": "Surge at rrc00.", **columns})
 
-    def event(self, model: str, kind: str, at: int, **columns: Any) -> None:
+    def event(self, model: str, kind: Any, at: int, **columns: Any) -> None:
         """Store a row of ``model_retrain_events``."""
-        reason = {"reason": columns.pop("reason", "")}
-        row = {"model": model, "kind": kind, "started_at": at, "finished_at": at + 60, "reason_json": reason}
-        self.insert(model_retrain_events, {**row, **columns})
+        reason = EventReason(summary=columns.pop("reason", ""))
+        event = RetrainEvent(
+            model=model, kind=kind, started_at=at, reason=reason, **{"finished_at": at + 60, **columns}
+        )
+        self.store.record_retrain_event(event)
 
     def claim(self, model: str) -> None:
         """Write claim and lock of a running retrainer."""

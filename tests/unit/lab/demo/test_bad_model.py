@@ -40,7 +40,7 @@ def test_a_bad_model_passes_every_check_of_a_file_and_is_active(tmp_path, model)
         version = force_bad_model(
             settings, store, ModelRegistry(folder, store, FakeClock()), "heuristic", "never_alarms"
         )
-        states = {row["version"]: row["state"] for row in store.model_versions("heuristic")}
+        states = {version.version: version.state for version in store.model_versions("heuristic")}
 
     assert artifacts.read(current_path(folder, "heuristic"), "heuristic").version == version
     assert states[version] == "active"

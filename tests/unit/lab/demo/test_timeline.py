@@ -1,10 +1,13 @@
 """State changes of incidents, approvals, requests, versions and checks: each once, in the order they were seen."""
 
+from typing import Any
+
 import pytest
 
 from bgpdrift.lab.demo.timeline import Timeline
 from bgpdrift.store import StateCursor, migrate, open_store
 from bgpdrift.store.cursor_states import DriftState
+from bgpdrift.store.model_records import ModelVersion
 
 START = 1_788_220_800
 
@@ -17,11 +20,16 @@ def store(tmp_path):
         yield opened
 
 
-def version(state: str) -> dict:
-    return {
-        "model": "lstm", "version": "3", "state": state, "parent_version": "2", "digest": "d", "artifact_path": "f",
-        "created_at": START, "activated_at": START, "details": {},
-    }  # fmt: skip
+def version(state: Any) -> ModelVersion:
+    return ModelVersion(
+        model="lstm",
+        version="3",
+        state=state,
+        parent_version="2",
+        digest="d",
+        created_at=START,
+        activated_at=START,
+    )
 
 
 def check(verdict: str, severity: str = "none") -> StateCursor[DriftState]:
