@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bgpdrift.clock import FakeClock
@@ -120,14 +121,14 @@ class World:
 
     def begin_event(self, request_id: int) -> RetrainEvent:
         event = RetrainEvent(model=M, started_at=1, reason=EventReason(request_id=request_id))
-        return replace(event, id=self.store.record_retrain_event(event))
+        return msgspec.structs.replace(event, id=self.store.record_retrain_event(event))
 
     def run(
         self, request_id: int, exit_code: int, promoted: bool = False, notes: str = "notes of the run", **reason: Any
     ) -> None:
         """A complete run of a retrainer."""
         claim = self.claim()
-        ended = replace(
+        ended = msgspec.structs.replace(
             self.begin_event(request_id),
             finished_at=2,
             exit_code=exit_code,
@@ -159,8 +160,6 @@ class World:
 
 
 def replace_retrain(settings: Settings, **retrain: Any) -> Settings:
-    import msgspec
-
     return msgspec.structs.replace(settings, retrain=msgspec.structs.replace(settings.retrain, **retrain))
 
 
@@ -192,7 +191,9 @@ def test_a_request_becomes_a_flag_a_claim_and_a_new_version(world):
     assert world.state() == "claimed"
 
     event = world.begin_event(request_id)
-    world.store.record_retrain_event(replace(event, finished_at=2, exit_code=0, promoted=True, version="7"))
+    world.store.record_retrain_event(
+        msgspec.structs.replace(event, finished_at=2, exit_code=0, promoted=True, version="7")
+    )
     flags.release(world.folder, claim)
     world.runner.ended = EndedRun(M, 0)
     world.step(hours=1)
@@ -378,8 +379,6 @@ def test_a_run_that_finds_the_lock_taken_is_repeated_without_limit(world):
 def test_a_run_that_a_person_started_delays_the_next_run(world):
     holder = {"model": M, "owner": {"pid": identify_self().pid, "start_time": identify_self().start_time}}
     holder["owner"]["boot_id"] = identify_self().boot_id
-    import msgspec
-
     lock = world.folder / "retrain.lock"
     lock.write_bytes(msgspec.json.encode(holder))
     world.request()
@@ -430,7 +429,7 @@ def test_a_run_killed_just_after_the_publication_is_done_and_not_repeated(world,
     world.step()
     world.claim(DEAD)
     event = world.begin_event(request_id)
-    world.store.record_retrain_event(replace(event, version="7"))
+    world.store.record_retrain_event(msgspec.structs.replace(event, version="7"))
     active_artifact("7")
     world.runner.ended = EndedRun(M, -9)
 
@@ -537,8 +536,6 @@ def test_a_rejection_refuses_the_request_and_no_other_follows_for_a_week(world):
 
 @pytest.mark.parametrize(("unanswered", "state"), [("drift", "flagged"), ("hold", "waiting_approval")])
 def test_an_approval_request_without_an_answer_consents_or_holds(world, unanswered, state):
-    import msgspec
-
     drift = msgspec.structs.replace(world.settings.drift, unanswered=unanswered)
     world.settings = msgspec.structs.replace(world.settings, drift=drift)
     world.restart()

@@ -19,6 +19,7 @@ from bgpdrift.monitor.probation import Probation
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
 from bgpdrift.store.cursor_states import CooldownState, ProbationState, cooldown_cursor, probation_cursor
+from bgpdrift.store.model_records import EventKind
 from bgpdrift.verdicts.calibration import Calibration
 from helpers.store_rows import read_histograms
 from retrainers.training import to_artifact, train
@@ -69,13 +70,13 @@ class World:
     def restart(self) -> None:
         self.probation = Probation(self.settings, self.store, self.clock, ActiveVersions(self.folder), self.registry)
 
-    def put(self, artifact: Artifact, version: str, kind: str = "retrain") -> None:
+    def put(self, artifact: Artifact, version: str, kind: EventKind = "retrain") -> None:
         """Make a version active, as a retrainer or a person does."""
         self.clock.advance(hours=1)
         parent = active_version(self.folder, M)
         raw = to_bytes(replace(artifact, version=version, parent_version=parent))
         file = stage(self.folder, M, version, raw, verify=trusting)
-        self.registry.publish(M, file, expected_active=parent, kind=kind)
+        self.registry.publish(M, file, expected_active=parent, event=self.registry.begin_event(M, kind))
 
     def store_windows(self, frame: Any, rows_of: Callable[[Any], list[dict[str, object]]]) -> None:
         self.store.write_windows(rows_of(frame), None)
