@@ -55,8 +55,12 @@ class ArtifactError(BgpdriftError):
     """These bytes will never be a usable model: quarantine them and keep the active version."""
 
 
-class DigestMismatchError(ArtifactError):
-    """The bytes of an artifact are not those that were published."""
+class UnfinishedArtifactError(ArtifactError):
+    """The bytes of an artifact end too early: the rest may still be on its way."""
+
+
+class DigestMismatchError(UnfinishedArtifactError):
+    """The bytes of an artifact are not those that were published: damaged, or not yet all written."""
 
     def __init__(self, name: str, expected: str, actual: str) -> None:
         super().__init__(f"{name}: digest {actual[:16]}… found, {expected[:16]}… expected; the file is damaged")

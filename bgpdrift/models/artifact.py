@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from bgpdrift.detectors.interface import ModelContent
-from bgpdrift.errors import ArtifactError, DigestMismatchError
+from bgpdrift.errors import ArtifactError, DigestMismatchError, UnfinishedArtifactError
 from bgpdrift.models.flags import DriftCause
 from bgpdrift.models.metadata import (
     NO_CAUSE,
@@ -42,8 +42,9 @@ _SELF_TEST = "self_test."
 _REFERENCE = "reference."
 _DIGEST_MARK = b'"digest":"'
 
-Identity = tuple[int, int, int, int]
-"""Of a file's content, as far as one stat shows it: device, inode, size, modification time in nanoseconds."""
+Identity = tuple[int, int, int, int, int]
+"""Of a file, as far as one stat shows it: device, inode, size, and the times of the last write and of the last change of
+content, name or mode, in nanoseconds. A program that writes in place can set the first time back, but not the second."""
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
@@ -173,7 +174,8 @@ def from_bytes(raw: bytes, name: str, model: str) -> Artifact:
     Raises
     ------
     ArtifactError
-        The file is not a usable model; `DigestMismatchError` for damage, `NewerSchemaError` for a later schema.
+        The file is not a usable model; `UnfinishedArtifactError` for one that is cut short, `DigestMismatchError` for
+        damage, `NewerSchemaError` for a later schema.
     """
     _check_digest(raw, name)
     try:
@@ -237,14 +239,27 @@ def read_once(path: Path) -> FileBytes:
         after = os.fstat(descriptor)
     finally:
         os.close(descriptor)
-    if identity_of(before) != identity_of(after) or len(raw) != after.st_size:
-        raise ArtifactError(f"{path.name}: the file changed while it was read")
+    if not is_same_content(identity_of(before), identity_of(after)) or len(raw) != after.st_size:
+        raise UnfinishedArtifactError(f"{path.name}: the file changed while it was read")
     return FileBytes(raw, identity_of(after), max(after.st_mtime, after.st_ctime))
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Give the part of a stat that changes with the content; a second hard link does not change it."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    """Give the part of a stat that changes with the content; a second hard link changes it too."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def is_same_content(one: Identity, other: Identity) -> bool:
+    """Whether two identities are of the same bytes, unless a program that wrote in place set the time of writing back.
+
+    A rename, a second hard link and a change of mode leave the content the same.
+
+    Examples
+    --------
+    >>> is_same_content((1, 2, 30, 4, 5), (1, 2, 30, 4, 6)), is_same_content((1, 2, 30, 4, 5), (1, 2, 31, 4, 5))
+    (True, False)
+    """
+    return one[:4] == other[:4]
 
 
 def _select(arrays: Arrays, prefix: str) -> dict[str, npt.NDArray[Any]]:
@@ -263,9 +278,13 @@ def _check_arrays(arrays: Arrays, name: str) -> None:
 
 def _check_digest(raw: bytes, name: str) -> None:
     if len(raw) < 16:
-        raise ArtifactError(f"{name}: not a model file: {len(raw)} bytes")
-    if int.from_bytes(raw[:8], "little") > min(MAX_HEADER_BYTES, len(raw) - 8):
-        raise ArtifactError(f"{name}: the header is longer than the file or than {MAX_HEADER_BYTES:,} bytes")
+        raise UnfinishedArtifactError(f"{name}: not a model file: {len(raw)} bytes")
+    header_bytes = int.from_bytes(raw[:8], "little")
+    if header_bytes > min(MAX_HEADER_BYTES, len(raw) - 8):
+        kind = ArtifactError if header_bytes > MAX_HEADER_BYTES else UnfinishedArtifactError
+        raise kind(f"{name}: the header is longer than the file or than {MAX_HEADER_BYTES:,} bytes")
+    if header_bytes == 0:
+        raise UnfinishedArtifactError(f"{name}: not a model file: it begins with zeros")
     position = _find_digest(raw)
     if position < 0 or position + 64 > len(raw):
         raise ArtifactError(f"{name}: no digest in the header; bgpdrift did not write this file")

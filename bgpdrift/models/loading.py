@@ -1,11 +1,13 @@
 """Loading of the model that a detector runs: the current file, else the newest usable backup, else the packaged default.
 
 `ModelSource.try_load` compares the identity of the current file (one stat) and loads only a changed file: it is opened
-once, read, verified, built and run through its self-test. A file that fails is tried a second time a moment later, because
-it may still be being copied. If it fails again it is refused with a reason and quarantined; it is not tried again until it
-changes, and the loaded model stays in use. `bgpdrift.models.reloading` decides when a load is tried and on which thread.
+once, read, verified, built and run through its self-test. A file that fails is tried a second time a moment later. A file
+that is cut short or has another digest may still be being copied: it is tried again when it has changed, or when it has not
+changed for a minute. If it fails again it is refused with a reason and quarantined; it is not tried again until it changes,
+and the loaded model stays in use. `bgpdrift.models.reloading` decides when a load is tried and on which thread.
 """
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,9 +16,9 @@ from pathlib import Path
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.detector_registry import BY_NAME
 from bgpdrift.detectors.interface import Detector, ModelContent
-from bgpdrift.errors import ArtifactError, BgpdriftError, NewerSchemaError, TransientError
+from bgpdrift.errors import ArtifactError, BgpdriftError, NewerSchemaError, TransientError, UnfinishedArtifactError
 from bgpdrift.models import artifact as artifacts
-from bgpdrift.models.artifact import Artifact, Identity
+from bgpdrift.models.artifact import Artifact, Identity, is_same_content
 from bgpdrift.models.paths import backup_paths, current_path
 from bgpdrift.models.quarantine import quarantine_current
 from bgpdrift.models.self_test import run_self_test
@@ -27,7 +29,9 @@ Build = Callable[[ModelContent], Detector]
 Quarantine = Callable[[Path, str, Identity, str, float], Path | None]
 
 RETRY_AFTER_S = 1.0
-"""A file that fails is refused only if it has not changed for this long."""
+"""A complete file that fails is refused only if it has not changed for this long."""
+SETTLE_S = 60.0
+"""An unfinished file is refused only if it has not changed for this long, because a copy over a network can pause."""
 MAX_QUARANTINE_TRIES = 30
 
 
@@ -77,6 +81,15 @@ class Refusal:
 
     def __str__(self) -> str:
         return self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    """A file that failed once, and is tried again at ``retry_at`` (monotonic, seconds) unless it changes before."""
+
+    identity: Identity
+    retry_at: float
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +145,23 @@ def identity_at(path: Path) -> Identity | None:
 
 
 class ModelSource:
-    """The model files of one detector. One thread at a time may call `try_load`."""
+    """The model files of one detector. One thread at a time may call `try_load`.
+
+    Parameters
+    ----------
+    folder : Path
+        The artifact directory.
+    model : str
+        The model.
+    build : callable
+        From `builder`.
+    clock : Clock, optional
+        Of the system by default.
+    quarantine : callable
+        Moves a file that failed.
+    settle_s : float
+        How long an unfinished file must not have changed before it is refused, seconds.
+    """
 
     def __init__(
         self,
@@ -141,13 +170,15 @@ class ModelSource:
         build: Build,
         clock: Clock | None = None,
         quarantine: Quarantine = quarantine_current,
+        settle_s: float = SETTLE_S,
     ) -> None:
         self._folder, self._model, self._build = folder, model, build
         self._clock, self._quarantine = clock or SystemClock(), quarantine
-        self._path = current_path(folder, model)
+        self._path, self._settle_s = current_path(folder, model), settle_s
         self._is_first, self._has_model = True, False
         self._judged: Identity | None = None
-        self._suspect: tuple[Identity, float] | None = None
+        self._judged_content = b""
+        self._suspect: _Suspect | None = None
         self._to_quarantine: tuple[Identity, str, int] | None = None
         self._failed_live: list[tuple[LoadedModel, str, bool]] = []
         self._latest_digest = ""
@@ -167,7 +198,7 @@ class ModelSource:
     def retry_in_s(self) -> float:
         """Seconds until a file that failed is tried again; infinite if there is none."""
         suspect = self._suspect
-        return math.inf if suspect is None else max(0.0, suspect[1] + RETRY_AFTER_S - self._clock.monotonic())
+        return math.inf if suspect is None else max(0.0, suspect.retry_at - self._clock.monotonic())
 
     def try_load(self) -> LoadAttempt:
         """Load the current file if it changed, or a backup or the default if there is no model."""
@@ -180,7 +211,9 @@ class ModelSource:
             self._judged = self._suspect = None
             if self._has_model and not is_first:
                 problem = f"{self._path.name} is gone"
-        elif identity != self._judged and not self._waits_for_retry(identity):
+        elif self._suspect is not None and self._suspect.identity == identity and self.retry_in_s > 0.0:
+            problem = self._suspect.problem
+        elif identity != self._judged:
             loaded, problem = self._try_current(now, refused)
         self._try_quarantine(refused)
         if loaded is None and not self._has_model and (is_first or refused):
@@ -204,33 +237,40 @@ class ModelSource:
         self._bad_digests[loaded.artifact.digest] = reason
         self._failed_live.append((loaded, reason, has_other))
 
-    def _waits_for_retry(self, identity: Identity) -> bool:
-        return self._suspect is not None and self._suspect[0] == identity and self.retry_in_s > 0.0
-
     def _try_current(self, now: float, refused: list[Refusal]) -> tuple[LoadedModel | None, str]:
-        identity = identity_at(self._path)
+        identity, content = identity_at(self._path), b""
         try:
             begun = self._clock.monotonic()
             file = artifacts.read_once(self._path)
-            identity = file.identity
+            identity, content = file.identity, hashlib.sha256(file.raw).digest()
+            if self._was_judged(identity, content):
+                self._judged, self._suspect = identity, None
+                return None, ""
             loaded = self._verify(file.raw, self._path.name)
         except OSError as error:
             # Access denied, an input error, a stale handle: no evidence against the model, and possibly temporary.
             return None, f"{self._path.name} cannot be read: {error.strerror}"
         except Exception as error:
             reason = _describe(error, self._path.name)
-            if self._suspect is None or self._suspect[0] != identity:
-                self._suspect = (identity, now) if identity else None
-                return None, f"{reason} (tried again in {RETRY_AFTER_S:.0f} s)"
-            self._judged, self._suspect = identity, None
+            if self._suspect is None or self._suspect.identity != identity:
+                wait_s = self._settle_s if isinstance(error, UnfinishedArtifactError) else RETRY_AFTER_S
+                problem = f"{reason} (tried again in {wait_s:.0f} s, or when it changes)"
+                self._suspect = _Suspect(identity, now + wait_s, problem) if identity else None
+                return None, problem
+            self._judged, self._judged_content, self._suspect = identity, content, None
             if isinstance(error, NewerSchemaError):
                 refused.append(Refusal(self._path.name, reason))  # stays for another host with a newer program
             elif identity is not None:
                 self._to_quarantine = (identity, reason, 0)
             return None, ""
-        self._judged, self._suspect, self._to_quarantine = identity, None, None
+        self._judged, self._judged_content = identity, content
+        self._suspect = self._to_quarantine = None
         load_s = self._clock.monotonic() - begun
         return replace(loaded, identity=identity, changed_at=file.changed_at, load_s=load_s), ""
+
+    def _was_judged(self, identity: Identity, content: bytes) -> bool:
+        """Whether only the name, the number of hard links or the mode of the file judged last has changed."""
+        return self._judged is not None and is_same_content(identity, self._judged) and content == self._judged_content
 
     def _try_quarantine(self, refused: list[Refusal]) -> None:
         """Refuse the file that failed and quarantine it, unless another file is in its place."""

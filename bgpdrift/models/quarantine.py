@@ -14,7 +14,7 @@ import msgspec
 
 from bgpdrift.errors import ArtifactError, TransientError
 from bgpdrift.models import artifact as artifacts
-from bgpdrift.models.artifact import Identity
+from bgpdrift.models.artifact import Identity, is_same_content
 from bgpdrift.models.paths import REJECTED, SUFFIX, backup_stamp, note_path, publish_lock_path
 from bgpdrift.process.durable import RETRY_S, STAGE_SUFFIX, sync_directory, write_durably
 from bgpdrift.process.locks import hold_lock
@@ -148,4 +148,4 @@ def _is_still(path: Path, identity: Identity) -> bool:
         status = path.lstat()
     except OSError:
         return False
-    return stat_module.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) == identity[:2]
+    return stat_module.S_ISREG(status.st_mode) and is_same_content(artifacts.identity_of(status), identity)

@@ -212,7 +212,8 @@ def open_model_source(settings: Settings, model: str, clock: Clock, store: Store
         if store is not None:
             with contextlib.suppress(TransientError):  # the version is recorded when it is loaded
                 store.record_retrain_event(event)
-    return ModelSource(settings.artifacts_path, model, builder(model, settings.detectors.history_minutes), clock)
+    build = builder(model, settings.detectors.history_minutes)
+    return ModelSource(settings.artifacts_path, model, build, clock, settle_s=settings.detectors.model_settle_s)
 
 
 def build_worker_factory(model: str, service: str) -> Callable[[Settings, Clock], DetectorWorker]:

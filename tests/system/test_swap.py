@@ -57,6 +57,7 @@ class Detector:
 
     def start(self) -> None:
         environment = {**os.environ, "BGPDRIFT_DATA_DIR": str(self.folder), "OMP_NUM_THREADS": "1"}
+        environment["BGPDRIFT_DETECTORS__MODEL_SETTLE_S"] = "2"
         command = [sys.executable, "-m", "bgpdrift.services", "heuristic_detector"]
         self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log)
 

@@ -13,7 +13,7 @@ import pytest
 from bgpdrift.clock import FakeClock
 from bgpdrift.errors import ArtifactError, TransientError
 from bgpdrift.models.artifact import from_bytes, to_bytes
-from bgpdrift.models.loading import RETRY_AFTER_S, LoadAttempt, ModelSource, builder, default_bytes, publish_default
+from bgpdrift.models.loading import RETRY_AFTER_S, SETTLE_S, LoadAttempt, ModelSource, builder, default_bytes, publish_default
 from bgpdrift.models.publication import current_path
 
 BUILD = builder("heuristic", 360)
@@ -39,7 +39,7 @@ class Shelf:
     def load_until_judged(self) -> LoadAttempt:
         """Try twice, the second time when a bad file is no longer waited for."""
         first = self.load()
-        self.clock.advance(seconds=RETRY_AFTER_S)
+        self.clock.advance(seconds=SETTLE_S)
         return self.load() if first.loaded is None else first
 
 
@@ -92,9 +92,22 @@ def test_a_changed_current_file_is_loaded_and_an_unchanged_one_is_not_read_again
 def test_a_second_hard_link_is_no_change_and_a_touch_is(at_work: Shelf) -> None:
     """Before each publish the current file gets a backup's name: that must not cost a load."""
     os.link(at_work.current, at_work.folder / "heuristic_backup_20260101T000000Z.safetensors")
+    assert at_work.load() == LoadAttempt()
     assert not at_work.source.has_changed
     os.utime(at_work.current, (1, 1))
     assert at_work.load().loaded.version == "1"
+
+
+def test_a_model_written_in_place_with_equal_size_and_time_is_loaded(at_work: Shelf) -> None:
+    before = at_work.current.stat()
+    at_work.current.write_bytes(at_work.bytes_of("2"))
+    os.utime(at_work.current, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = at_work.current.stat()
+    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
+
+    assert at_work.source.has_changed
+    assert at_work.load().loaded.version == "2"
+    assert not at_work.source.has_changed
 
 
 def test_a_loaded_model_keeps_its_metadata_and_detector_without_arrays(at_work: Shelf) -> None:
@@ -114,7 +127,7 @@ def test_a_damaged_current_file_falls_back_to_the_newest_backup_that_verifies(sh
     attempt = shelf.load()
     assert attempt.loaded.version == "4"
     assert [refusal.file for refusal in attempt.refused] == ["heuristic_backup_20260301T000000Z.safetensors"]
-    shelf.clock.advance(seconds=RETRY_AFTER_S)
+    shelf.clock.advance(seconds=SETTLE_S)
     assert [refusal.file for refusal in shelf.load().refused] == ["heuristic.safetensors"]
     assert next_good_one_is_taken(shelf)
 
@@ -148,6 +161,31 @@ def test_a_file_that_is_still_being_copied_is_not_refused(at_work: Shelf) -> Non
                 assert "tried again" in attempt.problem or not attempt.problem
     attempt = at_work.load() if attempt.loaded is None else attempt
     assert attempt.loaded.version == "2"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
+def test_an_upload_that_pauses_is_waited_for_and_loaded_when_it_is_complete(at_work: Shelf, share: float) -> None:
+    whole = at_work.bytes_of("2")
+    cut = int(share * len(whole))
+    with at_work.current.open("wb") as file:
+        file.write(whole[:cut])
+        file.flush()
+        for _ in range(40):
+            attempt = at_work.load()
+            assert attempt.loaded is None
+            assert attempt.refused == ()
+            assert "tried again" in attempt.problem
+            at_work.clock.advance(seconds=RETRY_AFTER_S)
+        file.write(whole[cut:])
+    assert at_work.load().loaded.version == "2"
+    assert not (at_work.folder / "rejected").exists()
+
+
+def test_a_complete_file_that_fails_is_refused_after_a_second(at_work: Shelf) -> None:
+    at_work.put(pickle.dumps({"thresholds": [1.0] * 20}))
+    assert at_work.load().refused == ()
+    at_work.clock.advance(seconds=RETRY_AFTER_S)
+    assert at_work.load().refused
 
 
 def _mutations(good: bytes, resigned: Callable[..., bytes]) -> list[bytes]:
