@@ -204,7 +204,9 @@ class DetectorSettings(Section, frozen=True, kw_only=True):
     ] = 1.0
     model_settle_s: Annotated[
         float,
-        _f("time for which an unfinished model file must not have changed before it is moved to `rejected/`", "s", gt=0),
+        _f(
+            "time for which an unfinished model file must not have changed before it is moved to `rejected/`", "s", gt=0
+        ),
     ] = 60.0
     false_alarms_per_day: Annotated[
         float, _f("alarm budget of one detector at one collector; it sets the threshold", "1/d", gt=0, le=1440)

@@ -13,7 +13,15 @@ import pytest
 from bgpdrift.clock import FakeClock
 from bgpdrift.errors import ArtifactError, TransientError
 from bgpdrift.models.artifact import from_bytes, to_bytes
-from bgpdrift.models.loading import RETRY_AFTER_S, SETTLE_S, LoadAttempt, ModelSource, builder, default_bytes, publish_default
+from bgpdrift.models.loading import (
+    RETRY_AFTER_S,
+    SETTLE_S,
+    LoadAttempt,
+    ModelSource,
+    builder,
+    default_bytes,
+    publish_default,
+)
 from bgpdrift.models.publication import current_path
 
 BUILD = builder("heuristic", 360)
