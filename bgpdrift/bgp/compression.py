@@ -11,6 +11,8 @@ from typing import BinaryIO, cast
 import zstandard
 
 _CHUNK_BYTES = 65_536
+_SLOW_BYTES = 4 * _CHUNK_BYTES
+"""More than any decompressor reads ahead."""
 _GZIP, _BZIP2, _ZSTD = b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd"
 _MAX_WINDOW_BYTES = 1 << 27  # the largest zstd window that `zstd -d` accepts by default; a frame may ask for terabytes
 
@@ -34,6 +36,8 @@ class DecompressedStream:
     def __init__(self, raw: BinaryIO) -> None:
         self.problem: str | None = None
         self._raw = raw
+        self._returned = 0
+        self._start = raw.tell() if raw.seekable() else None
         head = _read_fully(raw, 4)
         self._pending = head
         if head.startswith(_GZIP):
@@ -55,10 +59,31 @@ class DecompressedStream:
         if self.problem is not None:
             return b""
         try:
-            return self._step(size)
+            plain = self._step(size)
         except (zlib.error, zstandard.ZstdError, ValueError) as error:
-            self.problem = f"compressed data is damaged: {error}"
+            self.problem = describe_damage(error)
+            plain = self._read_to_damage(size)
+        self._returned += len(plain)
+        return plain
+
+    def _read_to_damage(self, size: int) -> bytes:
+        """Return the bytes that the failed step would have returned up to the damage.
+
+        A decompressor discards them with the error. The file is decompressed again, in the last step byte by byte; a pipe
+        cannot be read again.
+        """
+        if self._start is None:
             return b""
+        fast_until = max(self._start, self._raw.tell() - _SLOW_BYTES)
+        self._raw.seek(self._start)
+        again = DecompressedStream(cast("BinaryIO", _SlowingFile(self._raw, fast_until)))
+        left = self._returned
+        while left and (skipped := again.read(min(left, _CHUNK_BYTES))):
+            left -= len(skipped)
+        plain = bytearray()
+        while len(plain) < size and (byte := again.read(1)):
+            plain += byte
+        return bytes(plain)
 
     def _plain(self, size: int) -> bytes:
         head, self._pending = self._pending[:size], self._pending[size:]
@@ -104,6 +129,35 @@ class DecompressedStream:
 
     def _zstd(self, size: int) -> bytes:
         return self._zstandard.read(size)
+
+
+def describe_damage(error: Exception) -> str:
+    """Describe an error of a decompressor in one of a few texts.
+
+    Examples
+    --------
+    >>> describe_damage(zlib.error("Error -3 while decompressing data: incorrect data check"))
+    'compressed data is damaged: the checksum is wrong'
+    """
+    text = str(error)
+    if any(word in text for word in ("incorrect data check", "incorrect length check", "checksum")):
+        text = "the checksum is wrong"
+    return f"compressed data is damaged: {text}"
+
+
+class _SlowingFile:
+    """A file that gives single bytes from an offset on, so that the checksum arrives after the last byte before it."""
+
+    def __init__(self, raw: BinaryIO, fast_until: int) -> None:
+        self._raw, self._left = raw, fast_until - raw.tell()
+
+    def seekable(self) -> bool:
+        return False
+
+    def read(self, size: int) -> bytes:
+        data = self._raw.read(min(size, self._left) if self._left > 0 else 1)
+        self._left -= len(data)
+        return data
 
 
 class _RejoinedFile:

@@ -55,7 +55,7 @@ def _message_fields(message: Message, details: Details) -> dict[str, Any]:
             "aggregator": details.aggregator,
             "communities": details.communities,
         }
-    return row
+    return row | {name: value for name, value in details.session.items() if name not in row}
 
 
 def collect_routes(announcements: list[Announcement]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Reads MRT files (RFC 6396, 8050) as messages in file order: updates and table dumps of the RIS and RouteViews archives.
 
-This module converts BGP4MP records into `Message`. `mrt_framing` finds the records, `mrt_attributes` parses attributes, and
-`mrt_rib` parses table dumps. An unreadable record is counted with its offset, and reading continues.
+This module converts BGP4MP records into `Message`. `mrt_framing` finds the records, `mrt_attributes` parses attributes,
+`mrt_session` OPEN and NOTIFICATION, and `mrt_rib` table dumps. An unreadable record is counted with its offset, and reading
+continues. What is whole before a cut is used.
 """
 
 import struct
@@ -17,12 +18,13 @@ from bgpdrift.bgp.mrt_framing import (
     BGP4MP_ET,
     TABLE_DUMP,
     TABLE_DUMP_V2,
-    Problem,
-    Problems,
+    TYPE_NAMES,
     Readable,
     RecordReader,
 )
 from bgpdrift.bgp.mrt_rib import RibReader
+from bgpdrift.bgp.mrt_session import read_notification, read_open
+from bgpdrift.bgp.problems import Problem, Problems
 
 __all__ = ["Problem", "Problems", "read_mrt", "read_mrt_in_full", "read_stream"]
 
@@ -54,6 +56,8 @@ _MESSAGES = {
 _STATE_CHANGES = {0: False, 5: True}
 _MICROSECONDS = struct.Struct(">I")
 _MARKER_BYTES, _BGP_HEADER_BYTES = 16, 19
+_MARKER = b"\xff" * _MARKER_BYTES
+_SESSION_READERS = {1: read_open, 3: read_notification}
 _MAX_CACHED_PEERS = 10_000
 _NO_ATTRIBUTES = Attributes()
 
@@ -95,6 +99,7 @@ def read_mrt_in_full(
 
 def read_stream(stream: Readable, collector: str, problems: Problems) -> Iterator[tuple[Message, Attributes]]:
     """Read messages and their attributes from a stream of plain bytes."""
+    problems.collector = collector
     attributes = AttributeReader(problems.skipped)
     bgp4mp, rib = Bgp4mpReader(attributes, collector), RibReader(attributes, collector)
     records = RecordReader(stream, problems)
@@ -102,23 +107,31 @@ def read_stream(stream: Readable, collector: str, problems: Problems) -> Iterato
         try:
             if kind == BGP4MP:
                 pair = bgp4mp.read(float(timestamp), subtype, body, 0)
-                if pair is not None:
-                    yield pair
             elif kind == BGP4MP_ET:
                 if len(body) < _MICROSECONDS.size:
                     raise MalformedError("record is shorter than its fixed part")
                 pair = bgp4mp.read(timestamp + _MICROSECONDS.unpack_from(body)[0] / 1e6, subtype, body, 4)
-                if pair is not None:
-                    yield pair
             elif kind == TABLE_DUMP_V2:
                 yield from rib.read_table_dump_v2(float(timestamp), subtype, body)
+                pair = None
             elif kind == TABLE_DUMP:
                 yield from rib.read_table_dump(float(timestamp), subtype, body)
+                pair = None
             else:
-                problems.skipped[f"MRT type {kind}"] += 1
+                problems.skipped[f"MRT type {kind} ({TYPE_NAMES[kind]})"] += 1
+                continue
         except MalformedError as error:
-            problems.add(offset, str(error))
+            pair = None
+            attributes.partial = str(error)
+        if attributes.partial:
+            problems.add(offset, attributes.partial)
+            attributes.partial = ""
             records.reject_record()
+        if attributes.notes:
+            problems.notes.update(attributes.notes)
+            attributes.notes.clear()
+        if pair is not None:
+            yield pair
         if bgp4mp.has_rest:
             bgp4mp.has_rest = False
             records.suspect_length("record is longer than its BGP message")
@@ -170,35 +183,58 @@ class Bgp4mpReader:
         if start > len(body):
             raise MalformedError("BGP message is truncated")
         end = content + (body[content + _MARKER_BYTES] << 8 | body[content + _MARKER_BYTES + 1])
+        kind = body[start - 1]
+        if end > len(body) and kind == 2 and body[content : content + _MARKER_BYTES] == _MARKER:
+            # Some collectors store the first 4,096 bytes of a longer message (RFC 8654).
+            pair = self._update(timestamp, peer, asn, body, start, len(body), as4, add_path, is_cut=True)
+            self._attributes.partial = "UPDATE is cut; the whole prefixes before the cut are used"
+            return pair
         if end > len(body) or end < start:
             raise MalformedError("BGP message length does not fit the record")
         if end != len(body):
             self.has_rest = True
-        kind = body[start - 1]
         if kind != 2:
             name = _TYPES.get(kind)
             if name is None:
                 raise MalformedError("BGP message of unknown type")
-            return Message(timestamp, peer, self._collector, name, "", asn), _NO_ATTRIBUTES
+            details = _NO_ATTRIBUTES
+            if kind in _SESSION_READERS:
+                details = Attributes(session=_SESSION_READERS[kind](body[start:end]))
+            return Message(timestamp, peer, self._collector, name, "", asn), details
         return self._update(timestamp, peer, asn, body, start, end, as4, add_path)
 
     def _update(
-        self, timestamp: float, peer: str, asn: str, body: bytes, start: int, end: int, as4: bool, add_path: bool
+        self,
+        timestamp: float,
+        peer: str,
+        asn: str,
+        body: bytes,
+        start: int,
+        end: int,
+        as4: bool,
+        add_path: bool,
+        is_cut: bool = False,
     ) -> tuple[Message, Attributes]:
+        """Read an UPDATE; if it is cut, read what is whole before the cut: withdrawals, or attributes and announcements."""
+        reader = self._attributes
         if start + 4 > end:
             raise MalformedError("UPDATE is truncated")
         withdrawn_end = start + 2 + (body[start] << 8 | body[start + 1])
+        if is_cut and withdrawn_end + 2 > end:
+            withdrawn = reader.read_prefixes(body, start + 2, end, False, add_path)
+            return Message(timestamp, peer, self._collector, UPDATE, "", asn, withdrawals=withdrawn), _NO_ATTRIBUTES
         if withdrawn_end + 2 > end:
             raise MalformedError("UPDATE is truncated")
         block = withdrawn_end + 2
         routes = block + (body[withdrawn_end] << 8 | body[withdrawn_end + 1])
-        if routes > end:
-            raise MalformedError("UPDATE is truncated")
-        reader = self._attributes
-        parsed = reader.read_attributes(body[block:routes], as4, add_path) if routes > block else _NO_ATTRIBUTES
-        withdrawn: list[str] = []
+        withdrawn = []
         if withdrawn_end > start + 2:
             withdrawn = reader.read_prefixes(body, start + 2, withdrawn_end, False, add_path)
+        if is_cut and routes > end and withdrawn:
+            return Message(timestamp, peer, self._collector, UPDATE, "", asn, withdrawals=withdrawn), _NO_ATTRIBUTES
+        if routes > end:
+            raise MalformedError("UPDATE is truncated")
+        parsed = reader.read_attributes(body[block:routes], as4, add_path) if routes > block else _NO_ATTRIBUTES
         if parsed.withdrawn:
             withdrawn += parsed.withdrawn
         announced = list(parsed.announced)

@@ -6,10 +6,10 @@ followed by another header or by the end of the file. The other ``mrt_`` modules
 
 import re
 import struct
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
+
+from bgpdrift.bgp.problems import Problems
 
 HEADER = struct.Struct(">IHHI")
 TABLE_DUMP, TABLE_DUMP_V2, BGP4MP, BGP4MP_ET = 12, 13, 16, 17
@@ -25,44 +25,22 @@ MAX_RECORD_BYTES = 16_000_000
 _CANDIDATE = re.compile(rb"(?s)(?=.{4}\x00[\x0b-\x0d\x10\x11\x20\x21\x30\x31]\x00[\x00-\x0c][\x00])")
 _KNOWN = frozenset((11, TABLE_DUMP, TABLE_DUMP_V2, BGP4MP, BGP4MP_ET, 32, 33, 48, 49))
 _MAX_SUBTYPE = 12
+TYPE_NAMES = {
+    5: "BGP",
+    6: "RIP",
+    7: "IDRP",
+    8: "RIPNG",
+    9: "BGP4PLUS",
+    10: "BGP4PLUS_01",
+    11: "OSPF",
+    32: "ISIS",
+    33: "ISIS_ET",
+    48: "OSPFv3",
+    49: "OSPFv3_ET",
+}
+"""Types that are not read. 5 to 10 are obsolete (RFC 6396, appendix B): early RIS and RouteViews files contain them."""
+_OBSOLETE = range(5, 11)
 _CHUNK_BYTES = 262_144
-_MAX_KEPT_PROBLEMS = 1_000
-
-
-class Problem(NamedTuple):
-    """The reason, and the offset in the uncompressed data."""
-
-    offset: int
-    reason: str
-
-
-@dataclass(slots=True)
-class Problems:
-    """Problems of a file: all are counted, the first thousand are kept.
-
-    Attributes
-    ----------
-    total : int
-        Number of records or spans that could not be read.
-    by_reason : Counter
-        The same by reason.
-    first : list of Problem
-        The first problems.
-    skipped : Counter
-        Valid records and routes of kinds that are not read (OSPF, VPN routes, …), by kind.
-    """
-
-    total: int = 0
-    by_reason: Counter[str] = field(default_factory=Counter)
-    first: list[Problem] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
-
-    def add(self, offset: int, reason: str) -> None:
-        """Count a problem; ``reason`` is one of a few texts, without numbers."""
-        self.total += 1
-        self.by_reason[reason] += 1
-        if len(self.first) < _MAX_KEPT_PROBLEMS:
-            self.first.append(Problem(offset, reason))
 
 
 class Readable(Protocol):
@@ -88,12 +66,36 @@ class Record(NamedTuple):
     body: bytes
 
 
-def looks_like_mrt(head: bytes) -> bool:
-    """Whether the first bytes of a file contain a record header, at their start or after damage."""
+def first_record_type(head: bytes) -> int | None:
+    """Return the type of the first record in the first bytes of a file, also after damage; None if there is none."""
+    if _is_obsolete_record(head, 0):
+        return int(HEADER.unpack_from(head)[1])
     for match in _CANDIDATE.finditer(head):
-        if match.start() + 12 <= len(head) and is_plausible_header(*HEADER.unpack_from(head, match.start())[1:]):
-            return True
-    return False
+        if match.start() + 12 <= len(head):
+            _, kind, subtype, length = HEADER.unpack_from(head, match.start())
+            if is_plausible_header(kind, subtype, length):
+                return int(kind)
+    return None
+
+
+def _is_obsolete_record(data: bytes, at: int) -> bool:
+    """Whether a record of an obsolete type is at ``at``, and another header or the end follows it in the data.
+
+    The fields of its header are small numbers, which are frequent in damaged data. The next header confirms them.
+    """
+    if at + 12 > len(data):
+        return False
+    _, kind, subtype, length = HEADER.unpack_from(data, at)
+    if kind not in _OBSOLETE or subtype > _MAX_SUBTYPE or length > MAX_MESSAGE_BYTES:
+        return False
+    following = at + 12 + length
+    if following == len(data):
+        return True
+    if following + 12 > len(data):
+        return False
+    _, kind, subtype, length = HEADER.unpack_from(data, following)
+    is_obsolete = kind in _OBSOLETE and subtype <= _MAX_SUBTYPE and length <= MAX_MESSAGE_BYTES
+    return is_obsolete or is_plausible_header(kind, subtype, length)
 
 
 def is_plausible_header(kind: int, subtype: int, length: int) -> bool:
@@ -122,6 +124,7 @@ class RecordReader:
         self._ended = False
         self._rejected = False
         self._suspicion = ""
+        self._has_named_stream_problem = False
 
     def reject_record(self) -> None:
         """Mark the last record as invalid: if the next header is implausible too, the length was wrong."""
@@ -142,10 +145,13 @@ class RecordReader:
                 data, end = self._data, at + 12
                 if end > len(data):
                     if at < len(data):
-                        self._problems.add(self._base + at, "header is truncated")
+                        self._add_truncation(at, "header is truncated")
                     break
             timestamp, kind, subtype, length = unpack(data, at)
-            if not is_plausible_header(kind, subtype, length):
+            if kind in _OBSOLETE and length <= MAX_MESSAGE_BYTES:
+                at = self._fill(at, 24 + length)
+                data, end = self._data, at + 12
+            if not is_plausible_header(kind, subtype, length) and not _is_obsolete_record(data, at):
                 self._problems.add(self._base + at, "not a record header")
                 at = self._resynchronise(at + 1)
                 continue
@@ -153,7 +159,7 @@ class RecordReader:
                 at = self._fill(at, 12 + length)
                 data, end = self._data, at + 12
                 if end + length > len(data):
-                    self._problems.add(self._base + at, "record is truncated")
+                    self._add_truncation(at, "record is truncated")
                     at = self._resynchronise(at + 1)  # the length may be wrong, and more records may follow
                     continue
             self._rejected, self._suspicion = False, ""
@@ -163,8 +169,14 @@ class RecordReader:
             if wrong_length and self._suspicion:
                 self._problems.add(self._base + at, self._suspicion)
             at = self._resynchronise(at + 1) if wrong_length else following
-        if self._stream.problem:
-            self._problems.add(self._base + len(self._data), self._stream.problem)
+        self._add_truncation(len(self._data), "")
+
+    def _add_truncation(self, at: int, reason: str) -> None:
+        """Count an early end once: why the stream ended, if that is known, else ``reason``."""
+        problem = None if self._has_named_stream_problem else self._stream.problem
+        self._has_named_stream_problem |= problem is not None
+        if problem or reason:
+            self._problems.add(self._base + at, problem or reason)
 
     def _fill(self, at: int, need: int) -> int:
         """Make ``need`` bytes available at ``at``, if the stream has them; return the new value of ``at``."""

@@ -8,11 +8,21 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bgpdrift.bgp.messages import UPDATE, Announcement, Message
-from bgpdrift.bgp.mrt_attributes import AttributeReader, Attributes, MalformedError, format_address
+from bgpdrift.bgp.mrt_attributes import IPV4, IPV6, AttributeReader, Attributes, MalformedError, format_address
 
 PEER_INDEX_TABLE = 1
+_SAFI_UNICAST = 1
 _UNICAST = {2: (False, False), 4: (True, False), 8: (False, True), 10: (True, True)}
 """Subtype: whether IPv6, whether with path identifiers."""
+
+_NAMES = {
+    3: "RIB_IPV4_MULTICAST",
+    5: "RIB_IPV6_MULTICAST",
+    9: "RIB_IPV4_MULTICAST_ADDPATH",
+    11: "RIB_IPV6_MULTICAST_ADDPATH",
+}
+_GENERIC = {6: False, 12: True}
+"""Subtype of RIB_GENERIC (RFC 6396, 4.3.3; RFC 8050, 4.2): whether with path identifiers."""
 
 _ENTRY = struct.Struct(">HIH")
 _ENTRY_ADD_PATH = struct.Struct(">HIIH")
@@ -43,16 +53,27 @@ class RibReader:
         if subtype == PEER_INDEX_TABLE:
             self._peers = list(_peers(body))
             return
-        if subtype not in _UNICAST:
-            self._attributes.skipped[f"TABLE_DUMP_V2 subtype {subtype}"] += 1
+        start = 4
+        if subtype in _GENERIC:
+            if len(body) < 8:
+                raise MalformedError("RIB entry is truncated")
+            afi, safi, start = body[4] << 8 | body[5], body[6], 7
+            if afi not in (IPV4, IPV6) or safi != _SAFI_UNICAST:
+                self._attributes.skipped[f"RIB_GENERIC of AFI/SAFI {afi}/{safi}"] += 1
+                return
+            ipv6, add_path = afi == IPV6, _GENERIC[subtype]
+        elif subtype in _UNICAST:
+            ipv6, add_path = _UNICAST[subtype]
+        else:
+            name = f" ({_NAMES[subtype]})" if subtype in _NAMES else ""
+            self._attributes.skipped[f"TABLE_DUMP_V2 subtype {subtype}{name}"] += 1
             return
-        ipv6, add_path = _UNICAST[subtype]
-        if len(body) < 5:
+        if len(body) <= start:
             raise MalformedError("RIB entry is truncated")
-        at = 5 + ((body[4] + 7) >> 3)
+        at = start + 1 + ((body[start] + 7) >> 3)
         if at + 2 > len(body):
             raise MalformedError("RIB entry is truncated")
-        prefix = self._attributes.read_prefixes(body, 4, at, ipv6, add_path=False)
+        prefix = self._attributes.read_prefixes(body, start, at, ipv6, add_path=False)
         entry = _ENTRY_ADD_PATH if add_path else _ENTRY
         entries = body[at] << 8 | body[at + 1]
         at += 2
@@ -66,7 +87,7 @@ class RibReader:
                 raise MalformedError("RIB entry is truncated")
             if index >= len(self._peers):
                 raise MalformedError("RIB entry of a peer that is not in the index")
-            attributes = self._attributes.read_attributes(body[at : at + length], as4=True)
+            attributes = self._attributes.read_attributes(body[at : at + length], as4=True, is_table=True)
             yield self._route(timestamp, self._peers[index], prefix, attributes), attributes
             at += length
 
@@ -86,7 +107,7 @@ class RibReader:
         asn, length = struct.unpack_from(">HH", body, at + width)
         if fixed + length > len(body):
             raise MalformedError("RIB entry is truncated")
-        attributes = self._attributes.read_attributes(body[fixed : fixed + length], as4=False)
+        attributes = self._attributes.read_attributes(body[fixed : fixed + length], as4=False, is_table=True)
         peer = Peer(format_address(body[at : at + width]), str(asn))
         yield self._route(timestamp, peer, prefix, attributes), attributes
 

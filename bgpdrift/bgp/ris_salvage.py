@@ -17,6 +17,8 @@ EOR = "eor"
 """RIS Live sends this text in place of a prefix for End-of-RIB (RFC 4724)."""
 
 _STATE_NAMES = ("RIS_PEER_STATE", STATE)
+_OPEN_FIELDS = ("direction", "version", "asn", "hold_time", "router_id", "capabilities")
+_NOTIFICATION_FIELDS = ("code", "subcode", "data")
 
 
 class Details(msgspec.Struct, gc=False):
@@ -30,11 +32,14 @@ class Details(msgspec.Struct, gc=False):
         ``"asn:address"``.
     communities : list of str
         ``"asn:value"`` each.
+    session : dict
+        Fields of an OPEN or NOTIFICATION message.
     """
 
     med: int | None = None
     aggregator: str | None = None
     communities: list[str] = []
+    session: dict[str, Any] = {}
 
 
 def parse_leniently(line: bytes) -> Any:
@@ -164,4 +169,16 @@ def parse_details(data: dict[str, Any]) -> Details:
             for pair in (community if isinstance(community, list) else ())
             if isinstance(pair, (list, str))
         ],
+        session=_parse_session(data),
     )
+
+
+def _parse_session(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of an OPEN or NOTIFICATION message as RIS Live sends them; another type has none."""
+    kind = data.get("type")
+    if kind == "OPEN":
+        return {name: data[name] for name in _OPEN_FIELDS if name in data}
+    notification = data.get("notification")
+    if kind == "NOTIFICATION" and isinstance(notification, dict):
+        return {name: notification[name] for name in _NOTIFICATION_FIELDS if name in notification}
+    return {}

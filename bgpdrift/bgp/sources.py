@@ -5,6 +5,7 @@ of several files. `ris_frames` and `mrt` read lines and records.
 """
 
 import heapq
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,8 @@ from typing import Literal
 from bgpdrift.bgp.compression import DecompressedStream
 from bgpdrift.bgp.messages import Message
 from bgpdrift.bgp.mrt import read_stream
-from bgpdrift.bgp.mrt_framing import Problems, Readable, looks_like_mrt
+from bgpdrift.bgp.mrt_framing import BGP4MP, BGP4MP_ET, TABLE_DUMP, TABLE_DUMP_V2, Readable, first_record_type
+from bgpdrift.bgp.problems import ProblemReport, Problems
 from bgpdrift.bgp.ris_frames import MAX_LINE_BYTES, Corrupt, FrameDecoder
 from bgpdrift.errors import InputError
 
@@ -67,7 +69,7 @@ def detect_format(head: bytes) -> Literal["json", "mrt", "text", "empty"] | None
         return "empty"
     if head.lstrip().startswith(b"{"):
         return "json"
-    if looks_like_mrt(head):
+    if first_record_type(head) is not None:
         return "mrt"
     if b"\n{" in head:
         return "json"
@@ -139,6 +141,44 @@ def guess_collector(path: str | Path) -> str:
     return "mrt"
 
 
+def refuse_spread_json(path: str | Path, head: bytes) -> None:
+    """Refuse JSON whose values do not have one line each, by the first bytes of a file.
+
+    Raises
+    ------
+    InputError
+        The first JSON value spans several lines (pretty-printed), or it is a list.
+    """
+    text = head.lstrip()
+    line, newline, _ = text.partition(b"\n")
+    if text.startswith(b"["):
+        found = "a JSON list"
+    elif not newline or not text.startswith(b"{") or _is_json(line):
+        return
+    elif line.strip() == b"{" or _starts_with_value(text):
+        found = "JSON that spans several lines"
+    else:
+        return
+    raise InputError(f"{path}: expected one JSON object per line (RIS Live frames), found {found}")
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _starts_with_value(text: bytes) -> bool:
+    """Whether a whole JSON value is at the beginning of a text, across its lines."""
+    try:
+        json.JSONDecoder().raw_decode(text.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def unknown_format_error(path: str | Path) -> InputError:
     """Build the error for a file of unknown format."""
     return InputError(f"{path}: expected RIS Live JSON lines, a spool segment or MRT, found an unknown format")
@@ -171,16 +211,22 @@ def open_source(
     problems = Problems() if problems is None else problems
     with open_stream(path) as stream:
         kind = detect_format(stream.head)
+        if kind in ("json", "text"):
+            refuse_spread_json(path, stream.head)
         if kind == "mrt":
             for message, _ in read_stream(stream, collector or guess_collector(path), problems):
                 yield message
         elif kind == "json":
             yield from _json_messages(stream, problems)
-        elif kind != "empty":
+        elif kind == "empty":
+            if stream.problem:
+                problems.add(0, stream.problem)
+        else:
             raise unknown_format_error(path)
 
 
 def _json_messages(stream: Readable, problems: Problems) -> Iterator[Message]:
+    problems.unit = "line"
     decoder = FrameDecoder()
     number = 0
     for number, line in enumerate(split_lines(stream), start=1):
@@ -188,23 +234,50 @@ def _json_messages(stream: Readable, problems: Problems) -> Iterator[Message]:
         if isinstance(frame, Message):
             yield frame
         elif isinstance(frame, Corrupt) and line.strip():
-            problems.add(number, "line cannot be read")
+            # The part after the colon contains values of the line; reasons are counted by text.
+            problems.add(number, frame.reason.partition(":")[0])
     if stream.problem:
         problems.add(number, stream.problem)
 
 
+def open_table(path: str | Path, *, problems: Problems | None = None) -> Iterator[Message]:
+    """Read the routes of a table dump, one message each.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is no table dump, or has no route. Raised at the first message or at the end.
+    """
+    expected = "expected a table dump (MRT TABLE_DUMP_V2 or TABLE_DUMP)"
+    problems = Problems() if problems is None else problems
+    with open_stream(path) as stream:
+        kind = first_record_type(stream.head) if detect_format(stream.head) == "mrt" else None
+        if kind in (BGP4MP, BGP4MP_ET):
+            raise InputError(f"{path}: {expected}, found updates (MRT BGP4MP)")
+        if kind not in (TABLE_DUMP, TABLE_DUMP_V2):
+            raise InputError(f"{path}: {expected}, found {'MRT of another type' if kind else 'another format'}")
+        routes = 0
+        for message, _ in read_stream(stream, guess_collector(path), problems):
+            routes += 1
+            yield message
+        if not routes:
+            reason = next(iter(problems.by_reason), "it has no route that is read")
+            raise InputError(f"{path}: {expected} with routes, found none: {reason}")
+
+
 def read_in_time_order(
-    paths: Iterable[str | Path], *, collector: str | None = None, problems: Problems | None = None
+    paths: Iterable[str | Path], *, collector: str | None = None, report: ProblemReport | None = None
 ) -> Iterator[Message]:
     """Read several files as one stream in time order; the order within a file is kept.
 
     A file is opened when its first message is due. A year of five-minute files therefore holds one or two files open, and
-    files of several collectors are merged. Parameters and errors are those of `open_source`. Standard input can only be
-    read alone.
+    files of several collectors are merged. ``report`` receives what could not be read; other parameters and errors are those
+    of `open_source`. Standard input can only be read alone.
     """
+    report = ProblemReport() if report is None else report
     paths = list(paths)
     if len(paths) == 1:
-        yield from open_source(paths[0], collector=collector, problems=problems)
+        yield from open_source(paths[0], collector=collector, problems=report.open(str(paths[0])))
         return
     if STDIN in map(str, paths):
         raise InputError("standard input (-): expected no other file beside it, because it cannot be sorted by time")
@@ -213,12 +286,15 @@ def read_in_time_order(
         first = next(open_source(path, collector=collector), None)
         if first is not None:
             waiting.append((first.timestamp, index, path))
+        else:  # it is not opened again
+            for _ in open_source(path, collector=collector, problems=report.open(str(path))):
+                pass
     waiting.sort(reverse=True)
     running: list[tuple[float, int, Message, Iterator[Message]]] = []
     while waiting or running:
         if waiting and (not running or waiting[-1][:2] <= running[0][:2]):
             _, index, path = waiting.pop()
-            messages = open_source(path, collector=collector, problems=problems)
+            messages = open_source(path, collector=collector, problems=report.open(str(path)))
             if (message := next(messages, None)) is not None:
                 heapq.heappush(running, (message.timestamp, index, message, messages))
             continue

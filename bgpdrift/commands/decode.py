@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bgpdrift.commands.reading import exit_if_damaged, lenient_option
+
 if TYPE_CHECKING:
-    from bgpdrift.bgp.mrt_framing import Problems
+    from bgpdrift.bgp.problems import Problems
     from bgpdrift.bgp.sources import PeekableStream
 
 
@@ -17,14 +19,16 @@ if TYPE_CHECKING:
 @click.option(
     "--collector", help="Collector of MRT files, which do not contain its name. [default: guessed by the file name]"
 )
-def command(files: tuple[str, ...], collector: str | None) -> None:
+@lenient_option
+def command(files: tuple[str, ...], collector: str | None, lenient: bool) -> None:
     """Print every message of RIS Live recordings, spool segments or MRT FILES, one JSON object per line.
 
     Files may be plain, gzip, bzip2 or zstd; - is standard input. An unreadable line or record is printed with kind
-    "corrupt", and their number on standard error.
+    "corrupt". The numbers by reason, and what was passed over, are printed on standard error.
     """
     import msgspec
 
+    from bgpdrift.bgp.problems import ProblemReport
     from bgpdrift.bgp.sources import STDIN
     from bgpdrift.errors import InputError
 
@@ -32,54 +36,67 @@ def command(files: tuple[str, ...], collector: str | None) -> None:
         if name != STDIN and not Path(name).exists():
             raise InputError(f"{name}: expected a file, found none")
     encoder = msgspec.json.Encoder()
+    report = ProblemReport()
     out = sys.stdout.buffer
     for name in files:
-        corrupt = 0
-        for row in rows(name, collector):
-            corrupt += row["kind"] == "corrupt"
+        for row in rows(name, collector, report.open(name)):
             out.write(encoder.encode(row) + b"\n")
-        if corrupt:
-            click.echo(f"bgpdrift: {name}: {corrupt} lines or records could not be read", err=True)
     out.flush()
+    exit_if_damaged([report], lenient=lenient)
 
 
-def rows(name: str, collector: str | None) -> Iterator[dict[str, Any]]:
+def rows(name: str, collector: str | None, problems: "Problems") -> Iterator[dict[str, Any]]:
     """Read one file as objects to print."""
-    from bgpdrift.bgp.sources import detect_format, guess_collector, open_stream, unknown_format_error
+    from bgpdrift.bgp.sources import (
+        detect_format,
+        guess_collector,
+        open_stream,
+        refuse_spread_json,
+        unknown_format_error,
+    )
 
     with open_stream(name) as stream:
         kind = detect_format(stream.head)
         if kind == "mrt":
-            yield from _mrt_rows(stream, collector or guess_collector(name))
+            yield from _mrt_rows(stream, collector or guess_collector(name), problems)
         elif kind in ("json", "text"):
-            yield from _json_rows(stream)
+            refuse_spread_json(name, stream.head)
+            yield from _json_rows(stream, problems)
         elif kind is None:
             raise unknown_format_error(name)
+        elif stream.problem:
+            problems.add(0, stream.problem)
+            yield {"kind": "corrupt", "reason": stream.problem}
 
 
-def _json_rows(stream: "PeekableStream") -> Iterator[dict[str, Any]]:
+def _json_rows(stream: "PeekableStream", problems: "Problems") -> Iterator[dict[str, Any]]:
     from bgpdrift.bgp.frame_fields import frame_fields
-    from bgpdrift.bgp.ris_frames import FrameDecoder
+    from bgpdrift.bgp.ris_frames import Corrupt, FrameDecoder
     from bgpdrift.bgp.sources import split_lines
 
+    problems.unit = "line"
     decoder = FrameDecoder()
-    for line in split_lines(stream):
+    number = 0
+    for number, line in enumerate(split_lines(stream), start=1):
         if line.strip():
-            yield frame_fields(*decoder.decode_full(line))
+            frame, details = decoder.decode_full(line)
+            if isinstance(frame, Corrupt):
+                problems.add(number, frame.reason.partition(":")[0])
+            yield frame_fields(frame, details)
     if stream.problem:
+        problems.add(number, stream.problem)
         yield {"kind": "corrupt", "reason": stream.problem}
 
 
-def _mrt_rows(stream: "PeekableStream", collector: str) -> Iterator[dict[str, Any]]:
+def _mrt_rows(stream: "PeekableStream", collector: str, problems: "Problems") -> Iterator[dict[str, Any]]:
     from bgpdrift.bgp.frame_fields import frame_fields
     from bgpdrift.bgp.mrt import read_stream
-    from bgpdrift.bgp.mrt_framing import Problems
     from bgpdrift.bgp.ris_salvage import Details
 
-    problems = Problems()
-    for message, attributes in read_stream(stream, collector, problems):
+    for message, found in read_stream(stream, collector, problems):
         yield from _corrupt(problems)
-        yield frame_fields(message, Details(attributes.med, attributes.aggregator, list(attributes.communities)))
+        details = Details(found.med, found.aggregator, list(found.communities), found.session)
+        yield frame_fields(message, details)
     yield from _corrupt(problems)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bgpdrift.bgp.messages import STATE, UPDATE, Message, collector_name
 from bgpdrift.bgp.prefixes import PrefixKeys
+from bgpdrift.bgp.problems import Problems
 from bgpdrift.features.checkpoint import select_arrays
 from bgpdrift.features.collector import CollectorWindows
 from bgpdrift.features.dedup import Duplicates
@@ -84,10 +85,11 @@ class Aggregator:
         """Number of routes in the state of all collectors."""
         return sum(collector.state.routes for collector in self._collectors.values())
 
-    def warm_up(self, messages: Iterable[Message]) -> int:
+    def warm_up(self, messages: Iterable[Message], problems: Problems | None = None) -> int:
         """Load a table dump into the routing state without counting it; return the number of routes.
 
-        Later windows are not ``warming``: a route that is new to the state is new.
+        Later windows are not ``warming``: a route that is new to the state is new. If ``problems`` of the table are known at
+        its end, routes are missing from the state, and the windows are ``warming`` as without a table.
         """
         pending: dict[CollectorWindows, list[Message]] = {}
         for message in messages:
@@ -100,6 +102,9 @@ class Aggregator:
                     pending[collector] = []
         for collector, own in pending.items():
             collector.load_table(own)
+        if problems is not None and problems.total:
+            for collector in pending:
+                collector.expect_unknown_routes(self._settings.warming_minutes)
         return self.routes
 
     def add(self, messages: Iterable[Message], arrived_at: float | None = None) -> list[dict[str, Any]]:
@@ -209,15 +214,23 @@ class Aggregator:
         now = self._time.now
         self._missing.append(MissingSpan(begin or now, end or now, mark, frames))
 
-    def count_parse_errors(self, frames: int) -> None:
-        """Count unreadable frames in the youngest open window.
+    def count_parse_errors(self, frames: int, collector: str = "") -> bool:
+        """Count what could not be read in the youngest open window; False if there is no window yet.
 
-        An unreadable frame names no collector, so that it is counted once, at the first collector.
+        Parameters
+        ----------
+        frames : int
+            Number of frames, lines or records.
+        collector : str
+            Collector concerned; an unreadable frame names none, and is counted once, at the first collector.
         """
-        collector = next(iter(self._collectors.values()), None)
-        if frames and self._time.now and collector is not None:
+        own = self._collectors.get(collector_name(collector)) or next(iter(self._collectors.values()), None)
+        if not self._time.now or own is None:
+            return False
+        if frames:
             tick = max(int(self._time.now // WINDOW_S), self._closed_before)
-            collector.window(tick).sums["parse_errors"] += frames
+            own.window(tick).sums["parse_errors"] += frames
+        return True
 
     def close_idle(self, quiet_s: float) -> list[dict[str, Any]]:
         """Close the windows that have ended, without waiting for late messages, because the feed is quiet.

@@ -1,8 +1,8 @@
 """Converts messages into arrays; the only place where the feature code handles single messages in Python.
 
 This module decides what counts as one announced or withdrawn prefix. A prefix that occurs twice in the announcements of a
-message (IPv6 link-local group) is announced once. The withdrawals of a message take effect before its announcements
-(RFC 4271, section 4.3).
+message (IPv6 link-local group) is announced once. A prefix that is both withdrawn and announced in a message counts as
+announced only (RFC 4271, section 4.3).
 """
 
 from collections.abc import Sequence
@@ -93,10 +93,16 @@ def flatten(
     unreadable = 0
     for message in messages:
         gone = message.withdrawals
-        if gone:
-            keys += [known_key(text) or lookup(text) for text in gone]
-        withdrawn.append(len(gone))
         groups = message.announcements
+        if gone:
+            gone_keys = [known_key(text) or lookup(text) for text in gone]
+            if groups:
+                kept = {known_key(text) or lookup(text) for group in groups for text in group.prefixes}
+                gone_keys = [key for key in gone_keys if key not in kept or key == NO_KEY]
+            keys += gone_keys
+            withdrawn.append(len(gone_keys))
+        else:
+            withdrawn.append(0)
         if not groups:
             path_rows.append(-1)
             attributes.append(OTHER)

@@ -104,6 +104,10 @@ class CollectorWindows:
         self.windows.clear()
         self.first_tick, self._warming_minutes, self._tick = -1, 0, -1
 
+    def expect_unknown_routes(self, warming_minutes: int) -> None:
+        """Mark later windows ``warming`` although a table was loaded: the table was incomplete."""
+        self._warming_minutes = warming_minutes
+
     def window(self, tick: int, peer: int = WHOLE) -> Window:
         """Return the window of a minute; open it if there is none."""
         window = self.windows.get((tick, peer))

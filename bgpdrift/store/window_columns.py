@@ -101,7 +101,7 @@ FEATURES: tuple[Column, ...] = (
 
 QUALITY: tuple[Column, ...] = (
     Column("late", int, "messages", "received after their window had closed; counted in the window open then"),
-    Column("parse_errors", int, "frames", "frames or prefixes that could not be read"),
+    Column("parse_errors", int, "frames", "frames, lines, records or prefixes that could not be read"),
     Column("dropped", int, "frames", "frames dropped by the collector or the spool"),
     Column("evicted", int, "routes", "routes evicted to stay within max_state_bytes"),
     Column("incomplete", int, "flag", "data of this minute is missing", "flag"),

@@ -48,8 +48,9 @@ def windows(messages: list[Message]) -> dict[int, dict[str, float]]:
             continue
         w["messages"] += 1
         sets[start, "peers"][message.peer] += 1
-        elements = [("W", canonical_prefix(text)) for text in message.withdrawals]
         announced = dict.fromkeys(canonical_prefix(text) for group in message.announcements for text in group.prefixes)
+        withdrawn = [canonical_prefix(text) for text in message.withdrawals]
+        elements = [("W", text) for text in withdrawn if text not in announced]  # RFC 4271, section 4.3
         elements += [("A", text) for text in announced]
         for kind, prefix in elements:
             assert prefix is not None

@@ -89,11 +89,83 @@ def test_both_families_in_one_message(mrt):
 
 def test_other_address_families_are_skipped_and_counted(mrt):
     problems = Problems()
-    labelled = mrt.reach(bytes(12), b"\x70" + bytes(14), afi=1, safi=128) + mrt.unreach(bytes(9), afi=25, safi=70)
+    labelled = mrt.reach(bytes(12), b"\x70" + bytes(14), afi=1, safi=128) + mrt.unreach(b"\2\1x\3\2yz", afi=25, safi=70)
     (message,) = read_mrt(io.BytesIO(mrt.bgp4mp(mrt.update(mrt.prefixes("10.0.0.0/8"), labelled))), "x", problems)
     assert message.announcements[0].prefixes == ["10.0.0.0/8"]
     assert problems.total == 0
-    assert problems.skipped == {"AFI/SAFI 1/128": 1, "AFI/SAFI 25/70": 1}
+    assert problems.skipped == {"AFI/SAFI 1/128": 1, "AFI/SAFI 25/70": 2}
+
+
+def test_the_same_routes_of_another_family_count_each_time(mrt):
+    """Attribute blocks are cached; what they pass over is not counted only once."""
+    problems = Problems()
+    other = mrt.reach(mrt.address("192.0.2.9"), b"\0\1\0\2ab" * 3, afi=16_388, safi=71)
+    list(read_mrt(io.BytesIO(mrt.bgp4mp(mrt.update(b"", other)) * 4), "x", problems))
+    assert problems.skipped == {"AFI/SAFI 16388/71": 12}
+
+
+def test_a_message_that_only_ends_the_table_of_another_family_passes_nothing_over(mrt):
+    problems = Problems()
+    (message,) = read_mrt(io.BytesIO(mrt.bgp4mp(mrt.update(b"", mrt.unreach(b"", afi=1, safi=128)))), "x", problems)
+    assert (message.withdrawals, problems.skipped) == ([], {})
+
+
+@pytest.mark.parametrize("path_id", [0, 1, 65_537, 2**24 + 5, 2**32 - 1])
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_path_identifiers_are_recognised_in_a_record_that_does_not_state_them(mrt, path_id, ipv6):
+    texts = ["2001:db8::/32", "2a00:1450::/29"] if ipv6 else ["1.0.0.0/24", "193.0.0.0/21", "10.0.0.0/8"]
+    nlri = mrt.prefixes(*texts, path_id=path_id)
+    content = mrt.update(b"", mrt.reach(mrt.address("2001:db8::1"), nlri)) if ipv6 else mrt.update(nlri, mrt.path(1))
+    problems = Problems()
+    (message,) = read_mrt(io.BytesIO(mrt.bgp4mp(content)), "x", problems)
+    assert message.announcements[0].prefixes == texts
+    assert problems.total == 0
+    assert problems.notes == {"read as add-path, which the record does not state": 1}
+
+
+def test_what_looks_like_path_identifiers_and_cannot_be_read_as_such_is_refused(mrt):
+    problems = Problems()
+    assert list(read_mrt(io.BytesIO(mrt.bgp4mp(mrt.update(bytes(6), mrt.path(1)))), "x", problems)) == []
+    assert problems.by_reason == {"prefixes look like those of add-path, and cannot be read as such": 1}
+
+
+def test_a_default_route_among_other_prefixes_stays_one(mrt):
+    message = one(mrt.announce("0.0.0.0/0", "10.0.0.0/8", "193.0.0.0/21"))
+    assert message.announcements[0].prefixes == ["0.0.0.0/0", "10.0.0.0/8", "193.0.0.0/21"]
+
+
+@pytest.mark.parametrize(("subtype", "width"), [(1, 4), (4, 2)])
+def test_as_numbers_are_read_by_the_width_that_fits(mrt, subtype, width):
+    problems = Problems()
+    content = mrt.update(mrt.prefixes("10.0.0.0/8"), mrt.path(3333, 1103, 12_654, width=width))
+    (message,) = read_mrt(io.BytesIO(mrt.bgp4mp(content, subtype=subtype)), "x", problems)
+    assert message.path == (3333, 1103, 12_654)
+    assert problems.total == 0
+    assert sum(problems.notes.values()) == 1
+
+
+def test_the_details_of_open_and_notification_are_read(mrt):
+    four_octets = bytes((2, 6, 65, 4)) + struct.pack(">I", 70_000)
+    opened = struct.pack(">BHH", 4, 23_456, 180) + mrt.address("192.0.2.7") + bytes((len(four_octets),)) + four_octets
+    ended = bytes((6, 2, 3)) + b"bye"
+    data = mrt.bgp4mp(mrt.bgp(1, opened)) + mrt.bgp4mp(mrt.bgp(3, ended))
+    (_, first), (_, second) = read_mrt_in_full(io.BytesIO(data))
+    assert first.session == {
+        "version": 4,
+        "asn": 70_000,
+        "hold_time": 180,
+        "router_id": "192.0.2.7",
+        "capabilities": [{"code": 65, "value": "00011170"}],
+    }
+    assert (second.session["error"], second.session["communication"]) == ("Cease: Administrative Shutdown", "bye")
+
+
+def test_a_generic_table_entry_of_unicast_is_read(mrt):
+    entry = mrt.attribute(2, mrt.segment(2, 64500))
+    body = bytes(4) + b"\0\2\1" + mrt.prefix("2001:db8::/32") + struct.pack(">H", 1)
+    body += struct.pack(">HIH", 0, 0, len(entry)) + entry
+    message = one(mrt.peer_index(("192.0.2.1", 64500)) + mrt.record(body, 13, 6))
+    assert (message.path, message.announcements[0].prefixes) == ((64500,), ["2001:db8::/32"])
 
 
 def test_microseconds_of_the_extended_form(mrt):
@@ -268,9 +340,15 @@ def test_records_that_are_not_bgp_are_skipped_and_counted(mrt):
     data = (
         mrt.record(bytes(20), 11, 0)
         + mrt.record(bytes(9), 16, 3)
-        + mrt.record(bytes(9), 13, 6)
+        + mrt.record(bytes(4) + b"\0\1\x80" + bytes(9), 13, 6)
+        + mrt.record(bytes(30), 5, 1)
         + mrt.announce("10.0.0.0/8")
     )
     assert len(list(read_mrt(io.BytesIO(data), "x", problems))) == 1
     assert problems.total == 0
-    assert problems.skipped == {"MRT type 11": 1, "BGP4MP subtype 3": 1, "TABLE_DUMP_V2 subtype 6": 1}
+    assert problems.skipped == {
+        "MRT type 11 (OSPF)": 1,
+        "BGP4MP subtype 3": 1,
+        "RIB_GENERIC of AFI/SAFI 1/128": 1,
+        "MRT type 5 (BGP)": 1,
+    }

@@ -39,7 +39,6 @@ LENGTH, BGP_LENGTH, BGP_TYPE, FAMILY, ATTRIBUTES_LENGTH, FIRST_ATTRIBUTE_LENGTH 
 @pytest.mark.parametrize(
     ("offset", "new", "reason"),
     [
-        (BGP_LENGTH, b"\xff\xff", "BGP message length does not fit the record"),
         (BGP_LENGTH, b"\x00\x00", "BGP message length does not fit the record"),
         (BGP_TYPE, b"\x63", "BGP message of unknown type"),
         (FAMILY, b"\x00\x09", "peer address of unknown family"),
@@ -57,6 +56,33 @@ def test_an_invalid_record_is_counted_with_its_offset(records, offset, new, reas
     assert found == names(*range(7), *range(8, 20))
     assert [problem.offset for problem in problems.first] == [sum(map(len, records[:7]))]
     assert problems.by_reason == {reason: 1}
+
+
+@pytest.mark.parametrize("kept", [1, 20, 100])
+@pytest.mark.parametrize("rest", [1, 2, 3])
+def test_a_cut_update_gives_the_whole_prefixes_before_the_cut(mrt, records, kept, rest):
+    texts = [f"10.{number}.0.0/16" for number in range(kept + 1)]
+    whole = mrt.update(mrt.prefixes(*texts), mrt.path(64500) + mrt.attribute(3, mrt.address("192.0.2.1")))
+    problems = Problems()
+    data = mrt.bgp4mp(whole[:-rest]) + records[0]
+    cut, following = read_mrt(io.BytesIO(data), "x", problems)
+    assert (cut.path, cut.announcements[0].prefixes) == ((64500,), texts[:kept])
+    assert following.announcements[0].prefixes == ["10.0.0.0/16"]
+    assert problems.by_reason == {"UPDATE is cut; the whole prefixes before the cut are used": 1}
+
+
+def test_an_update_cut_in_its_withdrawals_withdraws_the_whole_ones(mrt, records):
+    whole = mrt.update(withdrawn=mrt.prefixes("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"))
+    cut, _ = read_mrt(io.BytesIO(mrt.bgp4mp(whole[:-4]) + records[0]), "x", problems := Problems())
+    assert cut.withdrawals == ["10.1.0.0/16", "10.2.0.0/16"]
+    assert problems.total == 1
+
+
+def test_prefixes_before_a_truncated_one_are_used(mrt, records):
+    data = mrt.bgp4mp(mrt.update(b"\x0d\x0b\x0d" + b"\x0b", mrt.path(64500))) + records[0]
+    found, problems = read(data)
+    assert found == ["11.8.0.0/13", *names(0)]
+    assert problems.by_reason == {"prefix is truncated": 1}
 
 
 def test_a_prefix_longer_than_an_address_loses_only_its_record(mrt, records):
@@ -103,6 +129,22 @@ def test_a_truncated_or_damaged_compressed_file_never_raises(records, compress):
         found, _ = read(packed[:end])
         assert set(found) <= set(names(*range(20)))
         read(packed[:end] + b"\xa5" + packed[end + 1 :])
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, zstandard.compress])
+def test_all_records_are_used_before_a_wrong_checksum(records, compress):
+    content = b"".join(records) * 50
+    if compress is zstandard.compress:
+        packed = bytearray(zstandard.ZstdCompressor(write_checksum=True).compress(content))
+    else:
+        packed = bytearray(compress(content))
+    # The checksum: the last bytes of zstd, eight bytes before the end of gzip; that of bzip2 ends within the last byte.
+    packed[-8 if compress is gzip.compress else -2] ^= 0xFF
+    found, problems = read(bytes(packed))
+    assert found == names(*range(20)) * 50
+    assert problems.total == 1
+    (reason,) = problems.by_reason
+    assert reason.startswith("compressed data is damaged")
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])

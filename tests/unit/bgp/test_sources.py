@@ -8,7 +8,7 @@ import json
 import pytest
 import zstandard
 
-from bgpdrift.bgp.mrt_framing import Problems
+from bgpdrift.bgp.problems import Problems
 from bgpdrift.bgp.ris_frames import MAX_LINE_BYTES
 from bgpdrift.bgp.sources import detect_format, guess_collector, open_source, read_in_time_order, split_lines
 from bgpdrift.bgp.spool import control_line, record_line

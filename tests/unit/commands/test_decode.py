@@ -31,9 +31,9 @@ FRAME = {
 }
 
 
-def decode(*args, **options):
+def decode(*args, exit_code=0, **options):
     result = CliRunner().invoke(command, [str(arg) for arg in args], catch_exceptions=False, **options)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == exit_code, result.output
     return [json.loads(line) for line in result.stdout.splitlines()], result
 
 
@@ -59,20 +59,20 @@ def test_an_update_is_printed_with_exactly_the_documented_fields(tmp_path):
 
 def test_standard_input_and_broken_lines():
     lines = [json.dumps(FRAME), json.dumps(FRAME)[:100], "", "no JSON at all", '{"type":"pong","data":null}']
-    rows, result = decode("-", input="\n".join(lines))
+    rows, result = decode("-", input="\n".join(lines), exit_code=1)
     assert [row["kind"] for row in rows] == ["UPDATE", "corrupt", "corrupt", "pong"]
-    assert "bgpdrift: -: 2 lines or records could not be read" in result.stderr
+    assert "bgpdrift: -: 2 damaged: not JSON (first at line 2)" in result.stderr
 
 
 def test_a_line_that_is_no_json_is_corrupt_also_when_there_is_no_other():
-    rows, _ = decode("-", input="hello\n")
+    rows, _ = decode("--lenient", "-", input="hello\n")
     assert [row["kind"] for row in rows] == ["corrupt"]
 
 
 def test_mrt_is_printed_in_the_same_form(mrt, tmp_path):
     whole = mrt.announce("10.0.0.0/8") + mrt.bgp4mp(b"\0\6\0\1", subtype=5)
     (tmp_path / "rrc07.gz").write_bytes(whole + b"\xff" * 50)
-    rows, _ = decode(tmp_path / "rrc07.gz")
+    rows, _ = decode(tmp_path / "rrc07.gz", exit_code=1)
     assert [row["kind"] for row in rows] == ["UPDATE", "STATE", "corrupt"]
     assert rows[0]["announced"] == [{"prefix": "10.0.0.0/8", "next_hop": "192.0.2.1"}]
     assert (rows[0]["collector"], rows[0]["peer_asn"], rows[0]["path"]) == ("rrc07", 64500, [64500, 64501])
