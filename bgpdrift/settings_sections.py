@@ -316,7 +316,7 @@ class DriftSettings(Section, frozen=True, kw_only=True):
     policy: Annotated[
         DriftPolicyName,
         _f(
-            "what decides the verdict: the drift rule, or a classic threshold; docs/drift-report.md lists error rates and the "
+            "what decides the verdict: the drift rule, or a textbook policy; docs/drift-report.md lists error rates and the "
             "thresholds that each policy reads"
         ),
     ] = "rule"

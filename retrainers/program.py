@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from retrainers.run_options import CommandLine
 
 EPILOG = (
-    "Exit codes: 0 promoted (or a candidate or dry run that passed), 1 internal error or too much memory, 2 bad usage "
-    "or settings, 3 rejected by the gate, 4 not enough clean data, 5 another run holds the lock, 6 timed out."
+    "Exit codes: 0 published (or a candidate or dry run that passed), 1 internal error or too much memory, 2 wrong "
+    "arguments or settings, 3 rejected by the gate, 4 not enough clean data, 5 another run holds the lock, 6 timed out."
 )
 
 
@@ -43,22 +43,22 @@ def program(model: str, work: Callable[..., int] = _work) -> click.Command:
 
     @click.command(f"retrain_{model}", context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
     @click.option(
-        "--days", type=click.IntRange(1, 365), help="Training span back from the newest window; default: retrain.days."
+        "--days", type=click.IntRange(1, 365), help="Days of data before the newest window to train on; default: retrain.days."
     )
-    @click.option("--dry-run", is_flag=True, help="Do everything, write nothing.")
-    @click.option("--candidate-only", is_flag=True, help="Leave the model in candidates/ for `bgpdrift promote`.")
-    @click.option("--force", is_flag=True, help="Publish although the gate refuses its quality; never a broken model.")
-    @click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds and data give equal models.")
+    @click.option("--dry-run", is_flag=True, help="Run all phases and write nothing.")
+    @click.option("--candidate-only", is_flag=True, help="Do not publish; keep the model in candidates/ for `bgpdrift promote`.")
+    @click.option("--force", is_flag=True, help="Publish also if the gate refuses the quality of the model.")
+    @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random numbers; equal seeds and data give equal models.")
     @click.option(
-        "--json", "as_json", is_flag=True, help="One JSON line per phase and a final one, also on a terminal."
+        "--json", "as_json", is_flag=True, help="Print one JSON line per phase and a final one, also on a terminal."
     )
-    @click.option("--from-flag", is_flag=True, help=f"Answer the request retrain_{model}.flag; exit 2 without one.")
+    @click.option("--from-flag", is_flag=True, help=f"Run for the flag file retrain_{model}.flag; exit 2 without one.")
     def command(**options: Any) -> None:
         from retrainers.run_options import CommandLine
 
         command_line = CommandLine(**options)
         if command_line.dry_run and (command_line.from_flag or command_line.candidate_only):
-            raise click.UsageError("--dry-run writes nothing; it excludes --from-flag and --candidate-only")
+            raise click.UsageError("--dry-run writes nothing and cannot be combined with --from-flag or --candidate-only")
         sys.exit(run(model, command_line, work))
 
     command.help = (
@@ -128,10 +128,10 @@ def interpret_end(worker_end: "WorkerEnd", result: dict[str, Any], limits: "Limi
     # A worker that exits by itself while it is being ended has finished its work.
     match worker_end.reason if worker_end.exit_code is None else "":
         case "time":
-            return Exit.TIMED_OUT, "timed_out", f"ran longer than {limits.seconds:g} s (retrain.time_limit_s)"
+            return Exit.TIMED_OUT, "timed_out", f"the run took longer than {limits.seconds:g} s (retrain.time_limit_s)"
         case "memory":
             allowed = f"{limits.memory_bytes / 2**20:,.0f} MiB (retrain.memory_limit_bytes)"
-            return Exit.INTERNAL, "out_of_memory", f"used {peak}, at most {allowed} allowed"
+            return Exit.INTERNAL, "out_of_memory", f"the run used {peak}; at most {allowed} is allowed"
         case "stop_request":
             return 128 + worker_end.signal, "interrupted", f"stopped by signal {worker_end.signal}"
         case "foreign_signal":
@@ -178,4 +178,4 @@ def _clean_up(settings: "Settings", clock: "Clock", exit_code: int, reason: str)
         with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
             close_unfinished_runs(settings, store, clock, exit_code, reason)
     except BgpdriftError as error:
-        click.echo(f"retrain: the killed run is not cleaned up yet: {error}", err=True)
+        click.echo(f"retrain: the files of the killed run are not removed yet: {error}", err=True)

@@ -64,7 +64,7 @@ def main(argv: Sequence[str], system: System = BGPDRIFT) -> int:
 
 
 def _parser(system: System) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="run_all_services.py", description="Run every service of bgpdrift.")
+    parser = argparse.ArgumentParser(prog="run_all_services.py", description="Start, stop and show the services of bgpdrift.")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", metavar="FILE", help=f"settings file; default $BGPDRIFT_CONFIG, then {FILE_NAME}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -83,7 +83,7 @@ def _parser(system: System) -> argparse.ArgumentParser:
     start.add_argument(
         "--foreground",
         action="store_true",
-        help="stay and log to standard output (systemd, containers)",
+        help="stay in the foreground and log to standard output (systemd, containers)",
     )
     named(start)
     stop = add("stop", _stop, "stop all services and the supervisor, or one service until it is started again")
@@ -91,7 +91,7 @@ def _parser(system: System) -> argparse.ArgumentParser:
     named(stop)
     restart = add("restart", _restart, "start new processes for all services, one after the other, or for one service")
     named(restart)
-    add("reload", _reload, "apply changed settings and restart the services they concern; wrong settings are refused")
+    add("reload", _reload, "apply changed settings and restart the services that use them; invalid settings are refused")
     status = add("status", _status, "show the state of the supervisor and all services")
     status.add_argument("--json", action="store_true", help="print one JSON object, or one a line with --watch")
     status.add_argument(
@@ -125,13 +125,13 @@ def _stop(options: argparse.Namespace, settings: Settings, system: System) -> in
             client.ask("stop", name=options.name)
             limit_s = settings.supervisor.stop_grace_s + 5.0
             client.ask("wait", wait_s=limit_s, timeout_s=limit_s, name=options.name)
-        print(f"stopped: {options.name}, until `start {options.name}`")
+        print(f"stopped: {options.name}; `start {options.name}` starts it again")
         return EXIT_OK
     with ControlClient(settings.data_path / "run") as client:
         client.ask("stop", now=options.now)
         limit_s = 3 * settings.supervisor.stop_grace_s + 30.0
         if not client.wait_for_end(limit_s):
-            raise BgpdriftError(f"supervisor pid {client.pid} has not ended after {limit_s:.0f} s")
+            raise BgpdriftError(f"the supervisor (pid {client.pid}) has not ended after {limit_s:.0f} s")
     print(f"stopped: supervisor pid {client.pid} and all services")
     return EXIT_OK
 

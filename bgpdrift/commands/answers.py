@@ -16,7 +16,7 @@ def write_answer(approval_id: int, given: Answer, by: str | None) -> None:
     settings = load()
     name = read_user_name() if by is None else by
     if len(name) > 64:
-        raise InputError(f"--by: at most 64 characters allowed, not {len(name)}")
+        raise InputError(f"--by: expected at most 64 characters, found {len(name)}")
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
         meaning = describe_answer(store.approval_request(approval_id), approval_id, given)
         if not store.answer_approval(approval_id, given, name, (store.newest_window_start() or 0) + 60):

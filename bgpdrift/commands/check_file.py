@@ -29,7 +29,7 @@ EXIT_DRIFT, EXIT_NOT_ENOUGH = 10, 4
 @click.option(
     "--policy",
     type=click.Choice(get_args(DriftPolicyName)),
-    help="What decides the verdict: the drift rule or a classic threshold.",
+    help="What decides the verdict: the drift rule or a textbook policy.",
 )
 @click.option(
     "--skip-missing",
@@ -78,11 +78,11 @@ def command(
         report = check_log(logs[0], settings)
     elif scores is None and reference is not None and current is not None:
         if preset:
-            raise InputError("--preset selects windows within one file; --reference and --current are windows already")
+            raise InputError("--preset: expected one file of SCORES, found --reference and --current, which are the two windows")
         logs = [read(reference), read(current)]
         report = check_logs(logs[0], logs[1], settings)
     else:
-        raise InputError("one file of SCORES expected, or both --reference and --current")
+        raise InputError("check-file: expected one file of SCORES, or both --reference and --current")
     for line in describe_unused_settings(settings):
         click.echo(f"note: {line}", err=True)
     for log in logs:

@@ -21,7 +21,7 @@ import click
     metavar="NAME|FILE",
     help="short, week, or as in `bgpdrift simulate`.",
 )
-@click.option("--limit", default=1200.0, show_default=True, help="Seconds after which the demo gives up.")
+@click.option("--limit", default=1200.0, show_default=True, help="Time limit of the demo in seconds.")
 @click.option("--svg", type=click.Path(path_type=Path), help="Also save the report as a picture.")
 def command(folder: Path, scenario: str, limit: float, svg: Path | None) -> None:
     """Run all services on a simulated Internet that changes, and check what they find, learn, reject and roll back."""
@@ -32,7 +32,7 @@ def command(folder: Path, scenario: str, limit: float, svg: Path | None) -> None
 
     report = run_demo(folder.absolute(), scenario, limit)
     show(report, svg)
-    click.echo("\nTo look at the result, type:")
+    click.echo("\nTo examine the result, type:")
     for line in next_commands(report, folder.absolute() / "data"):
         click.echo(f"  {line}")
     sys.exit(0 if report.passed else 1)

@@ -102,10 +102,10 @@ def check_directories(loaded: Settings) -> Finding:
             open_.append(path)
     if closed:
         found = "not a directory, or not writable: " + ", ".join(map(str, closed))
-        return Finding("directories", "fail", found, "make the services' user its owner, or change data_dir")
+        return Finding("directories", "fail", found, "make the user of the services the owner, or change data_dir")
     if open_:
         found = "every user may write to " + ", ".join(map(str, open_))
-        return Finding("directories", "warn", found, "chmod o-w: a model placed there decides what is an alarm")
+        return Finding("directories", "warn", found, "run chmod o-w, because every user can replace a model there")
     if missing:
         return Finding("directories", "ok", f"{len(missing)} below {loaded.data_path} are created at the first start")
     return Finding("directories", "ok", f"{loaded.data_path} and its subdirectories are writable")
@@ -139,7 +139,7 @@ def check_clock(loaded: Settings) -> Finding:  # noqa: ARG001 - all checks have 
         return Finding("clock", "warn", "the kernel does not report its state", "check that chrony or NTP runs")
     if state == 5:  # TIME_ERROR: unsynchronised
         return Finding(
-            "clock", "warn", "not synchronised by NTP", "run chrony or systemd-timesyncd; lag is measured by it"
+            "clock", "warn", "not synchronised by NTP", "run chrony or systemd-timesyncd, because lag is measured with this clock"
         )
     return Finding("clock", "ok", "synchronised")
 
@@ -159,7 +159,7 @@ def check_collector(loaded: Settings) -> Finding:
     lag = "unknown" if report.lag_s is None else _duration(report.lag_s)
     found = f"{report.dropped} frames dropped, lag {lag}, reported {age_s:.0f} s ago"
     if report.lag_s is not None and report.lag_s > loaded.feed.replay_lag_s and not _is_loopback(loaded.feed.url):
-        return Finding("collector", "fail", found, "the server sends the past, or this machine's clock is wrong")
+        return Finding("collector", "fail", found, "the server sends old messages, or the clock of this machine is wrong")
     if report.dropped:
         return Finding("collector", "warn", found, "the disk was too slow or full; see the collector's log")
     if age_s > MAX_STATE_AGE_S:
@@ -210,7 +210,7 @@ def check_web_port(loaded: Settings) -> Finding:
         try:
             probe.bind((loaded.web.host, loaded.web.port))
         except OSError as error:
-            advice = "if another program than the web service uses it, change web.port or web.host"
+            advice = "if a program other than the web service uses it, change web.port or web.host"
             return Finding("web port", "warn", f"{place}: {error.strerror}", advice)
     return Finding("web port", "ok", f"{place} is free")
 

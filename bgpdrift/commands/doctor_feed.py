@@ -46,7 +46,7 @@ def check_feed(loaded: Settings) -> Finding:
     found = f"{feed.url} accepts the connection, but sent no frame within {MAX_FRAME_WAIT_S:g} s"
     if _is_filtered(feed):
         return Finding("feed", "warn", found, "a filtered feed can be quiet; see feed.prefixes, feed.paths, feed.peers")
-    return Finding("feed", "fail", found, "see feed.collectors: does the server know these collectors?")
+    return Finding("feed", "fail", found, "check that the server has the collectors named in feed.collectors")
 
 
 def _is_filtered(feed: FeedSettings) -> bool:

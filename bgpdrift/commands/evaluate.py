@@ -12,22 +12,22 @@ import click
 
 @click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--labelled", metavar="FILE", type=click.Path(path_type=Path), help="SFU columns or lines of `bgpdrift features`."
+    "--labelled", metavar="FILE", type=click.Path(path_type=Path), help="Labelled file: SFU columns or lines of `bgpdrift features`."
 )
 @click.option(
-    "--all", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Every labelled file of a folder."
+    "--all", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Evaluate every labelled file in DIR."
 )
 @click.option(
-    "--truth", metavar="FILE", type=click.Path(path_type=Path), help="Of `bgpdrift simulate`, for lines without labels."
+    "--truth", metavar="FILE", type=click.Path(path_type=Path), help="Ground truth written by `bgpdrift simulate`."
 )
-@click.option("--kinds", is_flag=True, help="Simulated incidents of every kind: which detector finds which.")
+@click.option("--kinds", is_flag=True, help="Simulate incidents of every kind and print which detector finds which.")
 @click.option("--seeds", default=3, show_default=True, metavar="N", help="Number of simulated worlds, with --kinds.")
-@click.option("--train-minutes", default=2880, show_default=True, metavar="N", help="Minutes to train on.")
-@click.option("--detector", "detectors", multiple=True, metavar="NAME", help="Only this row; repeatable.")
-@click.option("--seed", default=0, show_default=True, metavar="N", help="Seed of everything random in training.")
+@click.option("--train-minutes", default=2880, show_default=True, metavar="N", help="Minutes used for training.")
+@click.option("--detector", "detectors", multiple=True, metavar="NAME", help="Evaluate only this detector; repeatable.")
+@click.option("--seed", default=0, show_default=True, metavar="N", help="Seed of all random numbers.")
 @click.option("--plot", metavar="PNG", type=click.Path(path_type=Path), help="Also draw the scores; needs matplotlib.")
-@click.option("--json", "form", flag_value="json", help="One JSON object; with --all or --kinds a list.")
-@click.option("--markdown", "form", flag_value="markdown", help="The table as in docs/quality.md.")
+@click.option("--json", "form", flag_value="json", help="Print one JSON object; with --all or --kinds a list.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print the table in Markdown.")
 def command(
     labelled: Path | None,
     folder: Path | None,
@@ -54,9 +54,9 @@ def command(
     from bgpdrift.settings import load
 
     if sum((labelled is not None, folder is not None, kinds)) != 1:
-        raise InputError("evaluate: one of --labelled FILE, --all DIR and --kinds expected")
+        raise InputError("evaluate: expected exactly one of --labelled FILE, --all DIR and --kinds")
     if labelled is None and (plot is not None or truth is not None):
-        raise InputError("evaluate: --plot and --truth go with --labelled FILE")
+        raise InputError("evaluate: --plot and --truth are allowed only with --labelled FILE")
     options = labelled_files.Options(load(), train_minutes, detectors, seed)
     if kinds:
         worlds = incident_kinds.evaluate_worlds(seeds, options, _status)

@@ -148,7 +148,7 @@ def _show_list(rows: list[dict[str, Any]], as_json: bool) -> None:
         for row in rows:
             click.echo(msgspec.json.encode(row))
     elif not rows:
-        click.echo("No incident is open, and none was open in the time asked for.")
+        click.echo("No incident is open, and no incident of the requested time matches.")
     else:
         Console(highlight=False).print(_list_table(rows))
         click.echo("`bgpdrift incidents ID` explains one.")

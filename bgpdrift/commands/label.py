@@ -21,7 +21,7 @@ import click
     "--performance", "show", flag_value="performance", help="Print the figures of the detectors by the labels."
 )
 @click.option("--days", default=30, show_default=True, type=click.IntRange(1), help="For --list and --performance.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def command(
     words: tuple[str, ...],
     begin: str | None,
@@ -47,7 +47,7 @@ def command(
 
     if bool(words) + (undo is not None) + (show is not None) != 1:
         raise InputError(
-            "label: give one of INCIDENT_ID LABEL, missed --from TIME --to TIME, --undo ID, --list, --performance"
+            "label: expected one of INCIDENT_ID LABEL, missed --from TIME --to TIME, --undo ID, --list, --performance"
         )
     settings = load()
     attribution = Attribution(read_user_name() if by is None else by, notes)
@@ -82,7 +82,7 @@ def _build_row(
     begin, end, collector = span
     if words == (MISSED,):
         if begin is None or end is None:
-            raise InputError("label missed: give --from TIME and --to TIME")
+            raise InputError("label missed: expected --from TIME and --to TIME")
         start, stop = parse_time(begin), parse_time(end)
         labels = store.outcomes_between(int(start), int(stop))
         row = label_missed_range(start, stop, collector, attribution, newest=newest, labels=labels)
@@ -94,9 +94,9 @@ def _build_row(
             for number in find_overlapping_incidents(seen, row["starts_at"], row["ends_at"], collector)
         ]
     if len(words) != 2 or not words[0].isdigit():
-        raise InputError(f"label: give INCIDENT_ID LABEL or missed, not {' '.join(words)!r}")
+        raise InputError(f"label: expected INCIDENT_ID LABEL or missed, found {' '.join(words)!r}")
     if begin is not None or end is not None or collector:
-        raise InputError("label: --from, --to and --collector are only for missed; an incident has its own")
+        raise InputError("label: --from, --to and --collector are allowed only with missed; an incident has its own time and collectors")
     incident = store.incident(int(words[0]))
     if incident is None:
         raise InputError(f"label: there is no incident {words[0]}; `bgpdrift incidents --all` lists them")

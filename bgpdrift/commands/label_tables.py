@@ -47,7 +47,7 @@ def print_labels(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
             "–" if row["incident_id"] is None else str(row["incident_id"]),
             format_time(row["starts_at"]),
             f"{(row['ends_at'] - row['starts_at']) // 60} min",
-            row["collector"] or "all that saw it",
+            row["collector"] or "all",
             row["labelled_by"],
             row["notes"],
         )

@@ -30,7 +30,7 @@ def command(model: str | None, out: Path | None, days: int) -> None:
     from bgpdrift.store import open_store
 
     if model is None and out is not None:
-        raise InputError("--out is the file of one page, so MODEL is required")
+        raise InputError("report: expected MODEL with --out, because --out names the file of one page")
     settings = load()
     written = 0
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:

@@ -118,12 +118,12 @@ def test_a_page_is_written_too(run, scores, tmp_path):
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        ((), "one file of SCORES expected, or both"),
-        (("--reference", "r.csv"), "one file of SCORES expected, or both"),
-        (("s.csv", "--reference", "r.csv", "--current", "c.csv"), "one file of SCORES expected, or both"),
+        ((), "expected one file of SCORES, or both"),
+        (("--reference", "r.csv"), "expected one file of SCORES, or both"),
+        (("s.csv", "--reference", "r.csv", "--current", "c.csv"), "expected one file of SCORES, or both"),
         (
             ("--reference", "r.csv", "--current", "c.csv", "--preset", "7d/7d"),
-            "--preset selects windows within one file",
+            "--preset: expected one file of SCORES, found --reference and --current",
         ),
         (("none.csv",), r"none\.csv: cannot be read: No such file"),
     ],

@@ -105,9 +105,9 @@ def test_files_of_a_folder_are_told_by_their_endings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "one of --labelled FILE, --all DIR and --kinds expected"),
-        (["--labelled", "a.csv", "--all", "."], "one of --labelled FILE, --all DIR and --kinds expected"),
-        (["--all", ".", "--plot", "a.png"], "--plot and --truth go with --labelled FILE"),
+        ([], "expected exactly one of --labelled FILE, --all DIR and --kinds"),
+        (["--labelled", "a.csv", "--all", "."], "expected exactly one of --labelled FILE, --all DIR and --kinds"),
+        (["--all", ".", "--plot", "a.png"], "--plot and --truth are allowed only with --labelled FILE"),
         (["--all", "absent"], "--all absent: no such folder"),
         (["--all", "."], "--all .: no file that ends in .csv"),
         (["--labelled", "absent.csv"], "absent.csv: cannot be read: No such file"),

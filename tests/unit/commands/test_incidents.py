@@ -100,7 +100,7 @@ def test_states_are_written_in_plain_words(stored):
 def test_an_empty_list_says_so(stored):
     stored()
 
-    assert run() == "No incident is open, and none was open in the time asked for.\n"
+    assert run() == "No incident is open, and no incident of the requested time matches.\n"
 
 
 def test_an_incident_is_explained_with_its_figures(stored):

@@ -123,14 +123,14 @@ def test_enough_labels_have_figures_with_an_interval(store: Store, label: Label)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["1"], "give INCIDENT_ID LABEL or missed, not '1'"),
-        (["one", "true_positive"], "give INCIDENT_ID LABEL or missed"),
+        (["1"], "expected INCIDENT_ID LABEL or missed, found '1'"),
+        (["one", "true_positive"], "expected INCIDENT_ID LABEL or missed"),
         (["1", "wrong"], "expected one of true_positive, false_positive, new_normal"),
         (["1", "missed"], "expected one of true_positive, false_positive, new_normal"),
         (["9", "true_positive"], "no incident 9"),
         (["2", "true_positive"], "incident 2: expected an incident of its own, found one merged into incident 1"),
-        (["1", "true_positive", "--from", "5"], "--from, --to and --collector are only for missed"),
-        (["missed"], "give --from TIME and --to TIME"),
+        (["1", "true_positive", "--from", "5"], "--from, --to and --collector are allowed only with missed"),
+        (["missed"], "expected --from TIME and --to TIME"),
         (["missed", "--from", str(T + 60), "--to", str(T)], "expected --to after --from, found -60 s"),
         (["missed", "--from", "yesterday", "--to", str(T)], "expected epoch seconds or a date"),
         (["missed", "--from", str(T), "--to", str(T + 8 * 86_400)], "expected at most 7 days, found 8.0"),

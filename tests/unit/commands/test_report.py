@@ -168,7 +168,7 @@ def test_a_model_without_checks_is_an_error(run, tmp_path, monkeypatch):
     migrate(load().store_url)
     with pytest.raises(InputError, match="no drift check of lstm yet"):
         run("lstm")
-    with pytest.raises(InputError, match="MODEL is required"):
+    with pytest.raises(InputError, match="expected MODEL with --out"):
         run("--out", "x.html")
     with pytest.raises(SystemExit):
         run("../lstm")

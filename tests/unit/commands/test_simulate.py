@@ -54,7 +54,7 @@ def test_the_truth_stands_beside_the_frames(tmp_path):
         ([], "either --listen"),
         (["--out", "-", "--listen", "127.0.0.1:0"], "either --listen"),
         (["--out", "-", "--days", "1"], "set the same value"),
-        (["--listen", "127.0.0.1:0", "--format", "mrt"], "goes with --out"),
+        (["--listen", "127.0.0.1:0", "--format", "mrt"], "is allowed only with --out"),
         (["--listen", "8005"], "found .8005"),
         (["--listen", "127.0.0.1:0", "--speed", "fast"], "expected a number above 0"),
         (["--out", "/nonexistent/a.jsonl"], "cannot be written"),

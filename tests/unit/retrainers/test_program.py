@@ -24,10 +24,10 @@ LIMITS = Limits(seconds=60.0, memory_bytes=100 * 2**20)
 @pytest.mark.parametrize(
     ("ended", "expected"),
     [
-        (WorkerEnd(None, "time", 15, 5, 61.0), (6, "timed_out", "ran longer than 60 s (retrain.time_limit_s)")),
+        (WorkerEnd(None, "time", 15, 5, 61.0), (6, "timed_out", "the run took longer than 60 s (retrain.time_limit_s)")),
         (
             WorkerEnd(None, "memory", 9, 200 * 2**20, 3.0),
-            (1, "out_of_memory", "used 200 MiB, at most 100 MiB (retrain.memory_limit_bytes) allowed"),
+            (1, "out_of_memory", "the run used 200 MiB; at most 100 MiB (retrain.memory_limit_bytes) is allowed"),
         ),
         (WorkerEnd(None, "stop_request", 15, 5, 3.0), (143, "interrupted", "stopped by signal 15")),
         (WorkerEnd(None, "foreign_signal", 9, 2**20, 3.0), (1, "killed", "killed by signal 9 at 1 MiB")),
