@@ -43,12 +43,22 @@ def program(model: str, work: Callable[..., int] = _work) -> click.Command:
 
     @click.command(f"retrain_{model}", context_settings={"help_option_names": ["-h", "--help"]}, epilog=EPILOG)
     @click.option(
-        "--days", type=click.IntRange(1, 365), help="Days of data before the newest window to train on; default: retrain.days."
+        "--days",
+        type=click.IntRange(1, 365),
+        help="Days of data before the newest window to train on; default: retrain.days.",
     )
     @click.option("--dry-run", is_flag=True, help="Run all phases and write nothing.")
-    @click.option("--candidate-only", is_flag=True, help="Do not publish; keep the model in candidates/ for `bgpdrift promote`.")
+    @click.option(
+        "--candidate-only", is_flag=True, help="Do not publish; keep the model in candidates/ for `bgpdrift promote`."
+    )
     @click.option("--force", is_flag=True, help="Publish also if the gate refuses the quality of the model.")
-    @click.option("--seed", type=int, default=0, show_default=True, help="Seed of all random numbers; equal seeds and data give equal models.")
+    @click.option(
+        "--seed",
+        type=int,
+        default=0,
+        show_default=True,
+        help="Seed of all random numbers; equal seeds and data give equal models.",
+    )
     @click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON line per phase and a final one, also on a terminal."
     )
@@ -58,7 +68,9 @@ def program(model: str, work: Callable[..., int] = _work) -> click.Command:
 
         command_line = CommandLine(**options)
         if command_line.dry_run and (command_line.from_flag or command_line.candidate_only):
-            raise click.UsageError("--dry-run writes nothing and cannot be combined with --from-flag or --candidate-only")
+            raise click.UsageError(
+                "--dry-run writes nothing and cannot be combined with --from-flag or --candidate-only"
+            )
         sys.exit(run(model, command_line, work))
 
     command.help = (

@@ -64,7 +64,9 @@ def main(argv: Sequence[str], system: System = BGPDRIFT) -> int:
 
 
 def _parser(system: System) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="run_all_services.py", description="Start, stop and show the services of bgpdrift.")
+    parser = argparse.ArgumentParser(
+        prog="run_all_services.py", description="Start, stop and show the services of bgpdrift."
+    )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", metavar="FILE", help=f"settings file; default $BGPDRIFT_CONFIG, then {FILE_NAME}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -91,7 +93,9 @@ def _parser(system: System) -> argparse.ArgumentParser:
     named(stop)
     restart = add("restart", _restart, "start new processes for all services, one after the other, or for one service")
     named(restart)
-    add("reload", _reload, "apply changed settings and restart the services that use them; invalid settings are refused")
+    add(
+        "reload", _reload, "apply changed settings and restart the services that use them; invalid settings are refused"
+    )
     status = add("status", _status, "show the state of the supervisor and all services")
     status.add_argument("--json", action="store_true", help="print one JSON object, or one a line with --watch")
     status.add_argument(

@@ -78,7 +78,9 @@ def command(
         report = check_log(logs[0], settings)
     elif scores is None and reference is not None and current is not None:
         if preset:
-            raise InputError("--preset: expected one file of SCORES, found --reference and --current, which are the two windows")
+            raise InputError(
+                "--preset: expected one file of SCORES, found --reference and --current, which are the two windows"
+            )
         logs = [read(reference), read(current)]
         report = check_logs(logs[0], logs[1], settings)
     else:

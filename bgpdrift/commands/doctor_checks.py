@@ -139,7 +139,10 @@ def check_clock(loaded: Settings) -> Finding:  # noqa: ARG001 - all checks have 
         return Finding("clock", "warn", "the kernel does not report its state", "check that chrony or NTP runs")
     if state == 5:  # TIME_ERROR: unsynchronised
         return Finding(
-            "clock", "warn", "not synchronised by NTP", "run chrony or systemd-timesyncd, because lag is measured with this clock"
+            "clock",
+            "warn",
+            "not synchronised by NTP",
+            "run chrony or systemd-timesyncd, because lag is measured with this clock",
         )
     return Finding("clock", "ok", "synchronised")
 
@@ -159,7 +162,9 @@ def check_collector(loaded: Settings) -> Finding:
     lag = "unknown" if report.lag_s is None else _duration(report.lag_s)
     found = f"{report.dropped} frames dropped, lag {lag}, reported {age_s:.0f} s ago"
     if report.lag_s is not None and report.lag_s > loaded.feed.replay_lag_s and not _is_loopback(loaded.feed.url):
-        return Finding("collector", "fail", found, "the server sends old messages, or the clock of this machine is wrong")
+        return Finding(
+            "collector", "fail", found, "the server sends old messages, or the clock of this machine is wrong"
+        )
     if report.dropped:
         return Finding("collector", "warn", found, "the disk was too slow or full; see the collector's log")
     if age_s > MAX_STATE_AGE_S:

@@ -12,7 +12,10 @@ import click
 
 @click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--labelled", metavar="FILE", type=click.Path(path_type=Path), help="Labelled file: SFU columns or lines of `bgpdrift features`."
+    "--labelled",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Labelled file: SFU columns or lines of `bgpdrift features`.",
 )
 @click.option(
     "--all", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Evaluate every labelled file in DIR."

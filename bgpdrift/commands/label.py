@@ -96,7 +96,9 @@ def _build_row(
     if len(words) != 2 or not words[0].isdigit():
         raise InputError(f"label: expected INCIDENT_ID LABEL or missed, found {' '.join(words)!r}")
     if begin is not None or end is not None or collector:
-        raise InputError("label: --from, --to and --collector are allowed only with missed; an incident has its own time and collectors")
+        raise InputError(
+            "label: --from, --to and --collector are allowed only with missed; an incident has its own time and collectors"
+        )
     incident = store.incident(int(words[0]))
     if incident is None:
         raise InputError(f"label: there is no incident {words[0]}; `bgpdrift incidents --all` lists them")

@@ -14,10 +14,18 @@ import click
 @click.option("--prefixes", type=int, help="approximate number of prefixes")
 @click.option("--rate", type=float, help="messages per minute without incidents, all collectors together")
 @click.option(
-    "--incident", "incidents", multiple=True, metavar="KIND@+WHEN/LENGTH", help="add an incident, e.g. worm@+30h/2h:level=12; repeatable"
+    "--incident",
+    "incidents",
+    multiple=True,
+    metavar="KIND@+WHEN/LENGTH",
+    help="add an incident, e.g. worm@+30h/2h:level=12; repeatable",
 )
 @click.option(
-    "--regime", "regimes", multiple=True, metavar="KIND=VALUE@+WHEN", help="add a regime, e.g. level=2@+5d/12h; repeatable"
+    "--regime",
+    "regimes",
+    multiple=True,
+    metavar="KIND=VALUE@+WHEN",
+    help="add a regime, e.g. level=2@+5d/12h; repeatable",
 )
 @click.option(
     "--reset", "resets", multiple=True, metavar="@+WHEN", help="add a session reset, e.g. @+20h:peer=2; repeatable"
@@ -30,7 +38,12 @@ import click
 @click.option("--exit-when-done", is_flag=True, help="with --listen: exit when everything is sent")
 @click.option("--out", metavar="FILE", help="write to a file (.gz and .zst are compressed), - for standard output")
 @click.option(
-    "--format", "form", type=click.Choice(["json", "mrt"]), default="json", show_default=True, help="format of the file of --out"
+    "--format",
+    "form",
+    type=click.Choice(["json", "mrt"]),
+    default="json",
+    show_default=True,
+    help="format of the file of --out",
 )
 @click.option(
     "--truth", metavar="FILE", help="write the ground truth as JSON, at the start and again with totals at the end"

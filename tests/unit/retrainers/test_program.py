@@ -24,7 +24,10 @@ LIMITS = Limits(seconds=60.0, memory_bytes=100 * 2**20)
 @pytest.mark.parametrize(
     ("ended", "expected"),
     [
-        (WorkerEnd(None, "time", 15, 5, 61.0), (6, "timed_out", "the run took longer than 60 s (retrain.time_limit_s)")),
+        (
+            WorkerEnd(None, "time", 15, 5, 61.0),
+            (6, "timed_out", "the run took longer than 60 s (retrain.time_limit_s)"),
+        ),
         (
             WorkerEnd(None, "memory", 9, 200 * 2**20, 3.0),
             (1, "out_of_memory", "the run used 200 MiB; at most 100 MiB (retrain.memory_limit_bytes) is allowed"),
