@@ -5,6 +5,7 @@ reply, loses its connection; the supervisor is not affected. What a command does
 """
 
 import asyncio
+import contextlib
 import math
 import os
 import select
@@ -53,17 +54,27 @@ class ControlServer:
         """When each client became idle; infinity while its request is carried out."""
 
     async def start(self) -> None:
-        """Bind. A socket file of a dead supervisor is replaced; the instance lock proves that it is dead."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-        with short_path(self._path) as name:
+        """Bind. A socket file of a dead supervisor is replaced; the instance lock proves that it is dead.
+
+        Raises
+        ------
+        OSError
+            It cannot be bound; `restore` tries again.
+        """
+        self._inode = 0
+        with short_path(self._path) as name, contextlib.ExitStack() as opened:
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+            opened.callback(listener.close)
             self._path.unlink(missing_ok=True)
             before = os.umask(0o177)
             try:
                 listener.bind(name)
             finally:
                 os.umask(before)
-        self._inode = self._path.stat().st_ino
-        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=MAX_REQUEST_BYTES)
+            inode = self._path.stat().st_ino
+            self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=MAX_REQUEST_BYTES)
+            self._inode = inode
+            opened.pop_all()
 
     async def restore(self) -> None:
         """Bind again if the socket file was removed or replaced."""
@@ -74,6 +85,7 @@ class ControlServer:
         if not present:
             if self._server is not None:
                 self._server.close()
+                self._server = None
             self._path.parent.mkdir(parents=True, exist_ok=True)
             await self.start()
 

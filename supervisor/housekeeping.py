@@ -12,6 +12,7 @@ from typing import Protocol
 from bgpdrift.clock import Clock
 from bgpdrift.settings import Settings
 from supervisor.disk_watch import DiskLevel, assess_disk, describe_disk, measure_free_bytes
+from supervisor.guard import Guard
 from supervisor.journal import Journal
 from supervisor.log_capture import LineWriter
 from supervisor.log_files import LogFiles
@@ -39,6 +40,10 @@ class Host(Protocol):
         """Reap foreign processes, and kill those whose service has ended."""
         ...
 
+    def collect_ended(self) -> None:
+        """Collect processes whose end could not be handled when it happened."""
+        ...
+
     def restore_run_dir(self) -> None:
         """Create again what was removed from the run directory."""
         ...
@@ -59,7 +64,7 @@ class Housekeeping:
         All services.
     restore_control_socket : callable
         Binds the control socket again if it was removed.
-    journal, clock, writer, files
+    journal, clock, writer, files, guard
         The supervisor's.
     """
 
@@ -72,9 +77,11 @@ class Housekeeping:
         clock: Clock,
         writer: LineWriter,
         files: LogFiles,
+        guard: Guard,
     ) -> None:
         self._host, self._units, self._restore_control_socket = host, units, restore_control_socket
-        self._journal, self._clock, self._writer, self._files = journal, clock, writer, files
+        self._journal, self._clock, self._writer = journal, clock, writer
+        self._files, self._guard = files, guard
         self._loop = asyncio.get_running_loop()
         self._usages: dict[int, Usage] = {}
         self._level = DiskLevel.PLENTY
@@ -84,7 +91,8 @@ class Housekeeping:
 
     def start(self) -> list["asyncio.Task[None]"]:
         """Start the tasks; the caller cancels them."""
-        return [asyncio.create_task(self._measure()), asyncio.create_task(self._sweep())]
+        measure = self._guard.repeat(MEASURE_EVERY_S, "measure the services", self._measure)
+        return [asyncio.create_task(measure), asyncio.create_task(self._sweep())]
 
     def find_usage(self, pid: int) -> Usage:
         """Return the memory of a process now, and its processor share between the last two measurements."""
@@ -95,34 +103,30 @@ class Housekeeping:
         fresh = measure_usage(pid, now)
         return Usage(pid, now, fresh.cpu_s, fresh.rss_bytes, before.cpu_percent)
 
-    async def _measure(self) -> None:
-        while True:
-            now = self._clock.monotonic()
-            running = [(unit, unit.process.pid) for unit in self._units.values() if unit.process is not None]
-            pids = [os.getpid(), *(pid for _, pid in running)]
-            self._usages = {pid: measure_usage(pid, now, self._usages.get(pid)) for pid in pids}
-            for unit, pid in running:
-                since = unit.end_crashloop()
-                if since is not None:
-                    self._journal.log("info", "service.recovered", name=unit.name)
-                    self._host.record_event(unit.name, "recovered", urgent=True, since=since, message=unit.message())
-                if unit.process is not None and unit.process.pid == pid:
-                    before = unit.state
-                    unit.check_memory(self._usages[pid].rss_bytes)
-                    if unit.state is not before:
-                        self._host.advance()
-            await asyncio.sleep(MEASURE_EVERY_S)
+    def _measure(self) -> None:
+        now = self._clock.monotonic()
+        running = [(unit, unit.process.pid) for unit in self._units.values() if unit.process is not None]
+        pids = [os.getpid(), *(pid for _, pid in running)]
+        self._usages = {pid: measure_usage(pid, now, self._usages.get(pid)) for pid in pids}
+        for unit, pid in running:
+            since = unit.end_crashloop()
+            if since is not None:
+                self._journal.log("info", "service.recovered", name=unit.name)
+                self._host.record_event(unit.name, "recovered", urgent=True, since=since, message=unit.message())
+            if unit.process is not None and unit.process.pid == pid:
+                before = unit.state
+                unit.check_memory(self._usages[pid].rss_bytes)
+                if unit.state is not before:
+                    self._host.advance()
 
     async def _sweep(self) -> None:
         while True:
-            self._request_disk()
+            self._guard.run("measure the disk", self._request_disk)
             await asyncio.sleep(SWEEP_EVERY_S)
-            try:
-                self._host.restore_run_dir()
-                await self._restore_control_socket()
-            except OSError as error:
-                self._journal.log("error", "run_dir.restore_failed", error=str(error))
-            self._host.end_foreign_processes()
+            self._guard.run("restore the run directory", self._host.restore_run_dir)
+            await self._guard.run_async("restore the control socket", self._restore_control_socket)
+            self._guard.run("collect ended processes", self._host.collect_ended)
+            self._guard.run("end foreign processes", self._host.end_foreign_processes)
 
     def _request_disk(self) -> None:
         if self._disk_pending:

@@ -36,7 +36,7 @@ def format_log_line(line: str, colour: bool = False) -> str:
         return line
     try:
         row = msgspec.json.decode(line.encode("utf-8", "replace"), type=dict[str, Any])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return line
     level = str(row.get("level", ""))
     stamp = str(row.get("at", ""))[:19].replace("T", " ")

@@ -165,5 +165,5 @@ def _read_stamp(line: str) -> str:
         return ""
     try:
         return msgspec.json.decode(line.encode("utf-8", "replace"), type=_Stamped).at
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return ""

@@ -26,6 +26,7 @@ from supervisor.control import ControlServer
 from supervisor.control_address import SOCKET_NAME
 from supervisor.desired_state import DesiredState
 from supervisor.event_recorder import RECORDER, EventRecorder
+from supervisor.guard import Guard
 from supervisor.housekeeping import Housekeeping
 from supervisor.journal import Journal
 from supervisor.lifecycle import UP, State
@@ -43,6 +44,8 @@ from supervisor.supervised import SupervisedService
 from supervisor.upstream import UpstreamNotifier, find_watchdog_interval_s
 
 _LEFTOVERS_LIMIT_S = 3.0
+_REPEAT_FAILED_S = 1.0
+"""Wait before a failed step is repeated."""
 _LOG_LEVELS = {
     State.DEGRADED: "warning",
     State.BACKOFF: "warning",
@@ -133,18 +136,21 @@ class Supervisor:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._loop.set_exception_handler(self._log_bug)
         self._done = asyncio.Event()
         self._build()
+        self._loop.set_exception_handler(self._log_bug)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._loop.add_signal_handler(number, self._handle_signal, number)
-        self._loop.add_signal_handler(signal.SIGCHLD, self.end_foreign_processes)
+        self._loop.add_signal_handler(
+            signal.SIGCHLD, self._guard.run, "end foreign processes", self.end_foreign_processes
+        )
         try:
             self._active.create_copy()
         except (SettingsError, OSError) as error:
             # The settings that were read a moment ago are active; only the copy for services that crash is missing.
             self._journal.log("warning", "settings.copy_failed", error=str(error))
-        await self._control_socket.start()
+        # Without a socket the services run, and housekeeping binds it as soon as it can.
+        await self._guard.run_async("bind the control socket", self._control_socket.start)
         self._journal.log("info", "supervisor.started", pid=os.getpid(), data_dir=str(self.settings.data_path))
         if self._predecessor_killed:
             self._journal.log("warning", "supervisor.was_killed")
@@ -158,7 +164,8 @@ class Supervisor:
         tasks = self._housekeeping.start()
         interval_s = find_watchdog_interval_s(os.environ) if self._foreground else None
         if interval_s:
-            tasks.append(asyncio.create_task(self._report_alive(interval_s)))
+            report = self._guard.repeat(interval_s, "report to the manager", self._upstream.report_alive)
+            tasks.append(asyncio.create_task(report))
         try:
             await self._done.wait()
         finally:
@@ -168,8 +175,9 @@ class Supervisor:
 
     def _build(self) -> None:
         names = (*self._units, RECORDER) if self._system.record else tuple(self._units)
+        self._guard = Guard(self._journal)
         self._control = ProcessControl(
-            names, self._run_dir, self._run, self._put, self._handle_messages, self._handle_exit
+            names, self._run_dir, self._run, self._put, self._handle_messages, self._handle_exit, self._guard
         )
         self._upstream = UpstreamNotifier(Notifier() if self._foreground else Notifier({}))
         self._sequencer = Sequencer(self._units, self._system.services, self._journal, self._clock)
@@ -208,25 +216,40 @@ class Supervisor:
             self._clock,
             self._writer,
             self._files,
+            self._guard,
         )
 
     async def _end(self) -> None:
         """Kill what is left, and close everything."""
         give_up_at = self._clock.monotonic() + _LEFTOVERS_LIMIT_S
-        while not self._control.kill_everything() and self._clock.monotonic() < give_up_at:
-            await asyncio.sleep(0.01)
+        is_clean = False
+        while not is_clean and self._clock.monotonic() < give_up_at:
+            try:
+                is_clean = self._control.kill_everything()
+            except OSError as error:
+                self._guard.count("kill what is left", error)
+            await asyncio.sleep(0.0 if is_clean else 0.01)
         self._journal.log("info", "supervisor.stopped", uptime_s=round(self._uptime_s(), 1))
-        self._control_socket.close()
-        self._upstream.close()
-        self._control.close()
-
-    async def _report_alive(self, interval_s: float) -> None:
-        while True:
-            self._upstream.report_alive()
-            await asyncio.sleep(interval_s)
+        for part in (self._control_socket, self._upstream, self._control):
+            self._guard.run("close", part.close)
 
     def advance(self) -> None:
         """Do all that is possible now, then set one timer for the next deadline."""
+        deadlines = [] if self._guard.run("advance", self._act) else [self._clock.monotonic() + _REPEAT_FAILED_S]
+        patience_s = self.settings.supervisor.stop_grace_s / 10.0
+        deadlines += [deadline for unit in self._units.values() if (deadline := unit.deadline()) is not None]
+        others = (
+            None if self._operations.is_stopping else self._recorder.deadline(),
+            self._sequencer.deadline(patience_s),
+        )
+        deadlines += [deadline for deadline in others if deadline is not None]
+        if self._timer:
+            self._timer.cancel()
+        if deadlines:
+            self._timer = self._loop.call_later(max(0.0, min(deadlines) - self._clock.monotonic()), self._tick)
+
+    def _act(self) -> None:
+        """Do all that is possible now."""
         patience_s = self.settings.supervisor.stop_grace_s / 10.0
         is_stopping = self._operations.is_stopping
         self._sequencer.advance(patience_s)
@@ -239,19 +262,15 @@ class Supervisor:
             self._recorder.advance()
         self._report_upstream()
         self._commands.wake()
-        deadlines = [unit.deadline() for unit in self._units.values()]
-        deadlines.append(None if is_stopping else self._recorder.deadline())
-        deadlines.append(self._sequencer.deadline(patience_s))
-        due = [deadline for deadline in deadlines if deadline is not None]
-        if self._timer:
-            self._timer.cancel()
-        if due:
-            self._timer = self._loop.call_later(max(0.0, min(due) - self._clock.monotonic()), self._tick)
 
     def end_foreign_processes(self) -> None:
         """Reap foreign processes, and kill those whose service has ended."""
         for pid in self._control.end_foreign_processes():
             self._journal.log("warning", "orphan.killed", pid=pid)
+
+    def collect_ended(self) -> None:
+        """Collect processes whose end could not be handled when it happened."""
+        self._control.collect_ended()
 
     def restore_run_dir(self) -> None:
         """Create again what was removed from the run directory.
@@ -282,8 +301,8 @@ class Supervisor:
             deadline = unit.deadline()
             if deadline is not None and now >= deadline:
                 # The supervisor itself may have been suspended: messages that arrived meanwhile count first.
-                self._read_messages(name)
-                unit.tick()
+                self._guard.run(f"read messages of {name}", self._read_messages, name)
+                self._guard.run(f"tick {name}", unit.tick)
         self.advance()
 
     def _spawn(self, service: Service) -> Child:
@@ -314,13 +333,14 @@ class Supervisor:
             self._units[name].handle_message(fields)
 
     def _handle_exit(self, name: str, status: str) -> None:
-        self.end_foreign_processes()
+        # First the state of the service, then what may fail for lack of descriptors.
         last_lines = self._control.read_last_lines(name, 1)
         reason = f"{status}: {summarize_line(last_lines[0])}" if last_lines else status
         if name in self._units:
-            self._units[name].handle_exit(reason)
+            self._guard.run(f"handle the end of {name}", self._units[name].handle_exit, reason)
         else:
-            self._recorder.handle_exit(status, reason)
+            self._guard.run(f"handle the end of {name}", self._recorder.handle_exit, status, reason)
+        self._guard.run("end foreign processes", self.end_foreign_processes)
         self.advance()
 
     def _handle_change(self, unit: SupervisedService, old: State, new: State) -> None:
@@ -340,8 +360,7 @@ class Supervisor:
 
     def _log_bug(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG002 - asyncio's form
         """Log an exception of a callback; supervision continues."""
-        error = context.get("exception")
-        self._journal.log("error", "supervisor.bug", where=context.get("message"), error=repr(error))
+        self._guard.count(str(context.get("message")), context.get("exception"))
 
     def _put(self, name: str, lines: bytes) -> None:
         self._writer.put(name, lines)
@@ -359,6 +378,7 @@ class Supervisor:
             self._upstream.was_ready,
             self._operations.is_stopping,
             self._uptime_s(),
+            self._guard.failures,
         )
 
 

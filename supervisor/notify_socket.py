@@ -25,7 +25,14 @@ class NotifySocket:
         path = directory / f"{service}.notify"
         self._path = path if len(os.fsencode(path)) <= _MAX_PATH_BYTES else None
         self.address = str(path) if self._path else f"@bgpdrift-{run}-{service}"
-        self._socket = self._bind()
+        try:
+            self._socket = self._bind()
+        except OSError:
+            if self._path is None:
+                raise
+            # A full or read-only disk must not stop the supervisor from starting.
+            self._path, self.address = None, f"@bgpdrift-{run}-{service}"
+            self._socket = self._bind()
 
     def fileno(self) -> int:
         """Return the descriptor, for the event loop."""

@@ -25,7 +25,7 @@ def summarize_line(line: str) -> str:
     """
     try:
         row = msgspec.json.decode(line.encode(), type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return line[:_MAX_SUMMARY_CHARS]
     error = row.get("error")
     return f"{row.get('event', '')}{f': {error}' if error else ''}"[:_MAX_SUMMARY_CHARS]

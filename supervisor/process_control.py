@@ -13,6 +13,7 @@ from pathlib import Path
 from bgpdrift.process import procfs
 from bgpdrift.process.child import RUN_VARIABLE, SERVICE_VARIABLE, Child, build_environment, format_exit
 from bgpdrift.process.parent import PARENT_VARIABLE
+from supervisor.guard import Guard
 from supervisor.log_capture import LogCapture
 from supervisor.notify_socket import NotifySocket
 from supervisor.orphans import RECORD_NAME, ChildRecord, ForeignProcesses
@@ -45,6 +46,8 @@ class ProcessControl:
         Called with a name when messages of its process have arrived.
     on_exit : callable
         Called with a name and a description when its process has ended.
+    guard : Guard
+        Runs the steps beside the collection of an ended process.
     """
 
     def __init__(
@@ -55,8 +58,9 @@ class ProcessControl:
         put: Callable[[str, bytes], None],
         on_message: Callable[[str], None],
         on_exit: Callable[[str, str], None],
+        guard: Guard,
     ) -> None:
-        self._run, self._on_message, self._on_exit = run, on_message, on_exit
+        self._run, self._on_message, self._on_exit, self._guard = run, on_message, on_exit, guard
         self._loop = asyncio.get_running_loop()
         self._foreign = ForeignProcesses(run)
         self._record = ChildRecord(run_dir / RECORD_NAME, run)
@@ -85,9 +89,13 @@ class ProcessControl:
         }
         output = self._captures[name].write_end
         child = Child(service.command, build_service_environment(os.environ, **env | variables), output, output)
+        try:
+            self._loop.add_reader(child.pidfd, self._collect, name)
+        except OSError:
+            child.kill_and_reap()
+            raise
         self._children[name] = child
-        self._loop.add_reader(child.pidfd, self._collect, name)
-        self._write_record()
+        self._guard.run("record the children", self._write_record)
         return child
 
     def read_messages(self, name: str) -> list[dict[str, str]]:
@@ -162,17 +170,23 @@ class ProcessControl:
             capture.close()
             self._sockets[name].close()
 
+    def collect_ended(self) -> None:
+        """Collect the ended processes that could not be collected when they ended."""
+        for name in list(self._children):
+            self._guard.run(f"collect {name}", self._collect, name)
+
     def _collect(self, name: str) -> None:
         child = self._children[name]
-        self._on_message(name)  # its last messages, while they can still be attributed to it
+        # Its last messages, while they can still be attributed to it.
+        self._guard.run(f"read messages of {name}", self._on_message, name)
         self._loop.remove_reader(child.pidfd)
         exit_code = child.collect()
         if exit_code is None:
             self._loop.add_reader(child.pidfd, self._collect, name)
             return
         del self._children[name]
-        self._captures[name].drain()
-        self._write_record()
+        self._guard.run(f"read the last lines of {name}", self._captures[name].drain)
+        self._guard.run("record the children", self._write_record)
         self._on_exit(name, format_exit(exit_code))
 
     def _write_record(self) -> None:

@@ -15,6 +15,7 @@ def take_snapshot(
     was_ready: bool,
     is_stopping: bool,
     uptime_s: float,
+    failed_steps: int = 0,
 ) -> Status:
     """Build the status document.
 
@@ -30,13 +31,17 @@ def take_snapshot(
         Whether all services were ready once; whether all are being stopped.
     uptime_s : float
         Of the supervisor.
+    failed_steps : int
+        Number of its steps that failed since it started.
     """
     services = tuple(_describe(unit, find_usage) for unit in units)
     problems = [disk_problem] if disk_problem else []
     state = assess_overall_state(services, was_ready, is_stopping, problems)
     remarks = () if is_stopping else list_remarks(services, problems)
     own = find_usage(os.getpid())
-    top = SupervisorStatus(os.getpid(), state, round(uptime_s, 3), remarks, own.rss_bytes, own.cpu_percent)
+    top = SupervisorStatus(
+        os.getpid(), state, round(uptime_s, 3), remarks, own.rss_bytes, own.cpu_percent, failed_steps
+    )
     return Status(top, services)
 
 

@@ -47,6 +47,8 @@ class SupervisorStatus(msgspec.Struct, frozen=True):
     """What is wrong or unusual, the worst first."""
     rss_bytes: int = 0
     cpu_percent: float = 0.0
+    failed_steps: int = 0
+    """Steps of the supervisor that failed since it started, such as a process that could not be created."""
 
 
 class Status(msgspec.Struct, frozen=True):

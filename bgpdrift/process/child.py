@@ -75,7 +75,13 @@ class Child:
             setsigmask=[],
             setsigdef=_DEFAULT_SIGNALS,
         )
-        self.pidfd = os.pidfd_open(self.pid)
+        try:
+            self.pidfd = os.pidfd_open(self.pid)
+        except OSError:
+            # Short of descriptors. A process that nobody watches must not run; it is not reaped yet, so its pid is its own.
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            raise
 
     def terminate(self) -> None:
         """Send TERM to the group, and CONT, since a stopped process does not act on TERM."""

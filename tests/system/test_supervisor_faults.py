@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -188,6 +189,39 @@ def test_a_start_in_a_copy_of_a_running_data_directory_leaves_the_services_of_th
     finally:
         for pid in copied.processes():
             os.kill(pid, signal.SIGKILL)
+
+
+def test_a_supervisor_short_of_descriptors_restarts_a_hung_service_when_it_has_some_again(managed):
+    managed.start("ready-a,ready-b", watchdog_s="1")
+    before, supervisor = pids(managed), managed.status()["supervisor"]["pid"]
+    limits = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (5, limits[1]))
+    (managed.data_dir / "run/control.sock").unlink()
+    os.kill(before["ready-a"], signal.SIGSTOP)
+    managed.until(lambda: "service.backoff" in managed.log("supervisor"), "the end of the hung process is handled")
+    managed.until(lambda: "restore the control socket" in managed.log("supervisor"), "the socket cannot be bound")
+
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, limits)
+
+    managed.until(lambda: managed("status").returncode == 0, "all ready again", limit_s=40.0)
+    after = pids(managed)
+    assert after["ready-a"] != before["ready-a"]
+    assert after["ready-b"] == before["ready-b"]
+    assert managed.status()["supervisor"]["failed_steps"] > 0
+
+
+def test_a_supervisor_short_of_descriptors_ends_on_term(managed):
+    managed.start("ready-a,parent-b,ready-c", watchdog_s="1")
+    supervisor = managed.status()["supervisor"]["pid"]
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (5, resource.prlimit(supervisor, resource.RLIMIT_NOFILE)[1]))
+    os.kill(next(pid for pid, name in managed.processes().items() if name == "ready-a"), signal.SIGSTOP)
+    managed.until(lambda: "service.aborting" in managed.log("supervisor"), "the hang is noticed")
+
+    os.kill(supervisor, signal.SIGTERM)
+
+    managed.until(lambda: supervisor not in managed.processes(), "ended")
+    managed.until(lambda: set(managed.processes().values()) <= {"parent-b"}, "no service is left")
+    assert managed("status").returncode == 3
 
 
 def test_a_jump_of_the_wall_clock_changes_neither_restarts_nor_watchdogs(managed, tmp_path):
