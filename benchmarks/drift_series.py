@@ -168,12 +168,12 @@ def largest_step(hours: Hours, side_d: int = 3) -> float:
     daily = np.array([np.median(means[days == day]) for day in np.unique(days) if (days == day).sum() >= DAY_H // 2])
     if len(daily) < 2 * side_d:
         return 0.0
-    usual = 1.4826 * float(np.median(np.abs(np.diff(daily)))) / np.sqrt(2)
+    ordinary = 1.4826 * float(np.median(np.abs(np.diff(daily)))) / np.sqrt(2)
     steps = [
         abs(float(np.median(daily[day : day + side_d]) - np.median(daily[day - side_d : day])))
         for day in range(side_d, len(daily) - side_d + 1)
     ]
-    return float(max(steps) / usual) if usual > 0 else 0.0
+    return float(max(steps) / ordinary) if ordinary > 0 else 0.0
 
 
 def table(replays: Sequence[Replay]) -> Iterator[str]:

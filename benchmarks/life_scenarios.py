@@ -1,7 +1,7 @@
-"""The simulated lives: worlds, the actions of people in them, and the limits that each must keep.
+"""The simulated lives: the worlds, the actions of people in them, and the limits that each life must keep.
 
-Every life begins with five calm days; then the three models are trained as a person trains them. Ordinary incidents follow, and
-from `CHANGE_D` on the subject of the scenario. `simulated_life` runs the lives.
+Every life begins with five calm days. Then the three models are trained with the commands of an operator. Ordinary incidents
+follow, and from `CHANGE_D` on the change that the scenario tests. `simulated_life` runs the lives.
 """
 
 import random
@@ -22,9 +22,9 @@ from bgpdrift.models.paths import current_path
 from bgpdrift.verdicts.quality import Figures
 
 TRAIN_D, CHANGE_D = 5, 8
-"""Days: until models are trained, until what the scenario is about."""
+"""Days until the models are trained, and until the change that the scenario tests."""
 SOON_D, ATTACK_D = 4, 5
-"""The same where it is an attack: no quality has to be compared."""
+"""The same for an attack, which needs no comparison of quality."""
 RATE, PREFIXES, PEERS, COLLECTORS = 80.0, 1_200, 8, ("rrc00",)
 AUC_LOSS = 0.02
 NEW_NORMAL_H, ANSWERED_H = 30.0, 12.0
@@ -33,16 +33,16 @@ FLAGS_A_MONTH = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One thing that must be so.
+    """One limit and the value found.
 
     Attributes
     ----------
     what : str
-        In words.
+        The figure and its limit, as text.
     value : float or str or None
-        As found; None if it never came to it.
+        The value found; None if the event did not occur.
     passed : bool
-        Whether that is enough.
+        Whether the value keeps the limit.
     """
 
     what: str
@@ -52,7 +52,7 @@ class Bar:
 
 @dataclass
 class Lived:
-    """A life as it went: what a scenario acts on while it lasts and is judged by when it is over."""
+    """A life during and after its run: the scenario acts on it every hour and is evaluated from it at the end."""
 
     life: Life
     timeline: Timeline
@@ -60,20 +60,20 @@ class Lived:
     notes: dict[str, object] = field(default_factory=dict)
 
     def day(self, days: float) -> int:
-        """Event time of a day."""
+        """Return the event time of a day."""
         return self.world.start + round(days * DAY_S)
 
     def since(self, at: int | None, days: float) -> float | None:
-        """Hours from a day to an event time."""
+        """Return the hours from a day to an event time."""
         return None if at is None else (at - self.day(days)) / HOUR_S
 
     def figures(self, begin_d: float, end_d: float) -> dict[str, Figures]:
-        """Quality between two days."""
+        """Return the quality between two days."""
         truth = self.world.truth.incidents
         return stored_quality(self.life.store, truth, self.day(begin_d), self.day(end_d), MODELS)
 
     def active_versions(self) -> dict[str, str]:
-        """Version by model, as the files say."""
+        """Return the version of each model in the current files."""
         folder = self.life.settings.artifacts_path
         paths = {model: current_path(folder, model) for model in MODELS}
         return {model: artifacts.read(path, model).version for model, path in paths.items() if path.exists()}
@@ -85,7 +85,7 @@ Judge = Callable[[Lived], list[Bar]]
 
 @dataclass(frozen=True)
 class LifeScenario:
-    """A life to be lived.
+    """The definition of a life.
 
     Attributes
     ----------
@@ -94,9 +94,9 @@ class LifeScenario:
     scenario : Scenario
         The world.
     judge : callable
-        Gives the bars when it is over.
+        Returns the bars at the end.
     act : callable
-        What a person does; called every hour of event time.
+        Actions of a person; called every hour of event time.
     changes : mapping
         Settings by environment variable without ``BGPDRIFT_``.
     train_d : float
@@ -112,7 +112,7 @@ class LifeScenario:
 
 
 def ordinary_incidents(begin_d: float, every_h: float, count: int, seed: int) -> tuple[Incident, ...]:
-    """Incidents of every kind in turn, plain as `bgpdrift simulate` makes them, half an hour to an hour long.
+    """Return incidents of every kind in turn, with the default strength, half an hour to an hour long.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def _at(kind: str) -> str:
 def world(
     days: float, incidents: tuple[Incident, ...] = (), regimes: tuple[Regime, ...] = (), seed: int = 1
 ) -> Scenario:
-    """A world as all lives here have it: small, so that a month of it is simulated in minutes."""
+    """Return the world of a life. It is small, so that a month is simulated in minutes."""
     return Scenario(
         duration_s=days * DAY_S,
         seed=seed,
@@ -150,7 +150,7 @@ def world(
     )
 
 
-# A month in which nothing drifts.
+# A month without drift.
 
 
 def calm_month() -> LifeScenario:
@@ -158,30 +158,30 @@ def calm_month() -> LifeScenario:
     begin, end = TRAIN_D, TRAIN_D + 30
 
     def judge(lived: Lived) -> list[Bar]:
-        wishes = [w for w in lived.life.store.retrain_requests() if w.requested_by == "drift_monitor"]
-        held = [w for w in wishes if _during_incident(lived, w.requested_at)]
+        requests = [row for row in lived.life.store.retrain_requests() if row.requested_by == "drift_monitor"]
+        held = [row for row in requests if _during_incident(lived, row.requested_at)]
         checks = lived.timeline.select("check", state="incident")
         figures = lived.figures(begin, end)
         return [
-            Bar("flags in 30 days without drift", len(wishes), len(wishes) <= FLAGS_A_MONTH),
-            Bar("flags while an incident lasted or in the day after", len(held), not held),
+            Bar("flags in 30 days without drift", len(requests), len(requests) <= FLAGS_A_MONTH),
+            Bar("flags during an incident or in the day after it", len(held), not held),
             Bar("checks whose verdict became `incident`", len(checks), True),
             *_figure_bars("the month", figures),
         ]
 
     incidents = ordinary_incidents(begin, 36.0, 20, seed=1)
-    return LifeScenario("30 days with ordinary incidents, nothing drifts", world(end, incidents), judge)
+    return LifeScenario("30 days with ordinary incidents and without drift", world(end, incidents), judge)
 
 
 def _during_incident(lived: Lived, at: int) -> bool:
     return any(one.start <= at < one.end + DAY_S for one in lived.world.truth.incidents)
 
 
-# Regimes: what was usual is no more.
+# Regimes: persistent changes.
 
 WAVE_S = 2_700.0
 ACCEPTED_D = 3.5
-"""Days after a change by which all must be over, and the quality is judged again."""
+"""Days after a change until which the new models must be accepted; then the quality is measured again."""
 AFTER_D = CHANGE_D + ACCEPTED_D
 END_D = AFTER_D + CHANGE_D - TRAIN_D
 SEEN_TWICE = tuple(
@@ -208,25 +208,25 @@ SEEN_TWICE = tuple(
         )
     )
 )
-"""Plain and fainter ones before the change, and the very same after it: what differs is not what happened. Hijacks are not
-among them, since who watches remembers their origins and would see the second one less, change or no change."""
+"""Incidents of default and of lower strength before the change, and the same ones after it, so that a difference of quality comes
+from the change. There are no hijacks, because the detectors know their origins the second time, with or without a change."""
 
 
 def regime(what: str, change: Regime | None, answers: str = "", bar_h: float = NEW_NORMAL_H) -> LifeScenario:
-    """A lasting change on day 8; ``answers`` is what a person says to the question, "" nobody is there."""
+    """Return a life with a persistent change on day 8; ``answers`` is the answer of a person, "" for no answer."""
 
     def act(lived: Lived, now: int) -> None:
         if answers:
             for row in lived.life.store.approval_requests(state="pending"):
-                said = run_cli("approve" if answers == "approve" else "reject", str(row.id))
+                result = run_cli("approve" if answers == "approve" else "reject", str(row.id))
                 lived.notes.setdefault("answered_at", now)
-                if said.returncode != 0:
-                    raise RuntimeError(f"{answers} {row.id}: {said.stderr}")
+                if result.returncode != 0:
+                    raise RuntimeError(f"{answers} {row.id}: {result.stderr}")
 
     def judge(lived: Lived) -> list[Bar]:
         timeline, begin = lived.timeline, lived.day(CHANGE_D)
         drift = next((c for c in timeline.select("check", since=begin) if c.state.startswith("drift")), None)
-        wish = timeline.first("request", since=begin)
+        request = timeline.first("request", since=begin)
         promoted = timeline.select("version", state="active", since=begin)
         accepted = timeline.select("version", state="accepted", since=begin)
         back = timeline.select("version", state="rolled_back", since=begin)
@@ -237,15 +237,15 @@ def regime(what: str, change: Regime | None, answers: str = "", bar_h: float = N
         between = lived.figures(CHANGE_D, CHANGE_D + 1.0)
         bars = [
             Bar("drift found, h after the change", lived.since(drift.at if drift else None, CHANGE_D), drift is not None),
-            Bar("wish to retrain, h", lived.since(wish.at if wish else None, CHANGE_D), wish is not None),
-            Bar(f"first new model in force, h (at most {bar_h:g} and the time to gather a day)", trained_h,
+            Bar("retraining request, h", lived.since(request.at if request else None, CHANGE_D), request is not None),
+            Bar(f"first new model active, h (at most {bar_h:g} and the time to collect a day of data)", trained_h,
                 trained_h is not None and trained_h <= bar_h + 12.0),
             Bar("last probation accepted, h", accepted_h, accepted_h is not None and accepted_h <= ACCEPTED_D * 24),
-            Bar("versions taken back", len(back), not back),
+            Bar("versions rolled back", len(back), not back),
             Bar("anomalous minutes a day just after the change", between[ENSEMBLE].alarmed_minutes, True),
         ]  # fmt: skip
         if "answered_at" in lived.notes:
-            bars.append(Bar("question answered, h", lived.since(int(str(lived.notes["answered_at"])), CHANGE_D), True))
+            bars.append(Bar("approval request answered, h", lived.since(int(str(lived.notes["answered_at"])), CHANGE_D), True))
         loss = (before[ENSEMBLE].auc or 0.0) - (after[ENSEMBLE].auc or 0.0)
         bars.append(Bar("AUC of the ensemble lost, before → after", round(loss, 4), loss <= AUC_LOSS))
         bars += [*_figure_bars("before", before), *_figure_bars("after", after)]
@@ -255,7 +255,7 @@ def regime(what: str, change: Regime | None, answers: str = "", bar_h: float = N
 
 
 def doubled() -> LifeScenario:
-    """Twice the traffic from day 8 on, which nobody answers: no detector alarms on that, so there is nothing to ask."""
+    """Return a life with twice the traffic from day 8 on, without answers. No detector alarms on it."""
     lived_by = regime("", Regime("level", 2.0, CHANGE_D * DAY_S))
 
     def judge(lived: Lived) -> list[Bar]:
@@ -266,34 +266,34 @@ def doubled() -> LifeScenario:
             row for row in found if not any(t.start <= row["last_seen_at"] and row["started_at"] < t.end for t in truth)
         ]
         asked = lived.timeline.select("approval", state="pending", since=begin)
-        wishes = [w for w in lived.life.store.retrain_requests() if w.requested_at >= begin]
+        requests = [row for row in lived.life.store.retrain_requests() if row.requested_at >= begin]
         before, after = lived.figures(TRAIN_D, CHANGE_D), lived.figures(AFTER_D, END_D)
         loss = (before[ENSEMBLE].auc or 0.0) - (after[ENSEMBLE].auc or 0.0)
         return [
             Bar("false incidents after the change", len(false), not false),
             Bar("anomalous minutes in the day after it", lived.figures(CHANGE_D, CHANGE_D + 1.0)[ENSEMBLE].alarmed_minutes,
                 not lived.figures(CHANGE_D, CHANGE_D + 1.0)[ENSEMBLE].alarmed_minutes),
-            Bar("questions asked", len(asked), len(asked) <= len(wishes)),
-            Bar("wishes to retrain", len(wishes), True),
+            Bar("approval requests", len(asked), len(asked) <= len(requests)),
+            Bar("retraining requests", len(requests), True),
             Bar("AUC of the ensemble lost, before → after", round(loss, 4), loss <= AUC_LOSS),
             *_figure_bars("before", before),
             *_figure_bars("after", after),
         ]  # fmt: skip
 
-    return LifeScenario("traffic doubles, which no detector need mind", lived_by.scenario, judge)
+    return LifeScenario("traffic doubles, and no detector alarms on it", lived_by.scenario, judge)
 
 
-# Attacks: what is wrong for days is wrong all the same.
+# Attacks: they must not be learned, however long they last.
 
 
 def three_day_leak() -> LifeScenario:
-    """A leak that comes in waves for three days, which nobody answers."""
+    """Return a life with a leak in waves for three days, without answers."""
     leak = Incident("leak", ATTACK_D * DAY_S, 3 * DAY_S, share=0.4, every_s=3 * HOUR_S, wave_s=2 * HOUR_S)
 
     def judge(lived: Lived) -> list[Bar]:
         begin = lived.day(ATTACK_D)
         new = lived.timeline.select("version", state="active", since=begin)
-        wishes = [w for w in lived.life.store.retrain_requests() if w.requested_at >= begin]
+        requests = [row for row in lived.life.store.retrain_requests() if row.requested_at >= begin]
         found = [
             row
             for row in lived.life.store.incidents_between(begin, lived.day(ATTACK_D + 3))
@@ -302,21 +302,21 @@ def three_day_leak() -> LifeScenario:
         longest = max((row["last_seen_at"] - row["started_at"] for row in found), default=0)
         labels = lived.life.store.outcomes_between(begin, lived.world.end)
         return [
-            Bar("incidents it was seen as", len(found), bool(found)),
+            Bar("incidents opened for it", len(found), bool(found)),
             Bar("longest of them, h", round(longest / HOUR_S, 1), True),
-            Bar("questions asked", len(lived.timeline.select("approval", state="pending", since=begin)), True),
+            Bar("approval requests", len(lived.timeline.select("approval", state="pending", since=begin)), True),
             Bar("learned as the new normal", len(labels), not labels),
-            Bar("wishes to retrain", len(wishes), not wishes),
+            Bar("retraining requests", len(requests), not requests),
             Bar("models trained", len(new), not new),
         ]
 
     return LifeScenario(
-        "a leak in waves for three days, nobody answers", world(ATTACK_D + 4.0, (leak,)), judge, train_d=SOON_D
+        "a leak in waves for three days, without answers", world(ATTACK_D + 4.0, (leak,)), judge, train_d=SOON_D
     )
 
 
 def poisoned_history() -> LifeScenario:
-    """Storms every two hours for two days, which somebody calls false alarms, and a request to retrain."""
+    """Return a life with storms every two hours for two days, labelled as false alarms, and a training on them."""
     waves = Incident("worm", ATTACK_D * DAY_S, 2 * DAY_S, level=12.0, every_s=2 * HOUR_S, wave_s=2400.0)
 
     def act(lived: Lived, now: int) -> None:
@@ -327,16 +327,16 @@ def poisoned_history() -> LifeScenario:
                 run_cli("label", str(row["id"]), "false_positive", "--by", "mallory")
         if now == lived.day(ATTACK_D + 2):
             lived.notes["before"] = lived.active_versions()
-            lived.notes["said"] = lived.life.train(MODELS, "--days", "2")
+            lived.notes["outcomes"] = lived.life.train(MODELS, "--days", "2")
 
     def judge(lived: Lived) -> list[Bar]:
-        said = lived.notes["said"]
-        assert isinstance(said, dict)
+        outcomes = lived.notes["outcomes"]
+        assert isinstance(outcomes, dict)
         bars = [
             Bar(f"{model} trained on it", f"{out['outcome']}: {out['reason']}", out["outcome"] == "rejected")
-            for model, out in said.items()
+            for model, out in outcomes.items()
         ]
-        return [*bars, Bar("versions in force unchanged", "", lived.active_versions() == lived.notes["before"])]
+        return [*bars, Bar("active versions unchanged", "", lived.active_versions() == lived.notes["before"])]
 
     return LifeScenario(
         "a poisoned history whose candidates must be rejected",
@@ -348,7 +348,7 @@ def poisoned_history() -> LifeScenario:
 
 
 def bad_model(fault: Fault, model: str = "lstm") -> LifeScenario:
-    """A model that never or always alarms is forced into force on day 5."""
+    """Return a life in which a model that never or always alarms is published without the gate on day 5."""
     forced_d = 5.0
 
     def act(lived: Lived, now: int) -> None:
@@ -365,20 +365,20 @@ def bad_model(fault: Fault, model: str = "lstm") -> LifeScenario:
         promoted = run_cli("promote", model)
         after = lived.active_versions()[model]
         return [
-            Bar("taken back, h after it came into force (at most 25)", hours, hours is not None and hours <= 25.0),
-            Bar("version in force at the end", after, after == lived.notes["before"]),
+            Bar("rolled back, h after it became active (at most 25)", hours, hours is not None and hours <= 25.0),
+            Bar("active version at the end", after, after == lived.notes["before"]),
             Bar("published again", len(again), not again),
-            Bar("`bgpdrift promote` takes it", promoted.stdout.strip(), after == lived.active_versions()[model]),
+            Bar("`bgpdrift promote` publishes nothing", promoted.stdout.strip(), after == lived.active_versions()[model]),
         ]
 
-    what = f"a model that {fault.replace('_', ' ')} is forced in, and taken back by probation"
+    what = f"a model that {fault.replace('_', ' ')} is published without the gate and rolled back by probation"
     return LifeScenario(
         what, world(forced_d + 2.0, ordinary_incidents(SOON_D, 15.0, 4, seed=2)), judge, act, train_d=SOON_D
     )
 
 
 def run_cli(*words: str) -> "subprocess.CompletedProcess[str]":
-    """Run `bgpdrift` as a person does."""
+    """Run `bgpdrift` in a process."""
     command = [sys.executable, "-m", "bgpdrift.cli", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
@@ -395,14 +395,14 @@ SCENARIOS: Mapping[str, Callable[[], LifeScenario]] = {
     "calm_month": calm_month,
     "doubled": doubled,
     "paths_unanswered": lambda: regime(
-        "every path is three hops longer, nobody answers", Regime("path", 3, CHANGE_D * DAY_S)
+        "every path is three hops longer, without an answer", Regime("path", 3, CHANGE_D * DAY_S)
     ),
     "paths_approved": lambda: regime(
-        "every path is three hops longer, and an operator says it is the new normal",
+        "every path is three hops longer, and an operator approves the new normal",
         Regime("path", 3, CHANGE_D * DAY_S), "approve", ANSWERED_H + 12.0,
     ),
-    "no_change": lambda: regime("nothing changes: what the same incidents are worth a second time", None),
-    "path": lambda: regime("every path is a hop longer", Regime("path", 1, CHANGE_D * DAY_S)),
+    "no_change": lambda: regime("no change: the quality on the same incidents a second time", None),
+    "path": lambda: regime("every path is one hop longer", Regime("path", 1, CHANGE_D * DAY_S)),
     "peers": lambda: regime("six more peers", Regime("peers", 6, CHANGE_D * DAY_S)),
     "three_day_leak": three_day_leak,
     "poisoned_history": poisoned_history,
