@@ -245,7 +245,9 @@ def regime(what: str, change: Regime | None, answers: str = "", bar_h: float = N
             Bar("anomalous minutes a day just after the change", between[ENSEMBLE].alarmed_minutes, True),
         ]  # fmt: skip
         if "answered_at" in lived.notes:
-            bars.append(Bar("approval request answered, h", lived.since(int(str(lived.notes["answered_at"])), CHANGE_D), True))
+            bars.append(
+                Bar("approval request answered, h", lived.since(int(str(lived.notes["answered_at"])), CHANGE_D), True)
+            )
         loss = (before[ENSEMBLE].auc or 0.0) - (after[ENSEMBLE].auc or 0.0)
         bars.append(Bar("AUC of the ensemble lost, before → after", round(loss, 4), loss <= AUC_LOSS))
         bars += [*_figure_bars("before", before), *_figure_bars("after", after)]
@@ -368,7 +370,9 @@ def bad_model(fault: Fault, model: str = "lstm") -> LifeScenario:
             Bar("rolled back, h after it became active (at most 25)", hours, hours is not None and hours <= 25.0),
             Bar("active version at the end", after, after == lived.notes["before"]),
             Bar("published again", len(again), not again),
-            Bar("`bgpdrift promote` publishes nothing", promoted.stdout.strip(), after == lived.active_versions()[model]),
+            Bar(
+                "`bgpdrift promote` publishes nothing", promoted.stdout.strip(), after == lived.active_versions()[model]
+            ),
         ]
 
     what = f"a model that {fault.replace('_', ' ')} is published without the gate and rolled back by probation"
