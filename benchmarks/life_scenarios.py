@@ -323,7 +323,7 @@ def poisoned_history() -> LifeScenario:
 
     def act(lived: Lived, now: int) -> None:
         store = lived.life.store
-        labelled = {row["incident_id"] for row in store.outcomes_between(0, 2**62)}
+        labelled = {outcome.incident_id for outcome in store.outcomes_between(0, 2**62)}
         for row in store.incidents_between(lived.day(ATTACK_D), now):
             if row["state"] == "closed" and row["merged_into"] is None and row["id"] not in labelled:
                 run_cli("label", str(row["id"]), "false_positive", "--by", "mallory")

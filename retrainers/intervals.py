@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bgpdrift.detectors.interface import CLEAN_MARKS, EXCLUDED, MINUTE_S, BoolArray, WindowFrame
+from bgpdrift.store.outcomes import Outcome
 from bgpdrift.store.window_columns import QUALITY_NAMES
 
 ANOMALOUS = frozenset({"true_positive", "missed"})
@@ -50,23 +51,21 @@ class Interval:
         return np.asarray((starts + MINUTE_S > self.start - margin_s) & (starts < self.end + margin_s))
 
 
-def build_label_intervals(
-    outcomes: Iterable[Mapping[str, Any]], incidents: Iterable[Mapping[str, Any]]
-) -> list[Interval]:
-    """Turn rows of ``outcomes`` into intervals; of several labels of one incident the latest counts."""
+def build_label_intervals(outcomes: Iterable[Outcome], incidents: Iterable[Mapping[str, Any]]) -> list[Interval]:
+    """Turn labels into intervals; of several labels of one incident the latest counts."""
     collectors = {row["id"]: frozenset(row["collectors"]) for row in incidents}
-    latest: dict[Any, Mapping[str, Any]] = {}
-    for number, row in enumerate(sorted(outcomes, key=lambda row: (float(row["labelled_at"]), int(row["id"])))):
-        latest[row["incident_id"] if row["incident_id"] is not None else ("range", number)] = row
+    latest: dict[Any, Outcome] = {}
+    for number, outcome in enumerate(sorted(outcomes, key=lambda outcome: (outcome.labelled_at or 0.0, outcome.id))):
+        latest[outcome.incident_id if outcome.incident_id is not None else ("range", number)] = outcome
     return [
         Interval(
-            int(row["starts_at"]),
-            int(row["ends_at"]),
-            frozenset({row["collector"]}) if row["collector"] else collectors.get(row["incident_id"], frozenset()),
-            str(row["label"]),
-            None if row["incident_id"] is None else int(row["incident_id"]),
+            outcome.starts_at,
+            outcome.ends_at,
+            frozenset({outcome.collector}) if outcome.collector else collectors.get(outcome.incident_id, frozenset()),
+            outcome.label,
+            outcome.incident_id,
         )
-        for row in latest.values()
+        for outcome in latest.values()
     ]
 
 

@@ -8,10 +8,8 @@ windows are excluded. They stay in their frames: as gaps for training and held-o
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-from sqlalchemy import select
 
 from bgpdrift.detectors.interface import EXCLUDED, INCOMPLETE, MINUTE_S, IntArray, WindowFrame
 from bgpdrift.errors import NotEnoughDataError
@@ -19,7 +17,6 @@ from bgpdrift.formatting import format_time
 from bgpdrift.models.metadata import SpanRecord
 from bgpdrift.monitor.safeguards import DAY_S, earliest_training_time
 from bgpdrift.store import Store
-from bgpdrift.store.schema import outcomes as outcomes_table
 from bgpdrift.store.window_columns import FEATURE_NAMES
 from retrainers.intervals import (
     QUALITY_MARKS,
@@ -145,7 +142,7 @@ def read_span(
     frames = [frame for key in groups if len(frame := _read_frame(store, *key, start, end))]
     start = min(int(frame.window_start[0]) for frame in frames)
     incidents = store.incidents_between(start, end)
-    labels = build_label_intervals(_read_outcomes(store, start, end), incidents)
+    labels = build_label_intervals(store.outcomes_between(start, end), incidents)
     marked, excluded = mark_excluded(frames, build_incident_intervals(incidents, labels, end), labels, margin_s)
     clean = sum(int(frame.clean.sum()) for frame in marked)
     training = int(clean * (1.0 - held_out_share))
@@ -274,8 +271,3 @@ def _read_frame(store: Store, collector: str, peer: str, start: int, end: int) -
     starts = columns.pop("window_start").astype(np.int64)
     marks = {name: columns.pop(name) for name in QUALITY_MARKS}
     return WindowFrame(collector, peer, starts, columns, marks)
-
-
-def _read_outcomes(store: Store, start: int, end: int) -> list[dict[str, Any]]:
-    table = outcomes_table
-    return store.rows(select(table).where(table.c.starts_at < end, table.c.ends_at > start))

@@ -3,9 +3,12 @@
 `bgpdrift.verdicts.outcomes` decides which labels there are and which are refused.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from bgpdrift.store.outcomes import Outcome
 
 
 @click.command("label", context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,17 +67,17 @@ def command(
                 raise InputError(f"label: there is no label {undo}; `bgpdrift label --list` lists them")
             tables.print_written(removed, as_json, removed=True)
         else:
-            row, notes_to_user = _build_row(store, words, (begin, end, collector), attribution, newest)
-            written = store.record_outcome(row, newest or 0)
-            tables.print_written({"id": written, **row}, as_json)
+            outcome, notes_to_user = _build_outcome(store, words, (begin, end, collector), attribution, newest)
+            written = store.record_outcome(outcome, newest or 0)
+            tables.print_written(written, as_json)
             for note in notes_to_user:
                 click.echo(note, err=True)
 
 
-def _build_row(
+def _build_outcome(
     store: Any, words: tuple[str, ...], span: tuple[str | None, str | None, str], attribution: Any, newest: int | None
-) -> tuple[dict[str, Any], list[str]]:
-    """Build a row of ``outcomes`` from the arguments, and notes for the user."""
+) -> "tuple[Outcome, list[str]]":
+    """Build the label that the arguments describe, and notes for the user."""
     from bgpdrift.errors import InputError
     from bgpdrift.lab.simulation.scenario_text import parse_time
     from bgpdrift.verdicts.outcomes import MISSED, find_overlapping_incidents, label_incident, label_missed_range
@@ -85,13 +88,13 @@ def _build_row(
             raise InputError("label missed: expected --from TIME and --to TIME")
         start, stop = parse_time(begin), parse_time(end)
         labels = store.outcomes_between(int(start), int(stop))
-        row = label_missed_range(start, stop, collector, attribution, newest=newest, labels=labels)
-        if collector and not store.recent_windows(collector, "", row["ends_at"], 1):
+        outcome = label_missed_range(start, stop, collector, attribution, newest=newest, labels=labels)
+        if collector and not store.recent_windows(collector, "", outcome.ends_at, 1):
             raise InputError(f"label missed: collector {collector!r} has no windows before --to")
-        seen = store.incidents_between(row["starts_at"], row["ends_at"])
-        return row, [
+        seen = store.incidents_between(outcome.starts_at, outcome.ends_at)
+        return outcome, [
             f"note: incident {number} is in this range and was not missed; label it by its id"
-            for number in find_overlapping_incidents(seen, row["starts_at"], row["ends_at"], collector)
+            for number in find_overlapping_incidents(seen, outcome.starts_at, outcome.ends_at, collector)
         ]
     if len(words) != 2 or not words[0].isdigit():
         raise InputError(f"label: expected INCIDENT_ID LABEL or missed, found {' '.join(words)!r}")

@@ -8,28 +8,29 @@ import msgspec
 
 from bgpdrift.formatting import format_time
 from bgpdrift.intervals import wilson_interval
+from bgpdrift.store.outcomes import Outcome
 from bgpdrift.verdicts.performance import LabelCounts, sum_daily_rows
 
 
-def print_written(row: Mapping[str, Any], as_json: bool, removed: bool = False) -> None:
+def print_written(outcome: Outcome, as_json: bool, removed: bool = False) -> None:
     """Print a label that was written or removed."""
     if as_json:
-        click.echo(msgspec.json.encode(row))
+        click.echo(msgspec.json.encode(outcome))
         return
-    subject = "a missed range" if row["incident_id"] is None else f"incident {row['incident_id']}"
-    where = f" at {row['collector']}" if row["collector"] else ""
-    span = f"{format_time(row['starts_at'])} to {format_time(row['ends_at'])} UTC{where}"
+    subject = "a missed range" if outcome.incident_id is None else f"incident {outcome.incident_id}"
+    where = f" at {outcome.collector}" if outcome.collector else ""
+    span = f"{format_time(outcome.starts_at)} to {format_time(outcome.ends_at)} UTC{where}"
     verb = "removed:" if removed else "written:"
-    click.echo(f"label {row['id']} {verb} {subject} is {row['label']}, {span}")
+    click.echo(f"label {outcome.id} {verb} {subject} is {outcome.label}, {span}")
 
 
-def print_labels(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+def print_labels(outcomes: Sequence[Outcome], as_json: bool) -> None:
     """Print labels."""
     if as_json:
-        for row in rows:
-            click.echo(msgspec.json.encode(row))
+        for outcome in outcomes:
+            click.echo(msgspec.json.encode(outcome))
         return
-    if not rows:
+    if not outcomes:
         click.echo("There are no labels.")
         return
     from rich.console import Console
@@ -40,16 +41,16 @@ def print_labels(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     table.add_column("duration", justify="right", no_wrap=True)
     for title in ("where", "by", "notes"):
         table.add_column(title)
-    for row in rows:
+    for outcome in outcomes:
         table.add_row(
-            str(row["id"]),
-            row["label"],
-            "–" if row["incident_id"] is None else str(row["incident_id"]),
-            format_time(row["starts_at"]),
-            f"{(row['ends_at'] - row['starts_at']) // 60} min",
-            row["collector"] or "all",
-            row["labelled_by"],
-            row["notes"],
+            str(outcome.id),
+            outcome.label,
+            "–" if outcome.incident_id is None else str(outcome.incident_id),
+            format_time(outcome.starts_at),
+            f"{(outcome.ends_at - outcome.starts_at) // 60} min",
+            outcome.collector or "all",
+            outcome.labelled_by,
+            outcome.notes,
         )
     Console(markup=False).print(table)
 

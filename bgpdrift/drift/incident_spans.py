@@ -17,6 +17,7 @@ from bgpdrift.drift.constants import (
     MAX_GROUP_PAUSE_S,
     MIN_CLOSED_INCIDENTS,
 )
+from bgpdrift.store.outcomes import Outcome
 
 NORMAL_LABELS = frozenset({"false_positive", "new_normal"})
 ANOMALOUS_LABELS = frozenset({"true_positive", "missed"})
@@ -73,21 +74,21 @@ class IncidentGroup:
     numbers: frozenset[int]
 
 
-def build_spans(incidents: Iterable[Mapping[str, Any]], labels: Sequence[Mapping[str, Any]], at: int) -> list[Span]:
+def build_spans(incidents: Iterable[Mapping[str, Any]], labels: Sequence[Outcome], at: int) -> list[Span]:
     """Combine incidents and labels as they were known at ``at``.
 
     Parameters
     ----------
     incidents : iterable of mapping
         Rows of ``incidents``.
-    labels : sequence of mapping
-        Rows of ``outcomes``. A label that names an incident applies to it. A label that names none applies to its range
+    labels : sequence of Outcome
+        A label that names an incident applies to it. A label that names none applies to its range
         of time and to every incident inside it.
     at : int
         Event time. What began later is ignored, and what closed later still counts as open.
     """
-    label_of_incident = {row["incident_id"]: str(row["label"]) for row in labels if row["incident_id"] is not None}
-    ranges = [row for row in labels if row["incident_id"] is None]
+    label_of_incident = {label.incident_id: label.label for label in labels if label.incident_id is not None}
+    ranges = [label for label in labels if label.incident_id is None]
     spans = []
     for row in incidents:
         start = int(row["started_at"])
@@ -96,14 +97,14 @@ def build_spans(incidents: Iterable[Mapping[str, Any]], labels: Sequence[Mapping
         is_open = row["state"] != "closed" or int(row["closed_at"] or 0) > at
         end = at if is_open else min(int(row["last_seen_at"]) + 60, at)
         label = label_of_incident.get(row["id"], "")
-        normal = [r for r in ranges if r["label"] in NORMAL_LABELS and r["starts_at"] <= start and end <= r["ends_at"]]
+        normal = [r for r in ranges if r.label in NORMAL_LABELS and r.starts_at <= start and end <= r.ends_at]
         if not label and normal:
-            label = str(normal[-1]["label"])
+            label = normal[-1].label
         spans.append(Span(int(row["id"]), start, end, is_open, frozenset(row["collectors"]), label))
-    for row in ranges:
-        if row["label"] in ANOMALOUS_LABELS and row["starts_at"] < at:
-            where = frozenset({str(row["collector"])}) if row["collector"] else frozenset[str]()
-            spans.append(Span(0, int(row["starts_at"]), min(int(row["ends_at"]), at), False, where, str(row["label"])))
+    for missed in ranges:
+        if missed.label in ANOMALOUS_LABELS and missed.starts_at < at:
+            where = frozenset({missed.collector}) if missed.collector else frozenset[str]()
+            spans.append(Span(0, missed.starts_at, min(missed.ends_at, at), False, where, missed.label))
     return sorted(spans, key=lambda span: (span.start, span.number))
 
 

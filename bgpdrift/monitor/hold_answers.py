@@ -9,7 +9,7 @@ from typing import Any
 
 from bgpdrift.drift.incident_hold import IncidentHold, apply_answer
 from bgpdrift.store import Store
-from bgpdrift.store.drift_records import Outcome
+from bgpdrift.store.outcomes import Outcome
 from bgpdrift.verdicts.outcomes import NEW_NORMAL, TRUE_POSITIVE
 
 LABELLED_BY = "bgpdrift"

@@ -6,13 +6,14 @@ what a label makes of a vote.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bgpdrift.clock import Clock
 from bgpdrift.store import Store
 from bgpdrift.store.cursor_states import PERFORMANCE_CURSOR, PerformanceState
 from bgpdrift.store.database import StateCursor
+from bgpdrift.store.outcomes import Outcome
 from bgpdrift.verdicts.performance import daily_rows, day_start_of
 
 INTERVAL_S = 15.0
@@ -39,7 +40,7 @@ class PerformanceDays:
             return
         first, today = day_start_of(oldest), day_start_of(newest)
         days = group_by_day(self._store.outcomes_between(first, END_OF_TIME), first, today)
-        current = {day: compute_fingerprint(rows, self._min_labels) for day, rows in days.items()}
+        current = {day: compute_fingerprint(labels, self._min_labels) for day, labels in days.items()}
         evaluated = {day: value for day, value in self._fingerprints.items() if day >= first}
         changed = sorted(day for day in current | evaluated if current.get(day) != evaluated.get(day))
         if not changed:
@@ -52,37 +53,38 @@ class PerformanceDays:
         rows = self._build_rows(day, days.get(day, []))
         self._store.replace_performance(day, rows, StateCursor(PERFORMANCE_CURSOR, day, state))
 
-    def _build_rows(self, day: int, labels: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def _build_rows(self, day: int, labels: Sequence[Outcome]) -> list[dict[str, Any]]:
         votes = []
-        for row in labels:
-            collectors = [row["collector"]] if row["collector"] else []
-            if row["incident_id"] is not None and not collectors:
-                incident = self._store.incident(row["incident_id"])
+        for label in labels:
+            collectors = [label.collector] if label.collector else []
+            if label.incident_id is not None and not collectors:
+                incident = self._store.incident(label.incident_id)
                 collectors = sorted(incident["collectors"]) if incident else []
-            counts = self._store.count_votes_between(row["starts_at"], row["ends_at"], collectors)
-            votes.append((str(row["label"]), counts))
+            counts = self._store.count_votes_between(label.starts_at, label.ends_at, collectors)
+            votes.append((label.label, counts))
         return daily_rows(day, votes, self._min_labels)
 
 
-def group_by_day(rows: Sequence[Mapping[str, Any]], first: int, today: int) -> dict[int, list[Mapping[str, Any]]]:
+def group_by_day(labels: Sequence[Outcome], first: int, today: int) -> dict[int, list[Outcome]]:
     """Group labels by the day on which their range begins, for past days whose scores exist.
 
     Examples
     --------
     >>> day = 86_400
-    >>> group_by_day([{"starts_at": at} for at in (day - 60, day + 60, 3 * day)], first=day, today=3 * day)
-    {86400: [{'starts_at': 86460}]}
+    >>> labels = [Outcome(starts_at=at, ends_at=at + 60, label="missed") for at in (day - 60, day + 60, 3 * day)]
+    >>> [(at, len(group)) for at, group in group_by_day(labels, first=day, today=3 * day).items()]
+    [(86400, 1)]
     """
-    days: dict[int, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        day = day_start_of(int(row["starts_at"]))
+    days: dict[int, list[Outcome]] = {}
+    for label in labels:
+        day = day_start_of(label.starts_at)
         if first <= day < today:
-            days.setdefault(day, []).append(row)
+            days.setdefault(day, []).append(label)
     return days
 
 
-def compute_fingerprint(rows: Sequence[Mapping[str, Any]], min_labels: int) -> str:
+def compute_fingerprint(labels: Sequence[Outcome], min_labels: int) -> str:
     """Return a value that differs for different labels and for a different minimum."""
     names = ("id", "incident_id", "starts_at", "ends_at", "collector", "label")
-    labels = sorted(tuple(str(row[name]) for name in names) for row in rows)
-    return hashlib.sha256(repr((min_labels, labels)).encode()).hexdigest()[:16]
+    rows = sorted(tuple(str(getattr(label, name)) for name in names) for label in labels)
+    return hashlib.sha256(repr((min_labels, rows)).encode()).hexdigest()[:16]

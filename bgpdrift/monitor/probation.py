@@ -236,10 +236,10 @@ class Probation:
         self, tally: ProbationTally, new: Version, shadow: Version | None, since: int, at: int
     ) -> ProbationTally:
         """Count the labels given since the probation began, if they are enough and their number has changed."""
-        rows = [row for row in self._store.outcomes_between(since, at) if int(row["starts_at"]) >= since]
-        if shadow is None or len(rows) < self._policy.min_labels or len(rows) == tally.labels:
+        labels = [label for label in self._store.outcomes_between(since, at) if label.starts_at >= since]
+        if shadow is None or len(labels) < self._policy.min_labels or len(labels) == tally.labels:
             return tally
-        counts = self._scoring.compare_with_labels(new, shadow, rows)
+        counts = self._scoring.compare_with_labels(new, shadow, labels)
         return replace(tally, labels=counts.labels, correct=counts.correct, shadow_correct=counts.shadow_correct)
 
     def _is_scored(self, end: int) -> bool:

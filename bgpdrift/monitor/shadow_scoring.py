@@ -26,6 +26,7 @@ from bgpdrift.scoring.histories import select_columns
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 from bgpdrift.store.cursor_states import ProbationTally
+from bgpdrift.store.outcomes import Outcome
 from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES
 from bgpdrift.verdicts.calibration import Calibration
 from bgpdrift.verdicts.outcomes import IS_ANOMALY
@@ -128,16 +129,15 @@ class ShadowScoring:
         injected = self._count_injected(model, new, shadow, frames, calm, other_alarms, start)
         return ShadowHour(add_tallies(tally, injected), histograms)
 
-    def compare_with_labels(self, new: Version, shadow: Version, rows: Sequence[Mapping[str, Any]]) -> ProbationTally:
+    def compare_with_labels(self, new: Version, shadow: Version, labels: Sequence[Outcome]) -> ProbationTally:
         """Count the labels with which each version agrees: it alarms in an anomaly, and raises no alarm otherwise."""
         tally = ProbationTally()
-        for row in rows:
-            start, end, collector = int(row["starts_at"]), int(row["ends_at"]), str(row["collector"])
-            frames = self._read_frames([new, shadow], start, end)
-            frames = [frame for frame in frames if collector in ("", frame.collector)]
+        for label in labels:
+            frames = self._read_frames([new, shadow], label.starts_at, label.ends_at)
+            frames = [frame for frame in frames if label.collector in ("", frame.collector)]
             if not frames:
                 continue
-            is_anomaly = IS_ANOMALY[str(row["label"])]
+            is_anomaly = IS_ANOMALY[label.label]
             alarms, shadow_alarms = (
                 any(self._score(version, frame).is_alarm.any() for frame in frames) for version in (new, shadow)
             )

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, delete, select
 from bgpdrift.store.codec import decode_row, encode_row
 from bgpdrift.store.cursor_states import DriftState, drift_cursor
 from bgpdrift.store.database import StateCursor
-from bgpdrift.store.drift_records import CheckDetails, DriftCheck, DriftSignal, Outcome
-from bgpdrift.store.outcomes import OutcomeQueries
+from bgpdrift.store.drift_records import CheckDetails, DriftCheck, DriftSignal
+from bgpdrift.store.outcomes import Outcome, OutcomeQueries
 from bgpdrift.store.request_records import OPEN_REQUEST_STATES, Alert, ApprovalAnswer, ApprovalRequest, RetrainRequest
 from bgpdrift.store.retrain_requests import RetrainRequestQueries
 from bgpdrift.store.rows import prepared
@@ -90,7 +90,7 @@ class DriftQueries(OutcomeQueries, RetrainRequestQueries):
             if update.answer is not None:
                 self._answer_approval(connection, update.answer)
             for label in update.labels:
-                self._label_once(connection, encode_row(label), update.cursor.position)
+                self._label_once(connection, label, update.cursor.position)
             self._raise_alerts(connection, update.alerts)
             self.write_cursor(connection, replace(update.cursor, state=state))
         return True
@@ -154,8 +154,8 @@ class DriftQueries(OutcomeQueries, RetrainRequestQueries):
         newest = connection.execute(query.order_by(approvals.c.id.desc()).limit(1)).scalar()
         return self._request_approval(connection, approval) if newest is None else int(newest)
 
-    def _label_once(self, connection: Connection, row: Mapping[str, Any], at: int) -> None:
-        (ready,) = prepared(outcomes, [row], self._clock.now())
+    def _label_once(self, connection: Connection, label: Outcome, at: int) -> None:
+        (ready,) = prepared(outcomes, [encode_row(label)], self._clock.now())
         if ready["incident_id"] is not None:
             same = select(outcomes.c.id).where(outcomes.c.incident_id == ready["incident_id"])
         else:
@@ -166,6 +166,4 @@ class DriftQueries(OutcomeQueries, RetrainRequestQueries):
         if connection.execute(same.limit(1)).first() is not None:
             return
         connection.execute(outcomes.insert(), [ready])
-        if ready["incident_id"] is not None:
-            details = {name: ready[name] for name in ("label", "labelled_by", "notes")}
-            self._note(connection, ready["incident_id"], at, details)
+        self._add_to_history(connection, label, at)

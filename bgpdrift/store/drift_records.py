@@ -148,20 +148,3 @@ class DriftSignal(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float | None = None
     p_value: float | None = None
     severity: Severity = "none"
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of ``outcomes``: the label of an incident or of a time range; times are event times, epoch seconds."""
-
-    id: int = 0
-    """0 before it is written."""
-    incident_id: int | None = None
-    starts_at: int
-    ends_at: int
-    collector: str = ""
-    """Empty for all collectors."""
-    label: str
-    labelled_by: str = ""
-    labelled_at: float | None = None
-    """Wall clock, epoch seconds; None: when it is written."""
-    notes: str = ""

@@ -1,75 +1,98 @@
 """Labels of incidents and time ranges by operators, and the daily figures that follow from them.
 
-An incident has one label, the last; earlier ones stay in its history. What a label makes of a detector's
-votes, `bgpdrift.verdicts.performance` decides.
+An incident has one label, the last; earlier ones stay in its history. Whether a detector's votes agree with a label is
+decided in `bgpdrift.verdicts.performance`.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Integer, cast, delete, func, select
+import msgspec
+from sqlalchemy import Connection, Integer, cast, delete, func, select
 
 from bgpdrift.errors import StoreError
+from bgpdrift.store.codec import decode_row, encode_row
 from bgpdrift.store.database import AnyCursor, Database
 from bgpdrift.store.rows import prepared
 from bgpdrift.store.schema import incident_events, incidents, outcomes, performance_metrics, scores, verdicts
-
-OutcomeRow = dict[str, Any]
-"""A row of ``outcomes`` by column name."""
 
 ENSEMBLE = "ensemble"
 """Name of the verdicts among the detectors."""
 LABELLED = "labelled"
 
 
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of ``outcomes``: the label of an incident or of a time range; times are event times, epoch seconds."""
+
+    id: int = 0
+    """0 before it is written."""
+    incident_id: int | None = None
+    """None for the label of a time range."""
+    starts_at: int
+    ends_at: int
+    collector: str = ""
+    """Empty for all collectors."""
+    label: str
+    """A key of `bgpdrift.verdicts.outcomes.IS_ANOMALY`."""
+    labelled_by: str = ""
+    labelled_at: float | None = None
+    """Wall clock, epoch seconds; None: when it is written."""
+    notes: str = ""
+
+
 class OutcomeQueries(Database):
     """Queries on ``outcomes`` and ``performance_metrics``."""
 
-    def record_outcome(self, row: Mapping[str, Any], at: int) -> int:
-        """Write a label, in place of an earlier one of the same incident, and note it in the incident's history.
+    def record_outcome(self, outcome: Outcome, at: int) -> Outcome:
+        """Write a label, in place of an earlier one of the same incident, and add it to the incident's history.
 
         Parameters
         ----------
-        row : mapping
-            Columns of ``outcomes``.
+        outcome : Outcome
+            Its ``id`` is ignored.
         at : int
-            Event time of the history's entry.
+            Event time of the entry in the history.
 
         Returns
         -------
-        int
-            Id of the label.
+        Outcome
+            The label as it is stored.
 
         Raises
         ------
         StoreError
-            No such incident; nothing is written.
+            There is no such incident; nothing is written.
         """
-        (ready,) = prepared(outcomes, [row], self._clock.now())
+        (ready,) = prepared(outcomes, [encode_row(outcome)], self._clock.now())
         incident_id = ready["incident_id"]
         with self.writing(durable=True) as connection:
             if incident_id is not None:
                 if connection.execute(select(incidents.c.id).where(incidents.c.id == incident_id)).first() is None:
                     raise StoreError(f"outcomes: no incident {incident_id} to label")
                 connection.execute(delete(outcomes).where(outcomes.c.incident_id == incident_id))
-                self._note(
-                    connection, incident_id, at, {name: ready[name] for name in ("label", "labelled_by", "notes")}
-                )
-            return int(connection.execute(outcomes.insert().values(ready).returning(outcomes.c.id)).scalar_one())
+                self._add_to_history(connection, outcome, at)
+            key = connection.execute(outcomes.insert().values(ready).returning(outcomes.c.id)).scalar_one()
+        return decode_row(Outcome, {**ready, "id": key}, "outcomes")
 
-    def remove_outcome(self, outcome_id: int, at: int, removed_by: str) -> OutcomeRow | None:
-        """Remove a label and record that in the incident's history; return the removed row, None if there is none."""
+    def remove_outcome(self, outcome_id: int, at: int, removed_by: str) -> Outcome | None:
+        """Remove a label, and add that to the incident's history; return the label, None if there is none."""
         with self.writing(durable=True) as connection:
-            found = connection.execute(select(outcomes).where(outcomes.c.id == outcome_id)).mappings().first()
-            if found is None:
+            row = connection.execute(select(outcomes).where(outcomes.c.id == outcome_id)).mappings().first()
+            if row is None:
                 return None
             connection.execute(delete(outcomes).where(outcomes.c.id == outcome_id))
-            if found["incident_id"] is not None:
-                details = {"label": None, "was": found["label"], "labelled_by": removed_by}
-                self._note(connection, found["incident_id"], at, details)
-            return dict(found)
+            outcome = decode_row(Outcome, dict(row), "outcomes")
+            if outcome.incident_id is not None:
+                details = {"label": None, "was": outcome.label, "labelled_by": removed_by}
+                self._note(connection, outcome.incident_id, at, details)
+            return outcome
 
-    def _note(self, connection: Any, incident_id: int, at: int, details: Mapping[str, Any]) -> None:
+    def _add_to_history(self, connection: Connection, outcome: Outcome, at: int) -> None:
+        if outcome.incident_id is not None:
+            details = {"label": outcome.label, "labelled_by": outcome.labelled_by, "notes": outcome.notes}
+            self._note(connection, outcome.incident_id, at, details)
+
+    def _note(self, connection: Connection, incident_id: int, at: int, details: Mapping[str, Any]) -> None:
         taken = select(func.max(incident_events.c.at)).where(
             incident_events.c.incident_id == incident_id, incident_events.c.kind == LABELLED
         )
@@ -79,10 +102,11 @@ class OutcomeQueries(Database):
         row = {"incident_id": incident_id, "at": moment, "kind": LABELLED, "details": dict(details)}
         connection.execute(incident_events.insert(), prepared(incident_events, [row], self._clock.now()))
 
-    def outcomes_between(self, start: int, end: int) -> list[OutcomeRow]:
+    def outcomes_between(self, start: int, end: int) -> list[Outcome]:
         """Read labels of ranges that overlap ``[start, end)``, event time, in order of time."""
         query = select(outcomes).where(outcomes.c.starts_at < end, outcomes.c.ends_at > start)
-        return self.rows(query.order_by(outcomes.c.starts_at, outcomes.c.id))
+        rows = self.rows(query.order_by(outcomes.c.starts_at, outcomes.c.id))
+        return [decode_row(Outcome, row, "outcomes") for row in rows]
 
     def count_votes_between(self, start: int, end: int, collectors: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Count the votes and alarms of each detector and the ensemble on windows that start in ``[start, end)``.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bgpdrift.errors import InputError
+from bgpdrift.store.outcomes import Outcome
 
 TRUE_POSITIVE, FALSE_POSITIVE, NEW_NORMAL, MISSED = "true_positive", "false_positive", "new_normal", "missed"
 IS_ANOMALY: Mapping[str, bool] = {TRUE_POSITIVE: True, MISSED: True, FALSE_POSITIVE: False, NEW_NORMAL: False}
@@ -27,8 +28,8 @@ class Attribution:
     notes: str = ""
 
 
-def label_incident(incident: Mapping[str, Any], label: str, attribution: Attribution) -> dict[str, Any]:
-    """Build the label of an incident, a row of ``outcomes``.
+def label_incident(incident: Mapping[str, Any], label: str, attribution: Attribution) -> Outcome:
+    """Build the label of an incident.
 
     The label covers the incident at this moment: from its first to its last anomalous minute.
 
@@ -40,8 +41,8 @@ def label_incident(incident: Mapping[str, Any], label: str, attribution: Attribu
     Examples
     --------
     >>> incident = {"id": 3, "started_at": 60, "last_seen_at": 240, "merged_into": None, "collectors": ["rrc00"]}
-    >>> row = label_incident(incident, "true_positive", Attribution("ann"))
-    >>> row["starts_at"], row["ends_at"], row["collector"]
+    >>> outcome = label_incident(incident, "true_positive", Attribution("ann"))
+    >>> outcome.starts_at, outcome.ends_at, outcome.collector
     (60, 300, 'rrc00')
     """
     if label not in INCIDENT_LABELS:
@@ -52,14 +53,15 @@ def label_incident(incident: Mapping[str, Any], label: str, attribution: Attribu
             f"{incident['merged_into']}; label that one"
         )
     collectors = list(incident["collectors"])
-    return {
-        "incident_id": incident["id"],
-        "starts_at": int(incident["started_at"]),
-        "ends_at": int(incident["last_seen_at"]) + WINDOW_S,
-        "collector": collectors[0] if len(collectors) == 1 else "",
-        "label": label,
-        **_columns(attribution),
-    }
+    return Outcome(
+        incident_id=incident["id"],
+        starts_at=int(incident["started_at"]),
+        ends_at=int(incident["last_seen_at"]) + WINDOW_S,
+        collector=collectors[0] if len(collectors) == 1 else "",
+        label=label,
+        labelled_by=_check_name(attribution.by),
+        notes=attribution.notes,
+    )
 
 
 def label_missed_range(
@@ -69,9 +71,9 @@ def label_missed_range(
     attribution: Attribution,
     *,
     newest: int | None,
-    labels: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
-    """Build the label of a range without an alarm that should have had one, a row of ``outcomes``.
+    labels: Sequence[Outcome],
+) -> Outcome:
+    """Build the label of a range without an alarm that should have had one.
 
     The label covers every minute that the range touches.
 
@@ -85,7 +87,7 @@ def label_missed_range(
         Who gives the label.
     newest : int or None
         Start of the newest window; None without windows.
-    labels : sequence of mapping
+    labels : sequence of Outcome
         Existing labels that touch the range.
 
     Raises
@@ -95,8 +97,8 @@ def label_missed_range(
 
     Examples
     --------
-    >>> row = label_missed_range(90.0, 200.0, "rrc00", Attribution("ann"), newest=6000, labels=[])
-    >>> row["starts_at"], row["ends_at"], row["label"]
+    >>> outcome = label_missed_range(90.0, 200.0, "rrc00", Attribution("ann"), newest=6000, labels=[])
+    >>> outcome.starts_at, outcome.ends_at, outcome.label
     (60, 240, 'missed')
     """
     if end <= start:
@@ -106,19 +108,19 @@ def label_missed_range(
     if newest is None or start >= newest + WINDOW_S:
         raise InputError("label missed: expected a range with windows, found none in the store at or after --from")
     for other in labels:
-        if other["label"] == MISSED and (not other["collector"] or not collector or other["collector"] == collector):
+        if other.label == MISSED and (not other.collector or not collector or other.collector == collector):
             raise InputError(
-                f"label missed: expected an unlabelled range, found label {other['id']} on part of it; "
-                f"remove that label first: bgpdrift label --undo {other['id']}"
+                f"label missed: expected an unlabelled range, found label {other.id} on part of it; "
+                f"remove that label first: bgpdrift label --undo {other.id}"
             )
-    return {
-        "incident_id": None,
-        "starts_at": int(start // WINDOW_S) * WINDOW_S,
-        "ends_at": -int(-end // WINDOW_S) * WINDOW_S,
-        "collector": collector,
-        "label": MISSED,
-        **_columns(attribution),
-    }
+    return Outcome(
+        starts_at=int(start // WINDOW_S) * WINDOW_S,
+        ends_at=-int(-end // WINDOW_S) * WINDOW_S,
+        collector=collector,
+        label=MISSED,
+        labelled_by=_check_name(attribution.by),
+        notes=attribution.notes,
+    )
 
 
 def find_overlapping_incidents(
@@ -144,7 +146,7 @@ def find_overlapping_incidents(
     ]
 
 
-def _columns(attribution: Attribution) -> dict[str, str]:
-    if len(attribution.by) > MAX_NAME_CHARACTERS:
-        raise InputError(f"--by: expected at most {MAX_NAME_CHARACTERS} characters, found {len(attribution.by)}")
-    return {"labelled_by": attribution.by, "notes": attribution.notes}
+def _check_name(name: str) -> str:
+    if len(name) > MAX_NAME_CHARACTERS:
+        raise InputError(f"--by: expected at most {MAX_NAME_CHARACTERS} characters, found {len(name)}")
+    return name

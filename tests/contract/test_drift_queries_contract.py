@@ -8,7 +8,8 @@ from bgpdrift.errors import StoreError
 from bgpdrift.store import Cursor, IncidentChanges, StateCursor, Store
 from bgpdrift.store.cursor_states import DriftState, DriftVerdict, IncidentHoldState, drift_cursor
 from bgpdrift.store.drift import DriftUpdate
-from bgpdrift.store.drift_records import CheckDetails, DriftCheck, DriftSignal, Outcome
+from bgpdrift.store.drift_records import CheckDetails, DriftCheck, DriftSignal
+from bgpdrift.store.outcomes import Outcome
 from bgpdrift.store.request_records import Alert, ApprovalRequest, HoldApproval, RequestReason, RetrainRequest
 from helpers.store_rows import write_raw_state
 
@@ -121,10 +122,10 @@ def test_the_label_of_a_person_stays(store: Store) -> None:
     for at in (T, T + 3600):
         seen = store.read_drift_state("lstm")
         assert store.update_drift(DriftUpdate(seen, state(at), labels=[label, episode]))
-    assert [row["incident_id"] for row in store.outcomes_between(0, 2**62)] == [7, None]
+    assert [outcome.incident_id for outcome in store.outcomes_between(0, 2**62)] == [7, None]
     assert store.label_of_incident(7) == "new_normal"
-    row = {"incident_id": 7, "starts_at": T, "ends_at": T + 60, "label": "true_positive", "labelled_by": "ann"}
-    store.record_outcome(row, T)
+    theirs = Outcome(incident_id=7, starts_at=T, ends_at=T + 60, label="true_positive", labelled_by="ann")
+    store.record_outcome(theirs, T)
     store.update_drift(DriftUpdate(store.read_drift_state("lstm"), state(T + 7200), labels=[label]))
     assert store.label_of_incident(7) == "true_positive"
     assert store.label_of_incident(8) == ""

@@ -8,6 +8,7 @@ from bgpdrift.clock import FakeClock
 from bgpdrift.errors import StoreError
 from bgpdrift.store import IncidentChanges, StateCursor, Store
 from bgpdrift.store.cursor_states import PERFORMANCE_CURSOR, PerformanceState
+from bgpdrift.store.outcomes import Outcome
 
 T = 1_700_000_040
 DAY = T // 86_400 * 86_400
@@ -20,8 +21,8 @@ def incident(store: Store) -> int:
     return 4
 
 
-def outcome(label: str = "true_positive", incident_id: int | None = None, start: int = T) -> dict[str, object]:
-    return {"incident_id": incident_id, "starts_at": start, "ends_at": start + 360, "label": label, "notes": label}
+def outcome(label: str = "true_positive", incident_id: int | None = None, start: int = T) -> Outcome:
+    return Outcome(incident_id=incident_id, starts_at=start, ends_at=start + 360, label=label, notes=label)
 
 
 def score(minute: int, is_alarm: bool, **columns: object) -> dict[str, object]:
@@ -35,17 +36,17 @@ def verdict(minute: int, is_anomaly: bool) -> dict[str, object]:
     return {**row, **{name: {} for name in names}, "exceeds": is_anomaly, "is_anomaly": is_anomaly}
 
 
-def test_a_later_label_takes_the_place_of_an_earlier_one_and_both_stay_in_the_history(
+def test_a_later_label_replaces_an_earlier_one_and_both_stay_in_the_history(
     store: Store, incident: int, clock: FakeClock
 ) -> None:
     store.record_outcome(outcome("false_positive", incident), T + 600)
     clock.advance(hours=1)
     kept = store.record_outcome(outcome("true_positive", incident), T + 600)
 
-    (row,) = store.outcomes_between(T, T + 60)
     events = store.incident_events(incident)
 
-    assert (row["id"], row["label"], row["labelled_at"]) == (kept, "true_positive", clock.now())
+    assert store.outcomes_between(T, T + 60) == [kept]
+    assert (kept.label, kept.labelled_at) == ("true_positive", clock.now())
     assert [(event["kind"], event["at"], event["details"]["label"]) for event in events] == [
         ("labelled", T + 600, "false_positive"),
         ("labelled", T + 601, "true_positive"),
@@ -59,29 +60,27 @@ def test_a_label_of_no_incident_is_refused_and_nothing_is_written(store: Store) 
     assert store.outcomes_between(0, 2**62) == []
 
 
-def test_missed_ranges_stand_beside_each_other(store: Store) -> None:
+def test_several_missed_ranges_are_kept(store: Store) -> None:
     first, second = (store.record_outcome(outcome("missed", start=T + at), T) for at in (0, 3600))
 
-    assert [row["id"] for row in store.outcomes_between(0, 2**62)] == [first, second]
+    assert store.outcomes_between(0, 2**62) == [first, second]
 
 
-@pytest.mark.parametrize(("start", "end", "found"), [(0, T, 0), (T + 359, T + 400, 1), (T + 360, T + 400, 0)])
-def test_labels_are_found_by_what_they_overlap(store: Store, start: int, end: int, found: int) -> None:
+@pytest.mark.parametrize(("start", "end", "count"), [(0, T, 0), (T + 359, T + 400, 1), (T + 360, T + 400, 0)])
+def test_labels_that_overlap_the_range_are_read(store: Store, start: int, end: int, count: int) -> None:
     store.record_outcome(outcome("missed"), T)
 
-    assert len(store.outcomes_between(start, end)) == found
+    assert len(store.outcomes_between(start, end)) == count
 
 
-def test_a_label_taken_back_is_gone_and_its_going_is_history(store: Store, incident: int) -> None:
-    number = store.record_outcome(outcome("new_normal", incident), T)
+def test_the_removal_of_a_label_is_added_to_the_history_of_the_incident(store: Store, incident: int) -> None:
+    written = store.record_outcome(outcome("new_normal", incident), T)
 
-    removed = store.remove_outcome(number, T, "ann")
+    assert store.remove_outcome(written.id, T, "ann") == written
 
-    assert removed is not None
-    assert removed["label"] == "new_normal"
     assert store.outcomes_between(0, 2**62) == []
     assert store.incident_events(incident)[-1]["details"] == {"label": None, "was": "new_normal", "labelled_by": "ann"}
-    assert store.remove_outcome(number, T, "ann") is None
+    assert store.remove_outcome(written.id, T, "ann") is None
 
 
 def test_votes_are_counted_by_model_and_version_without_abstentions(store: Store) -> None:

@@ -51,10 +51,10 @@ def refused(result: Result) -> str:
 def test_an_incident_is_labelled_with_its_own_range(store: Store, label: Label) -> None:
     done = label("1", "true_positive", "--notes", "upstream confirmed")
 
-    (row,) = store.outcomes_between(0, 2**62)
+    (outcome,) = store.outcomes_between(0, 2**62)
     assert "label 1 written: incident 1 is true_positive" in done.stdout
-    assert (row["starts_at"], row["ends_at"], row["collector"]) == (T, T + 3600, "rrc00")
-    assert (row["labelled_by"], row["notes"]) == ("ann", "upstream confirmed")
+    assert (outcome.starts_at, outcome.ends_at, outcome.collector) == (T, T + 3600, "rrc00")
+    assert (outcome.labelled_by, outcome.notes) == ("ann", "upstream confirmed")
     assert [event["kind"] for event in store.incident_events(1)] == ["labelled"]
 
 
@@ -71,8 +71,13 @@ def test_an_incident_shows_who_labelled_it(store: Store, label: Label) -> None:
 def test_a_missed_range_is_labelled_in_whole_minutes(store: Store, label: Label) -> None:
     label("missed", "--from", str(T + 7230), "--to", str(T + 7300), "--collector", "rrc00")
 
-    (row,) = store.outcomes_between(0, 2**62)
-    assert (row["label"], row["incident_id"], row["starts_at"], row["ends_at"]) == ("missed", None, T + 7200, T + 7320)
+    (outcome,) = store.outcomes_between(0, 2**62)
+    assert (outcome.label, outcome.incident_id, outcome.starts_at, outcome.ends_at) == (
+        "missed",
+        None,
+        T + 7200,
+        T + 7320,
+    )
 
 
 def test_a_missed_range_with_an_incident_in_it_is_noted(store: Store, label: Label) -> None:

@@ -12,6 +12,7 @@ from bgpdrift.drift.incident_hold import (
 )
 from bgpdrift.drift.incident_spans import IncidentGroup, Span, build_spans, group_incidents, list_excluded_hours
 from bgpdrift.errors import IllegalTransitionError
+from bgpdrift.store.outcomes import Outcome
 
 HOUR = 3_600
 POLICY = HoldPolicy(max_hold_s=12 * HOUR, unanswered_s=12 * HOUR)
@@ -107,7 +108,7 @@ def test_spans_show_incidents_as_they_were_known_at_the_check() -> None:
 
 
 def test_a_range_labelled_normal_applies_to_the_incidents_inside_it() -> None:
-    label = {"incident_id": None, "starts_at": 0, "ends_at": 20 * HOUR, "label": "new_normal", "collector": ""}
+    label = Outcome(starts_at=0, ends_at=20 * HOUR, label="new_normal")
     spans = build_spans([row(1, HOUR, 2 * HOUR), row(2, 19 * HOUR, 21 * HOUR)], [label], 30 * HOUR)
     assert [span.label for span in spans] == ["new_normal", ""]
 
@@ -119,7 +120,7 @@ def test_an_open_incident_that_is_an_attack_takes_no_part() -> None:
 
 
 def test_a_range_labelled_missed_takes_no_part() -> None:
-    label = {"incident_id": None, "starts_at": 0, "ends_at": HOUR, "label": "missed", "collector": "rrc00"}
+    label = Outcome(starts_at=0, ends_at=HOUR, label="missed", collector="rrc00")
     assert list_excluded_hours(build_spans([], [label], 9 * HOUR), None) == {"rrc00": {0: "labelled anomaly"}}
 
 

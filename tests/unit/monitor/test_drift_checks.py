@@ -26,6 +26,7 @@ from bgpdrift.store.cursor_states import DriftState, PersistenceState, drift_cur
 from bgpdrift.store.database import StateCursor
 from bgpdrift.store.drift import DriftUpdate
 from bgpdrift.store.drift_records import DriftCheck, ExcludedHours
+from bgpdrift.store.outcomes import Outcome
 from bgpdrift.store.request_records import ApprovalRequest, RetrainRequest
 
 HOUR, DAY = 3_600, 86_400
@@ -344,7 +345,7 @@ def test_a_stable_new_level_without_an_answer_becomes_the_new_normal(world: Worl
     (approval,) = world.approvals()
     assert approval.state == "expired"
     (label,) = world.store.outcomes_between(0, 2**62)
-    assert (label["incident_id"], label["label"], label["labelled_by"]) == (7, "new_normal", "bgpdrift")
+    assert (label.incident_id, label.label, label.labelled_by) == (7, "new_normal", "bgpdrift")
 
 
 def defaults(world: World) -> None:
@@ -457,8 +458,8 @@ def test_an_answer_takes_effect_at_once(world: World, answer: str, label: str, r
     world.run()
 
     assert [request.reason.consented for request in world.requests] == ([True] if requested else [])
-    (row,) = world.store.outcomes_between(0, 2**62)
-    assert (row["label"], row["labelled_by"]) == (label, "ann")
+    (outcome,) = world.store.outcomes_between(0, 2**62)
+    assert (outcome.label, outcome.labelled_by) == (label, "ann")
     assert world.run() == 0
 
 
@@ -467,7 +468,7 @@ def test_a_label_of_the_incident_is_an_answer_even_before_the_approval_request(w
     world.run()
     assert world.store.approval_requests() == []
     world.store.record_outcome(
-        {"incident_id": 7, "starts_at": T + 9 * DAY, "ends_at": T + 9 * DAY + HOUR, "label": "new_normal"}, T
+        Outcome(incident_id=7, starts_at=T + 9 * DAY, ends_at=T + 9 * DAY + HOUR, label="new_normal"), T
     )
     world.run()
     (request,) = world.requests
@@ -543,7 +544,7 @@ def final_state(world: World) -> dict[str, Any]:
         "signals": [len(world.store.signals_of_check(check.id)) for check in checks],
         "requests": [(request.requested_at, request.reason.consented) for request in world.requests],
         "approvals": [(approval.subject, approval.state) for approval in world.store.approval_requests()],
-        "labels": [(row["incident_id"], row["label"]) for row in world.store.outcomes_between(0, 2**62)],
+        "labels": [(outcome.incident_id, outcome.label) for outcome in world.store.outcomes_between(0, 2**62)],
         "alerts": sorted(alert.key for alert in world.store.alerts()),
         "persistence": world.state.persistence.checks,
         "at": world.state.at,

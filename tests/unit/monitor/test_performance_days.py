@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bgpdrift.clock import FakeClock
 from bgpdrift.monitor.performance_days import INTERVAL_S, PerformanceDays
 from bgpdrift.store import IncidentChanges, Store, migrate, open_store
+from bgpdrift.store.outcomes import Outcome
 
 DAY = 19_000 * 86_400
 
@@ -25,8 +27,8 @@ def days(store: Store, clock: FakeClock) -> PerformanceDays:
     return PerformanceDays(store, clock, min_labels=2)
 
 
-def add_label(store: Store, at: int, label: str = "missed", **columns: object) -> int:
-    return store.record_outcome({"starts_at": at, "ends_at": at + 600, "label": label, **columns}, at)
+def add_label(store: Store, at: int, label: str = "missed", **fields: Any) -> int:
+    return store.record_outcome(Outcome(starts_at=at, ends_at=at + 600, label=label, **fields), at).id
 
 
 def add_score(store: Store, at: int, is_alarm: bool, collector: str = "rrc00") -> None:

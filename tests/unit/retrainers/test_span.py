@@ -10,7 +10,7 @@ import pytest
 from bgpdrift.detectors.interface import EXCLUDED
 from bgpdrift.errors import NotEnoughDataError
 from bgpdrift.store import Cursor, IncidentChanges, Store, migrate, open_store
-from bgpdrift.store.schema import outcomes
+from bgpdrift.store.outcomes import Outcome
 from retrainers.intervals import Interval, build_incident_intervals, build_label_intervals, mark_excluded
 from retrainers.span import choose_groups, read_span
 
@@ -32,8 +32,9 @@ def incident(number, start, end, state="closed", collectors=("rrc00",)):
 
 
 def outcome(start, end, label, incident_id=None, labelled_at=1.0, number=1):
-    row = {"id": number, "incident_id": incident_id, "starts_at": start, "ends_at": end, "collector": ""}
-    return row | {"label": label, "labelled_at": labelled_at}
+    return Outcome(
+        id=number, incident_id=incident_id, starts_at=start, ends_at=end, label=label, labelled_at=labelled_at
+    )
 
 
 def excluded(frames) -> list[int]:
@@ -64,9 +65,7 @@ def test_incidents_labelled_anomalies_and_marked_windows_are_excluded_and_counte
     store.write_windows(windows.rows_of(frame), None)
     row = incident(1, int(at[200]), int(at[230]))
     store.apply_incidents(IncidentChanges(inserts=[row]), Cursor("correlation_engine", 1))
-    with store.writing() as connection:
-        missed = {"starts_at": int(at[600]), "ends_at": int(at[620]), "label": "missed", "labelled_at": 1.0}
-        store.upsert(connection, outcomes, [missed | {"id": 1}], ("id",))
+    store.record_outcome(outcome(int(at[600]), int(at[620]), "missed"), 1)
 
     span = read_span(store, **LIMITS)
 
@@ -100,9 +99,7 @@ def test_an_incident_labelled_as_a_false_alarm_is_training_data(store, windows):
     store.write_windows(windows.rows_of(frame), None)
     row = incident(1, int(at[200]), int(at[230]))
     store.apply_incidents(IncidentChanges(inserts=[row]), Cursor("correlation_engine", 1))
-    with store.writing() as connection:
-        label = outcome(int(at[200]), int(at[230]), "false_positive", incident_id=1)
-        store.upsert(connection, outcomes, [label], ("id",))
+    store.record_outcome(outcome(int(at[200]), int(at[230]), "false_positive", incident_id=1), 1)
 
     assert excluded(read_span(store, **LIMITS).frames) == []
 
