@@ -1,1 +1,1 @@
-"""Speed and memory beside peers, measured in one run: ``make bench``."""
+"""Speed and memory, compared with similar programs and libraries, in one run: ``make bench``."""

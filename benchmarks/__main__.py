@@ -1,4 +1,4 @@
-"""Runs every benchmark of this folder, each in a process of its own, and prints one table with ratios."""
+"""Runs every benchmark of this folder, each in its own process, and prints one table with ratios."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""What scoring costs: one window as it comes in, many after an outage, and the store's share of it.
+"""Measures the time of scoring: one new window, many windows after an outage, and the share of the store.
 
 `run` gives rows for the bench runner; ``python benchmarks/bench_detectors.py`` prints them. Windows are generated.
 """

@@ -1,4 +1,4 @@
-"""Error rates and power of the drift rule on streams as difficult as real ones, beside textbook tests.
+"""Error rates and power of the drift rule on streams as difficult as real ones, compared with textbook tests.
 
 The seeds are used for this report only. The constants of the rule were chosen on other seeds.
 """

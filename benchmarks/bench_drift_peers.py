@@ -1,9 +1,10 @@
-"""One drift check, 7 days and 24 hours, beside scipy, Evidently and NannyML on the same rows: time and memory.
+"""Measures time and memory of one drift check, 7 days and 24 hours, compared with scipy, Evidently and NannyML on the same rows.
 
-Each runs in a process of its own. The two libraries go into virtual environments of their own below the user's cache
-directory, made at the first run; where they do not install, a line says so and the rest is measured. Ours works from
-the hours that are kept; folding raw rows into hours, which a service does once as they come, is a line of its own, and so is the
-sum of both. ``DRIFT_ROWS=15000000`` chooses other sizes, separated by commas.
+Each runs in its own process. The first run installs the two libraries into virtual environments below the user's cache
+directory. A library that cannot be installed is reported and left out. bgpdrift checks the stored hours. Folding raw rows into
+hours, which a service does once when they arrive, has its own row, and so has the sum of both.
+
+``DRIFT_ROWS=15000000`` chooses other sizes, separated by commas.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What the LSTM costs: one window, seven days after an outage, and its training with the calibration that belongs to it.
+"""Measures the time of the LSTM: one window, seven days after an outage, and its training with the calibration.
 
 `run` gives rows for the bench runner; ``python benchmarks/bench_lstm.py`` prints them. Windows are generated.
 """

@@ -1,4 +1,4 @@
-"""How long a publish takes: every fsync in it, beside the same without any, and the child process that tries the model."""
+"""Measures the time of a publish with and without fsync, and of the child process that tests the model."""
 
 import statistics
 import tempfile

@@ -1,7 +1,7 @@
-"""How long a retraining takes, from starting the program to a published model, and how much memory it holds.
+"""Measures the time of a retraining, from the start of the program to the published model, and its memory.
 
-A store of a week of generated minute windows of one collector (for the LSTM also of so many that it learns from 50,000);
-each run is a process of its own on two cores, and judges its candidate beside the active model like any other run.
+The store holds a week of generated windows of one collector, and for the LSTM also enough windows for 50,000 sequences.
+Each run is its own process on two cores, and compares its candidate with the active model like any other run.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""How fast the store takes and gives feature windows, on a SQLite file of its own."""
+"""Measures how fast the store writes and reads feature windows, on a SQLite file of its own."""
 
 import tempfile
 import time

@@ -1,8 +1,8 @@
-"""A new model under full load: whether a window is missed or doubled, how soon the new model scores, what it all costs.
+"""Measures swaps of a model under full load: windows missed or scored twice, the time until the new model scores, memory.
 
-A real detector process, on a store and a data directory of its own, works off more windows of 21 collectors than it can,
-while models are put in place beside it the way a publication does it: written and flushed under another name, the old
-file linked as a backup, one rename, the directory flushed. A trigger in the store notes whenever a score is written twice.
+A real detector process has its own store and data directory, and more windows of 21 collectors than it can score. Meanwhile
+models are published with the steps of the publish protocol: written and flushed under another name, the old file linked as a
+backup, one rename, the directory flushed. A trigger in the store records every score that is written twice.
 """
 
 import itertools

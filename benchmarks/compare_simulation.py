@@ -1,8 +1,8 @@
-"""Real captures (MRT) and the simulated Internet side by side.
+"""Compares real captures (MRT) with the simulated Internet.
 
 ``python benchmarks/compare_simulation.py FILE…`` prints a Markdown table of shapes (volume is a setting) of each capture,
-of simulations as long as the longest, and of a day with the defaults. All start knowing no route. Decides nothing;
-docs/simulated-internet.md shows its output.
+of simulations as long as the longest, and of a day with the defaults. All start with an empty routing table.
+docs/simulated-internet.md shows the output.
 """
 
 import argparse

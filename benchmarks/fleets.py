@@ -1,4 +1,4 @@
-"""The fleets of eight small programs that every process manager is given; light, since our own commands import it."""
+"""The fleets of eight small programs that every process manager runs. Its imports are few, because commands import it."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ _SEVEN = dict.fromkeys((f"child{number}" for number in range(1, 8)), "lives")
 
 FLEETS: dict[str, dict[str, str]] = {
     "plain": _SEVEN | {"child8": "lives"},
-    "hard": _SEVEN | {"child7": "deaf", "child8": "parent"},
+    "hard": _SEVEN | {"child7": "ignores_term", "child8": "parent"},
     "exits": _SEVEN | {"child8": "exits"},
 }
 """Behaviour by name, see `benchmarks.manager_child`."""

@@ -1,7 +1,7 @@
-"""The program that every process manager is given eight times: ``manager_child.py NAME BEHAVIOUR``; standard library only.
+"""The program that every process manager runs eight times: ``manager_child.py NAME BEHAVIOUR``; standard library only.
 
-Writes a line when it starts, then speaks sd_notify where somebody listens. What a manager must cope with is the
-behaviour: ``lives``, ``deaf`` (ignores TERM), ``parent`` (has a child, and a daemon of its own session), ``exits``.
+It writes a line when it starts, then uses sd_notify if the manager offers a socket. The behaviour is what a manager must handle:
+``lives``, ``ignores_term``, ``parent`` (has a child, and a daemon in its own session) or ``exits``.
 """
 
 import ctypes
@@ -18,13 +18,13 @@ RECORD = "BENCH_STARTS"
 
 
 def main(name: str, behaviour: str) -> int:
-    """Be that child."""
+    """Run as the child."""
     with open(os.environ[RECORD], "a", encoding="ascii") as record:  # noqa: PTH123 - pathlib would be slow to load
         record.write(f"{name} {os.getpid()} {time.monotonic()}\n")
     _end_with_parent()
     if behaviour == "exits":
         return 1
-    if behaviour == "deaf":
+    if behaviour == "ignores_term":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     else:

@@ -1,4 +1,4 @@
-"""A publish that is killed, starved of disk, cut off or cut short anywhere: old or new is in force, whole, always."""
+"""A publish that is killed, fails or loses power at any call: the old or the new model is active, and its file is complete."""
 
 import json
 import os
@@ -102,7 +102,7 @@ def publish(base: Path) -> Iterator[Publishers]:
 
 @pytest.fixture
 def folder(tmp_path: Path, publish: Publishers) -> Path:
-    """Version 1 in force."""
+    """Version 1 is active."""
     found = tmp_path / "model_artifacts"
     assert publish(found, "1") == 0
     return found
@@ -144,7 +144,7 @@ def put_right(folder: Path) -> list[str]:
 
 
 def old_or_new(folder: Path, old: str, new: str) -> str:
-    """Recover, and say which of the two is in force."""
+    """Recover, and return which of the two versions is active."""
     put_right(folder)
     found = active_version(folder, M)
     assert found in (old, new)
@@ -211,7 +211,7 @@ def test_after_a_kill_at_any_system_call_a_reader_has_the_old_or_the_new_model(
 def test_a_failed_system_call_fails_the_publish_and_the_old_model_stays(
     base: Path, folder: Path, reader: list[str], strace: str, call: str, error: str, and_after: str
 ) -> None:
-    """Each call of a kind in turn, or it and all after it; a commit that cannot be made durable is taken back."""
+    """Each call of a kind fails in turn, alone or with all later ones; a commit that cannot be made durable is undone."""
     failed = 0
     with Publishers(base, *traced(strace, call, f"error={error}", and_after)) as publish:
         for number in range(1, 12):

@@ -83,7 +83,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
-    """A store with windows, and version 1 in force."""
+    """A store with windows, and active version 1."""
     data_dir = tmp_path_factory.mktemp("retrainers") / "data"
     data_dir.mkdir()
     world = World(data_dir)

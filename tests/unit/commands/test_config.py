@@ -1,4 +1,4 @@
-"""`bgpdrift config`: what is in force, from where, without secrets; files are never overwritten."""
+"""`bgpdrift config`: it shows the effective settings and their sources without secrets, and overwrites no file."""
 
 import json
 from pathlib import Path

@@ -136,7 +136,7 @@ def test_the_command_line_prints_json_and_exits_2_on_a_file_that_cannot_be_read(
 def test_the_plain_counter_reaches_what_it_is_known_to_reach(
     evaluate: Evaluate, shared_data: Path, name: str, auc: float
 ) -> None:
-    """The yardstick of every quality table must not be bent: figures of an independent computation."""
+    """The figures of the counter, which every quality table contains, equal those of an independent computation."""
     file = shared_data / "labelled" / f"{name}.csv.gz"
 
     document = json.loads(evaluate("--labelled", file, "--json", "--detector", ROWS[0]).stdout)

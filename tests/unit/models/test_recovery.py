@@ -25,7 +25,7 @@ def put_right(folder: Path) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, bytes_of) -> Path:
-    """Version 3 in force, 2 and 1 behind it."""
+    """Version 3 is active; versions 2 and 1 are backups."""
     (tmp_path / "heuristic.safetensors").write_bytes(bytes_of("3"))
     (tmp_path / "heuristic_backup_20260201T000000Z.safetensors").write_bytes(bytes_of("2"))
     (tmp_path / "heuristic_backup_20260101T000000Z.safetensors").write_bytes(bytes_of("1"))

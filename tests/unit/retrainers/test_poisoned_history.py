@@ -42,7 +42,7 @@ def span_of(frame) -> Span:
 
 @pytest.fixture(scope="module")
 def active(windows) -> Model:
-    """The model in force, trained on a calm world, with what it found then on its metadata."""
+    """Return the active model, trained on a calm world, with its recall of that time in its metadata."""
     span = span_of(windows.calm(MINUTES, seed=1))
     trained = train("heuristic", span.training_frames(), history_minutes=360)
     model = Model("1", trained.detector, trained.calibration)
