@@ -16,10 +16,11 @@ from supervisor.guard import Guard
 from supervisor.journal import Journal
 from supervisor.log_capture import LineWriter
 from supervisor.log_files import LogFiles
+from supervisor.pause_watch import OBSERVE_EVERY_S
 from supervisor.supervised import SupervisedService
 from supervisor.usage import Usage, measure_usage
 
-MEASURE_EVERY_S = 2.0
+MEASURE_EVERY_S = OBSERVE_EVERY_S
 SWEEP_EVERY_S = 5.0
 _LOG_LEVELS = {DiskLevel.PLENTY: "info", DiskLevel.LOW: "warning", DiskLevel.RESERVED: "error"}
 
@@ -38,6 +39,10 @@ class Host(Protocol):
 
     def end_foreign_processes(self) -> None:
         """Reap foreign processes, and kill those whose service has ended."""
+        ...
+
+    def observe_pause(self) -> None:
+        """Let no service be killed as hung because the whole machine was paused."""
         ...
 
     def collect_ended(self) -> None:
@@ -104,6 +109,7 @@ class Housekeeping:
         return Usage(pid, now, fresh.cpu_s, fresh.rss_bytes, before.cpu_percent)
 
     def _measure(self) -> None:
+        self._host.observe_pause()
         now = self._clock.monotonic()
         running = [(unit, unit.process.pid) for unit in self._units.values() if unit.process is not None]
         pids = [os.getpid(), *(pid for _, pid in running)]

@@ -34,6 +34,7 @@ from supervisor.log_capture import LineWriter
 from supervisor.log_files import LogFiles
 from supervisor.operations import Operations
 from supervisor.output import redirect_own_output, summarize_line, write_to_stdout
+from supervisor.pause_watch import PauseWatch
 from supervisor.policies import build_limits, build_log_limits, build_restart_policy, check_service_names
 from supervisor.process_control import ProcessControl
 from supervisor.sequencer import Sequencer
@@ -110,6 +111,7 @@ class Supervisor:
         }
         self._launch_settings: dict[str, Settings] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._pause_watch = PauseWatch(self._clock)
 
     @property
     def settings(self) -> Settings:
@@ -295,7 +297,16 @@ class Supervisor:
         """Return the services for which later ones do not wait."""
         return {name for name, unit in self._units.items() if unit.first_attempt_over or unit.state is State.STOPPED}
 
+    def observe_pause(self) -> None:
+        """Let no service be killed as hung because the whole machine was paused."""
+        paused_s = self._pause_watch.observe()
+        if paused_s:
+            self._journal.log("warning", "supervisor.paused", seconds=round(paused_s, 1))
+            for unit in self._units.values():
+                unit.handle_pause(paused_s)
+
     def _tick(self) -> None:
+        self.observe_pause()
         now = self._clock.monotonic()
         for name, unit in self._units.items():
             deadline = unit.deadline()

@@ -110,7 +110,7 @@ class SupervisedService:
         """Epoch seconds at which the crash loop began; None again after it has recovered or was stopped."""
         self._status = self._degraded_reason = ""
         self._budget = RestartBudget()
-        self._launched_at = self._progress_at = self._retry_at = 0.0
+        self._launched_at = self._starting_since = self._progress_at = self._retry_at = 0.0
         self._watchdog_s = limits.watchdog_s
         self._ready_at: float | None = None
         self._kill_at: float | None = None
@@ -146,7 +146,8 @@ class SupervisedService:
             self._fail(f"cannot be started: {self.service.command[0]}: {error.strerror or error}", 0.0)
             return
         self.launches += 1
-        self._launched_at, self._ready_at, self._kill_at = now, None, None
+        self._launched_at = self._starting_since = now
+        self._ready_at, self._kill_at = None, None
         self._status = self._degraded_reason = ""
         self._watchdog_s = self.limits.watchdog_s
         self._move(Event.LAUNCHED)
@@ -191,7 +192,7 @@ class SupervisedService:
         """Return the monotonic time at which `tick` must be called if nothing happens before; None for never."""
         match self.state:
             case State.STARTING:
-                return self._launched_at + self.limits.ready_timeout_s
+                return self._starting_since + self.limits.ready_timeout_s
             case State.READY | State.DEGRADED:
                 return self._progress_at + self._watchdog_s
             case State.STOPPING | State.RESTARTING | State.RECYCLING | State.ABORTING:
@@ -220,6 +221,12 @@ class SupervisedService:
                     self.process.kill()
             case _:
                 self._move(Event.RETRY_DUE)
+
+    def handle_pause(self, paused_s: float) -> None:
+        """Let the deadlines of the process begin anew after a pause of the machine, in which it could not run either."""
+        self._progress_at = self._starting_since = self._clock.monotonic()
+        if self._kill_at is not None:
+            self._kill_at += paused_s
 
     def end_crashloop(self) -> float | None:
         """End a crash loop after the service has been up for long enough.

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bgpdrift.errors import LockHeldError, TransientError
+from bgpdrift.process.waiting import report_wait
 
 RETRY_S = 5.0
 """Wait before another attempt to take a lock that another process holds."""
@@ -77,6 +78,7 @@ class FileLock:
             if time.monotonic() >= deadline:
                 return False
             time.sleep(_POLL_S)
+            report_wait()
         return True
 
     def write_holder(self, raw: bytes) -> None:

@@ -19,6 +19,7 @@ from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import BgpdriftError, SettingsError, TransientError
 from bgpdrift.process.parent import follow_parent
 from bgpdrift.process.sd_notify import Notifier
+from bgpdrift.process.waiting import register_progress
 
 EXIT_OK, EXIT_INTERNAL, EXIT_USAGE = 0, 1, 2
 STATUS_EVERY_S = 1.0
@@ -120,6 +121,7 @@ def run(
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
     log, clock, stop, notifier = logs.get_logger(), SystemClock(), StopSignal(), Notifier()
+    register_progress(notifier.report_progress)
     worker = None
     try:
         worker = _build(build, loaded, clock, stop, notifier)

@@ -14,6 +14,8 @@ elsewhere. SQLite, for several processes on one file:
 
 import json
 import sqlite3
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,16 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from bgpdrift.errors import StoreError
+from bgpdrift.process.waiting import report_wait
 
 WRITE, DURABLE = "bgpdrift_write", "bgpdrift_durable"
 """Execution options of an engine or connection: its transactions write; they survive a power loss."""
 
 JOURNAL_LIMIT_BYTES = 64_000_000
 """Size to which SQLite truncates an emptied log; `bgpdrift.store.wal` empties a longer one."""
+
+WAIT_SLICE_S = 0.2
+"""A wait for another writer reports at this interval that it goes on; seconds."""
 
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
@@ -104,7 +110,7 @@ def make_engine(url: URL, busy_timeout_s: float) -> Engine:
     if sqlite_path(url) is not None:
         engine = create_engine(url, connect_args={"timeout": busy_timeout_s}, **shared)
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", partial(_begin_sqlite, busy_timeout_s))
         return engine
     wait_ms = int(busy_timeout_s * 1000)
     arguments = {"connect_timeout": 10, "options": f"-c lock_timeout={wait_ms} -c timezone=UTC"}
@@ -119,11 +125,32 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:  # 
     connection.execute("PRAGMA temp_store=MEMORY")
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite(busy_timeout_s: float, connection: Connection) -> None:
     options = connection.get_execution_options()
     if options.get(WRITE):
         # Outside a transaction only: inside one, SQLite ignores it.
         connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if options.get(DURABLE) else 'NORMAL'}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        _begin_write(connection, busy_timeout_s)
     else:
         connection.exec_driver_sql("BEGIN")
+
+
+def _begin_write(connection: Connection, busy_timeout_s: float) -> None:
+    """Begin a write, and wait for other writers in slices, since a long wait without a report would look like a hang."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    give_up_at = time.monotonic() + busy_timeout_s
+    driver.execute(f"PRAGMA busy_timeout={int(min(WAIT_SLICE_S, busy_timeout_s) * 1000)}")
+    try:
+        while time.monotonic() + WAIT_SLICE_S < give_up_at:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    break
+                report_wait()
+            else:
+                return
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the last attempt, whose error SQLAlchemy wraps
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")

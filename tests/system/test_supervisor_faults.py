@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers.until import until
+
 ROUNDS = int(os.environ.get("SUPERVISOR_ROUNDS", "0"))
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120 + 10 * ROUNDS)]
 
@@ -189,6 +191,25 @@ def test_a_start_in_a_copy_of_a_running_data_directory_leaves_the_services_of_th
     finally:
         for pid in copied.processes():
             os.kill(pid, signal.SIGKILL)
+
+
+def test_a_pause_of_the_whole_machine_restarts_no_service(managed):
+    managed.start("ready-a,ready-b", watchdog_s="1")
+    before = pids(managed)
+    supervisor = managed.status()["supervisor"]["pid"]
+    everything = [supervisor, *before.values()]
+
+    for pid in everything:
+        os.kill(pid, signal.SIGSTOP)
+    paused_at = time.monotonic()
+    until(lambda: time.monotonic() > paused_at + 6.0, 10.0, "longer than the watchdog interval", poll_s=0.2)
+    for pid in everything:
+        os.kill(pid, signal.SIGCONT)
+
+    managed.until(lambda: "supervisor.paused" in managed.log("supervisor"), "the pause is noticed")
+    since = managed.service("ready-a")["uptime_s"]
+    managed.until(lambda: managed.service("ready-a")["uptime_s"] > since + 2.0, "longer than the watchdog interval")
+    assert pids(managed) == before
 
 
 def test_a_supervisor_short_of_descriptors_restarts_a_hung_service_when_it_has_some_again(managed):

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,7 @@ import textwrap
 import pytest
 
 from bgpdrift.process.sd_notify import Notifier
+from bgpdrift.store import migrate
 
 
 @pytest.fixture
@@ -163,3 +165,29 @@ def test_a_lasting_transient_error_is_reported_as_degraded_and_cleared_afterward
     assert "X_BGPDRIFT_DEGRADED=the store is locked" in receive(manager, "X_BGPDRIFT_DEGRADED")
     while "X_BGPDRIFT_DEGRADED=" not in receive(manager, "X_BGPDRIFT_DEGRADED").splitlines():
         pass  # until the reason is cleared
+
+
+def test_a_step_that_waits_for_a_locked_database_reports_progress(service, manager, tmp_path):
+    """A busy timeout longer than the watchdog interval must not look like a hang."""
+    path = tmp_path / "store.sqlite3"
+    migrate(f"sqlite:///{path}")
+    worker = f"""
+    from bgpdrift.store import open_store
+    class Worker:
+        def step(self):
+            with open_store("sqlite:///{path}", busy_timeout_s=30.0) as store:
+                store.record_service_event(0.0, "test", "started", {{}})
+            return False
+        def status(self): return "written"
+        def close(self): pass
+    """
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        process = service(worker, WATCHDOG_USEC="800000")
+        receive(manager, "READY=1")
+        for _ in range(3):
+            receive(manager, "WATCHDOG=1")
+        other.execute("ROLLBACK")
+    receive(manager, "WATCHDOG=1")
+    process.terminate()
+    assert process.wait(10) == 0

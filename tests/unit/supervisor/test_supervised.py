@@ -150,6 +150,28 @@ def test_a_service_that_is_up_again_after_a_crash_loop_is_unstable_until_it_has_
     assert world.unit.instability() == ""
 
 
+def test_after_a_pause_of_the_machine_a_service_has_its_full_time_again(world, clock):
+    world.become_ready()
+    clock.advance(seconds=50)
+    world.unit.handle_pause(50.0)
+    world.unit.tick()
+    assert world.unit.state is State.READY
+    assert world.unit.deadline() == clock.monotonic() + 30.0
+    clock.advance(seconds=30)
+    world.unit.tick()
+    assert world.unit.state is State.ABORTING
+    assert world.unit.uptime_s() == 80.0
+
+
+def test_after_a_pause_of_the_machine_a_service_that_starts_has_its_full_time_again(world, clock):
+    world.unit.start()
+    world.unit.launch()
+    clock.advance(seconds=50)
+    world.unit.handle_pause(50.0)
+    world.unit.tick()
+    assert world.unit.state is State.STARTING
+
+
 def test_a_jump_of_the_wall_clock_by_a_day_changes_nothing(world, clock):
     world.become_ready()
     clock.jump(86_400)
