@@ -16,9 +16,10 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
+    from bgpdrift.entry_point import run_program
     from supervisor.cli import main as command_line
 
-    return command_line(sys.argv[1:])
+    return run_program("run_all_services.py", lambda: command_line(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+
+from bgpdrift.terminal import make_console
 
 FOLDER = Path(__file__).parent
 
@@ -42,7 +43,7 @@ def main() -> None:
         print("| what | value | unit | ratio | to |\n|---|---:|---|---:|---|")
         print("\n".join(f"| {' | '.join(line)} |" for line in cells))
         sys.exit(1 if failed else 0)
-    Console(width=None if sys.stdout.isatty() else 110).print(table)
+    make_console(width=None if sys.stdout.isatty() else 110).print(table)
     sys.exit(1 if failed else 0)
 
 

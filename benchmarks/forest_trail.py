@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from sklearn.ensemble import IsolationForest
 
@@ -19,6 +18,7 @@ from bgpdrift.detectors.isolation_forest import rank, stretch
 from bgpdrift.detectors.preparation import Preparation
 from bgpdrift.lab.labelled_sets.reading import read_labelled
 from bgpdrift.store.window_columns import FEATURE_NAMES
+from bgpdrift.terminal import make_console
 from bgpdrift.verdicts.quality import roc_auc
 from retrainers.fit_isolation_forest import select_counts
 
@@ -106,7 +106,7 @@ def main(folder: Path) -> None:
         found = [areas(*worm, inputs) for worm in worms]
         found += [areas(calm(1), frame, truth, inputs) for frame, truth in few]
         table.add_row(name, *(f"{value:.3f}" for value in found))
-    Console().print(table)
+    make_console().print(table)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The `bgpdrift` command: one record for each sub-command, of which only the one that runs is imported.
 
-Every `BgpdriftError` ends here, as one line without a traceback.
+Every `BgpdriftError` ends here, as one line without a traceback; any other exception in `bgpdrift.entry_point`.
 """
 
 import importlib
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import click
 
 from bgpdrift import __version__
+from bgpdrift.entry_point import print_line, run_program
 from bgpdrift.errors import BgpdriftError, InputError, SettingsError
 
 
@@ -86,17 +87,19 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line. Exit code 2 means bad input or settings, 1 any other error."""
+    sys.exit(run_program("bgpdrift", _run))
+
+
+def _run() -> int:
     try:
         cli()
     except (InputError, SettingsError) as error:
-        click.echo(f"bgpdrift: {error}", err=True)
-        sys.exit(2)
+        print_line("bgpdrift", str(error))
+        return 2
     except BgpdriftError as error:
-        click.echo(f"bgpdrift: {error}", err=True)
-        sys.exit(1)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader, such as head or less, has closed the pipe
-        sys.exit(0)
+        print_line("bgpdrift", str(error))
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

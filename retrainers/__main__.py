@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from bgpdrift.detector_registry import MODELS, find
+from bgpdrift.entry_point import run_program
 from bgpdrift.errors import InputError
 from retrainers.exits import Exit
 from retrainers.program import program
@@ -32,7 +33,8 @@ def main() -> None:
     except InputError as error:
         click.echo(f"retrainers: {error}", err=True)
         sys.exit(Exit.USAGE)
-    program(record.name).main(arguments, prog_name=record.retrain_command)
+    command = program(record.name)
+    sys.exit(run_program(record.retrain_command, lambda: command.main(arguments, prog_name=record.retrain_command)))
 
 
 if __name__ == "__main__":

@@ -78,10 +78,11 @@ class ProgressBar:
     """Shows a progress bar, then the checks of the gate and one line with the result."""
 
     def __init__(self, model: str) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        self._console = Console(highlight=False)
+        from bgpdrift.terminal import make_console
+
+        self._console = make_console()
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=self._console, transient=True)
         self._task = self._progress.add_task(f"retrain_{model}", total=100)

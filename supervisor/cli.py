@@ -16,6 +16,7 @@ import msgspec
 
 from bgpdrift import settings as bgpdrift_settings
 from bgpdrift.errors import AlreadyRunningError, BgpdriftError, SettingsError
+from bgpdrift.formatting import escape_control
 from bgpdrift.settings import FILE_NAME, Settings
 from supervisor.services import BGPDRIFT, System
 from supervisor.status import (
@@ -56,11 +57,6 @@ def main(argv: Sequence[str], system: System = BGPDRIFT) -> int:
         return _print_error(error, EXIT_ALREADY_RUNNING)
     except BgpdriftError as error:
         return _print_error(error, EXIT_NOT_READY)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
-    except KeyboardInterrupt:
-        return 130
 
 
 def _parser(system: System) -> argparse.ArgumentParser:
@@ -278,5 +274,6 @@ def _print_result(reply: dict[str, Any], settings: Settings) -> int:
 
 
 def _print_error(error: BgpdriftError, code: int) -> int:
-    print(f"run_all_services.py: {error}", file=sys.stderr)
+    for line in str(error).split("\n"):
+        print(escape_control(line if line.startswith(" ") else f"run_all_services.py: {line}"), file=sys.stderr)
     return code

@@ -8,6 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from bgpdrift.terminal import make_console
 from supervisor.status import TITLES, Status, format_headline, format_row
 
 _COLOURS = {
@@ -24,12 +25,12 @@ _RIGHT = {"PID", "RESTARTS", "UP", "CPU", "MEMORY"}
 
 def print_table(status: Status, console: Console | None = None) -> None:
     """Print the table."""
-    (console or Console()).print(build_table(status))
+    (console or make_console()).print(build_table(status))
 
 
 def watch_table(statuses: Iterator[Status], wait: Callable[[], None], console: Console | None = None) -> None:
     """Draw each status in place of the one before, and call ``wait`` in between; ends with the iterator."""
-    with Live(console=console or Console(), auto_refresh=False) as live:
+    with Live(console=console or make_console(), auto_refresh=False) as live:
         for status in statuses:
             live.update(build_table(status), refresh=True)
             wait()

@@ -159,10 +159,10 @@ def _print_reports(reports: Sequence["DriftReport"], as_json: bool) -> None:
         for report in reports:
             click.echo(msgspec.json.encode(report.as_fields()))
         return
-    from rich.console import Console
     from rich.table import Table
 
     from bgpdrift.formatting import format_time
+    from bgpdrift.terminal import make_console
 
     if not reports:
         click.echo("not enough data for any check yet")
@@ -185,7 +185,7 @@ def _print_reports(reports: Sequence["DriftReport"], as_json: bool) -> None:
             "" if psi is None or psi.value is None else f"{psi.value:.3f}",
             "" if report.smallest_shift is None else f"{report.smallest_shift:.0%}",
         )
-    console = Console(highlight=False, markup=False)
+    console = make_console()
     console.print(table)
     for report in reports:
         console.print(f"{report.model}: {report.reason}")

@@ -87,9 +87,10 @@ def _check_migration(loaded: "Settings") -> "Finding":
 
 
 def _print(findings: "list[Finding]") -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from bgpdrift.terminal import make_console
 
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
@@ -101,4 +102,4 @@ def _print(findings: "list[Finding]") -> None:
         if finding.advice and finding.level != "ok":
             result.append(f"\n→ {finding.advice}", style="bold")
         table.add_row(Text(finding.level.upper(), style=styles[finding.level]), finding.check, result)
-    Console().print(table)
+    make_console().print(table)

@@ -10,8 +10,9 @@ MAX_LEFT_OUT_LINES = 5
 
 def show_report(report: DriftReport, title: str) -> None:
     """Print the verdict, the reason, the basis and every measure."""
-    from rich.console import Console
     from rich.table import Table
+
+    from bgpdrift.terminal import make_console
 
     verdict = summary.VERDICT_LABELS[report.verdict]
     click.echo(f"{title}: {verdict}{f' ({report.severity})' if report.severity != 'none' else ''}")
@@ -37,4 +38,4 @@ def show_report(report: DriftReport, title: str) -> None:
     for measure in (*report.measures, *report.signals):
         table.add_row(*summary.format_measure(measure))
     click.echo()
-    Console(highlight=False).print(table)
+    make_console().print(table)

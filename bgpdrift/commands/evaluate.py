@@ -87,9 +87,9 @@ def command(
 @contextmanager
 def _status(title: str) -> Iterator[Callable[[str], None]]:
     """Show on a terminal what is being done; elsewhere print nothing."""
-    from rich.console import Console
+    from bgpdrift.terminal import make_console
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None
         return

@@ -142,7 +142,8 @@ def _parse_time(option: str, text: str | None) -> int | None:
 
 def _show_list(rows: list[dict[str, Any]], as_json: bool) -> None:
     import msgspec
-    from rich.console import Console
+
+    from bgpdrift.terminal import make_console
 
     if as_json:
         for row in rows:
@@ -150,7 +151,7 @@ def _show_list(rows: list[dict[str, Any]], as_json: bool) -> None:
     elif not rows:
         click.echo("No incident is open, and no incident of the requested time matches.")
     else:
-        Console(highlight=False).print(_list_table(rows))
+        make_console().print(_list_table(rows))
         click.echo("`bgpdrift incidents ID` explains one.")
 
 
@@ -194,11 +195,10 @@ def _show_one(store: "Store", incident_id: int, as_json: bool) -> None:
 
 
 def _explain(row: dict[str, Any], events: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-
     from bgpdrift.formatting import escape_control
+    from bgpdrift.terminal import make_console
 
-    console, explanation = Console(highlight=False, markup=False), row["explanation"]
+    console, explanation = make_console(), row["explanation"]
     for line in _head_lines(row):
         console.print(escape_control(line))
     if explanation.get("rules_fired"):

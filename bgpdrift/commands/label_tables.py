@@ -33,8 +33,9 @@ def print_labels(outcomes: Sequence[Outcome], as_json: bool) -> None:
     if not outcomes:
         click.echo("There are no labels.")
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from bgpdrift.terminal import make_console
 
     table = Table("id", "label", "incident", box=None)
     table.add_column("from (UTC)", no_wrap=True)
@@ -52,7 +53,7 @@ def print_labels(outcomes: Sequence[Outcome], as_json: bool) -> None:
             outcome.labelled_by,
             outcome.notes,
         )
-    Console(markup=False).print(table)
+    make_console().print(table)
 
 
 def print_performance(rows: Sequence[Mapping[str, Any]], days: int, min_labels: int, as_json: bool) -> None:
@@ -67,15 +68,16 @@ def print_performance(rows: Sequence[Mapping[str, Any]], days: int, min_labels: 
             f"There are no labels of complete days in the last {days} days; `bgpdrift label ID true_positive` writes one."
         )
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from bgpdrift.terminal import make_console
 
     table = Table("detector", "version", box=None, title=f"last {days} days, by labels", title_justify="left")
     for title in ("labels", "accuracy", "95 % interval", "precision", "recall", "F1"):
         table.add_column(title, justify="right", no_wrap=True)
     for (model, version), tally in counts.items():
         table.add_row(model, version or "–", str(tally.labels), *_cells(tally, min_labels))
-    Console().print(table)
+    make_console().print(table)
 
 
 def build_figures(model: str, version: str, tally: LabelCounts, min_labels: int) -> dict[str, Any]:

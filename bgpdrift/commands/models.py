@@ -91,10 +91,10 @@ def _list_models(folder: "Path", versions: "list[ModelVersion]") -> list[str]:
 
 
 def _print_table(overviews: list[dict[str, Any]], now: float) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from bgpdrift.formatting import format_duration
+    from bgpdrift.terminal import make_console
 
     table = Table(box=None, padding=(0, 1, 0, 0))
     for name in ("model", "version", "state"):
@@ -116,7 +116,7 @@ def _print_table(overviews: list[dict[str, Any]], now: float) -> None:
             format_figures(current["metrics"]).replace(" / ", "\n"),
             f"{len(overview['backups'])} + {len(overview['candidates'])}",
         )
-    Console(highlight=False).print(table)
+    make_console().print(table)
     for overview in overviews:
         if overview["current"] and overview["current"].get("problem"):
             click.echo(f"{overview['model']}: {overview['current']['problem']}")

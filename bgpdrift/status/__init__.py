@@ -10,7 +10,8 @@ def main() -> int:
     import sys
 
     from bgpdrift import logs
+    from bgpdrift.entry_point import run_program
     from bgpdrift.status.program import run
 
     logs.configure(stream=sys.stderr)
-    return run()
+    return run_program("check_drift_status", run)

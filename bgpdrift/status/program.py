@@ -5,23 +5,21 @@ model) · 1 the system does not work as a whole (store, services, data) · 2 inv
 """
 
 import argparse
-import os
 import re
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
 
 import msgspec
 
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.detector_registry import find
+from bgpdrift.entry_point import print_line
 from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.settings import Settings, load
 from bgpdrift.status.snapshot import EXIT_OK, EXIT_USAGE, Status
-
-ASCII_CHARACTERS = str.maketrans({"–": "-", "−": "-", "…": "~", "·": "|", "×": "x", "≥": ">", "≤": "<"})
+from bgpdrift.terminal import make_console
 
 
 def run(
@@ -32,11 +30,8 @@ def run(
     try:
         return _print_repeatedly(options, load(), clock or SystemClock(), sleep)
     except BgpdriftError as error:
-        print(f"check_drift_status: {error}", file=sys.stderr)
+        print_line("check_drift_status", str(error))
         return EXIT_USAGE
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader closed the pipe (head, less)
-        return EXIT_OK
 
 
 def read_status(settings: Settings, now: float, model: str = "") -> Status:
@@ -109,11 +104,9 @@ def _print_status(status: Status, options: argparse.Namespace) -> None:
         sys.stdout.write(status.as_json().decode() + "\n")
         sys.stdout.flush()
         return
-    from rich.console import Console
-
     from bgpdrift.status.table import draw
 
-    console = Console(highlight=False, file=_make_writable(sys.stdout))
+    console = make_console()
     if options.watch and console.is_terminal:
         console.clear()
     draw(status, console, options.model)
@@ -131,35 +124,12 @@ def save_svg(status: Status, path: Path, model: str = "", width: int = 80) -> No
     """
     import io
 
-    from rich.console import Console
-
     from bgpdrift.status.table import draw
 
-    console = Console(record=True, width=width, highlight=False, force_terminal=True, file=io.StringIO())
+    console = make_console(record=True, width=width, force_terminal=True, file=io.StringIO())
     draw(status, console, model)
     svg = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title="check_drift_status"), flags=re.DOTALL)
     try:
         path.write_text(svg, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _make_writable(stream: IO[str]) -> IO[str]:
-    """Return the stream, or a stream that writes ASCII if its encoding lacks characters that the table uses."""
-    encoding = (getattr(stream, "encoding", None) or "utf-8").lower()
-    return stream if encoding.startswith("utf") else _AsciiStream(stream)  # type: ignore[return-value]
-
-
-class _AsciiStream:
-    """A stream that writes ASCII."""
-
-    encoding = "ascii"
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        return self._stream.write(text.translate(ASCII_CHARACTERS).encode("ascii", "replace").decode())
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)

@@ -4,7 +4,6 @@ import re
 import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -12,11 +11,12 @@ from rich.text import Text
 from bgpdrift.formatting import format_time
 from bgpdrift.lab.demo.judge import Report
 from bgpdrift.lab.demo.training import TrainedModel
+from bgpdrift.terminal import make_console
 
 
 def show(report: Report, svg: Path | None = None) -> None:
     """Print a report, and save it as a picture if `svg` names a file."""
-    console = Console(record=svg is not None, width=78 if svg else None)
+    console = make_console(record=svg is not None, width=78 if svg else None)
     console.print(_incidents(report))
     for summary in report.change_incidents:
         console.print(_indented(f"began with the change: {summary}"))

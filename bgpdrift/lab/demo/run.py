@@ -97,9 +97,8 @@ def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
     BgpdriftError
         Feed or services did not start.
     """
-    from rich.console import Console
-
     from bgpdrift.lab.demo.story import Story
+    from bgpdrift.terminal import make_console
 
     _prepare(folder)
     logs.configure("warning", "console", service="demo")
@@ -107,7 +106,7 @@ def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
     data, truth_file = folder / "data", folder / "truth.json"
     command = [sys.executable, "-m", "bgpdrift.cli", "simulate", "--scenario", scenario, "--truth", str(truth_file)]
     command += ["--listen", "127.0.0.1:0", "--speed", str(MAX_SPEED)]
-    with _clean_end(), Story(Console(highlight=False)) as story, running_feed(command, folder / "feed.log") as feed:
+    with _clean_end(), Story(make_console()) as story, running_feed(command, folder / "feed.log") as feed:
         truth = decode_truth(truth_file.read_bytes())
         programme = choose_programme(truth)
         environment = _environment(folder, feed.url, limit_s, programme.changed_settings)

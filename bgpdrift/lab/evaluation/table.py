@@ -59,10 +59,11 @@ def notes_of(document: Document) -> Iterator[str]:
 
 def show(documents: Sequence[Document]) -> None:
     """Print the tables, and below them what is missing."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from bgpdrift.terminal import make_console
+
+    console = make_console()
     for document in documents:
         if "error" in document:
             continue
