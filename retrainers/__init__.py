@@ -1,1 +1,1 @@
-"""Programs that train models: each fits, judges and publishes one. They share files and the store with the rest."""
+"""Programs that train models: each fits, evaluates and publishes one model. They use the files and the store of the services."""
