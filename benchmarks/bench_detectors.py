@@ -26,13 +26,13 @@ def _frame(minutes: int) -> WindowFrame:
 
 
 def _best_s(work: Callable[[], object], repeats: int) -> float:
-    """Shortest of several runs: what the work costs when nobody else is at the processor."""
-    found = []
+    """Measure several runs and return the shortest, which other processes disturb least."""
+    durations = []
     for _ in range(repeats):
         begin = time.perf_counter()
         work()
-        found.append(time.perf_counter() - begin)
-    return min(found)
+        durations.append(time.perf_counter() - begin)
+    return min(durations)
 
 
 def run() -> list[dict[str, Any]]:

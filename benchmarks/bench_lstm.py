@@ -49,13 +49,13 @@ def run() -> list[dict[str, Any]]:
 
 
 def _best_s(detector: Lstm, frame: WindowFrame, repeats: int) -> float:
-    """Shortest of several runs: what the work costs when nobody else is at the processor."""
-    found = []
+    """Measure several runs and return the shortest, which other processes disturb least."""
+    durations = []
     for _ in range(repeats):
         begin = time.perf_counter()
         detector.score(frame)
-        found.append(time.perf_counter() - begin)
-    return min(found)
+        durations.append(time.perf_counter() - begin)
+    return min(durations)
 
 
 def _row(name: str, value: float, unit: str, bar: float) -> dict[str, Any]:

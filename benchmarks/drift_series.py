@@ -115,11 +115,11 @@ def _number(text: str) -> float:
 
 
 def replay(column: str, times: NDArray[np.int64], values: FloatArray, settings: DriftSettings) -> Replay:
-    """Check a series every hour of its life."""
+    """Check a series once for each of its hours."""
     good = np.isfinite(values)
     hours = Hours.from_rows(times[good], values[good])
-    told = Replay(column, hours.starts.tolist(), (hours.totals / np.maximum(hours.n, 1)).tolist())
-    told.step = largest_step(hours)
+    result = Replay(column, hours.starts.tolist(), (hours.totals / np.maximum(hours.n, 1)).tolist())
+    result.step = largest_step(hours)
     state, version, flagged = Persistence("1"), 1, set[int]()
     profile: dict[str, Hours] = {}
     earlier: list[dict[str, Hours]] = []
@@ -130,7 +130,7 @@ def replay(column: str, times: NDArray[np.int64], values: FloatArray, settings: 
         live = {column: hours.between(born, at)}
         scores = DetectorHours(at, live, profile, {} if profile else live, {}, flagged, earlier=earlier)
         report = _check(scores, column, str(version), settings)
-        told.verdicts.append((at, report.verdict))
+        result.verdicts.append((at, report.verdict))
         if report.verdict == "drift":
             flagged.add(at - HOUR_S)
         rest_s = RetrainSettings().cooldown_h * HOUR_S
@@ -139,15 +139,15 @@ def replay(column: str, times: NDArray[np.int64], values: FloatArray, settings: 
             flag = Flag(at, report.change_point, report.severity, report.reason)
             state = mark_requested(state, at, report.severity)
             if SEVERITIES.index(report.severity) < SEVERITIES.index(RetrainSettings().min_severity):
-                told.refused.append(flag)
+                result.refused.append(flag)
                 continue
-            told.flags.append(flag)
+            result.flags.append(flag)
             change = report.change_point or at - DAY_H * HOUR_S
             resume = max(at, change + ENOUGH_H * HOUR_S)
             earlier.append(merge_series(profile, {column: hours.between(born, resume)}))
             born, version, flagged = resume, version + 1, set()
             profile = {column: hours.between(max(change, resume - REFERENCE_H * HOUR_S), resume)}
-    return told
+    return result
 
 
 def _check(scores: DetectorHours, column: str, version: str, settings: DriftSettings) -> DriftReport:
@@ -180,11 +180,19 @@ def table(replays: Sequence[Replay]) -> Iterator[str]:
     """Give the table of docs/drift.md, most flags first."""
     yield "| column | flags | at | refused | checks with verdict drift / incident / immaterial / none | step |"
     yield "|---|---|---|---|---|---|"
-    for told in sorted(replays, key=lambda one: (-len(one.flags), one.column)):
-        count = Counter(verdict for _, verdict in told.verdicts)
-        said = " / ".join(str(count[name]) for name in ("drift", "incident", "immaterial", "none"))
-        when = ", ".join(f"{datetime.fromtimestamp(flag.at, UTC):%m-%d %Hh}" for flag in told.flags)
-        yield f"| `{told.column}` | {len(told.flags)} | {when or '–'} | {len(told.refused)} | {said} | {told.step:.1f} |"
+    for result in sorted(replays, key=lambda one: (-len(one.flags), one.column)):
+        count = Counter(verdict for _, verdict in result.verdicts)
+        counts = " / ".join(str(count[name]) for name in ("drift", "incident", "immaterial", "none"))
+        when = ", ".join(f"{datetime.fromtimestamp(flag.at, UTC):%m-%d %Hh}" for flag in result.flags)
+        cells = (
+            f"`{result.column}`",
+            len(result.flags),
+            when or "–",
+            len(result.refused),
+            counts,
+            f"{result.step:.1f}",
+        )
+        yield f"| {' | '.join(map(str, cells))} |"
 
 
 def draw(replays: Sequence[Replay], path: Path, across: int = 6) -> None:
@@ -199,27 +207,27 @@ def draw(replays: Sequence[Replay], path: Path, across: int = 6) -> None:
     figure, axes = plt.subplots(down, across, figsize=(3.2 * across, 1.75 * down), squeeze=False)
     for axis in axes.flat[len(replays) :]:
         axis.set_visible(False)
-    for axis, told in zip(axes.flat, sorted(replays, key=lambda one: (-len(one.flags), one.column)), strict=False):
-        start = told.starts[0]
-        days = (np.array(told.starts) - start) / 86_400
-        axis.plot(days, told.means, color="#444444", linewidth=0.5)
-        low, high = np.percentile(told.means, [0.5, 99.5])
+    for axis, result in zip(axes.flat, sorted(replays, key=lambda one: (-len(one.flags), one.column)), strict=False):
+        start = result.starts[0]
+        days = (np.array(result.starts) - start) / 86_400
+        axis.plot(days, result.means, color="#444444", linewidth=0.5)
+        low, high = np.percentile(result.means, [0.5, 99.5])
         room = (high - low) or 1.0
         axis.set_ylim(low - 0.25 * room, high + 0.1 * room)
         for name, colour in COLOURS.items():
-            at = [(moment - start) / 86_400 - 1 / DAY_H for moment, verdict in told.verdicts if verdict == name]
+            at = [(moment - start) / 86_400 - 1 / DAY_H for moment, verdict in result.verdicts if verdict == name]
             axis.broken_barh(
                 [(x, 1 / DAY_H) for x in at], (0.0, 0.08), transform=axis.get_xaxis_transform(), color=colour
             )
-        for flag in told.refused:
+        for flag in result.refused:
             axis.axvline((flag.at - start) / 86_400, color=COLOURS["incident"], linewidth=0.8)
-        for flag in told.flags:
+        for flag in result.flags:
             axis.axvline((flag.at - start) / 86_400, color=COLOURS["drift"], linewidth=1.2)
             if flag.change_point is not None:
                 axis.axvline((flag.change_point - start) / 86_400, color=COLOURS["drift"], linewidth=0.8, linestyle=":")
-        axis.set_title(f"{told.column}: {len(told.flags)}", fontsize=7, pad=2)
+        axis.set_title(f"{result.column}: {len(result.flags)}", fontsize=7, pad=2)
         axis.tick_params(labelsize=5, length=2, pad=1)
-    first = datetime.fromtimestamp(min(told.starts[0] for told in replays), UTC)
+    first = datetime.fromtimestamp(min(result.starts[0] for result in replays), UTC)
     handles = [Patch(color=colour, label=name.replace("_", " ")) for name, colour in COLOURS.items()]
     figure.legend(handles=handles, loc="lower right", ncols=len(handles), fontsize=8, frameon=False)
     figure.text(
@@ -262,16 +270,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path in options.files:
         times, columns = read_columns(path)
         wanted = set(options.columns.split(",")) if options.columns else set(columns)
-        for name in sorted(wanted & set(columns) - {told.column for told in replays}):
-            told = replay(name, times, columns[name], DriftSettings())
-            replays.append(told)
-            print(f"{name}: {len(told.flags)}", file=sys.stderr, flush=True)
+        for name in sorted(wanted & set(columns) - {result.column for result in replays}):
+            result = replay(name, times, columns[name], DriftSettings())
+            replays.append(result)
+            print(f"{name}: {len(result.flags)}", file=sys.stderr, flush=True)
             if options.keep:
                 with options.keep.open("ab") as file:
-                    file.write(msgspec.json.encode(told) + b"\n")
+                    file.write(msgspec.json.encode(result) + b"\n")
     print("\n".join(table(replays)))
-    flagged = sum(len(told.flags) > 1 for told in replays)
-    checks = sum(len(told.verdicts) for told in replays)
+    flagged = sum(len(result.flags) > 1 for result in replays)
+    checks = sum(len(result.verdicts) for result in replays)
     took = time.monotonic() - began
     print(f"\n{len(replays)} columns, {checks} checks in {took:.0f} s; {flagged} columns with more than one flag")
     if options.out:

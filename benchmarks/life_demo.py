@@ -23,14 +23,14 @@ def demo() -> LifeScenario:
         for row in life.store.incidents_between(plan.storms_from, plan.storms_to):
             if row["merged_into"] is None and row["started_at"] >= plan.storms_from:
                 run_cli("label", str(row["id"]), "false_positive", "--by", ADVERSARY)
-        said = life.train(POISONED_MODELS, "--days", POISON_DAYS)
+        results = life.train(POISONED_MODELS, "--days", POISON_DAYS)
         lived.notes["poisoned"] = [
             TrainedModel(model, int(out["exit_code"]), str(out.get("version")), str(out["reason"]), 0, 0.0)
-            for model, out in said.items()
+            for model, out in results.items()
         ]
         before = lived.active_versions().get(BAD_MODEL, "")
         if not before:
-            return  # it was never trained: there is nothing to make worse
+            return  # the model was never trained
         version = force_bad_model(life.settings, life.store, life.registry, BAD_MODEL, BAD_FAULT)
         lived.notes["forced"] = ForcedModel(BAD_MODEL, version, before, BAD_FAULT, now)
 

@@ -107,8 +107,8 @@ class Life:
             self.seconds[name] += time.perf_counter() - begun
 
     def train(self, models: Sequence[str] = MODELS, *words: str) -> dict[str, dict[str, Any]]:
-        """Run retrainers as a person does; what each said last, with its exit code."""
-        said = {}
+        """Run retrainers as a person does; return the last line of each, with its exit code."""
+        results = {}
         for model in models:
             begun = time.perf_counter()
             command = [sys.executable, "-m", "retrainers", model, "--json", *words]
@@ -116,11 +116,11 @@ class Life:
             lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
             if not lines:
                 raise RuntimeError(f"{model}: exit {done.returncode}: {done.stderr[-2_000:]}")
-            said[model] = json.loads(lines[-1])
+            results[model] = json.loads(lines[-1])
             self.training_s += time.perf_counter() - begun
         self.clock.advance(seconds=10.0)
         self.settle()
-        return said
+        return results
 
     def close(self) -> None:
         """Close everything."""

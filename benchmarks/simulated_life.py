@@ -34,8 +34,8 @@ def live_through(name: str, folder: Path, tell: Tell = print) -> list[Bar]:
         for now, rows in world.hours():
             life.live(now, rows)
             if now == lived.day(wanted.train_d):
-                for model, said in life.train().items():
-                    tell(f"trained {model}: {said['outcome']} ({said['reason']})")
+                for model, result in life.train().items():
+                    tell(f"trained {model}: {result['outcome']} ({result['reason']})")
             if wanted.act is not None:
                 wanted.act(lived, now)
             timeline.update(now)

@@ -52,7 +52,7 @@ def windows() -> ModuleType:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Time that moves only when told."""
+    """A clock that only the test advances."""
     return FakeClock()
 
 

@@ -42,7 +42,7 @@ def check_scores(
     Returns
     -------
     DriftReport
-        Verdict of this one check. With ``not_enough_data`` the reason says what is missing and when it exists at the
+        Verdict of this one check. With ``not_enough_data`` the reason names what is missing and when it exists at the
         earliest. To see whether a drift persists, check again an hour later.
 
     Raises

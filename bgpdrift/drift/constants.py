@@ -46,7 +46,7 @@ HISTORY_PRIOR_D = 7.0
 HISTORY_DOUBT = 1.0
 """Share of the learned variance, times the root of the days, that is attributed to chance. Simulation."""
 MIN_DAY_PAIRS = 3
-"""Pairs of days at one distance below which that distance says nothing."""
+"""Pairs of days at one distance below which that distance is not used."""
 MIN_DAY_HOURS = 12
 """Hours that a day must hold to count as a whole day."""
 MAD_TO_SD = 1.4826

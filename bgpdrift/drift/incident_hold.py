@@ -103,7 +103,7 @@ class HoldPolicy:
     unanswered_s : float
         How long the approval request waits for an answer, seconds of event time.
     silence_is_drift : bool
-        Whether a request that nobody answers means new normal; otherwise the drift stays held.
+        Whether a request without an answer means new normal; otherwise the drift stays held.
     """
 
     max_hold_s: float

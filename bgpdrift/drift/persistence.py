@@ -92,7 +92,7 @@ def count_check(
 def needs_request(state: Persistence, verdict: Verdict, needed: int, is_approved: bool = False) -> bool:
     """Whether a retraining request follows: the drift persisted and no incident holds it.
 
-    One check is enough if a person said that the level is the new normal (``is_approved``).
+    One check is enough if a person approved the level as the new normal (``is_approved``).
     """
     return verdict == "drift" and state.armed and state.checks >= (1 if is_approved else needed)
 

@@ -3,7 +3,7 @@
 The classic policies are for people who must report them. None of them considers season, dependence between minutes,
 effect or stability, which is why the rule (`bgpdrift.drift.rule`) is the default. Each record in `POLICIES` says which
 settings its verdict and its severity read, and how often the policy is wrong. `describe_unused_settings` names
-thresholds that somebody set and that the chosen policy does not use.
+thresholds that are set and that the chosen policy does not use.
 """
 
 import math

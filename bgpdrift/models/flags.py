@@ -40,7 +40,7 @@ class DriftCause(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: str = ""
     """The version that drifted."""
     consented: bool = False
-    """Whether a person had said before that the incident is the new normal."""
+    """Whether a person approved the incident as the new normal before."""
 
 
 class Flag(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -79,7 +79,7 @@ class SafeguardPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What the safeguards look at.
+    """The input of the safeguards.
 
     Attributes
     ----------

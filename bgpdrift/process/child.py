@@ -78,7 +78,7 @@ class Child:
         try:
             self.pidfd = os.pidfd_open(self.pid)
         except OSError:
-            # Short of descriptors. A process that nobody watches must not run; it is not reaped yet, so its pid is its own.
+            # Short of descriptors. A process that is not watched must not run; it is not reaped yet, so its pid is its own.
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
             raise
@@ -106,7 +106,7 @@ class Child:
         int or None
             The exit code, or the negative number of the signal that killed it; None while it runs.
         """
-        # The leader is looked at first and reaped last: the kernel cannot reuse the number of its group before.
+        # The leader is checked first and reaped last: the kernel cannot reuse the number of its group before.
         if os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return None
         return self.kill_and_reap()

@@ -15,7 +15,7 @@ from bgpdrift.models.reloading import ModelReloader
 from bgpdrift.store import Store
 
 RECORD_VERSION_AFTER_S = 5.0
-"""The publisher of a version records it. The worker records only a version that nobody has recorded after this time."""
+"""The publisher of a version records it. The worker records a version only if it is not recorded after this time, in seconds."""
 
 
 class WorkerModels:
@@ -94,7 +94,7 @@ class WorkerModels:
         return [problem for problem in (refused, self._problem, self._reloader.problem) if problem]
 
     def record(self) -> None:
-        """Write the events, and the version if nobody else has recorded it in time."""
+        """Write the events, and the version if its publisher has not recorded it in time."""
         while self._events:
             at, event, details = self._events[0]
             self._store.record_service_event(at, self._service, event, details)

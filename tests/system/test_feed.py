@@ -107,7 +107,9 @@ def test_a_collector_that_cannot_reach_its_feed_runs_reports_the_reason_and_stop
     tmp_path: Path, processes: list[subprocess.Popen[str]]
 ) -> None:
     process = collector(processes, tmp_path / "data", "ws://127.0.0.1:9/v1/ws/")
-    until(lambda: "refused" in str(state(tmp_path / "data").get("last_error")), LIMIT_S, "the state file says why")
+    until(
+        lambda: "refused" in str(state(tmp_path / "data").get("last_error")), LIMIT_S, "the state file has the reason"
+    )
     assert process.poll() is None
 
     process.send_signal(signal.SIGTERM)

@@ -67,8 +67,8 @@ class Installation:
             store.write_windows(windows.rows_of(frame), None)
 
     def services(self) -> dict[str, dict[str, Any]]:
-        told = json.loads(self.run(str(PROGRAM), "status", "--json", expected=None))
-        return {service["name"]: service for service in told["services"]}
+        status = json.loads(self.run(str(PROGRAM), "status", "--json", expected=None))
+        return {service["name"]: service for service in status["services"]}
 
 
 @pytest.fixture

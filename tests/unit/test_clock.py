@@ -1,4 +1,4 @@
-"""Clocks: the fake moves only when told, the real one in both times."""
+"""Only a test advances the fake clock; the system clock advances its wall time and its monotonic time."""
 
 from bgpdrift.clock import FakeClock, SystemClock
 

@@ -1,4 +1,4 @@
-"""Intervals of shares, compared with scipy and the worked examples of the papers."""
+"""Intervals of shares, compared with scipy and published worked examples."""
 
 import math
 

@@ -103,7 +103,7 @@ def test_an_unknown_model_is_bad_input(store: Store) -> None:
 
 
 def test_a_threshold_that_the_policy_does_not_use_is_noted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default rule ignores drift.psi_threshold for its verdict, and the command says so."""
+    """The default rule ignores drift.psi_threshold for its verdict, and the command reports that."""
     store_scores(store, 1.0)
     monkeypatch.setenv("BGPDRIFT_DRIFT__PSI_THRESHOLD", "0.0001")
     result = run("lstm")

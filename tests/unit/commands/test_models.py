@@ -112,9 +112,9 @@ def test_promote_names_the_candidates_it_skips_and_exits_with_3(folder: Path) ->
     assert shown.exit_code == 3
     assert "version 2 skipped: drift_psi 0.4, at most 0.3 allowed" in shown.stdout
     assert "version 3 skipped: unreadable" in shown.stdout
-    told = json.loads(run("promote", "--max-drift", "0.3", "--json").stdout)
-    assert told["published"] is None
-    assert set(told["skipped"]) == {"2", "3"}
+    result = json.loads(run("promote", "--max-drift", "0.3", "--json").stdout)
+    assert result["published"] is None
+    assert set(result["skipped"]) == {"2", "3"}
 
 
 def test_a_candidate_this_program_cannot_run_is_never_published(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""`bgpdrift simulate`: files, truth, and what bad input is told."""
+"""`bgpdrift simulate`: files, truth, and the messages about bad input."""
 
 import gzip
 import json
@@ -49,7 +49,7 @@ def test_the_truth_stands_beside_the_frames(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ([], "either --listen"),
         (["--out", "-", "--listen", "127.0.0.1:0"], "either --listen"),
@@ -63,13 +63,13 @@ def test_the_truth_stands_beside_the_frames(tmp_path):
         (["--out", "-", "--seed", "-1"], "seed is -1"),
     ],
 )
-def test_bad_input_is_named_with_what_was_expected(arguments: list[str], says: str):
-    with pytest.raises(InputError, match=says):
+def test_the_message_about_bad_input_names_the_expected_value(arguments: list[str], message: str):
+    with pytest.raises(InputError, match=message):
         run(*arguments)
 
 
 def test_the_server_sends_what_the_file_holds(tmp_path):
-    """First line says where; a subscriber gets every frame; INT ends it with the truth written."""
+    """The first line has the address; a subscriber gets every frame; after INT the truth is written."""
     program = [sys.executable, "-c", "from bgpdrift.cli import main; main()", "simulate", *SMALL]
     truth = tmp_path / "truth.json"
     lines = run("--out", "-").splitlines()

@@ -84,7 +84,7 @@ def test_a_score_that_is_not_finite_is_named_with_its_row(bad):
 
 
 @pytest.mark.parametrize(
-    ("times", "said"),
+    ("times", "message"),
     [
         ([0.0, np.nan], "row 1: time is nan"),
         ([1.7e12, 1.7e12], "milliseconds"),
@@ -94,8 +94,8 @@ def test_a_score_that_is_not_finite_is_named_with_its_row(bad):
         (np.array(["2026-01-01", "NaT"], "datetime64[s]"), "row 1: no time"),
     ],
 )
-def test_invalid_times_are_refused(times, said):
-    with pytest.raises(InputError, match=said):
+def test_invalid_times_are_refused(times, message):
+    with pytest.raises(InputError, match=message):
         Hours.from_rows(times, [1.0, 2.0])
 
 

@@ -48,7 +48,7 @@ def test_another_incident_during_the_wait_does_not_restart_it() -> None:
 
 
 def test_a_missing_answer_about_one_incident_does_not_apply_to_the_next() -> None:
-    """Otherwise storms that begin during the wait become the new normal because nobody answered about an alarm of an hour."""
+    """Otherwise storms that begin during the wait become the new normal without an answer about an alarm of one hour."""
     asked = IncidentHold("asked", 3, 0, 9, 12 * HOUR)
     other = update_hold(asked, group(5, 20 * HOUR), True, True, 25 * HOUR, POLICY)
     assert (other.state, other.incident_id, other.approval_id) == ("held", 5, 0)

@@ -185,7 +185,7 @@ def decide_day(factor, settings):
 
 @pytest.mark.parametrize("setting", [name for name in THRESHOLDS if name not in POLICIES["rule"].verdict_settings])
 def test_the_verdict_of_the_rule_does_not_depend_on_the_thresholds_of_other_policies(setting):
-    """A psi_threshold of 0.001 does not make the rule find drift; the report says so."""
+    """A psi_threshold of 0.001 does not make the rule find drift; the report mentions that."""
     for factor in (1.0, 1.3):
         tight = msgspec.structs.replace(SETTINGS, **{setting: extreme_value(setting)})
         assert decide_day(factor, tight).verdict == decide_day(factor, SETTINGS).verdict

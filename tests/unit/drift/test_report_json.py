@@ -155,4 +155,4 @@ def test_the_schema_in_docs_is_current():
     text = (docs / "drift-report.md").read_text()
     for kind in (DriftReport, Comparison, Measure, LeftOut):
         for field in dataclasses.fields(kind):
-            assert f"`{field.name}`" in text, f"docs/drift-report.md says nothing of {kind.__name__}.{field.name}"
+            assert f"`{field.name}`" in text, f"docs/drift-report.md does not mention {kind.__name__}.{field.name}"

@@ -1,4 +1,4 @@
-"""One comparison and several: what is compared with what, how alpha is divided, and what the report says."""
+"""One comparison and several: what is compared with what, how alpha is divided, and the text of the report."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Events where the system gives them, and a word where it does not."""
+"""The watch reports changes of the model file, and gives the reason if the system provides no events."""
 
 import errno
 import threading
@@ -12,7 +12,7 @@ from bgpdrift.models.folder_watch import RETRY_EVERY_S, FolderWatch
 
 
 class FakeObserver:
-    """Never tells of anything by itself."""
+    """Reports no event by itself."""
 
     def __init__(self, fails: OSError | None = None) -> None:
         self.fails, self.folder, self.state = fails, "", "new"
@@ -56,14 +56,14 @@ def makes() -> Makes:
 
 
 @pytest.fixture
-def heard() -> list[int]:
+def calls() -> list[int]:
     return []
 
 
 @pytest.fixture
-def watch(tmp_path: Path, clock: FakeClock, makes: Makes, heard: list[int]):
+def watch(tmp_path: Path, clock: FakeClock, makes: Makes, calls: list[int]):
     (tmp_path / "models").mkdir()
-    made = FolderWatch(tmp_path / "models" / "lstm.safetensors", lambda: heard.append(1), clock, makes)
+    made = FolderWatch(tmp_path / "models" / "lstm.safetensors", lambda: calls.append(1), clock, makes)
     yield made
     made.close()
 
@@ -73,23 +73,23 @@ def event(kind: str, source: str, destination: str = "") -> SimpleNamespace:
 
 
 @pytest.mark.parametrize("kind", ["created", "modified", "closed", "attrib"])
-def test_every_change_of_the_file_calls_the_function(watch: FolderWatch, heard: list[int], kind: str) -> None:
+def test_every_change_of_the_file_calls_the_function(watch: FolderWatch, calls: list[int], kind: str) -> None:
     watch.dispatch(event(kind, "/x/lstm.safetensors"))
     watch.dispatch(event(kind, "/x/lstm.model.json"))
-    assert heard == [1]
+    assert calls == [1]
 
 
-def test_a_rename_counts_by_its_new_name(watch: FolderWatch, heard: list[int]) -> None:
-    """A handler that knows only `modified`, or only where a file came from, never learns of a publication."""
+def test_a_rename_counts_by_its_new_name(watch: FolderWatch, calls: list[int]) -> None:
+    """A handler of `modified`, or of the source of a rename only, misses every publication."""
     watch.dispatch(event("moved", "/x/candidates/lstm_2.safetensors", "/x/lstm.safetensors"))
     watch.dispatch(event("moved", "/x/lstm.safetensors", "/x/elsewhere"))
-    assert heard == [1]
+    assert calls == [1]
 
 
 @pytest.mark.parametrize("kind", ["opened", "closed_no_write", "deleted"])
-def test_reading_and_deleting_are_no_changes(watch: FolderWatch, heard: list[int], kind: str) -> None:
+def test_reading_and_deleting_are_no_changes(watch: FolderWatch, calls: list[int], kind: str) -> None:
     watch.dispatch(event(kind, "/x/lstm.safetensors"))
-    assert heard == []
+    assert calls == []
 
 
 def test_a_replaced_folder_is_watched_again(watch: FolderWatch, makes: Makes, tmp_path: Path) -> None:
@@ -104,12 +104,12 @@ def test_a_replaced_folder_is_watched_again(watch: FolderWatch, makes: Makes, tm
 
 
 def test_a_replaced_link_to_the_folder_is_followed(
-    tmp_path: Path, clock: FakeClock, makes: Makes, heard: list[int]
+    tmp_path: Path, clock: FakeClock, makes: Makes, calls: list[int]
 ) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     (tmp_path / "models").symlink_to("a")
-    watch = FolderWatch(tmp_path / "models" / "lstm.safetensors", lambda: heard.append(1), clock, makes)
+    watch = FolderWatch(tmp_path / "models" / "lstm.safetensors", lambda: calls.append(1), clock, makes)
     watch.ensure_watched()
     (tmp_path / "link").symlink_to("b")
     (tmp_path / "link").replace(tmp_path / "models")

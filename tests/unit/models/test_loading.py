@@ -155,7 +155,7 @@ def test_a_damaged_new_file_is_quarantined_with_a_reason_and_reported_once(at_wo
 
 
 def test_a_file_that_is_still_being_copied_is_not_refused(at_work: Shelf) -> None:
-    """Half of it is damage to every check there is: what tells is that it goes on changing."""
+    """Every check finds half a file damaged; the only difference is that the file continues to change."""
     whole = at_work.bytes_of("2")
     with at_work.current.open("wb") as file:
         for part in range(4):

@@ -274,9 +274,9 @@ def test_a_rolled_back_version_is_kept_in_rejected_and_not_as_a_backup(tmp_path:
     put("1")
     put("2")
     candidate = stage(tmp_path, M, "1", bytes_of("1"), verify=trusting)
-    done = publish(tmp_path, M, candidate, expected_active="2", clock=clock, rollback_reason="too loud")
+    done = publish(tmp_path, M, candidate, expected_active="2", clock=clock, rollback_reason="too many false alarms")
     assert done.backup == tmp_path / "rejected" / "heuristic_2.safetensors"
-    assert b"too loud" in (tmp_path / "rejected" / "heuristic_2.reason.json").read_bytes()
+    assert b"too many false alarms" in (tmp_path / "rejected" / "heuristic_2.reason.json").read_bytes()
     assert [read(path, M).version for path in backup_paths(tmp_path, M)] == ["1"]
 
 

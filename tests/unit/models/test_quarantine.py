@@ -49,7 +49,7 @@ def test_nothing_is_moved_while_another_process_publishes(bad: Path) -> None:
 
 
 def test_a_file_that_replaced_the_bad_one_without_the_lock_is_put_back(bad: Path, monkeypatch) -> None:
-    """Somebody's `mv` between our last look and the rename."""
+    """A person runs `mv` between the last check and the rename."""
     failed, rename = identity_of(bad.stat()), Path.rename
 
     def mv_first(path: Path, target: Path) -> Path:

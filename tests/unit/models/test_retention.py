@@ -1,4 +1,4 @@
-"""Old files go, but never the last copy of a version somebody may need."""
+"""Old files are removed, except the last copy of a version that a rollback may need."""
 
 from pathlib import Path
 

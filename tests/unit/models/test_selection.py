@@ -118,7 +118,9 @@ def test_a_rolled_back_or_rejected_version_is_not_restored_automatically() -> No
 
 def test_a_person_may_name_any_backup_also_one_that_was_rolled_back() -> None:
     assert rollback_versions(files_with_backups("5", "432"), {"3": "rolled_back"}, to="3") == ["3"]
-    assert rollback_versions(files_with_backups("5", "4", [("3", ROLLED_BACK_NOTE + "too loud")]), {}, to="3") == ["3"]
+    assert rollback_versions(
+        files_with_backups("5", "4", [("3", ROLLED_BACK_NOTE + "too many false alarms")]), {}, to="3"
+    ) == ["3"]
 
 
 def test_a_rejected_version_is_never_restored() -> None:

@@ -161,7 +161,7 @@ def _folder(tmp_path: Path) -> None:
 
 
 def mark_checked(world: World, end: int) -> None:
-    """Mark everything before ``end`` hours as checked, so that a test looks at what comes next."""
+    """Mark everything before ``end`` hours as checked, so that a test covers only the hours after it."""
     at = T + end * HOUR
     state = DriftState(model_version="1", verdict="none", at=at, persistence=PersistenceState(version="1"))
     before = world.store.read_drift_state(MODEL)
@@ -268,7 +268,7 @@ def test_a_clock_that_goes_back_moves_the_schedule_back(world: World) -> None:
 
 
 def test_a_version_that_changed_inside_the_window_is_checked_by_its_own_scores_only(world: World) -> None:
-    """The other version's scores are twice as large: were they compared, it would look like drift."""
+    """The scores of the other version are twice as large: a comparison with them would find drift."""
     world.add_hours(0, 9 * 24, version="1", factor=2.0)
     world.add_hours(9 * 24, 9 * 24 + 14, version="2")
     mark_checked(world, 9 * 24 + 12)
@@ -282,7 +282,7 @@ def test_a_version_that_changed_inside_the_window_is_checked_by_its_own_scores_o
 def test_a_young_version_takes_the_between_day_variance_from_earlier_versions(
     world: World, earlier: bool, verdict: str
 ) -> None:
-    """Its own few days were calm: without the others an ordinary day would look like drift."""
+    """Its own few days were calm: a comparison with them alone would find drift on an ordinary day."""
     usual = np.exp(np.random.default_rng(4).normal(0.0, 0.2, 26))
     if earlier:
         world.add_hours(0, 26 * 24, version="1", factor=lambda hour: 5 * float(usual[hour // 24]))
@@ -355,7 +355,7 @@ def defaults(world: World) -> None:
 def test_a_doubled_level_leads_to_an_approval_request_at_12_h_and_a_retraining_request_within_30_h(
     world: World,
 ) -> None:
-    """With the defaults: 12 h of assess_stability, 12 h of silence, 6 checks, some of which said drift while it was held."""
+    """With the defaults: stable for 12 h, no answer for 12 h, 6 checks, some of which found drift while it was held."""
     defaults(world)
     held_world(world, 31)
     world.run()
@@ -382,7 +382,7 @@ def test_an_approval_leads_to_a_request_as_soon_as_enough_hours_follow_the_chang
 
 
 def test_an_incident_without_a_change_of_scores_leads_to_no_approval_request(world: World) -> None:
-    """A hijack that only rules find must not become the new normal because nobody answers."""
+    """A hijack that only rules find must not become the new normal if the approval request has no answer."""
     world.add_hours(0, 9 * 24, volume=True)
     mark_checked(world, 9 * 24)
     world.add_incident(7, 9 * 24)

@@ -17,11 +17,11 @@ SETTINGS = Settings()
 
 
 @dataclass(frozen=True)
-class Loud:
-    """Scores a column as it is; abstains where ``mute`` says so."""
+class ColumnDetector:
+    """Returns a column as the score, or an abstention for every window."""
 
     column: str = "withdrawn"
-    mute: bool = False
+    abstains: bool = False
     broken: bool = False
     name: str = "lstm"
     history_minutes: int = 60
@@ -31,10 +31,10 @@ class Loud:
         if self.broken:
             score[:] = np.nan
         nothing = tuple([] for _ in score)
-        return Scores(frame.to_score, score, tuple("warming" if self.mute else "" for _ in score), nothing, nothing)
+        return Scores(frame.to_score, score, tuple("warming" if self.abstains else "" for _ in score), nothing, nothing)
 
 
-def model(detector: Loud, calm: np.ndarray) -> Model:
+def model(detector: ColumnDetector, calm: np.ndarray) -> Model:
     return Model("7", detector, Calibration.fit(calm))
 
 
@@ -51,7 +51,7 @@ def calm_scores(span: Span) -> np.ndarray:
 
 
 def test_a_model_of_withdrawals_finds_withdrawal_storms_and_no_hijack(span):
-    candidate = model(Loud(), calm_scores(span))
+    candidate = model(ColumnDetector(), calm_scores(span))
     shown = evaluate_model(candidate, prepare_held_out(span, 60, seed=1), SETTINGS)
 
     assert set(shown.figures.injected) == set(KINDS)
@@ -66,7 +66,9 @@ def test_a_model_of_withdrawals_finds_withdrawal_storms_and_no_hijack(span):
 
 
 def test_a_model_that_abstains_finds_nothing_and_raises_no_alarm(span):
-    shown = evaluate_model(model(Loud(mute=True), calm_scores(span)), prepare_held_out(span, 60, seed=1), SETTINGS)
+    shown = evaluate_model(
+        model(ColumnDetector(abstains=True), calm_scores(span)), prepare_held_out(span, 60, seed=1), SETTINGS
+    )
 
     assert set(shown.figures.injected.values()) == {0.0}
     assert shown.figures.alarms_per_day == 0
@@ -75,15 +77,17 @@ def test_a_model_that_abstains_finds_nothing_and_raises_no_alarm(span):
 
 
 def test_a_model_that_always_alarms_finds_nothing_and_its_alarm_counts_every_hour(span):
-    never_that_loud = np.linspace(0.0, 0.001, 1_000)
-    shown = evaluate_model(model(Loud("messages"), never_that_loud), prepare_held_out(span, 60, seed=1), SETTINGS)
+    tiny_scores = np.linspace(0.0, 0.001, 1_000)
+    shown = evaluate_model(model(ColumnDetector("messages"), tiny_scores), prepare_held_out(span, 60, seed=1), SETTINGS)
 
     assert set(shown.figures.injected.values()) == {0.0}
     assert shown.figures.alarms_per_day == 17  # of 1,000 minutes, taken for a day
 
 
 def test_scores_that_are_nan_are_counted(span):
-    shown = evaluate_model(model(Loud(broken=True), calm_scores(span)), prepare_held_out(span, 60, seed=1), SETTINGS)
+    shown = evaluate_model(
+        model(ColumnDetector(broken=True), calm_scores(span)), prepare_held_out(span, 60, seed=1), SETTINGS
+    )
     assert shown.unusable == 1_000
 
 
@@ -92,7 +96,7 @@ def test_excluded_windows_do_not_judge(span):
     excluded[2_100:2_400] = 1.0
     marked = replace(span.frames[0], quality=dict(span.frames[0].quality) | {EXCLUDED: excluded})
     bench = prepare_held_out(replace(span, frames=(marked,)), 60, seed=1)
-    assert len(evaluate_model(model(Loud(), calm_scores(span)), bench, SETTINGS).scores) == 700
+    assert len(evaluate_model(model(ColumnDetector(), calm_scores(span)), bench, SETTINGS).scores) == 700
 
 
 def test_accuracy_comes_from_labels_if_there_are_enough(span, windows):
@@ -110,7 +114,7 @@ def test_accuracy_comes_from_labels_if_there_are_enough(span, windows):
     labelled = replace(span, frames=(replace(span.frames[0], features=stormy),), labels=labels)
     bench = prepare_held_out(labelled, 60, seed=1)
 
-    shown = evaluate_model(model(Loud(), calm_scores(span)), bench, SETTINGS)
+    shown = evaluate_model(model(ColumnDetector(), calm_scores(span)), bench, SETTINGS)
 
     assert bench.labelled_windows == 100
     assert shown.figures.judged_by == "labels"
@@ -127,5 +131,5 @@ def test_equal_seeds_give_equal_anomalies(span):
 
 
 def test_the_history_is_the_longest_that_any_model_needs(span):
-    patient = Model("1", Loud(history_minutes=400), Calibration.fit(calm_scores(span)))
-    assert longest_history([patient, None, model(Loud(), calm_scores(span))]) == 400
+    patient = Model("1", ColumnDetector(history_minutes=400), Calibration.fit(calm_scores(span)))
+    assert longest_history([patient, None, model(ColumnDetector(), calm_scores(span))]) == 400

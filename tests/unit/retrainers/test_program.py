@@ -43,9 +43,9 @@ def test_the_end_of_a_worker_without_a_result(ended, expected):
 
 
 def test_the_result_of_the_worker_counts_if_there_is_one():
-    heard = {"outcome": "promoted", "reason": "every check passed", "version": "4"}
-    assert interpret_end(WorkerEnd(0, "", 0, 5, 3.0), heard, LIMITS) == (0, "promoted", "every check passed")
-    assert heard == {"version": "4"}
+    reported = {"outcome": "promoted", "reason": "every check passed", "version": "4"}
+    assert interpret_end(WorkerEnd(0, "", 0, 5, 3.0), reported, LIMITS) == (0, "promoted", "every check passed")
+    assert reported == {"version": "4"}
 
 
 def test_a_worker_that_finished_when_its_time_ran_out_has_succeeded():

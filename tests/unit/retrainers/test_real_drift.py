@@ -39,16 +39,16 @@ def scored(request: pytest.FixtureRequest, shared_data: Any) -> tuple[np.ndarray
         {},
         TWO_DAYS,
     )
-    said = trained.detector.score(together)
-    spoke = np.array([not why for why in said.abstained])
+    scored = trained.detector.score(together)
+    has_score = np.array([not why for why in scored.abstained])
     unseen = np.concatenate([part.window_start for part in trained.held_out])
     order = np.argsort(unseen)
     unseen, calm_scores = unseen[order], np.concatenate([part.score for part in trained.held_out])[order]
-    # Told three times, for a week of baseline: two days earlier each.
-    starts = np.concatenate([*(unseen - back * 2 * 86_400 for back in (2, 1, 0)), together.to_score[spoke]])
+    # Repeated three times, two days apart, so that the reference has a week.
+    starts = np.concatenate([*(unseen - back * 2 * 86_400 for back in (2, 1, 0)), together.to_score[has_score]])
     labelled = np.zeros(len(starts), bool)
-    labelled[-int(spoke.sum()) :] = np.concatenate([worm.truth[TWO_DAYS:], np.zeros(len(later), bool)])[spoke]
-    scores = np.concatenate([calm_scores, calm_scores, calm_scores, said.score[spoke]])
+    labelled[-int(has_score.sum()) :] = np.concatenate([worm.truth[TWO_DAYS:], np.zeros(len(later), bool)])[has_score]
+    scores = np.concatenate([calm_scores, calm_scores, calm_scores, scored.score[has_score]])
     return starts, scores, labelled, begin + 60 * len(worm)
 
 

@@ -47,14 +47,14 @@ class FakeModels:
     """Returns the attempts of the test."""
 
     def __init__(self) -> None:
-        self.looks: list[LoadAttempt] = []
+        self.attempts: list[LoadAttempt] = []
         self.failures: list[tuple[str, bool]] = []
         self.problem = ""
         self.wake_fd = None
         self.closed = False
 
     def take(self) -> LoadAttempt | None:
-        return self.looks.pop(0) if self.looks else None
+        return self.attempts.pop(0) if self.attempts else None
 
     def yield_to_load(self) -> None: ...
 
@@ -130,12 +130,12 @@ def events(store: Store, kind: str) -> list[dict[str, Any]]:
 def test_a_new_model_takes_over_between_two_batches_and_every_row_names_its_version(
     start, store: Store, models: FakeModels
 ) -> None:
-    models.looks.append(model("1"))
+    models.attempts.append(model("1"))
     service = start()
     for minute in range(30):
         feed(store, minute)
         if minute == 11:
-            models.looks.append(model("2"))
+            models.attempts.append(model("2"))
         service.step()
     assert scored(store) == [(minute, "1" if minute < 11 else "2") for minute in range(30)]
     assert service.status().startswith("model 2, 30 windows scored")
@@ -145,13 +145,13 @@ def test_a_new_model_takes_over_between_two_batches_and_every_row_names_its_vers
 
 
 def test_a_takeover_is_recorded_with_its_latency(start, store: Store, models: FakeModels, clock: FakeClock) -> None:
-    models.looks.append(model("1", changed_at=clock.now() - 1e6))
+    models.attempts.append(model("1", changed_at=clock.now() - 1e6))
     service = start()
     feed(store, 1)
     service.step()
     changed_at = clock.now()
     clock.advance(seconds=0.025)
-    models.looks.append(model("2", changed_at=changed_at))
+    models.attempts.append(model("2", changed_at=changed_at))
     feed(store, 2)
     service.step()
     first, second = events(store, "model_loaded")
@@ -162,9 +162,9 @@ def test_a_takeover_is_recorded_with_its_latency(start, store: Store, models: Fa
 
 
 def test_a_takeover_without_new_windows_is_recorded_at_once(start, store: Store, models: FakeModels) -> None:
-    models.looks.append(model("1"))
+    models.attempts.append(model("1"))
     service = start()
-    models.looks.append(model("2"))
+    models.attempts.append(model("2"))
     service.step()
     assert [event["version"] for event in events(store, "model_loaded")] == ["1", "2"]
     cursor = store.read_state("lstm_detector", DetectorState)
@@ -175,11 +175,11 @@ def test_a_takeover_without_new_windows_is_recorded_at_once(start, store: Store,
 def test_only_a_version_that_the_publisher_did_not_record_is_recorded(
     start, store: Store, models: FakeModels, clock: FakeClock
 ) -> None:
-    models.looks.append(model("1"))
+    models.attempts.append(model("1"))
     service = start()
     assert [version.version for version in store.model_versions("lstm")] == ["1"]
     for version in ("2", "3"):
-        models.looks.append(model(version))
+        models.attempts.append(model(version))
         service.step()
         if version == "2":
             accepted = ModelVersion(model="lstm", version="2", state="accepted", digest="d2", created_at=5)
@@ -191,9 +191,11 @@ def test_only_a_version_that_the_publisher_did_not_record_is_recorded(
 
 
 def test_a_refused_file_is_recorded_and_the_old_model_continues(start, store: Store, models: FakeModels) -> None:
-    models.looks.append(model("1"))
+    models.attempts.append(model("1"))
     service = start()
-    models.looks.append(LoadAttempt(refused=(Refusal("lstm.safetensors", "lstm.safetensors: damaged", "/r/lstm_2"),)))
+    models.attempts.append(
+        LoadAttempt(refused=(Refusal("lstm.safetensors", "lstm.safetensors: damaged", "/r/lstm_2"),))
+    )
     feed(store, 1)
     service.step()
     assert scored(store) == [(1, "1")]
@@ -206,7 +208,7 @@ def test_a_refused_file_is_recorded_and_the_old_model_continues(start, store: St
         "active_version": "1",
     }
     assert "refused: lstm.safetensors: damaged" in service.status()
-    models.looks.append(model("3"))
+    models.attempts.append(model("3"))
     service.step()
     assert "refused" not in service.status()
 
@@ -214,23 +216,23 @@ def test_a_refused_file_is_recorded_and_the_old_model_continues(start, store: St
 def test_the_previous_model_scores_the_windows_on_which_a_new_one_fails(
     start, store: Store, models: FakeModels
 ) -> None:
-    models.looks.append(model("1"))
+    models.attempts.append(model("1"))
     service = start()
     feed(store, 1)
     run(service)
-    models.looks.append(model("2", FakeDetector(breaks=IndexError("out of bounds"))))
+    models.attempts.append(model("2", FakeDetector(breaks=IndexError("out of bounds"))))
     feed(store, 2, 3)
     run(service)
     assert scored(store) == [(1, "1"), (2, "1"), (3, "1")]
     assert models.failures == [("2", True)]
-    models.looks.append(model("3"))
+    models.attempts.append(model("3"))
     feed(store, 4)
     run(service)
     assert scored(store)[-1] == (4, "3")
 
 
 def test_a_score_that_is_not_a_number_rejects_the_model(start, store: Store, models: FakeModels) -> None:
-    models.looks += [model("1"), model("2", FakeDetector(value=float("nan")))]
+    models.attempts += [model("1"), model("2", FakeDetector(value=float("nan")))]
     service = start()
     feed(store, 1)
     service.step()
@@ -239,14 +241,14 @@ def test_a_score_that_is_not_a_number_rejects_the_model(start, store: Store, mod
 
 
 def test_a_first_model_that_fails_leaves_the_windows_to_the_next(start, store: Store, models: FakeModels) -> None:
-    models.looks.append(model("1", FakeDetector(breaks=IndexError("out of bounds"))))
+    models.attempts.append(model("1", FakeDetector(breaks=IndexError("out of bounds"))))
     service = start()
     feed(store, 1)
     assert service.step()
     assert models.failures == [("1", False)]
     assert not service.step()
     assert store.read_position("lstm_detector") == 0
-    models.looks.append(LoadAttempt(replace(model("backup").loaded, identity=None)))
+    models.attempts.append(LoadAttempt(replace(model("backup").loaded, identity=None)))
     run(service)
     assert scored(store) == [(1, "backup")]
 
@@ -254,12 +256,12 @@ def test_a_first_model_that_fails_leaves_the_windows_to_the_next(start, store: S
 def test_windows_on_which_every_model_fails_end_the_process(start, store: Store, models: FakeModels) -> None:
     """Otherwise one bad batch would refuse good models one after the other."""
     detector = FakeDetector()
-    models.looks.append(model("1", detector))
+    models.attempts.append(model("1", detector))
     service = start()
     feed(store, 1)
     run(service)
     detector.breaks = ZeroDivisionError()
-    models.looks.append(model("2", FakeDetector(breaks=ZeroDivisionError())))
+    models.attempts.append(model("2", FakeDetector(breaks=ZeroDivisionError())))
     feed(store, 2)
     with pytest.raises(ZeroDivisionError):
         service.step()
@@ -268,7 +270,7 @@ def test_windows_on_which_every_model_fails_end_the_process(start, store: Store,
 
 def test_an_error_of_a_proven_model_ends_the_process(start, store: Store, models: FakeModels) -> None:
     detector = FakeDetector()
-    models.looks.append(model("1", detector))
+    models.attempts.append(model("1", detector))
     service = start()
     feed(store, 1)
     run(service)
@@ -281,7 +283,7 @@ def test_an_error_of_a_proven_model_ends_the_process(start, store: Store, models
 def test_a_batch_that_the_store_refused_is_repeated_completely(
     start, settings: Settings, store: Store, models: FakeModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    models.looks.append(model("1"))
+    models.attempts.append(model("1"))
     own = open_store(settings.store_url)
     service = start(own)
     feed(store, 1)
@@ -295,13 +297,13 @@ def test_a_batch_that_the_store_refused_is_repeated_completely(
         patch.setattr(own, "write_scores", refuse)
         with pytest.raises(StoreBusyError):
             service.step()
-    models.looks.append(model("2"))
+    models.attempts.append(model("2"))
     run(service)
     assert scored(store) == [(1, "1"), (2, "2"), (3, "2")]
 
 
 def test_an_embedding_is_stored_with_five_digits(start, store: Store, models: FakeModels) -> None:
-    models.looks.append(model("1"))
+    models.attempts.append(model("1"))
     service = start()
     feed(store, 1)
     run(service)
@@ -309,7 +311,7 @@ def test_an_embedding_is_stored_with_five_digits(start, store: Store, models: Fa
 
 
 def test_late_windows_and_several_collectors_are_scored_once_each(start, store: Store, models: FakeModels) -> None:
-    models.looks.append(model("1"))
+    models.attempts.append(model("1"))
     service = start()
     feed(store, 1, 2, 5)
     feed(store, 1, 3, collector="rrc01")
@@ -322,7 +324,7 @@ def test_late_windows_and_several_collectors_are_scored_once_each(start, store: 
 
 
 def test_problems_are_part_of_the_status_and_close_closes_the_reloader(start, models: FakeModels) -> None:
-    models.looks.append(model("1"))
+    models.attempts.append(model("1"))
     service = start()
     models.problem = "new models are noticed by polling alone"
     assert service.status().endswith("; new models are noticed by polling alone")

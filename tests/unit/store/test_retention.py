@@ -4,7 +4,7 @@ from bgpdrift.store.retention import DAY_S, SWEEP_EVERY_S, Sweeper, horizons
 
 
 class Table:
-    """Rows that expire, by table; says what was asked."""
+    """Rows that expire, by table; records the requests."""
 
     def __init__(self, rows, newest):
         self.rows, self.newest, self.asked = dict(rows), newest, []

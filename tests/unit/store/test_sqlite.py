@@ -126,7 +126,7 @@ def test_a_long_log_is_emptied_once_readers_pause(store, path):
     assert wal_bytes(path) > 200_000
     with store._writer.connect() as connection:
         assert keep_wal_small(connection, limit_bytes=1000)
-        assert wal_bytes(path) > 200_000, "a reader still looks at it"
+        assert wal_bytes(path) > 200_000, "a reader still uses it"
         reader.execute("ROLLBACK")
         reader.close()
         assert keep_wal_small(connection, limit_bytes=1000)

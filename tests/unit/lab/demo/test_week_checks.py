@@ -36,8 +36,8 @@ def store(tmp_path):
     migrate(url)
     with open_store(url) as opened:
         for hour in (*range(5), *range(30, 35)):
-            loud = 9.0 if hour in (2, 32) else 0.5
-            opened.write_verdicts([verdict(START + hour * HOUR + 60 * m, loud) for m in range(60)], None)
+            combined = 9.0 if hour in (2, 32) else 0.5
+            opened.write_verdicts([verdict(START + hour * HOUR + 60 * m, combined) for m in range(60)], None)
         yield opened
 
 

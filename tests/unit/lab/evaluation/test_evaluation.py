@@ -1,4 +1,4 @@
-"""Training on the first minutes only, judging on the rest; what cannot be trained is said, not hidden."""
+"""A detector is trained on the first minutes and judged on the rest; the result names what cannot be trained."""
 
 from collections.abc import Sequence
 from dataclasses import replace

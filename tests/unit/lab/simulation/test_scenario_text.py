@@ -1,4 +1,4 @@
-"""Scenarios in words: what can be said, and what a mistake is told."""
+"""Scenarios as text: the syntax, and the messages about mistakes."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_the_demo_has_quiet_days_to_learn_from_a_change_and_the_same_incidents_o
 
 
 @pytest.mark.parametrize(
-    ("incident", "says"),
+    ("incident", "message"),
     [
         ("worm", "expected KIND@+WHEN/LENGTH"),
         ("wurm@+1h/1h", "expected one of worm, leak"),
@@ -53,13 +53,13 @@ def test_the_demo_has_quiet_days_to_learn_from_a_change_and_the_same_incidents_o
         ("worm@+1y/1h", "expected a number with s, m, h, d or w"),
     ],
 )
-def test_a_wrong_incident_is_named_with_what_is_allowed(incident: str, says: str):
-    with pytest.raises(InputError, match=says.replace("+", r"\+")):
+def test_the_message_about_a_wrong_incident_names_the_allowed_values(incident: str, message: str):
+    with pytest.raises(InputError, match=message.replace("+", r"\+")):
         build_scenario("calm", {}, [incident])
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"peers": 0}, "peers is 0, expected 1 to 500"),
         ({"rate": float("nan")}, "rate is nan"),
@@ -72,8 +72,8 @@ def test_a_wrong_incident_is_named_with_what_is_allowed(incident: str, says: str
         ({"peers": "many"}, "found 'many'"),
     ],
 )
-def test_an_impossible_setting_stops_before_anything_is_made(changes: dict, says: str):
-    with pytest.raises(InputError, match=says):
+def test_an_impossible_setting_is_refused_before_anything_is_generated(changes: dict, message: str):
+    with pytest.raises(InputError, match=message):
         build_scenario("calm", changes)
 
 
