@@ -30,7 +30,7 @@ def open_store_if_available(settings: "Settings") -> "Iterator[Store | None]":
 
 @contextmanager
 def open_registry(settings: "Settings") -> "Iterator[ModelRegistry]":
-    """Open the model registry; log lines go to standard error."""
+    """Open the model registry; warnings and errors of the log go to standard error, because the command prints the rest."""
     import sys
 
     from bgpdrift import logs
@@ -39,7 +39,9 @@ def open_registry(settings: "Settings") -> "Iterator[ModelRegistry]":
     from bgpdrift.models.retention import RetentionPolicy
 
     form = "console" if sys.stderr.isatty() else settings.logs.form
-    logs.configure(settings.logs.level, form, service="bgpdrift", stream=sys.stderr)
+    logs.configure(
+        "error" if settings.logs.level == "error" else "warning", form, service="bgpdrift", stream=sys.stderr
+    )
     with open_store_if_available(settings) as store:
         yield ModelRegistry(
             settings.artifacts_path,

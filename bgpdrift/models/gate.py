@@ -216,7 +216,7 @@ def _check_drift(evidence: Evidence, policy: GatePolicy) -> Check:
         return _check("drift", drift, None, True, message)
     if evidence.drift_incomparable:
         return _check("drift", drift, None, True, f"{message}; not judged, because {evidence.drift_incomparable}")
-    message += f", at most {policy.max_drift:g} allowed"
+    message += f", at most {policy.max_drift:g} allowed" if math.isfinite(policy.max_drift) else ", without a limit"
     return _check("drift", drift, policy.max_drift, drift <= policy.max_drift, message)
 
 

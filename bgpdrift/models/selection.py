@@ -7,6 +7,7 @@ figures are known and at most ``max_drift``. The best has the best value of the 
 of them have, then the least drift, then the latest version. The others are skipped, each with its reason.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -131,7 +132,9 @@ def _find_obstacle(
     drift = file.metrics.drift_figures
     if not drift:
         return "its evaluation has no drift figures"
-    exceeding = [f"{name} {value:.3g}" for name, value in drift.items() if not value <= max_drift]
+    if unusable := [name for name, value in drift.items() if math.isnan(value)]:
+        return f"{', '.join(unusable)} is not a number"
+    exceeding = [f"{name} {value:.3g}" for name, value in drift.items() if value > max_drift]
     if exceeding:
         return f"{', '.join(exceeding)}, at most {max_drift:g} allowed"
     if file.version.isdecimal() and active.isdecimal() and int(file.version) < int(active):

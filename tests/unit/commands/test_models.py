@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from click.testing import CliRunner
 from bgpdrift.cli import cli
 from bgpdrift.detectors.interface import ModelContent
 from bgpdrift.errors import InputError
-from bgpdrift.models.artifact import Artifact, to_bytes
+from bgpdrift.models.artifact import Artifact, from_bytes, to_bytes
+from bgpdrift.models.loading import default_bytes
 from bgpdrift.models.metadata import EvaluationMetrics, TrainingRecord
 from bgpdrift.models.paths import current_path
 from bgpdrift.models.publication import active_version
@@ -131,6 +133,19 @@ def test_a_rollback_without_a_backup_is_refused_with_a_reason(folder: Path, argu
     shown = run(*arguments)
     assert isinstance(shown.exception, InputError)
     assert active_version(folder, M) == "1"
+
+
+def test_a_rollback_prints_its_sentence_and_no_log_lines(folder: Path) -> None:
+    model = "heuristic"
+    default = from_bytes(default_bytes(model) or b"", "default", model)
+    current_path(folder, model).write_bytes(to_bytes(replace(default, version="8")))
+    backup = folder / f"{model}_backup_20260101T000000Z.safetensors"
+    backup.write_bytes(to_bytes(replace(default, version="7")))
+
+    shown = run("rollback", model)
+
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert shown.stdout == f"{model}: version 7 is active again; version 8 is kept in rejected/.\n"
 
 
 def test_an_unknown_model_is_refused_with_those_that_exist(folder: Path) -> None:

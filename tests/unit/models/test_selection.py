@@ -1,5 +1,6 @@
 """Which candidate is published and which backup is restored, and why the others are not."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,9 @@ def test_every_drift_figure_must_stay_under_the_limit_and_one_at_the_limit_does(
 
 
 def test_a_drift_figure_that_is_nan_exceeds_the_limit() -> None:
-    assert choose(candidate("2", drift_psi=float("nan")))[0] is None
+    for limit in (0.25, math.inf):
+        chosen = choose(candidate("2", drift_psi=math.nan), max_drift=limit)
+        assert chosen == (None, {"2": "drift_psi is not a number"})
 
 
 def test_without_a_common_figure_the_least_drift_wins_and_then_the_latest() -> None:
