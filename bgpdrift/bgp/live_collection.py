@@ -6,6 +6,7 @@ services are stopped. It is ready as soon as the spool is open, even if the feed
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import random
@@ -15,10 +16,11 @@ from typing import Any, Final
 import msgspec
 
 from bgpdrift import logs
+from bgpdrift.bgp.messages import Timestamp
 from bgpdrift.bgp.ris_client import RisClient
 from bgpdrift.bgp.spool_writer import SpoolWriter
 from bgpdrift.clock import Clock
-from bgpdrift.process.durable import replace_file
+from bgpdrift.process.durable import replace_file, set_aside
 from bgpdrift.process.sd_notify import Notifier
 from bgpdrift.settings import Settings
 
@@ -30,6 +32,10 @@ MAX_AWAY_S: Final = 60.0
 """The collector is degraded after so long without the feed; a reconnect takes seconds."""
 
 log = logs.get_logger()
+
+
+class _LastState(msgspec.Struct):
+    last_event_time: Timestamp | None = None
 
 
 class LiveCollection:
@@ -142,12 +148,19 @@ def describe_degradation(disk_problem: str, away_s: float) -> str:
 
 
 def read_last_event_time(path: Path) -> float | None:
-    """Read the event time (epoch s) of the last run from its state file; None if there is none."""
+    """Read the event time (epoch s) of the last run from its state file; None if there is none.
+
+    A file that cannot be used is set aside with its reason in the log: it must not end this and every later start.
+    """
     try:
-        value = msgspec.json.decode(path.read_bytes())["last_event_time"]
-    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        return msgspec.json.decode(path.read_bytes(), type=_LastState).last_event_time
+    except FileNotFoundError:
         return None
-    return float(value) if isinstance(value, int | float) else None
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        log.warning("state.set_aside", path=str(path), reason=str(error)[:200])
+    with contextlib.suppress(OSError):  # it is replaced at the next report
+        set_aside(path)
+    return None
 
 
 def _log_silent(before: list[str], now: list[str]) -> list[str]:

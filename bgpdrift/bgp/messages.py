@@ -14,6 +14,11 @@ Asn = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
 Timestamp = Annotated[float, msgspec.Meta(ge=0, lt=2**33)]
 """Epoch seconds, UTC, up to the year 2242, twice the range of MRT."""
 
+MAX_NAME_CHARACTERS = 64
+"""Longest host and peer address, which `names` checks; an IPv6 address has at most 45 characters."""
+
+MessageId = Annotated[str, msgspec.Meta(max_length=128)]
+
 AsPath = tuple[Asn | tuple[Asn, ...], ...]
 """Hops from the peer to the origin; an AS_SET is one hop, a tuple inside the tuple."""
 
@@ -63,7 +68,7 @@ class Message(msgspec.Struct, gc=False):
     peer: str = ""
     host: str = ""
     type: str = ""
-    id: str = ""
+    id: MessageId = ""
     peer_asn: str = ""
     path: AsPath = ()
     origin: str = ""

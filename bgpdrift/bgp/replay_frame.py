@@ -47,7 +47,7 @@ class Frame:
         if self._message is None:
             try:
                 decoded = _decoder.decode(self.text)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 return None
             self._message = decoded.data
         return self._message

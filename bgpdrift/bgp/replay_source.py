@@ -12,10 +12,9 @@ from typing import Final
 
 from bgpdrift.bgp.replay_frame import Frame, FrameIds, frame_from_line, frame_from_message, shift_frame
 from bgpdrift.bgp.sources import detect_format, open_source, open_stream, split_lines
-from bgpdrift.bgp.spool import SUFFIX, SegmentReading, list_segments
+from bgpdrift.bgp.spool import RECORD_START, SUFFIX, SegmentReading, list_segments
 from bgpdrift.errors import InputError
 
-_SPOOL_RECORD: Final = b'{"type":"bgpdrift_'
 _ANSWERS: Final = (b'{"type":"pong"', b'{"type":"ris_subscribe_ok"', b'{"type":"ris_rrc_list"')
 
 
@@ -118,7 +117,7 @@ def _frames_of_lines(lines: Iterator[bytes]) -> Iterator[Frame]:
     last = 0.0
     for raw in lines:
         line = raw.rstrip(b"\r")
-        if line and not line.startswith(_SPOOL_RECORD) and not line.startswith(_ANSWERS):
+        if line and not line.startswith(RECORD_START) and not line.startswith(_ANSWERS):
             frame = frame_from_line(line, last)
             last = frame.timestamp
             yield frame

@@ -17,7 +17,7 @@ import msgspec
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSParsedURL, WSTransport, ws_connect
 
 from bgpdrift import logs
-from bgpdrift.bgp.messages import collector_name
+from bgpdrift.bgp.messages import Timestamp, collector_name
 from bgpdrift.bgp.ris_connection import (
     CONNECTION_LIFECYCLE,
     Event,
@@ -30,6 +30,7 @@ from bgpdrift.bgp.ris_connection import (
 )
 from bgpdrift.bgp.ris_figures import COLLECTOR_SILENT_S, FeedFigures
 from bgpdrift.clock import Clock
+from bgpdrift.formatting import escape_control
 from bgpdrift.settings import FeedSettings
 
 ACKNOWLEDGE_S: Final = 5.0
@@ -40,6 +41,9 @@ _MESSAGE_END: Final = b"}}"
 _HOST_KEY: Final = b'"host":"'
 _UNSPOOLED: Final = frozenset({"pong", "ris_subscribe_ok", "ris_rrc_list"})
 _MAX_FRAME_BYTES: Final = 16_000_000
+_MAX_UNREAD_BYTES: Final = 65_536
+_MAX_ERROR_CHARACTERS: Final = 200
+_DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _OVERDUE_S: Final = COLLECTOR_SILENT_S / 3
 
 log = logs.get_logger()
@@ -58,7 +62,7 @@ class Sink(Protocol):
 
 
 class _Sampled(msgspec.Struct, gc=False):
-    timestamp: float
+    timestamp: Timestamp
     host: str = ""
 
 
@@ -303,7 +307,7 @@ class _Listener(WSListener):
             if whole or self._is_for_spool(payload):
                 self._frames.append(payload)
         elif kind == WSMsgType.PING:
-            transport.send_pong(frame.get_payload_as_bytes())
+            answer_ping(transport, frame.get_payload_as_bytes(), self._figures)
         elif kind == WSMsgType.CLOSE:
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
@@ -357,10 +361,10 @@ class _Listener(WSListener):
         """Note the collector of a frame and return its timestamp; None if it cannot be decoded."""
         try:
             data = _sample.decode(frame).data
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except _DECODE_ERRORS:
             return None
         if data.host:
-            self._figures.collectors[collector_name(data.host)] = now
+            self._figures.note_collector(data.host, now)
         return data.timestamp
 
     def _note_collector(self, frame: bytes, now: float) -> None:
@@ -368,7 +372,7 @@ class _Listener(WSListener):
         start = frame.find(_HOST_KEY) + len(_HOST_KEY)
         end = frame.find(b'"', start)
         if start >= len(_HOST_KEY) and 0 < end - start <= 64:
-            self._figures.collectors[collector_name(frame[start:end].decode("ascii", "replace"))] = now
+            self._figures.note_collector(frame[start:end].decode("ascii", "replace"), now)
 
     def _join_parts(self, payload: bytes, *, is_last: bool) -> None:
         """Join a message that arrives in several WebSocket frames."""
@@ -384,19 +388,42 @@ class _Listener(WSListener):
         """Count a frame that is not a message; False if it does not go to the spool."""
         try:
             other = _other.decode(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except _DECODE_ERRORS:
             self._figures.unreadable += 1
             return True
         if other.type == "ris_subscribe_ok":
             self.acknowledged += 1
         elif other.type == "ris_error":
             message = other.data.get("message") if isinstance(other.data, dict) else other.data
-            self._server_error = str(message)
-            self._figures.last_error = f"error of the server: {message}"
-            log.warning("feed.server_error", message=str(message))
+            self._server_error = escape_control(str(message)[:_MAX_ERROR_CHARACTERS])
+            self._figures.last_error = f"error of the server: {self._server_error}"
+            log.warning("feed.server_error", message=self._server_error)
         elif other.type not in _UNSPOOLED and other.type != "ris_message":
-            self._figures.others[other.type[:32]] += 1
+            self._figures.note_other(other.type)
         return other.type not in _UNSPOOLED
+
+
+class Pongs(Protocol):
+    """The part of a transport that answers pings."""
+
+    @property
+    def underlying_transport(self) -> Any:
+        """The transport of asyncio, which knows how much the server has not read."""
+        ...
+
+    def send_pong(self, payload: bytes, /) -> None:
+        """Queue a pong."""
+        ...
+
+
+def answer_ping(transport: Pongs, payload: bytes, figures: FeedFigures) -> None:
+    """Send a pong unless the server does not read the earlier ones; RFC 6455, 5.5.3 allows to leave pongs out."""
+    if transport.underlying_transport.get_write_buffer_size() < _MAX_UNREAD_BYTES:
+        transport.send_pong(payload)
+        return
+    if not figures.unanswered_pings:
+        log.warning("feed.pongs_not_read", unread_bytes=_MAX_UNREAD_BYTES)
+    figures.unanswered_pings += 1
 
 
 def _describe_refusal(error: Exception, limit_s: float) -> str:

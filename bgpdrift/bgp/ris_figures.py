@@ -8,8 +8,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from bgpdrift.bgp.messages import collector_name
+from bgpdrift.bgp.names import is_collector
+from bgpdrift.formatting import escape_control
+
 COLLECTOR_SILENT_S: Final = 300.0
 """A collector without a message for so long, after an earlier one, is reported."""
+
+
+MAX_COLLECTORS: Final = 256
+MAX_OTHER_TYPES: Final = 64
+"""Names come from the feed, which must not make the state grow without bound."""
 
 
 @dataclass
@@ -28,6 +37,8 @@ class FeedFigures:
         Frames that are not a JSON object with a type; they are spooled too.
     others : Counter
         Frames of unknown types, by type.
+    unanswered_pings : int
+        Pings without a pong, because the server reads nothing.
     connections : int
         Number of WebSockets opened.
     rate : float
@@ -47,12 +58,24 @@ class FeedFigures:
     dropped: int = 0
     unreadable: int = 0
     others: Counter[str] = field(default_factory=Counter)
+    unanswered_pings: int = 0
     connections: int = 0
     rate: float = 0.0
     last_event_time: float | None = None
     last_error: str = ""
     collectors: dict[str, float] = field(default_factory=dict)
     _ticked: tuple[float, int] | None = None
+
+    def note_collector(self, host: str, now: float) -> None:
+        """Note a message of a collector (monotonic ``now``); an invalid name, or one too many, is left out."""
+        name = collector_name(host)
+        if name in self.collectors or (len(self.collectors) < MAX_COLLECTORS and is_collector(name)):
+            self.collectors[name] = now
+
+    def note_other(self, kind: str) -> None:
+        """Count a frame of an unknown type; rare types of a feed that sends too many are counted together."""
+        name = escape_control(kind[:32])
+        self.others[name if name in self.others or len(self.others) < MAX_OTHER_TYPES else "more types"] += 1
 
     def update_rate(self, now: float) -> None:
         """Compute the rate, at most once per second (monotonic ``now``)."""
@@ -121,6 +144,7 @@ class FeedFigures:
             "dropped": self.dropped,
             "unreadable": self.unreadable,
             "others": dict(self.others),
+            "unanswered_pings": self.unanswered_pings,
             "connections": self.connections,
             "reconnects": max(0, self.connections - 1),
             "last_error": self.last_error,

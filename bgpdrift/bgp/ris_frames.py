@@ -7,13 +7,15 @@ The aggregator decides what a gap or a corrupt frame means for a window.
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from bgpdrift.bgp import ris_salvage
-from bgpdrift.bgp.messages import STATE, UPDATE, Message
+from bgpdrift.bgp.messages import STATE, UPDATE, Message, Timestamp
+from bgpdrift.bgp.names import NameCheck
 from bgpdrift.bgp.ris_salvage import EOR, Details
+from bgpdrift.bgp.spool import RECORD_START
 
 MAX_LINE_BYTES = 16_000_000
 """A longer line is not parsed: a BGP message has at most 65,535 bytes, and its frame some megabytes."""
@@ -37,9 +39,9 @@ class FeedEvent(msgspec.Struct, gc=False, frozen=True):
     """
 
     event: str
-    earliest: float | None = msgspec.field(default=None, name="from")
-    latest: float | None = msgspec.field(default=None, name="to")
-    frames: int = 0
+    earliest: Timestamp | None = msgspec.field(default=None, name="from")
+    latest: Timestamp | None = msgspec.field(default=None, name="to")
+    frames: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] = 0
     reason: str = ""
 
 
@@ -82,6 +84,9 @@ _RECORDS: dict[str, type[FeedEvent] | type[SegmentStart] | type[SegmentEnd]] = {
     "bgpdrift_segment": SegmentStart,
     "bgpdrift_segment_end": SegmentEnd,
 }
+
+
+_RECORD_NAMES = "bgpdrift_"
 
 
 class _TypedFrame(msgspec.Struct, gc=False):
@@ -135,6 +140,7 @@ class FrameDecoder:
     def __init__(self) -> None:
         self.counts = FrameCounts()
         self._decode = msgspec.json.Decoder(_TypedFrame).decode
+        self._names = NameCheck()
 
     def decode_line(self, line: bytes) -> Frame:
         """Decode one line; never raises."""
@@ -143,8 +149,13 @@ class FrameDecoder:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._decode_unusual(line)
         message = frame.data
+        names = self._names
         if message.type != UPDATE or frame.type != "ris_message" or _contains_eor(message):
             return self._decode_unusual(line)
+        if message.host not in names.hosts or message.peer not in names.peers:
+            reason = names.describe_invalid(message)
+            if reason:
+                return self._corrupt(reason)[0]
         self.counts.messages += 1
         return message
 
@@ -152,6 +163,7 @@ class FrameDecoder:
         """Decode lines; blank ones are skipped. This is the fast way to read whole segments."""
         decode, decode_unusual, counts = self._decode, self._decode_unusual, self.counts
         errors = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+        hosts, peers, describe_invalid = self._names.hosts, self._names.peers, self._names.describe_invalid
         for line in lines:
             try:
                 frame = decode(line)
@@ -162,6 +174,9 @@ class FrameDecoder:
             message = frame.data
             if message.type != UPDATE or frame.type != "ris_message" or _contains_eor(message):
                 yield decode_unusual(line)
+                continue
+            if (message.host not in hosts or message.peer not in peers) and (reason := describe_invalid(message)):
+                yield self._corrupt(reason)[0]
                 continue
             counts.messages += 1
             yield message
@@ -192,6 +207,8 @@ class FrameDecoder:
         data = value.get("data")
         if kind == "ris_message":
             return self._decode_message(data)
+        if kind.startswith(_RECORD_NAMES) and not line.startswith(RECORD_START):
+            return self._corrupt("frame with the name of a record of the spool")
         if record := _RECORDS.get(kind):
             try:
                 return msgspec.convert(data, record), Details()
@@ -206,6 +223,8 @@ class FrameDecoder:
         if not isinstance(data, dict):
             return self._corrupt("message without data")
         message = ris_salvage.salvage_message(data)
+        if reason := self._names.describe_invalid(message):
+            return self._corrupt(reason)
         self.counts.messages += 1
         self.counts.unknown += message.type not in MESSAGE_TYPES
         self.counts.salvaged += not _fits(data)

@@ -17,6 +17,7 @@ EOR = "eor"
 """RIS Live sends this text in place of a prefix for End-of-RIB (RFC 4724)."""
 
 _STATE_NAMES = ("RIS_PEER_STATE", STATE)
+_MAX_ID_CHARACTERS = 128
 _OPEN_FIELDS = ("direction", "version", "asn", "hold_time", "router_id", "capabilities")
 _NOTIFICATION_FIELDS = ("code", "subcode", "data")
 
@@ -55,9 +56,13 @@ def parse_leniently(line: bytes) -> Any:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         pass
     try:
-        return json.loads(line.decode("utf-8", errors="replace"), strict=False)
+        value = json.loads(line.decode("utf-8", errors="replace"), strict=False)
+        if b"\\ud" in line.lower():
+            # A lone surrogate cannot be written to any file or database.
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", errors="replace"))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    return value
 
 
 def parse_number(value: Any) -> int | None:
@@ -145,7 +150,7 @@ def salvage_message(data: dict[str, Any]) -> Message:
         peer=parse_text(data.get("peer")),
         host=parse_text(data.get("host")),
         type=kind,
-        id=parse_text(data.get("id")),
+        id=parse_text(data.get("id"))[:_MAX_ID_CHARACTERS],
         peer_asn=parse_text(data.get("peer_asn")),
         path=parse_path(data.get("path")),
         origin=parse_text(data.get("origin")),

@@ -16,6 +16,9 @@ from typing import Any, Final
 import msgspec
 import zstandard
 
+from bgpdrift.bgp.messages import Timestamp
+from bgpdrift.formatting import escape_control
+
 SUFFIX: Final = ".ndjson.zst"
 PART_SUFFIX: Final = SUFFIX + ".part"
 NEXT_SEQUENCE_FILE: Final = "next_sequence"
@@ -24,6 +27,9 @@ LOCK_FILE: Final = ".lock"
 FEED_RECORD: Final = "bgpdrift_feed"
 SEGMENT_RECORD: Final = "bgpdrift_segment"
 SEGMENT_END_RECORD: Final = "bgpdrift_segment_end"
+RECORD_START: Final = b'{"type":"bgpdrift_'
+"""A line is a record of the spool if and only if it starts with these bytes; see `separate_frame`."""
+_MAX_REASON_CHARACTERS = 500
 
 _DIGITS = 20
 # The problem inside a step is located byte by byte, and a step of repetitive text may expand a thousandfold: keep it small.
@@ -92,8 +98,23 @@ def control_line(event: str, earliest: float | None, latest: float | None, frame
     >>> control_line("dropped", 10.0, 12.5, frames=3, reason="disk full")
     b'{"type":"bgpdrift_feed","data":{"event":"dropped","from":10.0,"to":12.5,"frames":3,"reason":"disk full"}}'
     """
-    data = {"event": event, "from": earliest, "to": latest, "frames": frames, "reason": reason}
+    text = escape_control(reason)[:_MAX_REASON_CHARACTERS]  # a server wrote it, and not every text can be encoded
+    data = {"event": event, "from": earliest, "to": latest, "frames": frames, "reason": text}
     return record_line(FEED_RECORD, data)
+
+
+def separate_frame(frame: bytes) -> bytes:
+    """Return a frame of the feed as a line that cannot be a record of the spool.
+
+    Records and frames share a file. Only the writer of the spool writes lines that start with `RECORD_START`; a frame that
+    does gets a space in front, which means the same in JSON.
+
+    Examples
+    --------
+    >>> separate_frame(b'{"type":"bgpdrift_feed","data":{}}')
+    b' {"type":"bgpdrift_feed","data":{}}'
+    """
+    return b" " + frame if frame.startswith(RECORD_START) else frame
 
 
 def record_line(kind: str, data: dict[str, Any]) -> bytes:
@@ -102,7 +123,7 @@ def record_line(kind: str, data: dict[str, Any]) -> bytes:
 
 
 class _TimedData(msgspec.Struct, gc=False):
-    timestamp: float
+    timestamp: Timestamp
 
 
 class _TimedFrame(msgspec.Struct, gc=False):
@@ -123,7 +144,7 @@ def event_time(line: bytes) -> float | None:
     """
     try:
         return _timed_decoder.decode(line).data.timestamp
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -7,8 +7,11 @@ a ``dropped`` record with their event time before the next frames that fit. Not 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 
-from bgpdrift.bgp.spool import control_line
+from bgpdrift.bgp.spool import RECORD_START, control_line, separate_frame
+
+_starts_like_record = methodcaller("startswith", RECORD_START)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +35,15 @@ class Batch:
 
 
 def join_lines(frames: Sequence[bytes]) -> bytes:
-    r"""Join frames to lines; a newline inside a frame becomes a space, which is equivalent in JSON.
+    r"""Join frames to lines, none of which is a record; a newline inside a frame becomes a space, equivalent in JSON.
 
     Examples
     --------
     >>> join_lines([b'{"a":1}', b'{"a":\n2}'])
     b'{"a":1}\n{"a": 2}\n'
     """
+    if any(map(_starts_like_record, frames)):
+        frames = [separate_frame(frame) for frame in frames]
     text = b"\n".join(frames) + b"\n"
     if text.count(b"\n") != len(frames):
         text = b"\n".join(frame.replace(b"\n", b" ") for frame in frames) + b"\n"

@@ -11,6 +11,8 @@ from bgpdrift import logs
 from bgpdrift.bgp import spool
 from bgpdrift.process.durable import replace_file, sync_directory
 
+_END_START = b'{"type":"%s"' % spool.SEGMENT_END_RECORD.encode()
+
 log = logs.get_logger()
 
 
@@ -25,11 +27,11 @@ def recover_parts(path: Path, now: float) -> int:
         sequence = spool.parse_sequence(part.name, spool.PART_SUFFIX)
         if sequence is None:
             continue
-        lines = [line for line in spool.SegmentReading(part) if spool.SEGMENT_END_RECORD.encode() not in line[:40]]
+        lines = [line for line in spool.SegmentReading(part) if not line.startswith(_END_START)]
         if len(lines) <= 1:  # at most the header
             part.unlink()
             continue
-        frames = sum(1 for line in lines if not line.startswith(b'{"type":"bgpdrift_'))
+        frames = sum(1 for line in lines if not line.startswith(spool.RECORD_START))
         end = {"closed_at": now, "frames": frames, "salvaged": True}
         text = b"\n".join([*lines, spool.record_line(spool.SEGMENT_END_RECORD, end), b""])
         _replace(part, zstandard.ZstdCompressor(level=1, write_checksum=True).compress(text))

@@ -64,7 +64,8 @@ class Peers:
         number = self.numbers.get(message.peer)
         if number is None:
             number = self.numbers[message.peer] = len(self.asns)
-            self.asns.append(message.peer_asn)
+            asn = message.peer_asn
+            self.asns.append(asn if asn.isascii() and asn.isdigit() else "")
         return number
 
 

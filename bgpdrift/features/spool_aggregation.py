@@ -5,19 +5,25 @@ every ``checkpoint_s``, and only segments before the saved state are deleted. Af
 segments are read again, and they give the same rows.
 """
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bgpdrift import logs
 from bgpdrift.bgp.messages import Message
-from bgpdrift.bgp.ris_frames import FeedEvent, FrameDecoder, SegmentEnd
-from bgpdrift.bgp.sources import open_source
+from bgpdrift.bgp.problems import ProblemReport, Problems
+from bgpdrift.bgp.ris_frames import Corrupt, FeedEvent, FrameDecoder, SegmentEnd
+from bgpdrift.bgp.sources import open_table
 from bgpdrift.bgp.spool import Segment, SpoolReader
 from bgpdrift.clock import Clock
 from bgpdrift.errors import InputError, TransientError
 from bgpdrift.features import checkpoint
 from bgpdrift.features.aggregator import Aggregator
+from bgpdrift.features.event_time import WINDOW_S
+from bgpdrift.process.durable import set_aside
 from bgpdrift.settings import Settings
 from bgpdrift.store import StateCursor, Store
 from bgpdrift.store.cursor_states import AggregatorState
@@ -59,6 +65,8 @@ class SpoolAggregation:
         self._saved_position = 0
         self._written_before_s = 0  # stored windows that start before this time are not overwritten
         self._n_windows = 0
+        self._n_damaged = 0
+        self._uncounted = 0  # problems before the first window
         self._next_checkpoint = clock.monotonic() + settings.windows.checkpoint_s
         self._quiet_since = clock.monotonic()
         self._has_closed_idle = True
@@ -68,6 +76,8 @@ class SpoolAggregation:
         cursor = self._store.read_state(CURSOR, AggregatorState)
         try:
             arrays, values = checkpoint.load(self._file)
+            position = int(values["position"])
+            self._aggregator.restore(arrays, values["aggregator"])
         except FileNotFoundError:
             if cursor is not None:
                 self._begin_without_state(cursor, "there is no checkpoint")
@@ -75,11 +85,12 @@ class SpoolAggregation:
                 self._warm_up()
                 self._save()  # a crash before the next checkpoint then starts here, with the state
             return
-        except InputError as error:
-            self._begin_without_state(cursor, str(error))
+        except (InputError, msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
+            self._set_checkpoint_aside()
+            self._aggregator = Aggregator(self._settings.windows)
+            self._begin_without_state(cursor, str(error) or type(error).__name__)
             return
-        self._aggregator.restore(arrays, values["aggregator"])
-        self._position = self._saved_position = int(values["position"])
+        self._position = self._saved_position = position
         self._log.info("state.loaded", segment=self._position, routes=self._aggregator.routes)
 
     def _begin_without_state(self, cursor: StateCursor[AggregatorState] | None, reason: str) -> None:
@@ -89,10 +100,26 @@ class SpoolAggregation:
             self._written_before_s = cursor.state.closed_before_s
         self._log.warning("state.lost", reason=reason, segment=self._position)
 
+    def _set_checkpoint_aside(self) -> None:
+        """Keep a checkpoint that cannot be used for a person; the next one must not replace the evidence."""
+        with contextlib.suppress(OSError):
+            self._log.warning("state.set_aside", path=str(set_aside(self._file)))
+
     def _warm_up(self) -> None:
-        if self._settings.windows.warm_up_rib:
-            routes = self._aggregator.warm_up(open_source(Path(self._settings.windows.warm_up_rib)))
-            self._log.info("state.warmed_up", routes=routes, file=self._settings.windows.warm_up_rib)
+        file = self._settings.windows.warm_up_rib
+        if not file:
+            return
+        report = ProblemReport()
+        problems = report.open(file)
+        try:
+            routes = self._aggregator.warm_up(open_table(Path(file), problems=problems), problems)
+        except InputError as error:  # a wrong table must not end this and every later start
+            self._aggregator = Aggregator(self._settings.windows)
+            self._log.error("state.not_warmed_up", file=file, reason=str(error))
+            return
+        for line in report.describe():
+            self._log.warning("state.warm_up_damaged", problem=line)
+        self._log.info("state.warmed_up", routes=routes, file=file)
 
     def step(self) -> bool:
         """Read some segments, store the windows that closed, and save the state if it is time; True if more wait."""
@@ -121,24 +148,42 @@ class SpoolAggregation:
 
     def _read(self, segment: Segment) -> list[dict[str, Any]]:
         reading = self._reader.read_segment(segment)
-        corrupt_before = self._decoder.counts.corrupt
         items = list(self._decoder.decode_many(reading))
         arrived_at = next((item.closed_at for item in reversed(items) if isinstance(item, SegmentEnd)), None)
+        problems = Problems(unit="line")
         rows: list[dict[str, Any]] = []
         messages: list[Message] = []
-        for item in items:
+        uncounted, minute = self._uncounted, -1.0
+        for number, item in enumerate(items, start=1):
             if isinstance(item, Message):
+                if uncounted and item.timestamp // WINDOW_S != minute:
+                    # The unreadable frames belong to the minute that ends here.
+                    rows += self._aggregator.add(messages, arrived_at)
+                    messages, uncounted = [], self._count(uncounted)
+                minute = item.timestamp // WINDOW_S
                 messages.append(item)
             elif isinstance(item, FeedEvent):
                 rows += self._aggregator.add(messages, arrived_at)
                 messages = []
                 self._handle_event(item)
+            elif isinstance(item, Corrupt):
+                problems.add(number, item.reason.partition(":")[0])
+                uncounted += 1
         rows += self._aggregator.add(messages, arrived_at)
-        self._aggregator.count_parse_errors(self._decoder.counts.corrupt - corrupt_before)
         if reading.problem:
+            problems.add(len(items) + 1, reading.problem)
+            uncounted += 1
             self._log.warning("spool.damaged", segment=segment.sequence, problem=reading.problem)
             self._aggregator.note_lost_frames()
+        self._uncounted = self._count(uncounted)
+        self._n_damaged += problems.total
+        for line in problems.describe(segment.path.name):
+            self._log.warning("spool.unreadable", problem=line)
         return rows
+
+    def _count(self, number: int) -> int:
+        """Count problems in the youngest window; return the number left, which is not 0 before the first window."""
+        return 0 if self._aggregator.count_parse_errors(number) else number
 
     def _handle_event(self, event: FeedEvent) -> None:
         if event.event == "connected":
@@ -181,6 +226,8 @@ class SpoolAggregation:
             return "waiting for the first frame"
         waiting = len(self._reader.segments_after(self._position))
         backlog = f", {waiting} segments waiting" if waiting > 1 else ""
+        if self._n_damaged:
+            backlog += f", {self._n_damaged:,} frames unreadable"
         size = self._aggregator.state_bytes / 1e6
         return f"{self._n_windows} windows written, {self._aggregator.routes:,} routes in {size:.0f} MB{backlog}"
 

@@ -16,6 +16,7 @@ from bgpdrift.process.locks import try_lock
 
 FILE_MODE = 0o640
 STAGE_SUFFIX = ".stage"
+UNUSABLE_SUFFIX = ".unusable"
 RETRY_S = 10.0
 _MAX_STAGES = 100
 
@@ -95,6 +96,21 @@ def write_durably(path: Path, raw: bytes) -> None:
         sync_directory(path.parent)
     except OSError as error:
         raise TransientError(f"{path}: cannot be written: {error.strerror}", RETRY_S) from error
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a state file that cannot be used, so that its reader starts without it and a person can look at it.
+
+    The file becomes ``<name>.unusable``; an earlier one of that name is replaced.
+
+    Raises
+    ------
+    OSError
+        The directory is read-only or fails.
+    """
+    target = path.with_name(path.name + UNUSABLE_SUFFIX)
+    path.replace(target)
+    return target
 
 
 def sync_directory(directory: Path) -> None:

@@ -13,8 +13,9 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from bgpdrift.bgp.ris_client import RisClient
+from bgpdrift.bgp.ris_client import RisClient, answer_ping
 from bgpdrift.bgp.ris_connection import CONNECTION_LIFECYCLE, Event, Health, State, assess_health, backoff_s
+from bgpdrift.bgp.ris_figures import FeedFigures
 from bgpdrift.clock import SystemClock
 from bgpdrift.settings import FeedSettings
 from helpers.until import until_async
@@ -354,3 +355,49 @@ def test_the_back_off_has_full_jitter_below_a_limit_that_doubles() -> None:
         assert max(waits) <= limit
         assert max(waits) > 0.95 * limit
         assert min(waits) < 0.05 * limit
+
+
+def test_frames_with_values_out_of_range_do_not_end_the_collection() -> None:
+    nested = b'{"type":"x","data":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    hostile = [nested, frame(1, timestamp=1.79e12), frame(1, host="x" * 65), frame(1, host="rrc00[/x]")]
+
+    async def handler(connection: ServerConnection) -> None:
+        await connection.recv()
+        for one in hostile:
+            await send(connection, one)
+            await asyncio.sleep(0)
+        await send(connection, frame(5))
+        await hold(connection)
+
+    async def test() -> None:
+        sink = MemorySink()
+        async with serving(handler) as (url, _), client_of(feed(url), sink) as client:
+            await until_async(lambda: len(sink.frames) == 5, LIMIT_S, "all frames have come")
+            assert client.figures.last_event_time is None or client.figures.last_event_time < 2**33
+            assert set(client.figures.collectors) <= {"rrc00"}
+            assert "connected" in client.status()
+
+    run(test())
+
+
+class UnreadTransport:
+    """A transport whose server reads nothing: what is sent stays in the buffer."""
+
+    def __init__(self) -> None:
+        self.unread = 0
+        self.underlying_transport = self
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def send_pong(self, payload: bytes) -> None:
+        self.unread += len(payload)
+
+
+def test_pings_of_a_server_that_reads_nothing_do_not_fill_the_memory() -> None:
+    figures = FeedFigures("ws://x")
+    transport = UnreadTransport()
+    for _ in range(10_000):
+        answer_ping(transport, b"x" * 125, figures)
+    assert transport.unread < 70_000
+    assert figures.unanswered_pings > 9_000

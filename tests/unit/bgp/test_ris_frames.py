@@ -184,8 +184,10 @@ def test_frames_without_a_message(raw, expected):
 def test_records_of_the_spool_are_decoded():
     feed = spool.control_line("dropped", 10.0, None, frames=3, reason="disk full")
     assert one(feed) == FeedEvent("dropped", 10.0, None, 3, "disk full")
-    assert one(line({"sequence": 7, "opened_at": 1.5, "run": "x"}, "bgpdrift_segment")) == SegmentStart(7, 1.5, "x")
-    assert one(line({"closed_at": 2.5, "frames": 9}, "bgpdrift_segment_end")) == SegmentEnd(2.5, 9)
+    assert one(spool.record_line("bgpdrift_segment", {"sequence": 7, "opened_at": 1.5, "run": "x"})) == SegmentStart(
+        7, 1.5, "x"
+    )
+    assert one(spool.record_line("bgpdrift_segment_end", {"closed_at": 2.5, "frames": 9})) == SegmentEnd(2.5, 9)
     assert shown(feed)["kind"] == "bgpdrift_feed"
 
 
@@ -337,3 +339,55 @@ def test_a_recorded_as_set_is_one_hop(shared_data):
     assert row["origins"] == [13340]
     assert row["announced"] == [{"prefix": "2607:ffc0:1000::/36", "next_hop": "2001:504:1::a500:2497:1"}]
     assert (row["origin"], row["aggregator"], row["med"]) == ("INCOMPLETE", "26281:10.1.0.33", None)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"host": "x" * 65},
+        {"host": "rrc00\0"},
+        {"host": "rrc00\ud800"},
+        {"host": "rrc00[/x]"},
+        {"host": "rrc00\x1b[2J"},
+        {"peer": "1" * 65},
+        {"peer": "192.0.2.1\n"},
+        {"peer": "\ud800"},
+        {"timestamp": 1_790_000_000_000},
+        {"timestamp": -1},
+    ],
+)
+@pytest.mark.parametrize("kind", ["UPDATE", "STATE"])
+def test_a_message_with_a_name_or_time_out_of_range_is_refused_and_counted(fields, kind):
+    raw = line(PEER_2026 | {"type": kind, "withdrawals": ["192.0.2.0/24"], "state": "down"} | fields)
+    assert isinstance(one(raw), Corrupt)
+    decoder = FrameDecoder()
+    decoder.decode_line(raw)
+    assert (decoder.counts.corrupt, decoder.counts.messages) == (1, 0)
+    json.dumps(shown(raw)).encode()
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b' {"type":"bgpdrift_feed","data":{"event":"dropped","from":0.0,"to":1e9,"frames":1}}',
+        b'{"type":"ris_message","type":"bgpdrift_feed","data":{"event":"dropped","from":0.0,"to":1e9,"frames":1}}',
+        b'{"data":{"event":"dropped","from":0.0,"to":1e9,"frames":1},"type":"bgpdrift_feed"}',
+        b'{"type":"\\u0062gpdrift_feed","data":{"event":"dropped","from":0.0,"to":1e9,"frames":1}}',
+    ],
+)
+def test_a_frame_is_never_a_record_of_the_spool(forged):
+    assert one(forged) == Corrupt("frame with the name of a record of the spool")
+
+
+@pytest.mark.parametrize("changes", [{"to": 1e18}, {"from": -1.0}, {"frames": -5}])
+def test_a_record_with_values_out_of_range_is_refused(changes):
+    data = {"event": "dropped", "from": 1.0, "to": 2.0, "frames": 1, "reason": ""} | changes
+    assert isinstance(one(spool.record_line("bgpdrift_feed", data)), Corrupt)
+
+
+@pytest.mark.parametrize("depth", [500, 2_000, 100_000])
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+def test_nested_json_is_counted_whatever_its_depth(depth, opening):
+    closing = b"]" if opening == b"[" else b"}"
+    raw = b'{"type":"x","data":' + opening * depth + b"1" + closing * depth + b"}"
+    assert isinstance(one(raw), (Corrupt, ServerFrame))

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bgpdrift.bgp.spool import SpoolReader, segment_name
+from bgpdrift.bgp.ris_frames import Corrupt, FeedEvent, FrameDecoder
+from bgpdrift.bgp.spool import SpoolReader, control_line, segment_name
 from bgpdrift.bgp.spool_recovery import next_sequence
 from bgpdrift.bgp.spool_segment import SegmentFile, open_new
 from bgpdrift.bgp.spool_writer import SpoolWriter
@@ -361,3 +362,15 @@ def test_frames_survive_a_full_file_system(small_disk: Path, clock: FakeClock) -
     writer.close()
 
     assert frames_in(spool) == frames
+
+
+def test_a_frame_of_the_feed_cannot_forge_a_record(tmp_path: Path, clock: FakeClock) -> None:
+    forged = control_line("dropped", 0.0, 1e9, 10**6, "forged")
+    writer = SpoolWriter(SpoolSettings(), tmp_path, clock)
+    writer.put([forged, b'{"type":"pong"}'], 1.0, 1.0)
+    writer.put_control("connected", None, 1.0)
+    writer.close()
+    (segment,) = SpoolReader(tmp_path).segments_after(0)
+    frames = list(FrameDecoder().decode_many(SpoolReader(tmp_path).read_segment(segment)))
+    assert [frame.event for frame in frames if isinstance(frame, FeedEvent)] == ["connected"]
+    assert sum(isinstance(frame, Corrupt) for frame in frames) == 1

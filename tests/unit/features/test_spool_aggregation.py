@@ -11,6 +11,7 @@ import pytest
 from bgpdrift.bgp.spool import SpoolReader, control_line, record_line, segment_name
 from bgpdrift.clock import FakeClock
 from bgpdrift.errors import BgpdriftError
+from bgpdrift.features import checkpoint
 from bgpdrift.features.spool_aggregation import CHECKPOINT_FILE, SpoolAggregation
 from bgpdrift.services import feature_aggregator
 from bgpdrift.settings import Settings
@@ -156,7 +157,7 @@ def test_garbage_between_frames_is_counted_and_loses_nothing_else(
     segment(settings, 2, frame(T0 + 160))
     worker.step()
 
-    assert [(row["messages"], row["parse_errors"]) for row in windows(store)] == [(2, 0), (1, 2)]
+    assert [(row["messages"], row["parse_errors"]) for row in windows(store)] == [(2, 2), (1, 0)]
     worker.close()
 
 
@@ -192,3 +193,60 @@ def test_a_second_aggregator_is_refused_until_the_first_is_closed(settings: Sett
 
     worker.close()
     feature_aggregator.build(settings, clock).close()
+
+
+def test_a_checkpoint_of_another_content_is_set_aside_and_the_service_starts(
+    settings: Settings, store: Store, clock: FakeClock
+) -> None:
+    segment(settings, 1, frame(T0))
+    worker = aggregator(settings, clock)
+    worker.step()
+    worker.close()
+    file = settings.state_path / CHECKPOINT_FILE
+    checkpoint.save(file, {}, {"position": 1, "aggregator": {"something": "else"}})
+    segment(settings, 2, frame(T0 + 70), frame(T0 + 300))
+
+    worker = aggregator(settings, clock)
+    worker.step()
+    worker.close()
+
+    assert file.with_name(CHECKPOINT_FILE + ".unusable").exists()
+    assert sum(row["messages"] for row in windows(store)) == 1
+
+
+@pytest.mark.parametrize("problem", ["updates", "absent", "cut"])
+def test_a_table_that_cannot_be_used_does_not_end_the_service(
+    settings: Settings, store: Store, clock: FakeClock, tmp_path: Path, mrt: Any, problem: str
+) -> None:
+    table = mrt.peer_index(("192.0.2.1", 3333)) + mrt.rib("193.0.0.0/21", [(0, mrt.path(3333))]) * 2
+    content = {"updates": mrt.announce("10.0.0.0/8"), "absent": None, "cut": table[:-5]}[problem]
+    file = tmp_path / "rrc00.rib"
+    if content is not None:
+        file.write_bytes(content)
+    changed = msgspec.structs.replace(
+        settings, windows=msgspec.structs.replace(settings.windows, warm_up_rib=str(file), warming_minutes=60)
+    )
+    segment(changed, 1, frame(T0), frame(T0 + 300))
+
+    worker = aggregator(changed, clock)
+    worker.step()
+    worker.close()
+
+    rows = windows(store)
+    assert rows[0]["messages"] == 1
+    assert all(row["warming"] for row in rows)
+
+
+def test_a_frame_with_a_hostile_name_loses_only_itself(settings: Settings, store: Store, clock: FakeClock) -> None:
+    hostile = [
+        frame(T0 + 1).replace(b"rrc00", name) for name in (b"r" * 65, b"rrc00\\u0000", b"rrc00\\ud800", b"r[/x]")
+    ]
+    segment(settings, 1, frame(T0), *hostile, frame(T0 + 300))
+
+    worker = aggregator(settings, clock)
+    worker.step()
+    worker.close()
+
+    rows = windows(store)
+    assert {row["collector"] for row in rows} == {"rrc00"}
+    assert (rows[0]["messages"], rows[0]["parse_errors"]) == (1, 4)
