@@ -41,7 +41,7 @@ def main(name: str, behaviour: str) -> int:
 
 
 def _end_with_parent() -> None:
-    """As the services of bgpdrift do: only where the manager has told its pid, which is ours alone."""
+    """End with the manager if the environment holds its pid, as the services of bgpdrift do; only their supervisor sets it."""
     parent = os.environ.get("BGPDRIFT_PARENT_PID")
     if parent is None:
         return

@@ -172,7 +172,7 @@ def test_a_run_that_takes_too_long_ends_itself(world):
     world.end, world.at = "wait", "retrain.read"
     world.request()
     world.until(lambda: world.state() == "failed")
-    assert world.runs()[0]["exit_code"] == 6
+    assert world.runs()[0].exit_code == 6
 
 
 def test_a_run_that_hangs_beyond_its_time_limit_is_killed_with_its_group(world):

@@ -137,15 +137,15 @@ def trusting(path: Path, model: str, _: int) -> None:
     read(path, model)
 
 
-def put_right(folder: Path) -> list[str]:
-    said = recover(folder, 1_700_000_000, verify=trusting)
+def repair(folder: Path) -> list[str]:
+    messages = recover(folder, 1_700_000_000, verify=trusting)
     assert [path.name for path in folder.rglob("*.stage")] == []
-    return said
+    return messages
 
 
 def old_or_new(folder: Path, old: str, new: str) -> str:
     """Recover, and return which of the two versions is active."""
-    put_right(folder)
+    repair(folder)
     found = active_version(folder, M)
     assert found in (old, new)
     return found
@@ -316,7 +316,7 @@ def test_a_hanging_publisher_holds_the_lock_until_it_is_killed(base: Path, publi
             lambda: note.exists() and note.read_text().endswith("\n"), 30, "the process id of the publisher is on disk"
         )
         assert publish(folder, "3") == 7, "busy"
-        assert put_right(folder) == []
+        assert repair(folder) == []
         os.kill(int(note.read_text()), signal.SIGKILL)
         assert hung.answer() == -9
     assert publish(folder, "3") == 0
@@ -350,7 +350,7 @@ def test_after_a_power_loss_at_any_moment_the_old_or_the_new_model_is_active(
             place.write_bytes(content)
         expected = {"2"} if n > durable else {"1"} if n <= committed else {"1", "2"}
         assert active_version(scratch, M) in expected, trace.calls[:n]
-        put_right(scratch)
+        repair(scratch)
         assert {read(path, M).version for path in candidate_paths(scratch, M)} <= {"2"}, "what can be seen is whole"
         assert {read(path, M).version for path in backup_paths(scratch, M)} <= {"1"}
     assert disks > len(trace.calls)
@@ -359,7 +359,7 @@ def test_after_a_power_loss_at_any_moment_the_old_or_the_new_model_is_active(
 def test_a_deleted_current_file_is_restored_from_the_backup(publish: Publishers, folder: Path) -> None:
     assert publish(folder, "2") == 0
     current_path(folder, M).unlink()
-    assert "missing; restored version 1" in put_right(folder)[0]
+    assert "missing; restored version 1" in repair(folder)[0]
     assert publish(folder, "3") == 0
     assert active_version(folder, M) == "3"
 
@@ -371,4 +371,4 @@ def test_missing_backups_and_folders_are_no_error(publish: Publishers, folder: P
     assert publish(folder, "3") == 0
     shutil.rmtree(folder / "candidates")
     assert publish(folder, "4") == 0
-    assert put_right(folder) == []
+    assert repair(folder) == []

@@ -178,14 +178,14 @@ def test_a_rejected_model_is_quarantined_with_the_reason_and_force_publishes_it(
     assert note["reason"] == lines[-1]["reason"]
     assert world.active_version() == "1"
     assert not any(name.startswith("candidates/") for name in world.visible())
-    assert (world.events()[0]["exit_code"], world.events()[0]["promoted"]) == (3, False)
+    assert (world.events()[0].exit_code, world.events()[0].promoted) == (3, False)
 
     code, lines = world.run("--force", max_drift="1e-9")
 
     assert code == 0, world.stderr
     assert (lines[-1]["forced"], lines[-1]["version"]) == (True, "3")
     assert world.active_version() == "3"
-    assert world.events()[0]["notes"].startswith("forced: ")
+    assert world.events()[0].notes.startswith("forced: ")
 
 
 def test_too_few_clean_windows_are_exit_4(world):
@@ -194,7 +194,7 @@ def test_too_few_clean_windows_are_exit_4(world):
     assert code == 4
     assert lines[-1]["outcome"] == "not_enough_data"
     assert "at least 50,000 required" in lines[-1]["reason"]
-    assert world.events()[0]["exit_code"] == 4
+    assert world.events()[0].exit_code == 4
     assert world.active_version() == "1"
 
 
@@ -271,13 +271,13 @@ def test_after_a_kill_of_the_whole_program_the_next_run_cleans_up(world, phase):
 
     assert code == -signal.SIGKILL
     assert world.active_version() == "1"
-    assert world.events()[0]["finished_at"] is None
+    assert world.events()[0].finished_at is None
     code, lines = until(lambda: (done := world.run())[0] != 5 and done, 30, "the worker followed its parent")
     assert code == 0, world.stderr
     assert world.active_version() == lines[-1]["version"] == ("3" if phase == "stage" else "2")
     newest, died, *_ = world.events()
-    assert newest["promoted"]
-    assert died["notes"].startswith("the run ended without a result")
+    assert newest.promoted
+    assert died.notes.startswith("the run ended without a result")
     backups = {name for name in world.visible() if "_backup_" in name}
     assert world.visible() - backups == before
 
