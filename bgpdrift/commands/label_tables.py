@@ -6,7 +6,7 @@ from typing import Any
 import click
 import msgspec
 
-from bgpdrift.formatting import format_time
+from bgpdrift.formatting import escape_control, format_time
 from bgpdrift.intervals import wilson_interval
 from bgpdrift.store.outcomes import Outcome
 from bgpdrift.verdicts.performance import LabelCounts, sum_daily_rows
@@ -21,7 +21,7 @@ def print_written(outcome: Outcome, as_json: bool, removed: bool = False) -> Non
     where = f" at {outcome.collector}" if outcome.collector else ""
     span = f"{format_time(outcome.starts_at)} to {format_time(outcome.ends_at)} UTC{where}"
     verb = "removed:" if removed else "written:"
-    click.echo(f"label {outcome.id} {verb} {subject} is {outcome.label}, {span}")
+    click.echo(escape_control(f"label {outcome.id} {verb} {subject} is {outcome.label}, {span}"))
 
 
 def print_labels(outcomes: Sequence[Outcome], as_json: bool) -> None:

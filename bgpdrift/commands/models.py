@@ -93,7 +93,7 @@ def _list_models(folder: "Path", versions: "list[ModelVersion]") -> list[str]:
 def _print_table(overviews: list[dict[str, Any]], now: float) -> None:
     from rich.table import Table
 
-    from bgpdrift.formatting import format_duration
+    from bgpdrift.formatting import escape_control, format_duration
     from bgpdrift.terminal import make_console
 
     table = Table(box=None, padding=(0, 1, 0, 0))
@@ -119,7 +119,7 @@ def _print_table(overviews: list[dict[str, Any]], now: float) -> None:
     make_console().print(table)
     for overview in overviews:
         if overview["current"] and overview["current"].get("problem"):
-            click.echo(f"{overview['model']}: {overview['current']['problem']}")
+            click.echo(escape_control(f"{overview['model']}: {overview['current']['problem']}"))
     click.echo("files: backups (for `bgpdrift rollback`) + candidates (for `bgpdrift promote`)")
 
 

@@ -135,6 +135,17 @@ def test_a_rollback_without_a_backup_is_refused_with_a_reason(folder: Path, argu
     assert active_version(folder, M) == "1"
 
 
+def test_the_problem_of_a_file_controls_no_terminal(folder: Path) -> None:
+    content = ModelContent("\x1b[2J", ("messages",), {"nothing": np.zeros(1)})
+    raw = to_bytes(Artifact(content, "1", 1_788_580_800, metrics=EvaluationMetrics(), training=TrainingRecord()))
+    current_path(folder, M).write_bytes(raw)
+
+    shown = run("models").stdout
+
+    assert "\x1b" not in shown
+    assert r"\x1b[2J" in shown.replace("\\\\", "\\")
+
+
 def test_a_rollback_prints_its_sentence_and_no_log_lines(folder: Path) -> None:
     model = "heuristic"
     default = from_bytes(default_bytes(model) or b"", "default", model)
