@@ -261,15 +261,15 @@ def _print_result(reply: dict[str, Any], settings: Settings) -> int:
     failed = {problem["name"] for problem in reply["problems"]}
     for remark in status.supervisor.remarks:
         if remark.partition(":")[0] not in failed:
-            print(f"! {remark}")
+            print(f"! {escape_control(remark)}")
     if reply["not_restarted"]:
         print(f"restart aborted: {', '.join(reply['not_restarted'])} kept their old processes", file=sys.stderr)
     for problem in reply["problems"]:
         state, message = problem["state"], problem["message"]
         reason = message if message.startswith(state) else f"{state}: {message}"
-        print(f"\n{problem['name']} is not ready: {reason}", file=sys.stderr)
+        print(f"\n{problem['name']} is not ready: {escape_control(reason)}", file=sys.stderr)
         for line in problem["log"]:
-            print(f"    {line}", file=sys.stderr)
+            print(f"    {escape_control(line)}", file=sys.stderr)
     return EXIT_OK if reply["ready"] else EXIT_NOT_READY
 
 

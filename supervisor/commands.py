@@ -22,6 +22,8 @@ from supervisor.supervised import SupervisedService
 
 PROTOCOL = 1
 MAX_WAIT_S = 600.0
+MAX_WAITS = 24
+"""Clients in a ``wait`` at once; fewer than `supervisor.control.MAX_CLIENTS`, so that others always have room."""
 _PROBLEM_LINES = 5
 _COMMANDS = "status, start, stop, restart, reload or wait"
 
@@ -88,7 +90,8 @@ class Commands:
             case {"command": "reload"}:
                 return self._reload()
             case {"command": "wait", "timeout_s": int() | float() as timeout_s, **rest}:
-                return await self._wait(float(timeout_s), rest.get("name"))
+                # The limit comes before the conversion: an integer may be too large for a float.
+                return await self._wait(float(min(timeout_s, MAX_WAIT_S)), rest.get("name"))
             case _:
                 raise RefusedError(f"unknown request {str(request)[:200]}; expected command {_COMMANDS}")
 
@@ -130,9 +133,11 @@ class Commands:
     async def _wait(self, timeout_s: float, name: object) -> dict[str, Any]:
         """Reply when the services concerned are up or have failed for now, or when the time is over."""
         units = list(self._units.values()) if name is None else [self._find_unit(name)]
+        if len(self._waiting) >= MAX_WAITS:
+            raise RefusedError(f"{MAX_WAITS} clients wait already; ask for the status instead")
         changed = asyncio.Event()
         self._waiting.append(changed)
-        give_up_at = self._clock.monotonic() + min(timeout_s, MAX_WAIT_S)
+        give_up_at = self._clock.monotonic() + timeout_s
         try:
             while not self._operations.is_stopping:
                 left_s = give_up_at - self._clock.monotonic()

@@ -158,10 +158,15 @@ class ControlServer:
         try:
             request = msgspec.json.decode(line, type=dict[str, Any])
             return {"ok": True} | await self._handle(request)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             return {"ok": False, "error": f"not a request: {error}; expected one JSON object a line"}
         except RefusedError as error:
             return {"ok": False, "error": str(error)} | ({"kind": error.kind} if error.kind else {})
+        except Exception as error:
+            # A request that nobody foresaw must not end in silence; the loop's handler logs and counts it.
+            context = {"message": "reply to a request", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+            return {"ok": False, "error": f"the request failed: {error!r}"}
 
 
 def _read_ahead(reader: asyncio.StreamReader) -> "asyncio.Task[bytes]":

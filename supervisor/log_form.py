@@ -1,4 +1,6 @@
-"""The form of a structured log line for people. Pure; a line that is not a JSON object stays unchanged.
+"""The form of a structured log line for people. Pure; a line that is not a JSON object stays as it is.
+
+Characters that control a terminal are escaped, since lines contain text from outside.
 
 Examples
 --------
@@ -11,6 +13,8 @@ Examples
 from typing import Any
 
 import msgspec
+
+from bgpdrift.formatting import escape_control
 
 _HIDDEN = frozenset({"at", "level", "event", "service", "exception"})
 _COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
@@ -33,17 +37,18 @@ def format_log_line(line: str, colour: bool = False) -> str:
     "\x1b[31merror   a.b error='no such file'\x1b[0m"
     """
     if not line.startswith("{"):
-        return line
+        return escape_control(line)
     try:
         row = msgspec.json.decode(line.encode("utf-8", "replace"), type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):
-        return line
+        return escape_control(line)
     level = str(row.get("level", ""))
     stamp = str(row.get("at", ""))[:19].replace("T", " ")
     fields = [f"{key}={_format_value(value)}" for key, value in row.items() if key not in _HIDDEN]
     text = " ".join(part for part in (stamp, f"{level:<7}", str(row.get("event", "")), *fields) if part)
+    text = escape_control(text)
     if row.get("exception"):
-        text += "\n" + str(row["exception"])
+        text += "\n" + "\n".join(escape_control(part) for part in str(row["exception"]).splitlines())
     start = _COLOURS.get(level, "") if colour else ""
     return f"{start}{text}{_PLAIN}" if start else text
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from bgpdrift.errors import BgpdriftError
 from bgpdrift.process.child import run_command
+from bgpdrift.process.signals import ignore_unknown_signals
 from bgpdrift.settings import Settings
 from supervisor.client import ControlClient
 from supervisor.daemon import fork_daemon, list_inherited_descriptors, wait_until_listening
@@ -72,6 +73,7 @@ def start_background(settings: Settings, system: System) -> dict[str, Any]:
 
 def _prepare(settings: Settings, system: System) -> tuple[InstanceLock, bool]:
     """Take the lock, end leftovers and prepare the store; the second value is whether the predecessor was killed."""
+    ignore_unknown_signals()
     check_service_names(settings, system.names)
     run_dir = settings.data_path / "run"
     for directory in (run_dir, settings.logs_path):

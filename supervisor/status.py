@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bgpdrift.formatting import format_duration
+from bgpdrift.formatting import escape_control, format_duration
 
 EXIT_OK, EXIT_NOT_READY, EXIT_USAGE, EXIT_NOT_RUNNING = 0, 1, 2, 3
 EXIT_ALREADY_RUNNING = 3
@@ -154,6 +154,11 @@ def format_headline(status: Status) -> str:
     )
 
 
+def format_remarks(status: Status) -> list[str]:
+    """Format what is wrong, a line each."""
+    return [f"! {escape_control(remark)}" for remark in status.supervisor.remarks]
+
+
 def format_row(service: ServiceStatus) -> tuple[str, ...]:
     """Format the cells of one service, in the order of `TITLES`.
 
@@ -162,9 +167,9 @@ def format_row(service: ServiceStatus) -> tuple[str, ...]:
     >>> format_row(ServiceStatus("web", "ready", 12, 0, 75.0, 31_457_280, "serves", 1.5))
     ('web', 'ready', '12', '0', '1 min', '1.5%', '30 MiB', 'serves')
     """
-    message = service.message
+    message = escape_control(service.message)
     if service.state in {"ready", "starting"} and service.last_failure:
-        message = f"{message}; last failure: {service.last_failure}".removeprefix("; ")
+        message = f"{message}; last failure: {escape_control(service.last_failure)}".removeprefix("; ")
     if service.pid is None:
         return (service.name, service.state, "-", str(service.restarts), "-", "-", "-", message)
     return (
@@ -199,5 +204,4 @@ def format_table(status: Status) -> list[str]:
         "  ".join((*(cell.ljust(width) for cell, width in zip(cells, widths, strict=False)), cells[last]))
         for cells in rows
     ]
-    remarks = [f"! {remark}" for remark in status.supervisor.remarks]
-    return [format_headline(status), *remarks, *(line.rstrip() for line in table)]
+    return [format_headline(status), *format_remarks(status), *(line.rstrip() for line in table)]

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bgpdrift.terminal import make_console
-from supervisor.status import TITLES, Status, format_headline, format_row
+from supervisor.status import TITLES, Status, format_headline, format_remarks, format_row
 
 _COLOURS = {
     "ready": "green",
@@ -41,13 +41,14 @@ def build_table(status: Status) -> Group:
     state = status.supervisor.state
     head = Text(format_headline(status))
     head.highlight_words([f"  {state}"], _colour(state))
-    remarks = [Text(f"! {remark}", "yellow") for remark in status.supervisor.remarks]
+    remarks = [Text(remark, "yellow") for remark in format_remarks(status)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in TITLES:
         table.add_column(title.lower(), justify="right" if title in _RIGHT else "left")
     for service in status.services:
         name, service_state, *rest, message = format_row(service)
-        table.add_row(name, Text(service_state, _colour(service_state)), *rest, Text(message))
+        cells = (Text(name), Text(service_state, _colour(service_state)), *map(Text, rest), Text(message))
+        table.add_row(*cells)
     return Group(head, *remarks, table)
 
 

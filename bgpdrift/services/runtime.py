@@ -19,6 +19,7 @@ from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import BgpdriftError, SettingsError, TransientError
 from bgpdrift.process.parent import follow_parent
 from bgpdrift.process.sd_notify import Notifier
+from bgpdrift.process.signals import ignore_unknown_signals
 from bgpdrift.process.waiting import register_progress
 
 EXIT_OK, EXIT_INTERNAL, EXIT_USAGE = 0, 1, 2
@@ -95,6 +96,7 @@ class StopSignal:
 def prepare(name: str) -> settings.Settings:
     """Do the first steps of every service: follow the parent, enable stack dumps, read the settings, set up logs."""
     follow_parent()
+    ignore_unknown_signals()
     faulthandler.enable()  # the supervisor sends ABRT to a hung service, whose stacks then go to the log
     loaded = settings.load()
     logs.configure(loaded.logs.level, loaded.logs.form, service=name)

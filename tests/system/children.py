@@ -44,7 +44,22 @@ def work() -> None:
         notify("WATCHDOG=1")
 
 
+class _Idle:
+    def step(self) -> bool:
+        return False
+
+    def status(self) -> str:
+        return "idle"
+
+    def close(self) -> None:
+        pass
+
+
 def behave(behaviour: str) -> None:
+    if behaviour == "runtime":
+        from bgpdrift.services import runtime
+
+        runtime.run("runtime", lambda _settings, _clock: _Idle(), lambda _settings: 60.0)
     follow_parent()
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     print(f"{behaviour} starts as {os.getpid()}", flush=True)

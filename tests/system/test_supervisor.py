@@ -216,8 +216,10 @@ def test_faulty_clients_neither_hang_nor_crash_the_supervisor(managed):
             client.settimeout(5)
             client.connect(str(path))
         faulty.sendall(b"\xff\x00 garbage\n[1]\n{}\n")
+        faulty.sendall(b'{"a":' + b"[" * 1500 + b"]" * 1500 + b"}\n" + b"[" * 4000 + b"\n")
+        faulty.sendall(b'{"command": "status" "' + b"9" * 400 + b"\n" + b'{"command": 1' + b"0" * 400 + b"}\n")
         replies = b""
-        while replies.count(b"\n") < 3:
+        while replies.count(b"\n") < 7:
             replies += faulty.recv(65536)
         assert all(json.loads(line)["ok"] is False for line in replies.splitlines())
         too_long.sendall(b"x" * 100_000)
@@ -413,6 +415,33 @@ def test_clients_that_close_during_a_wait_leave_room_for_others(managed):
     finally:
         for client in idle:
             client.close()
+
+
+def test_clients_that_wait_leave_room_for_status_and_stop(managed):
+    managed.start("ready-a,never_ready", ready_timeout_s="1", restart_limit="99", restart_long_limit="99")
+    waiting = [socket.socket(socket.AF_UNIX) for _ in range(32)]
+    try:
+        for client in waiting:
+            client.settimeout(5)
+            client.connect(str(managed.data_dir / "run/control.sock"))
+            client.sendall(b'{"command": "wait", "timeout_s": 1' + b"0" * 400 + b"}\n")
+        assert "24 clients wait already" in json.loads(waiting[-1].recv(65536))["error"]
+        assert managed("status").returncode == 1
+        assert managed("stop", "--now").returncode == 0
+    finally:
+        for client in waiting:
+            client.close()
+
+
+def test_signals_without_a_meaning_end_neither_the_supervisor_nor_a_service(managed):
+    managed.start("runtime")
+    before = (managed.status()["supervisor"]["pid"], managed.service("runtime")["pid"])
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGRTMIN):
+        for pid in before:
+            os.kill(pid, number)
+    since = managed.service("runtime")["uptime_s"]
+    managed.until(lambda: managed.service("runtime")["uptime_s"] > since + 1.0, "it goes on")
+    assert (managed.status()["supervisor"]["pid"], managed.service("runtime")["pid"]) == before
 
 
 def test_a_client_that_closed_its_writing_side_gets_its_replies(managed):
