@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from bgpdrift.bgp.problems import ProblemReport, Problems
 from bgpdrift.bgp.replay_frame import Frame, FrameIds, frame_from_line, frame_from_message, shift_frame
-from bgpdrift.bgp.sources import detect_format, open_source, open_stream, split_lines
+from bgpdrift.bgp.sources import detect_format, open_source, open_stream, refuse_spread_json, split_lines
 from bgpdrift.bgp.spool import RECORD_START, SUFFIX, SegmentReading, list_segments
 from bgpdrift.errors import InputError
 
@@ -33,6 +36,8 @@ class ReplaySource:
         Shift all timestamps so that the first is the present time.
     clock : callable
         Epoch seconds.
+    report : ProblemReport, optional
+        Receives what cannot be read in the first pass. A line that is no JSON is sent as recorded, and reported too.
 
     Raises
     ------
@@ -48,7 +53,9 @@ class ReplaySource:
         loop: bool = False,
         from_now: bool = False,
         clock: Callable[[], float] = time.time,
+        report: ProblemReport | None = None,
     ) -> None:
+        self._report = ProblemReport() if report is None else report
         self._paths = [file for path in paths for file in _files(path)]
         self._collector, self._loop, self._from_now, self._clock = collector, loop, from_now, clock
         self._starts = self._read_first_times()
@@ -61,46 +68,54 @@ class ReplaySource:
         first = self._starts[0][0]
         shift = self._clock() - first if self._from_now else 0.0
         last = first
-        for frame in self._read_all(ids):
+        for frame in self._read_all(ids, self._report):
             last = max(last, frame.timestamp)
             yield shift_frame(frame, shift) if shift else frame
         period = last - first + 1.0
         while self._loop:
             shift += period
-            for frame in self._read_all(ids):
+            for frame in self._read_all(ids, ProblemReport()):
                 yield shift_frame(frame, shift, ids)
 
     def _read_first_times(self) -> list[tuple[float, int]]:
         starts = []
         for index, path in enumerate(self._paths):
-            frame = next(self._read(path, FrameIds()), None)
+            frame = next(self._read(path, FrameIds(), Problems()), None)
             if frame is not None:
                 starts.append((frame.timestamp, index))
         return sorted(starts)
 
-    def _read_all(self, ids: FrameIds) -> Iterator[Frame]:
+    def _read_all(self, ids: FrameIds, report: ProblemReport) -> Iterator[Frame]:
         """Merge the files by time; open each when the others have reached its first frame."""
         waiting = self._starts[::-1]
         heap: list[tuple[float, int, Frame, Iterator[Frame]]] = []
         while waiting or heap:
             while waiting and (not heap or waiting[-1][0] <= heap[0][0]):
                 _, index = waiting.pop()
-                frames = self._read(self._paths[index], ids)
+                path = self._paths[index]
+                frames = self._read(path, ids, report.open(str(path)))
                 _push(heap, 0.0, index, frames)
             if heap:
                 due, index, frame, frames = heapq.heappop(heap)
                 yield frame
                 _push(heap, due, index, frames)
 
-    def _read(self, path: Path, ids: FrameIds) -> Iterator[Frame]:
+    def _read(self, path: Path, ids: FrameIds, problems: Problems) -> Iterator[Frame]:
         if path.name.endswith(SUFFIX):
-            yield from _frames_of_lines(SegmentReading(path))
+            reading = SegmentReading(path)
+            yield from _frames_of_lines(reading, problems)
+            if reading.problem:
+                problems.add(0, reading.problem)
             return
         with open_stream(path) as stream:
+            if detect_format(stream.head) in ("json", "text"):
+                refuse_spread_json(path, stream.head)
             if detect_format(stream.head) == "json":
-                yield from _frames_of_lines(split_lines(stream))
+                yield from _frames_of_lines(split_lines(stream), problems)
+                if stream.problem:
+                    problems.add(0, stream.problem)
                 return
-        for message in open_source(path, collector=self._collector or None):
+        for message in open_source(path, collector=self._collector or None, problems=problems):
             yield frame_from_message(message, ids)
 
 
@@ -113,14 +128,27 @@ def _push(
         heapq.heappush(heap, (max(frame.timestamp, at_least), index, frame, frames))
 
 
-def _frames_of_lines(lines: Iterator[bytes]) -> Iterator[Frame]:
+def _frames_of_lines(lines: Iterator[bytes], problems: Problems) -> Iterator[Frame]:
+    problems.unit = "line"
     last = 0.0
-    for raw in lines:
+    for number, raw in enumerate(lines, start=1):
         line = raw.rstrip(b"\r")
         if line and not line.startswith(RECORD_START) and not line.startswith(_ANSWERS):
-            frame = frame_from_line(line, last)
+            frame = frame_from_line(line, -1.0)
+            if frame.timestamp < 0.0:
+                frame.timestamp = last
+                if not _is_json(line):
+                    problems.add(number, "not JSON; sent as recorded")
             last = frame.timestamp
             yield frame
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _files(path: Path) -> list[Path]:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from bgpdrift.commands.reading import exit_if_damaged, lenient_option
+
 
 @click.command("replay")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -14,6 +16,7 @@ import click
 @click.option("--collector", default="", help="Collector of MRT files, e.g. rrc00.")
 @click.option("--drop-slow", is_flag=True, help="Close a client that reads nothing for 2 s, as RIS Live does.")
 @click.option("--exit-when-done", is_flag=True, help="End after the last frame; otherwise the connections stay open.")
+@lenient_option
 def command(
     files: tuple[Path, ...],
     listen: str,
@@ -23,17 +26,20 @@ def command(
     collector: str,
     drop_slow: bool,
     exit_when_done: bool,
+    lenient: bool,
 ) -> None:
     """Serve FILES (RIS Live JSON lines, spool segments or their directory, MRT) as a RIS Live server.
 
     A client with a name (`?client=NAME`) that reconnects continues a few seconds before it was lost; the replay pauses
-    meanwhile.
+    meanwhile. What could not be read is named on standard error at the end.
     """
+    from bgpdrift.bgp.problems import ProblemReport
     from bgpdrift.bgp.replay_run import parse_address, parse_speed, serve
     from bgpdrift.bgp.replay_server import ReplayServer
     from bgpdrift.bgp.replay_source import ReplaySource
 
-    source = ReplaySource(files, collector, loop=loop, from_now=from_now)
+    report = ProblemReport()
+    source = ReplaySource(files, collector, loop=loop, from_now=from_now, report=report)
     server = ReplayServer(
         source,
         speed=parse_speed(speed),
@@ -43,3 +49,4 @@ def command(
         on_done=lambda frames: click.echo(f"done: {frames} frames"),
     )
     serve(server, *parse_address(listen), announce=lambda url: click.echo(f"listening on {url}"))
+    exit_if_damaged([report], lenient=lenient)

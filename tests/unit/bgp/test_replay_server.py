@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bgpdrift.bgp.messages import Announcement, Message
+from bgpdrift.bgp.problems import ProblemReport
 from bgpdrift.bgp.replay_filter import parse_path
 from bgpdrift.bgp.replay_frame import Frame, FrameIds, frame_from_message
 from bgpdrift.bgp.replay_server import ReplayServer
@@ -323,3 +325,16 @@ def test_an_as_set_is_one_hop_of_a_path_pattern() -> None:
     assert pattern.matches((1, (2, 3)))
     assert not pattern.matches((1, 2, 3))
     assert not pattern.matches(((2, 3),))
+
+
+def test_a_replay_reports_what_it_could_not_read_once_also_in_a_loop(tmp_path: Path) -> None:
+    frames = [b'{"type":"ris_message","data":{"timestamp":%d.0,"peer":"192.0.2.1"}}' % at for at in (10, 11, 12)]
+    cut = frames[1][:30]
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b"\n".join([frames[0], cut, frames[2]]))
+    report = ProblemReport()
+
+    sent = [frame.text for frame in itertools.islice(ReplaySource([file], loop=True, report=report), 9)]
+
+    assert sent[:3] == [frames[0], cut, frames[2]]
+    assert list(report.describe()) == [f"{file}: 1 damaged: not JSON; sent as recorded (first at line 2)"]
