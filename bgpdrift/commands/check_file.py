@@ -63,25 +63,33 @@ def command(
     from bgpdrift.drift.policies import describe_unused_settings
     from bgpdrift.drift.report_json import encode
     from bgpdrift.errors import InputError
-    from bgpdrift.lab.score_log import read_score_log
-    from bgpdrift.lab.score_log_check import check_log, check_logs, compute_needed_s
+    from bgpdrift.lab.score_log import read_score_log, read_score_logs
+    from bgpdrift.lab.score_log_check import check_log, check_logs, compute_current_s, compute_needed_s
     from bgpdrift.settings import load
 
     settings = load().drift
     settings = msgspec.structs.replace(settings, preset=preset or settings.preset, policy=policy or settings.policy)
 
-    def read(path: Path, keep_s: int | None = None) -> "ScoreLog":
-        return read_score_log(path, time=time_column, score=score_column, skip_missing=skip_missing, keep_s=keep_s)
-
     if scores is not None and reference is None and current is None:
-        logs = [read(scores, compute_needed_s(settings.preset))]
+        logs = [
+            read_score_log(
+                scores,
+                time=time_column,
+                score=score_column,
+                skip_missing=skip_missing,
+                keep_s=compute_needed_s(settings.preset),
+                current_s=compute_current_s(settings.preset),
+            )
+        ]
         report = check_log(logs[0], settings)
     elif scores is None and reference is not None and current is not None:
         if preset:
             raise InputError(
                 "--preset: expected one file of SCORES, found --reference and --current, which are the two windows"
             )
-        logs = [read(reference), read(current)]
+        logs = list(
+            read_score_logs(reference, current, time=time_column, score=score_column, skip_missing=skip_missing)
+        )
         report = check_logs(logs[0], logs[1], settings)
     else:
         raise InputError("check-file: expected one file of SCORES, or both --reference and --current")

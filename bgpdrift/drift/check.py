@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bgpdrift.drift.constants import HOUR_S
-from bgpdrift.drift.hours import Hours, parse_times
+from bgpdrift.drift.hours import Hours, parse_times, require_finite, require_numbers
 from bgpdrift.drift.report import DriftReport
 from bgpdrift.drift.rule import compare, decide
+from bgpdrift.drift.scaling import choose_scaling
 from bgpdrift.drift.stray_rows import find_stray_start
 from bgpdrift.drift.windows import WindowPair, split_windows
 from bgpdrift.errors import InputError
@@ -64,14 +65,18 @@ def check_scores(
     times, values = parse_times(timestamps), np.asarray(scores)
     if times.shape != values.shape:
         raise InputError(f"timestamps: {values.size} rows expected, as many as scores, found {times.size}")
-    hours = Hours.from_rows(times, values, is_anomaly)
-    stray = find_stray_start(hours)
+    require_numbers(values)
+    require_finite("score", values)
+    starts, n = np.unique((times // HOUR_S).astype(np.int64) * HOUR_S, return_counts=True)
+    stray = find_stray_start(starts, n)
     if stray is not None:
         row = int(np.flatnonzero(times >= stray)[0])
         raise InputError(f"row {row}: a time near the others expected, found {format_time(float(times[row]))} UTC")
-    end = int(hours.starts[-1]) + HOUR_S if times.size else 0
+    end = int(starts[-1]) + HOUR_S if times.size else 0
     current, reference = split_windows(settings.preset, end)
-    series = {_SERIES: hours.between(reference[0], end)}
+    now, before = ((start <= times) & (times < stop) for start, stop in (current, reference))
+    scaling = choose_scaling(values[before].astype(float), values[now].astype(float))
+    series = {_SERIES: Hours.from_rows(times, values, is_anomaly, scaling).between(reference[0], end)}
     pair = WindowPair(
         window=settings.preset,
         reference_kind="rolling",

@@ -8,6 +8,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bgpdrift.drift.constants import BIN_WIDTH, LOG_BIN_WIDTH, MIN_MAGNITUDE
 
 FORMAT = 1
@@ -31,6 +34,25 @@ def bin_of(value: float) -> int:
         return 0
     number = 1 + math.floor(math.log(min(size, MAX_MAGNITUDE) / MIN_MAGNITUDE) / LOG_BIN_WIDTH)
     return number if value > 0 else -number
+
+
+def bins_of(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the bin numbers of finite values: `bin_of` for a whole column.
+
+    Examples
+    --------
+    >>> bins_of(np.array([0.0, 2.5, -2.5])).tolist() == [bin_of(0.0), bin_of(2.5), bin_of(-2.5)]
+    True
+    """
+    size = np.abs(values)
+    small = size < MIN_MAGNITUDE
+    np.clip(size, MIN_MAGNITUDE, MAX_MAGNITUDE, out=size)
+    size /= MIN_MAGNITUDE
+    np.log(size, out=size)
+    size /= np.log(BIN_WIDTH)
+    numbers = size.astype(np.int64) + 1
+    numbers[small] = 0
+    return np.where(values < 0, -numbers, numbers)
 
 
 def middle_of(number: int) -> float:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bgpdrift.drift.constants import BIN_WIDTH, HOUR_S, MIN_MAGNITUDE
-from bgpdrift.drift.histogram import MAX_MAGNITUDE, Histogram
+from bgpdrift.drift.constants import HOUR_S
+from bgpdrift.drift.histogram import Histogram, bins_of
+from bgpdrift.drift.scaling import IDENTITY, Scaling
 from bgpdrift.errors import InputError
 
 FloatArray = NDArray[np.float64]
@@ -40,6 +41,8 @@ class Hours:
         Sum of the values and of their squares.
     alarms : ndarray of int, shape (hours,)
         Values that raised an alarm.
+    scaling : Scaling
+        Map from scores to the values in the bins. Sums are those of the scores.
 
     Examples
     --------
@@ -54,6 +57,7 @@ class Hours:
     totals: FloatArray
     squares: FloatArray
     alarms: IntArray
+    scaling: Scaling = IDENTITY
     _n: list[IntArray] = field(default_factory=list, init=False, repr=False)
     """Cache of `n`, which one comparison reads many times."""
 
@@ -102,7 +106,13 @@ class Hours:
         )
 
     @classmethod
-    def from_rows(cls, timestamps: ArrayLike, scores: ArrayLike, is_anomaly: ArrayLike | None = None) -> "Hours":
+    def from_rows(
+        cls,
+        timestamps: ArrayLike,
+        scores: ArrayLike,
+        is_anomaly: ArrayLike | None = None,
+        scaling: Scaling = IDENTITY,
+    ) -> "Hours":
         """Count rows by hour. Rows may be in any order, with any number of them a minute.
 
         Parameters
@@ -113,6 +123,8 @@ class Hours:
             Finite.
         is_anomaly : array_like of bool, shape (rows,), optional
             Whether the row raised an alarm.
+        scaling : Scaling
+            Map from scores to the values that are counted in bins.
 
         Raises
         ------
@@ -122,20 +134,22 @@ class Hours:
             returns NaN is broken and would look healthy without those rows.
         """
         times, values = parse_times(timestamps), np.asarray(scores)
-        if values.ndim != 1 or values.dtype.kind not in "fiub":
-            raise InputError(f"scores: one column of numbers expected, found {values.dtype} of shape {values.shape}")
+        require_numbers(values)
         alarms = None if is_anomaly is None else np.asarray(is_anomaly)
         for name, column in (("timestamps", times), ("is_anomaly", alarms)):
             if column is not None and column.shape != values.shape:
                 raise InputError(f"{name}: {values.size} rows expected, as many as scores, found {column.size}")
         if not values.size:
             return cls.empty()
-        _require_finite("score", values)
+        require_finite("score", values)
         size = CHUNK_ROWS
         return merge_hours(
             [
                 _count_chunk(
-                    times[i : i + size], values[i : i + size], None if alarms is None else alarms[i : i + size]
+                    times[i : i + size],
+                    values[i : i + size],
+                    None if alarms is None else alarms[i : i + size],
+                    scaling,
                 )
                 for i in range(0, values.size, size)
             ]
@@ -169,6 +183,7 @@ class Hours:
             self.totals[rows],
             self.squares[rows],
             self.alarms[rows],
+            self.scaling,
         )
         if self._n:
             taken._n.append(self._n[0][rows])
@@ -187,6 +202,7 @@ def merge_hours(parts: Sequence[Hours]) -> Hours:
     """
     if len(parts) == 1:
         return parts[0]
+    scaling = find_scaling(parts)
     if not parts:
         return Hours.empty()
     starts = np.unique(np.concatenate([part.starts for part in parts]))
@@ -199,7 +215,21 @@ def merge_hours(parts: Sequence[Hours]) -> Hours:
         totals[rows] += part.totals
         squares[rows] += part.squares
         alarms[rows] += part.alarms
-    return Hours(starts, bins, counts, totals, squares, alarms)
+    return Hours(starts, bins, counts, totals, squares, alarms, scaling)
+
+
+def find_scaling(parts: Iterable[Hours]) -> Scaling:
+    """Find the map that hours of one series share; hours without values say nothing.
+
+    Raises
+    ------
+    ValueError
+        The hours have different maps, so that their bins cannot be added or compared.
+    """
+    found = {part.scaling for part in parts if len(part)}
+    if len(found) > 1:
+        raise ValueError(f"hours: one scaling expected, found {sorted(map(str, found))}")
+    return found.pop() if found else IDENTITY
 
 
 def parse_times(timestamps: ArrayLike) -> FloatArray | IntArray:
@@ -227,7 +257,7 @@ def parse_times(timestamps: ArrayLike) -> FloatArray | IntArray:
         raise InputError(
             f"timestamps: one column of epoch seconds expected, found {times.dtype} of shape {times.shape}"
         )
-    _require_finite("time", times)
+    require_finite("time", times)
     bad = np.flatnonzero((times < 0) | (times > MAX_TIME_S))
     if len(bad):
         found = f"found {float(times[bad[0]]):.0f} in row {bad[0]}; {len(bad):,} of {times.size:,} rows are none"
@@ -235,30 +265,10 @@ def parse_times(timestamps: ArrayLike) -> FloatArray | IntArray:
     return times
 
 
-def bins_of(values: FloatArray) -> IntArray:
-    """Return the bin numbers of finite values: `bgpdrift.drift.histogram.bin_of` for a whole column.
-
-    Examples
-    --------
-    >>> from bgpdrift.drift.histogram import bin_of
-    >>> bins_of(np.array([0.0, 2.5, -2.5])).tolist() == [bin_of(0.0), bin_of(2.5), bin_of(-2.5)]
-    True
-    """
-    size = np.abs(values)
-    small = size < MIN_MAGNITUDE
-    np.clip(size, MIN_MAGNITUDE, MAX_MAGNITUDE, out=size)
-    size /= MIN_MAGNITUDE
-    np.log(size, out=size)
-    size /= np.log(BIN_WIDTH)
-    numbers = size.astype(np.int64) + 1
-    numbers[small] = 0
-    return np.where(values < 0, -numbers, numbers)
-
-
-def _count_chunk(times: NDArray[Any], scores: NDArray[Any], is_anomaly: NDArray[Any] | None) -> Hours:
+def _count_chunk(times: NDArray[Any], scores: NDArray[Any], is_anomaly: NDArray[Any] | None, scaling: Scaling) -> Hours:
     values = scores.astype(float)
     hours = (times // HOUR_S).astype(np.int64)
-    numbers = bins_of(values)
+    numbers = bins_of(scaling.apply(values))
     first, last = int(hours.min()), int(hours.max())
     low, high = int(numbers.min()), int(numbers.max())
     width = high - low + 1
@@ -286,10 +296,18 @@ def _count_chunk(times: NDArray[Any], scores: NDArray[Any], is_anomaly: NDArray[
         totals[kept],
         squares[kept],
         alarms[kept].astype(np.int64),
+        scaling,
     )
 
 
-def _require_finite(what: str, column: NDArray[Any]) -> None:
+def require_numbers(scores: NDArray[Any]) -> None:
+    """Refuse scores that are not one column of numbers."""
+    if scores.ndim != 1 or scores.dtype.kind not in "fiub":
+        raise InputError(f"scores: one column of numbers expected, found {scores.dtype} of shape {scores.shape}")
+
+
+def require_finite(what: str, column: NDArray[Any]) -> None:
+    """Refuse a column with NaN or infinity, naming the first such row and how many there are."""
     if column.dtype.kind != "f":
         return
     n_bad, first, example = 0, -1, 0.0

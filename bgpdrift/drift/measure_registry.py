@@ -179,6 +179,7 @@ _ALL = (
         unit="score",
         compute=lambda figures: MeasureValue(
             value=measures.wasserstein(figures.current, figures.reference, figures.middles)
+            * figures.matched.scaling.scale
         ),
     ),
     DriftMeasure(

@@ -6,8 +6,7 @@ value a figure matters, `bgpdrift.drift.rule` and `bgpdrift.drift.policies` deci
 Counts may be fractions, such as shares matched to the season times their number of values. Positions inside a bin are
 interpolated, so that figures from bins of 1 % width agree with those of 100,000 raw values within 1e-3, and with those
 of 1,440 values within 5e-3, where one value more or less makes as much difference (tests compare them with SciPy). That
-holds where values spread about as far as they are large. From values that vary by 1 % around a level far from zero,
-subtract that level first.
+holds where values spread about as far as they are large; `bgpdrift.drift.scaling` maps other scores to such values.
 """
 
 import math

@@ -14,9 +14,10 @@ from markupsafe import Markup
 from bgpdrift.drift import measures, summary, svg
 from bgpdrift.drift.constants import BIN_WIDTH, HOUR_S
 from bgpdrift.drift.histogram import Histogram, middle_of
-from bgpdrift.drift.hours import FloatArray, Hours
+from bgpdrift.drift.hours import FloatArray, Hours, find_scaling
 from bgpdrift.drift.measure_registry import format_measure_name
 from bgpdrift.drift.report import SEVERITIES, Comparison, DriftReport, Measure
+from bgpdrift.drift.scaling import Scaling
 
 PLOT_BINS = 64
 MAX_HISTORIES = 48
@@ -106,18 +107,19 @@ def _draw_plots(comparison: Comparison, hours: Sequence[Hours]) -> list[tuple[st
     if not now.n or not before.n:
         return []
     return [
-        ("Distribution of the scores", Markup(_draw_distributions(now, before))),  # noqa: S704 - escaped by svg
+        ("Distribution of the scores", Markup(_draw_distributions(now, before, find_scaling(hours)))),  # noqa: S704 - escaped by svg
         ("Scores hour by hour", Markup(_draw_levels(comparison, hours))),  # noqa: S704
     ]
 
 
-def _draw_distributions(now: Histogram, before: Histogram) -> str:
+def _draw_distributions(now: Histogram, before: Histogram, scaling: Scaling) -> str:
     current, reference, middles = measures.align_histograms(now, before)
     bounds = [
         [measures.quantile(counts, middles, share) for share in _PLOTTED_QUANTILES] for counts in (current, reference)
     ]
     low, high = min(bound[0] for bound in bounds), max(bound[1] for bound in bounds)
-    logarithmic = high > 0 and (low <= 0 or high / low > _MIN_LOG_RATIO) and min(*now.counts, *before.counts) >= 0
+    is_positive = scaling.offset == 0 and min(*now.counts, *before.counts) >= 0
+    logarithmic = high > 0 and (low <= 0 or high / low > _MIN_LOG_RATIO) and is_positive
     if logarithmic and low <= 0:
         low = min(middle_of(number) for number in {*now.counts, *before.counts} if number)
     if high <= low:
@@ -132,10 +134,11 @@ def _draw_distributions(now: Histogram, before: Histogram) -> str:
         else ""
     )
     current_median, reference_median = (
-        summary.format_number(measures.quantile(counts, middles, 0.5)) for counts in (current, reference)
+        summary.format_number(float(scaling.restore(np.array([measures.quantile(counts, middles, 0.5)]))[0]))
+        for counts in (current, reference)
     )
     return svg.draw_distributions(
-        edges.tolist(),
+        scaling.restore(edges).tolist(),
         shares[0],
         shares[1],
         logarithmic=logarithmic,
@@ -162,7 +165,8 @@ def _draw_levels(comparison: Comparison, hours: Sequence[Hours]) -> str:
     for start in starts:
         pooled = _pool(hours, start, start + 1, set())
         counts, _, middles = measures.align_histograms(pooled, pooled)
-        rows.append([measures.quantile(counts, middles, share) for share in (0.1, 0.5, 0.9)])
+        mapped = np.array([measures.quantile(counts, middles, share) for share in (0.1, 0.5, 0.9)])
+        rows.append(find_scaling(hours).restore(mapped).tolist())
         low, middle, high = (list(column) for column in zip(*rows, strict=True))
     lowest, highest = summary.format_number(min(middle)), summary.format_number(max(middle))
     logarithmic = min(low) > 0 and max(high) / min(low) > _MIN_LOG_RATIO

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bgpdrift.drift.constants import DAY_S, HEAVY_BIN_SHARE, HOUR_S, MIN_WEEKEND_REFERENCE_D, REFERENCE_QUANTILES
-from bgpdrift.drift.hours import BoolArray, FloatArray, Hours, IntArray
+from bgpdrift.drift.hours import BoolArray, FloatArray, Hours, IntArray, find_scaling
 from bgpdrift.drift.report import LeftOut
+from bgpdrift.drift.scaling import IDENTITY, Scaling
 
 N_STRATA = 48
 """Hours of day, of weekdays and of weekends."""
@@ -53,6 +54,8 @@ class MatchedWindows:
         Values compared.
     left_out : tuple of LeftOut
         Current hours without a counterpart.
+    scaling : Scaling
+        Map from scores to the values in the bins.
     """
 
     starts: IntArray
@@ -70,6 +73,7 @@ class MatchedWindows:
     n_current: int
     n_reference: int
     left_out: tuple[LeftOut, ...]
+    scaling: Scaling = IDENTITY
 
     @property
     def difference(self) -> FloatArray:
@@ -165,6 +169,7 @@ def match_hours(current: Mapping[str, Hours], reference: Mapping[str, Hours]) ->
         n_current=int(total),
         n_reference=int(sum(side.reference.n.sum() for side in sides)),
         left_out=left_out,
+        scaling=find_scaling([part for side in sides for part in (side.current, side.reference)]),
     )
 
 

@@ -9,6 +9,7 @@ how much "no drift" is worth: it is the smallest relative shift of all scores th
 import numpy as np
 
 from bgpdrift.drift.constants import BIN_WIDTH, DETECTION_POWER, MAX_SHIFT_BINS, NOMINAL_TAIL_SHARE
+from bgpdrift.drift.histogram import middle_of
 from bgpdrift.drift.hours import BoolArray, FloatArray
 from bgpdrift.drift.null_distribution import NullDistribution
 from bgpdrift.drift.season import MatchedWindows
@@ -48,7 +49,8 @@ def find_smallest_shift(
     Returns
     -------
     float or None
-        At least 0.01, the width of a bin. None if no shift would be detected: every score is 0, or a ten-thousandfold
+        At least the width of a bin: 0.01, or less where the level of the scores is subtracted before they are counted.
+        None if no shift would be detected: every score is 0, or a ten-thousandfold
         is not enough for so few hours.
     """
     basis = null.basis
@@ -73,7 +75,17 @@ def find_smallest_shift(
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if is_detected(middle) else (middle, high)
-    return float(BIN_WIDTH**high - 1)
+    return float(BIN_WIDTH**high - 1) * _typical_share(matched)
+
+
+def _typical_share(matched: MatchedWindows) -> float:
+    """Size of the mapped median in units of the median score: 1 unless a level is subtracted."""
+    if not matched.scaling.offset:
+        return 1.0
+    half = np.searchsorted(np.cumsum(matched.expected_counts), matched.expected_counts.sum() / 2)
+    mapped = middle_of(int(matched.bins[half]))
+    score = float(matched.scaling.restore(np.array([mapped]))[0])
+    return abs(mapped * matched.scaling.scale / score) if score else 1.0
 
 
 def _shift_shares(matched: MatchedWindows, steps: int) -> FloatArray:

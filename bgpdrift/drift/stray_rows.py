@@ -6,7 +6,7 @@ Decides from the hours alone, without a clock, because scores of a simulation or
 import numpy as np
 
 from bgpdrift.drift.constants import DAY_S, HOUR_S
-from bgpdrift.drift.hours import Hours
+from bgpdrift.drift.hours import IntArray
 
 MIN_KNOWN_H = 12
 """Hours that must lie before a gap, and that suffice behind it: as many as the shortest current window."""
@@ -16,22 +16,27 @@ MAX_STRAY_SHARE = 0.1
 """Rows behind a gap of a day are stray if they are fewer than this share of an ordinary hour."""
 
 
-def find_stray_start(hours: Hours) -> int | None:
+def find_stray_start(starts: IntArray, n: IntArray) -> int | None:
     """Find the first hour of rows that lie far behind all others; None if there are none.
+
+    Parameters
+    ----------
+    starts, n : ndarray of int, shape (hours,)
+        Epoch seconds of each hour with rows, rising, and how many it has.
 
     Examples
     --------
-    >>> minutes = 60.0 * np.arange(1_440)
-    >>> hours = Hours.from_rows(np.append(minutes, 4_070_908_800.0), np.ones(1_441))
-    >>> find_stray_start(hours), find_stray_start(hours.between(0, 86_400))
+    >>> starts, n = 3_600 * np.arange(25), np.full(25, 60)
+    >>> starts[-1] = 4_070_908_800
+    >>> find_stray_start(starts, n), find_stray_start(starts[:-1], n[:-1])
     (4070908800, None)
     """
-    gaps = np.diff(hours.starts) - HOUR_S
+    gaps = np.diff(starts) - HOUR_S
     for place in np.flatnonzero(gaps > DAY_S).tolist():
-        known, behind = place + 1, len(hours) - place - 1
+        known, behind = place + 1, len(starts) - place - 1
         if known < MIN_KNOWN_H or behind >= MIN_KNOWN_H:
             continue
-        few = hours.n[known:].sum() < MAX_STRAY_SHARE * float(np.median(hours.n[:known]))
+        few = n[known:].sum() < MAX_STRAY_SHARE * float(np.median(n[:known]))
         if few or gaps[place] > MAX_GAP_S:
-            return int(hours.starts[known])
+            return int(starts[known])
     return None

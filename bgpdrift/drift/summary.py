@@ -49,12 +49,12 @@ def format_shift(value: float | None) -> str:
 
     Examples
     --------
-    >>> format_shift(0.314), format_shift(None)
-    ('31 %', 'none, since these windows detect no shift of the scores')
+    >>> format_shift(0.314), format_shift(0.00123), format_shift(None)
+    ('31 %', '0.12 %', 'none, since these windows detect no shift of the scores')
     """
     if value is None:
         return "none, since these windows detect no shift of the scores"
-    return f"{value:.0%}".replace("%", " %")
+    return f"{value:.0%}".replace("%", " %") if value >= 0.005 else f"{100 * value:.2g} %"
 
 
 def format_span(start: int, end: int) -> str:

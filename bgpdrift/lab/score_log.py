@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bgpdrift.bgp.compression import DecompressedStream
-from bgpdrift.drift.constants import HOUR_S
+from bgpdrift.drift.constants import DAY_S, HOUR_S
 from bgpdrift.drift.hours import BoolArray, FloatArray, Hours, IntArray, merge_hours
+from bgpdrift.drift.scaling import IDENTITY, Scaling, choose_scaling
 from bgpdrift.drift.stray_rows import find_stray_start
 from bgpdrift.errors import InputError
 from bgpdrift.formatting import format_duration, format_time
@@ -40,6 +41,8 @@ _FLAG_WORDS = {
 }
 _MAX_PARTS = 16
 """Chunks of hours that are kept before they are merged."""
+BUFFER_ROWS = 1 << 20
+"""Rows kept, 17 bytes each, until the scaling of the scores is decided."""
 _MAX_NAMED = 5
 """Rows left out that are named; the others are counted."""
 _SKIP_HINT = "--skip-missing leaves out and counts such rows"
@@ -109,7 +112,13 @@ class ScoreLog:
 
 
 def read_score_log(
-    path: Path, *, time: str = "", score: str = "", skip_missing: bool = False, keep_s: int | None = None
+    path: Path,
+    *,
+    time: str = "",
+    score: str = "",
+    skip_missing: bool = False,
+    keep_s: int | None = None,
+    current_s: int = 0,
 ) -> ScoreLog:
     """Read a log of scores.
 
@@ -124,19 +133,31 @@ def read_score_log(
         all others, instead of refusing the file.
     keep_s : int, optional
         Seconds before the newest row that are kept; older hours are dropped while reading.
+    current_s : int
+        Seconds before the newest row that are the current window; the rows before it decide the scaling of the scores.
+        Of a file with more than a million rows, the first million decide.
 
     Raises
     ------
     InputError
         The file, its header or a row is invalid, or there is no row.
     """
-    if str(path) == "-":
-        return _read(sys.stdin.buffer, "standard input", time, score, skip_missing, keep_s)
-    try:
-        with path.open("rb") as raw:
-            return _read(raw, str(path), time, score, skip_missing, keep_s)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    reader = _read(path, time, score, skip_missing, keep_s)
+    reader.fix_scaling(current_s)
+    return reader.finish()
+
+
+def read_score_logs(
+    reference: Path, current: Path, *, time: str = "", score: str = "", skip_missing: bool = False
+) -> tuple[ScoreLog, ScoreLog]:
+    """Read a reference log and a current log, whose scores have the scaling that the reference decides.
+
+    Parameters and errors are those of `read_score_log`.
+    """
+    before = _read(reference, time, score, skip_missing, None)
+    now = _read(current, time, score, skip_missing, None, before.scaling)
+    scaling = before.scaling or choose_scaling(before.scores_waiting(), now.scores_waiting())
+    return before.finish(scaling), now.finish(scaling)
 
 
 def find_columns(header: Sequence[str], name: str, delimiter: str, time: str = "", score: str = "") -> Columns:
@@ -180,7 +201,21 @@ def find_columns(header: Sequence[str], name: str, delimiter: str, time: str = "
     return Columns(times, scores, alarm, label, delimiter, tuple(names))
 
 
-def _read(raw: BinaryIO, name: str, time: str, score: str, skip_missing: bool, keep_s: int | None) -> ScoreLog:
+def _read(
+    path: Path, time: str, score: str, skip_missing: bool, keep_s: int | None, scaling: Scaling | None = None
+) -> "_Reader":
+    if str(path) == "-":
+        return _read_stream(sys.stdin.buffer, "standard input", time, score, skip_missing, keep_s, scaling)
+    try:
+        with path.open("rb") as raw:
+            return _read_stream(raw, str(path), time, score, skip_missing, keep_s, scaling)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _read_stream(
+    raw: BinaryIO, name: str, time: str, score: str, skip_missing: bool, keep_s: int | None, scaling: Scaling | None
+) -> "_Reader":
     lines = read_lines(DecompressedStream(raw), name)
     begin: list[str] = []
     for line in lines:
@@ -192,10 +227,10 @@ def _read(raw: BinaryIO, name: str, time: str, score: str, skip_missing: bool, k
     delimiter = max(_DELIMITERS, key=begin[-1].count)
     rows = _read_rows(chain(begin, lines), delimiter, name)
     _, header = next(rows)
-    reader = _Reader(name, find_columns(header, name, delimiter, time, score), skip_missing, keep_s)
+    reader = _Reader(name, find_columns(header, name, delimiter, time, score), skip_missing, keep_s, scaling)
     while chunk := list(islice(rows, CHUNK_ROWS)):
         reader.add(chunk)
-    return reader.finish()
+    return reader
 
 
 def _read_rows(lines: Iterator[str], delimiter: str, name: str) -> Iterator[tuple[int, list[str]]]:
@@ -231,7 +266,13 @@ class _Reader:
     columns: Columns
     skip_missing: bool
     keep_s: int | None
+    scaling: Scaling | None
+    """None until it is decided."""
     form: TimeForm | None = None
+    waiting: list[_Rows] = field(default_factory=list)
+    """Rows read before the scaling is decided."""
+    counts: dict[int, int] = field(default_factory=dict)
+    """Rows by hour."""
     parts: list[Hours] = field(default_factory=list)
     outcomes: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     first_lines: dict[int, tuple[int, str]] = field(default_factory=dict)
@@ -244,16 +285,44 @@ class _Reader:
         """Add some rows."""
         read = self._parse(chunk)
         self.rows += len(read.scores)
-        if len(read.scores):
-            self.parts.append(Hours.from_rows(read.times, read.scores, read.alarms))
-            _count_outcomes(self.outcomes, read)
-        if len(self.parts) >= _MAX_PARTS:
-            self._merge()
+        if not len(read.scores):
+            return
+        _count_outcomes(self.outcomes, read)
+        if self.scaling is not None:
+            self._fold(read, self.scaling)
+            return
+        self.waiting.append(read)
+        if sum(len(one.scores) for one in self.waiting) >= BUFFER_ROWS:
+            self.fix_scaling(DAY_S)
 
-    def finish(self) -> ScoreLog:
-        """Return the log of all rows."""
+    def scores_waiting(self) -> FloatArray:
+        """Return the scores of all rows that wait for the scaling, without those far behind all others."""
+        return self._split_waiting(0)[0]
+
+    def fix_scaling(self, current_s: int) -> None:
+        """Decide the scaling from the rows that wait; the last ``current_s`` seconds are the current window."""
+        if self.scaling is None:
+            self.scaling = choose_scaling(*self._split_waiting(current_s))
+
+    def _split_waiting(self, current_s: int) -> tuple[FloatArray, FloatArray]:
+        """Scores before and within the last seconds."""
+        if not self.waiting:
+            return np.zeros(0), np.zeros(0)
+        times = np.concatenate([one.times for one in self.waiting])
+        scores = np.concatenate([one.scores for one in self.waiting])
+        last = self._last_known_hour()
+        known, since = times < last + HOUR_S, last + HOUR_S - current_s
+        kept = known if self.keep_s is None else known & (times >= last - self.keep_s)
+        return scores[kept & (times < since)], scores[kept & (times >= since)]
+
+    def finish(self, scaling: Scaling | None = None) -> ScoreLog:
+        """Return the log of all rows, with the scaling that was decided or is given."""
+        fixed = self.scaling or scaling or IDENTITY
+        for read in self.waiting:
+            self._fold(read, fixed)
+        self.waiting = []
         hours = self._merge()
-        stray = find_stray_start(hours)
+        stray = find_stray_start(hours.starts, hours.n)
         if stray is not None:
             line, text = self.first_lines[stray]
             last = int(hours.starts[hours.starts < stray][-1]) + HOUR_S
@@ -272,8 +341,21 @@ class _Reader:
             self.name, self.columns, hours, self.rows, self.skipped, tuple(self.left_out[:_MAX_NAMED]), self.outcomes
         )
 
+    def _last_known_hour(self) -> int:
+        """Start of the newest hour, without rows far behind all others."""
+        starts = np.array(sorted(self.counts), np.int64)
+        stray = find_stray_start(starts, np.array([self.counts[start] for start in starts.tolist()]))
+        return int((starts if stray is None else starts[starts < stray])[-1])
+
+    def _fold(self, read: _Rows, scaling: Scaling) -> None:
+        self.parts.append(Hours.from_rows(read.times, read.scores, read.alarms, scaling))
+        if len(self.parts) >= _MAX_PARTS:
+            self._merge()
+
     def _merge(self) -> Hours:
-        merged = _drop_old(merge_hours(self.parts), self.keep_s)
+        merged = merge_hours(self.parts)
+        if self.keep_s is not None and len(merged):
+            merged = merged.between(self._last_known_hour() - self.keep_s, int(merged.starts[-1]) + 1)
         self.parts = [merged]
         return merged
 
@@ -297,9 +379,11 @@ class _Reader:
         self.skipped += len(rows) - len(kept)
         if len(kept) < len(rows):
             at, rows, scores, times = at[kept], [rows[place] for place in kept], scores[kept], times[kept]
-        hours, firsts = np.unique(times // HOUR_S, return_index=True)
-        for hour, place in zip(hours.tolist(), firsts.tolist(), strict=True):
-            self.first_lines.setdefault(int(hour) * HOUR_S, (int(at[place]), rows[place][columns.time]))
+        hours, firsts, counts = np.unique(times // HOUR_S, return_index=True, return_counts=True)
+        for hour, place, n in zip(hours.tolist(), firsts.tolist(), counts.tolist(), strict=True):
+            start = int(hour) * HOUR_S
+            self.first_lines.setdefault(start, (int(at[place]), rows[place][columns.time]))
+            self.counts[start] = self.counts.get(start, 0) + n
         flags: list[BoolArray | None] = [
             None
             if column is None
@@ -342,12 +426,3 @@ def _count_outcomes(outcomes: dict[int, NDArray[np.int64]], read: _Rows) -> None
     for hour in np.unique(hours):
         counts = np.bincount(kinds[hours == hour], minlength=4)
         outcomes[int(hour)] = outcomes.get(int(hour), np.zeros(4, np.int64)) + counts
-
-
-def _drop_old(hours: Hours, keep_s: int | None) -> Hours:
-    """Drop the hours before the last ``keep_s`` seconds; rows far behind all others do not decide which these are."""
-    if keep_s is None or not len(hours):
-        return hours
-    stray = find_stray_start(hours)
-    known = hours.starts if stray is None else hours.starts[hours.starts < stray]
-    return hours.between(int(known[-1]) - keep_s, int(hours.starts[-1]) + 1)

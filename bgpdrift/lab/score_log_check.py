@@ -28,6 +28,11 @@ def compute_needed_s(preset: WindowPresetName) -> int:
     return PRESETS[preset].span_h * HOUR_S
 
 
+def compute_current_s(preset: WindowPresetName) -> int:
+    """Compute the length of a preset's current window in seconds."""
+    return PRESETS[preset].current_h * HOUR_S
+
+
 def check_log(log: ScoreLog, settings: DriftSettings) -> DriftReport:
     """Check the newest hours of a log against those before them, by ``settings.preset``."""
     current, reference = split_windows(settings.preset, log.span[1])

@@ -27,8 +27,8 @@ import msgspec
 import numpy as np
 
 from bgpdrift.detector_registry import DETECTORS
-from bgpdrift.drift.histogram import Histogram
-from bgpdrift.drift.hours import FloatArray, IntArray, bins_of
+from bgpdrift.drift.histogram import Histogram, bins_of
+from bgpdrift.drift.hours import FloatArray, IntArray
 from bgpdrift.store.window_columns import FEATURE_NAMES
 
 HOUR_S = 3600

@@ -77,3 +77,8 @@ def test_an_unclosed_quote_is_refused_with_its_line(check_file):
 
 def test_values_near_the_end_of_the_number_range_give_a_verdict(check_file):
     assert check_file("d10b-1e300-shift").code == DRIFT
+
+
+@pytest.mark.parametrize("name", ["d01-tiny-x1000", "d02g-offset-one-bin-5sd"])
+def test_a_verdict_does_not_depend_on_unit_or_offset(check_file, name):
+    assert check_file(name).code == DRIFT

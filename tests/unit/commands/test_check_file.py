@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from bgpdrift.commands.check_file import EXIT_DRIFT, EXIT_NOT_ENOUGH, command
 from bgpdrift.drift.report_json import decode
 from bgpdrift.errors import InputError
+from bgpdrift.lab import score_log
 
 T = 1_767_225_600
 DAY = 1_440
@@ -144,3 +145,32 @@ def test_a_threshold_that_the_policy_does_not_use_is_noted(run, scores, monkeypa
     assert done.exit_code == 0
     assert "drift.median_shift is set, but the policy rule does not use it" in done.stderr
     assert "drift.median_shift" not in run(scores(), "--policy", "score_shift").stderr
+
+
+@pytest.mark.parametrize("offset", [0, 1_000_000])
+def test_the_level_of_a_reference_file_does_not_hide_a_change(run, tmp_path, offset):
+    """The map is decided by the reference file and used for both files."""
+    random = np.random.default_rng(5)
+    values = random.normal(5, 0.7, 9 * DAY)
+    values[8 * DAY :] += 1.0
+
+    def write(name, days):
+        rows = (f"{T + 60 * k},{offset + values[k]:.6f}" for k in range(days.start * DAY, days.stop * DAY))
+        (tmp_path / name).write_text("\n".join(["time,score", *rows]))
+        return tmp_path / name
+
+    reference, same, other = write("r.csv", range(7)), write("c.csv", range(7, 8)), write("o.csv", range(8, 9))
+    assert run("--reference", reference, "--current", same).exit_code == 0
+    done = run("--reference", reference, "--current", other, "--html", tmp_path / "page.html")
+    assert done.exit_code == EXIT_DRIFT
+    assert f"median {offset + 6:,}" in (tmp_path / "page.html").read_text() or offset == 0
+
+
+def test_the_rows_that_decide_the_map_may_be_the_first_part_of_a_file(run, scores, monkeypatch):
+    monkeypatch.setattr(score_log, "BUFFER_ROWS", 2_000)
+    monkeypatch.setattr(score_log, "CHUNK_ROWS", 1_000)
+    path = scores(factor=1.5)
+    header, *rows = path.read_text().split("\n")
+    moved = (row.split(",") for row in rows)
+    path.write_text("\n".join([header, *(f"{at},{float(score) + 5_000},{alarm}" for at, score, alarm in moved)]))
+    assert run(path).exit_code == EXIT_DRIFT

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpdrift.drift.constants import MIN_MAGNITUDE
-from bgpdrift.drift.histogram import Histogram, bin_of, middle_of
-from bgpdrift.drift.hours import bins_of
+from bgpdrift.drift.histogram import Histogram, bin_of, bins_of, middle_of
 
 VALUES = st.floats(-1e12, 1e12)
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgpdrift.drift.histogram import Histogram, bin_of
-from bgpdrift.drift.hours import Hours, bins_of, merge_hours
+from bgpdrift.drift.histogram import Histogram, bin_of, bins_of
+from bgpdrift.drift.hours import Hours, merge_hours
 from bgpdrift.errors import InputError
 
 ROWS = st.lists(st.tuples(st.integers(0, 400_000), st.floats(-1e6, 1e6), st.booleans()), max_size=40)

@@ -14,8 +14,7 @@ from sqlalchemy import event
 
 from bgpdrift.clock import FakeClock
 from bgpdrift.drift import rule
-from bgpdrift.drift.histogram import Histogram
-from bgpdrift.drift.hours import bins_of
+from bgpdrift.drift.histogram import Histogram, bins_of
 from bgpdrift.drift.report import DriftReport
 from bgpdrift.errors import StoreBusyError
 from bgpdrift.monitor.drift_checks import DriftChecks
