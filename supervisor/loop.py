@@ -36,6 +36,7 @@ from supervisor.operations import Operations
 from supervisor.output import redirect_own_output, summarize_line, write_to_stdout
 from supervisor.pause_watch import PauseWatch
 from supervisor.policies import build_limits, build_log_limits, build_restart_policy, check_service_names
+from supervisor.preparation import PREPARER, Preparation
 from supervisor.process_control import ProcessControl
 from supervisor.sequencer import Sequencer
 from supervisor.services import Service, System, may_start
@@ -77,6 +78,8 @@ class Supervisor:
         Whether the supervisor before this one was killed.
     restore_lock : callable
         Creates the lock file again if it was removed.
+    unprepared : str
+        Why the store is not prepared yet; "" if it is.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Supervisor:
         on_listening: Callable[[], None] = lambda: None,
         predecessor_killed: bool = False,
         restore_lock: Callable[[], None] = lambda: None,
+        unprepared: str = "",
     ) -> None:
         self._system, self._run, self._on_listening, self._foreground = system, run, on_listening, foreground
         self._predecessor_killed, self._restore_lock = predecessor_killed, restore_lock
@@ -112,6 +116,7 @@ class Supervisor:
         self._launch_settings: dict[str, Settings] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._pause_watch = PauseWatch(self._clock)
+        self._preparation = Preparation(unprepared, self._clock)
 
     @property
     def settings(self) -> Settings:
@@ -176,7 +181,8 @@ class Supervisor:
             await self._end()
 
     def _build(self) -> None:
-        names = (*self._units, RECORDER) if self._system.record else tuple(self._units)
+        programs = ((RECORDER, self._system.record), (PREPARER, self._system.prepare))
+        names = (*self._units, *(name for name, command in programs if command))
         self._guard = Guard(self._journal)
         self._control = ProcessControl(
             names, self._run_dir, self._run, self._put, self._handle_messages, self._handle_exit, self._guard
@@ -242,6 +248,7 @@ class Supervisor:
         deadlines += [deadline for unit in self._units.values() if (deadline := unit.deadline()) is not None]
         others = (
             None if self._operations.is_stopping else self._recorder.deadline(),
+            None if self._operations.is_stopping else self._preparation.deadline(),
             self._sequencer.deadline(patience_s),
         )
         deadlines += [deadline for deadline in others if deadline is not None]
@@ -255,15 +262,25 @@ class Supervisor:
         patience_s = self.settings.supervisor.stop_grace_s / 10.0
         is_stopping = self._operations.is_stopping
         self._sequencer.advance(patience_s)
+        is_prepared = self._is_prepared(is_stopping)
         for unit in self._units.values():
-            if unit.state is State.WAITING and not is_stopping and may_start(unit.service, self._list_settled()):
+            if unit.state is State.WAITING and is_prepared and may_start(unit.service, self._list_settled()):
                 unit.launch()
         if is_stopping and all(unit.state is State.STOPPED for unit in self._units.values()):
             self._done.set()
-        if not is_stopping:
+        if is_prepared:
             self._recorder.advance()
         self._report_upstream()
         self._commands.wake()
+
+    def _is_prepared(self, is_stopping: bool) -> bool:
+        """Whether services may start now; begins an attempt to prepare the store that is due."""
+        if not is_stopping and self._preparation.begin():
+            try:
+                self._control.spawn(Service(PREPARER, self._system.prepare), **self._active.build_variables())
+            except OSError as error:
+                self._preparation.end(str(error))
+        return not is_stopping and self._preparation.is_done
 
     def end_foreign_processes(self) -> None:
         """Reap foreign processes, and kill those whose service has ended."""
@@ -349,6 +366,10 @@ class Supervisor:
         reason = f"{status}: {summarize_line(last_lines[0])}" if last_lines else status
         if name in self._units:
             self._guard.run(f"handle the end of {name}", self._units[name].handle_exit, reason)
+        elif name == PREPARER:
+            self._preparation.end("" if status == "exit 0" else reason)
+            level, event = ("info", "store.prepared") if self._preparation.is_done else ("error", "store.not_prepared")
+            self._journal.log(level, event, status=reason)
         else:
             self._guard.run(f"handle the end of {name}", self._recorder.handle_exit, status, reason)
         self._guard.run("end foreign processes", self.end_foreign_processes)
@@ -381,11 +402,15 @@ class Supervisor:
     def _uptime_s(self) -> float:
         return self._clock.monotonic() - self._started_at
 
+    def _list_problems(self) -> list[str]:
+        unprepared = f"the store cannot be prepared yet: {self._preparation.reason}" if self._preparation.reason else ""
+        return [problem for problem in (unprepared, self._housekeeping.disk_problem) if problem]
+
     def _take_snapshot(self) -> Status:
         return take_snapshot(
             self._units.values(),
             self._housekeeping.find_usage,
-            self._housekeeping.disk_problem,
+            self._list_problems(),
             self._upstream.was_ready,
             self._operations.is_stopping,
             self._uptime_s(),

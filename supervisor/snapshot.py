@@ -1,7 +1,7 @@
 """Takes a snapshot: builds the document that ``status`` shows from the services and the supervisor. Pure."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from supervisor.status import ServiceStatus, Status, SupervisorStatus, assess_overall_state, list_remarks
 from supervisor.supervised import SupervisedService
@@ -11,7 +11,7 @@ from supervisor.usage import Usage
 def take_snapshot(
     units: Iterable[SupervisedService],
     find_usage: Callable[[int], Usage],
-    disk_problem: str,
+    problems: Sequence[str],
     was_ready: bool,
     is_stopping: bool,
     uptime_s: float,
@@ -25,8 +25,8 @@ def take_snapshot(
         In the order of the document.
     find_usage : callable
         Returns memory and processor share of a process by its pid.
-    disk_problem : str
-        What is wrong with the disk; "" for nothing.
+    problems : sequence of str
+        What is wrong beside the services, for example with the disk.
     was_ready, is_stopping : bool
         Whether all services were ready once; whether all are being stopped.
     uptime_s : float
@@ -35,7 +35,6 @@ def take_snapshot(
         Number of its steps that failed since it started.
     """
     services = tuple(_describe(unit, find_usage) for unit in units)
-    problems = [disk_problem] if disk_problem else []
     state = assess_overall_state(services, was_ready, is_stopping, problems)
     remarks = () if is_stopping else list_remarks(services, problems)
     own = find_usage(os.getpid())

@@ -23,6 +23,7 @@ from supervisor.journal import OWN_LOG
 from supervisor.log_reading import read_last_lines
 from supervisor.orphans import RECORD_NAME, end_leftovers, was_killed
 from supervisor.policies import check_service_names
+from supervisor.preparation import EXIT_TEMPORARY
 from supervisor.services import System
 
 _PREPARE_LIMIT_S = 600.0
@@ -38,12 +39,14 @@ def start_foreground(settings: Settings, system: System) -> int:
     """Supervise in this process until stopped; for systemd, containers and other managers."""
     # Process 1 of a container ignores TERM without a handler, and preparing the store may take minutes.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    lock, predecessor_killed = _prepare(settings, system)
+    lock, predecessor_killed, unprepared = _prepare(settings, system)
     # Descriptors that the manager left open are not for the services.
     for descriptor in list_inherited_descriptors():
         os.set_inheritable(descriptor, False)
     try:
-        return _supervise(settings, system, lock, foreground=True, predecessor_killed=predecessor_killed)
+        return _supervise(
+            settings, system, lock, foreground=True, predecessor_killed=predecessor_killed, unprepared=unprepared
+        )
     finally:
         lock.close()
 
@@ -58,11 +61,11 @@ def start_background(settings: Settings, system: System) -> dict[str, Any]:
     BgpdriftError
         The store cannot be prepared, or the daemon ended.
     """
-    lock, predecessor_killed = _prepare(settings, system)
+    lock, predecessor_killed, unprepared = _prepare(settings, system)
     log = settings.logs_path / OWN_LOG
     is_daemon, pipe = fork_daemon(log)
     if is_daemon:
-        _run_daemon(settings, system, lock, predecessor_killed, pipe)
+        _run_daemon(settings, system, lock, predecessor_killed, pipe, unprepared)
     lock.close()
     if not wait_until_listening(pipe, _LISTEN_LIMIT_S):
         raise BgpdriftError("\n    ".join(["the supervisor did not start; its last lines:", *read_last_lines(log, 15)]))
@@ -71,8 +74,14 @@ def start_background(settings: Settings, system: System) -> dict[str, Any]:
         return client.ask("wait", wait_s=wait_s, timeout_s=wait_s)
 
 
-def _prepare(settings: Settings, system: System) -> tuple[InstanceLock, bool]:
-    """Take the lock, end leftovers and prepare the store; the second value is whether the predecessor was killed."""
+def _prepare(settings: Settings, system: System) -> tuple[InstanceLock, bool, str]:
+    """Take the lock, end leftovers and prepare the store.
+
+    Returns
+    -------
+    (InstanceLock, bool, str)
+        The lock, whether the predecessor was killed, and why the store is not prepared yet ("" if it is).
+    """
     ignore_unknown_signals()
     check_service_names(settings, system.names)
     run_dir = settings.data_path / "run"
@@ -85,12 +94,14 @@ def _prepare(settings: Settings, system: System) -> tuple[InstanceLock, bool]:
     predecessor_killed = was_killed(run_dir / RECORD_NAME)
     if pids := end_leftovers(run_dir / RECORD_NAME):
         print(f"ended {len(pids)} processes that a killed supervisor had left: {pids}")
-    if system.prepare:
-        _run_prepare(system.prepare)
-    return lock, predecessor_killed
+    unprepared = _run_prepare(system.prepare) if system.prepare else ""
+    if unprepared:
+        print(f"the store cannot be prepared yet: {unprepared}; the supervisor tries again", file=sys.stderr)
+    return lock, predecessor_killed, unprepared
 
 
-def _run_prepare(command: tuple[str, ...]) -> None:
+def _run_prepare(command: tuple[str, ...]) -> str:
+    """Return why the store cannot be prepared yet, or "" if it is."""
     try:
         result = run_command(command, _PREPARE_LIMIT_S)
     except OSError as error:
@@ -98,11 +109,16 @@ def _run_prepare(command: tuple[str, ...]) -> None:
     if result.exit_code != 0:
         lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
         reason = lines[-1] if lines else f"exit {result.exit_code}"
+        if result.exit_code == EXIT_TEMPORARY:
+            return reason
         raise BgpdriftError(f"the store cannot be prepared: {reason}")
     sys.stderr.write(result.stderr)  # what was repaired
+    return ""
 
 
-def _run_daemon(settings: Settings, system: System, lock: InstanceLock, predecessor_killed: bool, pipe: int) -> None:
+def _run_daemon(
+    settings: Settings, system: System, lock: InstanceLock, predecessor_killed: bool, pipe: int, unprepared: str
+) -> None:
     """Supervise in the daemon; never returns."""
     code = 1
     try:
@@ -118,6 +134,7 @@ def _run_daemon(settings: Settings, system: System, lock: InstanceLock, predeces
             lock,
             foreground=False,
             predecessor_killed=predecessor_killed,
+            unprepared=unprepared,
             on_listening=report_listening,
         )
     except BaseException:
@@ -134,6 +151,7 @@ def _supervise(
     lock: InstanceLock,
     foreground: bool,
     predecessor_killed: bool,
+    unprepared: str,
     on_listening: Callable[[], None] = lambda: None,
 ) -> int:
     from supervisor.loop import Supervisor
@@ -145,5 +163,6 @@ def _supervise(
         foreground=foreground,
         on_listening=on_listening,
         predecessor_killed=predecessor_killed,
+        unprepared=unprepared,
         restore_lock=lock.restore,
     ).run()

@@ -8,12 +8,15 @@ decided in `bgpdrift.models.recovery`.
 import sys
 
 from bgpdrift import settings
-from bgpdrift.errors import BgpdriftError
+from bgpdrift.errors import BgpdriftError, TransientError
 from bgpdrift.settings import Settings
+
+EXIT_TEMPORARY = 75
+"""The disk is full or the database is locked or cannot be reached: the supervisor tries again."""
 
 
 def main() -> int:
-    """Create or upgrade the store; return 0, or 1 after printing the reason to standard error."""
+    """Create or upgrade the store; return 0, or 1 or `EXIT_TEMPORARY` after printing the reason to standard error."""
     from bgpdrift.store import migrate
 
     try:
@@ -22,7 +25,7 @@ def main() -> int:
         migrate(loaded.store_url)
     except BgpdriftError as error:
         print(error, file=sys.stderr)
-        return 1
+        return EXIT_TEMPORARY if isinstance(error, TransientError) else 1
     if loaded.artifacts_path.is_dir():
         repair_models(loaded)
     return 0

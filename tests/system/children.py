@@ -126,7 +126,12 @@ def build_system(names: str):  # type: ignore[no-untyped-def]
         reads = frozenset({name.partition("-")[2]}) if "-" in name else frozenset()
         services.append(Service(name, command, after=before, reads=reads, required=not name.endswith("optional")))
         before = (name,)
-    return System(tuple(services))
+    blocked = os.environ.get("CHILDREN_NOT_PREPARED")
+    script = (
+        "import os, sys; os.path.exists(sys.argv[1]) and (print('the disk is full', file=sys.stderr), sys.exit(75))"
+    )
+    prepare = (sys.executable, "-c", script, blocked) if blocked else ()
+    return System(tuple(services), prepare=prepare)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from helpers.until import until
+from supervisor.preparation import EXIT_TEMPORARY
 
 ROUNDS = int(os.environ.get("SUPERVISOR_ROUNDS", "0"))
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120 + 10 * ROUNDS)]
@@ -191,6 +193,30 @@ def test_a_start_in_a_copy_of_a_running_data_directory_leaves_the_services_of_th
     finally:
         for pid in copied.processes():
             os.kill(pid, signal.SIGKILL)
+
+
+def test_a_start_on_a_full_disk_runs_the_services_when_there_is_space(managed, tmp_path):
+    full = tmp_path / "full"
+    full.touch()
+    managed.settings["CHILDREN_NOT_PREPARED"] = str(full)
+    started = managed.start("ready-a,ready-b", ready_timeout_s="1")
+    assert (started.returncode, "the disk is full" in started.stderr) == (1, True)
+    (remark,) = managed.status()["supervisor"]["remarks"]
+    assert remark.startswith("the store cannot be prepared yet: ")
+    assert "the disk is full" in remark
+    assert set(pids(managed).values()) == {None}
+
+    full.unlink()
+
+    managed.until(lambda: managed("status").returncode == 0, "all ready")
+
+
+def test_a_full_disk_is_a_temporary_failure_of_the_preparation_of_the_store(small_disk):
+    fill(small_disk)
+    command = [sys.executable, "-m", "bgpdrift.services.prepare_store"]
+    env = os.environ | {"BGPDRIFT_DATA_DIR": str(small_disk)}
+    result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, "full" in result.stderr) == (EXIT_TEMPORARY, True)
 
 
 def test_a_pause_of_the_whole_machine_restarts_no_service(managed):
