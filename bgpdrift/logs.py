@@ -6,6 +6,8 @@ tomorrow, ``error`` a person now. Lines go to standard output by default; the su
 
 import logging
 import sys
+import threading
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, TextIO
 
 if "rich" in sys.modules:
@@ -19,8 +21,62 @@ else:
     finally:
         del sys.modules["rich"]
 
+from bgpdrift.clock import Clock, SystemClock
+
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger, Processor
+    from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+MAX_EQUAL_LINES, MAX_LINES_OF_EVENT = 5, 200
+"""Lines within `PERIOD_S`: equal ones, and those of one event; more are counted instead of written."""
+PERIOD_S = 10.0
+_MAX_KEYS = 1000
+
+
+class RepetitionLimit:
+    """Decides which log lines are written: a flood of equal lines, or of one event, is counted instead.
+
+    The next line of the same kind after the period carries the count as ``repeated``: "repeated n times".
+
+    Parameters
+    ----------
+    clock : Clock
+        Monotonic.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._periods: dict[Hashable, list[float]] = {}  # begin of the period, lines written, lines counted
+
+    def admit(self, level: str, event: str, fields: str) -> int | None:
+        """Return how many lines of this kind were counted since the last one written; None to count this one too."""
+        with self._lock:
+            if len(self._periods) > _MAX_KEYS:
+                self._periods.clear()
+            counted = [
+                self._count((level, event), MAX_LINES_OF_EVENT),
+                self._count((level, event, fields), MAX_EQUAL_LINES),
+            ]
+        return None if None in counted else max(count or 0 for count in counted)
+
+    def __call__(self, logger: "WrappedLogger", name: str, line: "EventDict") -> "EventDict":  # noqa: ARG002
+        """Admit a line of structlog, or drop it."""
+        repeated = self.admit(str(line.get("level")), str(line.get("event")), repr(sorted(line.items(), key=str)))
+        if repeated is None:
+            raise structlog.DropEvent
+        return {**line, "repeated": repeated} if repeated else line
+
+    def _count(self, key: Hashable, limit: int) -> int | None:
+        now = self._clock.monotonic()
+        period = self._periods.get(key)
+        if period is None or now - period[0] >= PERIOD_S:
+            counted = int(period[2]) if period else 0
+            self._periods[key] = [now, 1, 0]
+            return counted
+        if period[1] >= limit:
+            period[2] += 1
+            return None
+        period[1] += 1
+        return 0
 
 
 def configure(
@@ -42,6 +98,7 @@ def configure(
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
+        RepetitionLimit(SystemClock()),
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         structlog.processors.format_exc_info,
     ]
