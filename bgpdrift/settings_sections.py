@@ -138,16 +138,22 @@ class WindowSettings(Section, frozen=True, kw_only=True):
     ] = 30.0
     idle_close_s: Annotated[
         float,
-        _f("if the feed is quiet for this long in wall time, windows that have ended close at once", "s", gt=0),
-    ] = 45.0
-    max_jump_s: Annotated[
-        float,
         _f(
-            "a timestamp further ahead waits until others confirm it, so that one wrong clock closes no window",
+            "if the feed or a collector is quiet for this long in wall time, its windows that have ended close",
             "s",
-            ge=60,
+            gt=0,
         ),
-    ] = 600.0
+    ] = 45.0
+    max_gap_minutes: Annotated[
+        int,
+        _f(
+            "minutes without a message have a window each, up to so many; a longer absence of a collector is one gap, "
+            "marked in the next window",
+            "min",
+            ge=1,
+            le=1440,
+        ),
+    ] = 180
     per_peer: Annotated[int, _f("windows are also kept for the N busiest peers of each collector", ge=0, le=64)] = 0
     warming_minutes: Annotated[
         int,

@@ -43,4 +43,6 @@ def command(files: tuple[Path, ...], per_peer: int, warm_up: Path | None, lenien
         click.echo(encode({name: row[name] for name in names if name != "peer" or row[name]}))
     if unusable > report.total:
         click.echo(f"bgpdrift: {unusable - report.total:,} prefixes or timestamps could not be used", err=True)
+    for fault in aggregator.clock_faults():
+        click.echo(f"bgpdrift features: {fault}", err=True)
     exit_if_damaged([table, report], lenient=lenient)

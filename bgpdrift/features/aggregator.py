@@ -1,23 +1,23 @@
-"""Runs event time over all collectors: which messages count, when a window closes, and which data is missing.
+"""Distributes the messages of a feed over its collectors, and what concerns the whole feed to each of them.
 
-The aggregator assigns messages to collectors, drops duplicates, decides which messages are late, closes a window
-``lateness_s`` after its end, and marks gaps. It is pure: its inputs alone determine its results, so that reading the same
-segments again after a crash gives the same windows. `bgpdrift.features.spool_aggregation` reads segments, saves the state
-and writes rows.
+`bgpdrift.features.collector_feed` has the event time and the windows of one collector. The aggregator is pure: its inputs alone
+determine its results, so that reading the same segments again after a crash gives the same windows.
+`bgpdrift.features.spool_aggregation` reads segments, saves the state and writes rows.
 """
 
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from bgpdrift.bgp.messages import STATE, UPDATE, Message, collector_name
+from bgpdrift.bgp.messages import UPDATE, Message, collector_name
 from bgpdrift.bgp.prefixes import PrefixKeys
 from bgpdrift.bgp.problems import Problems
 from bgpdrift.features.checkpoint import select_arrays
 from bgpdrift.features.collector import CollectorWindows
-from bgpdrift.features.dedup import Duplicates
-from bgpdrift.features.event_time import WINDOW_S, EventTime
+from bgpdrift.features.collector_feed import CollectorFeed
+from bgpdrift.features.event_time import WINDOW_S
 from bgpdrift.settings import WindowSettings
 
 CHUNK_MESSAGES = 16_384
@@ -29,13 +29,27 @@ MAX_COLLECTORS = 256
 MAX_CACHED_PREFIXES = 200_000
 
 
-class MissingSpan(NamedTuple):
-    """A span of event time whose data is incomplete."""
+class ClockFault(NamedTuple):
+    """What the times of one collector have shown of its clocks."""
 
-    begin: float  # epoch seconds
-    end: float
-    mark: str  # feed_gap, incomplete or dropped
-    frames: int  # number of dropped frames
+    collector: str
+    refused: int  # messages whose time others contradicted; counted as late
+    held: int  # messages that wait for a confirmation
+    largest_ahead_s: float
+    steps_back: int
+
+    def __str__(self) -> str:
+        """Return a sentence for people."""
+        parts = []
+        if self.refused:
+            parts.append(
+                f"{self.refused} messages up to {self.largest_ahead_s:,.0f} s ahead of its other messages counted as late"
+            )
+        if self.held:
+            parts.append(f"{self.held} messages ahead wait for a confirmation")
+        if self.steps_back:
+            parts.append(f"its clock went back {self.steps_back} times")
+        return f"collector {self.collector}: {'; '.join(parts)}"
 
 
 class Aggregator:
@@ -51,39 +65,56 @@ class Aggregator:
 
     def __init__(self, settings: WindowSettings, deduplicate: bool = True) -> None:
         self._settings = settings
-        self._time = EventTime(settings.max_jump_s)
-        self._collectors: dict[str, CollectorWindows] = {}
-        self._hosts: dict[str, CollectorWindows] = {}
-        self._duplicates: dict[str, Duplicates] = {}
+        self._feeds: dict[str, CollectorFeed] = {}
+        self._hosts: dict[str, CollectorFeed] = {}
         self._prefixes = PrefixKeys(MAX_CACHED_PREFIXES)
         self._deduplicate = deduplicate
-        self._closed_before = 0  # tick; windows before it are closed
-        self._has_closed = False
-        self._missing: list[MissingSpan] = []
-        self._interruptions: dict[str, float] = {}  # mark -> event time of the interruption, until the next message
-        self.messages = 0
+        self._arrived_at: float | None = None
         self.duplicates = 0
-        self.rejected_times = 0
 
     @property
     def now(self) -> float:
-        """Event time, epoch seconds; 0 before the first message."""
-        return self._time.now
+        """Event time of the middle collector, epoch seconds; 0 before the first message."""
+        times = [feed.time.now for feed in self._feeds.values() if feed.time.now]
+        return statistics.median_high(times) if times else 0.0
+
+    @property
+    def messages(self) -> int:
+        """Number of UPDATE and STATE messages that were counted."""
+        return sum(feed.messages for feed in self._feeds.values())
+
+    @property
+    def rejected_times(self) -> int:
+        """Number of messages without a valid time, or with one that others contradicted."""
+        return sum(feed.time.invalid + feed.time.refused for feed in self._feeds.values())
+
+    @property
+    def closed_by_collector(self) -> dict[str, int]:
+        """Epoch seconds by collector; its windows that start earlier are closed."""
+        return {name: feed.windows.closed_before * WINDOW_S for name, feed in self._feeds.items()}
 
     @property
     def closed_before_s(self) -> int:
-        """Epoch seconds; windows that start earlier are closed."""
-        return self._closed_before * WINDOW_S
+        """Epoch seconds; windows of every collector that start earlier are closed."""
+        return min((start for start in self.closed_by_collector.values() if start), default=0)
+
+    def clock_faults(self) -> list[ClockFault]:
+        """Return the collectors with a fault of a clock."""
+        faults = [
+            ClockFault(name, feed.time.refused, feed.time.n_held, feed.time.largest_ahead_s, feed.time.steps_back)
+            for name, feed in sorted(self._feeds.items())
+        ]
+        return [fault for fault in faults if any(fault[1:])]
 
     @property
     def state_bytes(self) -> int:
         """Bytes of the routing state of all collectors."""
-        return sum(collector.state.nbytes for collector in self._collectors.values())
+        return sum(feed.windows.state.nbytes for feed in self._feeds.values())
 
     @property
     def routes(self) -> int:
         """Number of routes in the state of all collectors."""
-        return sum(collector.state.routes for collector in self._collectors.values())
+        return sum(feed.windows.state.routes for feed in self._feeds.values())
 
     def warm_up(self, messages: Iterable[Message], problems: Problems | None = None) -> int:
         """Load a table dump into the routing state without counting it; return the number of routes.
@@ -94,7 +125,7 @@ class Aggregator:
         pending: dict[CollectorWindows, list[Message]] = {}
         for message in messages:
             if message.type == UPDATE:
-                collector = self._hosts.get(message.host) or self._collector(message.host)
+                collector = (self._hosts.get(message.host) or self._feed(message.host)).windows
                 own = pending.setdefault(collector, [])
                 own.append(message)
                 if len(own) >= CHUNK_MESSAGES:
@@ -127,63 +158,51 @@ class Aggregator:
         return rows + self._add_chunk(chunk, arrived_at)
 
     def _add_chunk(self, chunk: Sequence[Message], arrived_at: float | None) -> list[dict[str, Any]]:
-        now, rejected = self._time.now, self._time.rejected
-        accepted = self._time.accept(chunk)
-        if self._time.rejected > rejected:
-            self.rejected_times += self._time.rejected - rejected
-            self.count_parse_errors(self._time.rejected - rejected)
-        pending: dict[CollectorWindows, tuple[list[Message], list[bool]]] = {}
-        lateness, closed_until = self._settings.lateness_s, self._closed_before * WINDOW_S
-        for message in accepted:
-            time = message.timestamp
-            if time > now:
-                if not now:
-                    self._missing.append(MissingSpan(time // WINDOW_S * WINDOW_S, time, "incomplete", 0))
-                now = time
-                # The message that moves event time past the lateness closes a window, not the end of the batch.
-                closed_until = max(closed_until, int((now - lateness) // WINDOW_S) * WINDOW_S)
-            if message.type != UPDATE and message.type != STATE:
-                continue
-            collector = self._hosts.get(message.host) or self._collector(message.host)
-            if self._deduplicate and self._duplicates[collector.name].is_duplicate(message):
+        pending: dict[CollectorFeed, list[Message]] = {}
+        for message in chunk:
+            feed = self._hosts.get(message.host) or self._feed(message.host)
+            if self._deduplicate and feed.duplicates.is_duplicate(message):
                 self.duplicates += 1
-                self._interruptions.pop("feed_gap", None)  # the connections overlap: no data is missing
+                self._drop_gaps()  # the connections overlap: no data is missing
                 continue
-            if self._interruptions:
-                self._missing += [
-                    MissingSpan(since, max(time, since), mark, 0) for mark, since in self._interruptions.items()
-                ]
-                self._interruptions.clear()
-            lists = pending.get(collector)
-            if lists is None:
-                lists = pending[collector] = ([], [])
-            lists[0].append(message)
-            lists[1].append(time < closed_until)
-        for collector, (messages, late) in pending.items():
-            self.messages += len(messages)
-            collector.add(messages, late, arrived_at)
-        return self._close_before(int((self._time.now - lateness) // WINDOW_S)) if self._time.now else []
+            own = pending.get(feed)
+            if own is None:
+                pending[feed] = [message]
+            else:
+                own.append(message)
+        rows: list[dict[str, Any]] = []
+        for feed, messages in pending.items():
+            rows += feed.add(messages, arrived_at)
+        if arrived_at is not None and chunk:
+            self._arrived_at = arrived_at
+            for feed in self._feeds.values():
+                rows += feed.close_silent(arrived_at)
+        return _in_time_order(rows)
 
-    def _collector(self, host: str) -> CollectorWindows:
+    def _drop_gaps(self) -> None:
+        for feed in self._feeds.values():
+            feed.drop_interruption("feed_gap")
+
+    def _feed(self, host: str) -> CollectorFeed:
         name = collector_name(host) or "unknown"
-        if name not in self._collectors and len(self._collectors) >= MAX_COLLECTORS:
+        if name not in self._feeds and len(self._feeds) >= MAX_COLLECTORS:
             name = "other"
-        collector = self._collectors.get(name)
-        if collector is None:
-            share = max(MIN_STATE_BYTES, self._settings.max_state_bytes // (len(self._collectors) + 1))
-            for other in self._collectors.values():
-                other.state.max_bytes = share
-            collector = self._collectors[name] = CollectorWindows(
+        feed = self._feeds.get(name)
+        if feed is None:
+            share = max(MIN_STATE_BYTES, self._settings.max_state_bytes // (len(self._feeds) + 1))
+            for other in self._feeds.values():
+                other.windows.state.max_bytes = share
+            windows = CollectorWindows(
                 name,
                 share,
                 warming_minutes=self._settings.warming_minutes,
                 per_peer=self._settings.per_peer,
                 prefixes=self._prefixes,
             )
-            self._duplicates[name] = Duplicates()
+            feed = self._feeds[name] = CollectorFeed(windows, self._settings)
         if len(self._hosts) < 2 * MAX_COLLECTORS:
-            self._hosts[host] = collector
-        return collector
+            self._hosts[host] = feed
+        return feed
 
     def note_reconnect(self) -> None:
         """Record that the feed was connected again; the next message decides whether data is missing.
@@ -191,13 +210,13 @@ class Aggregator:
         A message that was received before (the server starts a little earlier) shows that the connections overlap, and
         nothing is missing. Otherwise the time between them is a ``feed_gap``.
         """
-        if self._time.now:
-            self._interruptions["feed_gap"] = self._time.now
+        for feed in self._feeds.values():
+            feed.note_interruption("feed_gap")
 
     def note_lost_frames(self) -> None:
         """Record that frames between the last and the next message are lost; their windows become ``incomplete``."""
-        if self._time.now:
-            self._interruptions["incomplete"] = self._time.now
+        for feed in self._feeds.values():
+            feed.note_interruption("incomplete")
 
     def note_missing(self, begin: float | None, end: float | None, mark: str, frames: int = 0) -> None:
         """Record that data of a span of event time is missing.
@@ -205,14 +224,14 @@ class Aggregator:
         Parameters
         ----------
         begin, end : float, optional
-            Epoch seconds; None means the present event time.
+            Epoch seconds; None means the present event time of each collector.
         mark : str
             ``dropped`` or ``incomplete``.
         frames : int
             Number of missing frames, if known.
         """
-        now = self._time.now
-        self._missing.append(MissingSpan(begin or now, end or now, mark, frames))
+        for number, feed in enumerate(self._feeds.values()):
+            feed.note_missing(begin, end, mark, 0 if number else frames)  # a dropped frame is counted once
 
     def count_parse_errors(self, frames: int, collector: str = "") -> bool:
         """Count what could not be read in the youngest open window; False if there is no window yet.
@@ -224,13 +243,8 @@ class Aggregator:
         collector : str
             Collector concerned; an unreadable frame names none, and is counted once, at the first collector.
         """
-        own = self._collectors.get(collector_name(collector)) or next(iter(self._collectors.values()), None)
-        if not self._time.now or own is None:
-            return False
-        if frames:
-            tick = max(int(self._time.now // WINDOW_S), self._closed_before)
-            own.window(tick).sums["parse_errors"] += frames
-        return True
+        own = self._feeds.get(collector_name(collector)) or next(iter(self._feeds.values()), None)
+        return own is not None and own.count_parse_errors(frames)
 
     def close_idle(self, quiet_s: float) -> list[dict[str, Any]]:
         """Close the windows that have ended, without waiting for late messages, because the feed is quiet.
@@ -240,74 +254,44 @@ class Aggregator:
         quiet_s : float
             Seconds of wall time without a frame; event time is assumed to advance no faster than wall time.
         """
-        return self._close_before(int((self._time.now + quiet_s) // WINDOW_S)) if self._time.now else []
+        rows: list[dict[str, Any]] = []
+        for feed in self._feeds.values():
+            silent_s = 0.0
+            if self._arrived_at is not None and feed.time.reached_at is not None:
+                silent_s = max(0.0, self._arrived_at - feed.time.reached_at)
+            rows += feed.close_quiet(quiet_s + silent_s)
+        return _in_time_order(rows)
 
     def flush(self) -> list[dict[str, Any]]:
-        """Close all windows, also the one that has not ended, at the end of a file."""
-        return self._close_before(int(self._time.now // WINDOW_S) + 1) if self._time.now else []
+        """Close all windows, also the one that has not ended, at the end of a file.
 
-    def _close_before(self, tick: int) -> list[dict[str, Any]]:
-        """Close every window before a tick at every known collector, oldest first."""
+        A collector that is silent at the end has windows up to the event time of the middle collector.
+        """
         rows: list[dict[str, Any]] = []
-        if not self._has_closed:
-            open_ticks = [key[0] for collector in self._collectors.values() for key in collector.windows]
-            if not open_ticks or tick <= min(open_ticks):
-                return rows
-            self._has_closed, self._closed_before = True, min(open_ticks)
-        for closing in range(self._closed_before, tick):
-            for name in sorted(self._collectors):
-                collector = self._collectors[name]
-                if 0 <= collector.first_tick <= closing:
-                    self._mark_missing(collector, closing)
-                    rows += collector.close_windows(closing)
-        self._closed_before = max(self._closed_before, tick)
-        self._missing = [span for span in self._missing if span.end >= tick * WINDOW_S]
-        return rows
-
-    def _mark_missing(self, collector: CollectorWindows, tick: int) -> None:
-        begin, end = tick * WINDOW_S, (tick + 1) * WINDOW_S
-        for at, span in enumerate(self._missing):
-            if span.begin < end and span.end >= begin:
-                window = collector.window(tick)
-                if span.mark == "dropped":
-                    window.sums["dropped"] += span.frames
-                    window.sums["incomplete"] = 1
-                    self._missing[at] = span._replace(frames=0)
-                else:
-                    window.sums[span.mark] = 1
+        for feed in self._feeds.values():
+            rows += feed.release_held()
+        until = self.now
+        for feed in self._feeds.values():
+            if feed.time.now:
+                rows += feed.close_all(until)
+        return _in_time_order(rows)
 
     def save(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and plain values for a checkpoint."""
         arrays: dict[str, NDArray[Any]] = {}
-        collectors: list[dict[str, Any]] = []
-        for number, collector in enumerate(self._collectors.values()):
-            own, values = collector.save()
+        feeds: list[dict[str, Any]] = []
+        for number, feed in enumerate(self._feeds.values()):
+            own, values = feed.save()
             arrays |= {f"{number}.{name}": array for name, array in own.items()}
-            values["duplicates"] = self._duplicates[collector.name].save()
-            collectors.append(values)
-        return arrays, {
-            "now": self._time.now,
-            "closed_before": self._closed_before,
-            "has_closed": self._has_closed,
-            "missing": [list(span) for span in self._missing],
-            "interruptions": self._interruptions,
-            "held": self._time.save(),
-            "messages": self.messages,
-            "duplicates": self.duplicates,
-            "rejected_times": self.rejected_times,
-            "collectors": collectors,
-        }
+            feeds.append(values)
+        return arrays, {"duplicates": self.duplicates, "arrived_at": self._arrived_at, "collectors": feeds}
 
     def restore(self, arrays: dict[str, NDArray[Any]], values: dict[str, Any]) -> None:
         """Restore the result of `save`."""
-        self._time.now = float(values["now"])
-        self._closed_before, self._has_closed = int(values["closed_before"]), bool(values["has_closed"])
-        self._missing = [MissingSpan(*span) for span in values["missing"]]
-        self._interruptions = dict(values["interruptions"])
-        self._time.restore(values["held"])
-        self.messages, self.duplicates = int(values["messages"]), int(values["duplicates"])
-        self.rejected_times = int(values["rejected_times"])
+        self.duplicates, self._arrived_at = int(values["duplicates"]), values["arrived_at"]
         for number, saved in enumerate(values["collectors"]):
-            collector = self._collector(saved["name"])
-            collector.restore(select_arrays(arrays, f"{number}."), saved)
-            self._duplicates[collector.name] = Duplicates.restore(saved["duplicates"])
+            self._feed(saved["name"]).restore(select_arrays(arrays, f"{number}."), saved)
+
+
+def _in_time_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: (row["window_start"], row["collector"]))

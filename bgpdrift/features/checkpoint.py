@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from bgpdrift.errors import InputError
 from bgpdrift.process.durable import replace_file
 
-MAGIC = b"bgpdrift checkpoint 2\n"
+MAGIC = b"bgpdrift checkpoint 3\n"
 _DIGEST_BYTES = 32
 _LENGTH = struct.Struct("<Q")
 _MAX_HEADER_BYTES = 1 << 30

@@ -2,7 +2,7 @@
 
 This module decides which minute an element counts in, what a session change means, which windows are warming or in a table
 transfer, and which peers get windows of their own. `bgpdrift.features.classification` classifies the elements, and
-`bgpdrift.features.aggregator`, which knows the event time of all collectors, decides when a window closes.
+`bgpdrift.features.collector_feed`, which knows the event time of the collector, decides when a window closes.
 """
 
 from collections.abc import Sequence
@@ -56,6 +56,8 @@ class CollectorWindows:
         self.peers = Peers()
         self.windows: dict[tuple[int, int], Window] = {}  # (tick, peer number or WHOLE)
         self.first_tick = -1
+        self.has_closed = False
+        self.closed_before = 0  # tick; windows before it are closed
         self._classifier = Classifier(max_state_bytes)
         self._warming_minutes = warming_minutes
         self._per_peer = per_peer
@@ -117,6 +119,21 @@ class CollectorWindows:
                 self.first_tick = tick
         return window
 
+    def begin_closing(self, tick: int) -> None:
+        """Record the first minute whose window closes."""
+        self.has_closed, self.closed_before = True, tick
+
+    def go_back(self, tick: int) -> None:
+        """Count again from a minute before the present one: the clock was wrong."""
+        self.closed_before = tick
+        self.first_tick = min(self.first_tick, tick)
+        self._tick = tick
+
+    @property
+    def _open_tick(self) -> int:
+        """Youngest minute; a closed window is never opened again."""
+        return max(self._tick, self.closed_before)
+
     def is_warming(self, tick: int) -> bool:
         """Whether a minute is too close to the first window of this collector."""
         return tick - self.first_tick < self._warming_minutes
@@ -130,7 +147,7 @@ class CollectorWindows:
         """Keep the state within its limit; count the evicted routes in the youngest window."""
         self.state.enforce_limit()
         if self.state.evicted and self._tick >= 0:
-            self.window(self._tick).sums["evicted"] += self.state.evicted
+            self.window(self._open_tick).sums["evicted"] += self.state.evicted
             self.state.evicted = 0
 
     def _add_updates(self, messages: Sequence[Message], late: Sequence[bool], arrived_at: float | None) -> None:
@@ -149,13 +166,13 @@ class CollectorWindows:
             if last > first:
                 self._count_elements(batch, minute, slice(first, last))
         if batch.unreadable:
-            self.window(self._tick).sums["parse_errors"] += batch.unreadable
+            self.window(self._open_tick).sums["parse_errors"] += batch.unreadable
 
     def _count_messages(self, batch: Batch, minute: I64, span: slice, arrived_at: float | None) -> None:
         late, peers = batch.late[span], batch.peer[span]
         n_late = int(np.count_nonzero(late))
         if n_late:
-            self.window(self._tick).sums["late"] += n_late
+            self.window(self._open_tick).sums["late"] += n_late
         minutes = minute[span]
         for tick in np.unique(minutes[~late]).tolist():
             mask = ~late & (minutes == tick)
@@ -174,7 +191,7 @@ class CollectorWindows:
     def _count_elements(self, batch: Batch, minute: I64, span: slice) -> None:
         elements, examples = self._classifier.classify(batch, span, self._tick, self.is_warming(self._tick))
         for kind, values in examples:
-            self.window(self._tick).add_example(kind, values)
+            self.window(self._open_tick).add_example(kind, values)
         message = batch.message[span]
         late, minutes = batch.late[message], minute[message]
         on_time = np.unique(minutes[~late]).tolist()
@@ -194,7 +211,7 @@ class CollectorWindows:
         peer = self.peers.number(message)
         tick = int(message.timestamp // WINDOW_S)
         self._tick = max(self._tick, tick)
-        window = self.window(self._tick if is_late else tick)
+        window = self.window(self._open_tick if is_late else tick)
         was_up, since = self._established.get(peer, (None, 0.0))
         if message.state == "down":
             forgotten = self.state.forget_peer(peer)
@@ -253,6 +270,8 @@ class CollectorWindows:
             "name": self.name,
             "peers": [list(pair) for pair in zip(self.peers.addresses, self.peers.asns, strict=True)],
             "first_tick": self.first_tick,
+            "has_closed": self.has_closed,
+            "closed_before": self.closed_before,
             "warming_minutes": self._warming_minutes,
             "tick": self._tick,
             "windows": [[tick, peer, window.save()] for (tick, peer), window in self.windows.items()],
@@ -269,6 +288,7 @@ class CollectorWindows:
             self.peers.numbers[address] = len(self.peers.asns)
             self.peers.asns.append(asn)
         self.first_tick, self._tick = int(values["first_tick"]), int(values["tick"])
+        self.has_closed, self.closed_before = bool(values["has_closed"]), int(values["closed_before"])
         self._warming_minutes = int(values["warming_minutes"])
         self.windows = {(tick, peer): Window.restore(saved) for tick, peer, saved in values["windows"]}
         self._established = {peer: (up, since) for peer, up, since in values["established"]}

@@ -1,8 +1,9 @@
 """Recognizes messages that a server sends again after a reconnect, by the source's message id.
 
-The id of RIS Live is ``<peer>-<12 hex: ms epoch><4 hex: counter>``. It grows with every message of a peer, so that the
-largest id and a short memory per peer suffice. Ids of older recordings have no order; the latest 50,000 of a collector are
-remembered.
+The id of RIS Live is ``<peer>-<12 hex: ms epoch><4 hex: counter>``. It grows with every message of a peer, unless the clock of
+the collector goes back. So an id is a repetition if it is among the latest of its peer; a smaller one only after a reconnect,
+until the collector sends the first message that is new. Ids of older recordings have no order; the latest 50,000 of a collector
+are remembered.
 """
 
 from collections import OrderedDict, deque
@@ -29,6 +30,11 @@ class Duplicates:
         self._latest: dict[str, str] = {}
         self._rings: dict[str, deque[str]] = {}
         self._unordered: OrderedDict[str, None] = OrderedDict()
+        self._expects_repetitions = False
+
+    def expect_repetitions(self) -> None:
+        """Record a reconnect: the server may begin with messages from before it."""
+        self._expects_repetitions = True
 
     def is_duplicate(self, message: Message) -> bool:
         """Whether the message was seen before; remember it. A message without id is never a duplicate."""
@@ -43,11 +49,16 @@ class Duplicates:
         ring = self._rings[peer]
         if name > latest:
             self._latest[peer] = name
+            self._expects_repetitions = False
             ring.append(name)
             return False
-        # A smaller id is a duplicate, or two messages were reordered on the way.
-        if name in ring or (len(ring) == _RECENT_IDS and name < ring[0]):
+        if name in ring:
             return True
+        if len(ring) == _RECENT_IDS and name < min(ring):
+            if self._expects_repetitions:
+                return True
+            # Without a reconnect nothing is sent again: the clock that made the ids has gone back.
+            self._latest[peer] = name
         ring.append(name)
         return False
 
@@ -62,7 +73,7 @@ class Duplicates:
     def save(self) -> dict[str, Any]:
         """Return plain values for a checkpoint."""
         rings = [[peer, self._latest[peer], list(ring)] for peer, ring in self._rings.items()]
-        return {"rings": rings, "unordered": list(self._unordered)}
+        return {"rings": rings, "unordered": list(self._unordered), "expects": self._expects_repetitions}
 
     @classmethod
     def restore(cls, saved: dict[str, Any]) -> "Duplicates":
@@ -71,5 +82,6 @@ class Duplicates:
         for peer, latest, ring in saved["rings"]:
             seen._latest[peer] = latest
             seen._rings[peer] = deque(ring, maxlen=_RECENT_IDS)
+        seen._expects_repetitions = bool(saved["expects"])
         seen._unordered = OrderedDict.fromkeys(saved["unordered"])
         return seen

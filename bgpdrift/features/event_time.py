@@ -1,97 +1,398 @@
-"""Event time: the latest message timestamp that can be trusted.
+"""Event time of one collector: the latest message time that can be believed.
 
 Windows close by event time, never by the clock of the machine, so that a replay at a thousand times the speed gives the same
-windows. This module decides when a timestamp far ahead is accepted. A single router or collector with a wrong clock must not
-close every window, but after an hour without a feed the whole stream jumps ahead.
+windows. This module decides which timestamps of a collector are believed. Each collector has its own event time, so that no
+message changes a window of another collector. `bgpdrift.features.collector_feed` closes windows by it.
+
+A window may close only when no other peer can still send messages of it in order. A message at most the lateness ahead of the
+other peers closes no window too early, whatever its clock. The time that has passed since they were heard, by the arrival
+times of a live feed, is added. A message further ahead is held until a second peer has reached its time, or the same peer
+again if no other peer was heard in the last hour. It is refused when its own peer, or two other peers, send messages of the
+old time.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from bgpdrift.bgp.messages import Message
 
 WINDOW_S = 60
 """A window covers ``[t, t + WINDOW_S)`` of event time."""
-CONFIRMATIONS = 50
-"""Consecutive messages that must agree on a jump; a message without the jump interrupts those of one wrong clock."""
+MIN_STEP_S = 1.0
+"""Smallest step ahead that is believed at once; reordering within a second is usual."""
+WITNESS_S = 3600.0
+"""A peer heard in so many seconds before the event time can confirm or contradict a message ahead of it."""
+MAX_HELD = 10_000
+"""Messages that one peer may send ahead while the others are silent, before it is believed; bounds memory."""
+LIVE_S = 600.0
+"""The first message of a collector is believed at once if it arrived within so many seconds after its time."""
+VOTE_MESSAGES = 50
+"""Messages far behind the event time before the peers decide whether it goes back."""
+BLOCK = 2_048
+"""Messages decided together at most."""
+MAX_PEERS = 4_096
+"""Peers remembered per collector; names in frames cannot make the state grow without bound."""
+
+
+class Progress(NamedTuple):
+    """Messages whose times were decided, in order.
+
+    Attributes
+    ----------
+    messages : list of Message
+        A refused message has the event time as its time, so that it ages nothing.
+    now : ndarray of float, shape (n,)
+        Event time after each message, epoch seconds.
+    refused : ndarray of bool, shape (n,)
+        Whether the time of the message was refused.
+    goes_back : bool
+        Event time went back before the first of the messages.
+    begins_at : float
+        Event time after it went back.
+    """
+
+    messages: list[Message]
+    now: NDArray[np.float64]
+    refused: NDArray[np.bool_]
+    goes_back: bool = False
+    begins_at: float = 0.0
+
+
+class Leader(NamedTuple):
+    """One of the two peers of a collector with the latest times."""
+
+    peer: str
+    time: float  # epoch seconds
+    reached_at: float | None  # wall time of arrival
 
 
 class EventTime:
-    """Follows the timestamps of messages.
+    """Follows the timestamps of the messages of one collector.
 
     Parameters
     ----------
-    max_jump_s : float
-        A step ahead of at most so many seconds is accepted at once.
+    lateness_s : float
+        Windows close so many seconds after their end.
+
+    Attributes
+    ----------
+    now : float
+        Event time, epoch seconds; 0 before the first believed message.
+    reached_at : float, optional
+        Wall time of arrival of the last believed message, epoch seconds.
+    invalid, refused, steps_back : int
+        Messages without a valid time, messages whose time others contradicted, and steps of the clock back.
+    largest_ahead_s : float
+        Largest distance of a refused time from the event time.
 
     Examples
     --------
-    >>> time = EventTime(max_jump_s=600)
-    >>> [message.timestamp for message in time.accept([Message(1000.0), Message(99_000.0), Message(1001.0)])]
-    [1000.0, 1001.0]
-    >>> time.now, time.rejected
-    (1001.0, 1)
+    >>> time = EventTime(lateness_s=30)
+    >>> messages = [Message(stamp, peer="p") for stamp in (1000.0, 1001.0, 99_000.0, 1002.0)]
+    >>> (progress,) = time.accept(messages)
+    >>> [(message.timestamp, bool(refused)) for message, refused in zip(progress.messages, progress.refused)]
+    [(1000.0, False), (1001.0, False), (1002.0, False), (1002.0, True)]
+    >>> time.now, time.refused, time.largest_ahead_s
+    (1002.0, 1, 97998.0)
     """
 
-    def __init__(self, max_jump_s: float) -> None:
-        self._max_jump_s = max_jump_s
+    def __init__(self, lateness_s: float) -> None:
+        self._step_s = max(lateness_s, MIN_STEP_S)
+        self._far_behind_s = lateness_s + WINDOW_S
         self.now = 0.0
-        self.rejected = 0
+        self.reached_at: float | None = None
+        self.invalid = 0
+        self.refused = 0
+        self.steps_back = 0
+        self.largest_ahead_s = 0.0
         self._held: list[Message] = []
+        self._held_until: dict[str, float] = {}  # peer -> latest held time
+        self._contradicting: set[str] = set()
+        self._heard: dict[str, float] = {}  # peer -> its latest believed time
+        self._leaders: list[Leader] = []
+        self._behind: dict[str, float] = {}  # peer whose last message was far behind -> its time
+        self._n_behind = 0
 
-    def accept(self, messages: Iterable[Message]) -> list[Message]:
-        """Return the messages with an accepted timestamp, in order; hold back those with an unconfirmed jump.
+    @property
+    def position(self) -> float:
+        """Event time, or the time of the first held message before there is one; 0 without any message."""
+        return self.now or min((message.timestamp for message in self._held), default=0.0)
 
-        ``rejected`` counts held messages that the stream later contradicts.
+    @property
+    def n_held(self) -> int:
+        """Number of messages that wait for a confirmation."""
+        return len(self._held)
+
+    def accept(self, messages: Sequence[Message], arrived_at: float | None = None) -> list[Progress]:
+        """Decide the times of messages in order of arrival; keep back those ahead without a confirmation.
+
+        Parameters
+        ----------
+        messages : sequence of Message
+            Of this collector.
+        arrived_at : float, optional
+            Wall time of arrival, epoch seconds.
         """
-        messages = list(messages)
-        if self.now == 0.0:
-            self.now = _initial_time(messages, self._max_jump_s)
-        accepted: list[Message] = []
-        now, held, limit = self.now, self._held, self._max_jump_s
-        for message in messages:
-            time = message.timestamp
-            if 0 < time <= now + limit:
-                if held:
-                    self.rejected += len(held)
-                    held.clear()
-                if time > now:
-                    now = time
-                accepted.append(message)
-            elif time > 0 and time < math.inf:
-                held.append(message)
-                times = [waiting.timestamp for waiting in held]
-                if len(held) >= CONFIRMATIONS and max(times) - min(times) <= limit:
-                    accepted += held
-                    now = max(times)
-                    held.clear()
-                elif len(held) >= CONFIRMATIONS:
-                    held.pop(0)
-                    self.rejected += 1
-            else:  # NaN, infinite or before 1970
-                self.rejected += 1
-        self.now = now
-        return accepted
+        times = np.array([message.timestamp for message in messages], dtype=np.float64)
+        if not times.size:
+            return []
+        parts = _Parts()
+        begin = 0
+        while begin < times.size:
+            n_ordinary = self._count_ordinary(times[begin : begin + BLOCK], arrived_at)
+            if n_ordinary:  # the common case: seconds of a busy collector at once
+                end = begin + n_ordinary
+                self._take(messages[begin:end], times[begin:end], arrived_at, parts)
+                begin = end
+            else:
+                self._decide(messages[begin], arrived_at, parts)
+                begin += 1
+        return parts.progress()
 
-    def save(self) -> list[Any]:
-        """Return the held messages as plain values for a checkpoint."""
-        return [msgspec.to_builtins(message) for message in self._held]
+    def _count_ordinary(self, times: NDArray[np.float64], arrived_at: float | None) -> int:
+        """Count the first messages that any peer may send now: near the event time, while none is held or behind."""
+        if not self.now or self._held or self._behind:
+            return 0
+        before = np.maximum.accumulate(np.concatenate(([self.now], times[:-1])))
+        leader = self._leaders[0].peer if self._leaders else ""
+        limit = self._believed_until(leader, arrived_at)
+        is_ordinary = (times > 0) & (times <= limit) & (times >= before - self._far_behind_s)
+        return times.size if is_ordinary.all() else int(np.argmin(is_ordinary))
 
-    def restore(self, held: list[Any]) -> None:
+    def _take(
+        self, messages: Sequence[Message], times: NDArray[np.float64], arrived_at: float | None, parts: "_Parts"
+    ) -> None:
+        """Believe messages near the event time."""
+        now = np.maximum.accumulate(np.maximum(times, self.now))
+        self.now = float(now[-1])
+        self.reached_at = arrived_at
+        order = np.argsort(times, kind="stable").tolist()
+        latest = {messages[at].peer: at for at in order}
+        for peer, at in latest.items():
+            self._hear(peer, float(times[at]))
+        parts.extend(messages, now)
+
+    def _hear(self, peer: str, time: float) -> None:
+        """Remember the latest time of a peer, and the two peers that lead."""
+        time = max(time, self._heard.get(peer, 0.0))
+        self._heard[peer] = time
+        others = [leader for leader in self._leaders if leader.peer != peer]
+        self._leaders = sorted([*others, Leader(peer, time, self.reached_at)], key=lambda leader: -leader.time)[:2]
+        if len(self._heard) > MAX_PEERS:
+            newest = sorted(self._heard, key=lambda name: self._heard[name])[-MAX_PEERS // 2 :]
+            self._heard = {name: self._heard[name] for name in newest}
+
+    def _believed_until(self, peer: str, arrived_at: float | None = None) -> float:
+        """Return the latest time that a message of a peer may have to be believed at once."""
+        if not self.now:
+            return 0.0
+        # A peer is compared with the others, so that its own clock never moves its limit.
+        other = next((leader for leader in self._leaders if leader.peer != peer), None)
+        is_witness = other is not None and other.time >= self.now - WITNESS_S
+        _, time, reached_at = other if other is not None and is_witness else Leader(peer, self.now, self.reached_at)
+        elapsed_s = 0.0 if arrived_at is None or reached_at is None else max(0.0, arrived_at - reached_at)
+        return time + elapsed_s + self._step_s
+
+    def _decide(self, message: Message, arrived_at: float | None, parts: "_Parts") -> None:
+        """Decide a single message."""
+        time = message.timestamp
+        if not 0 < time < math.inf:
+            self.invalid += 1
+            return
+        is_live_start = not self.now and arrived_at is not None and -self._step_s <= arrived_at - time <= LIVE_S
+        if time > self._believed_until(message.peer, arrived_at) and not is_live_start:
+            self._hold(message)
+            self._release_confirmed(arrived_at, parts)
+        elif time < self.now - self._far_behind_s:
+            self._note_behind(message, parts)
+        else:
+            self._note_present(message, arrived_at, parts)
+
+    def _note_present(self, message: Message, arrived_at: float | None, parts: "_Parts") -> None:
+        """Take a message near the event time; it may confirm or contradict those that are held."""
+        peer = message.peer
+        is_witness = peer not in self._behind
+        self.now = max(self.now, message.timestamp)
+        self.reached_at = arrived_at
+        parts.add(message, self.now)
+        self._hear(peer, message.timestamp)
+        if not self._held:
+            self._behind.pop(peer, None)
+            return
+        self._release_until(self.now, parts)
+        if peer in self._held_until:
+            self._refuse(parts, peer)
+        if self._held and is_witness:
+            self._contradicting.add(peer)
+            n_witnesses = sum(1 for _ in self._witnesses())
+            if len(self._contradicting) >= min(2, n_witnesses):
+                self._refuse(parts)
+
+    def _note_behind(self, message: Message, parts: "_Parts") -> None:
+        """Take a message whose window has closed; let event time go back if most peers are behind it."""
+        peer = message.peer
+        self._heard.pop(peer, None)
+        if any(leader.peer == peer for leader in self._leaders):
+            newest = sorted(self._heard, key=lambda name: -self._heard[name])[:2]
+            self._leaders = [Leader(name, self._heard[name], self.reached_at) for name in newest]
+        self._behind[peer] = message.timestamp
+        if len(self._behind) > MAX_PEERS:
+            del self._behind[next(iter(self._behind))]
+        parts.add(message, self.now)
+        if peer in self._held_until:
+            self._refuse(parts, peer)
+        self._n_behind += 1
+        if len(self._behind) >= 2 or self._n_behind >= VOTE_MESSAGES:
+            self._n_behind = 0
+            self._vote(parts)
+
+    def _vote(self, parts: "_Parts") -> None:
+        """Let event time go back if more peers are far behind it than near it."""
+        newest = max(self._behind.values())
+        self._behind = {peer: time for peer, time in self._behind.items() if time >= newest - WITNESS_S}
+        n_present = sum(1 for time in self._heard.values() if time >= self.now - WITNESS_S)
+        if len(self._behind) <= n_present:
+            return
+        self.steps_back += 1
+        self.now = _second_largest(self._behind.values())
+        behind, self._behind, self._heard, self._leaders = self._behind, {}, {}, []
+        for peer, time in behind.items():
+            self._hear(peer, time)
+        parts.go_back(self.now)
+
+    def _witnesses(self) -> Iterable[str]:
+        """Peers heard recently, other than those of the held messages."""
+        since, held = self.now - WITNESS_S, self._held_until
+        return (peer for peer, time in self._heard.items() if time >= since and peer not in held)
+
+    def _hold(self, message: Message) -> None:
+        self._held.append(message)
+        peer = message.peer
+        self._held_until[peer] = max(message.timestamp, self._held_until.get(peer, 0.0))
+
+    def _release_confirmed(self, arrived_at: float | None, parts: "_Parts") -> None:
+        """Move event time to what two peers have reached, or two messages of the only peer."""
+        if len(self._held_until) >= 2:
+            # One of two peers may be wrong; both have reached the smaller time, and that of the right one is no less.
+            confirmed = _second_largest(self._held_until.values())
+        else:
+            if next(iter(self._witnesses()), None) is not None and len(self._held) < MAX_HELD:
+                return
+            if len(self._held) < 2:
+                return
+            confirmed = _second_largest([message.timestamp for message in self._held])
+        self.reached_at = arrived_at
+        self._release_until(confirmed, parts)
+
+    def _release_until(self, confirmed: float, parts: "_Parts") -> None:
+        """Believe the held messages up to a confirmed time, and those that then are near the other peers."""
+        has_released = True
+        while self._held and has_released:
+            waiting: list[Message] = []
+            for message in self._held:
+                time = message.timestamp
+                if time > max(confirmed, self._believed_until(message.peer)):
+                    waiting.append(message)
+                    continue
+                self.now = max(self.now, time)
+                self._behind.pop(message.peer, None)
+                self._hear(message.peer, time)
+                parts.add(message, self.now)
+            has_released = len(waiting) < len(self._held)
+            self._keep(waiting)
+
+    def _refuse(self, parts: "_Parts", peer: str | None = None) -> None:
+        """Refuse the times of the held messages, or those of one peer."""
+        waiting: list[Message] = []
+        for message in self._held:
+            if peer is not None and message.peer != peer:
+                waiting.append(message)
+                continue
+            self.refused += 1
+            self.largest_ahead_s = max(self.largest_ahead_s, round(message.timestamp - self.now, 3))
+            parts.add(msgspec.structs.replace(message, timestamp=self.now), self.now, is_refused=True)
+        self._keep(waiting)
+
+    def _keep(self, waiting: list[Message]) -> None:
+        if len(waiting) < len(self._held):
+            self._held, self._held_until = [], {}
+            for message in waiting:
+                self._hold(message)
+        if not waiting:
+            self._contradicting.clear()
+
+    def release_all(self) -> list[Progress]:
+        """Believe what is held, at the end of the input: nothing can contradict it any more."""
+        parts = _Parts()
+        self._release_until(math.inf, parts)
+        return parts.progress()
+
+    def save(self) -> dict[str, Any]:
+        """Return plain values for a checkpoint."""
+        return {
+            "now": self.now,
+            "reached_at": self.reached_at,
+            "invalid": self.invalid,
+            "refused": self.refused,
+            "steps_back": self.steps_back,
+            "largest_ahead_s": self.largest_ahead_s,
+            "held": [msgspec.to_builtins(message) for message in self._held],
+            "contradicting": sorted(self._contradicting),
+            "heard": self._heard,
+            "leaders": [list(leader) for leader in self._leaders],
+            "behind": self._behind,
+            "n_behind": self._n_behind,
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
         """Restore the result of `save`."""
-        self._held = msgspec.convert(held, list[Message])
+        self.now, self.reached_at = float(saved["now"]), saved["reached_at"]
+        self.invalid, self.refused = int(saved["invalid"]), int(saved["refused"])
+        self.steps_back, self.largest_ahead_s = int(saved["steps_back"]), float(saved["largest_ahead_s"])
+        for message in msgspec.convert(saved["held"], list[Message]):
+            self._hold(message)
+        self._contradicting = set(saved["contradicting"])
+        self._heard, self._behind = dict(saved["heard"]), dict(saved["behind"])
+        self._leaders = [Leader(*leader) for leader in saved["leaders"]]
+        self._n_behind = int(saved["n_behind"])
 
 
-def _initial_time(messages: Sequence[Message], limit_s: float) -> float:
-    """Return the earliest of the first timestamps that is close to their median; 0 without any.
+class _Parts:
+    """Collects decided messages; a step back begins a new part."""
 
-    The first message itself may have a wrong clock.
-    """
-    times = sorted(message.timestamp for message in messages[:CONFIRMATIONS] if 0 < message.timestamp < math.inf)
-    if not times:
-        return 0.0
-    median = times[len(times) // 2]
-    return next(time for time in times if time >= median - limit_s)
+    def __init__(self) -> None:
+        self._parts: list[tuple[list[Message], list[float], list[bool], float]] = [([], [], [], 0.0)]
+
+    def add(self, message: Message, now: float, *, is_refused: bool = False) -> None:
+        messages, times, refused, _ = self._parts[-1]
+        messages.append(message)
+        times.append(now)
+        refused.append(is_refused)
+
+    def extend(self, messages: Sequence[Message], now: NDArray[np.float64]) -> None:
+        own, times, refused, _ = self._parts[-1]
+        own.extend(messages)
+        times.extend(now.tolist())
+        refused.extend([False] * len(messages))
+
+    def go_back(self, now: float) -> None:
+        self._parts.append(([], [], [], now))
+
+    def progress(self) -> list[Progress]:
+        return [
+            Progress(
+                messages, np.array(now, dtype=np.float64), np.array(refused, dtype=np.bool_), begins_at > 0, begins_at
+            )
+            for messages, now, refused, begins_at in self._parts
+            if messages or begins_at
+        ]
+
+
+def _second_largest(values: Iterable[float]) -> float:
+    """Return the second largest value, or the only one."""
+    return sorted(values)[-2:][0]

@@ -21,7 +21,7 @@ from bgpdrift.bgp.spool import Segment, SpoolReader
 from bgpdrift.clock import Clock
 from bgpdrift.errors import InputError, TransientError
 from bgpdrift.features import checkpoint
-from bgpdrift.features.aggregator import Aggregator
+from bgpdrift.features.aggregator import Aggregator, ClockFault
 from bgpdrift.features.event_time import WINDOW_S
 from bgpdrift.process.durable import set_aside
 from bgpdrift.settings import Settings
@@ -63,13 +63,14 @@ class SpoolAggregation:
         self._decoder = FrameDecoder()
         self._position = 0  # number of the last segment in the state
         self._saved_position = 0
-        self._written_before_s = 0  # stored windows that start before this time are not overwritten
+        self._written_before_s: dict[str, int] = {}  # collector -> its earlier windows are stored; not overwritten
+        self._written_before_all_s = 0
         self._n_windows = 0
         self._n_damaged = 0
         self._uncounted = 0  # problems before the first window
         self._next_checkpoint = clock.monotonic() + settings.windows.checkpoint_s
         self._quiet_since = clock.monotonic()
-        self._has_closed_idle = True
+        self._reported_faults: list[ClockFault] = []
         self._recover()
 
     def _recover(self) -> None:
@@ -97,7 +98,9 @@ class SpoolAggregation:
         """Continue after the stored windows: windows built without the state must not replace better ones."""
         if cursor is not None:
             self._position = self._saved_position = cursor.position
-            self._written_before_s = cursor.state.closed_before_s
+            self._written_before_s = cursor.state.closed_by_collector
+            # A state of an earlier version has one time for all collectors.
+            self._written_before_all_s = 0 if self._written_before_s else cursor.state.closed_before_s
         self._log.warning("state.lost", reason=reason, segment=self._position)
 
     def _set_checkpoint_aside(self) -> None:
@@ -135,10 +138,11 @@ class SpoolAggregation:
         now = self._clock.monotonic()
         quiet_s = now - self._quiet_since
         if self._aggregator.messages > before:
-            self._quiet_since, self._has_closed_idle = now, False
-        elif not segments and not self._has_closed_idle and quiet_s >= self._settings.windows.idle_close_s:
+            self._quiet_since = now
+        elif not segments and quiet_s >= self._settings.windows.idle_close_s:
             rows += self._aggregator.close_idle(quiet_s)
-            self._has_closed_idle = True
+        if segments:
+            self._report_clocks()
         if segments or rows:
             self._write(rows)
         unsaved = self._position - self._saved_position
@@ -192,13 +196,23 @@ class SpoolAggregation:
             mark = "dropped" if event.event == "dropped" else "incomplete"
             self._aggregator.note_missing(event.earliest, event.latest, mark, event.frames)
 
+    def _report_clocks(self) -> None:
+        """Log each collector whose clock has shown another fault since the last report."""
+        faults = [fault._replace(held=0) for fault in self._aggregator.clock_faults()]
+        for fault in faults:
+            if fault not in self._reported_faults and (fault.refused or fault.steps_back):
+                self._log.warning("clock.wrong", **fault._asdict())
+        self._reported_faults = faults
+
     def _write(self, rows: list[dict[str, Any]]) -> None:
-        rows = [row for row in rows if row["window_start"] >= self._written_before_s]
+        before, before_all = self._written_before_s, self._written_before_all_s
+        rows = [row for row in rows if row["window_start"] >= before.get(row["collector"], before_all)]
         written_at = self._clock.now()
         for row in rows:
             row["written_at"] = written_at
         state = AggregatorState(
             closed_before_s=self._aggregator.closed_before_s,
+            closed_by_collector=self._aggregator.closed_by_collector,
             messages=self._aggregator.messages,
             duplicates=self._aggregator.duplicates,
             event_time=self._aggregator.now,
@@ -229,7 +243,11 @@ class SpoolAggregation:
         if self._n_damaged:
             backlog += f", {self._n_damaged:,} frames unreadable"
         size = self._aggregator.state_bytes / 1e6
-        return f"{self._n_windows} windows written, {self._aggregator.routes:,} routes in {size:.0f} MB{backlog}"
+        faults = [fault for fault in self._aggregator.clock_faults() if fault.refused or fault.steps_back]
+        clocks = f", wrong clocks: {', '.join(fault.collector for fault in faults)}" if faults else ""
+        return (
+            f"{self._n_windows} windows written, {self._aggregator.routes:,} routes in {size:.0f} MB{backlog}{clocks}"
+        )
 
     def close(self) -> None:
         """Save the state, so that the next start reads no segment again, and close the store."""

@@ -223,11 +223,13 @@ class AggregatorState(StoredValue, frozen=True, kw_only=True):
     """Progress of the feature aggregator; the cursor's position is the last spool segment that was read."""
 
     closed_before_s: int = 0
-    """Event time before which all windows are closed, epoch seconds."""
+    """Event time before which the windows of every collector are closed, epoch seconds."""
+    closed_by_collector: dict[str, int] = msgspec.field(default_factory=dict)
+    """The same by collector: each has its own event time."""
     messages: int = 0
     duplicates: int = 0
     event_time: float = 0.0
-    """Newest message time, epoch seconds."""
+    """Event time of the middle collector, epoch seconds."""
 
 
 class DetectorState(StoredValue, frozen=True, kw_only=True):

@@ -42,12 +42,14 @@ def test_a_window_closes_thirty_seconds_after_its_end_in_event_time() -> None:
 
 def test_a_message_after_its_window_closed_counts_as_late_and_still_changes_the_state() -> None:
     rows = windows(
-        announce(T0), announce(T0 + 100), announce(T0 + 1, "193.0.8.0/21"), announce(T0 + 101, "193.0.8.0/21")
+        *(announce(T0 + n) for n in (0, 25, 50, 75, 100)),
+        announce(T0 + 1, "193.0.8.0/21"),
+        announce(T0 + 101, "193.0.8.0/21"),
     )
 
     assert [row["late"] for row in rows] == [0, 1]
-    assert rows[0]["announced"] == 1
-    assert rows[1]["duplicate"] == 2  # both prefixes were known, one from the late message
+    assert rows[0]["announced"] == 3
+    assert rows[1]["duplicate"] == 3  # both prefixes were known, one from the late message
 
 
 def test_minutes_without_a_message_have_a_window_of_zeros() -> None:
@@ -73,7 +75,9 @@ def test_a_collector_without_messages_still_has_windows() -> None:
 def test_a_message_with_a_clock_a_day_ahead_closes_no_window() -> None:
     aggregator = Aggregator(WindowSettings())
 
-    rows = aggregator.add([announce(T0), announce(T0 + 86_400), announce(T0 + 1), announce(T0 + 95)])
+    rows = aggregator.add(
+        [announce(T0), announce(T0 + 86_400), announce(T0 + 1), *(announce(T0 + n) for n in (30, 60, 90, 95))]
+    )
 
     assert [row["window_start"] for row in rows] == [T0]
     assert aggregator.rejected_times == 1
@@ -153,7 +157,7 @@ def test_a_state_before_established_is_neither_up_nor_down(name: str) -> None:
 def test_withdrawals_by_most_peers_are_a_loss_of_visibility() -> None:
     stream = [announce(T0, peer=peer) for peer in "abcdef"]
     stream += [withdraw(T0 + 7200 + n, peer=peer) for n, peer in enumerate("abcd")]
-    aggregator = Aggregator(WindowSettings(max_jump_s=86_400))
+    aggregator = Aggregator(WindowSettings())
 
     rows = aggregator.add(stream) + aggregator.flush()
 
@@ -180,7 +184,7 @@ def test_a_second_origin_is_new_at_most_once_a_day() -> None:
         announce(T0 + 2),
         announce(T0 + 3, path=(1, 666), peer="q"),
     ]
-    aggregator = Aggregator(WindowSettings(max_jump_s=10 * day))
+    aggregator = Aggregator(WindowSettings())
 
     again = [announce(T0 + 2 * day), announce(T0 + 2 * day + 1, path=(1, 666), peer="q")]
 
@@ -217,7 +221,7 @@ def test_each_mark_of_an_announcement_is_counted_in_its_column(prefix: str, path
 
 
 def test_an_as_pair_is_new_the_first_time_and_again_after_seven_days() -> None:
-    aggregator = Aggregator(WindowSettings(max_jump_s=1e9))
+    aggregator = Aggregator(WindowSettings())
 
     rows = aggregator.add([announce(T0), announce(T0 + 61), announce(T0 + 9 * 86_400)]) + aggregator.flush()
 

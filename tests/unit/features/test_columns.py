@@ -38,7 +38,7 @@ def session(time: float, state: str) -> Message:
 
 def stream_that_fills_every_column() -> list[dict[str, Any]]:
     """Rows of a stream in which every column is above 0 at least once."""
-    aggregator = Aggregator(WindowSettings(max_jump_s=10 * HOUR, max_state_bytes=4_000_000), deduplicate=False)
+    aggregator = Aggregator(WindowSettings(max_state_bytes=4_000_000), deduplicate=False)
     net, sub = "8.8.0.0/16", "8.8.8.0/24"
     rows = aggregator.add(
         [
@@ -62,7 +62,7 @@ def stream_that_fills_every_column() -> list[dict[str, Any]]:
     aggregator.note_reconnect()
     aggregator.note_missing(None, None, "dropped", frames=3)
     late = update(T0, (1, 2, 3), sub)
-    rows += aggregator.add([update(T0 + HOUR + 200, (1, 2, 3), sub), late])
+    rows += aggregator.add([*(update(T0 + HOUR + 200, (1, 2, 3), sub, peer=peer) for peer in "ab"), late])
     many = [f"{20 + n // 65_536}.{n // 256 % 256}.{n % 256}.0/24" for n in range(200_000)]
     for part in range(20):
         rows += aggregator.add([update(T0 + HOUR + 201 + part, (1, 2, 3), *many[10_000 * part : 10_000 * (part + 1)])])

@@ -49,9 +49,12 @@ def frame(time: float, prefix: str = "193.0.0.0/21") -> bytes:
 
 
 def segment(settings: Settings, sequence: int, *lines: bytes) -> Path:
+    """Write a segment; it closes at the time of its last frame, as of a live feed."""
     import zstandard
 
-    end = record_line("bgpdrift_segment_end", {"closed_at": T0 + 9000.0, "frames": len(lines)})
+    frames = [json.loads(line)["data"] for line in lines if line.startswith(b'{"type": "ris_message"')]
+    closed_at = max((data["timestamp"] for data in frames), default=T0)
+    end = record_line("bgpdrift_segment_end", {"closed_at": closed_at, "frames": len(lines)})
     path = settings.spool_path / segment_name(sequence)
     path.write_bytes(zstandard.compress(b"".join(line + b"\n" for line in (*lines, end))))
     return path
@@ -68,13 +71,14 @@ def windows(store: Store) -> list[dict[str, Any]]:
 def test_windows_are_stored_with_their_position_in_the_spool(
     settings: Settings, store: Store, clock: FakeClock
 ) -> None:
-    segment(settings, 1, frame(T0), frame(T0 + 200))
+    segment(settings, 1, frame(T0))
+    segment(settings, 2, frame(T0 + 200))
     worker = aggregator(settings, clock)
 
     assert worker.step() is False
 
     assert [row["announced"] for row in windows(store)] == [1, 0]
-    assert store.read_position("feature_aggregator") == 1
+    assert store.read_position("feature_aggregator") == 2
     worker.close()
 
 
@@ -107,12 +111,14 @@ def test_segments_are_deleted_after_the_state_is_saved(settings: Settings, clock
 def test_after_a_damaged_checkpoint_stored_windows_are_not_replaced(
     settings: Settings, store: Store, clock: FakeClock
 ) -> None:
-    segment(settings, 1, *(frame(T0 + n) for n in range(5)), frame(T0 + 100))
+    segment(settings, 1, *(frame(T0 + n) for n in range(5)))
+    segment(settings, 2, frame(T0 + 100))
     worker = aggregator(settings, clock)
     worker.step()
     worker.close()
     (settings.state_path / CHECKPOINT_FILE).write_bytes(b"damaged")
-    segment(settings, 2, frame(T0 + 30), frame(T0 + 300))
+    segment(settings, 3, frame(T0 + 30))
+    segment(settings, 4, frame(T0 + 300))
 
     worker = aggregator(settings, clock)
     worker.step()
@@ -124,10 +130,12 @@ def test_after_a_damaged_checkpoint_stored_windows_are_not_replaced(
 def test_a_lost_segment_marks_the_minutes_between_as_incomplete(
     settings: Settings, store: Store, clock: FakeClock
 ) -> None:
-    segment(settings, 1, frame(T0), frame(T0 + 61))
+    segment(settings, 1, frame(T0))
+    segment(settings, 2, frame(T0 + 61))
     worker = aggregator(settings, clock)
     worker.step()
-    segment(settings, 3, frame(T0 + 185), frame(T0 + 400))
+    segment(settings, 4, frame(T0 + 185))
+    segment(settings, 5, frame(T0 + 400))
     worker.step()
 
     assert [row["incomplete"] for row in windows(store)] == [1, 1, 1, 1, 0, 0]  # the first minute is partial
@@ -140,7 +148,8 @@ def test_a_cut_segment_marks_the_minutes_up_to_the_next_frame(
     segment(settings, 1, frame(T0))
     path = segment(settings, 2, frame(T0 + 70), frame(T0 + 80))
     path.write_bytes(path.read_bytes()[:-40])
-    segment(settings, 3, frame(T0 + 185), frame(T0 + 400))
+    segment(settings, 3, frame(T0 + 185))
+    segment(settings, 4, frame(T0 + 400))
     worker = aggregator(settings, clock)
     worker.step()
 
@@ -151,18 +160,27 @@ def test_a_cut_segment_marks_the_minutes_up_to_the_next_frame(
 def test_garbage_between_frames_is_counted_and_loses_nothing_else(
     settings: Settings, store: Store, clock: FakeClock
 ) -> None:
-    segment(settings, 1, frame(T0), b'{"type":"ris_message","da', b"garbage", frame(T0 + 1), frame(T0 + 100))
+    segment(
+        settings,
+        1,
+        frame(T0),
+        b'{"type":"ris_message","da',
+        b"garbage",
+        frame(T0 + 1),
+        *(frame(T0 + n) for n in (30, 60, 90)),
+    )
     worker = aggregator(settings, clock)
     worker.step()
     segment(settings, 2, frame(T0 + 160))
     worker.step()
 
-    assert [(row["messages"], row["parse_errors"]) for row in windows(store)] == [(2, 2), (1, 0)]
+    assert [(row["messages"], row["parse_errors"]) for row in windows(store)] == [(3, 2), (2, 0)]
     worker.close()
 
 
 def test_dropped_frames_are_counted_in_their_window(settings: Settings, store: Store, clock: FakeClock) -> None:
-    segment(settings, 1, frame(T0), control_line("dropped", T0 + 5.0, T0 + 8.0, frames=7), frame(T0 + 100))
+    segment(settings, 1, frame(T0), control_line("dropped", T0 + 5.0, T0 + 8.0, frames=7))
+    segment(settings, 2, frame(T0 + 100))
     worker = aggregator(settings, clock)
     worker.step()
 
@@ -173,7 +191,7 @@ def test_dropped_frames_are_counted_in_their_window(settings: Settings, store: S
 def test_windows_that_have_ended_close_when_the_feed_is_quiet(
     settings: Settings, store: Store, clock: FakeClock
 ) -> None:
-    segment(settings, 1, frame(T0), frame(T0 + 58))
+    segment(settings, 1, frame(T0), frame(T0 + 29), frame(T0 + 58))
     worker = aggregator(settings, clock)
     worker.step()
     assert windows(store) == []
@@ -181,7 +199,7 @@ def test_windows_that_have_ended_close_when_the_feed_is_quiet(
     clock.advance(seconds=settings.windows.idle_close_s)
     worker.step()
 
-    assert [row["messages"] for row in windows(store)] == [2]
+    assert [row["messages"] for row in windows(store)] == [3]
     worker.close()
 
 
@@ -204,7 +222,8 @@ def test_a_checkpoint_of_another_content_is_set_aside_and_the_service_starts(
     worker.close()
     file = settings.state_path / CHECKPOINT_FILE
     checkpoint.save(file, {}, {"position": 1, "aggregator": {"something": "else"}})
-    segment(settings, 2, frame(T0 + 70), frame(T0 + 300))
+    segment(settings, 2, frame(T0 + 70))
+    segment(settings, 3, frame(T0 + 300))
 
     worker = aggregator(settings, clock)
     worker.step()
@@ -226,7 +245,8 @@ def test_a_table_that_cannot_be_used_does_not_end_the_service(
     changed = msgspec.structs.replace(
         settings, windows=msgspec.structs.replace(settings.windows, warm_up_rib=str(file), warming_minutes=60)
     )
-    segment(changed, 1, frame(T0), frame(T0 + 300))
+    segment(changed, 1, frame(T0))
+    segment(changed, 2, frame(T0 + 300))
 
     worker = aggregator(changed, clock)
     worker.step()
@@ -241,7 +261,8 @@ def test_a_frame_with_a_hostile_name_loses_only_itself(settings: Settings, store
     hostile = [
         frame(T0 + 1).replace(b"rrc00", name) for name in (b"r" * 65, b"rrc00\\u0000", b"rrc00\\ud800", b"r[/x]")
     ]
-    segment(settings, 1, frame(T0), *hostile, frame(T0 + 300))
+    segment(settings, 1, frame(T0), *hostile)
+    segment(settings, 2, frame(T0 + 300))
 
     worker = aggregator(settings, clock)
     worker.step()

@@ -1,0 +1,219 @@
+"""One collector's part of the feed: which of its messages count, when its windows close, and which of its data is missing.
+
+Everything that a message can change is here, by collector: event time, open and closed windows, known ids, gaps. No message of
+one collector changes a window of another. `bgpdrift.features.event_time` decides which timestamps are believed.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bgpdrift.bgp.messages import STATE, UPDATE, Message
+from bgpdrift.features.collector import CollectorWindows
+from bgpdrift.features.dedup import Duplicates
+from bgpdrift.features.event_time import WINDOW_S, EventTime, Progress
+from bgpdrift.settings import WindowSettings
+
+MAX_SPANS = 1_000
+"""Spans of missing data remembered per collector."""
+
+
+class MissingSpan(NamedTuple):
+    """A span of event time whose data is incomplete."""
+
+    begin: float  # epoch seconds
+    end: float
+    mark: str  # feed_gap, incomplete or dropped
+    frames: int  # number of dropped frames
+
+
+class CollectorFeed:
+    """Messages, event time and windows of one collector.
+
+    Parameters
+    ----------
+    windows : CollectorWindows
+        Routing state and open windows.
+    settings : WindowSettings
+        Lateness and limits.
+    """
+
+    def __init__(self, windows: CollectorWindows, settings: WindowSettings) -> None:
+        self.windows = windows
+        self.time = EventTime(settings.lateness_s)
+        self.duplicates = Duplicates()
+        self.messages = 0
+        self._settings = settings
+        self._missing: list[MissingSpan] = []
+        self._interruptions: dict[str, float] = {}  # mark -> event time of the interruption, until the next message
+
+    @property
+    def name(self) -> str:
+        """Name of the collector."""
+        return self.windows.name
+
+    def add(self, messages: Sequence[Message], arrived_at: float | None) -> list[dict[str, Any]]:
+        """Add messages in order of arrival, without repetitions; return the rows of the windows that closed."""
+        invalid, is_first = self.time.invalid, not self.time.now
+        rows = self._count_all(self.time.accept(messages, arrived_at), arrived_at, is_first=is_first)
+        self.count_parse_errors(self.time.invalid - invalid)
+        return rows
+
+    def _count_all(
+        self, parts: Sequence[Progress], arrived_at: float | None, *, is_first: bool
+    ) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for progress in parts:
+            if progress.goes_back:
+                rows += self._go_back(progress.begins_at)
+            if progress.messages:
+                self._count(progress, arrived_at, is_first=is_first)
+                rows += self._close_late(float(progress.now[-1]))
+                is_first = False
+        return rows
+
+    def _count(self, progress: Progress, arrived_at: float | None, *, is_first: bool) -> None:
+        messages = progress.messages
+        times = np.array([message.timestamp for message in messages], dtype=np.float64)
+        first = messages[0].timestamp
+        if is_first:
+            self._note_missing(MissingSpan(first // WINDOW_S * WINDOW_S, first, "incomplete", 0))
+        for mark, since in list(self._interruptions.items()):
+            after = times[times > since]  # a message that was held is from before the interruption
+            if after.size:
+                self._note_missing(MissingSpan(since, float(after[0]), mark, 0))
+                del self._interruptions[mark]
+        # The message that moves event time past the lateness closes a window, not the end of the batch.
+        closed_before = np.floor((progress.now - self._settings.lateness_s) / WINDOW_S)
+        np.maximum(closed_before, self.windows.closed_before, out=closed_before)
+        late = (times < closed_before * WINDOW_S) | progress.refused
+        self.messages += len([message for message in messages if message.type == UPDATE or message.type == STATE])
+        self.windows.add(messages, late.tolist(), arrived_at)
+
+    def _go_back(self, now: float) -> list[dict[str, Any]]:
+        """Follow the event time back: close what is open ahead, and count again after the minute of the step."""
+        tick = int(now // WINDOW_S) + 1
+        distance = self.windows.closed_before - tick
+        rows: list[dict[str, Any]] = []
+        for ahead in sorted({key[0] for key in self.windows.windows if key[0] > tick}):
+            self.windows.window(ahead).sums["incomplete"] = 1
+        if not self.windows.has_closed or distance > self._settings.max_gap_minutes:
+            rows = self._close_before(max((key[0] for key in self.windows.windows), default=tick - 1) + 1)
+            self.windows.go_back(tick)
+        return rows
+
+    def note_interruption(self, mark: str) -> None:
+        """Record that data is missing from now to the next message."""
+        if self.time.position:
+            self._interruptions.setdefault(mark, self.time.position)
+        if mark == "feed_gap":
+            self.duplicates.expect_repetitions()
+
+    def drop_interruption(self, mark: str) -> None:
+        """Record that no data is missing after all."""
+        self._interruptions.pop(mark, None)
+
+    def note_missing(self, begin: float | None, end: float | None, mark: str, frames: int) -> None:
+        """Record that data of a span is missing; None means the present event time."""
+        now = self.time.position
+        self._note_missing(MissingSpan(begin or now, end or now, mark, frames))
+
+    def _note_missing(self, span: MissingSpan) -> None:
+        self._missing.append(span)
+        del self._missing[:-MAX_SPANS]
+
+    def count_parse_errors(self, frames: int) -> bool:
+        """Count unreadable frames in the youngest open window; False if there is no message yet."""
+        if not self.time.position:
+            return False
+        if frames:
+            tick = max(int(self.time.position // WINDOW_S), self.windows.closed_before)
+            self.windows.window(tick).sums["parse_errors"] += frames
+        return True
+
+    def close_silent(self, arrived_at: float) -> list[dict[str, Any]]:
+        """Close windows by arrival time, because this collector is silent while the feed is not."""
+        if self.time.reached_at is None:
+            return []
+        silent_s = arrived_at - self.time.reached_at
+        return self._close_late(self.time.now + silent_s) if silent_s >= self._settings.idle_close_s else []
+
+    def close_quiet(self, quiet_s: float) -> list[dict[str, Any]]:
+        """Close the windows with messages that have ended, because the whole feed is quiet."""
+        tick = int((self.time.now + quiet_s) // WINDOW_S)
+        return self._close_before(min(tick, int(self.time.now // WINDOW_S) + 1))
+
+    def release_held(self) -> list[dict[str, Any]]:
+        """Believe the held messages at the end of the input."""
+        return self._count_all(self.time.release_all(), None, is_first=not self.time.now)
+
+    def close_all(self, until: float) -> list[dict[str, Any]]:
+        """Close every window up to a time, also the one that has not ended."""
+        return self._close_before(int(max(self.time.now, until) // WINDOW_S) + 1)
+
+    def _close_late(self, now: float) -> list[dict[str, Any]]:
+        return self._close_before(int((now - self._settings.lateness_s) // WINDOW_S)) if self.time.now else []
+
+    def _close_before(self, tick: int) -> list[dict[str, Any]]:
+        """Close every window before a tick, oldest first; a long absence is one marked gap without rows."""
+        windows = self.windows
+        if tick <= windows.closed_before:
+            return []
+        ticks = sorted({key[0] for key in windows.windows})
+        if not windows.has_closed:
+            if not ticks or tick <= ticks[0]:
+                return []
+            windows.begin_closing(ticks[0])
+        rows: list[dict[str, Any]] = []
+        closing = windows.closed_before
+        for following in (*(at for at in ticks if at < tick), tick):
+            if following - closing > self._settings.max_gap_minutes:
+                # The minute before the event time may still get late messages; both end the gap.
+                for at in {following, max(following, int(self.time.now // WINDOW_S))}:
+                    windows.window(at).sums["feed_gap"] = 1
+                closing = following
+            for at in range(closing, min(following + 1, tick)):
+                self._mark_missing(at)
+                rows += windows.close_windows(at)
+                closing = at + 1
+        windows.closed_before = tick
+        self._missing = [span for span in self._missing if span.end >= tick * WINDOW_S]
+        return rows
+
+    def _mark_missing(self, tick: int) -> None:
+        begin, end = tick * WINDOW_S, (tick + 1) * WINDOW_S
+        for mark, since in self._interruptions.items():
+            if since < end:
+                self.windows.window(tick).sums[mark] = 1
+        for at, span in enumerate(self._missing):
+            if span.begin < end and span.end >= begin:
+                window = self.windows.window(tick)
+                if span.mark == "dropped":
+                    window.sums["dropped"] += span.frames
+                    window.sums["incomplete"] = 1
+                    self._missing[at] = span._replace(frames=0)
+                else:
+                    window.sums[span.mark] = 1
+
+    def save(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return arrays and plain values for a checkpoint."""
+        arrays, values = self.windows.save()
+        values |= {
+            "time": self.time.save(),
+            "duplicates": self.duplicates.save(),
+            "messages": self.messages,
+            "missing": [list(span) for span in self._missing],
+            "interruptions": self._interruptions,
+        }
+        return arrays, values
+
+    def restore(self, arrays: dict[str, NDArray[Any]], values: dict[str, Any]) -> None:
+        """Restore the result of `save`."""
+        self.windows.restore(arrays, values)
+        self.time.restore(values["time"])
+        self.duplicates = Duplicates.restore(values["duplicates"])
+        self.messages = int(values["messages"])
+        self._missing = [MissingSpan(*span) for span in values["missing"]]
+        self._interruptions = dict(values["interruptions"])
