@@ -1,1 +1,1 @@
-"""For research and demonstration: simulated Internet, demo, labelled data sets, evaluation, score logs."""
+"""Research and demonstration: the simulated Internet, the demo, labelled data sets, evaluation and score logs."""

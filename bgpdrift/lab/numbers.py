@@ -1,6 +1,6 @@
 """Numbers in the cells of a file. Pure.
 
-Decides that a text that is no number is NaN, which the caller refuses or leaves out.
+A text that is not a number becomes NaN. The caller refuses it or leaves it out.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Times in the rows of a file: one form for the whole column, found from the first rows.
 
-Decides the form of a column (numbers in one unit, or ISO 8601) and which rows do not fit it. A single row in another
-unit keeps no other row from being read in its own.
+This module decides the form of a column (numbers in one unit, or ISO 8601) and which rows do not fit it. A single row in
+another unit does not change how the other rows are read.
 """
 
 from collections import Counter

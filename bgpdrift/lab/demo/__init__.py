@@ -1,1 +1,1 @@
-"""The demo: the whole system on a simulated Internet, judged by what it found."""
+"""The demo: the whole system runs on a simulated Internet, and its results are compared with the ground truth."""

@@ -1,7 +1,7 @@
 """Bad models for the demo: files that pass every check of a file, with a calibration that is wrong.
 
-Only the calibration differs from the active model, so the scores are the same and their p-values are wrong. The gate would
-refuse such a model; here it is published past the gate, as with the ``--force`` of a person.
+Only the calibration differs from the active model, so the scores are equal and their p-values are wrong. The gate rejects
+such a model. This module bypasses the gate, as a person does with ``--force``.
 """
 
 from collections.abc import Mapping

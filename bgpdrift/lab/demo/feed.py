@@ -1,6 +1,6 @@
 """The simulated feed of the demo: a process that can be paused and resumed, and that always ends with the demo.
 
-A paused process is stopped: its connection stays open and no event time passes. `pacing` decides when to pause.
+A pause stops the process (SIGSTOP): its connection stays open and no event time passes. `pacing` decides when to pause.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
-"""How the demo gathers a history to train on: days of event time in a minute, without running past its end.
+"""Collects the history that the demo trains on: days of event time in a minute, and no data after the end of the history.
 
-At full speed the feed is hours of event time ahead of the aggregator, because data waits in sockets, buffers and files.
-So the feed is paced while the history is gathered and paused where the history ends; then the demo waits until everything
-that is on its way is processed. Decides when to pause, when to resume, and when the system is idle.
+This module decides when the feed pauses, when it resumes, and when the system is idle. At full speed the feed is hours of
+event time ahead of the aggregator, because data waits in sockets, buffers and files. Therefore the feed is slowed down
+during the history and paused at its end. The demo then waits until the services have processed all data sent.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Comparison of a demo with the ground truth: windows, incidents found, false incidents.
 
-Decides what must be there: a window for every minute of every collector, and every incident of the ground truth found. The
-acts (`short`, `week`) decide what the life of the models must have shown, `report` how all of it is printed.
+This module requires a window for every minute of every collector, and a detection of every incident of the ground truth.
+`short` and `week_checks` check the models, `report` prints the results.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Messages of the demo's story: one short sentence for a state change that matters to a person, none for the rest."""
+"""Messages that the demo prints: one short sentence for each state change that matters to a person."""
 
 from bgpdrift.lab.demo.timeline import StateChange
 

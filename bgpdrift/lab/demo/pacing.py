@@ -1,7 +1,7 @@
-"""How event time passes in the demo once models are active: as fast as the services follow, and not while a model trains.
+"""Controls event time in the demo after the training: as fast as the services follow, and paused while a model trains.
 
-A training takes a minute, in which a feed at full speed would send two days. So the feed, and event time with it, pauses.
-Decides when to pause and when to resume; the acts of the demo decide what happens meanwhile.
+This module decides when the feed pauses and resumes. A training takes a minute, in which a feed at full speed would send two
+days. The acts of the demo decide what happens in the meantime.
 """
 
 import time

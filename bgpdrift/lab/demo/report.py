@@ -1,4 +1,4 @@
-"""How the report of a demo is printed: tables of incidents, models, steps and figures, the result, and what to type next."""
+"""Prints the report of a demo: tables of incidents, models, steps and figures, the result, and the next commands."""
 
 import re
 import sys

@@ -1,7 +1,8 @@
 """Runs the whole system on the simulated feed, from outside, with the commands that a user has.
 
-Decides the order: history, training, then the acts for the scenario: `week` where it has the shape of the week, `short` where
-it has another lasting change, none otherwise. `judge`, `short` and `week_checks` decide what must have happened.
+This module decides the order: history, training, then the acts. The acts are those of `week` if the scenario has the form of
+the week, those of `short` if it has another persistent change, and none otherwise. `judge`, `short` and `week_checks` decide
+what must have happened.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Settings that a demo changes so that hours show what otherwise takes a month, and the message that says so.
+"""Settings that a demo changes so that hours show what otherwise takes a month, and the message about these changes.
 
 Only times are shortened, and in the short demo the share of the history that evaluates a new model. All thresholds, the gate,
 the safeguards and the definition of drift stay as they are.

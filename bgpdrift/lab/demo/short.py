@@ -1,8 +1,8 @@
-"""The acts of the short demo after the models are trained: an incident, a bad model, a lasting change that is learned.
+"""The acts of the short demo after the training: an incident, a bad model, and a persistent change that is learned.
 
-People act twice: one publishes a bad model past the gate, and an operator labels the incident that the change causes as the
-new normal. Decides the order of the acts, and what must have happened: each step is checked by itself and gives the reason
-if it did not happen.
+This module decides the order of the acts and the steps that must have happened. Each step is checked separately and gives
+the reason if it did not happen. Two acts are manual: a person publishes a bad model past the gate, and an operator labels
+the incident that the change causes as the new normal. `stage` runs the commands, `report` prints the result.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ LABEL_AFTER_S = 4 * HOUR_S
 
 
 def play_short(stage: Stage, change_at: int) -> list[Step]:
-    """Play all acts as far as the feed and the time allow, and check them."""
+    """Play the acts until the feed or the time ends, and check the steps."""
     end, forced = last_minute(stage.truth), None
     if stage.advance(int(stage.truth.incidents[0].end) + HOUR_S):
         forced = stage.force_bad_model(BAD_MODEL, PERSON)
@@ -32,7 +32,7 @@ def play_short(stage: Stage, change_at: int) -> list[Step]:
 
 
 def check_short(stage: Stage, change_at: int, forced: ForcedModel | None) -> list[Step]:
-    """Check what must have happened."""
+    """Check the steps that must have happened."""
     return [
         _check_explanation(stage),
         check_rollback(stage.timeline, forced, stage.active_versions()),
@@ -41,7 +41,7 @@ def check_short(stage: Stage, change_at: int, forced: ForcedModel | None) -> lis
 
 
 def _label_new_normal(stage: Stage, change_at: int) -> None:
-    """Label the incidents that the change caused as the new normal; while one is open, no drift leads to a retraining."""
+    """Label the incidents that the change caused as the new normal, because an open incident prevents a retraining."""
     stage.wait_until_idle()
     for row in stage.store.incidents_between(change_at, change_at + LABEL_AFTER_S):
         if row["merged_into"] is None and row["started_at"] >= change_at - EARLY_S:
@@ -52,14 +52,14 @@ def _label_new_normal(stage: Stage, change_at: int) -> None:
 
 
 def _new_versions(stage: Stage, change_at: int) -> list[StateChange]:
-    """Versions that became active for the first time after the change: the drift monitor had them trained."""
+    """Return the versions that became active for the first time after the change."""
     active = stage.timeline.select("version", state="active")
     first = {one.subject: one for one in reversed(active)}
     return [one for one in first.values() if one.at >= change_at]
 
 
 def _check_explanation(stage: Stage) -> Step:
-    """An incident that the truth holds must have a summary that names what was seen."""
+    """Check that the first incident of the ground truth was found and has a summary."""
     (truth, *_) = stage.truth.incidents
     rows = stage.store.incidents_between(int(truth.start), int(truth.end) + HOUR_S)
     summaries = [str(row["summary"]) for row in rows if row["merged_into"] is None and row["summary"]]

@@ -1,6 +1,6 @@
-"""What the acts of a demo share: letting event time pass while the story is told, and the commands that people run.
+"""Operations that all acts of a demo use: let event time pass, report progress, and run commands as a person does.
 
-Decides nothing about the order of the acts; `short` and `week` do.
+`short` and `week` decide the order of the acts, `pacing` and `history` when the feed pauses.
 """
 
 import subprocess
@@ -33,7 +33,7 @@ BAD_FAULT: Fault = "never_alarms"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that the demo must show.
+    """A step that must happen in the demo.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Stage:
     Parameters
     ----------
     store, settings, environment
-        Of the services of the demo.
+        Store, settings and environment variables of the services of the demo.
     feed : Pausable
         The simulated feed.
     truth : Truth
@@ -98,21 +98,21 @@ class Stage:
         self.timeline = Timeline(store, self._start, lambda change: story.tell_change(change, self._start))
 
     def hour(self, moment: int) -> str:
-        """Name an event time by its hour in the scenario."""
+        """Format an event time as its hour in the scenario."""
         return f"hour {(moment - self._start) / HOUR_S:.0f}"
 
     def advance(self, moment: int, is_reached: Callable[[], bool] = lambda: False) -> bool:
-        """Let event time pass until a moment, or until a condition holds, and pause there. False if the demo ends first."""
+        """Let event time pass until a moment or a condition, and pause there. Return False if the demo ends first."""
         return pacing.advance(
             self._feed, self._read, moment, self._deadline, is_reached=is_reached, report=self._report
         )
 
     def wait_for_checks(self, moment: int) -> bool:
-        """Wait for the drift checks due by a moment, and the trainings that follow. False if the demo ends first."""
+        """Wait for the drift checks due by a moment and their trainings. Return False if the demo ends first."""
         return pacing.wait_for_checks(self._feed, self._read, moment, self._deadline, report=self._report)
 
     def wait_until_idle(self) -> bool:
-        """Wait until the services have processed all data of the paused feed. False if the demo ends first."""
+        """Wait until the services have processed all data of the paused feed. Return False if the demo ends first."""
         is_idle = history.wait_until_idle(lambda: history.read_position(self.store, self._data), self._deadline)
         self._report(self._read())
         return is_idle
@@ -130,7 +130,7 @@ class Stage:
         )
 
     def active_versions(self) -> dict[str, str]:
-        """Give the active version of each model."""
+        """Return the active version of each model."""
         return {model: active_version(self._settings.artifacts_path, model) for model in MODELS}
 
     def force_bad_model(self, model: str, person: str) -> ForcedModel:
@@ -165,7 +165,7 @@ class Stage:
 
 
 def check_rollback(timeline: Timeline, forced: ForcedModel | None, active: Mapping[str, str]) -> Step:
-    """Check that a bad model was rolled back, that its predecessor is active and that it did not come back."""
+    """Check that a bad model was rolled back, that its predecessor is active, and that it was not published again."""
     name = "bad model rolled back"
     if forced is None:
         return Step(name, "it was never published", False)

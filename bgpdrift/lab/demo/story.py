@@ -1,4 +1,4 @@
-"""What a person sees while the demo runs: one line for each event, and a progress bar on a terminal. Decides nothing."""
+"""Prints the progress of a demo: one line for each event, and a progress bar on a terminal."""
 
 import time
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """State changes that the demo sees in the store, in event time: incidents, approvals, retraining requests, versions, checks.
 
-Reads the store when asked and keeps each new state once. Decides nothing.
+`Timeline.update` reads the store and adds each new state once. The acts of the demo decide what the changes mean.
 """
 
 from collections.abc import Callable

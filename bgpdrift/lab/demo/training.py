@@ -1,6 +1,6 @@
-"""How the demo trains models: on the simulated history, with the commands that a person has.
+"""Trains the models of the demo on the simulated history, with the commands that a person uses.
 
-Decides what a demo must show of a training: each retrainer publishes its model, and the detector then votes.
+This module decides when a training counts as successful: the retrainer publishes its model, and the detector then votes.
 """
 
 import json

@@ -1,8 +1,8 @@
 """The acts of the week after the models are trained: a change that is learned, a poisoned history, a bad model.
 
-Nobody operates the system: it decides by itself. Only an adversary acts, with the commands that everybody has: labels every
-storm as a false alarm and trains on them, and publishes a model that never alarms past the gate. Decides the order of the
-acts; `week_checks` decides what must have happened.
+This module decides the order of the acts. The system runs without an operator. An adversary uses two ordinary commands: it
+labels every storm as a false alarm and trains on them, and it publishes past the gate a model that never alarms.
+`week_checks` decides what must have happened.
 """
 
 from bgpdrift.lab.demo.judge import last_minute

@@ -1,7 +1,7 @@
-"""What the week must have shown: drift found, better models active, quality restored, poison rejected, bad model rolled back.
+"""Checks the week: drift found, better models active, quality restored, poisoned model rejected, bad model rolled back.
 
-Reads the timeline, the store and what the demo did. Gives one step with its figure for each thing that had to happen, in
-event time.
+This module decides what must have happened. It reads the timeline, the store and the actions of the demo, and returns one
+step with its figure, in event time, for each requirement. `week` decides the order of the acts.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """The plan of the week, read from the ground truth: the change, the same incidents before and after it, the storms.
 
-A scenario without a lasting change, without the same incidents on both sides of it, or without storms has no such plan.
+A scenario has a plan if it contains a persistent change, the same incidents before and after it, and storms.
 """
 
 from collections.abc import Sequence

@@ -1,19 +1,21 @@
-"""The labelled sets of SFU CNL (CSV, 42 columns, no header) as windows with our columns.
+"""Reads the labelled sets of SFU CNL (CSV, 42 columns, no header) as feature windows.
 
-Decides which of their columns is which of ours. In the files, columns 5 and 6 count UPDATE messages, 7 and 8 the prefixes
-in them (NLRI). Found by counting: columns 12 to 14 (duplicate, implicit withdrawal, duplicate withdrawal) count prefixes,
-since they exceed the messages and hardly ever the prefixes; 38 to 40 (origin attribute) count messages, since they add up
-to column 5, to more where messages also announce IPv6. Means (9, 11, 17) are rounded to whole numbers. So:
+This module decides how a column of the file becomes a column of a window. `bgpdrift.lab.labelled_sets.reading` opens files.
 
-- ``announced`` is column 7, ``withdrawn`` 8, ``messages`` 5 + 6 (a message that does both counts twice);
-- sums are mean times number: of paths over ``announced``, of edit distances over ``implicit_withdrawal``;
-- origin attributes keep their shares and are scaled to ``announced``;
-- column 5 itself goes along as `ANNOUNCEMENTS`, which our windows do not have: the plain counter every report holds its
-  detectors against counts it.
+Columns 5 and 6 of a file count UPDATE messages, 7 and 8 their prefixes (NLRI). The units of the other columns were found by
+comparing sums. Columns 12 to 14 (duplicate, implicit withdrawal, duplicate withdrawal) count prefixes: they exceed the
+number of messages, and almost never the number of prefixes. Columns 38 to 40 (origin attribute) count messages: their sum
+equals column 5, or is larger where messages also announce IPv6. Columns 9, 11 and 17 are means, rounded to whole numbers.
 
-Left out: 16 (corrupt), 18 to 37 (one-hot copies of the maxima), 41 (packet size; we do not keep it). The files name the
-time of day and no date: minutes lie on a grid that begins on 2000-01-01 UTC, a step back of half a day or more is the next
-day, and minutes that are missing stay missing.
+- ``announced`` is column 7, ``withdrawn`` is column 8, and ``messages`` is the sum of 5 and 6. A message that announces
+  and withdraws counts twice.
+- A sum is a mean multiplied by its number: ``announced`` for paths, ``implicit_withdrawal`` for edit distances.
+- The origin attributes keep their shares and are scaled to ``announced``.
+- `ANNOUNCEMENTS` is column 5. Feature windows have no such column. The announcement counter of the reports reads it.
+
+Columns 16 (corrupt), 18 to 37 (one-hot copies of the maxima) and 41 (packet size) are not used. The files contain the time
+of day without a date, so minutes are placed on a grid from 2000-01-01 UTC. A step back of half a day or more begins the next
+day. Missing minutes stay missing.
 """
 
 import csv
@@ -29,7 +31,7 @@ FIELDS = 42
 ANNOUNCEMENTS = "announcements"
 """UPDATE messages that announce something; no detector reads it."""
 COLLECTOR = "labelled"
-"""The files do not name theirs."""
+"""Collector of every window, because the files do not name one."""
 _FIRST_DAY = 946_684_800  # 2000-01-01
 _MINUTES_A_DAY = 1440
 _LABELS = {1.0: True, -1.0: False, 0.0: False}
@@ -41,14 +43,15 @@ def read_sfu(lines: Iterable[str], name: str) -> LabelledWindows:
     Parameters
     ----------
     lines : iterable of str
-        Blank ones are skipped.
+        Lines of the file; blank lines are skipped.
     name : str
-        Of the file, for messages.
+        Name of the file, for messages.
 
     Raises
     ------
     InputError
-        With file and line: another number of fields, no number, a time that is none or goes back, an unknown label.
+        A line has another number of fields, a field that is not a number, an invalid or earlier time, or an unknown
+        label. The message names the file and the line.
 
     Examples
     --------
@@ -64,10 +67,10 @@ def read_sfu(lines: Iterable[str], name: str) -> LabelledWindows:
             continue
         place = f"{name}, line {number}"
         if not rows and len(fields) == FIELDS and not any(_is_number(field) for field in fields):
-            continue  # a header, which somebody added
+            continue  # a header, which some copies of the sets have
         row = _numbers(fields, place)
         minute = _minute(row, minutes[-1] if minutes else None, place)
-        if minutes and minute == minutes[-1]:  # the same minute again: the later word counts
+        if minutes and minute == minutes[-1]:  # a repeated minute: the later line counts
             rows[-1] = row
             continue
         rows.append(row)
@@ -102,7 +105,7 @@ def _numbers(fields: Sequence[str], place: str) -> list[float]:
 
 
 def _minute(row: Sequence[float], before: int | None, place: str) -> int:
-    """Minutes since the first day began."""
+    """Return the minutes since the start of the first day."""
     hour, minute = row[1], row[2]
     if not (hour in range(24) and minute in range(60)):
         raise InputError(

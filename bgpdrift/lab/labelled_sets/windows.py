@@ -1,4 +1,4 @@
-"""The shape of labelled windows: what any reader of them gives and what a judge of detectors needs."""
+"""The type of labelled windows, which the readers return and the evaluation uses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -55,7 +55,7 @@ class Churn:
         self._scale = sum(weights) / self._whole
 
     def plan(self, minute: int, factor: float, agenda: Agenda) -> None:
-        """Plan one minute since the epoch, ``factor`` times as busy as usual."""
+        """Plan one minute since the epoch, with ``factor`` times the ordinary churn."""
         rng = random.Random(f"{self._seed}/churn/{minute}")
         expected = self._rate * factor * self._scale
         for _ in range(poisson(rng, expected * (1.0 - BURST_SHARE) / self._per_event)):

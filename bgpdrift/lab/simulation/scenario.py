@@ -1,4 +1,4 @@
-"""The definition of a simulation: a frozen value with incidents, lasting changes (regimes) and session resets.
+"""The definition of a simulation: a frozen value with incidents, persistent changes (regimes) and session resets.
 
 Defines kinds, units and limits. `scenario_text` reads scenarios from text; `incidents` and `engine` implement the effects.
 """
