@@ -1,4 +1,4 @@
-"""The errors of bgpdrift. The type of an error tells its handler what to do.
+"""The errors of bgpdrift. The type of an error decides what its handler does.
 
 An exception that is not a `BgpdriftError` is a bug: it ends the process, and the supervisor's restart budget counts it.
 """

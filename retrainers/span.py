@@ -166,7 +166,7 @@ def find_span_start(end: int, days: int, change_point: int | None, held_out_shar
     Raises
     ------
     NotEnoughDataError
-        The change is too recent; the error says when there are enough windows.
+        The change is too recent; the error states when there are enough windows.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 The parent of a killed worker and the next run call it, with the run lock held. Afterwards no partial file looks like a
 model and no event looks unfinished. The files decide: a version that became active before the kill stays active, and the
-event says so.
+event records it.
 """
 
 from contextlib import suppress

@@ -163,7 +163,7 @@ class ControlServer:
         except RefusedError as error:
             return {"ok": False, "error": str(error)} | ({"kind": error.kind} if error.kind else {})
         except Exception as error:
-            # A request that nobody foresaw must not end in silence; the loop's handler logs and counts it.
+            # An unexpected exception must not go unnoticed; the loop's handler logs and counts it.
             context = {"message": "reply to a request", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)
             return {"ok": False, "error": f"the request failed: {error!r}"}

@@ -42,7 +42,7 @@ class Journal:
         self._min_level, self._form = _LEVELS[level], form
 
     def log(self, level: str, event: str, **fields: object) -> None:
-        """Write a log line. The level names who must act: info nobody, warning a person tomorrow, error a person now."""
+        """Write a log line. The level: info needs no action, warning a person tomorrow, error a person now."""
         if _LEVELS[level] >= self._min_level:
             self._put(OWN_LOG, format_line(self._clock.now(), level, event, fields, self._form))
 

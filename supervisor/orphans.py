@@ -1,7 +1,7 @@
 """Orphans: processes that a service left to this supervisor, and processes that an earlier supervisor left running.
 
 All processes of a run have the random name of the run in their environment, and ``children.json`` lists the services with
-their identities. A process is an orphan if its environment or its identity says so, never by its pid alone.
+their identities. Its environment or its identity decides whether a process is an orphan, never its pid alone.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Decides what a list of prefixes in a BGP message means when its bytes do not fit, and counts routes that are not read.
 
-A collector that negotiated path identifiers (RFC 7911) may store a message in a record that does not say so. Each entry then
+A collector that negotiated path identifiers (RFC 7911) may store a message in a record that does not state it. Each entry then
 begins with four bytes that look like prefixes of length 0 to 7, most often the default route. Other families are only counted.
 """
 

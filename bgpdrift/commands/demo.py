@@ -1,8 +1,9 @@
 """`bgpdrift demo`: the whole system on a simulated Internet, compared with the ground truth.
 
-Starts the simulated feed and all services as a user does, and trains the three models on the first days. Then nobody
-operates the system: it finds an incident, learns a lasting change by itself and rolls back a bad model. Exit 1 unless each
-of these happened, every window is there, every model was published and voted, and every true incident was found.
+The command starts the simulated feed and all services as a user does, and trains the three models on the first days. After
+that the system runs automatically: it finds an incident, learns a persistent change and rolls back a bad model. The exit
+code is 1 unless each of these happened, no window is missing, every model was published and voted, and every true incident
+was found. `bgpdrift.lab.demo` runs the scenario and checks it.
 """
 
 from pathlib import Path

@@ -1,10 +1,10 @@
 """The incident hold: what becomes of a drift while incidents are open, as a table of states.
 
-A drift found while an incident is open is ``held``, because a model must not be retrained on an attack. A lasting
-change keeps the detectors alarming, so its incident never closes. Therefore, once an incident is old and its level is
-stable, an approval request asks a person: attack or new normal? It is asked whatever the checks say, because the window
-of a check may still hold more hours from before the change than after it. A retraining request follows only when a
-check also says drift::
+A drift found while an incident is open is ``held``, because a model must not be retrained on an attack. After a persistent
+change the detectors continue to alarm, so the incident never closes. Therefore, once an incident is old and its level is
+stable, an approval request asks a person: attack or new normal? The request does not depend on the verdicts of the checks,
+because the window of a check may still hold more hours from before the change than after it. A retraining request follows
+only when a check also finds drift::
 
     free ──begin──► held ──ask──► asked ──normal, silence──► new_normal
                      │ └──attack──► attack ◄──attack──┘

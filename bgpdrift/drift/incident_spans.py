@@ -1,7 +1,7 @@
 """Incidents and labelled ranges as spans of time: which of them hold a drift, and which hours take no part in a check.
 
 A drift is held by an open incident, or by closed incidents that follow one another so closely that hardly an hour
-between them is clean. A lasting change often has this form, because the baseline of the detectors adapts
+between them is clean. A persistent change often has this form, because the baseline of the detectors adapts
 to it and later leaves it again. Hours of other incidents are excluded. Hours of incidents that a person labelled a false
 positive or the new normal count like any other. `bgpdrift.drift.incident_hold` decides what a held drift becomes.
 """

@@ -67,7 +67,7 @@ class DriftMeasure:
     label : str
         Name for people.
     meaning : str
-        What the measure says, one sentence.
+        The meaning of the measure, one sentence.
     unit : str
         ``nats``, ``bits``, ``share``, ``score``, ``IQR``, ``days``, ``s`` ...
     is_percentage : bool

@@ -1,7 +1,7 @@
 """Distances between two distributions, from counts by bin: PSI, KS, KL, JS, Wasserstein and median shift.
 
-Decides what each figure means and how it is computed from counts. Which value chance alone would give, and from which
-value a figure matters, `bgpdrift.drift.rule` and `bgpdrift.drift.policies` decide.
+This module decides what each figure means and how it is computed from counts. `bgpdrift.drift.rule` and
+`bgpdrift.drift.policies` decide the value that chance alone gives, and the value from which a figure matters.
 
 Counts may be fractions, such as shares matched to the season times their number of values. Positions inside a bin are
 interpolated, so that figures from bins of 1 % width agree with those of 100,000 raw values within 1e-3, and with those

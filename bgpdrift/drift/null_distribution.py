@@ -1,8 +1,8 @@
-"""The null distribution: what chance alone makes of a difference of shares.
+"""The null distribution: the differences of shares that chance alone causes.
 
-Decides p-values. Differences are drawn from a multivariate t with a given covariance. All statistics grow in proportion
-to the difference, so the draws need only directions: how far chance goes along each of them is known exactly. p-values
-far below one divided by the number of draws are therefore accurate, and the same data give the same answer.
+This module decides p-values. Differences are drawn from a multivariate t with a given covariance. All statistics grow in
+proportion to the difference, so only directions are drawn: the distribution of the distance along a direction is known
+exactly. p-values far below one divided by the number of draws are therefore accurate, and equal data give equal results.
 """
 
 import math

@@ -1,8 +1,8 @@
 """The policies: the drift rule, which is the default, and classic thresholds.
 
 The classic policies are for people who must report them. None of them considers season, dependence between minutes,
-effect or stability, which is why the rule (`bgpdrift.drift.rule`) is the default. Each record in `POLICIES` says which
-settings its verdict and its severity read, and how often the policy is wrong. `describe_unused_settings` names
+effect or stability, which is why the rule (`bgpdrift.drift.rule`) is the default. Each record in `POLICIES` names the
+settings that its verdict and its severity read, and the error rates of the policy. `describe_unused_settings` names
 thresholds that are set and that the chosen policy does not use.
 """
 

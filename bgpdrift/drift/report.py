@@ -40,7 +40,7 @@ class Measure:
     name : str
         Name in `bgpdrift.drift.measure_registry.MEASURES`.
     value : float or None
-        None if it cannot be computed; ``note`` says why.
+        None if it cannot be computed; ``note`` states the reason.
     threshold : float or None
         Value from which the measure counts, in the unit of ``value``.
     by_chance : float or None

@@ -1,7 +1,6 @@
 """The severity of a drift: none, low, medium, high or critical, by tables in the settings.
 
-Whether there is drift at all, the rule or a policy decides; what follows from a severity, the monitor's safeguards
-decide.
+The rule or a policy decides whether there is drift. The monitor's safeguards decide what follows from a severity.
 """
 
 import bisect
@@ -36,7 +35,7 @@ def rank_severity(p_value: float | None, psi_excess: float | None, settings: Dri
 
 
 def rank_p_value(p_value: float | None, settings: DriftSettings) -> Severity:
-    """Rank a p-value: at most ``high``, because a p-value says how certain a change is and not how large.
+    """Rank a p-value: at most ``high``, because a p-value measures how certain a change is, not how large it is.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 """Which changes matter, and the smallest shift that a comparison detects.
 
 A significant change that does not matter is reported as immaterial and not acted on. A change matters if KS exceeds its
-chance level by `effect_ks`, or if the share of high scores changed by `effect_tail`. The smallest detectable shift says
-how much "no drift" is worth: it is the smallest relative shift of all scores that would be significant and matter in 80
+chance level by `effect_ks`, or if the share of high scores changed by `effect_tail`. The smallest detectable shift states
+the sensitivity of a check: it is the smallest relative shift of all scores that would be significant and matter in 80
 % of cases. Stability is not required, since a shift of all scores is stable.
 """
 

@@ -5,7 +5,7 @@ whatever the hour. `assess_stability` judges a level during an open incident: a 
 whereas waves and growth are not. The scatter of the reference from hour to hour is the unit. A level is unstable if it
 scatters more than the reference, is back at the reference level for hours, rises or falls over the window, or if its
 minutes go back to the reference level or scatter more within the hour (`bgpdrift.drift.reversion`). One short burst
-that is over does not make it unstable, since another incident says nothing about the level it happens on.
+that is over does not make it unstable, because a short burst is an incident of its own and no evidence about the level.
 """
 
 from collections.abc import Mapping
@@ -145,7 +145,7 @@ def is_fading(current: Mapping[str, Hours], before: Mapping[str, Hours]) -> bool
     """Whether the newest hours are on their way back to the reference level, or there already.
 
     The traffic of a worm or a leak decays for half a day, which is too long for the leave-out of a few hours. The rule
-    looks at the hourly medians of the newest day, averaged over 4 hours on a logarithmic scale. The latest average must
+    examines the hourly medians of the newest day, averaged over 4 hours on a logarithmic scale. The latest average must
     lie below the peak and still fall, or lie below a quarter of the peak, and in either case have fallen more than
     reference hours scatter.
     """

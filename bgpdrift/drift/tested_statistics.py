@@ -1,8 +1,8 @@
 """The statistics that the rule tests: functions of a difference of group shares, each proportional to it.
 
 Because every statistic grows in proportion to the difference, its null distribution needs only directions
-(`bgpdrift.drift.null_distribution`). Which statistics are tested, and how they are named,
-`bgpdrift.drift.measure_registry` decides.
+(`bgpdrift.drift.null_distribution`). `bgpdrift.drift.measure_registry` decides which statistics
+are tested and their names.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,8 +1,8 @@
-"""Retraining requests whose flag file was dropped: follows each one to its end, by what it left in files and the store.
+"""Follows each retraining request whose flag file was dropped to its end, by the traces in the files and the store.
 
 The state of a request is derived from its flag, its claim and the event that its run recorded, never from memory. A monitor that
-is killed at any point is therefore continued by the next one. A flag for which three runs died is removed, and an alert says
-so. `bgpdrift.monitor.request_progress` decides which events the evidence stands for.
+is killed at any point is therefore continued by the next one. A flag for which three runs died is removed, and an alert
+reports it. `bgpdrift.monitor.request_progress` decides which events the evidence stands for.
 """
 
 from msgspec.structs import replace

@@ -1,6 +1,6 @@
 """Decides what needs a person now, the most urgent first, and the exit code that follows. Pure.
 
-A drift that is being handled automatically needs nobody. An open incident, an approval request, a drift that nothing
+A drift that is being handled automatically needs no person. An open incident, an approval request, a drift that nothing
 handles, and a system that does not work as a whole need a person. Every face of the program uses this one decision.
 """
 
@@ -33,7 +33,7 @@ MAX_INCIDENTS = 3
 MAX_ATTEMPTS = 3
 RUN = "python run_all_services.py"
 HANDLED_STATES = frozenset({"ready", "elsewhere", "off", "starting", "waiting", "restarting"})
-"""States of the drift monitor that need nobody."""
+"""States of the drift monitor that need no person."""
 
 
 def list_actions(

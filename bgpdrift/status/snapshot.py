@@ -110,7 +110,7 @@ class Incident(msgspec.Struct, frozen=True):
     last_seen_at: int
     """Event time of its newest anomalous window."""
     acknowledged_by: str
-    """Empty if nobody acknowledged it."""
+    """Empty if it was not acknowledged."""
 
 
 class IncidentHold(msgspec.Struct, frozen=True):

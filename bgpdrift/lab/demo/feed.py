@@ -41,7 +41,7 @@ class Feed:
             self.is_paused = True
 
     def resume(self) -> None:
-        """Let event time go on."""
+        """Let event time continue."""
         if self.is_paused:
             self._process.send_signal(signal.SIGCONT)
             self.is_paused = False

@@ -26,7 +26,7 @@ POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far the services have come.
+    """The progress of the services.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Pausable(Protocol):
         ...
 
     def resume(self) -> None:
-        """Let event time go on."""
+        """Let event time continue."""
         ...
 
 
@@ -80,7 +80,7 @@ def should_pause(unread_segments: int, is_paused: bool, limit: int = MAX_UNREAD_
 
 
 def read_position(store: Store, data: Path) -> Position:
-    """Read how far the services have come."""
+    """Read the progress of the services."""
     sequence = store.read_position("feature_aggregator")
     names = [entry.name for entry in (data / "spool").iterdir()]
     return Position(

@@ -73,7 +73,7 @@ class Report:
     steps: tuple[Step, ...] = ()
     problems: tuple[str, ...] = ()
     change_incidents: tuple[str, ...] = ()
-    """Incidents that began with the lasting change: neither attacks nor false alarms."""
+    """Incidents that began with the persistent change: neither attacks nor false alarms."""
 
     @property
     def passed(self) -> bool:
@@ -120,7 +120,7 @@ def compare(store: Store, truth: Truth, data: Path, seconds: float, memory: Mapp
 def without_truth(
     incidents: Iterable[Mapping[str, Any]], truth: Truth
 ) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """Give the incidents without one in the ground truth: false incidents, and those that began with a lasting change."""
+    """Return the incidents that the ground truth lacks: false ones, and those that began with a persistent change."""
     true = [(item.start, item.end) for item in truth.incidents]
     others = [incident for incident in incidents if not _began_within(incident, true)]
     changes = [(regime.start, regime.start) for regime in truth.regimes]
@@ -129,7 +129,7 @@ def without_truth(
 
 
 def last_minute(truth: Truth) -> int:
-    """Give the last minute of a scenario that is compared."""
+    """Return the last minute of a scenario that is compared."""
     return (int(truth.end) - UNFINISHED_S) // 60 * 60
 
 

@@ -88,7 +88,7 @@ def wait_for_checks(
 ) -> bool:
     """Wait until every drift check due by a moment is done, and the trainings that follow. False if the time ended first.
 
-    The feed may have ended: the monitor is up to three hours behind, and its last decisions belong to the story.
+    The feed may have ended. The monitor is up to three hours behind, and its last decisions are part of the report.
     """
     while monotonic() < deadline:
         now = read()

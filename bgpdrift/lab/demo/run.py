@@ -46,7 +46,7 @@ MAX_SPEED = 10_000
 
 @dataclass(frozen=True)
 class Programme:
-    """What a scenario is good for.
+    """The history, the models, the settings and the acts for a scenario.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ HISTORY_SHORT_H = 64.0
 SHORT_MODELS = ("isolation_forest", "lstm")
 """The rules are not trained in the short demo: the packaged rules are about as good, so the gate may reject new ones."""
 HISTORY_PLAIN_H = 26.5
-"""The same for a scenario without a lasting change, which needs no reference: a day, and a fifth that evaluates."""
+"""The same for a scenario without a persistent change, which needs no reference: a day, and a fifth that evaluates."""
 
 
 def choose_programme(truth: Truth) -> Programme:

@@ -21,7 +21,7 @@ POISON_DAYS = "1"
 
 
 def play_week(stage: Stage, plan: Plan) -> list[Step]:
-    """Play all acts as far as the feed and the time allow, and check them."""
+    """Play the acts until the feed or the time ends, and check the steps."""
     poisoned: list[TrainedModel] = []
     forced: ForcedModel | None = None
     stage.story.tell(f"from {stage.hour(plan.change_at)} on, every path is three hops longer, and stays so")

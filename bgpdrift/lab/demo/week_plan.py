@@ -24,7 +24,7 @@ class Plan:
     Attributes
     ----------
     change_at : int
-        When the lasting change happens.
+        When the persistent change happens.
     before, after : tuple of (int, int)
         Spans of equal length with the same incidents: before the change, and when the system must have adapted to it.
     storms_from, storms_to : int

@@ -69,7 +69,7 @@ class Incident:
 
 @dataclass(frozen=True)
 class Regime:
-    """A lasting change, on which drift detection is measured.
+    """A persistent change, with which drift detection is measured.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Regime:
     at_s : float
         Seconds after the start of the scenario.
     ramp_s : float
-        Seconds until a level is fully there; paths and peers change at once.
+        Seconds until a level has its full strength; paths and peers change at once.
     """
 
     kind: str

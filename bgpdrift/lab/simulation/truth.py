@@ -76,7 +76,7 @@ class ResetTruth:
 
 @dataclass(frozen=True, slots=True)
 class RegimeTruth:
-    """A lasting change: it begins at `start` and has its full strength at `full`."""
+    """A persistent change: it begins at `start` and has its full strength at `full`."""
 
     kind: str
     value: float
@@ -136,7 +136,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Everything that really happens in a simulation. Totals and random resets cover the records that were read so far."""
+    """Everything that happens in a simulation. Totals and random resets cover the records that were read so far."""
 
     scenario: Scenario
     start: float
