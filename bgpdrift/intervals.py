@@ -1,6 +1,6 @@
 """Confidence intervals of shares and of their differences, valid also near 0 and 1 and for few trials.
 
-Standard library only. Which shares are compared, and which difference matters, is left to the caller.
+The module needs the standard library only. The caller decides which shares are compared and which difference matters.
 """
 
 import math

@@ -1,7 +1,8 @@
 """The form of a log line: one event ``noun.verb`` for each decision, with fields and a UTC time.
 
 JSON lines are for programs, the console form for people. The level states the urgency: ``info`` needs no action,
-``warning`` needs a person tomorrow, ``error`` needs a person now. Lines go to standard output by default; the supervisor captures and rotates them.
+``warning`` needs a person tomorrow, ``error`` needs a person now. Lines go to standard output by default; the supervisor
+captures and rotates them.
 """
 
 import logging

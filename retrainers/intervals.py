@@ -2,7 +2,7 @@
 
 Windows inside incidents (with a margin) and labelled anomalies get the mark `EXCLUDED`. An incident that a person labelled
 as a false alarm or a new normal is training data, all of it, also while it goes on, so that the next model does not alarm
-on it again. Which windows are read is `retrainers.span`'s.
+on it again. `retrainers.span` decides which windows are read.
 """
 
 from collections import Counter

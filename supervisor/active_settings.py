@@ -1,8 +1,8 @@
 """The active settings: those that were accepted last, kept in a copy with which services are started.
 
 Between an edit of ``bgpdrift.toml`` and its ``reload`` the file may be incomplete or wrong. A service that crashes in that
-time must start with the settings it had, so its ``$BGPDRIFT_CONFIG`` names the copy. Which services a change concerns is
-decided by `reloading`.
+time must start with the settings it had, so its ``$BGPDRIFT_CONFIG`` names the copy. `reloading` decides which services
+a change concerns.
 """
 
 import os

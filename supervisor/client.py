@@ -77,7 +77,7 @@ class ControlClient:
         SettingsError
             The supervisor refused changed settings; the old ones are active.
         BgpdriftError
-            The supervisor refused the request; the message says why.
+            The supervisor refused the request; the message states the reason.
         NoAnswerError
             The supervisor took too long or closed the connection.
         """

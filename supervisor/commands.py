@@ -71,7 +71,7 @@ class Commands:
         Raises
         ------
         RefusedError
-            The request is unknown or cannot be carried out now; the message says why.
+            The request is unknown or cannot be carried out now; the message states the reason.
         """
         match request:
             case {"command": "status"}:

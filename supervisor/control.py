@@ -1,7 +1,7 @@
 """The control socket: which clients are allowed, and how a request becomes a reply. Protocol: docs/supervisor-control.md.
 
 A request is one JSON object on one line, and so is a reply. A client that sends too much or nothing, or does not read its
-reply, loses its connection; the supervisor is not affected. What a command does is decided by the handler.
+reply, loses its connection; the supervisor is not affected. The handler decides what a command does.
 """
 
 import asyncio

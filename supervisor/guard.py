@@ -1,8 +1,8 @@
 """Guards supervision against an exception in one of its steps: the step is logged and counted, and repeated later.
 
 A machine that is short of descriptors, memory or disk space makes almost any call fail. Such a failure, or a bug, must not
-end a task of the supervisor or leave a service without supervision. Who repeats the step, and when, is decided by the
-caller.
+end a task of the supervisor or leave a service without supervision. The caller decides when the step is
+repeated.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Periodic measurements: memory and processor of each service, free disk space, files in the run directory.
 
-It decides only when to measure. What follows is decided by `supervisor.supervised` and `supervisor.disk_watch`. The disk is
+This module decides when to measure. `supervisor.supervised` and `supervisor.disk_watch` decide what follows. The disk is
 measured on the thread of the log writer, because a disk that hangs must not stop the event loop.
 """
 

@@ -1,8 +1,8 @@
 """The life cycle of a service: which state follows which event.
 
 A state includes what the operator wants: in ``stopping`` the end of the process is expected, in ``ready`` it is a failure.
-When an event happens is decided by `supervisor.supervised`, and how often a failed service is started by
-`supervisor.restart_budget`.
+`supervisor.supervised` decides when an event happens, and `supervisor.restart_budget` how often a failed service is
+started.
 """
 
 from enum import StrEnum

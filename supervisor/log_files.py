@@ -1,7 +1,7 @@
-"""All log files of a data directory: their total size, and what is given up when the disk is nearly full.
+"""All log files of a data directory: their total size, and what is removed when the disk is nearly full.
 
 Used by the thread of the log writer alone, so that a disk that hangs stalls nothing else; the event loop only sets single
-attributes. One file is `rotating_file`. Which files are removed is decided by `choose_surplus`.
+attributes. `rotating_file` writes one file. `choose_surplus` decides which files are removed.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Carries out what an operator requests, by command or by signal: start, stop, restart, reload.
 
-A request takes effect at once and completes later; nothing here waits. Which service is next in a shutdown or a rolling
-restart is decided by `supervisor.sequencer`, and what a state means by `supervisor.supervised`.
+A request takes effect at once and completes later; nothing here waits. `supervisor.sequencer` decides which service is next in
+a shutdown or a rolling restart, and `supervisor.supervised` what a state means.
 """
 
 from collections.abc import Callable, Mapping

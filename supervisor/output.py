@@ -1,6 +1,6 @@
 """The supervisor's own standard output, and the summary of a last log line.
 
-Where log lines are stored is left to `log_files`.
+`log_files` decides where log lines are stored.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Decides when the store is prepared again after an attempt failed for a cause that passes: a full disk, a lock.
 
-Until it has succeeded no service starts. Which attempt runs, and how it ends, is reported by the caller.
+No service starts before an attempt has succeeded. The caller reports the beginning and the end of each attempt.
 """
 
 from bgpdrift.clock import Clock

@@ -1,7 +1,7 @@
 """Process control: for each service its output pipe, its notify socket and its process, and the foreign processes.
 
-Spawns, watches and reaps; what happens arrives on the event loop as a call. When a process is started or ended is decided
-by the caller.
+This module spawns, watches and reaps processes, and calls back on the event loop when one sends a message or ends. The
+caller decides when a process is started or ended.
 """
 
 import asyncio

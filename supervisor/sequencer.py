@@ -1,6 +1,6 @@
 """Stops all services, or restarts several, one after the other.
 
-Which service is next is decided by `supervisor.shutdown` and `supervisor.rolling`. Both work from the states of the
+`supervisor.shutdown` and `supervisor.rolling` decide which service is next. Both work from the states of the
 services alone, so that a failure of one service does not block the rest.
 """
 

@@ -1,7 +1,7 @@
 """One service: its state, its deadlines and the signals to its process.
 
 Time comes from a `Clock`, processes from a function, random numbers from a function: with fakes of the three, days of
-supervision are a test of milliseconds. Sockets, files and the order among services are left to `supervisor.loop`.
+supervision are a test of milliseconds. `supervisor.loop` handles sockets, files and the order among services.
 """
 
 from collections.abc import Callable

@@ -49,7 +49,7 @@ def parse_leniently(line: bytes) -> Any:
     Raises
     ------
     ValueError
-        The text is not JSON; the message says why.
+        The text is not JSON; the message states the reason.
     """
     try:
         return msgspec.json.decode(line)

@@ -66,7 +66,7 @@ def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     FileNotFoundError
         There is no checkpoint.
     InputError
-        The file is truncated, damaged, or not a checkpoint; the message says which.
+        The file is truncated, damaged, or not a checkpoint; the message states which.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size

@@ -43,7 +43,7 @@ def compute_record(own: Mapping[str, float], inherited: Mapping[str, float], age
 
 
 def inherit_record(own: Mapping[str, float], record: Mapping[str, float]) -> dict[str, float]:
-    """Compute what a version hands on: of each kind the better of its own recall and its predecessor's record.
+    """Compute the recall that a version passes on: by kind, the better of its own and its predecessor's record.
 
     Examples
     --------

@@ -1,8 +1,9 @@
 """A model file: learned arrays, metadata, self-test and reference hours in one ``.safetensors`` file with a digest.
 
-Decides which bytes are a good file. A file is read once, and the bytes that were read are checked and parsed. The digest
-is checked before anything is parsed, then the schema, the model, the features and the arrays. The fields of the metadata
-are `bgpdrift.models.metadata`'s; the self-test is `bgpdrift.models.self_test`'s. No code path loads a pickle.
+This module decides which bytes are a valid file. A file is read once, and the bytes that were read are checked and parsed:
+first the digest, before anything is parsed, then the schema, the model, the features and the arrays.
+`bgpdrift.models.metadata` declares the fields of the metadata, `bgpdrift.models.self_test` runs the self-test. No code path
+loads a pickle.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Whether a candidate may replace the active model: a pure decision from figures.
 
-Each check records its number, its threshold and a sentence, whether it passed or not. A refusal so explains itself, and a
-promotion can be looked up later. The retrainers measure the figures; `bgpdrift.models.publication` publishes.
+Each check records its number, its threshold and a sentence, whether it passed or not, so that every refusal and every
+promotion can be explained later. The retrainers measure the figures; `bgpdrift.models.publication` publishes.
 
 ===================  ==========  ==========================================================================
 check                kind        passes if
@@ -22,10 +22,10 @@ drift                quality     the candidate's scores drift by at most ``max_d
                                  windows; always passes if the span is shorter than ``min_drift_hours``
 ===================  ==========  ==========================================================================
 
-Without an active model the comparisons pass. After a level change the active model is no measure: it alarms all the time
-and raises no new alarm, so every comparison with it passes. What it found when it was trained still is a measure. In a
-span of a day or two the held-out windows are from another time of day than the training windows, and every model scores
-them differently; the drift is then recorded and does not refuse the candidate.
+Without an active model the comparisons pass. After a level change the active model alarms all the time and raises no new
+alarm, so every comparison with it passes. Its recall at its own training remains valid for comparison. In a span of a day or
+two the held-out windows are from another time of day than the training windows, and every model scores them differently.
+The drift is then recorded and does not refuse the candidate.
 ``force`` overrides failed quality checks, never failed integrity checks.
 """
 

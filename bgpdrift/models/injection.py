@@ -1,10 +1,10 @@
 """Synthetic anomalies injected into clean windows, to compare models without labels.
 
 Each kind changes the columns that the real anomaly changes, by factors relative to the level of the collector, so that a
-small collector gets a small storm. The strengths go in even steps from hard to detect to obvious: strengths that all models
-detect, or none, would not separate them. Each anomaly has a frame of its own with the clean history before it, because in
-one frame the effect of one anomaly would count as the detection of the next. Missing columns stay missing. The callers
-score the frames and judge the scores.
+small collector gets a small storm. The strengths rise in even steps from hard to detect to obvious, because strengths that
+all models detect, or none, do not distinguish models. Each anomaly has a frame of its own with the clean history before it,
+because in one frame the effect of one anomaly would count as the detection of the next. Missing columns stay missing. The
+callers score the frames and judge the scores.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """What a model file states about its model: typed values, their limits, and the schema version.
 
-Decides which fields there are and which schema versions this program reads. The bytes of a file belong to
-`bgpdrift.models.artifact`; the evaluation figures are measured by the retrainers and judged by `bgpdrift.models.gate`.
+This module decides the fields and the schema versions that this program reads. `bgpdrift.models.artifact` reads and writes
+the bytes of a file. The retrainers measure the evaluation figures, and `bgpdrift.models.gate` judges them.
 """
 
 from typing import Annotated, Any

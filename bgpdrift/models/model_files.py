@@ -1,7 +1,7 @@
 """The files of a model in the artifact directory, with what their metadata state.
 
-A file that cannot be read is listed with the reason. Whether a readable file runs is tested by
-`bgpdrift.models.verification`; which file is chosen, by `bgpdrift.models.selection` and `bgpdrift.models.retention`.
+A file that cannot be read is listed with the reason. `bgpdrift.models.verification` tests whether a readable file runs.
+`bgpdrift.models.selection` and `bgpdrift.models.retention` choose among the files.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 `ModelRegistry` carries out what `bgpdrift.models.selection` chose, through the publish protocol, and then does step 7: rows
 in ``model_retrain_events`` and ``model_versions``, a log line, sidecars, removal of old files. The files decide which
-version is active: if the store is away the model becomes active all the same, and `ModelRegistry.reconcile` records it
+version is active: if the store is not reachable, the model still becomes active, and `ModelRegistry.reconcile` records it
 later. `bgpdrift.models.lifecycle` decides which change of state is legal.
 """
 

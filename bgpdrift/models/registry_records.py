@@ -1,6 +1,6 @@
 """The records of the model registry in the store: states of versions and events.
 
-A model becomes active whether its record can be written or not: if the store is away, only a line is logged, and
+A model becomes active even if its record cannot be written: if the store is not reachable, a line is logged, and
 `bgpdrift.models.model_registry.ModelRegistry.reconcile` writes the record later.
 """
 

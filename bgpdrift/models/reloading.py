@@ -26,7 +26,7 @@ JOIN_S = 1.0
 
 
 class ModelReloader(Protocol):
-    """Where a detector service gets its models from."""
+    """Loads the models of a detector service."""
 
     def take(self) -> LoadAttempt | None:
         """Give the next attempt since the last call, or None; never waits."""

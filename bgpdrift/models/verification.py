@@ -1,7 +1,7 @@
 """Trial of a model file in a child process with limits: ``python -m bgpdrift.models.verification FILE MODEL [HISTORY_MINUTES]``.
 
-A bad file may allocate all memory or never end. So the child, not the caller, checks the digest and the metadata, builds
-the detector and runs the self-test, with the code of the readers. Exit code 0 means that the file is good; otherwise the
+A bad file may allocate all memory or never end. Therefore a child checks the digest and the metadata, builds the detector
+and runs the self-test, with the code of the readers. Exit code 0 means that the file is good; otherwise the
 last line of output states the problem. The child sets its limits before it imports anything large.
 """
 

@@ -1,7 +1,7 @@
 """Child processes: a session and a process group of their own, a defined environment, an end without a race.
 
-When a child is started or ended is decided by the caller. A child that does one piece of work under limits of time and
-memory is `bgpdrift.process.limited_worker`.
+The caller decides when a child is started or ended. `bgpdrift.process.limited_worker` runs a child for one task under limits
+of time and memory.
 """
 
 import contextlib

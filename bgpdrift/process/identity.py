@@ -1,6 +1,6 @@
 """The identity of a process: pid, start time and boot together. A pid alone is reused by the kernel.
 
-Never sends a signal. What the end of a process means for a claim or a lock is decided by the module that owns it.
+This module never sends a signal. The module that owns a claim or a lock decides what the end of its process means.
 """
 
 import os

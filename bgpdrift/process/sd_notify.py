@@ -1,7 +1,7 @@
 """The sd_notify protocol: datagrams of ``KEY=value`` lines by which a service reports its state to its manager.
 
 systemd (``Type=notify``) and the supervisor understand them. Without ``$NOTIFY_SOCKET``, as under PM2 or supervisord,
-messages go nowhere.
+no message is sent.
 
 References
 ----------

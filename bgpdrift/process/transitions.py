@@ -1,6 +1,6 @@
 """A life cycle as a table of (state, event) → state, checked when it is built.
 
-The table decides which state follows. When an event happens and what it causes is left to the module that owns the table.
+The table decides which state follows. The module that owns the table decides when an event happens and what it causes.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Reports that a wait with a limit goes on, so that a process that waits for a lock does not count as hung.
+"""Reports that a wait with a limit continues, so that a process that waits for a lock does not count as hung.
 
 The working loop of a service registers how it reports progress. Code that waits in slices calls `report_wait` between
 them. Only waits of the registered thread count: another thread may wait while the loop hangs.

@@ -1,8 +1,8 @@
-"""Upgrade the store's schema and repair the artifact directory; run to its end before any service starts.
+"""Upgrades the schema of the store and repairs the artifact directory; it runs to its end before any service starts.
 
 This is a process of its own, so that the supervisor does not load a database library. Without a store no service starts.
-A damaged artifact directory stops no service, since each detector falls back by itself. What is repaired after a crash is
-decided in `bgpdrift.models.recovery`.
+A damaged artifact directory stops no service, because each detector falls back to a backup. `bgpdrift.models.recovery`
+decides what is repaired after a crash.
 """
 
 import sys

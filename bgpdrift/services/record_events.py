@@ -1,4 +1,4 @@
-"""Copy the supervisor's event file ``logs/events.ndjson`` into the store: ``service_events``, and the alerts that follow.
+"""Copies the supervisor's event file ``logs/events.ndjson`` into the store: ``service_events``, and the alerts that follow.
 
 The supervisor runs this program to its end when there are new events. It loads no database library itself, and no
 service may be the only one that can report a crash. Rows and position are written in one transaction, so that each event

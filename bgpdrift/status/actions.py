@@ -1,7 +1,8 @@
 """Decides what needs a person now, the most urgent first, and the exit code that follows. Pure.
 
 A drift that is being handled automatically needs no person. An open incident, an approval request, a drift that nothing
-handles, and a system that does not work as a whole need a person. Every face of the program uses this one decision.
+handles, and a system that does not work as a whole need a person. The terminal, the JSON document and the exit code use the
+same decision.
 """
 
 from collections.abc import Iterator, Sequence

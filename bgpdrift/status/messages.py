@@ -1,4 +1,4 @@
-"""What is known about a model, in plain sentences. Pure."""
+"""Describes the state of a model in plain sentences. Pure."""
 
 from collections.abc import Iterator
 

@@ -39,7 +39,7 @@ class Cursor:
     name: str
     """``<service>`` or ``<service>:<what>``."""
     position: int
-    """What the owner counts: a row id, a segment number, an event time."""
+    """Row id, segment number or event time, depending on the owner."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One consistent view of all tables, for as long as the block lasts: keep it short."""
+        """Open one consistent view of all tables for the duration of the block; keep the block short."""
         shared = getattr(self._shared, "connection", None)
         if shared is not None:
             yield shared
@@ -94,12 +94,12 @@ class Database:
 
     @contextmanager
     def writing(self, durable: bool = False) -> Iterator[Connection]:
-        """One transaction, committed at the end of the block or not at all.
+        """Open a transaction, which is committed at the end of the block or not at all.
 
         Parameters
         ----------
         durable : bool
-            Return only once a power loss cannot take it back; SQLite flushes the log, PostgreSQL always does.
+            Return only when a power loss cannot undo it. SQLite then flushes the log; PostgreSQL always does.
         """
         engine = self._durable if durable else self._writer
         with translated(self.name), engine.connect() as connection:
@@ -137,17 +137,17 @@ class Database:
     ) -> None:
         """Insert rows, or overwrite those with the same key; their ids stay.
 
-        One statement, run for each row by the driver, rather than one statement with all rows: it meets no limit on
-        the number of values, and a key that comes twice in ``rows`` is written twice instead of refused.
+        The driver runs one statement for each row, so that the number of values has no limit. A key that occurs twice
+        in ``rows`` is written twice; one statement with all rows would be refused.
 
         Parameters
         ----------
         connection : Connection
-            Of `writing`.
+            The connection of `writing`.
         table : Table
-            Where to.
+            The table to write.
         rows : sequence of mapping
-            See `bgpdrift.store.rows.prepared`.
+            Rows as `bgpdrift.store.rows.prepared` accepts them.
         key : tuple of str
             Columns of a unique index.
         keep : tuple of str
@@ -191,7 +191,7 @@ class Database:
         Raises
         ------
         StoreError
-            The state is of a later schema version, or is damaged and its type does not allow a new start.
+            The state has a later schema version, or it is damaged and its type does not allow default values.
         """
         with self.reading() as connection:
             return _decode_cursor(name, connection.execute(_select_cursor(name)).first(), kind)
@@ -218,7 +218,7 @@ class Database:
         return row
 
     def close(self) -> None:
-        """Give the connections back; the store can be used again, and opens new ones."""
+        """Close the connections; a later query opens new ones."""
         self._engine.dispose()
 
 
@@ -240,7 +240,7 @@ def _decode_cursor(name: str, row: CursorRow, kind: type[V]) -> StateCursor[V] |
 def _upsert_statement(dialect: str, table: Table, key: tuple[str, ...], keep: tuple[str, ...]) -> Executable:
     if dialect not in {"sqlite", "postgresql"}:
         raise StoreError(f"expected SQLite or PostgreSQL, found {dialect}")
-    # Only the dialect in use is loaded: PostgreSQL's costs every process that never speaks it a tenth of a second.
+    # Only the dialect in use is loaded, because loading that of PostgreSQL takes a tenth of a second.
     insert = importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
     names = [column.name for column in table.columns if column.name not in (*key, *keep, "id")]
     overwritten = {name: insert.excluded[name] for name in names}
@@ -250,7 +250,7 @@ def _upsert_statement(dialect: str, table: Table, key: tuple[str, ...], keep: tu
 
 @lru_cache(maxsize=16)
 def _select_after(name: str, names: tuple[str, ...], parse_json: bool) -> Select[Any]:
-    # Cached: to build a statement with seventy columns takes longer than to read a few rows.
+    # Cached, because building a statement with seventy columns takes longer than reading a few rows.
     table = schema.metadata.tables[name]
     columns = (table.c[name] for name in names)
     if parse_json:

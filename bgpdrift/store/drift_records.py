@@ -1,7 +1,7 @@
 """Typed rows of drift checks: the check, the comparisons in its details, its signals.
 
-This module decides the fields and how version 1 of the JSON among them is read. The values are computed by
-`bgpdrift.drift` and put together by `bgpdrift.monitor`.
+This module decides the fields and how version 1 of the JSON among them is read. `bgpdrift.drift` computes
+the values, and `bgpdrift.monitor` builds the records.
 """
 
 from typing import Any, ClassVar, Literal

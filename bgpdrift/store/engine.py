@@ -1,7 +1,7 @@
 """The connection of a process to the database: pragmas and transactions.
 
-This module decides the settings of a connection and where a transaction begins. What is read and written is decided
-elsewhere. SQLite, for several processes on one file:
+This module decides the settings of a connection and where a transaction begins. The query modules decide what is read
+and written. Settings of SQLite, for several processes on one file:
 
 - WAL: readers do not wait for the writer, and the writer does not wait for them.
 - A write begins with ``BEGIN IMMEDIATE``. A transaction that reads first and writes later would meet "database is

@@ -1,4 +1,4 @@
-"""Translate the errors of database drivers to errors that the caller can act on.
+"""Translates the errors of database drivers to errors on which the caller can act.
 
 A database that is locked, full, unreachable or fails to read gives a `StoreBusyError`: the caller keeps its work and tries
 again. A missing table, a damaged or read-only file and a violated constraint give a `StoreError`: a retry does not help.

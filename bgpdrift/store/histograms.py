@@ -108,9 +108,9 @@ class HistogramQueries(Database):
         return found
 
     def series_versions(self, series: str, start: int, end: int) -> list[tuple[str, int, int, int]]:
-        """Say which versions a series has hours of in ``[start, end)``: ``(version, first, last hour, newest row)``.
+        """List the versions with hours of a series in ``[start, end)``: ``(version, first, last hour, newest row)``.
 
-        In the order in which their newest rows were begun: the last one is what came last, also where two share an hour.
+        They are in the order in which their newest rows were first written, also if two versions share an hour.
         """
         table = hourly_histograms
         newest = func.max(table.c.id)

@@ -1,4 +1,4 @@
-"""Create or upgrade the database: one process at a time, all steps or none.
+"""Creates or upgrades the database: one process at a time, all steps or none.
 
 Alembic is loaded only if a step is necessary. Its environment is `migrations/env.py`, which this module configures without
 an ``alembic.ini``.

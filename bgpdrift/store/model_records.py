@@ -1,7 +1,7 @@
 """Typed rows of the model registry: versions of models, and the events that made them or changed their state.
 
-This module decides the fields and how version 1 of the JSON among them is read. Which state may follow which is decided
-in `bgpdrift.models.lifecycle`.
+This module decides the fields and how version 1 of the JSON among them is read. `bgpdrift.models.lifecycle`
+decides which state may follow which.
 """
 
 from typing import Any, ClassVar, Literal

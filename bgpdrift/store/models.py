@@ -1,7 +1,7 @@
 """Queries on model versions and on the events that made them or changed their state.
 
-This module ensures that states and the event of one change are written together. Which changes are legal is decided in
-`bgpdrift.models.lifecycle`.
+This module ensures that states and the event of one change are written together. `bgpdrift.models.lifecycle`
+decides which changes are legal.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Labels of incidents and time ranges by operators, and the daily figures that follow from them.
 
-An incident has one label, the last; earlier ones stay in its history. Whether a detector's votes agree with a label is
-decided in `bgpdrift.verdicts.performance`.
+An incident has one label, the last; earlier ones stay in its history. `bgpdrift.verdicts.performance` decides whether a
+detector's votes agree with a label.
 """
 
 from collections.abc import Mapping, Sequence

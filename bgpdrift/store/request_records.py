@@ -1,7 +1,7 @@
 """Typed rows for people: retraining requests, approval requests and their answers, alerts, events of services.
 
-This module decides the fields and how version 1 of the JSON among them is read. Which state may follow which is decided
-in `bgpdrift.monitor`.
+This module decides the fields and how version 1 of the JSON among them is read. `bgpdrift.monitor` decides
+which state may follow which.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ AlertState = Literal["pending", "sent", "failed", "suppressed"]
 
 
 class RequestReason(StoredValue, frozen=True, kw_only=True):
-    """Why a retraining was requested, and what happened to the request since. Times are event times, epoch seconds."""
+    """Why a retraining was requested, and what has happened to the request since. Times are event times, epoch seconds."""
 
     summary: str = ""
     """One sentence for people."""

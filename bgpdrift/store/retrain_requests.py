@@ -1,7 +1,7 @@
 """Retraining requests, and what is written together with their changes: approval requests, alerts, the cooldown.
 
 This module ensures that a request changes only from the state that its reader saw, so that of two monitors one acts.
-Which state may follow which is decided in `bgpdrift.monitor.request_states`.
+`bgpdrift.monitor.request_states` decides which state may follow which.
 """
 
 from collections.abc import Sequence

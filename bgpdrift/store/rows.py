@@ -1,4 +1,4 @@
-"""Check each value and convert it to the type of its column before it is written.
+"""Checks each value and converts it to the type of its column before it is written.
 
 SQLite stores a text in a number column and a NaN as NULL; PostgreSQL refuses the first and keeps the second. This module
 refuses both, and names the table, the column, the value and the row.

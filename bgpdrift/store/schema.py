@@ -1,7 +1,7 @@
 """All tables, in SQLAlchemy Core. The Alembic migrations (`migrations/`) lead to exactly this schema.
 
-Times are integer epoch seconds, UTC (``*_s`` floats where a fraction matters): they sort, index and compare alike on
-SQLite and PostgreSQL, and event time comes as seconds. JSON columns hold typed values with a schema version (see
+Times are integer epoch seconds, UTC; times that need a fraction are floats. They sort, index and compare alike on
+SQLite and PostgreSQL, and event time has whole seconds. JSON columns hold typed values with a schema version (see
 `bgpdrift.store.codec`) or small lists; no query joins on them.
 
 An id is never reused (``sqlite_autoincrement``). Readers remember the last id that they read; without this, SQLite would
@@ -35,20 +35,20 @@ metadata = MetaData(
     }
 )
 
-# SQLite gives row ids only to INTEGER; PostgreSQL wants 64 bits.
+# SQLite assigns row ids only to an INTEGER column; PostgreSQL needs 64 bits.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 feature_windows = Table(
     "feature_windows",
     metadata,
-    Column("id", Id, primary_key=True, autoincrement=True),  # grows with every insert: the readers' cursor
+    Column("id", Id, primary_key=True, autoincrement=True),  # grows with every insert; readers use it as their cursor
     Column("window_start", BigInteger, nullable=False),
     Column("collector", String(64), nullable=False),
     Column("peer", String(64), nullable=False, default=""),  # "" is the whole collector
     *(Column(c.name, BigInteger if c.kind is int else Float, nullable=False, default=0) for c in (*FEATURES, *QUALITY)),
     # {"origins": [[asn, A]…], "peers": [[address, asn, A+W]…], "moas": [[prefix, old, new]…],
     #  "subprefix": [[prefix, origin, covering, its origin]…], "origin_change": [[prefix, old, new, n peers]…],
-    #  "visibility": [[prefix, origin, peers before, after]…], "sessions": [[address, asn, state]…]}: few of each
+    #  "visibility": [[prefix, origin, peers before, after]…], "sessions": [[address, asn, state]…]}; each list is short
     Column("evidence", JSON, nullable=False, default=dict),
     Column("written_at", Float, nullable=False),  # wall clock
     Index("uq_feature_windows_key", "collector", "peer", "window_start", unique=True),
@@ -71,7 +71,7 @@ scores = Table(
     Column("abstained", String(64), nullable=False, default=""),  # reason for the abstention; "" for a vote
     Column("rules_fired", JSON, nullable=False, default=list),  # [{"rule", "value", "threshold"}…]
     Column("top_features", JSON, nullable=False, default=list),  # [{"feature", "baseline", "present", "weight"}…]
-    Column("embedding", JSON(none_as_null=True), nullable=True),  # latent vector of the window, where there is one
+    Column("embedding", JSON(none_as_null=True), nullable=True),  # latent vector of the window; NULL without one
     Column("alarm_p", Float, nullable=True),  # p-value up to which this version alarmed, within its budget
     Column("scored_at", Float, nullable=False),
     Index("uq_scores_key", "window_start", "collector", "peer", "model", unique=True),
@@ -110,9 +110,7 @@ verdicts = Table(
     Column("maximum", Float, nullable=False),  # largest −log10 p
     Column("exceeds", Boolean, nullable=False),  # this minute alone, before debounce
     Column("is_anomaly", Boolean, nullable=False),  # after debounce, k of n
-    Column(
-        "explained_by", String(64), nullable=False, default=""
-    ),  # e.g. "peer_reset", which explains it without an alarm
+    Column("explained_by", String(64), nullable=False, default=""),  # cause that explains an alarm, e.g. "peer_reset"
     Column("evidence", JSON, nullable=False, default=dict),  # rules fired, top features, origins, prefixes, peers
     Column("decided_at", Float, nullable=False),
     Index("uq_verdicts_key", "window_start", "collector", "peer", unique=True),
@@ -124,7 +122,7 @@ incidents = Table(
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("state", String(16), nullable=False),  # open, updated, closed, reopened
-    Column("kind", String(48), nullable=False, default=""),  # best guess from the rules fired
+    Column("kind", String(48), nullable=False, default=""),  # probable kind, from the rules that fired
     Column("severity", String(16), nullable=False),  # low, medium, high, critical
     Column("started_at", BigInteger, nullable=False),  # event time of the first anomalous window
     Column("last_seen_at", BigInteger, nullable=False),

@@ -1,4 +1,4 @@
-"""Count and delete rows. Which rows expire is decided in `bgpdrift.store.retention`."""
+"""Counts and deletes rows. `bgpdrift.store.retention` decides which rows expire."""
 
 from sqlalchemy import Select, delete, func, select
 
@@ -47,7 +47,7 @@ class UpkeepQueries(Database):
         before : float
             Epoch seconds, compared with that column.
         batch : int
-            Most rows deleted, which bounds how long writers wait: call again until it returns less.
+            Largest number of rows to delete, which limits the wait of other writers. Call again until it returns less.
 
         Returns
         -------

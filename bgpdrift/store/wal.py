@@ -1,4 +1,4 @@
-"""Keep SQLite's write-ahead log short, even if readers overlap all the time.
+"""Keeps SQLite's write-ahead log short, also if readers overlap all the time.
 
 SQLite copies the log into the database every 1,000 pages, but restarts the log only at a moment without a reader. If
 readers overlap for a long time, the log grows. Above a limit, a writer waits for such a moment. The wait is short, because

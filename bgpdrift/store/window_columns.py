@@ -1,8 +1,8 @@
 """Declares the columns of a feature window: name, type, unit, meaning, and how a minute is aggregated into the value.
 
-This is the only declaration. The table ``feature_windows``, the rows that `bgpdrift.features.window` builds and the tables
-of docs/features.md derive from it; the detectors' signals are checked against it. It stands below `bgpdrift.features`
-because the schema needs it. Names follow Labovitz et al. 1997, the SFU CNL sets and BML.
+The table ``feature_windows``, the rows that `bgpdrift.features.window` builds and the tables of docs/features.md derive from
+this declaration. The signals of the detectors are checked against it. The module is part of `bgpdrift.store`, because the
+schema needs it. The names follow Labovitz et al. 1997, the SFU CNL sets and BML.
 """
 
 from typing import Literal, NamedTuple
@@ -33,9 +33,9 @@ class Column(NamedTuple):
     unit : str
         Unit of the value; A is an announced prefix, W a withdrawn prefix.
     description : str
-        What the value is.
+        Meaning of the value.
     aggregate : Aggregate
-        How the values of a minute become one; every kind of aggregate can be merged from parts of the minute.
+        How the values of a minute are combined. Every aggregate can be merged from parts of the minute.
     source : str
         Accumulator of `bgpdrift.features.window.Window` if its name differs from that of the column.
     """

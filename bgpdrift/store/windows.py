@@ -22,7 +22,7 @@ class WindowQueries(Database):
     def write_windows(self, rows: Sequence[Mapping[str, Any]], cursor: AnyCursor | None) -> None:
         """Write windows and the writer's position in one transaction that survives a power loss.
 
-        Durable, since the aggregator deletes the spool segments the windows came from as soon as this returns.
+        The transaction is durable, because the aggregator then deletes the spool segments from which the windows were built.
 
         Parameters
         ----------
@@ -30,7 +30,7 @@ class WindowQueries(Database):
             Columns of ``feature_windows``; those left out are 0. A window written before is overwritten and keeps
             its id, so that a reader past it does not meet it again.
         cursor : Cursor or None
-            Where to go on after a restart.
+            Position from which the writer continues after a restart.
 
         Raises
         ------

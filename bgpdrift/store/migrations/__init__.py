@@ -1,1 +1,1 @@
-"""Alembic's scripts: how the schema came to be, one file a step."""
+"""The Alembic scripts that build the schema, one file for each step."""

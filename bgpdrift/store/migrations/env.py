@@ -1,4 +1,4 @@
-"""What Alembic runs to migrate: on the connection and inside the transaction that `bgpdrift.store.migrate` opened."""
+"""The environment of Alembic: it migrates on the connection and in the transaction that `bgpdrift.store.migrate` opened."""
 
 from alembic import context
 

@@ -1,1 +1,1 @@
-"""One file a step, named by its revision; never edited once released."""
+"""One file for each step, named by its revision. A released file never changes."""

@@ -1,4 +1,4 @@
-"""What the life of a model leaves behind: embeddings of scores, versions and kinds of events, when a state was reached."""
+"""Columns for the life of a model: embeddings of scores, versions and kinds of events, and the time of a state."""
 
 import sqlalchemy as sa
 from alembic import op

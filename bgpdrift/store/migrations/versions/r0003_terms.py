@@ -1,4 +1,4 @@
-"""Name tables, columns, states and cursors by the terms of the glossary, and a key that detectors write into JSON.
+"""Renames tables, columns, states, cursors and one JSON key of the detectors to the terms of the glossary.
 
 The states of cursors, the reasons of retraining requests and the details of approvals and checks are upgraded when they
 are read, see `bgpdrift.store.codec`.
