@@ -1,6 +1,6 @@
-"""Distributes the messages of a feed over its collectors, and what concerns the whole feed to each of them.
+"""Passes each message of a feed to its collector, and each event of the whole feed to all collectors.
 
-`bgpdrift.features.collector_feed` has the event time and the windows of one collector. The aggregator is pure: its inputs alone
+`bgpdrift.features.collector_feed` holds the event time and the windows of one collector. The aggregator is pure: its inputs alone
 determine its results, so that reading the same segments again after a crash gives the same windows.
 `bgpdrift.features.spool_aggregation` reads segments, saves the state and writes rows.
 """
@@ -30,7 +30,7 @@ MAX_CACHED_PREFIXES = 200_000
 
 
 class ClockFault(NamedTuple):
-    """What the times of one collector have shown of its clocks."""
+    """Faults of the clocks of one collector, counted from its message times."""
 
     collector: str
     refused: int  # messages whose time others contradicted; counted as late

@@ -1,7 +1,7 @@
-"""One collector's part of the feed: which of its messages count, when its windows close, and which of its data is missing.
+"""The feed of one collector: which messages count, when windows close, and which data is missing.
 
-Everything that a message can change is here, by collector: event time, open and closed windows, known ids, gaps. No message of
-one collector changes a window of another. `bgpdrift.features.event_time` decides which timestamps are believed.
+All state that a message can change belongs to its collector: event time, open and closed windows, known ids, gaps. Therefore
+no message of one collector changes a window of another. `bgpdrift.features.event_time` decides which timestamps are accepted.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from bgpdrift.features.event_time import WINDOW_S, EventTime, Progress
 from bgpdrift.settings import WindowSettings
 
 MAX_SPANS = 1_000
-"""Spans of missing data remembered per collector."""
+"""Spans of missing data remembered for each collector."""
 
 
 class MissingSpan(NamedTuple):
@@ -93,7 +93,7 @@ class CollectorFeed:
         self.windows.add(messages, late.tolist(), arrived_at)
 
     def _go_back(self, now: float) -> list[dict[str, Any]]:
-        """Follow the event time back: close what is open ahead, and count again after the minute of the step."""
+        """Follow a step of event time back: close the windows ahead, and count again after the minute of the step."""
         tick = int(now // WINDOW_S) + 1
         distance = self.windows.closed_before - tick
         rows: list[dict[str, Any]] = []
@@ -146,7 +146,7 @@ class CollectorFeed:
         return self._close_before(min(tick, int(self.time.now // WINDOW_S) + 1))
 
     def release_held(self) -> list[dict[str, Any]]:
-        """Believe the held messages at the end of the input."""
+        """Accept the held messages at the end of the input."""
         return self._count_all(self.time.release_all(), None, is_first=not self.time.now)
 
     def close_all(self, until: float) -> list[dict[str, Any]]:

@@ -1,14 +1,14 @@
-"""Event time of one collector: the latest message time that can be believed.
+"""Event time of one collector: the latest message time that is accepted.
 
 Windows close by event time, never by the clock of the machine, so that a replay at a thousand times the speed gives the same
-windows. This module decides which timestamps of a collector are believed. Each collector has its own event time, so that no
-message changes a window of another collector. `bgpdrift.features.collector_feed` closes windows by it.
+windows. This module decides which timestamps of a collector are accepted. Each collector has its own event time, so that no
+message changes a window of another collector. `bgpdrift.features.collector_feed` closes windows by event time.
 
-A window may close only when no other peer can still send messages of it in order. A message at most the lateness ahead of the
-other peers closes no window too early, whatever its clock. The time that has passed since they were heard, by the arrival
-times of a live feed, is added. A message further ahead is held until a second peer has reached its time, or the same peer
-again if no other peer was heard in the last hour. It is refused when its own peer, or two other peers, send messages of the
-old time.
+A window may close only when no other peer can still send messages of it in order. Therefore a message is accepted at once if
+it is at most the lateness ahead of the other peers: even with a wrong clock it closes no window too early. In a live feed the
+limit grows by the time since the last message of the other peers, by arrival. A message further ahead is held until a second
+peer has reached its time. If no other peer has sent a message in the last hour, a second message of the same peer is enough.
+A held message is refused when its own peer, or two other peers, send messages of the old time.
 """
 
 import math
@@ -24,19 +24,19 @@ from bgpdrift.bgp.messages import Message
 WINDOW_S = 60
 """A window covers ``[t, t + WINDOW_S)`` of event time."""
 MIN_STEP_S = 1.0
-"""Smallest step ahead that is believed at once; reordering within a second is usual."""
+"""Smallest step ahead that is accepted at once, because messages are often reordered within a second."""
 WITNESS_S = 3600.0
-"""A peer heard in so many seconds before the event time can confirm or contradict a message ahead of it."""
+"""A peer with a message in so many seconds before the event time can confirm or contradict a message ahead of it."""
 MAX_HELD = 10_000
-"""Messages that one peer may send ahead while the others are silent, before it is believed; bounds memory."""
+"""Messages ahead that are held for one peer while the others are silent; then they are accepted. Limits the memory."""
 LIVE_S = 600.0
-"""The first message of a collector is believed at once if it arrived within so many seconds after its time."""
+"""The first message of a collector is accepted at once if it arrived within so many seconds after its time."""
 VOTE_MESSAGES = 50
-"""Messages far behind the event time before the peers decide whether it goes back."""
+"""Number of messages far behind the event time after which the peers decide whether it goes back."""
 BLOCK = 2_048
-"""Messages decided together at most."""
+"""Largest number of messages that are decided together."""
 MAX_PEERS = 4_096
-"""Peers remembered per collector; names in frames cannot make the state grow without bound."""
+"""Peers remembered for each collector, so that names in frames cannot make the state grow without limit."""
 
 
 class Progress(NamedTuple):
@@ -45,7 +45,7 @@ class Progress(NamedTuple):
     Attributes
     ----------
     messages : list of Message
-        A refused message has the event time as its time, so that it ages nothing.
+        A refused message has the event time as its time, so that no state becomes older by it.
     now : ndarray of float, shape (n,)
         Event time after each message, epoch seconds.
     refused : ndarray of bool, shape (n,)
@@ -82,9 +82,9 @@ class EventTime:
     Attributes
     ----------
     now : float
-        Event time, epoch seconds; 0 before the first believed message.
+        Event time, epoch seconds; 0 before the first accepted message.
     reached_at : float, optional
-        Wall time of arrival of the last believed message, epoch seconds.
+        Wall time of arrival of the last accepted message, epoch seconds.
     invalid, refused, steps_back : int
         Messages without a valid time, messages whose time others contradicted, and steps of the clock back.
     largest_ahead_s : float
@@ -113,7 +113,7 @@ class EventTime:
         self._held: list[Message] = []
         self._held_until: dict[str, float] = {}  # peer -> latest held time
         self._contradicting: set[str] = set()
-        self._heard: dict[str, float] = {}  # peer -> its latest believed time
+        self._heard: dict[str, float] = {}  # peer -> its latest accepted time
         self._leaders: list[Leader] = []
         self._behind: dict[str, float] = {}  # peer whose last message was far behind -> its time
         self._n_behind = 0
@@ -129,12 +129,12 @@ class EventTime:
         return len(self._held)
 
     def accept(self, messages: Sequence[Message], arrived_at: float | None = None) -> list[Progress]:
-        """Decide the times of messages in order of arrival; keep back those ahead without a confirmation.
+        """Decide the times of messages in order of arrival; hold messages ahead that are not confirmed.
 
         Parameters
         ----------
         messages : sequence of Message
-            Of this collector.
+            Messages of this collector.
         arrived_at : float, optional
             Wall time of arrival, epoch seconds.
         """
@@ -145,7 +145,7 @@ class EventTime:
         begin = 0
         while begin < times.size:
             n_ordinary = self._count_ordinary(times[begin : begin + BLOCK], arrived_at)
-            if n_ordinary:  # the common case: seconds of a busy collector at once
+            if n_ordinary:  # the common case: several seconds of a busy collector together
                 end = begin + n_ordinary
                 self._take(messages[begin:end], times[begin:end], arrived_at, parts)
                 begin = end
@@ -167,7 +167,7 @@ class EventTime:
     def _take(
         self, messages: Sequence[Message], times: NDArray[np.float64], arrived_at: float | None, parts: "_Parts"
     ) -> None:
-        """Believe messages near the event time."""
+        """Accept messages near the event time."""
         now = np.maximum.accumulate(np.maximum(times, self.now))
         self.now = float(now[-1])
         self.reached_at = arrived_at
@@ -188,7 +188,7 @@ class EventTime:
             self._heard = {name: self._heard[name] for name in newest}
 
     def _believed_until(self, peer: str, arrived_at: float | None = None) -> float:
-        """Return the latest time that a message of a peer may have to be believed at once."""
+        """Return the latest time at which a message of a peer is accepted at once."""
         if not self.now:
             return 0.0
         # A peer is compared with the others, so that its own clock never moves its limit.
@@ -214,7 +214,7 @@ class EventTime:
             self._note_present(message, arrived_at, parts)
 
     def _note_present(self, message: Message, arrived_at: float | None, parts: "_Parts") -> None:
-        """Take a message near the event time; it may confirm or contradict those that are held."""
+        """Accept a message near the event time; it may confirm or contradict held messages."""
         peer = message.peer
         is_witness = peer not in self._behind
         self.now = max(self.now, message.timestamp)
@@ -234,7 +234,7 @@ class EventTime:
                 self._refuse(parts)
 
     def _note_behind(self, message: Message, parts: "_Parts") -> None:
-        """Take a message whose window has closed; let event time go back if most peers are behind it."""
+        """Accept a message whose window has closed; move event time back if most peers are behind it."""
         peer = message.peer
         self._heard.pop(peer, None)
         if any(leader.peer == peer for leader in self._leaders):
@@ -252,7 +252,7 @@ class EventTime:
             self._vote(parts)
 
     def _vote(self, parts: "_Parts") -> None:
-        """Let event time go back if more peers are far behind it than near it."""
+        """Move event time back if more peers are far behind it than near it."""
         newest = max(self._behind.values())
         self._behind = {peer: time for peer, time in self._behind.items() if time >= newest - WITNESS_S}
         n_present = sum(1 for time in self._heard.values() if time >= self.now - WITNESS_S)
@@ -266,7 +266,7 @@ class EventTime:
         parts.go_back(self.now)
 
     def _witnesses(self) -> Iterable[str]:
-        """Peers heard recently, other than those of the held messages."""
+        """Peers with recent messages, without the peers of the held messages."""
         since, held = self.now - WITNESS_S, self._held_until
         return (peer for peer, time in self._heard.items() if time >= since and peer not in held)
 
@@ -276,9 +276,9 @@ class EventTime:
         self._held_until[peer] = max(message.timestamp, self._held_until.get(peer, 0.0))
 
     def _release_confirmed(self, arrived_at: float | None, parts: "_Parts") -> None:
-        """Move event time to what two peers have reached, or two messages of the only peer."""
+        """Move event time to the time that two peers, or two messages of the only peer, have reached."""
         if len(self._held_until) >= 2:
-            # One of two peers may be wrong; both have reached the smaller time, and that of the right one is no less.
+            # One of two peers may be wrong. Both have reached the smaller time, so the time of the correct peer is not smaller.
             confirmed = _second_largest(self._held_until.values())
         else:
             if next(iter(self._witnesses()), None) is not None and len(self._held) < MAX_HELD:
@@ -290,7 +290,7 @@ class EventTime:
         self._release_until(confirmed, parts)
 
     def _release_until(self, confirmed: float, parts: "_Parts") -> None:
-        """Believe the held messages up to a confirmed time, and those that then are near the other peers."""
+        """Accept the held messages up to a confirmed time, and those that are then near the other peers."""
         has_released = True
         while self._held and has_released:
             waiting: list[Message] = []
@@ -327,7 +327,7 @@ class EventTime:
             self._contradicting.clear()
 
     def release_all(self) -> list[Progress]:
-        """Believe what is held, at the end of the input: nothing can contradict it any more."""
+        """Accept the held messages at the end of the input, because no later message can contradict them."""
         parts = _Parts()
         self._release_until(math.inf, parts)
         return parts.progress()
