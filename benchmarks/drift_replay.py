@@ -1,7 +1,7 @@
 """Any series replayed through the drift rule: hourly checks with a rolling and a pinned week, and the flags that follow.
 
-Decides only the order of the checks; `bgpdrift.drift.rule` decides the verdicts. Real columns, simulated months and
-labelled events are replayed by this module.
+This module decides only the order of the checks; `bgpdrift.drift.rule` decides the verdicts. Real columns, simulated
+months and labelled events are replayed by this module.
 """
 
 import csv

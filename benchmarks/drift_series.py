@@ -1,6 +1,6 @@
 """The drift rule over a real month: every column of a feature log, checked hourly like scores, and drawn.
 
-Decides how a series is replayed: hourly checks by `bgpdrift.drift.rule` over the monitor's own windows
+This module decides how a series is replayed: hourly checks by `bgpdrift.drift.rule` over the monitor's own windows
 (`bgpdrift.drift.windows`) and its own persistence (`bgpdrift.drift.persistence`). After a flag the model counts as
 retrained on the hours after the change, as soon as 30 of them exist, and goes on as the next version. The picture shows
 whether a flagged column has a level shift; ``step`` is plain arithmetic that is independent of the rule.

@@ -1,7 +1,7 @@
 """The registry of detectors: one record for each, from which settings, services, ensemble, retrainers and commands derive.
 
-Decides the names, the default settings and the code of every detector. The code is named by dotted strings and is loaded
-when it is used, so that the settings and the supervisor import neither numpy nor a database.
+This module decides the names, the default settings and the code of every detector. The code is named by dotted strings
+and is loaded when it is used, so that the settings and the supervisor import neither numpy nor a database.
 
 An installed distribution adds a detector with an entry point of the group `ENTRY_POINT_GROUP` that names a
 `DetectorRecord`::

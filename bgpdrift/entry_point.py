@@ -1,7 +1,7 @@
 """The edge of every program: what ends it other than its result, and what the user then sees.
 
-Decides the message and exit code for a closed pipe, a full output device, Ctrl-C, a deleted working directory and an
-unexpected exception. The programs decide the exit codes of their own errors (`bgpdrift.errors`).
+This module decides the message and exit code for a closed pipe, a full output device, Ctrl-C, a deleted working
+directory and an unexpected exception. The programs decide the exit codes of their own errors (`bgpdrift.errors`).
 """
 
 import contextlib

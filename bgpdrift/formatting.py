@@ -1,7 +1,7 @@
 """Times, durations and foreign text as a person reads them. Pure.
 
-Decides the form of a time (UTC) and that text from outside cannot control a terminal. Every command and log uses these
-functions.
+This module decides the form of a time (UTC) and that text from outside cannot control a terminal. Every command and log
+uses these functions.
 """
 
 import re

@@ -1,8 +1,8 @@
 """What commands print on: standard streams that can write every character, and the Rich console.
 
-Decides what is written instead of a character that the encoding of a terminal lacks, and that text in a console cannot
-control the terminal. Every command prints with `click.echo` or `print` after `prepare_streams`, or on a console of
-`make_console`.
+This module decides what is written instead of a character that the encoding of a terminal lacks, and that text in a
+console cannot control the terminal. Every command prints with `click.echo` or `print` after `prepare_streams`, or on a
+console of `make_console`.
 """
 
 import codecs

@@ -1,7 +1,7 @@
 """Starts the daemon, and reports to the ``start`` command that it listens. Use it before any thread or event loop exists.
 
-Decides which descriptors of the caller the daemon keeps: none. A lock of cron or the end of a pipe that stayed open in the
-daemon would stay held until the next stop.
+This module decides which descriptors of the caller the daemon keeps: none. A lock of cron or the end of a pipe that stayed
+open in the daemon would stay held until the next stop.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """`bgpdrift doctor`: run every check, print what it found and what to do.
 
-Decides the order of the checks and the exit status: 1 if a check failed. A check that raises an exception counts as failed;
-the others still run.
+This module decides the order of the checks and the exit status: 1 if a check failed. A check that raises an exception
+counts as failed; the others still run.
 """
 
 import sys

@@ -1,6 +1,7 @@
 """`bgpdrift incidents`: list incidents, or explain one.
 
-Decides which incidents are listed: every open one, and those of the last 24 hours of data, unless options say otherwise.
+This module decides which incidents are listed: every open one, and those of the last 24 hours of data, unless options
+say otherwise.
 """
 
 import time

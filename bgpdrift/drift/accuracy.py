@@ -1,7 +1,7 @@
 """How often a detector is right by labels of operators: shares, intervals, and the meaning of too few labels.
 
-Decides when a fall of accuracy, precision, recall, F1 or of one class is more than chance, and which fall the labels
-would have shown. `bgpdrift.verdicts` turns labels into counts.
+This module decides when a fall of accuracy, precision, recall, F1 or of one class is more than chance, and which fall
+the labels would have shown. `bgpdrift.verdicts` turns labels into counts.
 
 With fewer labels than ``settings.drift.min_labels`` a measure has no value and its note begins with `TOO_FEW`. That is
 never the same as "no fall". A fall that the labels cannot show is not ruled out either: the note of a measure without a

@@ -1,6 +1,7 @@
 """A drift check of any scores: times and scores in, a report out; no store, no clock, no model.
 
-Decides which rows are the current window and which the reference. `bgpdrift.drift.rule` decides the verdict.
+This module decides which rows are the current window and which the reference. `bgpdrift.drift.rule` decides the
+verdict.
 """
 
 import numpy as np

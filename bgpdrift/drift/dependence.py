@@ -1,8 +1,8 @@
 """The dependence between hours: the covariance of the difference of two windows, learned from the reference.
 
 Scores of neighbouring minutes, and mostly of neighbouring hours, depend on each other, and whole days differ. Nothing
-about that is assumed: it is learned from the reference's own hours after the season is subtracted. Decides the
-covariance and its degrees of freedom.
+about that is assumed: it is learned from the reference's own hours after the season is subtracted. This module decides
+the covariance and its degrees of freedom.
 """
 
 from dataclasses import dataclass

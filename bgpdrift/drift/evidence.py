@@ -1,6 +1,7 @@
 """The evidence of one comparison: the statistics, their p-values and whether they depend on a few hours.
 
-Decides the figures from which `bgpdrift.drift.rule` concludes a verdict, and the measures that a report shows.
+This module decides the figures from which `bgpdrift.drift.rule` concludes a verdict, and the measures that a report
+shows.
 """
 
 from dataclasses import dataclass

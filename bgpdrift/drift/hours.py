@@ -1,6 +1,7 @@
 """Hourly histograms of one series at one collector, as arrays that the drift rule works on.
 
-Decides how rows become hours and how hours are selected and merged. Counts are exact and additive, and no row is kept.
+This module decides how rows become hours and how hours are selected and merged. Counts are exact and additive, and no
+row is kept.
 """
 
 from collections.abc import Iterable, Sequence

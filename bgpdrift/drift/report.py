@@ -1,7 +1,7 @@
 """The values of a drift check: a measure, one comparison of two windows, the whole report.
 
-Decides the vocabulary of verdicts and severities and the fields of a report. `bgpdrift.drift.report_json` writes a
-report, `bgpdrift.drift.report_page` draws it.
+This module decides the vocabulary of verdicts and severities and the fields of a report. `bgpdrift.drift.report_json`
+writes a report, `bgpdrift.drift.report_page` draws it.
 """
 
 from collections.abc import Mapping

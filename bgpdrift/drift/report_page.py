@@ -1,7 +1,7 @@
 """A drift report as one self-contained page for a browser or for paper, without scripts and below 300 KB.
 
-Decides what the page shows and in which order. `bgpdrift.drift.svg` draws the plots, `bgpdrift.drift.summary` formats
-the figures.
+This module decides what the page shows and in which order. `bgpdrift.drift.svg` draws the plots,
+`bgpdrift.drift.summary` formats the figures.
 """
 
 from collections.abc import Mapping, Sequence

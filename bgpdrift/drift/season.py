@@ -1,6 +1,6 @@
 """The season: each current hour is compared with the reference's same hour of day, at the same collector.
 
-Decides which hours are comparable, the weight of each, and the groups into which scores are gathered.
+This module decides which hours are comparable, the weight of each, and the groups into which scores are gathered.
 
 A current hour weighs as much as its volume, so that a gap or a quiet night is compared with the same gap or night.
 Within an hour of day all days of the reference weigh alike, except that an hour with fewer rows than the median weighs

@@ -1,7 +1,7 @@
 """Signals: measures of other kinds, such as features, embedding, volume, growth, age and lag.
 
-Decides from which value each has a severity, and its note. No signal requests a retraining by itself. Signals explain
-why scores moved, or show that something else is wrong.
+This module decides from which value each has a severity, and its note. No signal requests a retraining by itself.
+Signals explain why scores moved, or show that something else is wrong.
 """
 
 import math

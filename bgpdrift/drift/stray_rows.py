@@ -1,6 +1,7 @@
 """Rows far behind all others: a wrong time must not decide where the current window ends. Pure.
 
-Decides from the hours alone, without a clock, because scores of a simulation or of a past month are checked as well.
+This module decides from the hours alone, without a clock, because scores of a simulation or of a past month are checked
+as well.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """Plots as SVG text: two distributions, a level over time, a measure over time. They need no library and no script.
 
-Decides how a plot looks. The reference is a hatched area, the current window a solid line, a threshold a dashed line,
-so that a plot is readable in black and white and on paper. Colours and fonts come from the style sheet of the page.
-Every plot has a title and a description for readers who cannot see it.
+This module decides how a plot looks. The reference is a hatched area, the current window a solid line, a threshold a
+dashed line, so that a plot is readable in black and white and on paper. Colours and fonts come from the style sheet of
+the page. Every plot has a title and a description for readers who cannot see it.
 """
 
 import math

@@ -1,7 +1,8 @@
 """Score logs: CSV files, compressed or not, read into hours without holding all rows in memory.
 
-Decides the meaning of columns and what is refused. Every error names the file, the line, what was expected and what was
-found. `bgpdrift.lab.text_lines` reads encodings and line ends, `bgpdrift.lab.time_column` the form of times.
+This module decides the meaning of columns and what is refused. Every error names the file, the line, what was expected
+and what was found. `bgpdrift.lab.text_lines` reads encodings and line ends, `bgpdrift.lab.time_column` the form of
+times.
 
 A header names the columns. Times are epoch seconds, milliseconds, microseconds or nanoseconds (distinguished by their
 size, one unit a file), or ISO 8601, in UTC if no zone is given.

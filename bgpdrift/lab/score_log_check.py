@@ -1,6 +1,7 @@
 """A drift check of one score log, or of a current log against a reference log.
 
-Decides which hours are the current window and which the reference. `bgpdrift.drift.rule` decides the verdict.
+This module decides which hours are the current window and which the reference. `bgpdrift.drift.rule` decides the
+verdict.
 """
 
 from dataclasses import replace

@@ -1,7 +1,7 @@
 """Lines of a text file, whatever its encoding and its line ends.
 
-Decides which encodings are read: UTF-8, and UTF-16 and UTF-32 with a byte order mark or recognised by their zero bytes.
-Other text is refused with the line and the byte found. Lines end with LF, CRLF or CR.
+This module decides which encodings are read: UTF-8, and UTF-16 and UTF-32 with a byte order mark or recognised by their
+zero bytes. Other text is refused with the line and the byte found. Lines end with LF, CRLF or CR.
 """
 
 import codecs

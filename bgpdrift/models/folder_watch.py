@@ -1,8 +1,8 @@
 """File system events for one file in a folder.
 
-Decides when the folder must be watched again: it was replaced or came back, the watch ended, or the system had no watch
-left a while ago. Events can get lost (a queue overflows, NFS sends none), so the caller also checks the file every second
-(`bgpdrift.models.reloading`).
+This module decides when the folder must be watched again: it was replaced or came back, the watch ended, or the system
+had no watch left a while ago. Events can get lost (a queue overflows, NFS sends none), so the caller also checks the file
+every second (`bgpdrift.models.reloading`).
 """
 
 import contextlib

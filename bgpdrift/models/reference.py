@@ -1,7 +1,7 @@
 """The reference hours of a model: its out-of-sample scores at the training, by hour and collector.
 
-Decides how they are stored in the artifact (four small arrays under ``reference.``). The packaged default has none. The
-drift monitor uses them as the reference window of a young version.
+This module decides how they are stored in the artifact (four small arrays under ``reference.``). The packaged default
+has none. The drift monitor uses them as the reference window of a young version.
 """
 
 from collections.abc import Mapping, Sequence

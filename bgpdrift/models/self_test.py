@@ -1,7 +1,7 @@
 """The self-test of a model file: a small frame of windows and the scores that a detector must give for it.
 
-Decides how the frame is stored, and that a detector built from a file must reproduce the stored scores. Every load of the
-model runs the test, so the frame must be small.
+This module decides how the frame is stored, and that a detector built from a file must reproduce the stored scores. Every
+load of the model runs the test, so the frame must be small.
 """
 
 from collections.abc import Callable, Mapping

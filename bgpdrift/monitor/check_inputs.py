@@ -1,6 +1,7 @@
 """Inputs of a drift check, read from the store and the model files: scores, references, incidents, labels, features.
 
-Decides what is read and how far back, and caches what does not change between two checks. `bgpdrift.drift` decides what follows.
+This module decides what is read and how far back, and caches what does not change between two checks. `bgpdrift.drift` decides
+what follows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
 """Records of a drift check: the check, its signals, the state, the retraining request, the approval request, the alerts. Pure.
 
-Decides what is kept of a check, and how a recorded check becomes a report again.
+This module decides what is kept of a check, and how a recorded check becomes a report again.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Signals about the data and the model of a check: performance against labels, volume, growth, model age, lag.
 
-Decides which spans they are taken from. `bgpdrift.drift.signals` computes them.
+This module decides which spans they are taken from. `bgpdrift.drift.signals` computes them.
 """
 
 from collections.abc import Mapping, Sequence

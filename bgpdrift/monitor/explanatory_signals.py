@@ -1,7 +1,7 @@
 """Signals that explain why scores drift: rules, embedding, features.
 
-Decides when they are measured: as soon as the scores begin to differ from the reference, otherwise every `INTERVAL_H` hours.
-While the scores stay different, a check repeats the last measures with their time.
+This module decides when they are measured: as soon as the scores begin to differ from the reference, otherwise every
+`INTERVAL_H` hours. While the scores stay different, a check repeats the last measures with their time.
 """
 
 from collections.abc import Sequence

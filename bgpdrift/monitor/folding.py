@@ -1,7 +1,7 @@
 """Folding: what scores and windows add to the hourly histograms. Pure.
 
-Decides the names of the series. A window with a quality mark, and its scores, are not counted. A value that is not a number is
-reported and not counted: a detector that outputs NaN must be noticed and must not stop the monitor.
+This module decides the names of the series. A window with a quality mark, and its scores, are not counted. A value that is not
+a number is reported and not counted: a detector that outputs NaN must be noticed and must not stop the monitor.
 `bgpdrift.monitor.monitor_worker` reads the rows and writes the increments.
 
 ===========================  ============  =================================================  ==========================

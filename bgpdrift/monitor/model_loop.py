@@ -1,9 +1,9 @@
 """The model loop: one step of retraining requests, runs and probation, after the drift checks.
 
-Decides only the order: ended runs are collected, flagged requests follow them, the probation examines the active versions, new
-requests are decided, and the next run starts. Each step holds a kernel lock, so that of several monitors on one artifact folder
-one acts. Changes in the store are compare-and-set, so that monitors with separate folders and one store also act once. All
-times are event times.
+This module decides only the order: ended runs are collected, flagged requests follow them, the probation examines the active
+versions, new requests are decided, and the next run starts. Each step holds a kernel lock, so that of several monitors on one
+artifact folder one acts. Changes in the store are compare-and-set, so that monitors with separate folders and one store also
+act once. All times are event times.
 """
 
 from bgpdrift.clock import Clock

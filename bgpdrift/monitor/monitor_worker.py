@@ -1,9 +1,9 @@
 """The drift monitor's worker: one step is housekeeping, then fold -> check -> request -> run -> probation.
 
-Decides the order of a step. Windows are folded before scores, because the quality marks of a window decide whether its scores
-count. Checks follow only when all stored rows are folded, because an hour must be complete when it is checked. The position of
-each reader moves in one transaction with its histograms, and only from the position that was read. Neither a kill nor a second
-monitor therefore counts a row twice.
+This module decides the order of a step. Windows are folded before scores, because the quality marks of a window decide whether
+its scores count. Checks follow only when all stored rows are folded, because an hour must be complete when it is checked. The
+position of each reader moves in one transaction with its histograms, and only from the position that was read. Neither a kill
+nor a second monitor therefore counts a row twice.
 """
 
 from collections import Counter

@@ -1,8 +1,8 @@
 """Drift report files: ``drift_report_<model>_<UTC stamp>.json`` in the artifact folder, complete or absent.
 
-Decides their names, how many are kept and which files are reports. `bgpdrift.drift.report_json` decides the content. The stamp is
-the event time of the check, so a repeated check writes the same file. A file that a killed process left incomplete has a hidden
-name and is not a report.
+This module decides their names, how many are kept and which files are reports. `bgpdrift.drift.report_json` decides the
+content. The stamp is the event time of the check, so a repeated check writes the same file. A file that a killed process left
+incomplete has a hidden name and is not a report.
 """
 
 import re

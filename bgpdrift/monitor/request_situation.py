@@ -1,6 +1,6 @@
 """The situation of a retraining request, read from the store and the artifact folder for `bgpdrift.monitor.safeguards`.
 
-Decides which check counts for a request: the newest one of the version that the request is about.
+This module decides which check counts for a request: the newest one of the version that the request is about.
 """
 
 from msgspec.structs import replace

@@ -1,9 +1,9 @@
 """Shadow scoring: counts what two versions of a model output on the same hour of stored windows, and on injected anomalies.
 
-Decides what counts. An alarm that another detector shares within ten minutes counts for neither version, because it may be an
-attack. Where the active version alarms together with another detector, no anomaly is injected. The factors of the injected
-anomalies depend on the hour, so that within eight hours every kind occurs at every strength. `bgpdrift.monitor.probation_rule`
-decides what follows from the counts.
+This module decides what counts. An alarm that another detector shares within ten minutes counts for neither version, because
+it may be an attack. Where the active version alarms together with another detector, no anomaly is injected. The factors of the
+injected anomalies depend on the hour, so that within eight hours every kind occurs at every strength.
+`bgpdrift.monitor.probation_rule` decides what follows from the counts.
 """
 
 import zlib

@@ -1,8 +1,8 @@
 """The worker of a detector service: reads new windows and writes each window's score once, with the version that scored it.
 
-Decides the order of a step. A new model takes over between two batches. If it fails on its first batch, nothing of it was written
-and the previous model scores the same windows. Without a model the position follows the newest window, so that no other service
-waits for scores. `bgpdrift.scoring.worker_models` decides which model scores.
+This module decides the order of a step. A new model takes over between two batches. If it fails on its first batch, nothing of
+it was written and the previous model scores the same windows. Without a model the position follows the newest window, so that
+no other service waits for scores. `bgpdrift.scoring.worker_models` decides which model scores.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """The models of a detector worker: the loaded one, the previous one until the loaded one has scored, and the records about both.
 
-Decides that a new model is proven by its first written batch. Until then the previous model is kept, and a model that fails on
-live windows is replaced by it. Records are written after the windows, so that no record delays a score.
+This module decides that a new model is proven by its first written batch. Until then the previous model is kept, and a model
+that fails on live windows is replaced by it. Records are written after the windows, so that no record delays a score.
 `bgpdrift.models.loading` decides which file is loaded, `bgpdrift.models.reloading` when.
 """
 

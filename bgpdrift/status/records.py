@@ -1,7 +1,7 @@
 """What ``check_drift_status`` reads from the store, with a short wait for a busy writer.
 
-Decides which rows are needed. A store that is missing, locked, damaged or of another version is a result: `Records.problem`
-states the reason, and everything else is empty.
+This module decides which rows are needed. A store that is missing, locked, damaged or of another version is a result:
+`Records.problem` states the reason, and everything else is empty.
 """
 
 from pathlib import Path

@@ -1,7 +1,8 @@
 """The document of ``check_drift_status --json``, schema version 1.
 
-Decides names and units. A later version may add fields; a field keeps its name, unit and meaning as long as `SCHEMA` does
-not change. Times are epoch seconds, UTC. Times marked "event time" are times of the data, all others are wall-clock times.
+This module decides names and units. A later version may add fields; a field keeps its name, unit and meaning as long as
+`SCHEMA` does not change. Times are epoch seconds, UTC. Times marked "event time" are times of the data, all others are
+wall-clock times.
 """
 
 from typing import Any

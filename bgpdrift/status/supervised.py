@@ -1,6 +1,7 @@
 """The supervisor's state, asked over its control socket (docs/supervisor-control.md).
 
-Decides how long to wait for the answer. A supervisor that hangs, starts or is gone is a result, not an error.
+This module decides how long to wait for the answer. A supervisor that hangs, starts or is gone is a result, not an
+error.
 """
 
 import os

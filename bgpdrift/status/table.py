@@ -1,7 +1,7 @@
 """Draws the status document for a terminal: what needs a person first, then everything else.
 
-Decides words, order and widths. The table fits 80 columns, and colour only repeats what a word states. Text from outside is
-escaped.
+This module decides words, order and widths. The table fits 80 columns, and colour only repeats what a word states. Text
+from outside is escaped.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
 """Builds the status document from store, files, supervisor and settings at one instant. Pure.
 
-Decides the state of each model and which measures are drawn as series. A value that is missing is shown as missing.
-`bgpdrift.status.actions` decides what needs a person.
+This module decides the state of each model and which measures are drawn as series. A value that is missing is shown as
+missing. `bgpdrift.status.actions` decides what needs a person.
 """
 
 from collections.abc import Mapping

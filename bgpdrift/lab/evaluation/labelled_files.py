@@ -1,6 +1,7 @@
 """Evaluation of labelled files: one file, or every labelled file of a folder.
 
-Decides which files of a folder are labelled and which ground truth belongs to a file. `evaluation` trains and scores.
+This module decides which files of a folder are labelled and which ground truth belongs to a file. `evaluation` trains
+and scores.
 """
 
 from collections.abc import Callable, Sequence

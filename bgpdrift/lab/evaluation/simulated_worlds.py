@@ -1,7 +1,7 @@
 """Simulated worlds for the evaluation: calm days to train on, then every kind of incident, plain and faint, one at a time.
 
-Decides strength and distance. Incidents begin four hours apart, so that values smoothed over an hour are calm again before the
-next one. Their order is random, so that no kind has an advantage from its place.
+This module decides strength and distance. Incidents begin four hours apart, so that values smoothed over an hour are calm
+again before the next one. Their order is random, so that no kind has an advantage from its place.
 """
 
 import random
