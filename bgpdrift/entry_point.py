@@ -1,4 +1,4 @@
-"""The edge of every program: what ends it other than its result, and what the user then sees.
+"""Ends every program: the message and the exit code for causes other than its result.
 
 This module decides the message and exit code for a closed pipe, a full output device, Ctrl-C, a deleted working
 directory and an unexpected exception. The programs decide the exit codes of their own errors (`bgpdrift.errors`).
@@ -53,7 +53,7 @@ def print_line(name: str, text: str) -> None:
 
 
 def _run(run: Callable[[], int | None]) -> tuple[int, BaseException | None]:
-    """Give the exit code and the exception that ended the program; None if it ended by itself."""
+    """Return the exit code and the exception that ended the program; None if it ended without one."""
     stdout = sys.stdout
     try:
         return run() or EXIT_OK, None

@@ -56,7 +56,7 @@ class ArtifactError(BgpdriftError):
 
 
 class UnfinishedArtifactError(ArtifactError):
-    """The bytes of an artifact end too early: the rest may still be on its way."""
+    """The bytes of an artifact end too early: the file may still be being written."""
 
 
 class DigestMismatchError(UnfinishedArtifactError):

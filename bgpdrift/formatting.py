@@ -1,4 +1,4 @@
-"""Times, durations and foreign text as a person reads them. Pure.
+"""Formats times, durations and text from outside for people. Pure.
 
 This module decides the form of a time (UTC) and that text from outside cannot control a terminal. Every command and log
 uses these functions.

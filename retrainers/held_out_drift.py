@@ -2,7 +2,7 @@
 
 A model whose scores drift before it is published would soon drift in use. The scores are compared in log-spaced
 histograms, with the measures of the live drift check, day by day of the training; the figure is the median over the days.
-So one odd day does not count as drift, and neither does a weekend. The gate and ``promote --max-drift`` have the
+Therefore neither one unusual day nor a weekend counts as drift. The gate and ``promote --max-drift`` have the
 thresholds.
 """
 

@@ -1,7 +1,7 @@
 """Stretches of time that labels and incidents cover, and the windows they exclude from training.
 
 Windows inside incidents (with a margin) and labelled anomalies get the mark `EXCLUDED`. An incident that a person labelled
-as a false alarm or a new normal is training data, all of it, also while it goes on, so that the next model does not alarm
+as a false alarm or a new normal is training data, all of it, also while it is open, so that the next model does not alarm
 on it again. `retrainers.span` decides which windows are read.
 """
 

@@ -253,7 +253,7 @@ def _with_gaps(frame: WindowFrame) -> WindowFrame:
 
 
 def _estimate_ready_at(end: int, missing: int, groups: int, held_out_share: float) -> int:
-    """Estimate when there are ``missing`` more windows, if every group goes on; at least an hour after ``end``."""
+    """Estimate when there are ``missing`` more windows, if every group continues; at least an hour after ``end``."""
     minutes = missing / ((1.0 - held_out_share) * max(groups, 1))
     return end + max(3_600, int(minutes) * MINUTE_S)
 

@@ -1,4 +1,4 @@
-"""The process manager: keeps the services running. It knows nothing of BGP and loads no numerics and no database.
+"""The process manager: keeps the services running. It contains no BGP code and loads neither numerical nor database libraries.
 
 Pure decisions: `services` (which programs run, in which order), `lifecycle` (which state follows which event),
 `restart_budget` (when a failed service is started again), `shutdown` and `rolling` (which service is stopped or restarted

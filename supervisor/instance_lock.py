@@ -73,7 +73,7 @@ class InstanceLock:
     def name_holder(self, now: float) -> None:
         """Write this process into the lock file; the daemon does so again after its fork."""
         self._since = now
-        with contextlib.suppress(OSError):  # on a full disk the lock is held all the same
+        with contextlib.suppress(OSError):  # the lock is held also if the disk is full
             self._file.write_holder(msgspec.json.encode(Holder(os.getpid(), now)))
 
     def restore(self) -> None:

@@ -101,7 +101,7 @@ class Follower:
                         return parts[::-1]
                     parts.append(file.read())
             except OSError:
-                return []  # the open file was removed: go on with the current one
+                return []  # the open file was removed: continue with the current one
         return []
 
     def _open(self) -> bool:

@@ -23,8 +23,8 @@ from supervisor.services import Service
 def build_service_environment(base: Mapping[str, str], **extra: str) -> dict[str, str]:
     """Build the environment of a service.
 
-    The last lines of a process must arrive, and a hang during imports must leave its stacks: hence the two settings of
-    Python.
+    ``PYTHONUNBUFFERED`` delivers the last lines of a process. ``PYTHONFAULTHANDLER`` writes the stacks of a process that
+    hangs during imports.
     """
     return build_environment(base, PYTHONUNBUFFERED="1", PYTHONFAULTHANDLER="1", **extra)
 

@@ -1,4 +1,4 @@
-"""The order in which all services are stopped: consumers first, so that what was produced is still consumed. Pure.
+"""The order in which all services are stopped: consumers first, then their producers. Pure.
 
 A service is stopped when those that come after it have ended, or were stopped some time ago: a service that ignores TERM
 must not use up the time of the others.

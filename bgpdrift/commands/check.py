@@ -1,4 +1,4 @@
-"""`bgpdrift check`: do the detectors still fit? A check that changes nothing, or the monitor's own check.
+"""`bgpdrift check`: check the detectors for drift, without recording it or as the monitor does.
 
 `bgpdrift.monitor` decides what is checked and what follows from a verdict.
 """

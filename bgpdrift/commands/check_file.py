@@ -1,4 +1,4 @@
-"""`bgpdrift check-file`: drift of any scores or features in CSV files; needs no store, no model and no service."""
+"""`bgpdrift check-file`: check scores or features in CSV files for drift, without store, model or service."""
 
 import sys
 from pathlib import Path

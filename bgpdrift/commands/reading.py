@@ -1,4 +1,4 @@
-"""What commands that read BGP files share: the option ``--lenient``, the list of problems, and the exit code."""
+"""The common parts of commands that read BGP files: the option ``--lenient``, the list of problems, and the exit code."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Whether a detector still fits its scores: hourly histograms, drift measures and the drift rule.
+"""The drift decision: hourly histograms, drift measures and the drift rule.
 
 `check_scores` checks any scores. It is loaded on first use and needs numpy only.
 """

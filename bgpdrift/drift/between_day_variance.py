@@ -1,4 +1,4 @@
-"""Between-day variance: how much the level of whole days differs by itself, learned from all clean hours that are kept.
+"""Between-day variance: how much the levels of whole days differ without drift, learned from all clean hours kept.
 
 A week of reference, or the two days of a version just trained, cannot show how days differ; five weeks can, including
 those of earlier versions. Days are compared at distances of one day to a week, so that scatter that comes and goes is

@@ -1,4 +1,4 @@
-"""How long a drift has persisted, and when a retraining is requested.
+"""Counts how long a drift has persisted, and decides when a retraining is requested.
 
 A drift leads to one retraining request after enough consecutive checks. Another request follows only if the drift was
 clear in between, another version is active, the drift became worse, or the cooldown has passed and the drift is still

@@ -142,7 +142,7 @@ def find_level_start(current: Mapping[str, Hours], reference: Mapping[str, Hours
 
 
 def is_fading(current: Mapping[str, Hours], before: Mapping[str, Hours]) -> bool:
-    """Whether the newest hours are on their way back to the reference level, or there already.
+    """Whether the newest hours return to the reference level or have reached it.
 
     The traffic of a worm or a leak decays for half a day, which is too long for the leave-out of a few hours. The rule
     examines the hourly medians of the newest day, averaged over 4 hours on a logarithmic scale. The latest average must
@@ -265,7 +265,7 @@ def _describe_surges(now: Hours, before: Hours) -> str:
 def _exclude_burst(residuals: FloatArray) -> IntArray:
     """Indices of all hours but the one run that adds most to the scatter.
 
-    The newest hour stays, since its burst may go on.
+    The newest hour stays, because its burst may continue.
     """
     hours = np.arange(len(residuals))
     sizes = range(1, int(MAX_BURST_SHARE * len(residuals)) + 1)

@@ -320,7 +320,7 @@ class ModelSource:
         refused: list[Refusal] = []
         while self._failed_live:
             loaded, reason, has_other = self._failed_live.pop(0)
-            if self._latest_digest == loaded.artifact.digest:  # otherwise a later model is on its way to the detector
+            if self._latest_digest == loaded.artifact.digest:  # otherwise a later model was passed to the detector
                 self._has_model = has_other
             if loaded.identity is None:
                 refused.append(Refusal(loaded.source, reason))

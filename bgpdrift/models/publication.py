@@ -297,7 +297,7 @@ def _keep_old(folder: Path, model: str, active: Artifact | None, rollback_reason
 
 
 def _undo_commit(path: Path, candidate: Path, old: Path | None) -> None:
-    """Take back a commit that could not be made durable, as far as the disk permits."""
+    """Undo a commit that could not be made durable, as far as the disk permits."""
     with suppress(OSError):
         os.link(path, candidate)
     with suppress(OSError):

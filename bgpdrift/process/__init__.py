@@ -1,1 +1,1 @@
-"""What every process needs: notification, locks, identity, durable files, child processes, transition tables."""
+"""Mechanisms that all processes share: notification, locks, identity, durable files, child processes, transition tables."""

@@ -1,4 +1,4 @@
-"""What happens to a process when its parent dies, and to the children of its children (``prctl``).
+"""Sets the signal that a process gets when its parent dies, and adopts orphaned descendants (``prctl``).
 
 References
 ----------

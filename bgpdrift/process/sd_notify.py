@@ -109,7 +109,7 @@ class Notifier:
     def report_progress(self) -> None:
         """Report that the working loop runs. Call it from that loop only, never from a timer thread.
 
-        It may be called at any rate: a message goes out every `pulse_s` seconds.
+        It may be called as often as needed: a message is sent every `pulse_s` seconds.
         """
         now = time.monotonic()
         if now >= self._next_pulse:

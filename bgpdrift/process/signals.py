@@ -1,4 +1,4 @@
-"""Signals without a meaning here, such as USR1: by default they would end the process."""
+"""Ignores signals that bgpdrift does not use, such as USR1, because by default they end the process."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""What every service has in common: parent, signals, settings, logs, readiness and the working loop.
+"""The common part of all services: parent, signals, settings, logs, readiness and the working loop.
 
 A service provides a `Worker`, whose ``step`` is called until the service is stopped. The worker decides what a step does and
 whether more work is waiting; a `Wakeable` worker can end the wait between two polls. After a `TransientError` the loop waits

@@ -33,7 +33,7 @@ JOURNAL_LIMIT_BYTES = 64_000_000
 """Size to which SQLite truncates an emptied log; `bgpdrift.store.wal` empties a longer one."""
 
 WAIT_SLICE_S = 0.2
-"""A wait for another writer reports at this interval that it goes on; seconds."""
+"""A wait for another writer reports progress at this interval; seconds."""
 
 _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
@@ -118,7 +118,7 @@ def make_engine(url: URL, busy_timeout_s: float) -> Engine:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
-    connection.isolation_level = None  # the driver begins nothing by itself
+    connection.isolation_level = None  # the driver begins no transaction
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA journal_size_limit={JOURNAL_LIMIT_BYTES}")

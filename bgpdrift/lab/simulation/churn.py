@@ -45,7 +45,7 @@ class Churn:
         weights = [self._world.peer_weights[p.index] * (_IPV6_BIAS if p.family == 6 else 1.0) for p in peers]
         first = self._pools is None
         self._pools = list(peers), families, Weighted(list(peers), weights)
-        # The mean number of messages per event is measured on an agenda that is thrown away.
+        # The mean number of messages per event is measured on an agenda that is then discarded.
         pilot, rng = Agenda(), random.Random(f"{self._seed}/pilot")
         for _ in range(_PILOT_EVENTS):
             self._event(rng, 0, pilot)

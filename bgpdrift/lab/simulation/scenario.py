@@ -51,7 +51,7 @@ class Incident:
     share : float
         Share of the table (worm, leak) or of the peers (hijack, subprefix) that takes part, in (0, 1].
     collector : str
-        Only peers of this collector see it; empty means all. silence: the one that falls silent.
+        Only peers of this collector see it; empty means all. silence: the collector that sends nothing.
     every_s, wave_s : float
         For an incident in waves: a wave of ``wave_s`` begins every ``every_s`` seconds until ``duration_s`` is over; 0 for none.
     """

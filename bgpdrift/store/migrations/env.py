@@ -5,7 +5,7 @@ from alembic import context
 from bgpdrift.store.schema import metadata
 
 if hasattr(context, "config"):  # Alembic is at work; a tool that only imports modules is not
-    # Batch mode: SQLite changes a table by copying it. The transaction is ours, so no step is committed by itself.
+    # Batch mode: SQLite changes a table by copying it. One transaction contains all steps, so Alembic commits none.
     context.configure(
         connection=context.config.attributes["connection"],
         target_metadata=metadata,
