@@ -42,7 +42,7 @@ LARGE_FOREST_BYTES = 4_000_000
 PAUSE_S = (0.02, 0.06)
 """After a new model has scored, drawn anew each time so that swaps meet the detector's batches at any moment."""
 SWAP_S = 0.09
-"""What a swap and the pause after it take, about."""
+"""Approximate duration of a swap and the pause after it."""
 WINDOWS_A_SECOND = 1_500
 """More than any of the detectors scores here: the backlog must outlast the swaps."""
 BAR_FIRST_SCORE_MS, BAR_LOAD_MS, BAR_RESIDENT_MIB = 50.0, 10.0, 80.0

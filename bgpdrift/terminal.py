@@ -1,4 +1,4 @@
-"""What commands print on: standard streams that can write every character, and the Rich console.
+"""The output of commands: standard streams that can write every character, and the Rich console.
 
 This module decides what is written instead of a character that the encoding of a terminal lacks, and that text in a
 console cannot control the terminal. Every command prints with `click.echo` or `print` after `prepare_streams`, or on a

@@ -106,7 +106,7 @@ def prepare_held_out(span: Span, history_minutes: int, seed: int) -> HeldOutSet:
 
 
 def longest_history(models: Sequence[Model | None]) -> int:
-    """Give the longest history that any of the models needs, in minutes."""
+    """Return the longest history that any of the models needs, in minutes."""
     return max(model.detector.history_minutes for model in models if model is not None)
 
 

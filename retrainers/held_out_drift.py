@@ -1,4 +1,4 @@
-"""How far a candidate's scores on held-out windows differ from its training scores.
+"""Measures how far a candidate's scores on held-out windows differ from its training scores.
 
 A model whose scores drift before it is published would soon drift in use. The scores are compared in log-spaced
 histograms, with the measures of the live drift check, day by day of the training; the figure is the median over the days.

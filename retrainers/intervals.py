@@ -44,7 +44,7 @@ class Interval:
     incident_id: int | None = None
 
     def rows(self, frame: WindowFrame, margin_s: float = 0.0) -> BoolArray:
-        """Give the windows of a frame that overlap with it."""
+        """Return the windows of a frame that overlap with it."""
         if self.collectors and frame.collector not in self.collectors:
             return np.zeros(len(frame), bool)
         starts = frame.window_start

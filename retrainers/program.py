@@ -134,7 +134,7 @@ def run(model: str, command_line: "CommandLine", work: Callable[..., int] = _wor
 
 
 def interpret_end(worker_end: "WorkerEnd", result: dict[str, Any], limits: "Limits") -> tuple[int, str, str]:
-    """Give exit code, outcome and reason of an end; removes outcome and reason from the worker's result."""
+    """Return exit code, outcome and reason of an end; removes outcome and reason from the worker's result."""
     outcome, reason = str(result.pop("outcome", "failed")), str(result.pop("reason", ""))
     peak = f"{worker_end.peak_bytes / 2**20:,.0f} MiB"
     # A worker that exits by itself while it is being ended has finished its work.

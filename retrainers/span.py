@@ -66,12 +66,12 @@ class Span:
         return sum(int(frame.clean.sum()) for frame in self.frames)
 
     def training_frames(self) -> list[WindowFrame]:
-        """Give the frames up to the cut. Excluded windows are gaps, so that smoothed columns do not contain them."""
+        """Return the frames up to the cut. Excluded windows are gaps, so that smoothed columns do not contain them."""
         cuts = [int(np.searchsorted(frame.window_start, self.cut)) for frame in self.frames]
         return [_with_gaps(frame.rows(0, cut, 0)) for frame, cut in zip(self.frames, cuts, strict=True) if cut]
 
     def held_out_frames(self, history_minutes: int) -> list[WindowFrame]:
-        """Give the frames from the cut on, with the history before it that a detector needs, and the same gaps."""
+        """Return the frames from the cut on, with the history before it that a detector needs, and the same gaps."""
         frames = []
         for frame in self.frames:
             cut = int(np.searchsorted(frame.window_start, self.cut))
@@ -81,7 +81,7 @@ class Span:
         return frames
 
     def as_record(self) -> SpanRecord:
-        """Give what was read, for the metadata and the log."""
+        """Return what was read, for the metadata and the log."""
         return SpanRecord(
             start=self.start,
             end=self.end,
@@ -192,7 +192,7 @@ def find_span_start(end: int, days: int, change_point: int | None, held_out_shar
 
 
 def latest_change_point(requested: int | None, active: int | None) -> int | None:
-    """Give the later of the request's level change and the one that the active model was trained after.
+    """Return the later of the request's level change and the one that the active model was trained after.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Which services an operator stopped on purpose, stored beyond the end of the supervisor.
+"""Stores which services an operator stopped, so that they stay stopped under later supervisors.
 
 The file is one line of JSON. If it is missing or damaged, all services are wanted: a service that runs without need does
 less harm than one that is down without a reason.

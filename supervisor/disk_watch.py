@@ -1,4 +1,4 @@
-"""How full the disk is. Pure but for `measure_free_bytes`.
+"""Decides the level of free disk space. Pure except `measure_free_bytes`.
 
 There are three levels: plenty; low, which is only reported; and reserved, where the rest of the disk is kept for the
 database. At that level the supervisor removes log files, and `bgpdrift.bgp.spool_writer` removes segments.

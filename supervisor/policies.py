@@ -1,4 +1,4 @@
-"""What the settings mean for one service and for its log files. Pure."""
+"""Converts the settings to the limits of one service and of its log files. Pure."""
 
 from collections.abc import Collection
 from operator import attrgetter

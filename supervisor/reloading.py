@@ -1,4 +1,4 @@
-"""Which settings changed, and which services they concern. Pure; reading the settings is left to `active_settings`.
+"""Finds changed settings and the services that they concern. Pure; `active_settings` reads the settings.
 
 A service is compared with the settings with which its own process was started, so that a change that ``restart NAME``
 applied to one service still reaches the others at the next ``reload``.

@@ -1,8 +1,8 @@
-"""How often a failed service is started again, and after which wait. Pure: the caller passes the time and a random number.
+"""Decides how often a failed service is restarted, and after which wait. Pure: the caller passes time and a random number.
 
 The budget counts the time a service spent READY: a failure is dropped from it after ``period_s`` seconds of ready time.
-Counted this way, a slow machine resets nothing: a service that needs a minute to start and then dies is in a crash loop as
-surely as one that dies in 10 ms. Every cause (exit, signal, hang, not ready in time, cannot be started) uses the same
+Therefore a slow start does not reset the budget: a service that needs a minute to start and then dies is in a crash loop
+just like one that dies in 10 ms. Every cause (exit, signal, hang, not ready in time, cannot be started) uses the same
 budget.
 
 A second count has a longer period of monotonic time, because a service that works for some minutes between two failures

@@ -1,4 +1,4 @@
-"""Which programs run, and in which order they start and stop.
+"""Declares the programs that run, and the order in which they start and stop.
 
 The order follows the data: a producer starts before its consumers, so that no frame waits for a reader, and stops after
 them. It is an order, not a condition: every service works from the spool or the store and survives without the others. A

@@ -1,4 +1,4 @@
-"""What a process uses: memory, and the processor share between two measurements."""
+"""Measures the memory of a process, and its processor share between two measurements."""
 
 from dataclasses import dataclass
 

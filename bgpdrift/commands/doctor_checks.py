@@ -88,7 +88,7 @@ def check_store(loaded: Settings) -> Finding:
 
 
 def check_directories(loaded: Settings) -> Finding:
-    """Check that the directories can be written by us, and not by everybody."""
+    """Check that this user can write the directories, and that not every user can."""
     missing: list[Path] = []
     closed: list[Path] = []
     open_: list[Path] = []

@@ -1,4 +1,4 @@
-"""How often a detector is right by labels of operators: shares, intervals, and the meaning of too few labels.
+"""Accuracy of a detector by labels of operators: shares, intervals, and the treatment of too few labels.
 
 This module decides when a fall of accuracy, precision, recall, F1 or of one class is more than chance, and which fall
 the labels would have shown. `bgpdrift.verdicts` turns labels into counts.

@@ -1,4 +1,4 @@
-"""Which changes matter, and the smallest shift that a comparison detects.
+"""Decides which changes matter, and computes the smallest shift that a comparison detects.
 
 A significant change that does not matter is reported as immaterial and not acted on. A change matters if KS exceeds its
 chance level by `effect_ks`, or if the share of high scores changed by `effect_tail`. The smallest detectable shift states

@@ -1,4 +1,4 @@
-"""Which hours a check compares with which: a current window against a rolling and a pinned reference.
+"""Selects the hours that a check compares: a current window, a rolling reference and a pinned reference.
 
 The newest hours are compared with the newest clean week of the same version before them. A young version borrows the
 reference hours of its artifact. The last 1, 3 and 7 days are also compared with the pinned reference: the hours when

@@ -1,9 +1,9 @@
 """Recognizes messages that a server sends again after a reconnect, by the source's message id.
 
 The id of RIS Live is ``<peer>-<12 hex: ms epoch><4 hex: counter>``. It grows with every message of a peer, unless the clock of
-the collector goes back. So an id is a repetition if it is among the latest of its peer; a smaller one only after a reconnect,
-until the collector sends the first message that is new. Ids of older recordings have no order; the latest 50,000 of a collector
-are remembered.
+the collector goes back. An id among the latest of its peer is a repetition. A smaller id is a repetition only after a
+reconnect, until the collector sends the first new message. Ids of older recordings have no order; the latest 50,000 of a
+collector are remembered.
 """
 
 from collections import OrderedDict, deque

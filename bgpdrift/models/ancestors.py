@@ -2,7 +2,7 @@
 
 Each version may be a little worse than the one before it, because figures of a few dozen anomalies scatter. If every
 version were compared with its predecessor alone, the recall could fall step by step, for example while an attacker
-poisons the history slowly. So a version inherits the best recall of its ancestors. The inherited part shrinks by a quarter
+poisons the history slowly. Therefore a version inherits the best recall of its ancestors. The inherited part shrinks by a quarter
 a month: if the data change so that fewer anomalies can be found, the requirement follows. `bgpdrift.models.gate` has the
 thresholds.
 """

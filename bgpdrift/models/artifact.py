@@ -246,7 +246,7 @@ def read_once(path: Path) -> FileBytes:
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Give the part of a stat that changes with the content; a second hard link changes it too."""
+    """Return the part of a stat that changes with the content; a second hard link changes it too."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 

@@ -1,6 +1,6 @@
 """The output of a detector on some windows, as its service would produce it, and the alarms that injected anomalies cause.
 
-A model that alarms all the time would find every anomaly. So an injected anomaly counts as found only in minutes in which
+A model that alarms all the time would find every anomaly. Therefore an injected anomaly counts as found only in minutes in which
 the same model raises no alarm without it, and an alarm that does not end counts again every hour. The gate and probation
 judge the counts.
 """
@@ -43,7 +43,7 @@ class DetectorOutput:
         return cls(scores, p_values, may_alarm & (p_values <= alarm_p), alarm_p)
 
     def vote(self, row: int) -> Vote:
-        """Give the vote of one row for the ensemble."""
+        """Return the vote of one row for the ensemble."""
         scores = self.scores
         return Vote(
             float(self.p_values[row]),
@@ -71,7 +71,7 @@ class CalmAlarms:
         self._alarms[frame.collector, frame.peer] = (frame.to_score, output.is_alarm)
 
     def at(self, frame: WindowFrame) -> BoolArray:
-        """Give for each row to score of a frame whether the model alarms in that minute; False for unknown minutes."""
+        """Return for each row to score of a frame whether the model alarms in that minute; False for unknown minutes."""
         starts, alarms = self._alarms.get((frame.collector, frame.peer), (np.zeros(0, np.int64), np.zeros(0, bool)))
         if not len(starts):
             return np.zeros(len(frame.to_score), bool)

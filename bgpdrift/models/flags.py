@@ -67,12 +67,12 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 def flag_path(folder: Path, model: str) -> Path:
-    """Give the path of a model's request."""
+    """Return the path of a model's request."""
     return folder / f"{_PREFIX}{model}{_FLAG}"
 
 
 def claim_path(folder: Path, model: str) -> Path:
-    """Give the path of a model's claim."""
+    """Return the path of a model's claim."""
     return folder / f"{_PREFIX}{model}{_CLAIMED}"
 
 

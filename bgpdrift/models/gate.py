@@ -1,4 +1,4 @@
-"""Whether a candidate may replace the active model: a pure decision from figures.
+"""Decides whether a candidate may replace the active model, from figures alone. Pure.
 
 Each check records its number, its threshold and a sentence, whether it passed or not, so that every refusal and every
 promotion can be explained later. The retrainers measure the figures; `bgpdrift.models.publication` publishes.

@@ -80,7 +80,7 @@ def inject(
 
 
 def compute_strengths(number: int) -> FloatArray:
-    """Give strengths in even steps from `WEAKEST` to `STRONGEST`.
+    """Return strengths in even steps from `WEAKEST` to `STRONGEST`.
 
     Examples
     --------

@@ -102,7 +102,7 @@ class LoadAttempt:
 
 
 def builder(model: str, history_minutes: int) -> Build:
-    """Give the function that builds a model's detector; for an unknown model it raises `ArtifactError`.
+    """Return the function that builds a model's detector; for an unknown model it raises `ArtifactError`.
 
     Only the code of that detector is imported, so that the services fit a small machine.
     """
@@ -137,7 +137,7 @@ def publish_default(folder: Path, model: str) -> bool:
 
 
 def identity_at(path: Path) -> Identity | None:
-    """Give the identity of a file, with symbolic links followed; None if there is none or it cannot be seen."""
+    """Return the identity of a file, with symbolic links followed; None if there is none or it cannot be seen."""
     try:
         return artifacts.identity_of(path.stat())
     except OSError:

@@ -1,4 +1,4 @@
-"""What a model file states about its model: typed values, their limits, and the schema version.
+"""The metadata of a model file: typed values, their limits, and the schema version.
 
 This module decides the fields and the schema versions that this program reads. `bgpdrift.models.artifact` reads and writes
 the bytes of a file. The retrainers measure the evaluation figures, and `bgpdrift.models.gate` judges them.

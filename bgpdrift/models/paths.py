@@ -24,7 +24,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}")
 
 
 def current_path(folder: Path, model: str) -> Path:
-    """Give the path of the active model."""
+    """Return the path of the active model."""
     return folder / f"{model}{SUFFIX}"
 
 
@@ -40,7 +40,7 @@ def backup_paths(folder: Path, model: str) -> list[Path]:
 
 
 def candidate_path(folder: Path, model: str, version: str) -> Path:
-    """Give the path of a candidate."""
+    """Return the path of a candidate."""
     return folder / CANDIDATES / f"{model}_{version}{SUFFIX}"
 
 
@@ -55,12 +55,12 @@ def rejected_paths(folder: Path, model: str) -> list[Path]:
 
 
 def note_path(file: Path) -> Path:
-    """Give the path of the note beside a rejected file."""
+    """Return the path of the note beside a rejected file."""
     return file.with_name(file.name.removesuffix(SUFFIX) + REASON_SUFFIX)
 
 
 def backup_stamp(now: float, newest: Path | None) -> str:
-    """Give the stamp of the next backup: the time, or the newest stamp with a number if the clock is not later.
+    """Return the stamp of the next backup: the time, or the newest stamp with a number if the clock is not later.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def backup_stamp(now: float, newest: Path | None) -> str:
 
 
 def next_version(folder: Path, model: str, known: Iterable[str] = ()) -> str:
-    """Give the counter after the largest version in the files and in ``known`` (from the store).
+    """Return the counter after the largest version in the files and in ``known`` (from the store).
 
     Versions that are not counters, such as ``default-1``, are ignored.
     """

@@ -280,7 +280,7 @@ def _require_space(folder: Path, size: int) -> None:
 
 
 def _keep_old(folder: Path, model: str, active: Artifact | None, rollback_reason: str, now: float) -> Path | None:
-    """Give the current file a second name as backup, or in ``rejected/``; None if there is no current file."""
+    """Return the current file a second name as backup, or in ``rejected/``; None if there is no current file."""
     if active is None:
         return None
     path, backups = current_path(folder, model), backup_paths(folder, model)

@@ -109,7 +109,7 @@ def quarantine_current(path: Path, model: str, identity: Identity, reason: str, 
 
 
 def link_into_rejected(folder: Path, file: Path, model: str, version: str, reason: str, now: float) -> Path:
-    """Give a file a second name in ``rejected/``, with a note."""
+    """Return a file a second name in ``rejected/``, with a note."""
     stem = f"{model}_{version or backup_stamp(now, None)}"
     target, number = folder / REJECTED / f"{stem}{SUFFIX}", 1
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""When a detector tries to load a new model, and on which thread.
+"""Decides when a detector tries to load a new model, and on which thread.
 
 `PollingReloader` tries when it is called, on the caller's thread, for tests and tools. `WatchingReloader` is for services:
 its thread waits for a change of the folder or for a second to pass, loads and verifies beside the scoring, and passes the
@@ -29,7 +29,7 @@ class ModelReloader(Protocol):
     """Loads the models of a detector service."""
 
     def take(self) -> LoadAttempt | None:
-        """Give the next attempt since the last call, or None; never waits."""
+        """Return the next attempt since the last call, or None; never waits."""
         ...
 
     def yield_to_load(self) -> None:
@@ -118,7 +118,7 @@ class WatchingReloader:
         self._thread.start()
 
     def take(self) -> LoadAttempt | None:
-        """Give the next attempt, the oldest first."""
+        """Return the next attempt, the oldest first."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
         if not self._attempts:

@@ -1,4 +1,4 @@
-"""How many old model files are kept.
+"""Decides how many old model files are kept, and removes the others.
 
 Never removed: the current file, and the only copy of the active version, of its parent or of an accepted version, however
 old. Unreadable files do not count as kept; they are removed when there are enough newer readable ones.

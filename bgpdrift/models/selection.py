@@ -1,6 +1,6 @@
-"""Which version becomes active next: the best candidate in a promotion, the newest usable backup in a rollback.
+"""Selects the next active version: the best candidate in a promotion, the newest usable backup in a rollback.
 
-Pure choices from the files and the recorded states; `bgpdrift.models.model_registry` carries them out.
+The choices are pure functions of the files and the recorded states. `bgpdrift.models.model_registry` carries them out.
 
 A promotion takes a candidate that can be read, was never active, is later than the active version, and whose drift
 figures are known and at most ``max_drift``. The best has the best value of the first figure of `QUALITY_FIGURES` that all
@@ -19,7 +19,7 @@ QUALITY_FIGURES = ("f1", "auc", "injected_mean")
 DECIDED_STATES = frozenset({"active", "accepted", "retired", "rolled_back", "rejected"})
 """Versions in these states are not promoted again."""
 ROLLED_BACK_NOTE = "rolled back: "
-"""How the note of a rolled-back file begins; notes of the gate begin otherwise."""
+"""Beginning of the note of a rolled-back file; notes of the gate begin differently."""
 NEVER_RESTORED_STATES = frozenset({"rolled_back", "rejected"})
 """Versions in these states become active again only if a person names them."""
 

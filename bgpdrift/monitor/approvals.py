@@ -21,7 +21,7 @@ MEANINGS: Mapping[tuple[str, Answer], str] = {
     (ATTACK_OR_NEW_NORMAL, "approved"): "it is the new normal, and the models will be trained on it",
     (ATTACK_OR_NEW_NORMAL, "rejected"): "it is an attack, and no model will be trained on it",
 }
-"""What follows from an answer, by kind."""
+"""Consequence of an answer, by kind."""
 
 
 def describe_answer(approval: ApprovalRequest | None, approval_id: int, answer: Answer) -> str:

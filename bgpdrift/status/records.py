@@ -1,4 +1,4 @@
-"""What ``check_drift_status`` reads from the store, with a short wait for a busy writer.
+"""Reads the rows of ``check_drift_status`` from the store, with a short wait for a busy writer.
 
 This module decides which rows are needed. A store that is missing, locked, damaged or of another version is a result:
 `Records.problem` states the reason, and everything else is empty.

@@ -1,4 +1,4 @@
-"""How typed values are kept in JSON columns: encoded with a schema version, decoded at the edge of the store.
+"""Encodes typed values for JSON columns with a schema version, and decodes them.
 
 This module decides what happens to a value of an earlier schema version (it is upgraded), of a later one (it is
 refused) and to a damaged one (it is refused, or its damaged fields take their defaults where the type allows that).

@@ -48,7 +48,7 @@ class IncidentQueries(Database):
     """Queries on ``incidents`` and ``incident_events``."""
 
     def next_incident_id(self) -> int:
-        """Give the id for the next new incident; the newest incident is never deleted, so ids are never re-used."""
+        """Return the id for the next new incident; the newest incident is never deleted, so ids are never re-used."""
         found = self.rows(select(func.max(incidents.c.id).label("newest")))
         return int(found[0]["newest"] or 0) + 1
 

@@ -1,4 +1,4 @@
-"""How long rows are kept, and the sweeper that deletes expired rows in short batches.
+"""Decides how long rows are kept, and deletes expired rows in short batches.
 
 Tables of data age in event time, so that a replay of 2013 is not deleted at once. Tables about the system age in wall time.
 The current event time is never later than the wall clock, so that a wrong time in the data does not delete everything.

@@ -22,7 +22,7 @@ SCORE_FACTORS: Mapping[Fault, float] = {"never_alarms": 1_000.0, "always_alarms"
 
 
 def make_bad_copy(model: Artifact, fault: Fault, version: str) -> Artifact:
-    """Give a copy of a model with a calibration that is wrong by the factor of the fault."""
+    """Return a copy of a model with a calibration that is wrong by the factor of the fault."""
     factor, calibration = SCORE_FACTORS[fault], model.calibration
     tail: Mapping[str, Any] = calibration["tail"]
     wrong = {

@@ -48,7 +48,7 @@ def show(report: Report, svg: Path | None = None) -> None:
 
 
 def next_commands(report: Report, data: Path) -> list[str]:
-    """Give commands that show the result of the demo, as they can be typed in the current directory."""
+    """Return commands that show the result of the demo, as they can be typed in the current directory."""
     programs = _relative(Path(sys.executable).parent)
     numbers = [finding.found[0] for finding in report.findings if finding.found]
     commands = ["check_drift_status", "bgpdrift report"]

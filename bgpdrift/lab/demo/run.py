@@ -268,7 +268,7 @@ def _read_memory(environment: Mapping[str, str]) -> dict[str, int]:
 
 
 def _find_processes(folder: Path) -> list[int]:
-    """Give the ids of processes whose environment names the data directory of this folder."""
+    """Return the ids of processes whose environment names the data directory of this folder."""
     variable = f"BGPDRIFT_DATA_DIR={folder / 'data'}".encode()
     pids = []
     for process in Path("/proc").iterdir():

@@ -81,11 +81,11 @@ class Timeline:
                 self._add(now, "probation", model, probation.state.verdict, probation.state.reason[:200])
 
     def first(self, kind: str, subject: str = "", state: str = "", since: int = 0) -> StateChange | None:
-        """Give the first change that `select` gives, or None."""
+        """Return the first change that `select` gives, or None."""
         return next(iter(self.select(kind, subject, state, since)), None)
 
     def select(self, kind: str, subject: str = "", state: str = "", since: int = 0) -> list[StateChange]:
-        """Give the changes of a kind from event time `since` on; `subject` is a prefix, an empty text matches all."""
+        """Return the changes of a kind from event time `since` on; `subject` is a prefix, an empty text matches all."""
         return [
             one
             for one in self.changes

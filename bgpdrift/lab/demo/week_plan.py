@@ -65,13 +65,13 @@ def plan_of(truth: Truth) -> Plan | None:
 
 
 def without_storms(truth: Truth) -> list[IncidentTruth]:
-    """Give the incidents that the demo must find one by one: all but the storms, which follow each other every hour."""
+    """Return the incidents that the demo must find one by one: all but the storms, which follow each other every hour."""
     storms = _storms(truth.incidents)
     return [item for item in truth.incidents if item not in storms]
 
 
 def _storms(incidents: Sequence[IncidentTruth]) -> list[IncidentTruth]:
-    """Give the waves of the last incident if there are enough; the waves of an incident are adjacent in a ground truth."""
+    """Return the waves of the last incident if there are enough; the waves of an incident are adjacent in a ground truth."""
     last: list[IncidentTruth] = []
     for item in reversed(incidents):
         if not item.wave:

@@ -162,7 +162,7 @@ def evaluate(
 
 
 def trainer(settings: Settings) -> Trainer:
-    """Give a function that trains a model as its retrainer does.
+    """Return a function that trains a model as its retrainer does.
 
     The retrainers are loaded by name: they import training libraries, which the services must not load.
     """
@@ -216,7 +216,7 @@ def _timeline(groups: Sequence[LabelledWindows]) -> tuple[IntArray, BoolArray, F
 
 
 def as_fields(evaluation: Evaluation, file: str, train_minutes: int) -> dict[str, Any]:
-    """Give an evaluation as JSON fields; a figure that is not defined is null."""
+    """Return an evaluation as JSON fields; a figure that is not defined is null."""
     return {
         "file": file,
         "train_minutes": train_minutes,

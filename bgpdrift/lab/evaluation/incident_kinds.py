@@ -38,7 +38,7 @@ def evaluate_worlds(count: int, options: Options, status: Status) -> list[dict[s
 def as_fields(
     seed: int, train_minutes: int, incidents: Iterable[SimulatedIncident], evaluation: Evaluation
 ) -> dict[str, Any]:
-    """Give the result for one world as JSON fields: for each incident the minutes to the first alarm, null if not found."""
+    """Return the result for one world as JSON fields: for each incident the minutes to the first alarm, null if not found."""
     return {
         "seed": seed,
         "train_minutes": train_minutes,
@@ -68,7 +68,7 @@ def delay(incident: SimulatedIncident, evaluation: Evaluation, name: str) -> flo
 
 
 def table(worlds: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Give head and rows of the table: one row for each kind and strength, one column for each detector."""
+    """Return head and rows of the table: one row for each kind and strength, one column for each detector."""
     names = list(dict.fromkeys(name for world in worlds for name in world["false_alarms_per_day"]))
     found: dict[tuple[str, str], dict[str, list[float | None]]] = {}
     for world in worlds:

@@ -109,6 +109,6 @@ def labelled_files(folder: Path) -> list[Path]:
 
 
 def truth_beside(file: Path) -> Path | None:
-    """Give the ground truth beside a file: ``NAME.truth.json`` for ``NAME.ndjson`` and its compressed forms."""
+    """Return the ground truth beside a file: ``NAME.truth.json`` for ``NAME.ndjson`` and its compressed forms."""
     beside = file.with_name(file.name.split(".")[0] + TRUTH_ENDING)
     return beside if beside.is_file() else None

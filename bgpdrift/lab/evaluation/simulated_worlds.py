@@ -43,7 +43,7 @@ class SimulatedIncident:
 
 
 def plan(seed: int, train_minutes: int) -> tuple[Scenario, tuple[SimulatedIncident, ...]]:
-    """Give the scenario of a world and its incidents.
+    """Return the scenario of a world and its incidents.
 
     Examples
     --------

@@ -49,7 +49,7 @@ def as_markdown(documents: Sequence[Document]) -> str:
 
 
 def notes_of(document: Document) -> Iterator[str]:
-    """Give one line for each missing file or detector, with the reason."""
+    """Return one line for each missing file or detector, with the reason."""
     if "error" in document:
         yield f"{file_name(document)}: {document['error']}"
     for name, row in document.get("detectors", {}).items():

@@ -71,7 +71,7 @@ class Agenda:
         bucket.append((at_ms, self.planned, what, peer, atom, argument))
 
     def take(self, minute: int) -> list[Action]:
-        """Give the actions of a minute since the epoch in order, and remove them."""
+        """Return the actions of a minute since the epoch in order, and remove them."""
         actions = self._minutes.pop(minute, [])
         actions.sort()
         return actions

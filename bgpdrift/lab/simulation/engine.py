@@ -61,11 +61,11 @@ class Simulation:
         self._count = 0
 
     def frames(self) -> Iterator[Frame]:
-        """Give the RIS Live frames, in time order."""
+        """Return the RIS Live frames, in time order."""
         return FrameWriter().frames(self.records())
 
     def records(self) -> Iterator[Record]:
-        """Give the records of the collectors, in time order."""
+        """Return the records of the collectors, in time order."""
         scenario = self.scenario
         agenda, season, beacons = Agenda(), Season(scenario), Beacons(scenario.seed, self.world)
         add = self._counter.add
@@ -85,7 +85,7 @@ class Simulation:
                     yield record
 
     def truth(self) -> Truth:
-        """Give the ground truth.
+        """Return the ground truth.
 
         Incidents are complete from the start. Totals and random session resets grow as records are read.
         """

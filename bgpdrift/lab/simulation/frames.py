@@ -31,7 +31,7 @@ class FrameWriter:
             yield Frame(record[0] / 1000, encode(record))
 
     def encode(self, record: Record) -> bytes:
-        """Give the JSON object of one record."""
+        """Return the JSON object of one record."""
         at_ms, count, kind, peer, path, atoms, what, argument = record
         head = self._heads.get(peer.index)
         if head is None:
@@ -78,7 +78,7 @@ class FrameWriter:
 
 
 def communities(asn: int, number: int) -> tuple[tuple[int, int], ...]:
-    """Give the communities that a peer sets, in variant `number`.
+    """Return the communities that a peer sets, in variant `number`.
 
     Examples
     --------

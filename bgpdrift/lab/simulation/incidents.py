@@ -1,4 +1,4 @@
-"""What each kind of incident does to routes, and the truth about it.
+"""Plans the effect of each kind of incident on routes, and its ground truth.
 
 Victims, culprits and peers are drawn when the simulation is made, from a random stream of each incident, so the truth is
 known before the first frame. Anomalous routes are announced between the start and the end of an incident; at the end the

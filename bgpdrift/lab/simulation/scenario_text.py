@@ -147,7 +147,7 @@ paths are three hops longer; then the same three incidents again, and half a day
 
 
 def preset(name: str) -> Scenario:
-    """Give one of `PRESETS`."""
+    """Return one of `PRESETS`."""
     if name not in PRESETS:
         raise InputError(f"scenario {name!r}: there is no such preset; expected {', '.join(PRESETS)}")
     return PRESETS[name]

@@ -63,7 +63,7 @@ class Season:
         self._noise = self._rng.gauss(0.0, _NOISE_SIGMA)
 
     def factor(self, at: float) -> float:
-        """Give the factor of the minute that starts at this epoch second."""
+        """Return the factor of the minute that starts at this epoch second."""
         scenario, since = self._scenario, at - self._scenario.start
         keep = math.exp(-1.0 / _NOISE_MINUTES)
         self._noise = keep * self._noise + math.sqrt(1.0 - keep * keep) * self._rng.gauss(0.0, _NOISE_SIGMA)

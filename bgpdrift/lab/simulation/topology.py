@@ -53,11 +53,11 @@ class Topology:
                 return asn
 
     def indices(self, tier: int) -> list[int]:
-        """Give the transit ASes of a tier."""
+        """Return the transit ASes of a tier."""
         return [index for index, core in enumerate(self.cores) if core.tier == tier]
 
     def tree(self, source: int, variant: int) -> list[Path | None]:
-        """Give the best valley-free path from one transit AS to each, both ends included.
+        """Return the best valley-free path from one transit AS to each, both ends included.
 
         Costs about 2 ms, once for each source and variant.
         """

@@ -176,7 +176,7 @@ class RecordCounter:
         self._last_ms = at_ms
 
     def totals(self) -> Totals:
-        """Give the totals of the records counted so far."""
+        """Return the totals of the records counted so far."""
         every = self._counts.values()
         return Totals(
             sum(counts.frames for counts in every),

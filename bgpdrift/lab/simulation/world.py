@@ -98,7 +98,7 @@ class Weighted:
         self._sums = list(itertools.accumulate(weights))
 
     def draw(self, uniform: float) -> object:
-        """Give the item at this share of the whole weight."""
+        """Return the item at this share of the whole weight."""
         return self.items[min(bisect.bisect(self._sums, uniform * self._sums[-1]), len(self.items) - 1)]
 
 
@@ -145,7 +145,7 @@ class World:
         return atom
 
     def paths(self, peer: Peer, atom: Atom) -> list[Path]:
-        """Give the paths a peer can have to an atom, best first; always at least one."""
+        """Return the paths a peer can have to an atom, best first; always at least one."""
         key = (peer.index, atom.index)
         found = self._paths.get(key)
         if found is None:
@@ -153,7 +153,7 @@ class World:
         return found
 
     def path_to_core(self, peer: Peer, core: int, variant: int = 0) -> Path:
-        """Give a peer's path to a transit AS."""
+        """Return a peer's path to a transit AS."""
         path = self.topology.tree(peer.core, variant)[core]
         assert path is not None, "tier 1 is a full mesh and all others buy transit"
         return path
@@ -235,7 +235,7 @@ class _Space4:
         self._next = 2 << 24
 
     def origin(self, rng: random.Random) -> Callable[[], str]:
-        """Give a source of this origin's prefixes; it opens another block when one is used up."""
+        """Return a source of this origin's prefixes; it opens another block when one is used up."""
         fresh: list[str] = []
 
         def draw() -> str:
@@ -268,7 +268,7 @@ class _Space6:
         self._next = 0
 
     def origin(self, rng: random.Random) -> Callable[[], str]:
-        """Give a source of this origin's prefixes."""
+        """Return a source of this origin's prefixes."""
         base = (0x2A00 << 112) + (self._next << 96)
         self._next += 1
         count = itertools.count()
