@@ -94,7 +94,7 @@ def configure(
     service : str, optional
         Bound to every line as ``service``.
     stream : text file, optional
-        Where lines go; default standard output. A command whose output is data passes standard error.
+        Stream that lines are written to; default standard output. A command whose output is data passes standard error.
     """
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -71,7 +71,7 @@ class Evaluation:
     scores : ndarray of float
         Of the clean held-out windows with a vote.
     starts : ndarray of int
-        Of the same windows, epoch seconds.
+        Starts of the same windows, epoch seconds.
     unusable : int
         Scores that are NaN or infinite.
     """

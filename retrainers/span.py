@@ -111,7 +111,7 @@ def read_span(
     Parameters
     ----------
     store : Store
-        Where the windows are.
+        Store with the windows.
     days : int
         Length of the span.
     held_out_share : float

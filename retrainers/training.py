@@ -91,11 +91,11 @@ class HeldOut:
     Attributes
     ----------
     collector, peer : str
-        Of the frame.
+        Collector and peer of the frame.
     window_start : ndarray of int, shape (n,)
         Epoch seconds.
     score : ndarray of float, shape (n,)
-        Of clean windows with a vote.
+        Scores of clean windows with a vote.
     may_alarm : ndarray of bool, shape (n,)
         Rows in which the detector permits an alarm.
     """

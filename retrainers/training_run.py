@@ -89,7 +89,7 @@ class TrainingRun:
     model : str
         The model to train.
     options : RunOptions
-        Of the command line or the flag file.
+        Options from the command line or the flag file.
     emit : callable
         Receives a report of each phase at its end, and the progress of long phases.
     guard : callable

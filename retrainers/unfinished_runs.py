@@ -32,7 +32,7 @@ def close_unfinished_runs(
     Parameters
     ----------
     settings, store, clock
-        Of the system.
+        Settings, store and clock of the system.
     exit_code, notes
         Written into the events.
 

@@ -41,7 +41,7 @@ def work(
     model : str
         The model to train.
     options : RunOptions
-        Of the run.
+        Options of the run.
     claim : Claim or None
         The request that this run answers.
     quiet : bool

@@ -33,7 +33,7 @@ class RecordSchedule:
         self._running_since: float | None = None
 
     def add_event(self, urgent: bool = False) -> None:
-        """Take account of a new event."""
+        """Record that a new event waits."""
         soon = self._clock.monotonic() + GATHER_S
         due_at = soon if urgent else max(soon, self._not_before)
         self._due_at = due_at if self._due_at is None else min(self._due_at, due_at)
@@ -51,11 +51,11 @@ class RecordSchedule:
         return self._running_since is not None and self._clock.monotonic() >= self._running_since + LIMIT_S
 
     def begin_run(self) -> None:
-        """Take account of the begin of a run; later events are left to the next run."""
+        """Record the beginning of a run; the next run handles later events."""
         self._running_since, self._due_at = self._clock.monotonic(), None
 
     def end_run(self, succeeded: bool) -> None:
-        """Take account of the end of a run; a failed run is repeated."""
+        """Record the end of a run; a failed run is repeated."""
         self._running_since, self._not_before = None, self._clock.monotonic() + MIN_INTERVAL_S
         if not succeeded:
             self._due_at = self._not_before
@@ -88,7 +88,7 @@ class EventRecorder:
         self._loop = asyncio.get_running_loop()
 
     def add_event(self, urgent: bool) -> None:
-        """Take account of a new event, whose line was handed to the log writer."""
+        """Record that a new event waits; the log writer has its line."""
         self._schedule.add_event(urgent)
 
     def deadline(self) -> float | None:

@@ -1,7 +1,7 @@
 """Notices that the supervisor itself did not run for a while: the machine was suspended, paused for a snapshot, or overloaded.
 
 In such a pause the services could report no progress either, so their deadlines must begin anew. The pause shows as an
-observation that comes much later than it was due. Pure but for the clock.
+observation that comes much later than it was due. Pure except for the clock.
 """
 
 from bgpdrift.clock import Clock

@@ -45,6 +45,6 @@ class Preparation:
         return True
 
     def end(self, reason: str) -> None:
-        """Take account of the end of an attempt; ``reason`` is "" if it succeeded."""
+        """Record the end of an attempt; ``reason`` is "" if it succeeded."""
         self.reason = reason
         self._due_at = self._clock.monotonic() + RETRY_S if reason else None

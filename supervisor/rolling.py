@@ -34,7 +34,7 @@ class RollingRestart:
 
 
 def advance_restart(rolling: RollingRestart, states: Mapping[str, State]) -> RollingRestart:
-    """Return the rolling restart after a look at the states of its services.
+    """Return the rolling restart that follows from the states of its services.
 
     If ``current`` changes, the caller restarts that service at once: its state leaves `UP`, and its return to `UP` ends its
     turn. A service that the operator stopped is skipped.

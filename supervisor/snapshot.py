@@ -30,7 +30,7 @@ def take_snapshot(
     was_ready, is_stopping : bool
         Whether all services were ready once; whether all are being stopped.
     uptime_s : float
-        Of the supervisor.
+        Uptime of the supervisor.
     failed_steps : int
         Number of its steps that failed since it started.
     """

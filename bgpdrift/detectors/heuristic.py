@@ -187,7 +187,7 @@ class Heuristic:
         """Compare with the learned baseline if there is one, and always with the rolling baseline.
 
         A sudden deviation fires against the rolling baseline, and only on the side of the learned baseline that is a
-        finding: the calm after a worm is no silence. Below the thresholds the learned baseline alone ranks, since a worm
+        finding: the calm after a worm is not a silence. Below the thresholds the learned baseline alone ranks, since a worm
         enters the rolling baseline.
 
         Returns

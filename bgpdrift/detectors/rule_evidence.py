@@ -47,7 +47,7 @@ class Evidence:
     size : ndarray of float
         Size as a share of the size that matters.
     known : ndarray of bool
-        Where the rule does not abstain.
+        Whether the rule has a vote, that is, does not abstain.
     """
 
     present: FloatArray

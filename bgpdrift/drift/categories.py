@@ -101,7 +101,7 @@ def measure_categories(
     settings : DriftSettings
         ``psi_threshold`` and the severity tables.
     draws, seed : int
-        Of the exchanges. The same values give the same answer. The smallest p-value is 1 / (draws + 1).
+        Number and seed of the exchanges. Equal values give equal results. The smallest p-value is 1 / (draws + 1).
 
     Returns
     -------

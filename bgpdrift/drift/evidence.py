@@ -147,7 +147,7 @@ def gather_evidence(
     Parameters
     ----------
     draws, seed : int
-        Of the null distribution. The same values give the same answer.
+        Number and seed of the draws of the null distribution. Equal values give equal results.
     between_day_variance : BetweenDayVariance, optional
         How days differ in a longer history.
     """

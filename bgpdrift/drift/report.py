@@ -46,7 +46,7 @@ class Measure:
     by_chance : float or None
         Mean value by chance alone, or the value in the reference.
     p_value : float or None
-        Of this measure alone.
+        The p-value of this measure alone.
     effect : float or None
         Signed size beyond chance, in the unit of the measure.
     severity : str

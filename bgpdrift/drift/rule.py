@@ -59,7 +59,7 @@ def compare(
     between_day_variance : BetweenDayVariance, optional
         How whole days differ, learned from a history longer than the reference.
     draws, seed : int
-        Of the null distribution. The same values give the same answer.
+        Number and seed of the draws of the null distribution. Equal values give equal results.
     """
     prepared = _prepare(pair, settings)
     if prepared.matched is None or prepared.bare.reason:

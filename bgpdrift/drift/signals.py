@@ -58,7 +58,7 @@ def measure_embedding(
     current, reference : Histogram
         Pooled over the hours of the comparison.
     comparison : Comparison
-        Of the same series by the rule, which decides the severity.
+        Comparison of the same series by the rule, which decides the severity.
 
     Examples
     --------

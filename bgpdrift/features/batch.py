@@ -77,7 +77,7 @@ def flatten(
     Parameters
     ----------
     messages : sequence of Message
-        Of type UPDATE.
+        Messages of type UPDATE.
     late : sequence of bool
         Whether the window of each message had closed when it arrived.
     peers, paths, prefixes

@@ -136,7 +136,7 @@ def read_score_log(
         Seconds before the newest row that are kept; older hours are dropped while reading.
     current_s : int
         Seconds before the newest row that are the current window; the rows before it decide the scaling of the scores.
-        Of a file with more than a million rows, the first million decide.
+        In a file with more than a million rows, the first million decide.
 
     Raises
     ------

@@ -106,7 +106,7 @@ class FileBytes:
     raw : bytes
         All bytes.
     identity : Identity
-        Of the open file, so that a file put in its place later is not taken for it.
+        Identity of the open file, so that a later file in its place is not mistaken for it.
     changed_at : float
         Wall clock, epoch seconds, when it was written or renamed, whichever came later.
     """

@@ -46,11 +46,11 @@ class LoadedModel:
     detector : Detector
         Built and self-tested.
     calibration : Calibration
-        Of the model.
+        Calibration of the model.
     source : str
         The file, for people.
     identity : Identity or None
-        Of the current file; None for a backup or the packaged default.
+        Identity of the current file; None for a backup or the packaged default.
     changed_at : float or None
         Wall clock, epoch seconds, when that file was written or renamed.
     load_s : float
@@ -156,7 +156,7 @@ class ModelSource:
     build : callable
         From `builder`.
     clock : Clock, optional
-        Of the system by default.
+        Clock; by default that of the system.
     quarantine : callable
         Moves a file that failed.
     settle_s : float

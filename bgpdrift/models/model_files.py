@@ -21,7 +21,7 @@ class ModelFile:
     Attributes
     ----------
     path : Path
-        Where it is.
+        Path of the file.
     version : str
         From its metadata; from its name if it cannot be read, empty if the name has none.
     problem : str

@@ -40,7 +40,7 @@ class ModelRegistry:
     folder : Path
         The artifact directory.
     store : RegistryStore or None
-        Where changes are recorded; None if it is away, which prevents no change.
+        Store that records changes; None if it cannot be reached, which prevents no change.
     clock : Clock
         Time stamps and durations.
     retention : RetentionPolicy

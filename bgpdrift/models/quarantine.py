@@ -70,7 +70,7 @@ def quarantine_current(path: Path, model: str, identity: Identity, reason: str, 
     model : str
         Its model.
     identity : Identity
-        Of the file that failed.
+        Identity of the file that failed.
     reason : str
         For the note.
     now : float

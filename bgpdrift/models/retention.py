@@ -36,7 +36,7 @@ def choose_expired(files: Sequence[ModelFile], keep: int, protected: Collection[
     Parameters
     ----------
     files : sequence of ModelFile
-        Of one kind, the newest first.
+        Files of one kind, the newest first.
     keep : int
         Readable files to keep; 0 keeps only protected versions.
     protected : collection of str

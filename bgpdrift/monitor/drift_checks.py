@@ -55,7 +55,7 @@ class DriftChecks:
     Parameters
     ----------
     settings, store, clock
-        Those of the monitor.
+        Settings, store and clock of the monitor.
     decide : callable
         See `bgpdrift.monitor.drift_judgement.DriftJudge`.
     """

@@ -67,7 +67,7 @@ class DriftJudge:
     Parameters
     ----------
     settings, store, clock
-        Those of the monitor; the clock serves only the signal ``lag``.
+        Settings, store and clock of the monitor; the clock serves only the signal ``lag``.
     answers : HoldAnswers
         Answers about incidents.
     decide : callable

@@ -42,7 +42,7 @@ class FlaggedRequests:
     Parameters
     ----------
     settings, store, clock
-        Those of the monitor.
+        Settings, store and clock of the monitor.
     runs : RetrainingRuns
         Active runs and pauses.
     active_versions : ActiveVersions

@@ -27,7 +27,7 @@ class ModelLoop:
     Parameters
     ----------
     settings, store, clock
-        Those of the drift monitor.
+        Settings, store and clock of the drift monitor.
     runner : Runner, optional
         Starts retrainers; real processes by default.
     """

@@ -61,7 +61,7 @@ class Probation:
     Parameters
     ----------
     settings, store, clock
-        Those of the monitor.
+        Settings, store and clock of the monitor.
     active_versions : ActiveVersions
         Active version of each model.
     registry : ModelRegistry, optional

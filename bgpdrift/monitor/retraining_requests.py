@@ -29,7 +29,7 @@ class RetrainingRequests:
     Parameters
     ----------
     settings, store, clock
-        Those of the monitor.
+        Settings, store and clock of the monitor.
     active_versions : ActiveVersions
         Active version of each model.
     drop_flag : callable

@@ -34,7 +34,7 @@ class RetrainingRuns:
     Parameters
     ----------
     settings, store, clock
-        Those of the monitor.
+        Settings, store and clock of the monitor.
     runner : Runner
         Starts retrainers.
     """

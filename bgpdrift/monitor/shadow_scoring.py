@@ -84,7 +84,7 @@ class ShadowScoring:
     Parameters
     ----------
     settings, store
-        Those of the monitor.
+        Settings and store of the monitor.
     """
 
     def __init__(self, settings: Settings, store: Store) -> None:

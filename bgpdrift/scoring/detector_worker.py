@@ -42,7 +42,7 @@ class DetectorWorker:
     Parameters
     ----------
     settings, store, clock
-        Those of this process; the store is closed with the worker.
+        Settings, store and clock of this process; the store is closed with the worker.
     model, service : str
         Name of the detector, and of the service for its cursor and events.
     reloader : ModelReloader, optional

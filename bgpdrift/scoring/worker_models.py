@@ -26,7 +26,7 @@ class WorkerModels:
     reloader : ModelReloader
         Loads models.
     store, clock
-        Those of the worker.
+        Store and clock of the worker.
     model, service : str
         Name of the detector, and of the service for its events.
     """

@@ -35,9 +35,9 @@ def read_new_events(folder: Path, place: EventsFileState) -> Iterator[tuple[list
     Parameters
     ----------
     folder : Path
-        Of the log files.
+        Folder of the log files.
     place : EventsFileState
-        Where to begin. If that file no longer exists, all files are read.
+        Position from which events are read. If that file no longer exists, all files are read.
 
     Yields
     ------

@@ -1,7 +1,7 @@
 """Approval requests to a person, and their answers.
 
-This module ensures that an approval request is answered once. Which answers exist and what follows from them is decided
-in `bgpdrift.monitor`.
+This module ensures that an approval request is answered once. `bgpdrift.monitor` decides which answers exist and what
+follows from them.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
-"""The typed states of the table ``cursors``: what each service keeps, beside a position, to continue after a restart.
+"""The typed states of the table ``cursors``: the values beside a position with which a service continues after a restart.
 
-This module decides the fields, their units and how version 1 of each state is read. When a state changes is decided by
-the service that owns it.
+This module decides the fields, their units and how version 1 of each state is read. The service that owns a
+state decides when it changes.
 """
 
 from typing import Any, ClassVar, Literal

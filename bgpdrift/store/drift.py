@@ -40,17 +40,17 @@ class DriftUpdate:
     check : DriftCheck, optional
         A check of the same model, window and time is overwritten.
     signals : sequence of DriftSignal
-        Of the check.
+        Signals of the check.
     request : RetrainRequest, optional
         The store fills in ``reason.check_id``. It is not written beside an open one unless it is consented.
     approval : ApprovalRequest, optional
         An approval request of the same kind and subject that exists takes its place.
     answer : ApprovalAnswer, optional
-        Of an approval request that is no longer pending.
+        Answer to an approval request, which is then no longer pending.
     labels : sequence of Outcome
         The label that a person gave the same incident stays.
     alerts : sequence of Alert
-        Those whose key is known are not written.
+        Alerts; an alert whose key is known is not written.
     """
 
     expected: StateCursor[DriftState] | None

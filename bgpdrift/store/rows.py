@@ -36,7 +36,7 @@ def prepared(table: Table, rows: Sequence[Mapping[str, Any]], now: float) -> lis
     Parameters
     ----------
     table : Table
-        Where they go.
+        Table to which the rows belong.
     rows : sequence of mapping
         By column name. Columns with a default may be left out, also the wall-clock ones in `STAMPS`; an automatic
         ``id`` is ignored.

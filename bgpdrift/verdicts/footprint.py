@@ -31,7 +31,7 @@ def collect_concerned(evidence: Mapping[str, Any], rules: Iterable[str]) -> dict
     Parameters
     ----------
     evidence : mapping
-        Of the window, as in ``feature_windows``.
+        Evidence of the window, as in ``feature_windows``.
     rules : iterable of str
         Rules that fired and that nothing explains.
 

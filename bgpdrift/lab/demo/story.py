@@ -23,7 +23,7 @@ class Story:
     Parameters
     ----------
     console : Console
-        Where to print.
+        Console to print on.
     """
 
     def __init__(self, console: Console) -> None:

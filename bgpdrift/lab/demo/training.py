@@ -26,7 +26,7 @@ class TrainedModel:
     model, version, outcome : str
         Name, published version ("-" without one), and the result or the reason of a failure.
     exit_code : int
-        Of the retrainer.
+        Exit code of the retrainer.
     windows : int
         Windows it was trained on.
     seconds : float

@@ -34,7 +34,7 @@ def check_week(
     Parameters
     ----------
     store, timeline
-        Of the demo.
+        Store and timeline of the demo.
     truth : sequence of IncidentTruth
         All incidents of the scenario.
     plan : Plan

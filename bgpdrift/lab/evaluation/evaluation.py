@@ -55,9 +55,9 @@ class Evaluation:
     rows : mapping of detector to Row
         Requested rows in the order of `ROWS`.
     detections : mapping of detector to Detections
-        Of the detectors that have figures.
+        Results of the detectors that have figures.
     window_start, truth, announced : ndarray
-        Of every minute of the file with the training; ``announced`` is summed over collectors.
+        Values of every minute of the file, including the training; ``announced`` is summed over collectors.
     test_from : int
         Epoch seconds of the first minute that is evaluated.
     """

@@ -69,7 +69,7 @@ def read_lines(
     lines : iterable of bytes
         JSON objects; blank lines are skipped. A minute that comes twice keeps its last row.
     name : str
-        Of the file, for messages.
+        Name of the file, for messages.
     truth : sequence of IncidentTruth, optional
         Takes the place of labels in the lines.
 
