@@ -1,4 +1,4 @@
-"""Fixtures every test may ask for."""
+"""Fixtures for all tests."""
 
 import os
 from collections.abc import Iterator

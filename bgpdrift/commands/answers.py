@@ -6,7 +6,7 @@ from bgpdrift.monitor.approvals import Answer
 
 
 def write_answer(approval_id: int, given: Answer, by: str | None) -> None:
-    """Write an answer, or raise an error that says why it is not possible."""
+    """Write an answer, or raise an error that states why it is not possible."""
     from bgpdrift.commands.label import read_user_name
     from bgpdrift.errors import InputError
     from bgpdrift.monitor.approvals import describe_answer

@@ -38,7 +38,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def store(url: str, clock: FakeClock) -> Iterator[Store]:
-    """An open store with our schema."""
+    """An open store with the schema of this program."""
     migrate(url)
     with open_store(url, clock=clock) as opened:
         yield opened

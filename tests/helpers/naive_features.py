@@ -1,4 +1,4 @@
-"""features.md word for word, one message at a time, with dicts: slow, plain, and what the arrays must agree with."""
+"""A direct implementation of features.md with dicts, one message at a time, with which the array code must agree."""
 
 import math
 from collections import Counter, defaultdict

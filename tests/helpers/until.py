@@ -1,4 +1,4 @@
-"""Waiting in tests: the one loop that polls a condition until it holds or the time is up."""
+"""Waits in tests: polls a condition until it holds or the time limit is reached."""
 
 import asyncio
 import time

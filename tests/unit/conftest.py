@@ -1,4 +1,4 @@
-"""MRT made byte by byte, by code that shares nothing with the reader."""
+"""Builds MRT files byte by byte, with code that is independent of the reader."""
 
 import ipaddress
 import struct

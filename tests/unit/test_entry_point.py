@@ -1,4 +1,4 @@
-"""What a user sees when a program cannot go on: one line, an exit code, and never a traceback."""
+"""The end of a program that cannot continue: one line, an exit code, and never a traceback."""
 
 import csv
 import os

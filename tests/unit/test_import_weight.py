@@ -1,4 +1,4 @@
-"""What starts eight times on a small machine must load little: each module in a fresh interpreter."""
+"""Services start eight times on a small machine, so each must load few modules; measured in fresh interpreters."""
 
 import pkgutil
 import subprocess

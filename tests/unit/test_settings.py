@@ -1,4 +1,4 @@
-"""Settings: what beats what, and every kind of mistake is one line that names source, key, value and what is allowed."""
+"""Settings: their precedence, and one line for every mistake that names source, key, value and what is allowed."""
 
 import re
 from pathlib import Path

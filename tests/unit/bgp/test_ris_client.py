@@ -1,4 +1,4 @@
-"""The RIS Live client with an independent server that misbehaves in every known way."""
+"""The RIS Live client with an independent server that shows every known fault."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""`bgpdrift check-file`, as anybody types it."""
+"""`bgpdrift check-file`, as a user types it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`bgpdrift decode` prints one JSON object a line, whatever it is given."""
+"""`bgpdrift decode` prints one JSON object per line for any input."""
 
 import collections
 import json

@@ -26,7 +26,7 @@ def evaluate() -> Evaluate:
 
 @pytest.fixture
 def lines(tmp_path: Path) -> Path:
-    """A day of our own windows with a storm of an hour in the second half, labelled."""
+    """A day of generated windows with a storm of an hour in the second half, labelled."""
     rng = np.random.default_rng(3)
     path = tmp_path / "storm.ndjson"
     with path.open("w") as file:

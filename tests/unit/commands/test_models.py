@@ -1,4 +1,4 @@
-"""`bgpdrift models`, `promote` and `rollback`: what they do, and what they say when nothing is there."""
+"""`bgpdrift models`, `promote` and `rollback`: their effects, and their messages without any model."""
 
 import json
 from collections.abc import Iterator

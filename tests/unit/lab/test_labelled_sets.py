@@ -1,4 +1,4 @@
-"""Labelled minutes: the real SFU files, our own windows, and how damage in either is called."""
+"""Labelled minutes: the real SFU files, windows of bgpdrift, and the errors about damage in either."""
 
 import gzip
 import json

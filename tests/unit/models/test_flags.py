@@ -1,4 +1,4 @@
-"""Requests to retrain: none is lost, none runs twice, whatever lies in the file and whoever dies."""
+"""Requests to retrain: none is lost and none runs twice, for any content of the file and after any process ends."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""Injected anomalies: where they lie, that they are what they are called, and that they come back alike."""
+"""Injected anomalies: their places, their effect on the columns, and equal anomalies for equal seeds."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What can happen to a model version, and what can never happen to it."""
+"""The legal and the illegal transitions of a model version."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What files are called, and that versions only count up."""
+"""The names of model files, and versions that only increase."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A new model comes into force whole or not at all; what lay there before is never lost."""
+"""A new model becomes active completely or not at all, and the earlier model is never lost."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""A bad current file goes out of the way, and never a good one that took its place."""
+"""A bad current file is moved to quarantine, and a good file that replaced it never is."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a start puts right after a crash."""
+"""The repairs that a start makes after a crash."""
 
 from pathlib import Path
 

@@ -293,7 +293,7 @@ def test_a_young_version_takes_the_between_day_variance_from_earlier_versions(
 
 
 def test_a_collector_that_stops_is_no_drift(world: World) -> None:
-    """The one that goes on always scored lower: pooled, the level would have changed."""
+    """The remaining collector always had lower scores, so that the level of both together changes."""
     both = ("rrc00", "rrc01")
     world.add_hours(0, 9 * 24, values=lambda _: world.rng.gamma(2.0, size=60), collectors=("rrc00",))
     world.add_hours(0, 8 * 24, values=lambda _: 5 * world.rng.gamma(2.0, size=60), collectors=both[1:])

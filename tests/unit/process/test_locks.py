@@ -1,4 +1,4 @@
-"""File locks: one holder at a time, free at the end of the holder, and a holder that names itself."""
+"""File locks: one holder at a time, free at the end of the holder, and a file that names the holder."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What candidate and active model show on the held-out windows, with detectors whose every word is known."""
+"""The figures of candidate and active model on the held-out windows, with detectors whose scores are known."""
 
 from dataclasses import dataclass, replace
 

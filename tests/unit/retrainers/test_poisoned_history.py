@@ -1,4 +1,4 @@
-"""The gate and a history that somebody filled with attacks, and a world that changed: the rules, really trained."""
+"""The gate with trained rules: a history that is full of attacks, and data after a level change."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ SETTINGS = Settings()
 
 
 def attacked(frame, share, seed=3, begin=0):
-    """Attacks of forty minutes, dealt out over a share of the time, that nobody called incidents."""
+    """Lay attacks of forty minutes over a share of the time; none of them is an incident or has a label."""
     rng = np.random.default_rng(seed)
     blocks = np.arange(begin, len(frame) - ATTACK_MIN, ATTACK_MIN)
     minutes = np.zeros(len(frame), bool)

@@ -1,4 +1,4 @@
-"""What the parent makes of how its worker ended, and what is printed."""
+"""The exit code and the output that follow from the end of the worker."""
 
 import json
 

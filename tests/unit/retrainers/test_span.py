@@ -1,4 +1,4 @@
-"""What a model learns from: which windows teach, which judge, and which are left out and why."""
+"""The training span: which windows train, which evaluate, and which are excluded with what reason."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a mark keeps out of training leaves no trace in what was learned."""
+"""Windows that a mark excludes from training have no effect on the trained model."""
 
 from dataclasses import replace
 

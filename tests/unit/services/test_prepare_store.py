@@ -1,4 +1,4 @@
-"""What is put in order before any service starts, and what the services add."""
+"""The preparation of store and artifact directory before any service starts."""
 
 from collections.abc import Iterator
 from pathlib import Path

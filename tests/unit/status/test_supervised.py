@@ -1,4 +1,4 @@
-"""The supervisor asked over its own socket: running, gone, hanging, talking nonsense."""
+"""The state of the supervisor over its socket: running, ended, hanging, or with an invalid reply."""
 
 import asyncio
 import socket

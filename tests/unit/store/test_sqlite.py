@@ -1,4 +1,4 @@
-"""What only SQLite has: a file, a log, locks between processes."""
+"""Properties of SQLite alone: a file, a log, locks between processes."""
 
 import sqlite3
 import stat

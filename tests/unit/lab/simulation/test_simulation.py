@@ -1,4 +1,4 @@
-"""The simulated Internet as a whole: equal seeds give equal bytes, frames are RIS Live's, sessions and seasons show."""
+"""The simulated Internet as a whole: equal seeds give equal bytes, frames are those of RIS Live, sessions and seasons appear."""
 
 from itertools import islice
 
