@@ -15,6 +15,7 @@ and written. Settings of SQLite, for several processes on one file:
 import json
 import sqlite3
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -153,4 +154,6 @@ def _begin_write(connection: Connection, busy_timeout_s: float) -> None:
                 return
         connection.exec_driver_sql("BEGIN IMMEDIATE")  # the last attempt, whose error SQLAlchemy wraps
     finally:
-        driver.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")
+        # SQLAlchemy closes the connection after a fatal error; that error must reach the caller.
+        with suppress(sqlite3.ProgrammingError):
+            driver.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")
