@@ -12,7 +12,7 @@ from bgpdrift.lab.demo.stage import HOUR_S, ForcedModel, Stage, Step, check_roll
 from bgpdrift.lab.demo.timeline import StateChange
 
 BAD_MODEL = "isolation_forest"
-PERSON, OPERATOR = "somebody", "an operator"
+PERSON, OPERATOR = "a person", "an operator"
 LABEL_AFTER_S = 4 * HOUR_S
 """Event time after the change at which the operator labels the incidents that it caused."""
 
