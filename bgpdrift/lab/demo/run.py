@@ -112,10 +112,9 @@ def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
         programme = choose_programme(truth)
         environment = _environment(folder, feed.url, limit_s, programme.changed_settings)
         hours = (last_minute(truth) - int(truth.start)) / HOUR_S
-        story.begin(
-            hours,
-            f"a simulated Internet is ready: {hours:.0f} hours, {len(truth.incidents)} planned incident{'' if len(truth.incidents) == 1 else 's'}",
-        )
+        count = len(truth.incidents)
+        planned = f"{count} planned incident{'' if count == 1 else 's'}"
+        story.begin(hours, f"a simulated Internet is ready: {hours:.0f} hours, {planned}")
         if programme.changed_settings:
             story.tell(settings.describe(programme.changed_settings))
         deadline, steps = began + limit_s, list[Step]()
