@@ -33,9 +33,10 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Unit, contract and system tests on two processes, then every example in docstrings and documents.
+# Unit, contract and system tests on two processes, then every example in docstrings and documents. Files run in the order
+# of their names: the long system tests come first, so that neither process ends with one of them alone.
 test: lint
-	$(BIN)/pytest -n 2 --dist loadfile tests
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 	$(BIN)/pytest --doctest-modules --ignore=bgpdrift/store/migrations bgpdrift supervisor retrainers
 	$(BIN)/pytest --doctest-glob='*.md' README.md docs
 

@@ -29,7 +29,7 @@ WITNESS_S = 3600.0
 """A peer with a message in so many seconds before the event time can confirm or contradict a message ahead of it."""
 MAX_HELD = 10_000
 """Messages ahead that are held for one peer while the others are silent; then they are accepted. Limits the memory."""
-LIVE_S = 600.0
+MAX_LIVE_SKEW_S = 600.0
 """The first message of a collector is accepted at once if it arrived within so many seconds after its time."""
 VOTE_MESSAGES = 50
 """Number of messages far behind the event time after which the peers decide whether it goes back."""
@@ -113,7 +113,7 @@ class EventTime:
         self._held: list[Message] = []
         self._held_until: dict[str, float] = {}  # peer -> latest held time
         self._contradicting: set[str] = set()
-        self._heard: dict[str, float] = {}  # peer -> its latest accepted time
+        self._latest_by_peer: dict[str, float] = {}  # peer -> its latest accepted time
         self._leaders: list[Leader] = []
         self._behind: dict[str, float] = {}  # peer whose last message was far behind -> its time
         self._n_behind = 0
@@ -160,7 +160,7 @@ class EventTime:
             return 0
         before = np.maximum.accumulate(np.concatenate(([self.now], times[:-1])))
         leader = self._leaders[0].peer if self._leaders else ""
-        limit = self._believed_until(leader, arrived_at)
+        limit = self._latest_acceptable(leader, arrived_at)
         is_ordinary = (times > 0) & (times <= limit) & (times >= before - self._far_behind_s)
         return times.size if is_ordinary.all() else int(np.argmin(is_ordinary))
 
@@ -179,15 +179,15 @@ class EventTime:
 
     def _hear(self, peer: str, time: float) -> None:
         """Remember the latest time of a peer, and the two peers that lead."""
-        time = max(time, self._heard.get(peer, 0.0))
-        self._heard[peer] = time
+        time = max(time, self._latest_by_peer.get(peer, 0.0))
+        self._latest_by_peer[peer] = time
         others = [leader for leader in self._leaders if leader.peer != peer]
         self._leaders = sorted([*others, Leader(peer, time, self.reached_at)], key=lambda leader: -leader.time)[:2]
-        if len(self._heard) > MAX_PEERS:
-            newest = sorted(self._heard, key=lambda name: self._heard[name])[-MAX_PEERS // 2 :]
-            self._heard = {name: self._heard[name] for name in newest}
+        if len(self._latest_by_peer) > MAX_PEERS:
+            newest = sorted(self._latest_by_peer, key=lambda name: self._latest_by_peer[name])[-MAX_PEERS // 2 :]
+            self._latest_by_peer = {name: self._latest_by_peer[name] for name in newest}
 
-    def _believed_until(self, peer: str, arrived_at: float | None = None) -> float:
+    def _latest_acceptable(self, peer: str, arrived_at: float | None = None) -> float:
         """Return the latest time at which a message of a peer is accepted at once."""
         if not self.now:
             return 0.0
@@ -204,8 +204,10 @@ class EventTime:
         if not 0 < time < math.inf:
             self.invalid += 1
             return
-        is_live_start = not self.now and arrived_at is not None and -self._step_s <= arrived_at - time <= LIVE_S
-        if time > self._believed_until(message.peer, arrived_at) and not is_live_start:
+        is_live_start = (
+            not self.now and arrived_at is not None and -self._step_s <= arrived_at - time <= MAX_LIVE_SKEW_S
+        )
+        if time > self._latest_acceptable(message.peer, arrived_at) and not is_live_start:
             self._hold(message)
             self._release_confirmed(arrived_at, parts)
         elif time < self.now - self._far_behind_s:
@@ -236,10 +238,10 @@ class EventTime:
     def _note_behind(self, message: Message, parts: "_Parts") -> None:
         """Accept a message whose window has closed; move event time back if most peers are behind it."""
         peer = message.peer
-        self._heard.pop(peer, None)
+        self._latest_by_peer.pop(peer, None)
         if any(leader.peer == peer for leader in self._leaders):
-            newest = sorted(self._heard, key=lambda name: -self._heard[name])[:2]
-            self._leaders = [Leader(name, self._heard[name], self.reached_at) for name in newest]
+            newest = sorted(self._latest_by_peer, key=lambda name: -self._latest_by_peer[name])[:2]
+            self._leaders = [Leader(name, self._latest_by_peer[name], self.reached_at) for name in newest]
         self._behind[peer] = message.timestamp
         if len(self._behind) > MAX_PEERS:
             del self._behind[next(iter(self._behind))]
@@ -255,12 +257,12 @@ class EventTime:
         """Move event time back if more peers are far behind it than near it."""
         newest = max(self._behind.values())
         self._behind = {peer: time for peer, time in self._behind.items() if time >= newest - WITNESS_S}
-        n_present = sum(1 for time in self._heard.values() if time >= self.now - WITNESS_S)
+        n_present = sum(1 for time in self._latest_by_peer.values() if time >= self.now - WITNESS_S)
         if len(self._behind) <= n_present:
             return
         self.steps_back += 1
         self.now = _second_largest(self._behind.values())
-        behind, self._behind, self._heard, self._leaders = self._behind, {}, {}, []
+        behind, self._behind, self._latest_by_peer, self._leaders = self._behind, {}, {}, []
         for peer, time in behind.items():
             self._hear(peer, time)
         parts.go_back(self.now)
@@ -268,7 +270,7 @@ class EventTime:
     def _witnesses(self) -> Iterable[str]:
         """Peers with recent messages, without the peers of the held messages."""
         since, held = self.now - WITNESS_S, self._held_until
-        return (peer for peer, time in self._heard.items() if time >= since and peer not in held)
+        return (peer for peer, time in self._latest_by_peer.items() if time >= since and peer not in held)
 
     def _hold(self, message: Message) -> None:
         self._held.append(message)
@@ -296,7 +298,7 @@ class EventTime:
             waiting: list[Message] = []
             for message in self._held:
                 time = message.timestamp
-                if time > max(confirmed, self._believed_until(message.peer)):
+                if time > max(confirmed, self._latest_acceptable(message.peer)):
                     waiting.append(message)
                     continue
                 self.now = max(self.now, time)
@@ -343,7 +345,7 @@ class EventTime:
             "largest_ahead_s": self.largest_ahead_s,
             "held": [msgspec.to_builtins(message) for message in self._held],
             "contradicting": sorted(self._contradicting),
-            "heard": self._heard,
+            "latest_by_peer": self._latest_by_peer,
             "leaders": [list(leader) for leader in self._leaders],
             "behind": self._behind,
             "n_behind": self._n_behind,
@@ -357,7 +359,7 @@ class EventTime:
         for message in msgspec.convert(saved["held"], list[Message]):
             self._hold(message)
         self._contradicting = set(saved["contradicting"])
-        self._heard, self._behind = dict(saved["heard"]), dict(saved["behind"])
+        self._latest_by_peer, self._behind = dict(saved["latest_by_peer"]), dict(saved["behind"])
         self._leaders = [Leader(*leader) for leader in saved["leaders"]]
         self._n_behind = int(saved["n_behind"])
 
