@@ -111,6 +111,7 @@ class EventTime:
         self.steps_back = 0
         self.largest_ahead_s = 0.0
         self._held: list[Message] = []
+        self._held_arrivals: list[float | None] = []  # wall time of arrival of each held message
         self._held_until: dict[str, float] = {}  # peer -> latest held time
         self._contradicting: set[str] = set()
         self._latest_by_peer: dict[str, float] = {}  # peer -> its latest accepted time
@@ -174,15 +175,15 @@ class EventTime:
         order = np.argsort(times, kind="stable").tolist()
         latest = {messages[at].peer: at for at in order}
         for peer, at in latest.items():
-            self._hear(peer, float(times[at]))
+            self._note_peer(peer, float(times[at]), arrived_at)
         parts.extend(messages, now)
 
-    def _hear(self, peer: str, time: float) -> None:
-        """Remember the latest time of a peer, and the two peers that lead."""
+    def _note_peer(self, peer: str, time: float, arrived_at: float | None) -> None:
+        """Remember the latest time of a peer with its arrival, and the two peers that lead."""
         time = max(time, self._latest_by_peer.get(peer, 0.0))
         self._latest_by_peer[peer] = time
         others = [leader for leader in self._leaders if leader.peer != peer]
-        self._leaders = sorted([*others, Leader(peer, time, self.reached_at)], key=lambda leader: -leader.time)[:2]
+        self._leaders = sorted([*others, Leader(peer, time, arrived_at)], key=lambda leader: -leader.time)[:2]
         if len(self._latest_by_peer) > MAX_PEERS:
             newest = sorted(self._latest_by_peer, key=lambda name: self._latest_by_peer[name])[-MAX_PEERS // 2 :]
             self._latest_by_peer = {name: self._latest_by_peer[name] for name in newest}
@@ -208,7 +209,7 @@ class EventTime:
             not self.now and arrived_at is not None and -self._step_s <= arrived_at - time <= MAX_LIVE_SKEW_S
         )
         if time > self._latest_acceptable(message.peer, arrived_at) and not is_live_start:
-            self._hold(message)
+            self._hold(message, arrived_at)
             self._release_confirmed(arrived_at, parts)
         elif time < self.now - self._far_behind_s:
             self._note_behind(message, parts)
@@ -222,7 +223,7 @@ class EventTime:
         self.now = max(self.now, message.timestamp)
         self.reached_at = arrived_at
         parts.add(message, self.now)
-        self._hear(peer, message.timestamp)
+        self._note_peer(peer, message.timestamp, arrived_at)
         if not self._held:
             self._behind.pop(peer, None)
             return
@@ -264,7 +265,7 @@ class EventTime:
         self.now = _second_largest(self._behind.values())
         behind, self._behind, self._latest_by_peer, self._leaders = self._behind, {}, {}, []
         for peer, time in behind.items():
-            self._hear(peer, time)
+            self._note_peer(peer, time, self.reached_at)
         parts.go_back(self.now)
 
     def _witnesses(self) -> Iterable[str]:
@@ -272,8 +273,9 @@ class EventTime:
         since, held = self.now - WITNESS_S, self._held_until
         return (peer for peer, time in self._latest_by_peer.items() if time >= since and peer not in held)
 
-    def _hold(self, message: Message) -> None:
+    def _hold(self, message: Message, arrived_at: float | None) -> None:
         self._held.append(message)
+        self._held_arrivals.append(arrived_at)
         peer = message.peer
         self._held_until[peer] = max(message.timestamp, self._held_until.get(peer, 0.0))
 
@@ -295,36 +297,37 @@ class EventTime:
         """Accept the held messages up to a confirmed time, and those that are then near the other peers."""
         has_released = True
         while self._held and has_released:
-            waiting: list[Message] = []
-            for message in self._held:
+            waiting: list[tuple[Message, float | None]] = []
+            for message, arrived_at in zip(self._held, self._held_arrivals, strict=True):
                 time = message.timestamp
                 if time > max(confirmed, self._latest_acceptable(message.peer)):
-                    waiting.append(message)
+                    waiting.append((message, arrived_at))
                     continue
                 self.now = max(self.now, time)
                 self._behind.pop(message.peer, None)
-                self._hear(message.peer, time)
+                # The arrival of the message itself: the time that it was held must not count against the other peers.
+                self._note_peer(message.peer, time, arrived_at)
                 parts.add(message, self.now)
             has_released = len(waiting) < len(self._held)
             self._keep(waiting)
 
     def _refuse(self, parts: "_Parts", peer: str | None = None) -> None:
         """Refuse the times of the held messages, or those of one peer."""
-        waiting: list[Message] = []
-        for message in self._held:
+        waiting: list[tuple[Message, float | None]] = []
+        for message, arrived_at in zip(self._held, self._held_arrivals, strict=True):
             if peer is not None and message.peer != peer:
-                waiting.append(message)
+                waiting.append((message, arrived_at))
                 continue
             self.refused += 1
             self.largest_ahead_s = max(self.largest_ahead_s, round(message.timestamp - self.now, 3))
             parts.add(msgspec.structs.replace(message, timestamp=self.now), self.now, is_refused=True)
         self._keep(waiting)
 
-    def _keep(self, waiting: list[Message]) -> None:
+    def _keep(self, waiting: list[tuple[Message, float | None]]) -> None:
         if len(waiting) < len(self._held):
-            self._held, self._held_until = [], {}
-            for message in waiting:
-                self._hold(message)
+            self._held, self._held_arrivals, self._held_until = [], [], {}
+            for message, arrived_at in waiting:
+                self._hold(message, arrived_at)
         if not waiting:
             self._contradicting.clear()
 
@@ -344,6 +347,7 @@ class EventTime:
             "steps_back": self.steps_back,
             "largest_ahead_s": self.largest_ahead_s,
             "held": [msgspec.to_builtins(message) for message in self._held],
+            "held_arrivals": self._held_arrivals,
             "contradicting": sorted(self._contradicting),
             "latest_by_peer": self._latest_by_peer,
             "leaders": [list(leader) for leader in self._leaders],
@@ -356,8 +360,10 @@ class EventTime:
         self.now, self.reached_at = float(saved["now"]), saved["reached_at"]
         self.invalid, self.refused = int(saved["invalid"]), int(saved["refused"])
         self.steps_back, self.largest_ahead_s = int(saved["steps_back"]), float(saved["largest_ahead_s"])
-        for message in msgspec.convert(saved["held"], list[Message]):
-            self._hold(message)
+        for message, arrived_at in zip(
+            msgspec.convert(saved["held"], list[Message]), saved["held_arrivals"], strict=True
+        ):
+            self._hold(message, arrived_at)
         self._contradicting = set(saved["contradicting"])
         self._latest_by_peer, self._behind = dict(saved["latest_by_peer"]), dict(saved["behind"])
         self._leaders = [Leader(*leader) for leader in saved["leaders"]]
