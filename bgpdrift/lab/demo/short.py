@@ -26,7 +26,7 @@ def play_short(stage: Stage, change_at: int) -> list[Step]:
     stage.story.tell(f"from {stage.hour(change_at)} on, every path is three hops longer, and stays so")
     if stage.advance(change_at + LABEL_AFTER_S):
         _label_new_normal(stage, change_at)
-    stage.advance(end, lambda: any(_is_scoring(stage, one) for one in _new_versions(stage, change_at)))
+    stage.advance(end, lambda: any(_is_scoring(stage, one) for one in _new_versions(stage, change_at, forced)))
     stage.wait_until_idle()
     return check_short(stage, change_at, forced)
 
@@ -36,7 +36,7 @@ def check_short(stage: Stage, change_at: int, forced: ForcedModel | None) -> lis
     return [
         _check_explanation(stage),
         check_rollback(stage.timeline, forced, stage.active_versions()),
-        *_check_retraining(stage, change_at),
+        *_check_retraining(stage, change_at, forced),
     ]
 
 
@@ -51,11 +51,15 @@ def _label_new_normal(stage: Stage, change_at: int) -> None:
             )
 
 
-def _new_versions(stage: Stage, change_at: int) -> list[StateChange]:
-    """Return the versions that became active for the first time after the change."""
+def _new_versions(stage: Stage, change_at: int, forced: ForcedModel | None) -> list[StateChange]:
+    """Return the versions that became active for the first time after the change, without the bad model.
+
+    On a busy machine the bad model becomes active after the change; it is not what the change led to.
+    """
+    bad = f"{forced.model} {forced.version}" if forced is not None else ""
     active = stage.timeline.select("version", state="active")
     first = {one.subject: one for one in reversed(active)}
-    return [one for one in first.values() if one.at >= change_at]
+    return [one for one in first.values() if one.at >= change_at and one.subject != bad]
 
 
 def _check_explanation(stage: Stage) -> Step:
@@ -66,12 +70,12 @@ def _check_explanation(stage: Stage) -> Step:
     return Step("incident found and explained", summaries[0] if summaries else "never", bool(summaries))
 
 
-def _check_retraining(stage: Stage, change_at: int) -> list[Step]:
+def _check_retraining(stage: Stage, change_at: int, forced: ForcedModel | None) -> list[Step]:
     timeline = stage.timeline
     drifts = [c for c in timeline.select("check", since=change_at) if c.state.startswith("drift")]
     drifts = list({one.subject: one for one in reversed(drifts)}.values())
     trainings = timeline.select("request", state="claimed", since=change_at)
-    active = _new_versions(stage, change_at)
+    active = _new_versions(stage, change_at, forced)
     scoring = [one for one in active if _is_scoring(stage, one)]
     return [
         Step("drift found after the change", _format(drifts, change_at), bool(drifts)),
