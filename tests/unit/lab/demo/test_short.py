@@ -84,3 +84,13 @@ def test_a_step_that_did_not_happen_fails(store, missing, failed):
 
 def test_a_version_that_is_active_again_after_a_rollback_is_not_a_new_model(store):
     assert check(store, GOOD[:4])["new model active and scoring"].finding == "never"
+
+
+def test_a_bad_model_that_becomes_active_after_the_change_is_not_its_result(store):
+    """On a busy machine event time passes the change before the bad model is active."""
+    late = StateChange(CHANGE + 2 * HOUR, "version", "isolation_forest 2", "active")
+    store.write_scores([score(CHANGE + 3 * HOUR, "2") | {"model": "isolation_forest"}], None)
+
+    steps = check(store, [one for one in GOOD if not one.subject.startswith(("lstm", "isolation_forest 2"))] + [late])
+
+    assert not steps["new model active and scoring"].passed
