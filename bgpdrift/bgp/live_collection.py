@@ -18,7 +18,7 @@ import msgspec
 from bgpdrift import logs
 from bgpdrift.bgp.messages import Timestamp
 from bgpdrift.bgp.ris_client import RisClient
-from bgpdrift.bgp.spool_writer import SpoolWriter
+from bgpdrift.bgp.spool_writer import SpoolFigures, SpoolWriter
 from bgpdrift.clock import Clock
 from bgpdrift.process.durable import replace_file, set_aside
 from bgpdrift.process.sd_notify import Notifier
@@ -99,11 +99,12 @@ class LiveCollection:
         silent: list[str] = []
         while not feed.done():
             now = self._clock.monotonic()
-            problem = spool.figures().problem
+            written = spool.figures()
+            problem = written.problem
             if client.figures.connected:
                 connected_at = now
             self._notifier.report_degraded(describe_degradation(problem, now - connected_at))
-            self._notifier.send(STATUS=client.status() + (f"; disk: {problem}" if problem else ""), WATCHDOG="1")
+            self._notifier.send(STATUS=client.status() + describe_spool(written), WATCHDOG="1")
             if now >= next_state:
                 next_state = now + STATE_INTERVAL_S
                 self._write_state(client, spool)
@@ -123,6 +124,19 @@ class LiveCollection:
                 file.write(msgspec.json.format(msgspec.json.encode(fields), indent=1))
         except OSError as error:
             log.warning("state.not_written", path=str(self._state_file), error=str(error))
+
+
+def describe_spool(figures: SpoolFigures) -> str:
+    """Describe what is wrong with the spool, as the end of a status line; empty if nothing is.
+
+    Examples
+    --------
+    >>> describe_spool(SpoolFigures(problem="No space left on device", removed_directories=1))
+    '; disk: No space left on device; the spool directory was removed 1 times'
+    """
+    problem = f"; disk: {figures.problem}" if figures.problem else ""
+    removed = figures.removed_directories
+    return problem + (f"; the spool directory was removed {removed} times" if removed else "")
 
 
 def describe_degradation(disk_problem: str, away_s: float) -> str:

@@ -32,6 +32,7 @@ RECORD_START: Final = b'{"type":"bgpdrift_'
 _MAX_REASON_CHARACTERS = 500
 
 _DIGITS = 20
+_NUMBERS_PER_SECOND = 10**9
 # The problem inside a step is located byte by byte, and a step of repetitive text may expand a thousandfold: keep it small.
 _STEP_BYTES = 16_384
 
@@ -43,7 +44,8 @@ class Segment:
     Attributes
     ----------
     sequence : int
-        1, 2, … without a gap; a missing number is a lost segment.
+        Grows by 1 without a gap, from `first_number` of the time at which the spool was created; a missing number is a
+        lost segment.
     path : Path
         The file.
     bytes : int
@@ -64,6 +66,20 @@ def segment_name(sequence: int) -> str:
     '00000000000000000042.ndjson.zst'
     """
     return f"{sequence:0{_DIGITS}d}{SUFFIX}"
+
+
+def first_number(now: float) -> int:
+    """Return the number of the first segment of a new spool: above those of every earlier spool in the same place.
+
+    A spool can be emptied while its reader keeps a position. The time (epoch s) keeps the numbers growing; a signed number of
+    64 bits holds them.
+
+    Examples
+    --------
+    >>> segment_name(first_number(1_700_000_000.0))
+    '01700000000000000001.ndjson.zst'
+    """
+    return int(now) * _NUMBERS_PER_SECOND + 1
 
 
 def parse_sequence(name: str, suffix: str = SUFFIX) -> int | None:
@@ -227,6 +243,19 @@ class SpoolReader:
         """List the finished segments with a larger number, in order; empty if there is no spool yet."""
         return [segment for segment in list_segments(self._path) if segment.sequence > sequence]
 
+    def unread_segments(self, position: int) -> tuple[list[Segment], bool]:
+        """List the segments after a position, in order, and whether the numbers began again below it.
+
+        The numbers begin again if the spool was emptied and the wall clock of the writer was set back. Every segment of the
+        directory is then unread.
+        """
+        segments = list_segments(self._path)
+        unread = [segment for segment in segments if segment.sequence > position]
+        if unread or not segments:
+            return unread, False
+        begins_again = 0 < read_next_number(self._path) <= position
+        return (segments if begins_again else []), begins_again
+
     def read_segment(self, segment: Segment | Path) -> SegmentReading:
         """Iterate over the lines of a segment; its ``problem`` then names why lines are missing."""
         return SegmentReading(segment.path if isinstance(segment, Segment) else segment)
@@ -237,6 +266,14 @@ class SpoolReader:
         for segment in done:
             segment.path.unlink(missing_ok=True)
         return len(done)
+
+
+def read_next_number(path: Path) -> int:
+    """Read the number that the writer will use next, as it stored it in the directory; 0 if that is unknown."""
+    try:
+        return int((path / NEXT_SEQUENCE_FILE).read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def list_segments(path: Path) -> list[Segment]:

@@ -35,7 +35,7 @@ def recover_parts(path: Path, now: float) -> int:
         end = {"closed_at": now, "frames": frames, "salvaged": True}
         text = b"\n".join([*lines, spool.record_line(spool.SEGMENT_END_RECORD, end), b""])
         _replace(part, zstandard.ZstdCompressor(level=1, write_checksum=True).compress(text))
-        store_next_sequence(path, max(sequence + 1, next_sequence(path)))
+        store_next_sequence(path, max(sequence + 1, next_sequence(path, now)))
         part.rename(path / spool.segment_name(sequence))
         sync_directory(path)
         log.warning("spool.salvaged", sequence=sequence, frames=frames)
@@ -43,14 +43,15 @@ def recover_parts(path: Path, now: float) -> int:
     return recovered
 
 
-def next_sequence(path: Path) -> int:
-    """Return the number of the next segment: above every number on disk and every number used before."""
+def next_sequence(path: Path, now: float) -> int:
+    """Return the number of the next segment: above every number on disk and every number used before.
+
+    At the first start, in an emptied directory and after damage the stored number is unknown. Then the numbers continue from
+    the present time (epoch s), so that the reader sees a gap and reads what follows.
+    """
+    stored = spool.read_next_number(path)
     on_disk = [segment.sequence for segment in spool.list_segments(path)]
-    try:
-        stored = int((path / spool.NEXT_SEQUENCE_FILE).read_text())
-    except (OSError, ValueError):  # the first start, or a damaged file: only the disk remains
-        stored = 1
-    return max(stored, *(number + 1 for number in on_disk), 1)
+    return max(stored or spool.first_number(now), *(number + 1 for number in on_disk), 1)
 
 
 def event_span(path: Path) -> tuple[float | None, float | None]:

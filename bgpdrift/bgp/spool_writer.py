@@ -1,9 +1,10 @@
 """Writes frames to the segments of the spool in a thread of its own.
 
 This module decides when a segment is finished (age, size), when it is written again (after any error, because a repeated
-fsync may succeed wrongly), and which segments are removed from a full spool (the oldest, counted and recorded). The caller
-never waits for the disk. A segment gets its name by one rename, after fsync; before that, it is a ``.part`` file whose
-complete lines the next start recovers.
+fsync may succeed wrongly), which segments are removed from a full spool (the oldest, counted and recorded), and that a
+removed directory is created again (the gap in the numbers shows the reader what is lost). The caller never waits for the
+disk. A segment gets its name by one rename, after fsync; before that, it is a ``.part`` file whose complete lines the next
+start recovers.
 """
 
 import contextlib
@@ -54,6 +55,8 @@ class SpoolFigures:
         Frames that did not fit into memory while the disk was slow or failed.
     lost_segments : int
         Segments removed unread because the spool reached its limit.
+    removed_directories : int
+        How often the directory was removed or replaced while this writer ran; segments that nobody had read are lost.
     problem : str
         Why the disk fails at present; empty if it does not.
     """
@@ -63,6 +66,7 @@ class SpoolFigures:
     waiting_bytes: int = 0
     dropped_frames: int = 0
     lost_segments: int = 0
+    removed_directories: int = 0
     problem: str = ""
 
 
@@ -117,10 +121,10 @@ class SpoolWriter:
         self._segment: OpenSegment | None = None
         self._carried: list[Batch] = []  # records of lost segments, for the start of the next one
         self._spans: dict[int, tuple[float | None, float | None]] = {}
-        self._frames = self._lost_segments = 0
+        self._frames = self._lost_segments = self._removed_directories = 0
         self._problem = ""
         self._segments = recover_parts(path, clock.now())
-        self._next = next_sequence(path)
+        self._next = next_sequence(path, clock.now())
         self._buffer = FrameBuffer(buffer_bytes)
         self._changed = threading.Condition()
         self._closing = False
@@ -160,6 +164,7 @@ class SpoolWriter:
             waiting_bytes=waiting,
             dropped_frames=dropped,
             lost_segments=self._lost_segments,
+            removed_directories=self._removed_directories,
             problem=self._problem,
         )
 
@@ -202,9 +207,10 @@ class SpoolWriter:
             closing = self._closing
             batches = self._buffer.take(self._room()) if self._room() > 0 else []
             rest = bool(self._buffer)
+        if batches:
+            self._open_segment().add(batches)
         try:
-            if batches:
-                self._open_segment().add(batches)
+            self._ensure_directory()
             self._write(finish=closing and not rest)
         except OSError as error:
             self._discard_file(error)
@@ -251,6 +257,20 @@ class SpoolWriter:
             self._segment.add(self._carried)
             self._carried = []
         return self._segment
+
+    def _ensure_directory(self) -> None:
+        """Create the directory and its lock again if someone removed it; the lines of the open segment are in memory."""
+        if self._lock_file.is_in_place():
+            return
+        self._path.mkdir(parents=True, exist_ok=True)
+        lock = _lock_spool(self._path)
+        self._lock_file.close()
+        self._lock_file = lock
+        if self._segment is not None:
+            self._segment.discard_file()
+        self._removed_directories += 1
+        log.error("spool.directory_removed", path=str(self._path), last_segment=self._next - 1)
+        store_next_sequence(self._path, self._next)
 
     def _write(self, *, finish: bool) -> None:
         segment = self._segment

@@ -67,6 +67,7 @@ class SpoolAggregation:
         self._written_before_all_s = 0
         self._n_windows = 0
         self._n_damaged = 0
+        self._n_gaps = 0
         self._uncounted = 0  # problems before the first window
         self._next_checkpoint = clock.monotonic() + settings.windows.checkpoint_s
         self._quiet_since = clock.monotonic()
@@ -126,13 +127,12 @@ class SpoolAggregation:
 
     def step(self) -> bool:
         """Read some segments, store the windows that closed, and save the state if it is time; True if more wait."""
-        segments = self._reader.segments_after(self._position)
+        segments = self._find_segments()
         rows: list[dict[str, Any]] = []
         before = self._aggregator.messages
         for segment in segments[:SEGMENTS_PER_STEP]:
             if self._position and segment.sequence != self._position + 1:
-                self._log.warning("spool.gap", expected=self._position + 1, found=segment.sequence)
-                self._aggregator.note_lost_frames()
+                self._note_gap(segment.sequence)
             rows += self._read(segment)
             self._position = segment.sequence
         now = self._clock.monotonic()
@@ -149,6 +149,20 @@ class SpoolAggregation:
         if unsaved > 0 and (now >= self._next_checkpoint or unsaved >= SEGMENTS_PER_CHECKPOINT):
             self._save()
         return len(segments) > SEGMENTS_PER_STEP
+
+    def _find_segments(self) -> list[Segment]:
+        """List the unread segments; if the numbers of the spool began again, continue with them."""
+        segments, begins_again = self._reader.unread_segments(self._position)
+        if begins_again:
+            self._note_gap(segments[0].sequence)
+            self._position = self._saved_position = segments[0].sequence - 1
+        return segments
+
+    def _note_gap(self, found: int) -> None:
+        """Record that segments before the found number are lost; the minutes up to its first frame become ``incomplete``."""
+        self._n_gaps += 1
+        self._log.warning("spool.gap", expected=self._position + 1, found=found)
+        self._aggregator.note_lost_frames()
 
     def _read(self, segment: Segment) -> list[dict[str, Any]]:
         reading = self._reader.read_segment(segment)
@@ -240,6 +254,8 @@ class SpoolAggregation:
             return "waiting for the first frame"
         waiting = len(self._reader.segments_after(self._position))
         backlog = f", {waiting} segments waiting" if waiting > 1 else ""
+        if self._n_gaps:
+            backlog += f", segments lost in {self._n_gaps} {'place' if self._n_gaps == 1 else 'places'}"
         if self._n_damaged:
             backlog += f", {self._n_damaged:,} frames unreadable"
         size = self._aggregator.state_bytes / 1e6

@@ -56,6 +56,7 @@ class FileLock:
 
     def __init__(self, path: Path, *, mode: int = 0o640, create: bool = True) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW if create else os.O_RDONLY
+        self._path = path
         self._descriptor = os.open(path, flags | os.O_CLOEXEC, mode)
 
     def __enter__(self) -> "FileLock":
@@ -80,6 +81,14 @@ class FileLock:
             time.sleep(_POLL_S)
             report_wait()
         return True
+
+    def is_in_place(self) -> bool:
+        """Whether the path still names the locked file; if not, another process can lock a new file of that name."""
+        try:
+            found = self._path.lstat()
+        except OSError:
+            return False
+        return os.path.samestat(found, os.fstat(self._descriptor))
 
     def write_holder(self, raw: bytes) -> None:
         """Replace the text that names the holder."""

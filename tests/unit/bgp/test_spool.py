@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import msgspec
 import pytest
 
 from bgpdrift.bgp.ris_frames import Corrupt, FeedEvent, FrameDecoder
-from bgpdrift.bgp.spool import SpoolReader, control_line, segment_name
+from bgpdrift.bgp.spool import SpoolReader, control_line, first_number, segment_name
 from bgpdrift.bgp.spool_recovery import next_sequence
 from bgpdrift.bgp.spool_segment import SegmentFile, open_new
 from bgpdrift.bgp.spool_writer import SpoolWriter
@@ -89,7 +90,7 @@ def test_frames_are_read_in_order_between_the_records_of_their_segments(tmp_path
 
     assert frames_in(tmp_path) == frames
     head, end = msgspec.json.decode(lines[0]), msgspec.json.decode(lines[-1])
-    assert (head["type"], head["data"]["sequence"]) == ("bgpdrift_segment", 1)
+    assert (head["type"], head["data"]["sequence"]) == ("bgpdrift_segment", first_number(clock.now()))
     assert end == {"type": "bgpdrift_segment_end", "data": {"closed_at": clock.now(), "frames": 500}}
     assert msgspec.json.decode(lines[-2])["data"]["reason"] == "test"
     assert not list(tmp_path.glob("*.part"))
@@ -122,8 +123,10 @@ def test_a_segment_ends_by_age_and_by_size(tmp_path: Path) -> None:
 def test_a_number_is_never_used_twice_even_if_the_reader_removed_every_segment(
     tmp_path: Path, clock: FakeClock
 ) -> None:
-    for expected in (1, 2, 3):
+    first = first_number(clock.now())
+    for expected in (first, first + 1, first + 2):
         writer = SpoolWriter(LONG, tmp_path, clock)
+        clock.advance(hours=1)
         writer.put([frame(expected)])
         writer.close()
         reader = SpoolReader(tmp_path)
@@ -149,7 +152,7 @@ def part_of(tmp_path: Path, clock: FakeClock, frames: list[bytes]) -> bytes:
     """The bytes of a segment that was being written when its process was killed."""
     source = tmp_path / "source"
     writer = SpoolWriter(LONG, source, clock)
-    part = source / (segment_name(1) + ".part")
+    part = source / (segment_name(first_number(clock.now())) + ".part")
     size = 0
     for one in frames:
         writer.put([one])
@@ -181,7 +184,7 @@ def test_the_complete_lines_of_a_part_are_recovered_wherever_it_was_cut(tmp_path
         readings = [reader.read_segment(segment) for segment in reader.segments_after(0)]
         assert [list(reading) and reading.problem for reading in readings] == [None] * len(readings)
         if kept:
-            assert [segment.sequence for segment in reader.segments_after(0)] == [7, 8]
+            assert [segment.sequence for segment in reader.segments_after(0)] == [7, first_number(clock.now())]
         assert not list(spool.glob("*.part"))
         most = max(most, len(kept))
     assert most == len(frames), "every line that reached the disk is read"
@@ -198,7 +201,7 @@ def test_a_killed_recovery_is_repeated_without_a_second_copy(tmp_path: Path, clo
     SpoolWriter(LONG, spool, clock).close()
 
     assert len(frames_in(spool)) == 3
-    assert next_sequence(spool) == 5
+    assert next_sequence(spool, clock.now()) == first_number(clock.now()), "4 or a number after it may have been used"
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "garbage"])
@@ -237,7 +240,7 @@ def test_beyond_the_limit_the_oldest_segment_is_removed_and_its_time_is_recorded
     lost = records_in(tmp_path, "segment_lost")
     assert figures.lost_segments >= 2
     assert sum(segment.bytes for segment in segments) <= 1_000_000
-    assert segments[-1].sequence == 6
+    assert segments[-1].sequence % 10**9 == 6
     assert {"from": 1.0, "to": 1.5}.items() <= lost[-1].items() or lost[-1]["from"] > 1.0
 
 
@@ -374,3 +377,66 @@ def test_a_frame_of_the_feed_cannot_forge_a_record(tmp_path: Path, clock: FakeCl
     frames = list(FrameDecoder().decode_many(SpoolReader(tmp_path).read_segment(segment)))
     assert [frame.event for frame in frames if isinstance(frame, FeedEvent)] == ["connected"]
     assert sum(isinstance(frame, Corrupt) for frame in frames) == 1
+
+
+def test_an_emptied_spool_continues_above_every_number_used_before(tmp_path: Path, clock: FakeClock) -> None:
+    writer = SpoolWriter(LONG, tmp_path, clock)
+    writer.put([frame(1)])
+    writer.close()
+    (before,) = SpoolReader(tmp_path).segments_after(0)
+    shutil.rmtree(tmp_path)
+    clock.advance(seconds=5)
+
+    writer = SpoolWriter(LONG, tmp_path, clock)
+    writer.put([frame(2)])
+    writer.close()
+
+    (after,) = SpoolReader(tmp_path).segments_after(0)
+    assert after.sequence > before.sequence + 1
+
+
+def test_the_numbers_of_an_earlier_version_continue(tmp_path: Path, clock: FakeClock) -> None:
+    (tmp_path / "next_sequence").write_text("42\n")
+
+    writer = SpoolWriter(LONG, tmp_path, clock)
+    writer.put([frame(1)])
+    writer.close()
+
+    assert [segment.sequence for segment in SpoolReader(tmp_path).segments_after(41)] == [42]
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_directory_removed_while_running_is_created_again_and_the_open_segment_is_kept(
+    tmp_path: Path, clock: FakeClock, is_replaced: bool
+) -> None:
+    spool = tmp_path / "spool"
+    writer = SpoolWriter(SpoolSettings(segment_s=3600.0, segment_bytes=10_000), spool, clock, retry_s=0.01)
+    writer.put([frame(1, 20_000)])
+    until(lambda: writer.figures().segments == 1, LIMIT_S, "the first segment is finished")
+    writer.put([frame(2)])
+    until(lambda: bool(list(spool.glob("*.part"))), LIMIT_S, "the second segment is open")
+
+    shutil.rmtree(spool)
+    if is_replaced:
+        spool.mkdir()
+    writer.put([frame(3)])
+    until(lambda: writer.figures().removed_directories == 1, LIMIT_S, "the writer has noticed")
+    writer.close()
+
+    (segment,) = SpoolReader(spool).segments_after(0)
+    assert segment.sequence == first_number(clock.now()) + 1, "the missing number tells the reader of the loss"
+    assert [msgspec.json.decode(line)["data"]["id"] for line in frames_in(spool)] == ["2", "3"]
+    assert writer.figures().problem == ""
+
+
+def test_a_directory_that_another_writer_has_taken_is_not_written(tmp_path: Path, clock: FakeClock) -> None:
+    spool = tmp_path / "spool"
+    writer = SpoolWriter(LONG, spool, clock)
+    shutil.rmtree(spool)
+    other = SpoolWriter(LONG, spool, clock)
+
+    writer.put([frame(1)])
+    with pytest.raises(RuntimeError, match="the thread of the spool has ended"):
+        until(lambda: not writer.put([frame(2)]), LIMIT_S, "the writer has ended")
+    other.close()
+    writer.close()

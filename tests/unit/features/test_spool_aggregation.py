@@ -1,6 +1,7 @@
 """The feature aggregator between spool and store: crashes, damage, gaps and a second aggregator."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 
 from bgpdrift.bgp.spool import SpoolReader, control_line, record_line, segment_name
+from bgpdrift.bgp.spool_writer import SpoolWriter
 from bgpdrift.clock import FakeClock
 from bgpdrift.errors import BgpdriftError
 from bgpdrift.features import checkpoint
@@ -58,6 +60,15 @@ def segment(settings: Settings, sequence: int, *lines: bytes) -> Path:
     path = settings.spool_path / segment_name(sequence)
     path.write_bytes(zstandard.compress(b"".join(line + b"\n" for line in (*lines, end))))
     return path
+
+
+def collect(settings: Settings, clock: FakeClock, *frames: bytes) -> None:
+    """Write each frame to a segment as the collector does, a second after its time."""
+    for one in frames:
+        clock.jump(json.loads(one)["data"]["timestamp"] + 1 - clock.now())
+        writer = SpoolWriter(msgspec.structs.replace(settings.spool, segment_s=3600.0), settings.spool_path, clock)
+        writer.put([one])
+        writer.close()
 
 
 def aggregator(settings: Settings, clock: FakeClock) -> SpoolAggregation:
@@ -271,3 +282,55 @@ def test_a_frame_with_a_hostile_name_loses_only_itself(settings: Settings, store
     rows = windows(store)
     assert {row["collector"] for row in rows} == {"rrc00"}
     assert (rows[0]["messages"], rows[0]["parse_errors"]) == (1, 4)
+
+
+@pytest.mark.parametrize("clock_is_back", [False, True])
+def test_a_spool_emptied_while_everything_was_stopped_loses_nothing_that_came_later(
+    settings: Settings, store: Store, clock: FakeClock, clock_is_back: bool
+) -> None:
+    collect(settings, clock, frame(T0), frame(T0 + 61))
+    worker = aggregator(settings, clock)
+    worker.step()
+    collect(settings, clock, frame(T0 + 62))  # nobody reads it
+    worker.close()
+    shutil.rmtree(settings.spool_path)
+    if clock_is_back:  # the numbers begin again below those that were read
+        other = settings.spool_path / "next_sequence"
+        other.parent.mkdir()
+        other.write_text("7")
+
+    collect(settings, clock, frame(T0 + 185), frame(T0 + 240))
+    aggregator(settings, clock).step()  # never closed, as after kill -9
+    worker = aggregator(settings, clock)
+    worker.step()
+    collect(settings, clock, frame(T0 + 270), frame(T0 + 300))
+    worker.step()
+    collect(settings, clock, frame(T0 + 330), frame(T0 + 400))
+    worker.step()
+    worker.close()
+
+    kept = [(row["messages"], row["incomplete"]) for row in windows(store)]
+    assert kept == [(1, 1), (1, 1), (0, 1), (1, 1), (2, 0), (2, 0)]
+
+
+def test_the_status_counts_the_places_where_segments_are_lost(settings: Settings, clock: FakeClock) -> None:
+    segment(settings, 1, frame(T0))
+    segment(settings, 3, frame(T0 + 5))
+    worker = aggregator(settings, clock)
+    worker.step()
+
+    assert "segments lost in 1 place" in worker.status()
+    worker.close()
+
+
+def test_the_segments_of_an_earlier_version_are_read_before_those_with_the_time_in_their_number(
+    settings: Settings, store: Store, clock: FakeClock
+) -> None:
+    segment(settings, 41, frame(T0))
+    (settings.spool_path / "next_sequence").unlink(missing_ok=True)
+    collect(settings, clock, frame(T0 + 61), frame(T0 + 200))
+    worker = aggregator(settings, clock)
+    worker.step()
+    worker.close()
+
+    assert [row["messages"] for row in windows(store)] == [1, 1]
