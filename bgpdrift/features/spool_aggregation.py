@@ -3,10 +3,14 @@
 Windows and the number of the last segment they came from are stored in one transaction. The routing state behind them is saved
 every ``checkpoint_s``, and only segments before the saved state are deleted. After a crash the state is loaded, the later
 segments are read again, and they give the same rows.
+
+Segments change the routing state while they are read. Their rows are therefore kept until the store has accepted them: until
+then no further segment is read, no state is saved and no segment is deleted.
 """
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,16 @@ SEGMENTS_PER_STEP = 8
 SEGMENTS_PER_CHECKPOINT = 200
 """Bounds the size of the spool at replay speed."""
 SAVE_RETRY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one step writes."""
+
+    rows: list[dict[str, Any]]
+    """Windows that closed."""
+    cursor: StateCursor[AggregatorState]
+    """Position behind the last segment that was read."""
 
 
 class SpoolAggregation:
@@ -72,6 +86,8 @@ class SpoolAggregation:
         self._next_checkpoint = clock.monotonic() + settings.windows.checkpoint_s
         self._quiet_since = clock.monotonic()
         self._reported_faults: list[ClockFault] = []
+        self._batch: Batch | None = None  # in memory, but not in the store
+        self._is_whole = True  # the store holds all windows that the state in memory has closed
         self._recover()
 
     def _recover(self) -> None:
@@ -127,6 +143,20 @@ class SpoolAggregation:
 
     def step(self) -> bool:
         """Read some segments, store the windows that closed, and save the state if it is time; True if more wait."""
+        if self._batch is None:
+            self._is_whole = False  # until the rows are written
+            self._batch, more = self._compute_batch()
+        else:
+            more = True
+        self._commit()
+        unsaved = self._position - self._saved_position
+        is_due = self._clock.monotonic() >= self._next_checkpoint
+        if unsaved > 0 and (is_due or unsaved >= SEGMENTS_PER_CHECKPOINT):
+            self._save()
+        return more
+
+    def _compute_batch(self) -> tuple[Batch | None, bool]:
+        """Read some segments; return what must be written, and whether more segments wait."""
         segments = self._find_segments()
         rows: list[dict[str, Any]] = []
         before = self._aggregator.messages
@@ -143,12 +173,8 @@ class SpoolAggregation:
             rows += self._aggregator.close_idle(quiet_s)
         if segments:
             self._report_clocks()
-        if segments or rows:
-            self._write(rows)
-        unsaved = self._position - self._saved_position
-        if unsaved > 0 and (now >= self._next_checkpoint or unsaved >= SEGMENTS_PER_CHECKPOINT):
-            self._save()
-        return len(segments) > SEGMENTS_PER_STEP
+        batch = self._build_batch(rows) if segments or rows else None
+        return batch, len(segments) > SEGMENTS_PER_STEP
 
     def _find_segments(self) -> list[Segment]:
         """List the unread segments; if the numbers of the spool began again, continue with them."""
@@ -218,7 +244,7 @@ class SpoolAggregation:
                 self._log.warning("clock.wrong", **fault._asdict())
         self._reported_faults = faults
 
-    def _write(self, rows: list[dict[str, Any]]) -> None:
+    def _build_batch(self, rows: list[dict[str, Any]]) -> Batch:
         before, before_all = self._written_before_s, self._written_before_all_s
         rows = [row for row in rows if row["window_start"] >= before.get(row["collector"], before_all)]
         written_at = self._clock.now()
@@ -231,8 +257,15 @@ class SpoolAggregation:
             duplicates=self._aggregator.duplicates,
             event_time=self._aggregator.now,
         )
-        self._store.write_windows(rows, StateCursor(CURSOR, self._position, state))
-        self._n_windows += len(rows)
+        return Batch(rows, StateCursor(CURSOR, self._position, state))
+
+    def _commit(self) -> None:
+        """Write the batch; if the store refuses it, it is written in the next step before anything else is read."""
+        if self._batch is not None:
+            self._store.write_windows(self._batch.rows, self._batch.cursor)
+            self._n_windows += len(self._batch.rows)
+            self._batch = None
+        self._is_whole = True
 
     def _save(self) -> None:
         arrays, values = self._aggregator.save()
@@ -266,9 +299,12 @@ class SpoolAggregation:
         )
 
     def close(self) -> None:
-        """Save the state, so that the next start reads no segment again, and close the store."""
+        """Save the state, so that the next start reads no segment again, and close the store.
+
+        A state whose windows the store has not accepted is not saved: the next start reads their segments again.
+        """
         try:
-            if self._position > self._saved_position:
+            if self._is_whole and self._position > self._saved_position:
                 self._save()
         finally:
             self._store.close()

@@ -207,6 +207,8 @@ class ModelRegistry:
         ------
         PublishRefusedError
             The version is in a state in which it cannot be accepted.
+        BgpdriftError
+            The store refuses the change; nothing is changed.
         """
         states = self._records.read_states(model)
         state = state_or(states.get(version, "active"), STATES)
@@ -216,7 +218,7 @@ class ModelRegistry:
         for other, other_state in states.items():
             if other_state == "accepted" and other != version:
                 changes.append((model, other, VERSION_LIFECYCLE.next_state("accepted", "supersede")))
-        self._records.write(model, [], changes, None)
+        self._records.write_or_raise(changes)
         self._log.info("model.accepted", model=model, version=version)
         self._remove_expired(model, ())
 

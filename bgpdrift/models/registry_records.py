@@ -36,7 +36,10 @@ class RegistryStore(Protocol):
 
 
 class RegistryRecords:
-    """Reads and writes the records; errors of the store are logged, not raised."""
+    """Reads and writes the records of changes in files; errors of the store are logged, not raised.
+
+    A change that exists in the store only is written by `write_or_raise`.
+    """
 
     def __init__(self, store: RegistryStore | None, clock: Clock) -> None:
         self._store, self._clock, self._log = store, clock, logs.get_logger()
@@ -55,6 +58,19 @@ class RegistryRecords:
         except BgpdriftError as error:
             self._log.warning("model.states_unknown", model=model, reason=str(error))
             return {}
+
+    def write_or_raise(self, states: Sequence[tuple[str, str, ModelState]]) -> None:
+        """Write states that no file shows; without a store, nothing is written.
+
+        Raises
+        ------
+        TransientError
+            The store refuses the change for now.
+        StoreError
+            The store cannot hold the change.
+        """
+        if self._store is not None:
+            self._store.record_transition([], states, None, self._clock.now())
 
     def write(
         self,

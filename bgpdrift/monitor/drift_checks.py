@@ -174,7 +174,9 @@ class DriftChecks:
                 labels=self._answers.build_labels(before, after, at),
                 alerts=[build_drift_alert(model, at, state, self._clock.now())] if requests_retraining else [],
             )
-            changed |= self._store.update_drift(update)
+            if not self._store.update_drift(update):
+                continue  # another monitor acted on the answer
+            changed = True
             self._log.info(
                 "drift.answered",
                 model=model,

@@ -48,10 +48,11 @@ class PerformanceDays:
             return
         day = changed[0]
         fingerprints = {**evaluated, day: current.get(day, "")}
-        self._fingerprints = {name: value for name, value in fingerprints.items() if value}
-        state = PerformanceState(fingerprints=self._fingerprints)
+        fingerprints = {name: value for name, value in fingerprints.items() if value}
+        state = PerformanceState(fingerprints=fingerprints)
         rows = self._build_rows(day, days.get(day, []))
         self._store.replace_performance(day, rows, StateCursor(PERFORMANCE_CURSOR, day, state))
+        self._fingerprints = fingerprints
 
     def _build_rows(self, day: int, labels: Sequence[Outcome]) -> list[dict[str, Any]]:
         votes = []

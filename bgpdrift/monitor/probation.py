@@ -106,6 +106,8 @@ class Probation:
             return self._begin(model, version, at, cursor)
         if cursor.state.verdict == "rolled_back":
             return self._roll_back(model, cursor, at)  # the monitor died before the rollback was complete
+        if cursor.state.verdict == "accepted":
+            return self._accept(model, version)  # the monitor died, or the store refused the record
         return self._examine_next_hour(model, cursor, at)
 
     def _begin(self, model: str, version: str, at: int, previous: ProbationCursor | None) -> bool:
@@ -182,16 +184,22 @@ class Probation:
         """Write the decision, then carry it out. If the monitor dies in between, the next one carries it out."""
         state = replace(cursor.state, verdict=decision.verdict, reason=decision.reason)
         cursor = StateCursor(cursor.name, cursor.position, state)
-        self._store.upsert_histograms(histograms, cursor)
-        if decision.verdict == "accepted":
-            self._registry.accept(model, state.version)
-            self._finished[model] = state.version
-        elif decision.verdict == "rolled_back":
-            return self._roll_back(model, cursor, at)
-        elif decision.verdict == "needs_review":
-            self._log.error("probation.needs_review", model=model, version=state.version, reason=decision.reason)
+        if decision.verdict == "needs_review":
+            # The alert is written first: nothing would raise it again after the hour counts as examined.
             title = f"{model}: version {state.version} failed its probation and needs review"
             self._raise_alert(f"probation:{model}:{state.version}", title, decision.reason)
+        self._store.upsert_histograms(histograms, cursor)
+        if decision.verdict == "accepted":
+            return self._accept(model, state.version)
+        if decision.verdict == "rolled_back":
+            return self._roll_back(model, cursor, at)
+        if decision.verdict == "needs_review":
+            self._log.error("probation.needs_review", model=model, version=state.version, reason=decision.reason)
+        return True
+
+    def _accept(self, model: str, version: str) -> bool:
+        self._registry.accept(model, version)
+        self._finished[model] = version
         return True
 
     def _roll_back(self, model: str, cursor: ProbationCursor, at: int) -> bool:

@@ -61,9 +61,9 @@ class RetrainingRequests:
         for request in self._store.retrain_requests(states=("waiting_approval",)):
             changed |= self._approvals.handle_answer(request, self._policies[request.model], at)
         if not self._renewed_at <= at < self._renewed_at + RENEWAL_INTERVAL_S:
-            self._renewed_at = at
             for model in MODELS:
                 changed |= self._renew(model, at)
+            self._renewed_at = at
         return changed
 
     def _resume(self, request: RetrainRequest, at: int) -> bool:

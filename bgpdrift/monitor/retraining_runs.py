@@ -46,12 +46,16 @@ class RetrainingRuns:
         """By model: monotonic time before which no run starts, and the pause after the next failure, seconds."""
         self._child: tuple[str, ProcessIdentity] | None = None
         self._unrecorded: StateCursor[RunState] | None = None
+        self._ended: EndedRun | None = None
+        """A run that has ended and whose end is not yet stored."""
 
     def collect(self, at: int) -> None:
         """Collect a run that has ended, and requeue the flags whose retrainer died."""
-        ended = self._runner.collect()
-        if ended is not None:
-            self._handle_end(ended, at)
+        if self._ended is None:
+            self._ended = self._runner.collect()
+        if self._ended is not None:
+            self._handle_end(self._ended, at)
+            self._ended = None
         for model in flags.requeue_abandoned(self._folder):
             self._log.warning("retrain.requeued", model=model, reason="the retrainer that claimed the flag is gone")
             self.pause(model)
@@ -122,7 +126,11 @@ class RetrainingRuns:
         return self._clock.monotonic() < until
 
     def _handle_end(self, ended: EndedRun, at: int) -> None:
+        """Store that no run is active; then count the death of a run and begin its pause."""
         model = ended.model
+        died = ended.exit_code not in (*COMPLETED_EXIT_CODES, *UNCOUNTED_EXIT_CODES)
+        died_before_claim = died and flags.read_claim(self._folder, model) is None and self._has_flag_of_run(model)
+        self._forget_run(at)
         self._child = None
         self._log.info("retrain.ended", model=model, exit_code=ended.exit_code)
         if ended.exit_code in COMPLETED_EXIT_CODES:
@@ -130,14 +138,12 @@ class RetrainingRuns:
         elif ended.exit_code in UNCOUNTED_EXIT_CODES:
             self._pauses[model] = (self._clock.monotonic() + LOCKED_PAUSE_S, FIRST_PAUSE_S)
         else:
-            self._count_death_before_claim(ended)
+            if died_before_claim:
+                self._count_death(ended)
             self.pause(model)
-        self._forget_run(at)
 
-    def _count_death_before_claim(self, ended: EndedRun) -> None:
+    def _count_death(self, ended: EndedRun) -> None:
         """Count a run that died before it claimed its flag; the death of a run with a claim is counted by the claim."""
-        if flags.read_claim(self._folder, ended.model) is not None or not self._has_flag_of_run(ended.model):
-            return
         attempts = flags.count_attempt(self._folder, ended.model)
         if attempts:
             self._log.error("retrain.died", model=ended.model, exit_code=ended.exit_code, attempts=attempts)

@@ -5,17 +5,18 @@ it was written and the previous model scores the same windows. Without a model t
 no other service waits for scores. `bgpdrift.scoring.worker_models` decides which model scores.
 """
 
-import contextlib
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.errors import TransientError
-from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.loading import LoadedModel, ModelSource, builder, publish_default
 from bgpdrift.models.paths import current_path
+from bgpdrift.models.publication import active_version
 from bgpdrift.models.reloading import ModelReloader, PollingReloader, WatchingReloader
 from bgpdrift.scoring.batches import BatchSize, build_score_rows
 from bgpdrift.scoring.histories import Columns, Group, Histories, select_columns
@@ -33,6 +34,8 @@ FIRST_BATCH_DIVISOR = 4
 """The first batch of a new model is this many times smaller: its scores appear early, and a failure repeats little work."""
 SWITCH_INTERVAL_S = 0.001
 """Longest turn of the scoring thread while another thread loads a model; the default of Python is 5 ms."""
+DEFAULT_PREFIX = "default-"
+"""Beginning of the version of a packaged default."""
 _KEY_COLUMNS = ("id", "collector", "peer")
 
 
@@ -180,12 +183,12 @@ class DetectorWorker:
         """Move the position to the newest window: windows older than the first model are not scored."""
         if self._clock.monotonic() < self._next_heartbeat:
             return
-        self._next_heartbeat = self._clock.monotonic() + HEARTBEAT_S
         position = max(self._store.newest_window_id(), self._position)
         cursor = StateCursor(self._service, position, self._build_state())
         if self._store.read_state(self._service, DetectorState) != cursor:
             self._store.put_cursor(cursor)
-            self._position = cursor.position
+        self._position = cursor.position
+        self._next_heartbeat = self._clock.monotonic() + HEARTBEAT_S
 
     def _record(self) -> None:
         if self._models.has_events and self._models.loaded is not None:
@@ -195,25 +198,35 @@ class DetectorWorker:
 
 def open_model_source(settings: Settings, model: str, clock: Clock, store: Store | None = None) -> ModelSource:
     """Open the source of a detector's models; the packaged default is published and recorded if there is no model file."""
+    path = current_path(settings.artifacts_path, model)
     if publish_default(settings.artifacts_path, model):
-        path, now = current_path(settings.artifacts_path, model), int(clock.now())
-        version = artifacts.read(path, model).version
-        logs.get_logger().info("model.published", model=model, version=version, source="packaged default")
-        event = RetrainEvent(
-            model=model,
-            version=version,
-            kind="publish_default",
-            started_at=now,
-            finished_at=now,
-            promoted=True,
-            artifact_path=str(path),
-            exit_code=0,
-        )
-        if store is not None:
-            with contextlib.suppress(TransientError):  # the version is recorded when it is loaded
-                store.record_retrain_event(event)
+        logs.get_logger().info("model.published", model=model, source="packaged default")
+    if store is not None:
+        _record_default(path, store, model, int(clock.now()))
     build = builder(model, settings.detectors.history_minutes)
     return ModelSource(settings.artifacts_path, model, build, clock, settle_s=settings.detectors.model_settle_s)
+
+
+def _record_default(path: Path, store: Store, model: str, now: int) -> None:
+    """Record that the packaged default was published, unless an event of the model exists.
+
+    The file is written before the event. A process that ends in between, or whose write is refused, leaves the file
+    without an event, which the next start records.
+    """
+    version = active_version(path.parent, model)
+    if not version.startswith(DEFAULT_PREFIX) or store.retrain_events(model, 1):
+        return
+    event = RetrainEvent(
+        model=model,
+        version=version,
+        kind="publish_default",
+        started_at=now,
+        finished_at=now,
+        promoted=True,
+        artifact_path=str(path),
+        exit_code=0,
+    )
+    store.record_retrain_event(event)
 
 
 def build_worker_factory(model: str, service: str) -> Callable[[Settings, Clock], DetectorWorker]:
@@ -221,14 +234,14 @@ def build_worker_factory(model: str, service: str) -> Callable[[Settings, Clock]
 
     def build(settings: Settings, clock: Clock) -> DetectorWorker:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        store = open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s)
-        source = open_model_source(settings, model, clock, store)
-        reloader = WatchingReloader(source, clock, settings.detectors.model_poll_s)
-        try:
-            return DetectorWorker(settings, store, clock, model, service, reloader)
-        except BaseException:
-            reloader.close()  # the runtime builds another worker once the store is available again
-            store.close()
-            raise
+        with ExitStack() as stack:  # if this fails, the runtime builds another worker once the store is available again
+            store = open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s)
+            stack.callback(store.close)
+            source = open_model_source(settings, model, clock, store)
+            reloader = WatchingReloader(source, clock, settings.detectors.model_poll_s)
+            stack.callback(reloader.close)
+            worker = DetectorWorker(settings, store, clock, model, service, reloader)
+            stack.pop_all()  # the worker closes both from now on
+        return worker
 
     return build

@@ -91,8 +91,8 @@ class Sweeper:
         if not self._pending:
             if self._clock.monotonic() < self._next_at:
                 return 0
-            self._next_at = self._clock.monotonic() + SWEEP_EVERY_S
             self._pending = horizons(self._days, self._store.newest_window_start(), self._clock.now())
+            self._next_at = self._clock.monotonic() + SWEEP_EVERY_S
         while self._pending:
             table, before = next(iter(self._pending.items()))
             deleted = self._store.delete_expired(table, before, self._batch)

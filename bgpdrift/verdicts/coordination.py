@@ -7,6 +7,7 @@ with the verdicts. `bgpdrift.verdicts.ensemble` decides the verdict itself.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from bgpdrift.clock import Clock
@@ -20,6 +21,22 @@ from bgpdrift.verdicts.footprint import collect_concerned
 CURSOR = "ensemble_coordinator"
 WINDOWS_PER_STEP = 500
 Key = tuple[str, str, int]
+Group = tuple[str, str]
+"""(collector, peer)"""
+RecentMinute = tuple[int, bool]
+"""(window_start, exceeds)"""
+
+
+@dataclass(slots=True)
+class Decided:
+    """What follows from some windows; it becomes the memory of the coordinator when the rows are stored."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """Verdicts."""
+    recent: dict[Group, list[RecentMinute]] = field(default_factory=dict)
+    """Latest minutes of each group, for the debounce."""
+    abstaining: dict[str, str] = field(default_factory=dict)
+    """Abstentions in the last verdict, by detector."""
 
 
 class EnsembleCoordinator:
@@ -31,7 +48,7 @@ class EnsembleCoordinator:
         self._position = store.read_position(CURSOR)
         self._started = clock.monotonic()
         self._moved: dict[str, tuple[int, float]] = {}  # detector -> (position, time of its last move)
-        self._recent: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+        self._recent: dict[Group, list[RecentMinute]] = {}
         self._n_verdicts = self._n_anomalies = 0
         self._abstaining: Mapping[str, str] = {}
 
@@ -44,12 +61,12 @@ class EnsembleCoordinator:
         ready = self._store.windows_after(self._position, WINDOWS_PER_STEP, limit)
         if not ready:
             return False
-        rows = self._decide(ready, reach)
-        position = int(ready[-1]["id"])
-        self._store.write_verdicts(
-            rows, StateCursor(CURSOR, position, EnsembleState(abstaining=dict(self._abstaining)))
-        )
-        self._position = position
+        decided = self._decide(ready, reach)
+        position, rows = int(ready[-1]["id"]), decided.rows
+        self._store.write_verdicts(rows, StateCursor(CURSOR, position, EnsembleState(abstaining=decided.abstaining)))
+        # Memory moves only now: a write that the store refuses is decided again from the same minutes.
+        self._position, self._abstaining = position, decided.abstaining
+        self._recent |= decided.recent
         self._n_verdicts += len(rows)
         self._n_anomalies += sum(bool(row["is_anomaly"]) for row in rows)
         return len(ready) == WINDOWS_PER_STEP
@@ -79,23 +96,23 @@ class EnsembleCoordinator:
             return None, STALE
         return cursor.position, STALE
 
-    def _decide(
-        self, windows: Sequence[WindowRow], reach: Mapping[str, tuple[int | None, str]]
-    ) -> list[dict[str, Any]]:
+    def _decide(self, windows: Sequence[WindowRow], reach: Mapping[str, tuple[int | None, str]]) -> Decided:
+        """Decide windows; the latest minutes in memory do not change."""
         scores: dict[Key, dict[str, ScoreRow]] = {}
         for score in self._store.scores_for([_key(window) for window in windows]):
             scores.setdefault(_key(score), {})[str(score["model"])] = score
         now = self._clock.now()
-        rows = []
+        decided = Decided()
         for window in sorted(windows, key=lambda window: int(window["window_start"])):
             own_scores = scores.get(_key(window), {})
             votes = {name: _vote(own_scores.get(name), reach[name][1]) for name in MODELS}
             verdict = decide(votes, self._policy, bool(window["peer_reset"]))
             start = int(window["window_start"])
-            recent = self._recent_minutes(window)
+            group = (str(window["collector"]), str(window["peer"]))
+            recent = decided.recent.get(group) or self._recent_minutes(group, start)
             recent.append((start, verdict.exceeds))
             has_evidence = verdict.exceeds or any(vote.rules_fired for vote in votes.values())
-            rows.append(
+            decided.rows.append(
                 {
                     "window_start": start,
                     "collector": window["collector"],
@@ -113,22 +130,20 @@ class EnsembleCoordinator:
                     "decided_at": now,
                 }
             )
-            self._abstaining = verdict.abstaining
-            del recent[: -4 * self._policy.debounce_n]
-        return rows
+            decided.abstaining = dict(verdict.abstaining)
+            decided.recent[group] = recent[-4 * self._policy.debounce_n :]
+        return decided
 
-    def _recent_minutes(self, window: WindowRow) -> list[tuple[int, bool]]:
-        """Latest (window_start, exceeds) of the window's group, read from the store after a start."""
-        key = (str(window["collector"]), str(window["peer"]))
-        if key not in self._recent:
-            start = int(window["window_start"])
-            before = self._store.verdicts_between(start - 60 * self._policy.debounce_n, start)
-            self._recent[key] = [
-                (int(row["window_start"]), bool(row["exceeds"]))
-                for row in before
-                if (row["collector"], row["peer"]) == key
-            ]
-        return self._recent[key]
+    def _recent_minutes(self, group: Group, start: int) -> list[RecentMinute]:
+        """Copy the latest minutes of a group, read from the store after a start."""
+        if group in self._recent:
+            return list(self._recent[group])
+        before = self._store.verdicts_between(start - 60 * self._policy.debounce_n, start)
+        return [
+            (int(row["window_start"]), bool(row["exceeds"]))
+            for row in before
+            if (row["collector"], row["peer"]) == group
+        ]
 
 
 def _vote(score: ScoreRow | None, reason_without: str) -> Vote:

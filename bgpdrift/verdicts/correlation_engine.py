@@ -1,19 +1,30 @@
 """Reads verdicts from the store, correlates them, and writes the incidents.
 
 The position, the collectors' clocks and the incident changes are written in one transaction. After a crash the engine
-reads the incidents that may still change and continues from the position. `bgpdrift.verdicts.correlation` decides which
-verdicts belong together.
+reads the incidents that may still change and continues from the position. Verdicts change the incidents in memory while
+they are correlated. The changes are therefore kept until the store has accepted them; until then no further verdict is
+read. `bgpdrift.verdicts.correlation` decides which verdicts belong together.
 """
 
+from dataclasses import dataclass
+
 from bgpdrift import logs
-from bgpdrift.errors import TransientError
 from bgpdrift.settings import Settings
-from bgpdrift.store import StateCursor, Store
+from bgpdrift.store import IncidentChanges, StateCursor, Store
 from bgpdrift.store.cursor_states import CorrelationState
 from bgpdrift.verdicts.correlation import CorrelationPolicy, Correlator, incident_horizon
 
 CURSOR = "correlation_engine"
 VERDICTS_PER_STEP = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one step writes."""
+
+    changes: IncidentChanges
+    cursor: StateCursor[CorrelationState]
+    """Position behind the last verdict that was read."""
 
 
 class CorrelationEngine:
@@ -28,24 +39,28 @@ class CorrelationEngine:
             reopen_minutes=correlation.reopen_minutes,
         )
         self._n_opened = self._n_closed = 0
+        self._batch: Batch | None = None  # in memory, but not in the store
         self._position, self._correlator = self._recover()
 
     def step(self) -> bool:
         """Correlate the next verdicts; True if more are waiting."""
+        self._commit()  # the changes that the store refused in the last step
         verdicts = self._store.verdicts_after(self._position, VERDICTS_PER_STEP)
         if not verdicts:
             return False
         changes = self._correlator.add(verdicts)
-        position = int(verdicts[-1]["id"])
-        try:
-            self._store.apply_incidents(
-                changes, StateCursor(CURSOR, position, CorrelationState(clocks=self._correlator.clock_fields))
-            )
-        except TransientError:
-            # The changes are in memory but not in the store: start again from the store.
-            self._position, self._correlator = self._recover()
-            raise
-        self._position = position
+        state = CorrelationState(clocks=self._correlator.clock_fields)
+        self._batch = Batch(changes, StateCursor(CURSOR, int(verdicts[-1]["id"]), state))
+        self._commit()
+        return len(verdicts) == VERDICTS_PER_STEP
+
+    def _commit(self) -> None:
+        """Write the changes that are in memory but not in the store."""
+        if self._batch is None:
+            return
+        changes, cursor = self._batch.changes, self._batch.cursor
+        self._store.apply_incidents(changes, cursor)
+        self._position, self._batch = cursor.position, None
         for row in changes.inserts:
             self._n_opened += 1
             self._log.warning("incident.opened", id=row["id"], kind=row["kind"], summary=row["summary"])
@@ -53,7 +68,6 @@ class CorrelationEngine:
             if event["kind"] == "closed":
                 self._n_closed += 1
                 self._log.info("incident.closed", id=event["incident_id"], at=event["at"])
-        return len(verdicts) == VERDICTS_PER_STEP
 
     def status(self) -> str:
         """Number of incidents open now, and opened and closed since the start."""
