@@ -7,8 +7,6 @@ directory and an unexpected exception. The programs decide the exit codes of the
 import contextlib
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable
 
 from bgpdrift import terminal
@@ -84,6 +82,9 @@ def _describe(error: Exception) -> str:
 
 
 def _write_traceback(error: Exception) -> str:
+    import tempfile
+    import traceback  # both are slow to import and needed only here
+
     try:
         descriptor, path = tempfile.mkstemp(prefix="bgpdrift-traceback-", suffix=".txt")
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:

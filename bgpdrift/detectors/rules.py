@@ -6,13 +6,12 @@ many spreads from the baseline are too many. A rule abstains if the data source 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+if TYPE_CHECKING:
+    from bgpdrift.detectors.interface import FloatArray
 
-from bgpdrift.detectors.interface import FloatArray
-
-Columns = Mapping[str, FloatArray]
+Columns = Mapping[str, "FloatArray"]
 Form = Literal["volume", "events", "level"]
 """How a signal is smoothed and compared. volume: a count that is rarely 0, smoothed as log1p. events: a rare count, summed
 over the time scale. level: a mean or a ratio, undefined in minutes without messages, smoothed on the log scale."""
@@ -79,7 +78,7 @@ class Rule:
     name: str
     unit: str
     needs: tuple[str, ...]
-    signal: Callable[[Columns], FloatArray]
+    signal: "Callable[[Columns], FloatArray]"
     form: Form
     direction: int = +1
     min_factor: float
@@ -91,24 +90,26 @@ class Rule:
     meaning: str
 
 
-def _column(name: str) -> Callable[[Columns], FloatArray]:
+def _column(name: str) -> "Callable[[Columns], FloatArray]":
     return lambda columns: columns[name]
 
 
-def _total(*names: str) -> Callable[[Columns], FloatArray]:
-    return lambda columns: np.asarray(sum((columns[name] for name in names[1:]), columns[names[0]]))
+def _total(*names: str) -> "Callable[[Columns], FloatArray]":
+    return lambda columns: sum((columns[name] for name in names[1:]), columns[names[0]])
 
 
-def _mean(total: str, number: str) -> Callable[[Columns], FloatArray]:
-    def signal(columns: Columns) -> FloatArray:
+def _mean(total: str, number: str) -> "Callable[[Columns], FloatArray]":
+    def signal(columns: Columns) -> "FloatArray":
+        import numpy as np  # the correlation engine reads the texts of the rules and needs no numpy
+
         return np.where(columns[number] > 0, columns[total] / np.maximum(columns[number], 1.0), np.nan)
 
     return signal
 
 
-def _withdrawals_per_announcement(columns: Columns) -> FloatArray:
+def _withdrawals_per_announcement(columns: Columns) -> "FloatArray":
     # Odds instead of a share: between the shares 0.9 and 0.99 lies a factor of ten in withdrawals.
-    return np.asarray((columns["withdrawn"] + 1.0) / (columns["announced"] + 1.0))
+    return (columns["withdrawn"] + 1.0) / (columns["announced"] + 1.0)
 
 
 RULES: tuple[Rule, ...] = (
