@@ -5,8 +5,10 @@
 
 import asyncio
 import math
+import os
 import signal
 from collections.abc import Callable
+from typing import IO
 
 from bgpdrift.bgp.replay_server import ReplayServer
 from bgpdrift.errors import InputError
@@ -58,13 +60,38 @@ def parse_address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def serve(server: ReplayServer, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve until TERM, INT or the end of the server; call ``announce`` with the URL when it accepts connections."""
-    asyncio.run(_serve(server, host, port, announce))
+def serve(
+    server: ReplayServer, host: str, port: int, announce: Callable[[str], None], holds: IO[bytes] | None = None
+) -> None:
+    """Serve until TERM, INT or the end of the server; call ``announce`` with the URL when it accepts connections.
+
+    ``holds`` is a pipe with event times, one per line: frames of the last one and later wait.
+    """
+    asyncio.run(_serve(server, host, port, announce, holds))
 
 
-async def _serve(server: ReplayServer, host: str, port: int, announce: Callable[[str], None]) -> None:
+async def _serve(
+    server: ReplayServer, host: str, port: int, announce: Callable[[str], None], holds: IO[bytes] | None
+) -> None:
+    if holds is not None:
+        asyncio.get_running_loop().add_reader(holds, _read_holds, server, holds, bytearray())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     announce(await server.start(host, port))
     await server.serve()
+
+
+def _read_holds(server: ReplayServer, holds: IO[bytes], text: bytearray) -> None:
+    received = os.read(holds.fileno(), 4096)
+    text += received
+    *lines, rest = text.split(b"\n")
+    text[:] = rest
+    try:
+        for line in lines:
+            server.hold(float(line))
+    except ValueError:
+        server.report_failure(
+            InputError(f"--hold: expected an event time (epoch seconds) per line, found {bytes(line)!r}")
+        )
+    if not received:
+        asyncio.get_running_loop().remove_reader(holds)

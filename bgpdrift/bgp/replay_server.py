@@ -20,6 +20,7 @@ A slow reader delays its channel. With ``drop_slow_s``, the server sends it a ``
 import asyncio
 import contextlib
 import itertools
+import math
 import time
 import urllib.parse
 from collections.abc import Callable, Iterable, Sequence
@@ -100,6 +101,7 @@ class ReplayServer:
         self._server: asyncio.Server | None = None
         self._finished = asyncio.Event()
         self._failure: BaseException | None = None
+        self._hold_at = math.inf
         self.frames_sent = 0
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
@@ -132,6 +134,13 @@ class ReplayServer:
         """Let `serve` return."""
         self._finished.set()
 
+    def hold(self, moment: float) -> None:
+        """Let frames of the event time `moment` and later wait until the next call."""
+        self._hold_at = moment
+        for channel in self._channels.values():
+            channel.timeline.hold(moment, self.clock())
+            channel.changed.set()
+
     async def close(self) -> None:
         """Close all connections and stop listening."""
         self._finished.set()
@@ -152,7 +161,7 @@ class ReplayServer:
         key_name = name or f"\0{next(self._unnamed_numbers)}"
         key = "" if self._is_shared else key_name
         if key not in self._channels:
-            timeline = Timeline(iter(self._source), self._speed, self._rewind_s, self._ring_bytes)
+            timeline = Timeline(iter(self._source), self._speed, self._rewind_s, self._ring_bytes, self._hold_at)
             self._channels[key] = _Channel(self, timeline)
         return _Connection(self, self._channels[key], key_name, has_name=bool(name))
 

@@ -4,6 +4,7 @@ The timeline maps event time to monotonic time at a given speed. It keeps recent
 for a client that reconnects. `replay_server` owns the sockets and the position of each client.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from typing import Final
@@ -29,6 +30,8 @@ class Timeline:
         A client that reconnects continues so many seconds (monotonic) earlier.
     ring_bytes : int
         Limit of the text of the kept frames.
+    hold_at : float
+        Event time from which frames wait; see `hold`.
 
     Examples
     --------
@@ -41,7 +44,12 @@ class Timeline:
     """
 
     def __init__(
-        self, frames: Iterator[Frame], speed: float | None, rewind_s: float, ring_bytes: int = RING_BYTES
+        self,
+        frames: Iterator[Frame],
+        speed: float | None,
+        rewind_s: float,
+        ring_bytes: int = RING_BYTES,
+        hold_at: float = math.inf,
     ) -> None:
         self._frames, self._speed, self._rewind_s, self._ring_bytes = frames, speed, rewind_s, ring_bytes
         self._ring: deque[tuple[Frame, float]] = deque()
@@ -49,6 +57,7 @@ class Timeline:
         self._anchor: tuple[float, float] | None = None  # event time, monotonic time
         self._pending: Frame | None = None
         self._exhausted = False
+        self._hold_at = hold_at
         self.head = 0
 
     @property
@@ -65,10 +74,17 @@ class Timeline:
         """Continue after a pause: the next frame is due as long after the last one as without the pause."""
         self._anchor = (self._ring[-1][0].timestamp, now) if self._ring else None
 
-    def due_in(self, now: float) -> float | None:
-        """Seconds (monotonic) until the next frame is due, at most 0 if it is due; None at the end."""
+    def hold(self, moment: float, now: float) -> None:
+        """Let frames of the event time `moment` and later wait until the next call."""
         frame = self._peek()
-        if frame is None:
+        if frame is not None and frame.timestamp >= self._hold_at:
+            self.resume(now)
+        self._hold_at = moment
+
+    def due_in(self, now: float) -> float | None:
+        """Seconds (monotonic) until the next frame is due, at most 0 if it is due; None at the end and if it is held."""
+        frame = self._peek()
+        if frame is None or frame.timestamp >= self._hold_at:
             return None
         if self._speed is None:
             return 0.0
@@ -83,7 +99,9 @@ class Timeline:
         size = 0
         while len(taken) < max_frames and size < max_bytes:
             frame = self._pending or self._peek()
-            if frame is None or (self._speed is not None and (self.due_in(now) or 0.0) > 0.0):
+            if frame is None or frame.timestamp >= self._hold_at:
+                break
+            if self._speed is not None and (self.due_in(now) or 0.0) > 0.0:
                 break
             self._pending = None
             taken.append(frame)

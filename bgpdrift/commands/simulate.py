@@ -36,6 +36,11 @@ import click
     "--speed", default="1", metavar="N|max", show_default=True, help="seconds of event time per second, with --listen"
 )
 @click.option("--exit-when-done", is_flag=True, help="with --listen: exit when everything is sent")
+@click.option(
+    "--hold",
+    is_flag=True,
+    help="with --listen: read event times (epoch seconds) from standard input, one a line; frames from there on wait",
+)
 @click.option("--out", metavar="FILE", help="write to a file (.gz and .zst are compressed), - for standard output")
 @click.option(
     "--format",
@@ -65,6 +70,7 @@ def command(
     listen: str | None,
     speed: str,
     exit_when_done: bool,
+    hold: bool,
     out: str | None,
     form: str,
     truth: str | None,
@@ -97,7 +103,7 @@ def command(
     }
     chosen = build_scenario(scenario, {k: v for k, v in changed.items() if v is not None}, incidents, regimes, resets)
     if listen is not None:
-        run.serve(chosen, listen, speed, truth, exit_when_done)
+        run.serve(chosen, listen, speed, truth, exit_when_done, hold=hold)
     else:
         assert out is not None
         run.write(chosen, out, form, truth)

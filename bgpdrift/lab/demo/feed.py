@@ -1,6 +1,8 @@
-"""The simulated feed of the demo: a process that can be paused and resumed, and that always ends with the demo.
+"""The simulated feed of the demo: a process that stops at an event time, can be paused, and always ends with the demo.
 
-A pause stops the process (SIGSTOP): its connection stays open and no event time passes. `pacing` decides when to pause.
+The feed sends no frame of the event time of a hold or later, so that what the services know at that point does not depend
+on the speed of the machine. A pause stops the process (SIGSTOP) at any event time, because the services are behind. In both
+cases the connection stays open. `history` and `pacing` decide when to hold and pause.
 """
 
 import contextlib
@@ -34,6 +36,13 @@ class Feed:
         """Whether the process has exited."""
         return self._process.poll() is not None
 
+    def hold(self, moment: float) -> None:
+        """Let event time pass until `moment` and no further; infinity removes the limit."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # the process has ended, see `has_ended`
+            self._process.stdin.write(f"{moment}\n".encode())
+            self._process.stdin.flush()
+
     def pause(self) -> None:
         """Stop event time."""
         if not self.is_paused:
@@ -57,7 +66,9 @@ def running_feed(command: Sequence[str], log: Path, limit_s: float = START_LIMIT
         The feed did not print its address within `limit_s` seconds.
     """
     with log.open("wb") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+        )
         assert process.stdout is not None
         try:
             has_output = bool(select.select([process.stdout], [], [], limit_s)[0])
@@ -82,5 +93,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         if not isinstance(error, subprocess.TimeoutExpired):
             raise
     finally:
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()

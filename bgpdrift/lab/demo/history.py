@@ -1,8 +1,8 @@
 """Collects the history that the demo trains on: days of event time in a minute, and no data after the end of the history.
 
-This module decides when the feed pauses, when it resumes, and when the system is idle. At full speed the feed is hours of
-event time ahead of the aggregator, because data waits in sockets, buffers and files. Therefore the feed is slowed down
-during the history and paused at its end. The demo then waits until the services have processed all data sent.
+This module decides where the feed holds, when it pauses and resumes, and when the system is idle. At full speed the feed is
+hours of event time ahead of the aggregator, because data waits in sockets, buffers and files. Therefore the feed pauses while
+the aggregator is behind, and holds at the end of the history. The demo then waits until the services have processed all data.
 """
 
 import json
@@ -17,8 +17,8 @@ from bgpdrift.store import Store
 
 MAX_UNREAD_SEGMENTS = 2
 """Finished segments that the aggregator has not read, beyond which the feed pauses. At full speed one holds about 40 minutes."""
-NEAR_END_S = 3 * 3600
-"""Event time before the end of the history from which the feed pauses at the first unread segment."""
+HOLD_MARGIN_S = 180
+"""Event time after a moment that is sent too, so that the windows before the moment close at every collector."""
 IDLE_S = 3.0
 """The system is idle if nothing has changed for this long: longer than a segment stays open and the collector's figures lag."""
 POLL_S = 0.05
@@ -54,6 +54,10 @@ class Pausable(Protocol):
 
     is_paused: bool
 
+    def hold(self, moment: float) -> None:
+        """Let event time pass until `moment` and no further."""
+        ...
+
     @property
     def has_ended(self) -> bool:
         """Whether no more data will come."""
@@ -68,15 +72,15 @@ class Pausable(Protocol):
         ...
 
 
-def should_pause(unread_segments: int, is_paused: bool, limit: int = MAX_UNREAD_SEGMENTS) -> bool:
-    """Decide whether the feed pauses: above `limit` unread segments, and then until all are read.
+def should_pause(unread_segments: int, is_paused: bool) -> bool:
+    """Decide whether the feed pauses: above `MAX_UNREAD_SEGMENTS` unread segments, and then until all are read.
 
     Examples
     --------
     >>> [should_pause(unread, paused) for unread, paused in ((2, False), (3, False), (1, True), (0, True))]
     [False, True, True, False]
     """
-    return unread_segments > 0 if is_paused else unread_segments > limit
+    return unread_segments > 0 if is_paused else unread_segments > MAX_UNREAD_SEGMENTS
 
 
 def read_position(store: Store, data: Path) -> Position:
@@ -102,15 +106,14 @@ def gather_history(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Pace the feed until the newest window reaches `until`, then pause it. False if the feed or the time ended first."""
+    """Let event time pass until the newest window reaches `until`. False if the feed or the time ended first."""
+    feed.hold(until + HOLD_MARGIN_S)
     while monotonic() < deadline and not feed.has_ended:
         now = read()
         report(now)
         if now.window >= until:
-            feed.pause()
             return True
-        limit = 0 if now.window >= until - NEAR_END_S else MAX_UNREAD_SEGMENTS
-        if should_pause(now.unread_segments, feed.is_paused, limit):
+        if should_pause(now.unread_segments, feed.is_paused):
             feed.pause()
         else:
             feed.resume()
@@ -126,7 +129,7 @@ def wait_until_idle(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Wait until all data of a paused feed has a verdict, so that no window arrives while models train."""
+    """Wait until all data of a feed that holds has a verdict, so that no window arrives while models train."""
     before, since = read(), monotonic()
     while monotonic() < deadline:
         now = read()

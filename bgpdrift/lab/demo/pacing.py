@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bgpdrift.detector_registry import MODELS
-from bgpdrift.lab.demo.history import POLL_S, Pausable, Position, read_position
+from bgpdrift.lab.demo.history import HOLD_MARGIN_S, POLL_S, Pausable, Position, read_position
 from bgpdrift.models import flags
 from bgpdrift.store import Store
 from bgpdrift.store.cursor_states import DriftState, ProbationState, drift_cursor, probation_cursor
@@ -112,10 +112,11 @@ def advance(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Let event time pass until the moment `until`, or until `is_reached`, and pause there.
+    """Let event time pass until the moment `until`, or until `is_reached`, and stop there.
 
     False if the feed ended or the time ended first.
     """
+    feed.hold(until + HOLD_MARGIN_S)
     while monotonic() < deadline and not feed.has_ended:
         now = read()
         report(now)

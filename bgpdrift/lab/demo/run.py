@@ -7,6 +7,7 @@ what must have happened.
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -67,8 +68,7 @@ class Programme:
 
 
 HISTORY_WEEK_H = 64.0
-"""Two days to train on, which are also the reference, and a fifth that evaluates. Up to three more hours are on their way
-when this is reached; the first incident begins after 68 hours."""
+"""Two days to train on, which are also the reference, and a fifth that evaluates; the first incident begins after 68 hours."""
 HISTORY_SHORT_H = 64.0
 """The same for the short demo, where a tenth evaluates; the incident begins after 67 hours."""
 SHORT_MODELS = ("isolation_forest", "lstm")
@@ -106,7 +106,7 @@ def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
     began = time.monotonic()
     data, truth_file = folder / "data", folder / "truth.json"
     command = [sys.executable, "-m", "bgpdrift.cli", "simulate", "--scenario", scenario, "--truth", str(truth_file)]
-    command += ["--listen", "127.0.0.1:0", "--speed", str(MAX_SPEED)]
+    command += ["--listen", "127.0.0.1:0", "--speed", str(MAX_SPEED), "--hold"]
     with _clean_end(), Story(make_console()) as story, running_feed(command, folder / "feed.log") as feed:
         truth = decode_truth(truth_file.read_bytes())
         programme = choose_programme(truth)
@@ -124,6 +124,7 @@ def run_demo(folder: Path, scenario: str, limit_s: float) -> Report:
             if programme.play is not None and not problems:
                 own = load(env={name: value for name, value in environment.items() if name.startswith("BGPDRIFT_")})
                 steps = programme.play(Stage(store, own, environment, feed, truth, data, deadline, story))
+            feed.hold(math.inf)
             feed.resume()
             if not _wait_for_end(store, truth, deadline, story):
                 problems += (f"not finished within {limit_s:.0f} s",)

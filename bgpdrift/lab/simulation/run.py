@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -32,8 +33,19 @@ def write(scenario: Scenario, out: str, form: str = "json", truth: str | None = 
         write_truth(simulation, truth)
 
 
-def serve(scenario: Scenario, listen: str, speed: str, truth: str | None = None, exit_when_done: bool = False) -> None:
-    """Serve a scenario as RIS Live does, until interrupted. The first line on standard output holds the address."""
+def serve(
+    scenario: Scenario,
+    listen: str,
+    speed: str,
+    truth: str | None = None,
+    exit_when_done: bool = False,
+    *,
+    hold: bool = False,
+) -> None:
+    """Serve a scenario as RIS Live does, until interrupted. The first line on standard output holds the address.
+
+    With `hold`, nothing is sent until standard input holds an event time, and then only older frames.
+    """
     from bgpdrift.bgp.replay_run import parse_address, parse_speed
     from bgpdrift.bgp.replay_run import serve as serve_frames
     from bgpdrift.bgp.replay_server import ReplayServer
@@ -49,7 +61,10 @@ def serve(scenario: Scenario, listen: str, speed: str, truth: str | None = None,
         exit_when_done=exit_when_done,
         on_done=lambda _: write_truth(simulation, truth) if truth else None,
     )
-    serve_frames(server, host, port, lambda url: print(f"listening on {url}", flush=True))
+    if hold:
+        server.hold(-math.inf)
+    holds = sys.stdin.buffer if hold else None
+    serve_frames(server, host, port, lambda url: print(f"listening on {url}", flush=True), holds)
     if truth:
         write_truth(simulation, truth)
 

@@ -123,7 +123,7 @@ PRESETS = {
         resets=(Reset(at_s=21.4 * _H, peer=1),),
     ),
     "short": Scenario(
-        duration_s=124 * _H,
+        duration_s=136 * _H,
         collectors=("rrc00",),
         peers=8,
         prefixes=2_000,
@@ -138,7 +138,7 @@ PRESETS = {
 
 ``calm``: one day in which nothing happens.
 
-``short``: 124 hours at one collector, without a daily season. 67 quiet hours to train on, then a hijack; from hour 76 on,
+``short``: 136 hours at one collector, without a daily season. 67 quiet hours to train on, then a hijack; from hour 76 on,
 paths are three hops longer.
 
 ``week``: seven and a half days. 68 quiet hours with one session reset, then a worm, a leak and a hijack; from hour 86 on,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,25 @@ def test_speed_is_event_time_over_wall_time() -> None:
             assert 0.4 < loop.time() - begun < 3.0  # 30 s at 60-fold speed
 
     run(test())
+
+
+def test_frames_of_a_hold_and_later_wait_until_it_moves() -> None:
+    async def run() -> None:
+        server = ReplayServer([frame(number) for number in range(4)], speed=None, settle_s=0.0)
+        server.hold(1002.0)
+        url = await server.start()
+        task = asyncio.create_task(server.serve())
+        async with connect(url) as socket:
+            await ask(socket, "ris_subscribe", {})
+            assert [(await answer(socket))["data"]["id"] for _ in range(2)] == ["0", "1"]
+            await ask(socket, "ping")
+            assert (await answer(socket))["type"] == "pong"
+            server.hold(math.inf)
+            assert [(await answer(socket))["data"]["id"] for _ in range(2)] == ["2", "3"]
+        server.stop()
+        await asyncio.wait_for(task, LIMIT_S)
+
+    asyncio.run(run())
 
 
 def test_a_slow_reader_gets_an_error_and_is_closed_only_with_drop_slow() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from bgpdrift.errors import BgpdriftError
 from bgpdrift.lab.demo.feed import running_feed
+from helpers.until import until
 
 WAITS = "print('listening on ws://here', flush=True); import signal; signal.pause()"
 PID = "import os; open({!r}, 'w').write(str(os.getpid())); "
@@ -73,3 +74,11 @@ def test_a_feed_without_output_is_given_up(tmp_path: Path):
         running_feed(silent, tmp_path / "log", limit_s=0.1),
     ):
         pass
+
+
+def test_a_hold_reaches_the_process(tmp_path: Path):
+    code = "import sys; print('listening on ws://here', flush=True); open('log.txt', 'w').write(sys.stdin.readline())"
+    with running_feed(command(code.replace("log.txt", str(tmp_path / "hold"))), tmp_path / "log") as feed:
+        feed.hold(1_800_000_000)
+        until(lambda: feed.has_ended, 20.0, "the feed reads the hold and ends")
+    assert float((tmp_path / "hold").read_text()) == 1_800_000_000

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bgpdrift.clock import FakeClock
-from bgpdrift.lab.demo.history import IDLE_S, Position, gather_history, read_position, wait_until_idle
+from bgpdrift.lab.demo.history import HOLD_MARGIN_S, IDLE_S, Position, gather_history, read_position, wait_until_idle
 from bgpdrift.store import StateCursor, migrate, open_store
 from bgpdrift.store.cursor_states import AggregatorState
 
@@ -17,6 +17,10 @@ class RecordedFeed:
     is_paused: bool = False
     has_ended: bool = False
     moves: list[str] = field(default_factory=list)
+    hold_at: float = 0.0
+
+    def hold(self, moment: float) -> None:
+        self.hold_at = moment
 
     def pause(self) -> None:
         if not self.is_paused:
@@ -58,22 +62,14 @@ def test_the_feed_pauses_above_two_unread_segments_and_resumes_when_all_are_read
     )
 
     assert gather_history(feed, script.read, END, 60.0, **script.time)
-    assert feed.moves == ["pause", "resume", "pause"]
+    assert feed.moves == ["pause", "resume"]
 
 
-def test_near_the_end_of_the_history_the_feed_pauses_at_the_first_unread_segment():
-    feed, near = RecordedFeed(), END - HOUR
-    script = Script(Position(near), Position(near, unread_segments=1), Position(near), Position(END))
-
-    assert gather_history(feed, script.read, END, 60.0, **script.time)
-    assert feed.moves == ["pause", "resume", "pause"]
-
-
-def test_the_feed_pauses_when_the_history_is_complete():
+def test_the_feed_holds_where_the_last_window_of_the_history_closes():
     feed, script = RecordedFeed(), Script(Position(window=HOUR - 60), Position(window=HOUR))
 
     assert gather_history(feed, script.read, HOUR, 60.0, **script.time)
-    assert feed.is_paused
+    assert feed.hold_at == HOUR + HOLD_MARGIN_S
 
 
 def test_gathering_ends_at_the_time_limit():

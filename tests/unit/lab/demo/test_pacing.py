@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from bgpdrift.clock import FakeClock
-from bgpdrift.lab.demo.history import Position
+from bgpdrift.lab.demo.history import HOLD_MARGIN_S, Position
 from bgpdrift.lab.demo.pacing import (
     MAX_UNREAD_SEGMENTS,
     Progress,
@@ -28,6 +28,10 @@ class RecordedFeed:
     is_paused: bool = False
     has_ended: bool = False
     moves: list[str] = field(default_factory=list)
+    hold_at: float = 0.0
+
+    def hold(self, moment: float) -> None:
+        self.hold_at = moment
 
     def pause(self) -> None:
         if not self.is_paused:
@@ -88,12 +92,13 @@ def test_without_a_first_check_the_feed_does_not_wait_for_one():
     assert not should_pause(at(NOW, checked=0), is_paused=True)
 
 
-def test_the_feed_pauses_during_a_training_and_at_the_moment_asked_for():
+def test_the_feed_pauses_during_a_training_and_holds_at_the_moment_asked_for():
     feed, reports = RecordedFeed(), []
     script = Script(at(NOW), at(NOW, training=True), at(NOW, training=True), at(NOW), at(NOW + HOUR))
 
     assert advance(feed, script.read, NOW + HOUR, 60.0, report=reports.append, **script.time)
     assert feed.moves == ["pause", "resume", "pause"]
+    assert feed.hold_at == NOW + HOUR + HOLD_MARGIN_S
     assert len(reports) == 5
 
 
