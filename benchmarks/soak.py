@@ -1,12 +1,15 @@
-"""Half an hour of all services at ten times the live rate, with a service killed every 20 seconds; then every row is checked.
+"""An hour of all services at ten times the live rate among faults and hostile frames; then every row is checked.
 
-``python -m benchmarks.soak`` trains the models on a simulated day, serves the next hours at ten times their pace, kills a
-random service every 20 s and the supervisor itself twice, and starts it again. Afterwards:
+``python -m benchmarks.soak`` trains the models on a simulated day and serves the next hours, with a hostile frame after every
+nine honest ones (`benchmarks.hostile_feed`). Every 20 s a fault happens, chosen at random (`benchmarks.soak_faults`): a service
+is killed or paused, the supervisor is killed, everything is paused, the database refuses writes, the disk is full. Required:
 
-- each window exists once and equals the one that an undisturbed `bgpdrift features` makes of the same messages;
-- each window has one score of each model and one verdict, equal to those of undisturbed detectors;
+- each window of an honest collector exists once and equals the one that an undisturbed `bgpdrift features` makes of the
+  honest messages, or is marked as incomplete;
+- each window has one score of each model and one verdict; the scores equal those of undisturbed detectors;
 - no hourly histogram counted a score twice;
-- no process is left, and the supervisor's descriptors and memory have not grown.
+- no service is in a crash loop, and a pause of everything ends none;
+- no process is left; memory, descriptors and number of files are the same in the last third as in the one before.
 
 The exit code is 1 if one of these fails. The live rate is that of a collector in 2013: 137,412 elements in 46 minutes of the
 archives that gobgpdump tests with (a frame carries one element at least).
@@ -20,6 +23,7 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,6 +34,7 @@ from typing import Any
 
 from benchmarks.life_system import living
 from benchmarks.life_world import world_of
+from benchmarks.soak_faults import Faults, mount_small_disk
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.lab.demo.feed import running_feed
 from bgpdrift.lab.demo.training import train_all
@@ -37,11 +42,20 @@ from bgpdrift.lab.simulation.scenario import Scenario
 from bgpdrift.store import Store, migrate, open_store
 from bgpdrift.store.window_columns import FEATURE_NAMES
 
-SPEED, EVERY_S, MINUTES, RATE = 10.0, 20.0, 30.0, 3_000.0
+SPEED, EVERY_S, MINUTES, RATE = 10.0, 20.0, 60.0, 3_000.0
+DISK_MIB = 3_000
 HISTORY_S = 26 * 3600
-START_S, ARRIVE_S = 60.0, 240.0
+START_S, ARRIVE_S, SETTLE_S = 60.0, 600.0, 90.0
+LONG_UP_S = 60.0
+"""A process younger than this has not reached its size."""
+MEMORY_FACTOR, MEMORY_MIB, MORE_DESCRIPTORS, MORE_FILES = 1.15, 12.0, 4, 40
+"""Allowed growth from the second third of the time to the last."""
+MARKS = "incomplete", "feed_gap", "dropped", "late"
 KEPT = "score", "p_value", "is_alarm", "abstained", "model_version"
+WEIGHTS = {"kill": 8, "pause": 4, "lock": 4, "disk": 3, "pause all": 1, "kill supervisor": 1}
 Tell = Callable[[str], None]
+Measured = dict[str, list[tuple[float, float]]]
+"""By name: time since the beginning, value."""
 
 
 class Soak:
@@ -52,52 +66,63 @@ class Soak:
     folder : Path
         An empty directory.
     minutes, speed, rate, every_s : float
-        Wall minutes, event seconds per second, messages per minute of event time, seconds between two kills.
+        Wall minutes, event seconds per second, messages per minute of event time, seconds between two faults.
     seed : int
-        Seed of the simulation and of the kills.
+        Seed of the simulation, the hostile frames and the faults.
     """
 
     def __init__(self, folder: Path, minutes: float, speed: float, rate: float, every_s: float, seed: int) -> None:
-        self.folder, self.data, self.minutes, self.speed, self.every_s = (
+        self.folder, self.data, self.minutes, self.speed, self.every_s, self.seed = (
             folder,
             folder / "data",
             minutes,
             speed,
             every_s,
+            seed,
         )
         self.random = random.Random(seed)
         self.past = Scenario(duration_s=HISTORY_S, rate=rate, seed=seed)
         self.live = Scenario(start=self.past.end, duration_s=minutes * 60 * speed, rate=rate, seed=seed + 1)
-        self.killed: collections.Counter[str] = collections.Counter()
+        self.happened: collections.Counter[str] = collections.Counter()
         self.problems: list[str] = []
+        self.measured: dict[str, Measured] = {"memory": {}, "descriptors": {}, "files": {}}
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("BGPDRIFT_")},
             "BGPDRIFT_DATA_DIR": str(self.data),
             # A service that is restarting must not look like the end of the feed.
-            "BGPDRIFT_WINDOWS__IDLE_CLOSE_S": "30",
+            "BGPDRIFT_WINDOWS__IDLE_CLOSE_S": "240",
             # The comparison with undisturbed detectors needs the same models until the end.
             "BGPDRIFT_RETRAIN__AUTO": "false",
+            # A kill a minute for each service is more than the hour allows that is no fault of the service.
+            "BGPDRIFT_SUPERVISOR__RESTART_LONG_LIMIT": "1000",
         }
 
     def run(self, tell: Tell) -> bool:
         """Run; True if every check passed."""
+        with mount_small_disk(self.data, DISK_MIB) as owns_disk:
+            tell(f"the data directory is {'a file system of its own' if owns_disk else 'a directory'}")
+            passed = self._run(Faults(self.data, owns_disk, self.random), tell)
+            if not passed and owns_disk:  # for an examination; the file system is gone afterwards
+                shutil.copytree(self.data, self.folder / "failed", ignore=shutil.ignore_patterns("*.sock"))
+            return passed
+
+    def _run(self, faults: Faults, tell: Tell) -> bool:
         tell("simulating the history and training on it")
-        self.data.mkdir(parents=True)
         url = self.data / "bgpdrift.sqlite3"
         migrate(url)
-        with open_store(url) as store:
+        with open_store(url, busy_timeout_s=120.0) as store:
             for _, rows in world_of(self.past).hours():
                 store.write_windows([{**row, "written_at": 0.0} for row in rows], None)
-            for model in train_all(self.environment, time.monotonic() + 600):
+            for model in train_all(self.environment, time.monotonic() + 900):
                 tell(f"  {model.model} {model.version}: {model.outcome}")
                 self._require(model.exit_code == 0, f"{model.model} was not trained: {model.outcome}")
             expected = self._features(tell)
-            wanted = (*self._simulate("--listen", "127.0.0.1:0", "--speed", str(self.speed)),)
-            with running_feed(wanted, self.folder / "feed.log") as feed:
+            with running_feed(self._feed_command(), self.folder / "feed.log") as feed:
                 self.environment["BGPDRIFT_FEED__URL"] = feed.url
                 with self._services() as supervisor:
-                    self._disturb(store, supervisor, tell)
+                    self._disturb(supervisor, faults, store, tell)
                     self._wait_for_verdicts(store, max(start for *_, start in expected), tell)
+            self._check_growth(tell)
             self._check_rows(store, expected, tell)
         left = [path.name for path in Path("/proc").iterdir() if path.name.isdigit() and self._is_ours(int(path.name))]
         self._require(not left, f"processes left after stop: {left}")
@@ -107,76 +132,142 @@ class Soak:
 
     # -- disturbances -----------------------------------------------------------------------------------------------
 
-    def _disturb(self, store: Store, supervisor: int, tell: Tell) -> None:
-        """Kill a random service at intervals, and the supervisor after each third of the time."""
-        began, rounds = time.monotonic(), int(self.minutes * 60 / self.every_s)
-        first = _measure(supervisor)
-        for number in range(1, rounds + 1):
-            time.sleep(max(0.0, began + number * self.every_s - time.monotonic()))
+    def _disturb(self, supervisor: int, faults: Faults, store: Store, tell: Tell) -> None:
+        """Let a fault happen at intervals, and measure before each."""
+        began, number = time.monotonic(), 0
+        while (passed_s := time.monotonic() - began) < self.minutes * 60:
+            status = self._settled_status(tell)
+            self._measure(supervisor, status, passed_s)
+            number += 1
+            (fault,) = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))
+            what, supervisor = self._disturb_once(fault, supervisor, status, faults)
+            self.happened[fault] += 1
+            at = (store.newest_verdict_start() or int(self.live.start)) - int(self.live.start)
+            memory = sum(one["rss_bytes"] for one in status["services"]) / 2**20
+            tell(f"{number}: {what}; verdicts until +{at / 3600:.2f} h; services {memory:.0f} MiB")
+            time.sleep(max(0.0, began + passed_s + self.every_s - time.monotonic()))
+        self._settled_status(tell)
+
+    def _disturb_once(self, fault: str, supervisor: int, status: Mapping[str, Any], faults: Faults) -> tuple[str, int]:
+        """Let one fault happen; return what it was, and the supervisor that runs afterwards."""
+        pids = {one["name"]: int(one["pid"]) for one in status["services"] if one["pid"]}
+        match fault:
+            case "kill":
+                return faults.kill_service(pids), supervisor
+            case "pause":
+                return faults.pause_service(pids), supervisor
+            case "lock":
+                return faults.refuse_writes(), supervisor
+            case "disk":
+                return faults.fill_disk({**pids, "supervisor": supervisor}), supervisor
+            case "pause all":
+                what = faults.pause_machine(supervisor, pids)
+                time.sleep(2.0)
+                after = {one["name"]: one["pid"] for one in self._status()["services"]}
+                ended = [name for name, pid in pids.items() if after[name] != pid]
+                self._require(not ended, f"{what}: ended {ended}")
+                return what, supervisor
+        os.kill(supervisor, signal.SIGKILL)
+        time.sleep(1.0)
+        orphans = [name for name, pid in pids.items() if _is_alive(pid)]
+        self._require(not orphans, f"alive a second after the supervisor was killed: {orphans}")
+        return "supervisor killed", self._start()
+
+    def _settled_status(self, tell: Tell) -> dict[str, Any]:
+        """Wait until every service is ready again; a crash loop is a problem."""
+        give_up_at = time.monotonic() + SETTLE_S
+        while True:
             status = self._status()
-            if number in (rounds // 3, 2 * rounds // 3):
-                os.kill(supervisor, signal.SIGKILL)
-                self.killed["the supervisor"] += 1
-                time.sleep(1.0)
-                orphans = [pid for service in status["services"] if _is_alive(pid := service["pid"])]
-                self._require(not orphans, f"alive a second after the supervisor was killed: {orphans}")
-                supervisor = self._start()
-                first = _measure(supervisor)
-                continue
-            name, pid = self.random.choice([(one["name"], one["pid"]) for one in status["services"] if one["pid"]])
-            os.kill(pid, signal.SIGKILL)
-            self.killed[name] += 1
-            looping = [one["name"] for one in status["services"] if one["state"] == "crashloop"]
-            self._require(not looping, f"in crashloop: {looping}")
-            if number % 9 == 0:
-                at = (store.newest_verdict_start() or int(self.live.start)) - int(self.live.start)
-                memory = sum(one["rss_bytes"] for one in status["services"]) / 2**20
-                progress = f"{number} of {rounds} kills, verdicts until +{at / 3600:.2f} h; "
-                tell(f"{progress}services {memory:.0f} MiB, supervisor {_measure(supervisor)}")
-        last = _measure(supervisor)
-        self._require(last[0] <= first[0] + 3, f"the supervisor's descriptors grew from {first[0]} to {last[0]}")
-        self._require(last[1] <= first[1] + 4.0, f"the supervisor grew from {first[1]} to {last[1]} MiB")
+            states = {one["name"]: one["state"] for one in status["services"]}
+            looping = [name for name, state in states.items() if state == "crashloop"]
+            if looping or time.monotonic() >= give_up_at:
+                rest = {one["name"]: one["message"] for one in status["services"] if one["state"] != "ready"}
+                self._require(False, f"not ready {SETTLE_S:.0f} s after a fault, or in crashloop: {rest}")
+                tell(f"not ready: {rest}")
+                return status
+            if set(states.values()) == {"ready"}:
+                return status
+            time.sleep(1.0)
+
+    def _measure(self, supervisor: int, status: Mapping[str, Any], at: float) -> None:
+        """Note memory, descriptors and files."""
+        processes = [("supervisor", supervisor, float(status["supervisor"]["uptime_s"]))]
+        processes += [(one["name"], int(one["pid"] or 0), float(one["uptime_s"])) for one in status["services"]]
+        for name, pid, uptime_s in processes:
+            if uptime_s >= LONG_UP_S:
+                with contextlib.suppress(OSError):
+                    descriptors, mebibytes = _measure_process(pid)
+                    self.measured["memory"].setdefault(name, []).append((at, mebibytes))
+                    self.measured["descriptors"].setdefault(name, []).append((at, float(descriptors)))
+        files = sum(len(names) for _, _, names in os.walk(self.data))
+        self.measured["files"].setdefault("data directory", []).append((at, float(files)))
 
     def _wait_for_verdicts(self, store: Store, last: int, tell: Tell) -> None:
-        """Wait until all windows have a verdict."""
+        """Wait until all windows of honest collectors have a verdict."""
         give_up_at = time.monotonic() + ARRIVE_S
         while time.monotonic() < give_up_at:
-            if (store.newest_verdict_start() or 0) >= last and (store.newest_score_start() or 0) >= last:
-                time.sleep(3.0)  # those of other collectors and models
+            rows = store.verdicts_between(last, last + 1)
+            if {row["collector"] for row in rows} >= set(self.live.collectors):
+                time.sleep(5.0)  # the histograms
                 return
-            time.sleep(0.5)
+            time.sleep(1.0)
         tell("not all windows arrived in time")
 
     # -- checks of the result ----------------------------------------------------------------------------------------
 
+    def _check_growth(self, tell: Tell) -> None:
+        """Compare the medians of the last third of the time with those of the third before."""
+        third_s = self.minutes * 60 / 3
+        limits = {
+            "memory": lambda before: before * MEMORY_FACTOR + MEMORY_MIB,
+            "descriptors": lambda before: before + MORE_DESCRIPTORS,
+            "files": lambda before: before + MORE_FILES,
+        }
+        for what, series in self.measured.items():
+            texts = []
+            for name, values in sorted(series.items()):
+                before = [value for at, value in values if third_s <= at < 2 * third_s]
+                after = [value for at, value in values if at >= 2 * third_s]
+                if not before or not after:
+                    texts.append(f"{name} not measured")
+                    continue
+                middle, last = statistics.median(before), statistics.median(after)
+                texts.append(f"{name} {middle:.0f} → {last:.0f}")
+                self._require(last <= limits[what](middle), f"{what} of {name} grew from {middle:.0f} to {last:.0f}")
+            tell(f"{what}: {', '.join(texts)}")
+
     def _check_rows(self, store: Store, expected: Mapping[tuple[str, str, int], Mapping[str, Any]], tell: Tell) -> None:
         start, end = int(self.live.start), int(self.live.end) + 3600
-        windows = {_key(row): row for row in store.windows_between(start, end)}
+        first, last = min(at for *_, at in expected), max(at for *_, at in expected)
+        stored = collections.Counter(map(_key, store.windows_between(start, end)))
+        self._require(set(stored.values()) == {1}, "a window exists twice")
+        between = store.windows_between(first, last + 1)
+        windows = {_key(row): row for row in between if row["collector"] in self.live.collectors}
         missing = [key for key in expected if key not in windows]
         other = [key for key in windows if key not in expected]
-        differ = [
-            (key, name)
+        differ = {
+            key: [name for name in FEATURE_NAMES if not _equal(row[name], expected[key][name])]
             for key, row in windows.items()
-            for name in FEATURE_NAMES
-            if key in expected and not _equal(row[name], expected[key][name])
-        ]
+            if key in expected
+        }
+        marked = {key for key, row in windows.items() if any(row[mark] for mark in MARKS)}
+        unmarked = {key: names for key, names in differ.items() if names and key not in marked}
         self._require(not missing, f"{len(missing)} windows are missing, the first {missing[:3]}")
         self._require(not other, f"{len(other)} windows that were not sent, the first {other[:3]}")
-        self._require(
-            not differ, f"{len(differ)} values differ from those of an undisturbed run, the first {differ[:3]}"
+        examples = list(unmarked.items())[:3]
+        self._require(not unmarked, f"{len(unmarked)} unmarked windows differ from an undisturbed run: {examples}")
+        wrong = sum(bool(names) for names in differ.values())
+        tell(
+            f"{len(windows)} of {len(expected)} windows of honest collectors, each once: {len(windows) - wrong} exactly "
+            f"right, {wrong} others; {len(marked)} are marked. All collectors together have {len(stored)} windows"
         )
-        marked = [key for key, row in windows.items() if row["feed_gap"] or row["dropped"] or row["incomplete"]]
-        lost = [
-            key for key in marked if key[2] > start
-        ]  # the first minute had begun before the collector was connected
-        self._require(not lost, f"{len(lost)} windows are marked as incomplete, the first {lost[:3]}")
 
         judged = collections.Counter(map(_key, store.verdicts_between(start, end)))
-        self._require(judged == dict.fromkeys(windows, 1), "not each window has one verdict")
+        self._require(judged == dict.fromkeys(stored, 1), "not each window has one verdict")
         undisturbed = self._undisturbed(store, start, end)
         for model in MODELS:
             rows = {_key(row): row for row in store.scores_between(start, end, model)}
-            self._require(rows.keys() == windows.keys(), f"{model}: {len(rows)} scores of {len(windows)} windows")
+            self._require(rows.keys() == stored.keys(), f"{model}: {len(rows)} scores of {len(stored)} windows")
             versions = {row["model_version"] for row in rows.values()}
             self._require(len(versions) == 1, f"{model}: scores of {versions}")
             unequal = [
@@ -191,9 +282,9 @@ class Soak:
             scored = sum(not row["abstained"] for row in rows.values())
             counted = sum(n for _, _, n, _ in store.hourly_alarms([f"score:{model}"], start, end))
             self._require(counted == scored, f"{model}: {scored} scores, histograms counted {counted}")
-            tell(f"{model}: {len(rows)} scores of {len(windows)} windows, {scored} with a vote, counted {counted}")
-        kills = ", ".join(f"{name} {number}" for name, number in sorted(self.killed.items()))
-        tell(f"{len(windows)} of {len(expected)} windows, each once, after {self.killed.total()} kills: {kills}")
+            tell(f"{model}: {len(rows)} scores of {len(stored)} windows, {scored} with a vote, counted {counted}")
+        faults = ", ".join(f"{name} {number}" for name, number in sorted(self.happened.items()))
+        tell(f"{self.happened.total()} faults: {faults}")
 
     def _undisturbed(self, store: Store, start: int, end: int) -> dict[str, dict[tuple[str, str, int], Any]]:
         """Return the scores that undisturbed detectors with the same models give to the same windows."""
@@ -212,17 +303,27 @@ class Soak:
         """Return the windows that an undisturbed program makes of the same messages, without the unfinished last minute."""
         tell("making the expected windows")
         recorded = self.folder / "live.jsonl.zst"
-        subprocess.run(self._simulate("--out", str(recorded)), check=True, env=self.environment)
-        command = [sys.executable, "-m", "bgpdrift.cli", "features", str(recorded)]
-        done = subprocess.run(command, check=True, env=self.environment, capture_output=True, text=True)
+        python = [sys.executable, "-m", "bgpdrift.cli"]
+        simulate = [*python, "simulate", "--scenario", str(self._write_scenario()), "--out", str(recorded)]
+        subprocess.run(simulate, check=True, env=self.environment)
+        done = subprocess.run(
+            [*python, "features", str(recorded)], check=True, env=self.environment, capture_output=True, text=True
+        )
         rows = map(json.loads, done.stdout.splitlines())
-        return {_key(row): row for row in rows if row["window_start"] < self.live.end - 60}
+        # Collector and feed begin within the first minute.
+        begin, end = self.live.start + 60, self.live.end - 60
+        return {_key(row): row for row in rows if begin <= row["window_start"] < end}
 
-    def _simulate(self, *words: str) -> list[str]:
-        scenario = self.folder / "live.json"
-        fields = {name: getattr(self.live, name) for name in ("start", "duration_s", "rate", "seed")}
-        scenario.write_text(json.dumps(fields))
-        return [sys.executable, "-m", "bgpdrift.cli", "simulate", "--scenario", str(scenario), *words]
+    def _write_scenario(self) -> Path:
+        path = self.folder / "live.json"
+        path.write_text(
+            json.dumps({name: getattr(self.live, name) for name in ("start", "duration_s", "rate", "seed")})
+        )
+        return path
+
+    def _feed_command(self) -> list[str]:
+        options = ["--speed", str(self.speed), "--seed", str(self.seed)]
+        return [sys.executable, "-m", "benchmarks.hostile_feed", str(self._write_scenario()), *options]
 
     @contextlib.contextmanager
     def _services(self) -> Iterator[int]:
@@ -273,7 +374,7 @@ def _is_alive(pid: int | None) -> bool:
     return False
 
 
-def _measure(pid: int) -> tuple[int, float]:
+def _measure_process(pid: int) -> tuple[int, float]:
     """Return the number of open descriptors and the resident memory, MiB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return len([*Path(f"/proc/{pid}/fd").iterdir()]), round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)

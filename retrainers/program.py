@@ -86,7 +86,8 @@ def run(model: str, command_line: "CommandLine", work: Callable[..., int] = _wor
     from bgpdrift.clock import SystemClock
     from bgpdrift.errors import AlreadyRunningError, BgpdriftError, SettingsError
     from bgpdrift.models.run_lock import RunLock
-    from bgpdrift.process.limited_worker import Limits, StopRequest
+    from bgpdrift.process.limited_worker import Limits
+    from bgpdrift.process.signals import StopSignal, ignore_unknown_signals
     from retrainers.reporting import choose_reporter
     from retrainers.run_options import RunOptions
 
@@ -102,8 +103,9 @@ def run(model: str, command_line: "CommandLine", work: Callable[..., int] = _wor
         return exit_code
 
     try:
+        ignore_unknown_signals()
         settings = all_settings.load()
-        stop = StopRequest()
+        stop = StopSignal(ends_at_second=False)  # the worker has a grace period, at whose end it is killed
         lock = RunLock(settings.artifacts_path, model, clock.now(), read_only=command_line.dry_run)
         claim = _claim(settings.artifacts_path, model) if from_flag else None
         if from_flag and claim is None:

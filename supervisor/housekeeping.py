@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from bgpdrift.clock import Clock
+from bgpdrift.process.pause_watch import OBSERVE_EVERY_S
 from bgpdrift.settings import Settings
 from supervisor.disk_watch import DiskLevel, assess_disk, describe_disk, measure_free_bytes
 from supervisor.guard import Guard
 from supervisor.journal import Journal
 from supervisor.log_capture import LineWriter
 from supervisor.log_files import LogFiles
-from supervisor.pause_watch import OBSERVE_EVERY_S
 from supervisor.supervised import SupervisedService
 from supervisor.usage import Usage, measure_usage
 

@@ -18,6 +18,7 @@ from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import SettingsError
 from bgpdrift.process.child import Child
 from bgpdrift.process.parent import adopt_orphans
+from bgpdrift.process.pause_watch import PauseWatch
 from bgpdrift.process.sd_notify import Notifier
 from bgpdrift.settings import Settings
 from supervisor.active_settings import ActiveSettings
@@ -34,7 +35,6 @@ from supervisor.log_capture import LineWriter
 from supervisor.log_files import LogFiles
 from supervisor.operations import Operations
 from supervisor.output import redirect_own_output, summarize_line, write_to_stdout
-from supervisor.pause_watch import PauseWatch
 from supervisor.policies import build_limits, build_log_limits, build_restart_policy, check_service_names
 from supervisor.preparation import PREPARER, Preparation
 from supervisor.process_control import ProcessControl

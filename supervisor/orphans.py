@@ -15,7 +15,7 @@ import msgspec
 from bgpdrift.process import procfs
 from bgpdrift.process.child import RUN_VARIABLE, SERVICE_VARIABLE, kill_if
 from bgpdrift.process.durable import replace_file
-from bgpdrift.process.identity import identify
+from bgpdrift.process.identity import DirectoryIdentity, identify, identify_directory
 
 RECORD_NAME = "children.json"
 
@@ -24,7 +24,7 @@ class Record(msgspec.Struct, frozen=True):
     """The content of ``children.json``."""
 
     boot_id: str
-    directory: tuple[int, int]
+    directory: DirectoryIdentity
     """Device and inode of the directory in which the record was written."""
     run: str
     children: tuple[tuple[int, int], ...] = ()
@@ -43,7 +43,7 @@ class ChildRecord:
         children = tuple((process.pid, process.start_time) for process in identities if process)
         # A full disk must not stop supervision. The name of the run in the environment identifies the processes as well.
         with contextlib.suppress(OSError), replace_file(self._path, sync=False) as file:
-            record = Record(procfs.read_boot_id(), _identify_directory(self._path), self._run, children)
+            record = Record(procfs.read_boot_id(), identify_directory(self._path.parent), self._run, children)
             file.write(msgspec.json.encode(record))
 
 
@@ -51,15 +51,10 @@ def read_record(path: Path) -> Record | None:
     """Read ``children.json``; None if it is missing, damaged, of an earlier boot or copied from another directory."""
     try:
         record = msgspec.json.decode(path.read_bytes(), type=Record)
-        is_own = (record.boot_id, record.directory) == (procfs.read_boot_id(), _identify_directory(path))
+        is_own = (record.boot_id, record.directory) == (procfs.read_boot_id(), identify_directory(path.parent))
     except (OSError, msgspec.DecodeError):
         return None
     return record if is_own else None
-
-
-def _identify_directory(path: Path) -> tuple[int, int]:
-    stat = path.parent.stat()
-    return stat.st_dev, stat.st_ino
 
 
 def was_killed(path: Path) -> bool:

@@ -17,7 +17,7 @@ import msgspec
 
 from bgpdrift.errors import TransientError
 from bgpdrift.process.durable import write_durably
-from bgpdrift.process.identity import ProcessIdentity, is_alive
+from bgpdrift.process.identity import ProcessIdentity, is_alive_in, record
 from bgpdrift.process.locks import FileLock
 
 LOCK_NAME = ".flags.lock"
@@ -121,9 +121,14 @@ def claim(folder: Path, model: str, owner: ProcessIdentity) -> Claim | None:
             return None
         source.rename(target)
         # Read again: a request written between the read and the rename is now in the claim.
-        claimed = Claim(model, _merge(_read_flag(target) or flag, flag), owner)
+        claimed = Claim(model, _merge(_read_flag(target) or flag, flag), record(owner, folder))
         write_durably(target, msgspec.json.encode(claimed))
         return claimed
+
+
+def is_live(folder: Path, claimed: Claim) -> bool:
+    """Whether the owner of a claim still works in this folder."""
+    return is_alive_in(claimed.owner, folder)
 
 
 def is_held(folder: Path, claimed: Claim) -> bool:
@@ -188,7 +193,7 @@ def _requeue(folder: Path, model: str) -> bool:
     if not os.path.lexists(path):
         return False
     claimed = _decode_claim(path)
-    if claimed is not None and is_alive(claimed.owner):
+    if claimed is not None and is_live(folder, claimed):
         return False
     if claimed is None:  # the owner was killed between the rename and the write: the file still holds the request
         flag = _read_flag(path) or Flag(reason=UNREADABLE)

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bgpdrift.errors import AlreadyRunningError, TransientError
-from bgpdrift.process.identity import ProcessIdentity, identify_self, is_alive
+from bgpdrift.process.identity import ProcessIdentity, identify_self, is_alive, is_alive_in, record
 from bgpdrift.process.locks import DISK_RETRY_S, FileLock
 
 LOCK_NAME = "retrain.lock"
@@ -71,7 +71,7 @@ class RunLock:
             self.close()
             raise AlreadyRunningError(f"another run holds {path}: {holder}", holder.owner.pid)
         if not read_only:
-            self._lock.write_holder(msgspec.json.encode(RunHolder(model, identify_self(), now)))
+            self._lock.write_holder(msgspec.json.encode(RunHolder(model, record(identify_self(), folder), now)))
 
     def close(self) -> None:
         """Close this process's copy; the lock is free when no fork has one."""
@@ -94,7 +94,7 @@ def read_run_holder(folder: Path) -> RunHolder | None:
         return None
     finally:
         os.close(descriptor)
-    return holder if is_alive(holder.owner) else None
+    return holder if is_alive_in(holder.owner, folder) else None
 
 
 def _decode(raw: bytes) -> RunHolder:

@@ -25,7 +25,6 @@ from bgpdrift.monitor.request_situation import MONITOR
 from bgpdrift.monitor.request_states import REQUEST_LIFECYCLE, Event
 from bgpdrift.monitor.retraining_runs import RetrainingRuns
 from bgpdrift.monitor.safeguards import AUTOMATIC_RUN_ENDED, HOUR_S
-from bgpdrift.process.identity import is_alive
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 from bgpdrift.store.cursor_states import CooldownState, cooldown_cursor
@@ -121,7 +120,7 @@ class FlaggedRequests:
         flag, claim = flags.read_flag(self._folder, model), flags.read_claim(self._folder, model)
         event = self._find_event(request)
         run_is_active = self._runs.is_active(model)
-        claim_is_live = claim is not None and is_alive(claim.owner)
+        claim_is_live = claim is not None and flags.is_live(self._folder, claim)
         run_end = _read_end(event, self._active_versions.get(model), run_is_active or claim_is_live)
         # A run that was killed after the publication leaves its flag or claim behind; the request is done.
         is_promoted = run_end is not None and run_end.promoted

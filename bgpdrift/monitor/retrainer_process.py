@@ -26,6 +26,8 @@ from bgpdrift.settings import Settings
 
 TIME_LIMIT_MARGIN_S = 120.0
 """Beyond ``retrain.time_limit_s``: time for imports, clean-up and the grace period of the worker."""
+PAUSE_S = 60.0
+"""A longer time between two looks at a run is a pause of the machine, in which the run could not work either."""
 
 CommandBuilder = Callable[[str], Sequence[str]]
 
@@ -71,6 +73,8 @@ class RetrainerRunner:
         Returns the command for a model.
     margin_s : float
         Seconds beyond the time limit after which a run is killed.
+    measure_age_s : callable
+        Returns the seconds since the start of a run; None if it has ended.
     """
 
     def __init__(
@@ -78,10 +82,14 @@ class RetrainerRunner:
         settings: Settings,
         build_command: CommandBuilder = build_command,
         margin_s: float = TIME_LIMIT_MARGIN_S,
+        measure_age_s: Callable[[ProcessIdentity], float | None] = measure_age_s,
     ) -> None:
         self._logs, self._limit_s = settings.logs_path, settings.retrain.time_limit_s + margin_s
         self._build_command = build_command
         self._running: tuple[str, Child] | None = None
+        self._measure_age_s = measure_age_s
+        self._observed: tuple[ProcessIdentity, float, float] | None = None
+        """The run that was looked at last, its age then, and how much of that were pauses; seconds."""
 
     def start(self, model: str) -> ProcessIdentity:
         """Start a run.
@@ -113,8 +121,14 @@ class RetrainerRunner:
 
     def kill_if_overdue(self, owner: ProcessIdentity) -> bool:
         """Kill a run that exceeds its time limit by the margin, with its group; return whether it was killed."""
-        age_s = measure_age_s(owner)
-        if age_s is None or age_s < self._limit_s:
+        age_s = self._measure_age_s(owner)
+        if age_s is None:
+            return False
+        before_s, paused_s = self._observed[1:] if self._observed and self._observed[0] == owner else (age_s, 0.0)
+        if age_s - before_s > PAUSE_S:
+            paused_s += age_s - before_s
+        self._observed = (owner, age_s, paused_s)
+        if age_s - paused_s < self._limit_s:
             return False
         return kill_if(owner.pid, lambda _: is_alive(owner), group=True)
 

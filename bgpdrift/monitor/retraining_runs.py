@@ -14,7 +14,7 @@ from bgpdrift.models import flags
 from bgpdrift.models.run_lock import read_run_holder
 from bgpdrift.monitor.request_progress import MAX_ATTEMPTS
 from bgpdrift.monitor.retrainer_process import EndedRun, Runner, progress_path
-from bgpdrift.process.identity import ProcessIdentity, is_alive
+from bgpdrift.process.identity import ProcessIdentity, is_alive_in, record
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 from bgpdrift.store.cursor_states import RUN_CURSOR, RunState
@@ -95,7 +95,7 @@ class RetrainingRuns:
         self._log.info("retrain.started", model=model, pid=owner.pid, request_id=request_id)
         state = RunState(
             model=model,
-            owner=owner,
+            owner=record(owner, self._settings.data_path),
             started_at=self._clock.now(),
             request_id=request_id,
             attempts=flag.attempts,
@@ -157,7 +157,9 @@ class RetrainingRuns:
     def _read_recorded_run(self) -> tuple[str, ProcessIdentity] | None:
         """Return the run that this or an earlier monitor started, if it is still active."""
         cursor = self._store.read_state(RUN_CURSOR, RunState)
-        return (cursor.state.model, cursor.state.owner) if cursor and is_alive(cursor.state.owner) else None
+        if cursor is None or not is_alive_in(cursor.state.owner, self._settings.data_path):
+            return None
+        return cursor.state.model, cursor.state.owner
 
     def _record_run(self) -> None:
         """Record the active run; after a failed write, the next step tries again."""

@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, Literal, NoReturn
 
 import msgspec
@@ -22,6 +21,8 @@ from bgpdrift.clock import Clock
 from bgpdrift.process import procfs
 from bgpdrift.process.child import MATH_THREADS, signal_group
 from bgpdrift.process.parent import die_with_parent
+from bgpdrift.process.pause_watch import PauseWatch
+from bgpdrift.process.signals import STOP_SIGNALS, StopSignal
 
 Line = dict[str, Any]
 Report = Callable[[Mapping[str, Any]], None]
@@ -29,7 +30,6 @@ Report = Callable[[Mapping[str, Any]], None]
 EndReason = Literal["", "time", "memory", "stop_request", "foreign_signal"]
 
 CHECK_EVERY_S = 0.1
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Limits:
     Attributes
     ----------
     seconds : float
-        Wall time, monotonic.
+        Wall time, monotonic, without pauses of the whole machine.
     memory_bytes : int
         Resident memory of the worker and its descendants together.
     grace_s : float
@@ -70,7 +70,7 @@ class WorkerEnd:
     peak_bytes : int
         Largest memory measured.
     seconds : float
-        Wall time.
+        Wall time without pauses of the whole machine.
     """
 
     exit_code: int | None
@@ -80,32 +80,8 @@ class WorkerEnd:
     seconds: float
 
 
-class StopRequest:
-    """Records the first TERM, INT or HUP to this process.
-
-    Attributes
-    ----------
-    signal : int
-        Its number; 0 for none.
-    descriptor : int
-        Readable after it.
-    """
-
-    def __init__(self) -> None:
-        self.signal = 0
-        self.descriptor, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        for number in _STOP_SIGNALS:
-            if signal.getsignal(number) != signal.SIG_IGN:  # nohup, or a background job of a shell
-                signal.signal(number, self._handle)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signal module's signature
-        self.signal = self.signal or number
-        with suppress(BlockingIOError):
-            os.write(self._writing, b"1")
-
-
 def run_limited(
-    work: Callable[[Report], int], limits: Limits, on_line: Callable[[Line], None], stop: StopRequest, clock: Clock
+    work: Callable[[Report], int], limits: Limits, on_line: Callable[[Line], None], stop: StopSignal, clock: Clock
 ) -> WorkerEnd:
     """Run ``work`` in a fork and return when the fork and all its descendants have ended.
 
@@ -119,7 +95,7 @@ def run_limited(
         The limits of the worker.
     on_line : callable
         Called in this process with each line that the worker reports.
-    stop : StopRequest
+    stop : StopSignal
         Ends the worker when this process is asked to stop.
     clock : Clock
         Measures the limit of time.
@@ -149,6 +125,7 @@ class _Worker:
         self._pid, self._reading, self._limits, self._on_line, self._clock = pid, reading, limits, on_line, clock
         self._pidfd = os.pidfd_open(pid)
         self._started_at = clock.monotonic()
+        self._pause_watch = PauseWatch(clock)
         self._reason: EndReason = ""
         self._kill_at = float("inf")
         self._peak_bytes = 0
@@ -156,7 +133,7 @@ class _Worker:
         self._status: os.waitid_result | None = None
         os.set_blocking(reading, False)
 
-    def watch(self, stop: StopRequest) -> WorkerEnd:
+    def watch(self, stop: StopSignal) -> WorkerEnd:
         poll = select.poll()
         for descriptor in (self._pidfd, self._reading, stop.descriptor):
             poll.register(descriptor, select.POLLIN)
@@ -168,8 +145,8 @@ class _Worker:
                 poll.unregister(stop.descriptor)
             if self._pidfd in ready:
                 break
-            self._enforce_limits(bool(stop.signal))
-        return self._finish(stop.signal)
+            self._enforce_limits(bool(stop.number))
+        return self._finish(stop.number)
 
     def kill_and_reap(self) -> None:
         """Kill the worker and its group and reap it, if that has not been done."""
@@ -181,6 +158,7 @@ class _Worker:
             os.close(self._reading)
 
     def _enforce_limits(self, stop_requested: bool) -> None:
+        self._allow_for_pause()
         now, memory_bytes = self._clock.monotonic(), _measure_memory_bytes(self._pid)
         self._peak_bytes = max(self._peak_bytes, memory_bytes)
         if memory_bytes > self._limits.memory_bytes and self._reason != "memory":
@@ -191,6 +169,12 @@ class _Worker:
             signal_group(self._pid, signal.SIGCONT)
         if now >= self._kill_at:
             signal_group(self._pid, signal.SIGKILL)
+
+    def _allow_for_pause(self) -> None:
+        """Do not count the time in which the machine was paused: the worker could not work either."""
+        paused_s = self._pause_watch.observe()
+        self._started_at += paused_s
+        self._kill_at += paused_s
 
     def _finish(self, stop_signal: int) -> WorkerEnd:
         seconds = self._clock.monotonic() - self._started_at
@@ -223,7 +207,7 @@ def _run_worker(work: Callable[[Report], int], limits: Limits, writing: int, par
     try:
         os.setpgid(0, 0)
         die_with_parent(parent_pid)
-        for number in _STOP_SIGNALS:
+        for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         os.nice(limits.nice)
         os.environ.update(dict.fromkeys(MATH_THREADS, "1"))  # before a math library is imported

@@ -37,6 +37,19 @@ def is_running(pid: int) -> bool:
     return bool(fields) and fields[0] not in ("Z", "X")
 
 
+def is_hidden(pid: int) -> bool:
+    """Whether a process exists that ``/proc`` does not show to this user, as with its mount option ``hidepid``."""
+    if (_PROC / str(pid)).exists():
+        return False
+    try:
+        os.kill(pid, 0)  # no signal, only the check of permissions
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def read_parent(pid: int) -> int | None:
     """Return the pid of the parent; None for a process that has ended."""
     fields = _stat_fields(pid)

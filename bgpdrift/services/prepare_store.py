@@ -17,8 +17,10 @@ EXIT_TEMPORARY = 75
 
 def main() -> int:
     """Create or upgrade the store; return 0, or 1 or `EXIT_TEMPORARY` after printing the reason to standard error."""
+    from bgpdrift.process.signals import ignore_unknown_signals
     from bgpdrift.store import migrate
 
+    ignore_unknown_signals()
     try:
         loaded = settings.load()
         loaded.data_path.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from bgpdrift import settings
 from bgpdrift.errors import BgpdriftError
 from bgpdrift.monitor.event_alerts import build_alerts
 from bgpdrift.process.parent import follow_parent
+from bgpdrift.process.signals import ignore_unknown_signals
 from bgpdrift.store import StateCursor, Store, open_store
 from bgpdrift.store.cursor_states import EventsFileState
 from bgpdrift.store.request_records import ServiceEvent
@@ -84,6 +85,7 @@ def record(folder: Path, store: Store) -> int:
 def main() -> int:
     """Record once; return 0, or 1 after printing the reason to standard error."""
     follow_parent()
+    ignore_unknown_signals()
     try:
         loaded = settings.load()
         with open_store(loaded.store_url, busy_timeout_s=loaded.store.busy_timeout_s) as store:

@@ -4,8 +4,6 @@ It waits on a socket, and therefore has an event loop instead of the polling loo
 """
 
 import asyncio
-import os
-import signal
 import sys
 from typing import Final
 
@@ -14,6 +12,7 @@ from bgpdrift.bgp.live_collection import LiveCollection
 from bgpdrift.clock import SystemClock
 from bgpdrift.errors import BgpdriftError, SettingsError
 from bgpdrift.process.sd_notify import Notifier
+from bgpdrift.process.signals import StopSignal
 from bgpdrift.services.runtime import EXIT_INTERNAL, EXIT_OK, EXIT_USAGE, prepare
 from bgpdrift.settings import Settings
 
@@ -23,7 +22,7 @@ log = logs.get_logger()
 
 
 def main() -> None:
-    """Run until TERM or INT, then finish the segment and exit 0."""
+    """Run until a stop is requested, then finish the segment and exit 0."""
     try:
         settings = prepare(NAME)
     except SettingsError as error:
@@ -39,17 +38,14 @@ def main() -> None:
 
 
 async def _collect(settings: Settings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, _request_stop, stop, number)
+    stop, requested, loop = asyncio.Event(), StopSignal(), asyncio.get_running_loop()
+
+    def request_stop() -> None:
+        loop.remove_reader(requested.descriptor)  # it stays readable
+        stop.set()
+
+    loop.add_reader(requested.descriptor, request_stop)
     await LiveCollection(settings, SystemClock(), Notifier()).run(stop)
-
-
-def _request_stop(stop: asyncio.Event, number: int) -> None:
-    """Request a clean stop; a second signal ends the process at once."""
-    if stop.is_set():
-        os._exit(128 + number)
-    stop.set()
 
 
 if __name__ == "__main__":

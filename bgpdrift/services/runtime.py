@@ -7,11 +7,8 @@ and shows the reason in the status. Any other exception ends the process, and th
 
 import faulthandler
 import os
-import select
-import signal
 import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Protocol, runtime_checkable
 
 from bgpdrift import logs, settings
@@ -19,7 +16,7 @@ from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.errors import BgpdriftError, SettingsError, TransientError
 from bgpdrift.process.parent import follow_parent
 from bgpdrift.process.sd_notify import Notifier
-from bgpdrift.process.signals import ignore_unknown_signals
+from bgpdrift.process.signals import StopSignal, ignore_unknown_signals
 from bgpdrift.process.waiting import register_progress
 
 EXIT_OK, EXIT_INTERNAL, EXIT_USAGE = 0, 1, 2
@@ -55,44 +52,6 @@ class Wakeable(Protocol):
         ...
 
 
-class StopSignal:
-    """TERM and INT request a clean stop; a second signal ends the process at once."""
-
-    def __init__(self) -> None:
-        # A pipe, not a threading.Event: the signal may interrupt the very line that holds the lock of an Event.
-        self._is_requested = False
-        self._reading, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._poll, self._poll_all = select.poll(), select.poll()
-        for poll in (self._poll, self._poll_all):
-            poll.register(self._reading, select.POLLIN)
-        signal.signal(signal.SIGTERM, self._handle)
-        signal.signal(signal.SIGINT, self._handle)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signal module's signature
-        if self._is_requested:
-            os._exit(128 + number)
-        self._is_requested = True
-        os.write(self._writing, b"1")
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until the time is over or a stop is requested; True if one is."""
-        self._poll.poll(max(0.0, seconds) * 1000.0)
-        return self._is_requested
-
-    def wake_on(self, descriptor: int) -> None:
-        """Let `wait_for_work` also end when this descriptor is readable."""
-        self._poll_all.register(descriptor, select.POLLIN)
-
-    def wait_for_work(self, seconds: float) -> bool:
-        """Wait until the time is over, or until there is work or a stop is requested; True if there is."""
-        return bool(self._poll_all.poll(max(0.0, seconds) * 1000.0)) or self._is_requested
-
-    @property
-    def is_set(self) -> bool:
-        """Whether a stop was requested."""
-        return self._is_requested
-
-
 def prepare(name: str) -> settings.Settings:
     """Do the first steps of every service: follow the parent, enable stack dumps, read the settings, set up logs."""
     follow_parent()
@@ -106,7 +65,7 @@ def prepare(name: str) -> settings.Settings:
 def run(
     name: str, build: Callable[[settings.Settings, Clock], Worker], poll_s: Callable[[settings.Settings], float]
 ) -> None:
-    """Run a polling service until TERM or INT, then end the process.
+    """Run a polling service until it is asked to stop, then end the process.
 
     Parameters
     ----------

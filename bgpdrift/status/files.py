@@ -14,7 +14,7 @@ import msgspec
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.models.paths import current_path
 from bgpdrift.models.run_lock import read_run_holder
-from bgpdrift.process.identity import ProcessIdentity, is_alive
+from bgpdrift.process.identity import ProcessIdentity, is_alive_in
 from bgpdrift.status.snapshot import FlagFile, Running
 
 UNREADABLE = "unreadable"
@@ -77,7 +77,7 @@ def read_flag(artifacts: Path, model: str) -> FlagFile | None:
     claim = _read_document(artifacts / f"retrain_{model}.flag.claimed")
     if claim is not None:
         owner = _convert(claim[0].get("owner"), ProcessIdentity) or ProcessIdentity()
-        state = "claimed" if is_alive(owner) else "orphaned"
+        state = "claimed" if is_alive_in(owner, artifacts) else "orphaned"
         flag = claim[0].get("flag")
         return _flag(state, flag if isinstance(flag, dict) else {}, claim[1], owner.pid or None)
     waiting = _read_document(artifacts / f"retrain_{model}.flag")

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 from bgpdrift.clock import SystemClock
-from bgpdrift.process.limited_worker import Limits, Report, StopRequest, run_limited
+from bgpdrift.process.limited_worker import Limits, Report, run_limited
+from bgpdrift.process.signals import StopSignal
 
 
 def behave(behaviour: str, report: Report) -> int:
@@ -55,7 +56,9 @@ if __name__ == "__main__":
 
     name, seconds, memory_mb = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
     limits = Limits(seconds, memory_mb * 1_000_000, grace_s=0.3)
-    ended = run_limited(lambda report: behave(name, report), limits, on_line, StopRequest(), SystemClock())
+    ended = run_limited(
+        lambda report: behave(name, report), limits, on_line, StopSignal(ends_at_second=False), SystemClock()
+    )
     print(
         json.dumps(
             {"exit": ended.exit_code, "reason": ended.reason, "signal": ended.signal, "lines": len(lines)}

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -204,3 +205,18 @@ def test_a_process_counts_as_ended_before_it_is_reaped():
     child.stdout.close()
     child.wait(30)
     assert not is_alive(owner)
+
+
+def test_a_claim_in_a_copied_folder_is_a_request_again_and_the_original_stays_claimed(tmp_path):
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    flags.drop(original, "lstm", Flag(reason="drift"))
+    claim = flags.claim(original, "lstm", identify_self())
+    shutil.copytree(original, copy)
+
+    assert flags.requeue_abandoned(copy) == ["lstm"]
+    flag = flags.read_flag(copy, "lstm")
+    assert flag is not None
+    assert flag.reason == "drift"
+    assert flags.requeue_abandoned(original) == []
+    assert claim is not None
+    assert flags.is_held(original, claim)

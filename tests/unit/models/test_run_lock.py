@@ -1,6 +1,7 @@
 """One retrainer at a time, and a dry run that writes nothing."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,3 +68,13 @@ def test_the_holder_can_be_read_while_the_run_lasts(tmp_path):
 def test_something_else_in_place_of_the_lock_file_is_no_holder(tmp_path, make):
     make(tmp_path / LOCK_NAME)
     assert read_run_holder(tmp_path) is None
+
+
+def test_a_copied_lock_file_names_no_run_of_the_copy(tmp_path):
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    lock = RunLock(original, "lstm", now=7.0)
+    shutil.copytree(original, copy)
+    assert read_run_holder(original) is not None
+    assert read_run_holder(copy) is None
+    RunLock(copy, "lstm", now=8.0).close()
+    lock.close()

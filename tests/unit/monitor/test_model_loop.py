@@ -14,7 +14,7 @@ from bgpdrift.models import flags
 from bgpdrift.models.flags import Claim, DriftCause, Flag
 from bgpdrift.monitor.model_loop import LOCK, ModelLoop
 from bgpdrift.monitor.retrainer_process import EndedRun
-from bgpdrift.process.identity import ProcessIdentity, identify_self
+from bgpdrift.process.identity import ProcessIdentity, identify_self, record
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
 from bgpdrift.store.cursor_states import (
@@ -377,8 +377,7 @@ def test_a_run_that_finds_the_lock_taken_is_repeated_without_limit(world):
 
 
 def test_a_run_that_a_person_started_delays_the_next_run(world):
-    holder = {"model": M, "owner": {"pid": identify_self().pid, "start_time": identify_self().start_time}}
-    holder["owner"]["boot_id"] = identify_self().boot_id
+    holder = {"model": M, "owner": record(identify_self(), world.folder)}
     lock = world.folder / "retrain.lock"
     lock.write_bytes(msgspec.json.encode(holder))
     world.request()
@@ -409,7 +408,7 @@ def test_the_next_monitor_continues_with_the_run_of_a_monitor_that_died(world):
     world.restart()
     world.step(times=3)
     assert world.runner.started == [M]
-    assert world.runner.checked == [identify_self()] * 3
+    assert world.runner.checked == [record(identify_self(), world.settings.data_path)] * 3
 
     world.run(request_id, 3, notes="rejected: finds less")
     world.store.clear_cursor(RUN_CURSOR, world.now)

@@ -8,10 +8,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from bgpdrift.clock import FakeClock
-from bgpdrift.process.identity import identify_self
+from bgpdrift.process.identity import identify_self, record
 from bgpdrift.settings import Settings, load
 from bgpdrift.status.program import read_status
 from bgpdrift.status.snapshot import Status
@@ -196,10 +197,9 @@ class System:
 
     def claim(self, model: str) -> None:
         """Write claim and lock of a running retrainer."""
-        owner = identify_self()
-        mine = {"pid": owner.pid, "start_time": owner.start_time, "boot_id": owner.boot_id}
         flag = {"reason": "drift", "requested_by": "drift_monitor", "requested_at": NOW - 100}
         folder = self.settings.artifacts_path
+        mine = msgspec.to_builtins(record(identify_self(), folder))
         (folder / f"retrain_{model}.flag.claimed").write_text(json.dumps({"model": model, "flag": flag, "owner": mine}))
         (folder / "retrain.lock").write_text(json.dumps({"model": model, "owner": mine, "since": NOW - 90.0}))
 

@@ -1,13 +1,13 @@
-"""Notices that the supervisor itself did not run for a while: the machine was suspended, paused for a snapshot, or overloaded.
+"""Notices that this process did not run for a while: the machine was suspended, paused for a snapshot, or overloaded.
 
-In such a pause the services could report no progress either, so their deadlines must begin anew. The pause shows as an
-observation that comes much later than it was due. Pure except for the clock.
+In such a pause the processes that it watches could not work either, so the time must not count against them. The pause shows
+as an observation that comes much later than it was due. Pure except for the clock.
 """
 
 from bgpdrift.clock import Clock
 
 OBSERVE_EVERY_S = 2.0
-"""Longest time between two observations while the supervisor runs."""
+"""Longest time between two observations while this process runs."""
 _LATE_AFTER_S = 2 * OBSERVE_EVERY_S
 
 
