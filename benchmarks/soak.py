@@ -120,7 +120,7 @@ class Soak:
             with running_feed(self._feed_command(), self.folder / "feed.log") as feed:
                 self.environment["BGPDRIFT_FEED__URL"] = feed.url
                 with self._services() as supervisor:
-                    self._disturb(supervisor, faults, store, tell)
+                    self._disturb(supervisor, faults, tell)
                     self._wait_for_verdicts(store, max(start for *_, start in expected), tell)
             self._check_growth(tell)
             self._check_rows(store, expected, tell)
@@ -132,7 +132,7 @@ class Soak:
 
     # -- disturbances -----------------------------------------------------------------------------------------------
 
-    def _disturb(self, supervisor: int, faults: Faults, store: Store, tell: Tell) -> None:
+    def _disturb(self, supervisor: int, faults: Faults, tell: Tell) -> None:
         """Let a fault happen at intervals, and measure before each."""
         began, number = time.monotonic(), 0
         while (passed_s := time.monotonic() - began) < self.minutes * 60:
@@ -142,9 +142,9 @@ class Soak:
             (fault,) = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))
             what, supervisor = self._disturb_once(fault, supervisor, status, faults)
             self.happened[fault] += 1
-            at = (store.newest_verdict_start() or int(self.live.start)) - int(self.live.start)
             memory = sum(one["rss_bytes"] for one in status["services"]) / 2**20
-            tell(f"{number}: {what}; verdicts until +{at / 3600:.2f} h; services {memory:.0f} MiB")
+            progress = next(one["message"] for one in status["services"] if one["name"] == "feature_aggregator")
+            tell(f"{number}: {what}; services {memory:.0f} MiB; {progress}")
             time.sleep(max(0.0, began + passed_s + self.every_s - time.monotonic()))
         self._settled_status(tell)
 

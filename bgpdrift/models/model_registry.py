@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.errors import ArtifactError, BgpdriftError, InputError, PublishRefusedError
-from bgpdrift.models.artifact import Artifact, read
+from bgpdrift.models.artifact import Artifact, from_bytes, read
 from bgpdrift.models.lifecycle import STATES, VERSION_LIFECYCLE, Event
 from bgpdrift.models.model_files import ModelFile, ModelFiles, list_model_files
 from bgpdrift.models.paths import current_path
@@ -92,6 +92,8 @@ class ModelRegistry:
         """
         event = event or self.begin_event(model, "promote")
         try:
+            if conflict := self._find_conflict(candidate, model):
+                raise PublishRefusedError(conflict)
             publication = publish(
                 self._folder,
                 model,
@@ -241,6 +243,9 @@ class ModelRegistry:
         states = self._records.read_states(model)
         if not self._records.has_store or states.get(artifact.version) in ("active", "accepted"):
             return False
+        if conflict := self._records.find_conflict(artifact):
+            self._log.error("model.conflict", model=model, version=artifact.version, reason=conflict)
+            return False  # its detector refuses the file
         now = self._clock.now()
         path = current_path(self._folder, model)
         others = [
@@ -268,6 +273,8 @@ class ModelRegistry:
         for file in choice:
             try:
                 raw = file.path.read_bytes()
+                if conflict := self._records.find_conflict(from_bytes(raw, file.path.name, model)):
+                    raise ArtifactError(conflict)
                 copy = stage(self._folder, model, file.version, raw, history_minutes=self._history, verify=self._verify)
                 return file, copy
             except (ArtifactError, PublishRefusedError, OSError) as error:
@@ -283,13 +290,20 @@ class ModelRegistry:
                     backup.path.unlink()
                     self._log.info("model.backup_removed", model=files.model, file=backup.path.name, reason=reason)
 
+    def _find_conflict(self, file: Path, model: str) -> str:
+        """Find why a file is not the recorded version of its number; "" if it is, or if it cannot be read."""
+        try:
+            return self._records.find_conflict(read(file, model))
+        except ArtifactError:
+            return ""  # reported where it is published
+
     def _problem_finder(self, model: str) -> Callable[[ModelFile], str]:
         def find_problem(file: ModelFile) -> str:
             try:
                 self._verify(file.path, model, self._history)
             except ArtifactError as error:
                 return str(error)
-            return ""
+            return self._find_conflict(file.path, model)
 
         return find_problem
 

@@ -12,8 +12,9 @@ import msgspec
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock
+from bgpdrift.detector_registry import BY_NAME
 from bgpdrift.errors import BgpdriftError
-from bgpdrift.models.artifact import Artifact
+from bgpdrift.models.artifact import Artifact, from_bytes
 from bgpdrift.store.model_records import ModelState, ModelVersion, RetrainEvent, VersionDetails
 
 
@@ -72,6 +73,13 @@ class RegistryRecords:
         if self._store is not None:
             self._store.record_transition([], states, None, self._clock.now())
 
+    def find_conflict(self, artifact: Artifact) -> str:
+        """Find why an artifact is not the recorded version of its number; "" if it is, or if the store is away."""
+        try:
+            return find_conflict(artifact, self._store.model_versions(artifact.content.model)) if self._store else ""
+        except BgpdriftError:
+            return ""
+
     def write(
         self,
         model: str,
@@ -107,6 +115,28 @@ def build_version(
             training=msgspec.to_builtins(artifact.training), metrics=msgspec.to_builtins(artifact.metrics)
         ),
     )
+
+
+def find_conflict(artifact: Artifact, recorded: Sequence[ModelVersion]) -> str:
+    """Find why an artifact is not the recorded version of its number; "" if it is, or if the number is not recorded.
+
+    The digest decides, never the number, since another installation counts its versions from 1 as well. A row of scores
+    names a version, so that one version must be one file. The packaged default has one number in all versions of bgpdrift.
+    """
+    model = artifact.content.model
+    other = next((one.digest for one in recorded if one.version == artifact.version), artifact.digest)
+    if other == artifact.digest or artifact.digest == _read_default_digest(model):
+        return ""
+    return (
+        f"{model}: version {artifact.version} is recorded with digest {other[:12]}, this file has {artifact.digest[:12]}: "
+        "it is another model with the same number, perhaps of another installation"
+    )
+
+
+def _read_default_digest(model: str) -> str:
+    record = BY_NAME.get(model)
+    raw = record.read_default_model() if record else None
+    return from_bytes(raw, f"packaged default of {model}", model).digest if raw else ""
 
 
 def state_or(recorded: str, allowed: tuple[ModelState, ...] = ("active",)) -> ModelState:

@@ -1,8 +1,9 @@
 """The worker of a detector service: reads new windows and writes each window's score once, with the version that scored it.
 
 This module decides the order of a step. A new model takes over between two batches. If it fails on its first batch, nothing of
-it was written and the previous model scores the same windows. Without a model the position follows the newest window, so that
-no other service waits for scores. `bgpdrift.scoring.worker_models` decides which model scores.
+it was written and the previous model scores the same windows. A model that scores a later window as NaN is refused as well.
+Without a model the position follows the newest window, so that no other service waits for scores.
+`bgpdrift.scoring.worker_models` decides which model scores.
 """
 
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock
-from bgpdrift.errors import TransientError
+from bgpdrift.errors import ArtifactError, TransientError
 from bgpdrift.models.loading import LoadedModel, ModelSource, builder, publish_default
 from bgpdrift.models.paths import current_path
 from bgpdrift.models.publication import active_version
@@ -126,16 +127,20 @@ class DetectorWorker:
         return select_columns(*(model.artifact.content.feature_names for model in models))
 
     def _score_with_fallback(self, columns: Columns, windows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]] | None:
-        """Score the windows; if an unproven model fails, score them with the previous one, or return None without one."""
+        """Score the windows; if the model fails, score them with the previous one, or return None without one.
+
+        Any error of an unproven model is a defect of the model. Of a proven one only an `ArtifactError` is, such as a score
+        that is not a number; any other error is a bug, which ends the process.
+        """
         loaded = self._models.loaded
         assert loaded is not None
-        if not self._models.is_unproven:
-            return self._score(columns, windows, loaded)
         try:
             return self._score(columns, windows, loaded)
         except TransientError:
             raise
         except Exception as error:
+            if not self._models.is_unproven and not isinstance(error, ArtifactError):
+                raise
             reason = f"{loaded.source}: version {loaded.version} fails on live windows: {type(error).__name__}: {error}"
             previous = self._models.previous
             # If the previous model fails as well, the cause is not the model but a bug, which ends the process.

@@ -1,6 +1,7 @@
 """The models of a detector worker: the loaded one, the previous one until the loaded one has scored, and the records about both.
 
-This module decides that a new model is proven by its first written batch. Until then the previous model is kept, and a model
+This module decides that a model whose version is recorded with another digest never scores, and that a new model is proven
+by its first written batch. Until then the previous model is kept, and a model
 that fails on live windows is replaced by it. Records are written after the windows, so that no record delays a score.
 `bgpdrift.models.loading` decides which file is loaded, `bgpdrift.models.reloading` when.
 """
@@ -10,9 +11,10 @@ from typing import Any
 from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.models.loading import LoadAttempt, LoadedModel, Refusal
-from bgpdrift.models.registry_records import build_version
+from bgpdrift.models.registry_records import build_version, find_conflict
 from bgpdrift.models.reloading import ModelReloader
 from bgpdrift.store import Store
+from bgpdrift.store.request_records import Alert
 
 RECORD_VERSION_AFTER_S = 5.0
 """The publisher of a version records it. The worker records a version only if it is not recorded after this time, in seconds."""
@@ -42,6 +44,7 @@ class WorkerModels:
         self.refusal_reason = ""
         """Reason for which the newest file was refused; "" if it was not."""
         self._problem = ""
+        self._waiting: LoadAttempt | None = None
         self._events: list[tuple[float, str, dict[str, Any]]] = []
         self._unrecorded: tuple[float, LoadedModel] | None = None
 
@@ -52,9 +55,17 @@ class WorkerModels:
 
     def take_over(self) -> None:
         """Take over the models that were loaded since the last call."""
-        while (attempt := self._reloader.take()) is not None:
+        while (attempt := self._waiting or self._reloader.take()) is not None:
+            self._waiting = attempt  # if the store cannot be read now, the next call continues here
+            recorded = self._store.model_versions(self._model) if attempt.loaded else []
+            conflict = find_conflict(attempt.loaded.artifact, recorded) if attempt.loaded else ""
+            self._waiting = None
             self._handle(attempt)
             if attempt.loaded is None:
+                continue
+            if conflict:
+                self._log.error("model.conflict", model=self._model, version=attempt.loaded.version, reason=conflict)
+                self._reloader.report_failure(attempt.loaded, conflict, has_other=self.loaded is not None)
                 continue
             # Of two models that were loaded at once the first never scored, so the model before both stays the previous one.
             self.previous = self.previous if self.is_unproven and self.previous else self.loaded
@@ -98,6 +109,8 @@ class WorkerModels:
         while self._events:
             at, event, details = self._events[0]
             self._store.record_service_event(at, self._service, event, details)
+            if event == "model_refused":
+                self._store.raise_alerts([self._build_alert(at, details)])
             del self._events[0]
         if self._unrecorded is not None and self._clock.monotonic() >= self._unrecorded[0]:
             self._record_version(self._unrecorded[1])
@@ -121,6 +134,18 @@ class WorkerModels:
         }
         self._log.error("model.refused", **details)
         self._events.append((self._clock.now(), "model_refused", details))
+
+    def _build_alert(self, at: float, details: dict[str, Any]) -> Alert:
+        active = (
+            f"version {details['active_version']} continues" if details["active_version"] else "there is no other model"
+        )
+        return Alert(
+            at=at,
+            key=f"model_refused:{self._model}:{int(at)}",
+            severity="high",
+            title=f"{self._model}: the model file {details['file']} was refused; {active}",
+            body=str(details["reason"]),
+        )
 
     def _describe_load(self, loaded: LoadedModel) -> dict[str, Any]:
         details = {

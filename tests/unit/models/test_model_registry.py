@@ -265,3 +265,38 @@ def test_a_publication_stands_if_its_sidecars_cannot_be_written(put, folder: Pat
         put("2")
     assert "model.sidecars_failed" in {line["event"] for line in lines}
     assert states(store)["2"] == "active"
+
+
+def other_model(artifact, version: str) -> bytes:
+    """Return a model of another installation that has the number of one of ours."""
+    return to_bytes(replace(artifact, version=version, created_at=artifact.created_at + 1))
+
+
+def digests(store: Store) -> dict[str, str]:
+    return {version.version: version.digest for version in store.model_versions(M)}
+
+
+def test_a_candidate_of_another_installation_with_a_recorded_number_is_not_published(
+    put, folder: Path, store: Store, registry: ModelRegistry, artifact
+) -> None:
+    put("1")
+    put("2")
+    before = digests(store)
+    candidate = stage(folder, M, "1", other_model(artifact, "1"), verify=trusting)
+    with pytest.raises(
+        PublishRefusedError, match=r"version 1 is recorded with digest .* another model with the same number"
+    ):
+        registry.publish(M, candidate, expected_active="2")
+    assert active_version(folder, M) == "2"
+    assert digests(store) == before
+
+
+def test_an_active_file_of_another_installation_does_not_become_our_version(
+    put, folder: Path, store: Store, registry: ModelRegistry, artifact
+) -> None:
+    put("1")
+    put("2")
+    before = digests(store)
+    current_path(folder, M).write_bytes(other_model(artifact, "1"))
+    assert not registry.reconcile(M)
+    assert digests(store) == before

@@ -12,8 +12,10 @@ import pytest
 from bgpdrift.clock import FakeClock
 from bgpdrift.errors import InputError
 from bgpdrift.models.artifact import Artifact, read, to_bytes
+from bgpdrift.models.loading import builder
 from bgpdrift.models.model_registry import ModelRegistry
 from bgpdrift.models.publication import active_version, stage
+from bgpdrift.models.self_test import add_self_test
 from bgpdrift.monitor.active_versions import ActiveVersions
 from bgpdrift.monitor.probation import Probation
 from bgpdrift.settings import Settings, load
@@ -215,6 +217,29 @@ def test_a_version_that_alarms_all_the_time_is_rolled_back(world, good, for_low_
     world.put(for_low_traffic, "2")
     world.watch()
     assert world.states()["2"] == "rolled_back"
+
+
+@pytest.fixture(scope="module")
+def constant(good, windows) -> Artifact:
+    """No rule can reach its threshold, so that every window has the same score; its self-test agrees."""
+    arrays = good.content.arrays
+    unreachable = {
+        name: np.full_like(values, 1e30) if "thresholds" in name else values for name, values in arrays.items()
+    }
+    content = replace(good.content, arrays=unreachable)
+    detector = builder(M, 360)(content)
+    assert np.ptp(detector.score(windows.calm(500)).score) < 1e-9
+    return add_self_test(replace(good, content=content), detector, windows.calm(500))
+
+
+def test_a_version_whose_score_is_a_constant_is_rolled_back(world, good, constant, calm_day, windows):
+    world.store_windows(calm_day, windows.rows_of)
+    world.put(good, "1")
+    world.put(constant, "2")
+    world.watch(hours=6)
+    assert world.states()["2"] == "rolled_back"
+    assert active_version(world.folder, M) == "1"
+    assert world.alerts() == [f"rolled_back:{M}:2"]
 
 
 def test_after_a_level_change_the_new_version_is_accepted_although_the_shadow_alarms_all_the_time(

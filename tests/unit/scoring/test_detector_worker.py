@@ -207,6 +207,9 @@ def test_a_refused_file_is_recorded_and_the_old_model_continues(start, store: St
         "moved_to": "/r/lstm_2",
         "active_version": "1",
     }
+    (alert,) = store.alerts()
+    assert alert.title == "lstm: the model file lstm.safetensors was refused; version 1 continues"
+    assert alert.body == "lstm.safetensors: damaged"
     assert "refused: lstm.safetensors: damaged" in service.status()
     models.attempts.append(model("3"))
     service.step()
@@ -238,6 +241,73 @@ def test_a_score_that_is_not_a_number_rejects_the_model(start, store: Store, mod
     service.step()
     assert models.failures == [("2", True)]
     assert scored(store) == [(1, "1")]
+
+
+def test_a_proven_model_whose_later_score_is_not_a_number_is_refused_and_a_backup_scores_that_window(
+    start, store: Store, models: FakeModels
+) -> None:
+    detector = FakeDetector()
+    models.attempts.append(model("1", detector))
+    service = start()
+    feed(store, 1)
+    run(service)
+    detector.value = float("inf")
+    feed(store, 2)
+    assert service.step()
+    assert models.failures == [("1", False)]
+    assert scored(store) == [(1, "1")]
+
+    models.attempts.append(LoadAttempt(replace(model("backup").loaded, identity=None)))
+    run(service)
+    assert scored(store) == [(1, "1"), (2, "backup")]
+
+
+def record(store: Store, version: str, digest: str) -> None:
+    store.record_model_version(
+        ModelVersion(model="lstm", version=version, state="active", digest=digest, created_at=1, activated_at=1)
+    )
+
+
+def test_a_model_of_another_installation_with_the_number_of_a_recorded_version_never_scores(
+    start, store: Store, models: FakeModels
+) -> None:
+    """Rows name a version, so that two models of one number would give scores that nobody can attribute."""
+    record(store, "1", "d1")
+    record(store, "2", "the digest of our version 2")
+    models.attempts.append(model("1"))
+    service = start()
+    feed(store, 1)
+    run(service)
+    models.attempts.append(model("2"))
+    feed(store, 2)
+    run(service)
+
+    assert scored(store) == [(1, "1"), (2, "1")]
+    assert models.failures == [("2", True)]
+    digests = {version.version: version.digest for version in store.model_versions("lstm")}
+    assert digests == {"1": "d1", "2": "the digest of our version 2"}
+
+
+def test_a_model_whose_version_cannot_be_compared_waits_until_the_store_can_be_read(
+    start, settings: Settings, store: Store, models: FakeModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.attempts.append(model("1"))
+    own = open_store(settings.store_url)
+    service = start(own)
+    feed(store, 1)
+    run(service)
+    models.attempts.append(model("2"))
+
+    def refuse(*_: Any) -> None:
+        raise StoreBusyError("locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(own, "model_versions", refuse)
+        with pytest.raises(StoreBusyError):
+            service.step()
+    feed(store, 2)
+    run(service)
+    assert scored(store) == [(1, "1"), (2, "2")]
 
 
 def test_a_first_model_that_fails_leaves_the_windows_to_the_next(start, store: Store, models: FakeModels) -> None:
