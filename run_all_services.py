@@ -2,6 +2,12 @@
 
 import sys
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bgpdrift.attention import Attention
+    from bgpdrift.settings import Settings
+    from supervisor.status import Status
 
 
 def main() -> int:
@@ -19,7 +25,16 @@ def main() -> int:
     from bgpdrift.entry_point import run_program
     from supervisor.cli import main as command_line
 
-    return run_program("run_all_services.py", lambda: command_line(sys.argv[1:]))
+    return run_program("run_all_services.py", lambda: command_line(sys.argv[1:], attend=attend))
+
+
+def attend(settings: "Settings", status: "Status") -> "Attention":
+    """Decide what needs a person. The supervisor itself knows neither data nor models, so the two meet here."""
+    import time
+
+    from bgpdrift.status.attention import read_attention
+
+    return read_attention(settings, time.time(), status if status.supervisor.pid else None)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 Pure decisions: `services` (which programs run, in which order), `lifecycle` (which state follows which event),
 `restart_budget` (when a failed service is started again), `shutdown` and `rolling` (which service is stopped or restarted
-next), `reloading` (which services changed settings concern), `disk_watch` (how full the disk is), `status` (how all of it is
-shown).
+next), `reloading` (which services changed settings concern), `status` (how all of it is shown).
 
 `supervised` is one service with its state and process. `process_control`, `orphans`, `notify_socket`, `log_capture` and
 `log_files` handle processes, sockets and files. `loop` joins them on one event loop, `operations` carries out commands,

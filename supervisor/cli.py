@@ -8,13 +8,14 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from bgpdrift import settings as bgpdrift_settings
+from bgpdrift.attention import Attention
 from bgpdrift.errors import AlreadyRunningError, BgpdriftError, SettingsError
 from bgpdrift.formatting import escape_control
 from bgpdrift.settings import FILE_NAME, Settings
@@ -26,8 +27,8 @@ from supervisor.status import (
     EXIT_OK,
     EXIT_USAGE,
     Status,
+    attend_to_services,
     build_stopped_status,
-    choose_exit_code,
     format_table,
 )
 
@@ -35,11 +36,26 @@ if TYPE_CHECKING:
     from supervisor.client import ControlClient
 
 SUPERVISOR = "supervisor"
+Attend = Callable[[Settings, Status], Attention]
 
 
-def main(argv: Sequence[str], system: System = BGPDRIFT) -> int:
-    """Run one command; returns the exit code."""
+def main(argv: Sequence[str], system: System = BGPDRIFT, attend: Attend | None = None) -> int:
+    """Run one command; returns the exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str
+        The arguments.
+    system : System
+        The services.
+    attend : callable, optional
+        Decides what needs a person, by the settings and the status of the services; ``status`` shows it and exits with its
+        code. By default only the services count.
+    """
     options = _parser(system).parse_args(argv)
+    if attend is None or getattr(options, "services", False):
+        attend = _attend_to_services
+    options.attend = attend
     if options.config:
         os.environ["BGPDRIFT_CONFIG"] = str(Path(options.config).absolute())
     elif not os.environ.get("BGPDRIFT_CONFIG") and Path(FILE_NAME).is_file():
@@ -93,6 +109,11 @@ def _parser(system: System) -> argparse.ArgumentParser:
         "reload", _reload, "apply changed settings and restart the services that use them; invalid settings are refused"
     )
     status = add("status", _status, "show the state of the supervisor and all services")
+    status.add_argument(
+        "--services",
+        action="store_true",
+        help="judge the services alone, not data, models and incidents; for health checks of containers",
+    )
     status.add_argument("--json", action="store_true", help="print one JSON object, or one a line with --watch")
     status.add_argument(
         "--watch", nargs="?", type=float, const=2.0, metavar="SECONDS", help="repeat every SECONDS (2) until Ctrl-C"
@@ -175,17 +196,26 @@ def _status(options: argparse.Namespace, settings: Settings, system: System) -> 
         status = _ask_status(settings)
     except NotRunningError as error:
         if not options.json:
-            return _print_error(error, EXIT_NOT_RUNNING)
+            _print_error(error, EXIT_NOT_RUNNING)
         status = build_stopped_status(system.names)
+    attention = options.attend(settings, status)
     if options.json:
-        print(msgspec.json.encode(status).decode())
+        print(_encode_status(status, attention))
     elif sys.stdout.isatty():
         from supervisor.status_table import print_table
 
-        print_table(status)
+        print_table(status, attention)
     else:
-        print("\n".join(format_table(status)))
-    return choose_exit_code(status)
+        print("\n".join(format_table(status, attention)))
+    return int(attention.exit_code)
+
+
+def _attend_to_services(settings: Settings, status: Status) -> Attention:  # noqa: ARG001 - an `Attend`
+    return attend_to_services(status)
+
+
+def _encode_status(status: Status, attention: Attention) -> str:
+    return msgspec.json.encode(msgspec.to_builtins(status) | msgspec.to_builtins(attention)).decode()
 
 
 def _ask_status(settings: Settings) -> Status:
@@ -199,12 +229,13 @@ def _watch(options: argparse.Namespace, settings: Settings, system: System) -> i
     """Show the status repeatedly, also while no supervisor runs; ends with Ctrl-C."""
     from supervisor.client import NoAnswerError, NotRunningError
 
-    def statuses() -> Iterator[Status]:
+    def statuses() -> Iterator[tuple[Status, Attention]]:
         while True:
             try:
-                yield _ask_status(settings)
+                status = _ask_status(settings)
             except (NotRunningError, NoAnswerError):
-                yield build_stopped_status(system.names)
+                status = build_stopped_status(system.names)
+            yield status, options.attend(settings, status)
 
     def wait() -> None:
         time.sleep(max(0.1, options.watch))
@@ -214,8 +245,9 @@ def _watch(options: argparse.Namespace, settings: Settings, system: System) -> i
             from supervisor.status_table import watch_table
 
             watch_table(statuses(), wait)
-        for status in statuses():
-            text = msgspec.json.encode(status).decode() if options.json else "\n".join(format_table(status)) + "\n"
+        for status, attention in statuses():
+            as_json = options.json
+            text = _encode_status(status, attention) if as_json else "\n".join(format_table(status, attention)) + "\n"
             print(text, flush=True)
             wait()
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
 """Periodic measurements: memory and processor of each service, free disk space, files in the run directory.
 
-This module decides when to measure. `supervisor.supervised` and `supervisor.disk_watch` decide what follows. The disk is
+This module decides when to measure. `supervisor.supervised` and `bgpdrift.process.disk_space` decide what follows. The disk is
 measured on the thread of the log writer, because a disk that hangs must not stop the event loop.
 """
 
@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from bgpdrift.clock import Clock
+from bgpdrift.process.disk_space import DiskLevel, assess_disk, describe_disk, measure_free_bytes
 from bgpdrift.process.pause_watch import OBSERVE_EVERY_S
 from bgpdrift.settings import Settings
-from supervisor.disk_watch import DiskLevel, assess_disk, describe_disk, measure_free_bytes
 from supervisor.guard import Guard
 from supervisor.journal import Journal
 from supervisor.log_capture import LineWriter

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bgpdrift.attention import EXIT_NOT_RUNNING, EXIT_OK, EXIT_UNRELIABLE, EXIT_USAGE, Attention
 from bgpdrift.formatting import escape_control, format_duration
 
-EXIT_OK, EXIT_NOT_READY, EXIT_USAGE, EXIT_NOT_RUNNING = 0, 1, 2, 3
-EXIT_ALREADY_RUNNING = 3
+__all__ = ["EXIT_ALREADY_RUNNING", "EXIT_NOT_READY", "EXIT_NOT_RUNNING", "EXIT_OK", "EXIT_USAGE"]
+
+EXIT_NOT_READY = EXIT_UNRELIABLE
+EXIT_ALREADY_RUNNING = EXIT_NOT_RUNNING
 TITLES = ("SERVICE", "STATE", "PID", "RESTARTS", "UP", "CPU", "MEMORY", "MESSAGE")
 
 _FAILING = frozenset({"backoff", "crashloop", "aborting", "recycling", "degraded"})
@@ -135,6 +138,11 @@ def choose_exit_code(status: Status) -> int:
     return EXIT_OK if status.supervisor.state == "ready" else EXIT_NOT_READY
 
 
+def attend_to_services(status: Status) -> Attention:
+    """Decide from the services alone; the whole decision, with data, incidents and models, is `bgpdrift.status.decision`."""
+    return Attention("", choose_exit_code(status))
+
+
 def format_headline(status: Status) -> str:
     """Format the supervisor and the number of ready services in one line.
 
@@ -184,8 +192,29 @@ def format_row(service: ServiceStatus) -> tuple[str, ...]:
     )
 
 
-def format_table(status: Status) -> list[str]:
-    """Format the headline, the remarks and a row for each service.
+def format_actions(attention: Attention) -> list[str]:
+    """Format what needs a person, with the commands to type.
+
+    Examples
+    --------
+    >>> from bgpdrift.attention import Action, Command
+    >>> start = Command("python run_all_services.py start", "starts all services")
+    >>> for line in format_actions(Attention("1 thing needs you", 3, (Action("supervisor", "", 3, "No.", (start,)),))):
+    ...     print(line)
+    1 thing needs you.
+     1. No.
+          python run_all_services.py start   starts all services
+    """
+    lines = [f"{attention.headline}."] if attention.headline else []
+    for number, action in enumerate(attention.actions, 1):
+        lines.append(f" {number}. {escape_control(action.message)}")
+        width = max((len(command.command) for command in action.commands), default=0)
+        lines += [f"      {command.command:<{width}}   {command.effect}" for command in action.commands]
+    return lines
+
+
+def format_table(status: Status, attention: Attention | None = None) -> list[str]:
+    """Format what needs a person, or else the remarks, then the supervisor and a row for each service.
 
     Examples
     --------
@@ -204,4 +233,6 @@ def format_table(status: Status) -> list[str]:
         "  ".join((*(cell.ljust(width) for cell, width in zip(cells, widths, strict=False)), cells[last]))
         for cells in rows
     ]
-    return [format_headline(status), *format_remarks(status), *(line.rstrip() for line in table)]
+    top = format_actions(attention) if attention else []
+    remarks = [] if attention and attention.actions else format_remarks(status)
+    return [*top, format_headline(status), *remarks, *(line.rstrip() for line in table)]

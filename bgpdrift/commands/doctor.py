@@ -1,7 +1,7 @@
-"""`bgpdrift doctor`: run every check, print what it found and what to do.
+"""`bgpdrift doctor`: run every check, print what it found and what to do, and what needs a person.
 
-This module decides the order of the checks and the exit status: 1 if a check failed. A check that raises an exception
-counts as failed; the others still run.
+This module decides the order of the checks. The exit codes are those of `bgpdrift.attention`; a check that fails counts as a
+system that does not work. A check that raises an exception counts as failed; the others still run.
 """
 
 import sys
@@ -22,27 +22,33 @@ if TYPE_CHECKING:
 @click.option("--migrate", is_flag=True, help="First create or upgrade the database schema.")
 def command(as_json: bool, migrate: bool) -> None:
     """Check settings, directories, disk, store, feed, services and clock; print what to do about each problem."""
-    findings = examine(migrate)
+    findings, exit_code = examine(migrate)
     if as_json:
         import msgspec
 
         click.echo(msgspec.json.format(msgspec.json.encode(findings)).decode())
     else:
         _print(findings)
-    sys.exit(1 if any(finding.level == "fail" for finding in findings) else 0)
+    sys.exit(exit_code)
 
 
-def examine(migrate: bool = False) -> "list[Finding]":
-    """Run all checks. Invalid settings end the examination, because every other check needs them."""
+def examine(migrate: bool = False) -> "tuple[list[Finding], int]":
+    """Run all checks; return what they found, and the exit code.
+
+    Invalid settings end the examination, because every other check needs them.
+    """
     from bgpdrift import settings
+    from bgpdrift.attention import EXIT_NOT_RUNNING, EXIT_UNRELIABLE, EXIT_USAGE
     from bgpdrift.commands import doctor_checks as checks
+    from bgpdrift.commands.doctor_attention import find_actions
     from bgpdrift.commands.doctor_feed import check_feed
     from bgpdrift.errors import BgpdriftError
 
     try:
         loaded, sources = settings.load_with_sources()
     except BgpdriftError as error:
-        return [checks.Finding("settings", "fail", str(error), "correct the setting, then run `bgpdrift config check`")]
+        advice = "correct the setting, then run `bgpdrift config check`"
+        return [checks.Finding("settings", "fail", str(error), advice)], EXIT_USAGE
     findings = [checks.settings_finding(None, sources)]
     if migrate:
         findings += run_checks([_check_migration], loaded)
@@ -57,7 +63,12 @@ def examine(migrate: bool = False) -> "list[Finding]":
         checks.check_clock,
         checks.check_versions,
     ]
-    return findings + run_checks(all_checks, loaded)
+    findings += run_checks(all_checks, loaded)
+    has_failed = any(finding.level == "fail" for finding in findings)
+    actions, exit_code = find_actions(loaded, has_failed)
+    if has_failed and exit_code != EXIT_NOT_RUNNING:
+        exit_code = EXIT_UNRELIABLE
+    return findings + actions, exit_code
 
 
 def run_checks(checks: "Iterable[Check]", loaded: "Settings") -> "list[Finding]":

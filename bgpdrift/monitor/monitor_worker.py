@@ -41,6 +41,14 @@ class Loop(Protocol):
         ...
 
 
+class FactsReport(Protocol):
+    """Reports what may need a person, e.g. `bgpdrift.status.facts_writer.FactsWriter`."""
+
+    def step(self) -> None:
+        """Report if it is time."""
+        ...
+
+
 class DriftMonitor:
     """The worker.
 
@@ -50,7 +58,7 @@ class DriftMonitor:
         Closed with the worker.
     enabled : bool
         ``drift.enabled``; if off, only the housekeeping runs.
-    sweeper, performance, checks, loop : optional
+    sweeper, performance, checks, loop, facts : optional
         The other parts of a step.
     """
 
@@ -62,15 +70,18 @@ class DriftMonitor:
         performance: PerformanceDays | None = None,
         checks: Checks | None = None,
         loop: Loop | None = None,
+        facts: FactsReport | None = None,
     ) -> None:
         self._store, self._enabled, self._sweeper, self._performance = store, enabled, sweeper, performance
-        self._checks, self._loop, self._log = checks, loop, logs.get_logger()
+        self._checks, self._loop, self._facts, self._log = checks, loop, facts, logs.get_logger()
         self._positions = {reader: self._read_position(reader) for reader in ("scores", "windows")}
         self._folded_rows = 0
         self._unusable: Counter[str] = Counter()
 
     def step(self) -> bool:
         """Do one step; return whether more waits."""
+        if self._facts is not None:
+            self._facts.step()
         if self._sweeper is not None:
             self._sweeper.step()
         if self._performance is not None:

@@ -7,6 +7,7 @@ from bgpdrift.monitor.monitor_worker import NAME, DriftMonitor
 from bgpdrift.monitor.performance_days import PerformanceDays
 from bgpdrift.services import runtime
 from bgpdrift.settings import Settings
+from bgpdrift.status.facts_writer import FactsWriter
 from bgpdrift.store import open_store
 from bgpdrift.store.retention import Sweeper
 
@@ -22,6 +23,7 @@ def build(settings: Settings, clock: Clock) -> DriftMonitor:
         performance=PerformanceDays(store, clock, settings.drift.min_labels),
         checks=DriftChecks(settings, store, clock),
         loop=ModelLoop(settings, store, clock),
+        facts=FactsWriter(settings, store, clock),
     )
 
 

@@ -1,7 +1,8 @@
 """``check_drift_status``: the state of the models and what needs a person now.
 
-`records`, `files` and `supervised` read store, directories and supervisor. `view` builds the document of `snapshot` from
-them, `actions` decides what needs a person, `table` draws the document, and `program` is the command.
+`records`, `files` and `supervised` read store, directories and supervisor. `facts` is what the decision needs of the first two,
+also as a file of the drift monitor. `decision` decides what needs a person, by the rules of `actions`; `attention` reads what
+it needs and asks it. `view` builds the document of `snapshot`, `table` draws it, and `program` is the command.
 """
 
 

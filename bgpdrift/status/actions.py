@@ -1,29 +1,24 @@
-"""Decides what needs a person now, the most urgent first, and the exit code that follows. Pure.
+"""The rules of what needs a person, the most urgent first, and the exit code that follows. Pure.
 
 A drift that is being handled automatically needs no person. An open incident, an approval request, a drift that nothing
-handles, and a system that does not work as a whole need a person. The terminal, the JSON document and the exit code use the
-same decision.
+handles, a missing model, a full disk and a system that does not work as a whole need a person. `bgpdrift.status.decision`
+applies the rules. This module loads no database library, because ``run_all_services.py status`` uses it.
 """
 
 from collections.abc import Iterator, Sequence
 
+from bgpdrift.attention import EXIT_ACTION, EXIT_NOT_RUNNING, EXIT_OK, EXIT_UNRELIABLE, Action, Command
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.formatting import format_duration
 from bgpdrift.settings import Settings
 from bgpdrift.status.snapshot import (
-    EXIT_ACTION,
-    EXIT_OK,
-    EXIT_UNRELIABLE,
-    Action,
     ApprovalRequest,
-    Command,
     Incident,
     Model,
     ModelEvent,
     Monitor,
 )
 from bgpdrift.status.supervised import Supervised
-from bgpdrift.store.request_records import OPEN_REQUEST_STATES
 
 MAX_DATA_AGE_S = 900.0
 """Windows come every minute; after a quarter of an hour without one, the data has stopped."""
@@ -33,6 +28,12 @@ MAX_INCIDENTS = 3
 """Open incidents listed one by one; the rest are counted."""
 MAX_ATTEMPTS = 3
 RUN = "python run_all_services.py"
+STOPPED_ON_PURPOSE = "stopped on purpose"
+"""End of the supervisor's remark on a service that a person stopped."""
+DISK = "disk:"
+"""Begin of the supervisor's remark on a full disk."""
+STARTUP_S = 180.0
+"""The first window is written within two minutes of a start."""
 HANDLED_STATES = frozenset({"ready", "elsewhere", "off", "starting", "waiting", "restarting"})
 """States of the drift monitor that need no person."""
 
@@ -47,6 +48,7 @@ def list_actions(
     settings: Settings,
     *,
     data_span_s: float = 0.0,
+    disk_problem: str = "",
 ) -> tuple[Action, ...]:
     """List what needs a person.
 
@@ -58,9 +60,13 @@ def list_actions(
         Switches and intervals.
     data_span_s : float
         Seconds of event time from the oldest to the newest window.
+    disk_problem : str
+        Why the disk is too full; empty if it is not.
     """
     return (
-        *_check_system(monitor, supervised, settings),
+        *_check_system(monitor, supervised),
+        *_check_disk(disk_problem, supervised),
+        *_check_delays(monitor, settings, supervised.others_down),
         *_check_incidents(incidents, monitor),
         *(_describe_approval(request, monitor) for request in approvals),
         *(action for model in models for action in _check_model(model, history, settings, data_span_s)),
@@ -76,28 +82,28 @@ def choose_exit_code(actions: Sequence[Action]) -> int:
     (0, 1)
     """
     codes = {action.exit_code for action in actions}
-    return next((code for code in (EXIT_UNRELIABLE, EXIT_ACTION) if code in codes), EXIT_OK)
+    return next((code for code in (EXIT_NOT_RUNNING, EXIT_UNRELIABLE, EXIT_ACTION) if code in codes), EXIT_OK)
 
 
-def write_headline(actions: Sequence[Action], models: Sequence[Model], problem: str) -> str:
+def write_headline(actions: Sequence[Action], models: Sequence[Model]) -> str:
     """Summarise the actions in one line.
 
     Examples
     --------
-    >>> write_headline([], [], "")
+    >>> write_headline([], [])
     'Nothing needs you'
-    >>> write_headline([Action("store", "", 1, "")], [], "away")
+    >>> write_headline([Action("store", "", 1, "")], [])
     '1 thing needs you'
     """
     if actions:
         return f"{len(actions)} thing{'s need' if len(actions) > 1 else ' needs'} you"
     drifting = [model.model for model in models if model.verdict == "drift"]
-    if drifting and not problem:
+    if drifting:
         return f"Nothing needs you; the drift of {', '.join(drifting)} is handled automatically"
     return "Nothing needs you"
 
 
-def _check_system(monitor: Monitor, supervised: Supervised, settings: Settings) -> Iterator[Action]:
+def _check_system(monitor: Monitor, supervised: Supervised) -> Iterator[Action]:
     if monitor.store not in ("ok", "missing"):
         doctor = Command("bgpdrift doctor", "shows the cause and what to do")
         yield Action("store", "", EXIT_UNRELIABLE, f"The store cannot be read: {monitor.store}", (doctor,))
@@ -108,47 +114,79 @@ def _check_system(monitor: Monitor, supervised: Supervised, settings: Settings) 
         logs = Command(f"{RUN} logs drift_monitor", "shows the cause")
         text = f"The drift monitor is {monitor.state}{message}."
         yield Action("monitor", "drift_monitor", EXIT_UNRELIABLE, text, (logs,))
-    for remark in supervised.remarks:
-        if not remark.startswith("drift_monitor:"):
-            yield _describe_remark(remark)
-    yield from _check_delays(monitor, settings, supervised.others_down)
+    yield from _describe_remarks(supervised)
 
 
 def _describe_missing_monitor(monitor: Monitor) -> Action:
     never_ran = " There is no database yet: no service ran here." if monitor.store == "missing" else ""
-    start = Command(f"{RUN} start", "starts all services")
-    if monitor.supervisor not in ("stopped", "no_answer"):
-        start = Command(f"{RUN} restart drift_monitor", "starts it")
+    if monitor.supervisor == "stopped":
+        start = Command(f"{RUN} start", "starts all services")
+        text = f"No supervisor runs, so nothing is collected, scored or checked.{never_ran}"
+        return Action("supervisor", "", EXIT_NOT_RUNNING, text, (start,))
+    start = Command(f"{RUN} restart drift_monitor", "starts it")
+    if monitor.supervisor == "no_answer":
+        start = Command(f"{RUN} start", "starts all services")
     text = f"The drift monitor does not run, so nothing checks for drift.{never_ran}"
     return Action("monitor", "drift_monitor", EXIT_UNRELIABLE, text, (start,))
 
 
-def _describe_remark(remark: str) -> Action:
+def _describe_remarks(supervised: Supervised) -> Iterator[Action]:
+    all_stopped = bool(supervised.services) and supervised.stopped == supervised.services
+    if all_stopped:
+        text = (
+            f"All {len(supervised.services)} services are stopped on purpose: nothing is collected, scored or checked."
+        )
+        yield Action("service", "", EXIT_UNRELIABLE, text, (Command(f"{RUN} restart", "starts them"),))
+    for remark in supervised.remarks:
+        is_said = all_stopped and remark.endswith(STOPPED_ON_PURPOSE)
+        if not is_said and not remark.startswith("drift_monitor:"):
+            yield _describe_remark(remark, supervised.services)
+
+
+def _describe_remark(remark: str, services: Sequence[str]) -> Action:
     """Describe a remark of the supervisor: ``<service>: <reason>``, or a reason that concerns the whole system."""
-    service, separator, _ = remark.partition(": ")
-    is_service = bool(separator) and service.replace("_", "").isalnum() and service.islower()
-    text = remark[:1].upper() + remark[1:] if not is_service else remark
-    if not is_service:
-        return Action("supervisor", "", EXIT_UNRELIABLE, f"{text}.", (Command(f"{RUN} status", "shows all services"),))
+    service = remark.partition(": ")[0]
+    if service not in services:
+        kind = "disk" if remark.startswith(DISK) else "supervisor"
+        show = Command(f"{RUN} status", "shows all services")
+        return Action(kind, "", EXIT_UNRELIABLE, f"{remark[:1].upper()}{remark[1:]}.", (show,))
     command = Command(f"{RUN} logs {service}", "shows the cause")
-    if remark.endswith("stopped on purpose"):
+    if remark.endswith(STOPPED_ON_PURPOSE):
         command = Command(f"{RUN} start {service}", "starts it")
-    return Action("service", service, EXIT_UNRELIABLE, f"{text}.", (command,))
+    return Action("service", service, EXIT_UNRELIABLE, f"{remark}.", (command,))
+
+
+def _check_disk(problem: str, supervised: Supervised) -> Iterator[Action]:
+    if problem and not any(remark.startswith(DISK) for remark in supervised.remarks):
+        doctor = Command("bgpdrift doctor", "shows the limits and what to do")
+        yield Action("disk", "", EXIT_UNRELIABLE, f"{problem[:1].upper()}{problem[1:]}.", (doctor,))
 
 
 def _check_delays(monitor: Monitor, settings: Settings, others_down: Sequence[str]) -> Iterator[Action]:
-    age_s = monitor.data_age_s
     runs = monitor.supervisor not in ("stopped", "no_answer") or monitor.state == "elsewhere"
-    if runs and age_s is not None and MAX_DATA_AGE_S < age_s <= settings.feed.replay_lag_s:
+    has_just_started = monitor.uptime_s is not None and monitor.uptime_s < STARTUP_S
+    silent_s = _measure_silence(monitor, settings)
+    if runs and not has_just_started and silent_s > MAX_DATA_AGE_S:
         down = f"; not ready: {', '.join(others_down)}" if others_down else ""
         commands = (Command("bgpdrift doctor", "checks the feed"), Command(f"{RUN} status", "shows all services"))
-        yield Action("data", "", EXIT_UNRELIABLE, f"No new data for {format_duration(age_s)}{down}.", commands)
+        yield Action("data", "", EXIT_UNRELIABLE, f"No new data for {format_duration(silent_s)}{down}.", commands)
     max_delay_s = 2 * settings.drift.check_every_h * 3_600
     due, until = monitor.next_check_at, monitor.data_until
     if monitor.state == "ready" and due is not None and until is not None and until - due > max_delay_s:
         logs = Command(f"{RUN} logs drift_monitor", "shows the cause")
         text = f"The drift checks are {format_duration(until - due)} of data behind, although the drift monitor runs."
         yield Action("monitor", "drift_monitor", EXIT_UNRELIABLE, text, (logs,))
+
+
+def _measure_silence(monitor: Monitor, settings: Settings) -> float:
+    """Measure for how long no data has come; 0 if it comes, or if there never was any.
+
+    The time of the data decides, unless it is a replay of the past: then the time at which the newest window was written.
+    """
+    age_s = monitor.data_age_s or 0.0
+    if age_s <= settings.feed.replay_lag_s:
+        return age_s
+    return monitor.data_silent_s or 0.0
 
 
 def _check_incidents(incidents: Sequence[Incident], monitor: Monitor) -> Iterator[Action]:
@@ -225,8 +263,7 @@ def _check_model(
 
 def _is_handled(model: Model) -> bool:
     request = model.retrain_request
-    has_open_request = request is not None and request.state in OPEN_REQUEST_STATES
-    return has_open_request or model.flag is not None or model.state == "probation"
+    return (request is not None and request.is_open) or model.flag is not None or model.state == "probation"
 
 
 def _describe_unhandled_drift(model: Model, history: Sequence[ModelEvent], settings: Settings) -> str:

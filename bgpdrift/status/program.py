@@ -13,12 +13,13 @@ from pathlib import Path
 
 import msgspec
 
+from bgpdrift.attention import EXIT_OK, EXIT_USAGE
 from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.detector_registry import find
 from bgpdrift.entry_point import print_line
 from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.settings import Settings, load
-from bgpdrift.status.snapshot import EXIT_OK, EXIT_USAGE, Status
+from bgpdrift.status.snapshot import Status
 from bgpdrift.terminal import make_console
 
 
@@ -37,6 +38,7 @@ def run(
 def read_status(settings: Settings, now: float, model: str = "") -> Status:
     """Read everything once and build the document; ``model`` limits it to one model."""
     from bgpdrift.status import files, records, supervised, view
+    from bgpdrift.status.attention import find_disk_problem
 
     status = view.build(
         records.read(settings.store_url, min(records.MAX_WAIT_S, settings.store.busy_timeout_s)),
@@ -44,6 +46,7 @@ def read_status(settings: Settings, now: float, model: str = "") -> Status:
         supervised.ask(settings.data_path),
         settings,
         now,
+        find_disk_problem(settings),
     )
     return msgspec.structs.replace(status, **status.only(model)) if model else status
 
@@ -53,7 +56,7 @@ def _build_parser() -> argparse.ArgumentParser:
         prog="check_drift_status",
         description="Print the state of the models, what is being done about drift, and what needs you.",
         epilog="Exit codes: 0 nothing needs you; 10 a decision is needed; 1 the system does not work as a whole (store, "
-        "services, data); 2 invalid arguments or settings.",
+        "services, data, disk); 2 invalid arguments or settings; 3 no supervisor runs.",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object; docs/check-drift-status.md")
     parser.add_argument("--model", type=_parse_model, default="", help="print only this model, with all its measures")

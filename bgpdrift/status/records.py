@@ -23,7 +23,8 @@ from bgpdrift.store.schema import feature_windows
 WEEK_S, MINUTE_S = 7 * 86_400, 60
 MAX_WAIT_S = 2.0
 MAX_EVENTS = 20
-MAX_EVENT_TIME = 2**62
+MAX_NEWEST_CHECKS = 4 * len(MODELS)
+"""Rows among which the newest check of each model is, unless a model was not checked for hours."""
 
 
 class HourlyAlarms(msgspec.Struct, frozen=True):
@@ -47,6 +48,8 @@ class Records(msgspec.Struct, frozen=True):
         There is no database file yet.
     data_from, data_until : int or None
         Event time of the start of the oldest and the end of the newest window.
+    data_written_at : float or None
+        Wall-clock time at which the newest window was written.
     drift : dict of str to StateCursor
         State of the newest check by model.
     probations : dict of str to ProbationState
@@ -73,6 +76,7 @@ class Records(msgspec.Struct, frozen=True):
     missing: bool = False
     data_from: int | None = None
     data_until: int | None = None
+    data_written_at: float | None = None
     drift: dict[str, StateCursor[DriftState]] = {}
     probations: dict[str, ProbationState] = {}
     versions: list[ModelVersion] = []
@@ -85,13 +89,25 @@ class Records(msgspec.Struct, frozen=True):
     incidents: list[dict[str, Any]] = []
 
 
-def read(url: str | Path, max_wait_s: float = MAX_WAIT_S) -> Records:
-    """Read everything that is shown."""
+def read(url: str | Path, max_wait_s: float = MAX_WAIT_S, *, with_series: bool = True) -> Records:
+    """Read everything that is shown; without series, only what decides whether something needs a person."""
     try:
-        with open_store(url, busy_timeout_s=max_wait_s) as store, store.consistent_reads():
-            return _read(store)
+        with open_store(url, busy_timeout_s=max_wait_s) as store:
+            return read_records(store, with_series=with_series)
     except BgpdriftError as error:
         return Records(problem=str(error), missing=_is_missing(url))
+
+
+def read_records(store: Store, *, with_series: bool = True) -> Records:
+    """Read the same from an open store.
+
+    Raises
+    ------
+    BgpdriftError
+        The store cannot be read.
+    """
+    with store.consistent_reads():
+        return _read(store, with_series)
 
 
 def _is_missing(url: str | Path) -> bool:
@@ -102,11 +118,11 @@ def _is_missing(url: str | Path) -> bool:
     return path is not None and not path.exists()
 
 
-def _read(store: Store) -> Records:
+def _read(store: Store, with_series: bool) -> Records:
     newest = store.latest_window_start()
     states = {model: store.read_drift_state(model) for model in MODELS}
     drift = {model: state for model, state in states.items() if state is not None}
-    checks = _read_checks(store)
+    checks = _read_checks(store) if with_series else store.drift_checks_between(limit=MAX_NEWEST_CHECKS)[::-1]
     newest_checks = {check.model: check for check in checks}
     end = checks[-1].timestamp if checks else newest
     trials = {model: store.read_state(probation_cursor(model), ProbationState) for model in MODELS}
@@ -114,12 +130,13 @@ def _read(store: Store) -> Records:
     return Records(
         data_from=_read_oldest_window(store),
         data_until=None if newest is None else newest + MINUTE_S,
+        data_written_at=store.last_window_written_at(),
         drift=drift,
         probations={model: trial.state for model, trial in trials.items() if trial is not None},
         versions=store.model_versions(),
         checks=checks,
-        signals={model: store.signals_of_check(check.id) for model, check in newest_checks.items()},
-        hours=_read_hours(store, end) if end is not None else [],
+        signals={model: store.signals_of_check(check.id) for model, check in newest_checks.items() if with_series},
+        hours=_read_hours(store, end) if with_series and end is not None else [],
         approvals=store.approval_requests(state="pending")[::-1],
         requests={model: found[0] for model, found in requests.items() if found},
         events=store.retrain_events(limit=MAX_EVENTS),

@@ -9,29 +9,9 @@ from typing import Any
 
 import msgspec
 
+from bgpdrift.attention import Action
+
 SCHEMA = 1
-EXIT_OK, EXIT_UNRELIABLE, EXIT_USAGE, EXIT_ACTION = 0, 1, 2, 10
-"""Nothing needs a person · the system does not work as a whole · invalid arguments or settings · a decision is needed."""
-
-
-class Command(msgspec.Struct, frozen=True):
-    """A command to type."""
-
-    command: str
-    effect: str
-
-
-class Action(msgspec.Struct, frozen=True):
-    """One thing that needs a person."""
-
-    kind: str
-    """What it is about: ``supervisor``, ``service``, ``store``, ``data``, ``monitor``, ``incident``, ``approval``, ``model``,
-    ``drift`` or ``retraining``."""
-    subject: str
-    """Model, service, or number of the incident or approval request; empty for the system as a whole."""
-    exit_code: int
-    message: str
-    commands: tuple[Command, ...] = ()
 
 
 class Monitor(msgspec.Struct, frozen=True):
@@ -57,6 +37,8 @@ class Monitor(msgspec.Struct, frozen=True):
     """Event time of the end of the newest window."""
     data_age_s: float | None = None
     """Age of the newest window; large in a replay of old data."""
+    data_silent_s: float | None = None
+    """Seconds since the newest window was written; small in a replay of old data."""
     store: str = "ok"
     """``ok``; ``missing`` if there is no database yet; otherwise the reason why it cannot be read."""
 
@@ -139,6 +121,8 @@ class RetrainRequest(msgspec.Struct, frozen=True):
     severity: str
     reason: str
     """Why it was refused or postponed, or why it failed; otherwise empty."""
+    is_open: bool = False
+    """Whether something is still being done for it."""
 
 
 class FlagFile(msgspec.Struct, frozen=True):

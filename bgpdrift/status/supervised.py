@@ -8,7 +8,6 @@ import os
 import socket
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -35,6 +34,37 @@ class Supervised(msgspec.Struct, frozen=True):
     """Services, the drift monitor included, that end again and again."""
     remarks: tuple[str, ...] = ()
     """What the supervisor reports as not in order, the worst first."""
+    services: tuple[str, ...] = ()
+    """All services, by name."""
+    stopped: tuple[str, ...] = ()
+    """Services that were stopped on purpose, the drift monitor included."""
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether the supervisor runs and is not ready: it starts, stops, or a service is being restarted."""
+        return self.supervisor not in ("ready", "stopped", "no_answer")
+
+
+class _Service(msgspec.Struct):
+    name: str
+    state: str
+    message: str = ""
+    pid: int | None = None
+    uptime_s: float | None = None
+
+
+class _Supervisor(msgspec.Struct):
+    state: str
+    remarks: tuple[str, ...] = ()
+
+
+class _Document(msgspec.Struct):
+    supervisor: _Supervisor
+    services: tuple[_Service, ...]
+
+
+class _Reply(msgspec.Struct):
+    status: _Document
 
 
 def ask(data_dir: Path, max_wait_s: float = MAX_WAIT_S) -> Supervised:
@@ -59,19 +89,28 @@ def read(reply: bytes) -> Supervised:
     'no_answer'
     """
     try:
-        status = msgspec.json.decode(reply, type=dict[str, Any])["status"]
-        services = {str(row["name"]): row for row in status["services"]}
-        supervisor = str(status["supervisor"]["state"])
-        remarks = tuple(map(str, status["supervisor"].get("remarks", ())))
-    except (msgspec.MsgspecError, KeyError, TypeError):
+        return convert(msgspec.json.decode(reply, type=_Reply).status)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return Supervised("no_answer", "no_answer", "the supervisor's answer cannot be read")
-    down = tuple(name for name, row in services.items() if row["state"] != "ready" and name != SERVICE)
-    failing = tuple(name for name, row in services.items() if row["state"] in FAILING_STATES)
-    row = services.get(SERVICE)
-    if row is None:
-        return Supervised(supervisor, others_down=down, failing=failing, remarks=remarks)
-    return Supervised(
-        supervisor, str(row["state"]), str(row["message"]), row["pid"], row["uptime_s"], down, failing, remarks
+
+
+def convert(status: object) -> Supervised:
+    """Convert the supervisor's status document, an object with its attributes, or the decoded JSON of it."""
+    document = msgspec.convert(status, _Document, from_attributes=True)
+    services = {service.name: service for service in document.services}
+    monitor = services.get(SERVICE)
+    supervised = Supervised(
+        document.supervisor.state,
+        others_down=tuple(name for name, one in services.items() if one.state != "ready" and name != SERVICE),
+        failing=tuple(name for name, one in services.items() if one.state in FAILING_STATES),
+        remarks=document.supervisor.remarks,
+        services=tuple(services),
+        stopped=tuple(name for name, one in services.items() if one.state == "stopped"),
+    )
+    if monitor is None:
+        return supervised
+    return msgspec.structs.replace(
+        supervised, state=monitor.state, message=monitor.message, pid=monitor.pid, uptime_s=monitor.uptime_s
     )
 
 

@@ -11,9 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bgpdrift.attention import EXIT_ACTION, EXIT_OK
 from bgpdrift.formatting import escape_control, format_duration, format_time_near
 from bgpdrift.status.messages import describe_model, format_verdict
-from bgpdrift.status.snapshot import EXIT_UNRELIABLE, Model, ModelEvent, Monitor, Status
+from bgpdrift.status.snapshot import Model, ModelEvent, Monitor, Status
 from bgpdrift.status.sparkline import ASCII_BLOCKS, BLOCKS, draw_bar, draw_sparkline
 
 ALARM_RATE = "alarm_rate"
@@ -76,7 +77,7 @@ def _title(text: str) -> Text:
 
 
 def _build_head(status: Status) -> Text:
-    style = "bold green" if not status.actions else "bold red"
+    style = "bold green" if status.exit_code == EXIT_OK else "bold red"
     time = format_time_near(status.at, status.at + 400 * 86_400)
     return Text.assemble((f"{status.headline}.", style), ("  bgpdrift, ", "dim"), (f"{time} UTC", "dim"))
 
@@ -88,7 +89,7 @@ def _build_actions(status: Status) -> Iterator[RenderableType]:
         grid.add_column(overflow="fold")
         grid.add_row(
             Text(f" {number}.", "bold red"),
-            Text(escape_control(action.message), "bold red" if action.exit_code == EXIT_UNRELIABLE else ""),
+            Text(escape_control(action.message), "" if action.exit_code == EXIT_ACTION else "bold red"),
         )
         yield Text("")
         yield grid

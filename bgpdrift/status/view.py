@@ -1,7 +1,7 @@
 """Builds the status document from store, files, supervisor and settings at one instant. Pure.
 
 This module decides the state of each model and which measures are drawn as series. A value that is missing is shown as
-missing. `bgpdrift.status.actions` decides what needs a person.
+missing. `bgpdrift.status.decision` decides what needs a person.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,8 @@ from typing import Any
 
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.settings import Settings
-from bgpdrift.status.actions import choose_exit_code, list_actions, write_headline
+from bgpdrift.status.decision import decide
+from bgpdrift.status.facts import Facts
 from bgpdrift.status.files import Files, ModelHeader
 from bgpdrift.status.records import MINUTE_S, WEEK_S, Records
 from bgpdrift.status.snapshot import (
@@ -20,7 +21,6 @@ from bgpdrift.status.snapshot import (
     MeasureRow,
     Model,
     ModelEvent,
-    Monitor,
     Probation,
     Report,
     RetrainRequest,
@@ -49,7 +49,9 @@ KIND_VERDICTS = {
 """Verdicts of events that are not retrainings."""
 
 
-def build(records: Records, files: Files, supervised: Supervised, settings: Settings, now: float) -> Status:
+def build(
+    records: Records, files: Files, supervised: Supervised, settings: Settings, now: float, disk_problem: str = ""
+) -> Status:
     """Build the document.
 
     Parameters
@@ -60,29 +62,40 @@ def build(records: Records, files: Files, supervised: Supervised, settings: Sett
         Thresholds, switches and waiting times.
     now : float
         Wall-clock time, epoch seconds; one instant for the whole document.
+    disk_problem : str
+        Why the disk is too full; empty if it is not.
     """
-    models = tuple(_build_model(name, records, files, settings, now) for name in MODELS)
-    monitor = _build_monitor(records, supervised, settings, models, now)
-    approvals = tuple(_build_approval(row, settings) for row in records.approvals)
-    incidents = tuple(_build_incident(row) for row in records.incidents)
-    history = tuple(build_event(event) for event in records.events)
-    data_span_s = 0 if records.data_from is None else (records.data_until or 0) - records.data_from
-    actions = list_actions(
-        monitor, supervised, models, incidents, approvals, history, settings, data_span_s=data_span_s
-    )
+    facts = build_facts(records, files, settings, now)
+    decision = decide(facts, supervised, disk_problem, settings, now)
     return Status(
         SCHEMA,
         now,
-        choose_exit_code(actions),
-        write_headline(actions, models, records.problem),
-        actions,
-        monitor,
-        models,
-        incidents,
-        approvals,
+        decision.attention.exit_code,
+        decision.attention.headline,
+        decision.attention.actions,
+        decision.monitor,
+        facts.models,
+        facts.incidents,
+        facts.approvals,
         files.running,
-        history,
+        facts.history,
         _build_reports(records),
+    )
+
+
+def build_facts(records: Records, files: Files, settings: Settings, now: float) -> Facts:
+    """Build the part of the document that comes from the store and the artifact directory."""
+    return Facts(
+        at=now,
+        store="missing" if records.missing else records.problem or "ok",
+        data_from=records.data_from,
+        data_until=records.data_until,
+        data_written_at=records.data_written_at,
+        checked_at=max((cursor.written_at or 0.0 for cursor in records.drift.values()), default=None),
+        models=tuple(_build_model(name, records, files, settings, now) for name in MODELS),
+        incidents=tuple(_build_incident(row) for row in records.incidents),
+        approvals=tuple(_build_approval(row, settings) for row in records.approvals),
+        history=tuple(build_event(event) for event in records.events),
     )
 
 
@@ -120,31 +133,6 @@ def _choose_event_verdict(event: RetrainEvent) -> str:
     if event.exit_code is None:
         return "ended"
     return EXIT_VERDICTS.get(event.exit_code, "kept as candidate" if event.exit_code == 0 else "failed")
-
-
-def _build_monitor(
-    records: Records, supervised: Supervised, settings: Settings, models: tuple[Model, ...], now: float
-) -> Monitor:
-    state, message = supervised.state, supervised.message
-    max_check_age_s = 2.5 * settings.drift.check_every_h * HOUR_S
-    checked_at = max((cursor.written_at or 0.0 for cursor in records.drift.values()), default=None)
-    if not settings.drift.enabled:
-        state, message = "off", "switched off (drift.enabled)"
-    elif state == "not_running" and checked_at is not None and abs(now - checked_at) < max_check_age_s:
-        state, message = "elsewhere", "another program makes the checks"
-    return Monitor(
-        state,
-        supervised.supervisor,
-        message,
-        supervised.pid,
-        supervised.uptime_s,
-        max((model.checked_at for model in models if model.checked_at is not None), default=None),
-        checked_at,
-        min((model.next_check_at for model in models if model.next_check_at is not None), default=None),
-        records.data_until,
-        None if records.data_until is None else max(0.0, now - records.data_until),
-        "missing" if records.missing else records.problem or "ok",
-    )
 
 
 def _build_model(name: str, records: Records, files: Files, settings: Settings, now: float) -> Model:
@@ -293,6 +281,7 @@ def _build_request(request: request_records.RetrainRequest | None) -> RetrainReq
         request.requested_by,
         request.reason.severity,
         request.refusal_reason,
+        request.state in request_records.OPEN_REQUEST_STATES,
     )
 
 

@@ -106,6 +106,12 @@ class WindowQueries(Database):
         value = self.rows(select(func.max(last.c.window_start).label("value")))[0]["value"]
         return None if value is None else int(value)
 
+    def last_window_written_at(self) -> float | None:
+        """Read the wall-clock time at which the newest row was written, epoch seconds; None without windows."""
+        table = feature_windows
+        rows = self.rows(select(table.c.written_at).order_by(table.c.id.desc()).limit(1))
+        return float(rows[0]["written_at"]) if rows else None
+
     def window_groups(self, start: int, end: int) -> list[tuple[str, str, int]]:
         """Count windows that start in ``[start, end)`` by (collector, peer), in that order; peer "" is the collector."""
         table = feature_windows

@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 
 import pytest
-import websockets.sync.server
 from click.testing import CliRunner
 
 from bgpdrift import settings
@@ -43,33 +42,6 @@ def raw_server():
     yield start
     for server, thread in started:
         server.close()
-        thread.join(5)
-
-
-@pytest.fixture
-def feed_server():
-    """A WebSocket server that sends the given messages after the first subscription; returns port and requests."""
-    started = []
-
-    def start(*messages):
-        requests = []
-
-        def handle(connection):
-            requests.append(connection.request.path)
-            requests.append(json.loads(connection.recv()))
-            for message in messages:
-                connection.send(json.dumps(message))
-            requests.extend(json.loads(request) for request in connection)  # until the client disconnects
-
-        server = websockets.sync.server.serve(handle, "127.0.0.1", 0)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        started.append((server, thread))
-        return server.socket.getsockname()[1], requests
-
-    yield start
-    for server, thread in started:
-        server.shutdown()
         thread.join(5)
 
 
@@ -214,21 +186,21 @@ def test_a_damaged_collector_report_fails_and_is_named(tmp_path):
     assert (finding.level, "collector.json is damaged" in finding.found) == ("fail", True)
 
 
-def test_doctor_exits_1_while_a_check_fails_and_0_afterwards(tmp_path, monkeypatch, feed_server):
+def test_doctor_exits_3_without_a_supervisor_whatever_the_checks_find(tmp_path, monkeypatch, feed_server):
     monkeypatch.setenv("BGPDRIFT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("BGPDRIFT_SPOOL__MAX_BYTES", "1000000000")
     port, _ = feed_server(FRAME)
     monkeypatch.setenv("BGPDRIFT_FEED__URL", f"ws://127.0.0.1:{port}/")
 
     passed = CliRunner().invoke(command, ["--json", "--migrate"])
-    assert passed.exit_code == 0, passed.output
+    assert passed.exit_code == 3, passed.output
     by_check = {row["check"]: row for row in json.loads(passed.output)}
     assert by_check["schema"]["found"] == "the database is created"
     assert {"settings", "store", "feed", "clock", "disk space"} <= set(by_check)
 
     (tmp_path / "data" / "bgpdrift.sqlite3").unlink()
     failed = CliRunner().invoke(command, [])
-    assert failed.exit_code == 1
+    assert failed.exit_code == 3
     assert "FAIL" in failed.output
     assert max(map(len, failed.output.splitlines())) <= 80
 
@@ -236,7 +208,7 @@ def test_doctor_exits_1_while_a_check_fails_and_0_afterwards(tmp_path, monkeypat
 def test_settings_that_cannot_be_read_are_the_only_finding():
     Path("bgpdrift.toml").write_text("[web]\nport = 0\n")
     done = CliRunner().invoke(command, ["--json"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert [row["check"] for row in json.loads(done.output)] == ["settings"]
 
 

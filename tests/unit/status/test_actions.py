@@ -3,13 +3,11 @@
 import msgspec
 import pytest
 
+from bgpdrift.attention import EXIT_ACTION, EXIT_NOT_RUNNING, EXIT_OK, EXIT_UNRELIABLE
 from bgpdrift.settings import Settings, load
 from bgpdrift.status.actions import choose_exit_code, list_actions, write_headline
 from bgpdrift.status.messages import describe_model
 from bgpdrift.status.snapshot import (
-    EXIT_ACTION,
-    EXIT_OK,
-    EXIT_UNRELIABLE,
     FlagFile,
     Incident,
     Model,
@@ -19,9 +17,10 @@ from bgpdrift.status.snapshot import (
     RetrainRequest,
 )
 from bgpdrift.status.supervised import Supervised
+from bgpdrift.store.request_records import OPEN_REQUEST_STATES
 
 NOW = 1_795_230_720
-WORKING = Monitor("ready", "ready", "", 4711, 60.0, NOW - 720, NOW - 720.0, NOW + 2_880, NOW - 60, 60.0)
+WORKING = Monitor("ready", "ready", "", 4711, 600.0, NOW - 720, NOW - 720.0, NOW + 2_880, NOW - 60, 60.0)
 DRIFT = {"verdict": "drift", "severity": "high", "persistence": 6}
 
 
@@ -62,7 +61,7 @@ def actions_of(*models, monitor=WORKING, settings=None, history=(), incidents=()
 
 
 def request_in(state, reason=""):
-    return RetrainRequest(1, state, NOW, "drift_monitor", "high", reason)
+    return RetrainRequest(1, state, NOW, "drift_monitor", "high", reason, is_open=state in OPEN_REQUEST_STATES)
 
 
 def test_a_working_system_needs_nobody():
@@ -166,7 +165,6 @@ def test_a_model_that_is_missing_although_there_is_enough_data_needs_a_person(ho
 @pytest.mark.parametrize(
     ("fields", "command"),
     [
-        ({"state": "not_running", "supervisor": "stopped"}, "python run_all_services.py start"),
         ({"state": "stopped", "supervisor": "degraded"}, "python run_all_services.py restart drift_monitor"),
         ({"state": "crashloop"}, "python run_all_services.py logs drift_monitor"),
         ({"state": "no_answer", "supervisor": "no_answer"}, "python run_all_services.py logs drift_monitor"),
@@ -182,13 +180,54 @@ def test_a_system_that_does_not_work_is_named_with_the_command_to_type(fields, c
     assert action.commands[0].command == command
 
 
+def test_without_a_supervisor_the_command_to_start_it_is_named():
+    (action,) = actions_of(monitor=msgspec.structs.replace(WORKING, state="not_running", supervisor="stopped"))
+
+    assert (action.kind, action.exit_code) == ("supervisor", EXIT_NOT_RUNNING)
+    assert action.commands[0].command == "python run_all_services.py start"
+
+
 @pytest.mark.parametrize("state", ["elsewhere", "off", "starting", "restarting", "waiting"])
 def test_a_monitor_that_starts_or_runs_elsewhere_needs_nobody(state):
     assert actions_of(monitor=msgspec.structs.replace(WORKING, state=state)) == ()
 
 
 def test_a_replay_of_old_data_is_not_a_stopped_feed():
-    assert actions_of(monitor=msgspec.structs.replace(WORKING, data_age_s=30 * 86_400.0)) == ()
+    replay = msgspec.structs.replace(WORKING, data_age_s=30 * 86_400.0, data_silent_s=30.0)
+
+    assert actions_of(monitor=replay) == ()
+
+
+def test_a_replay_of_old_data_that_stops_is_no_new_data():
+    replay = msgspec.structs.replace(WORKING, data_age_s=30 * 86_400.0, data_silent_s=5_400.0)
+
+    (action,) = actions_of(monitor=replay)
+
+    assert action.message == "No new data for 1 h."
+
+
+def test_right_after_a_start_old_data_is_not_a_stopped_feed():
+    assert actions_of(monitor=msgspec.structs.replace(WORKING, data_age_s=5_400.0, uptime_s=60.0)) == ()
+
+
+def test_all_services_stopped_on_purpose_are_one_action():
+    names = ("ris_live_collector", "drift_monitor")
+    remarks = tuple(f"{name}: stopped on purpose" for name in names)
+
+    (action,) = actions_of(remarks=remarks, services=names, stopped=names)
+
+    assert action.message == "All 2 services are stopped on purpose: nothing is collected, scored or checked."
+    assert action.exit_code == EXIT_UNRELIABLE
+
+
+@pytest.mark.parametrize(("remarks", "count"), [((), 1), (("disk: 5 MB free on /data",), 1)])
+def test_a_full_disk_needs_a_person_once_whoever_measured_it(remarks, count):
+    settings = Settings()
+    supervisor = Supervised("ready", "ready", remarks=remarks)
+
+    actions = list_actions(WORKING, supervisor, (), (), (), (), settings, disk_problem="disk: 5 MB free on /data")
+
+    assert [action.message for action in actions] == ["Disk: 5 MB free on /data."] * count
 
 
 def test_old_data_names_the_services_that_are_not_ready():
@@ -202,7 +241,8 @@ def test_old_data_names_the_services_that_are_not_ready():
 @pytest.mark.parametrize(
     ("remark", "kind", "command"),
     [
-        ("disk low: 0.2 GB free", "supervisor", "python run_all_services.py status"),
+        ("disk: 200 MB free on /data", "disk", "python run_all_services.py status"),
+        ("cannot record events", "supervisor", "python run_all_services.py status"),
         (
             "ris_live_collector: degraded: no feed for 12 min",
             "service",
@@ -212,7 +252,7 @@ def test_old_data_names_the_services_that_are_not_ready():
     ],
 )
 def test_each_remark_of_the_supervisor_needs_a_person(remark, kind, command):
-    (action,) = actions_of(remarks=(remark,))
+    (action,) = actions_of(remarks=(remark,), services=("ris_live_collector", "lstm_detector"))
 
     assert (action.kind, action.exit_code, action.commands[0].command) == (kind, EXIT_UNRELIABLE, command)
 
@@ -234,10 +274,10 @@ def test_a_system_that_does_not_work_comes_before_drift_in_the_exit_code():
 
     assert [action.exit_code for action in actions] == [EXIT_UNRELIABLE, EXIT_ACTION]
     assert choose_exit_code(actions) == EXIT_UNRELIABLE
-    assert write_headline(actions, (), "away") == "2 things need you"
+    assert write_headline(actions, ()) == "2 things need you"
 
 
 def test_the_headline_names_a_drift_that_is_handled():
     model = make_model(**DRIFT, retrain_request=request_in("claimed"))
 
-    assert write_headline((), (model,), "") == "Nothing needs you; the drift of lstm is handled automatically"
+    assert write_headline((), (model,)) == "Nothing needs you; the drift of lstm is handled automatically"

@@ -17,9 +17,9 @@ def here(settings, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
 
 
-def test_it_exits_1_if_nothing_runs(here, capsys, constants):
-    assert run([], FakeClock(constants.NOW)) == 1
-    assert "does not run" in capsys.readouterr().out
+def test_it_exits_3_if_no_supervisor_runs(here, capsys, constants):
+    assert run([], FakeClock(constants.NOW)) == 3
+    assert "No supervisor runs" in capsys.readouterr().out
 
 
 def test_an_approval_request_while_another_program_checks_exits_10(here, night, capsys, constants):
@@ -64,7 +64,7 @@ def test_watching_reads_again_after_each_interval_until_interrupted(here, capsys
         if len(slept) == 3:
             raise KeyboardInterrupt
 
-    assert run(["--json", "--watch", "--interval", "7"], clock, sleep) == 1
+    assert run(["--json", "--watch", "--interval", "7"], clock, sleep) == 3
     lines = capsys.readouterr().out.splitlines()
     assert slept == [7.0, 7.0, 7.0]
     assert [json.loads(line)["at"] for line in lines] == [constants.NOW, constants.NOW + 7, constants.NOW + 14]

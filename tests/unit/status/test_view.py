@@ -5,8 +5,9 @@ import json
 import msgspec
 import pytest
 
+from bgpdrift.attention import EXIT_ACTION, EXIT_NOT_RUNNING, EXIT_OK, EXIT_UNRELIABLE
 from bgpdrift.status import files, records, view
-from bgpdrift.status.snapshot import EXIT_ACTION, EXIT_OK, EXIT_UNRELIABLE, Status
+from bgpdrift.status.snapshot import Status
 from bgpdrift.status.supervised import Supervised
 from bgpdrift.store import migrate
 from bgpdrift.store.cursor_states import IncidentHoldState, ProbationState, probation_cursor
@@ -140,7 +141,7 @@ def test_with_an_empty_store_every_model_is_missing(system, constants):
 def test_without_a_store_the_files_are_shown(settings, constants):
     status = built(type("S", (), {"settings": settings})(), constants.NOW, Supervised())
     assert status.monitor.store == "missing"
-    assert (status.monitor.state, status.exit_code) == ("not_running", EXIT_UNRELIABLE)
+    assert (status.monitor.state, status.exit_code) == ("not_running", EXIT_NOT_RUNNING)
     (action,) = status.actions
     assert action.commands[0].command == "python run_all_services.py start"
     assert {model.verdict for model in status.models} == {"unknown"}

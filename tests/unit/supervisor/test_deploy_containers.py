@@ -24,7 +24,7 @@ from supervisor.status import ServiceStatus, Status, SupervisorStatus, build_sto
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "supervisor" / "deploy"
 START = ["python", "-m", "run_all_services", "start", "--foreground"]
-STATUS = ["python", "-m", "run_all_services", "status"]
+STATUS = ["python", "-m", "run_all_services", "status", "--services"]
 HOME = "/srv/bgpdrift"
 MAX_STOP_S = len(BGPDRIFT.services) * settings.Settings().supervisor.stop_grace_s
 

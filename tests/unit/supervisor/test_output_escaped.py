@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from bgpdrift.attention import Action, Attention
 from supervisor.log_form import format_log_line
 from supervisor.status import ServiceStatus, Status, SupervisorStatus, format_table
 from supervisor.status_table import print_table
@@ -26,7 +27,8 @@ def test_the_plain_table_escapes_messages_failures_and_remarks(status):
 
 def test_the_table_of_a_terminal_escapes_them_and_reads_no_markup(status):
     stream = io.StringIO()
-    print_table(status, Console(file=stream, width=200))
+    attention = Attention("1 thing needs you", 1, (Action("service", "", 1, HOSTILE),))
+    print_table(status, attention, Console(file=stream, width=200))
     assert stream.getvalue().count("rrc00[/x] \\x1b[2J\\u202e") == 3
     assert "\x1b" not in stream.getvalue()
 

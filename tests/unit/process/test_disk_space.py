@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.disk_watch import DiskLevel, assess_disk, describe_disk, measure_free_bytes
+from bgpdrift.process.disk_space import DiskLevel, assess_disk, describe_disk, measure_free_bytes
 
 
 def levels(*frees: int) -> list[str]:
