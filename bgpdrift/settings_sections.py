@@ -101,6 +101,11 @@ class FeedSettings(Section, frozen=True, kw_only=True):
         ),
     ] = 64_000_000
 
+    @property
+    def is_filtered(self) -> bool:
+        """Whether only some messages are subscribed to, so that a quiet feed can be in order."""
+        return bool(self.prefixes or self.paths or self.peers or (self.types and "UPDATE" not in self.types))
+
 
 class SpoolSettings(Section, frozen=True, kw_only=True):
     """The queue of files between the collector and the aggregator."""

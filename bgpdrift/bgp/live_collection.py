@@ -18,6 +18,7 @@ import msgspec
 from bgpdrift import logs
 from bgpdrift.bgp.messages import Timestamp
 from bgpdrift.bgp.ris_client import RisClient
+from bgpdrift.bgp.ris_figures import FeedFigures
 from bgpdrift.bgp.spool_writer import SpoolFigures, SpoolWriter
 from bgpdrift.clock import Clock
 from bgpdrift.process.durable import replace_file, set_aside
@@ -29,7 +30,7 @@ STATE_INTERVAL_S: Final = 2.0
 REPORT_INTERVAL_S: Final = 0.5
 DISK_RETRY_S: Final = 2.0
 MAX_AWAY_S: Final = 60.0
-"""The collector is degraded after so long without the feed; a reconnect takes seconds."""
+"""The collector is degraded after so long without a message; a reconnect takes seconds."""
 
 log = logs.get_logger()
 
@@ -95,15 +96,14 @@ class LiveCollection:
 
     async def _report_until_done(self, client: RisClient, spool: SpoolWriter, feed: "asyncio.Task[None]") -> None:
         """Report the state until the task of the feed ends."""
-        connected_at = next_state = self._clock.monotonic()
+        next_state = self._clock.monotonic()
+        watch = FeedWatch(self._settings.feed.is_filtered, next_state)
         silent: list[str] = []
         while not feed.done():
             now = self._clock.monotonic()
             written = spool.figures()
             problem = written.problem
-            if client.figures.connected:
-                connected_at = now
-            self._notifier.report_degraded(describe_degradation(problem, now - connected_at))
+            self._notifier.report_degraded(watch.describe_degradation(problem, client.figures, now))
             self._notifier.send(STATUS=client.status() + describe_spool(written), WATCHDOG="1")
             if now >= next_state:
                 next_state = now + STATE_INTERVAL_S
@@ -139,26 +139,53 @@ def describe_spool(figures: SpoolFigures) -> str:
     return problem + (f"; the spool directory was removed {removed} times" if removed else "")
 
 
-def describe_degradation(disk_problem: str, away_s: float) -> str:
-    """Describe why the collector is degraded; empty if it is not.
+class FeedWatch:
+    """Decides from when on the collector is degraded, and until when.
+
+    A socket that is open is no feed: a server may accept every connection and send nothing. Only a message ends the state.
+    A filtered feed can be quiet for hours; there an open socket is enough.
 
     Parameters
     ----------
-    disk_problem : str
-        Why the disk fails; empty if it does not.
-    away_s : float
-        Seconds since the feed was last connected.
-
-    Examples
-    --------
-    >>> describe_degradation("No space left on device", 0.0), describe_degradation("", 59.0)
-    ('disk: No space left on device', '')
-    >>> describe_degradation("", 75.0)
-    'no feed for 1 min'
+    is_filtered : bool
+        Whether only some messages are subscribed to.
+    started_at : float
+        Monotonic time of the start.
     """
-    if disk_problem:
-        return f"disk: {disk_problem}"
-    return f"no feed for {away_s // 60:.0f} min" if away_s >= MAX_AWAY_S else ""
+
+    def __init__(self, is_filtered: bool, started_at: float) -> None:
+        self._is_filtered, self._alive_at = is_filtered, started_at
+
+    def describe_degradation(self, disk_problem: str, figures: FeedFigures, now: float) -> str:
+        """Describe why the collector is degraded; empty if it is not.
+
+        Parameters
+        ----------
+        disk_problem : str
+            Why the disk fails; empty if it does not.
+        figures : FeedFigures
+            State of the feed.
+        now : float
+            Monotonic time.
+
+        Examples
+        --------
+        >>> watch, figures = FeedWatch(False, 0.0), FeedFigures("ws://x")
+        >>> watch.describe_degradation("No space left on device", figures, 1.0)
+        'disk: No space left on device'
+        >>> watch.describe_degradation("", figures, 59.0), watch.describe_degradation("", figures, 75.0)
+        ('', 'no feed for 1 min')
+        """
+        self._alive_at = max(self._alive_at, figures.last_message_at or 0.0)
+        if self._is_filtered and figures.connected:
+            self._alive_at = now
+        if disk_problem:
+            return f"disk: {disk_problem}"
+        away_s = now - self._alive_at
+        if away_s < MAX_AWAY_S:
+            return ""
+        cause = "connected, but no message" if figures.connected else "no feed"
+        return f"{cause} for {away_s // 60:.0f} min"
 
 
 def read_last_event_time(path: Path) -> float | None:

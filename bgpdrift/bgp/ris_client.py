@@ -345,6 +345,7 @@ class _Listener(WSListener):
             for frame in frames:
                 self._note_collector(frame, now)
         if latest is not None:
+            figures.last_message_at = now
             if before is None:
                 earliest = self._sample(frames[0], now)
                 before = latest if earliest is None else earliest

@@ -45,6 +45,8 @@ class FeedFigures:
         Frames per second, over about the last second.
     last_event_time : float or None
         Timestamp (epoch s) of the newest message.
+    last_message_at : float or None
+        Monotonic time at which the latest message arrived; error messages of the server are none.
     last_error : str
         Why the last connection ended, or the error message of the server.
     collectors : dict
@@ -62,6 +64,7 @@ class FeedFigures:
     connections: int = 0
     rate: float = 0.0
     last_event_time: float | None = None
+    last_message_at: float | None = None
     last_error: str = ""
     collectors: dict[str, float] = field(default_factory=dict)
     _ticked: tuple[float, int] | None = None

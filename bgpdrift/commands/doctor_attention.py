@@ -24,8 +24,8 @@ def find_actions(loaded: Settings, has_failed: bool) -> tuple[list[Finding], int
     status = read_status(loaded, time.time())
     findings = [_describe(action) for action in status.actions]
     if not findings and not (has_failed and status.exit_code == EXIT_OK):
-        level = "ok" if status.exit_code == EXIT_OK else "warn"
-        findings.append(Finding(CHECK, level, status.headline, "wait, then run `bgpdrift doctor` again"))
+        advice = "wait, then run `bgpdrift doctor` again"
+        findings.append(Finding(CHECK, "ok" if status.exit_code == EXIT_OK else "warn", status.headline, advice))
     return findings, status.exit_code
 
 

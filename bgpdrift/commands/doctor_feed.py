@@ -44,13 +44,9 @@ def check_feed(loaded: Settings) -> Finding:
     if frame_type is not None:
         return Finding("feed", "ok", f"{feed.url} sends frames")
     found = f"{feed.url} accepts the connection, but sent no frame within {MAX_FRAME_WAIT_S:g} s"
-    if _is_filtered(feed):
+    if feed.is_filtered:
         return Finding("feed", "warn", found, "a filtered feed can be quiet; see feed.prefixes, feed.paths, feed.peers")
     return Finding("feed", "fail", found, "check that the server has the collectors named in feed.collectors")
-
-
-def _is_filtered(feed: FeedSettings) -> bool:
-    return bool(feed.prefixes or feed.paths or feed.peers)
 
 
 class _FirstFrame(WSListener):
