@@ -78,6 +78,8 @@ class CollectorFeed:
         messages = progress.messages
         times = np.array([message.timestamp for message in messages], dtype=np.float64)
         first = messages[0].timestamp
+        for begin, end in progress.skipped:
+            self._note_missing(MissingSpan(begin, end, "incomplete", 0))
         if is_first:
             self._note_missing(MissingSpan(first // WINDOW_S * WINDOW_S, first, "incomplete", 0))
         for mark, since in list(self._interruptions.items()):
@@ -143,7 +145,7 @@ class CollectorFeed:
     def close_quiet(self, quiet_s: float) -> list[dict[str, Any]]:
         """Close the windows with messages that have ended, because the whole feed is quiet."""
         tick = int((self.time.now + quiet_s) // WINDOW_S)
-        return self._close_before(min(tick, int(self.time.now // WINDOW_S) + 1))
+        return self._close_before(min(tick, int(self.time.newest // WINDOW_S) + 1))
 
     def release_held(self) -> list[dict[str, Any]]:
         """Accept the held messages at the end of the input."""
@@ -151,7 +153,7 @@ class CollectorFeed:
 
     def close_all(self, until: float) -> list[dict[str, Any]]:
         """Close every window up to a time, also the one that has not ended."""
-        return self._close_before(int(max(self.time.now, until) // WINDOW_S) + 1)
+        return self._close_before(int(max(self.time.newest, until) // WINDOW_S) + 1)
 
     def _close_late(self, now: float) -> list[dict[str, Any]]:
         return self._close_before(int((now - self._settings.lateness_s) // WINDOW_S)) if self.time.now else []
