@@ -25,6 +25,7 @@ def command(files: tuple[Path, ...], per_peer: int, warm_up: Path | None, lenien
     from bgpdrift.bgp.problems import ProblemReport
     from bgpdrift.bgp.sources import open_table, read_in_time_order
     from bgpdrift.features.aggregator import Aggregator
+    from bgpdrift.features.clock_report import describe_clock
     from bgpdrift.features.file_windows import read_windows
     from bgpdrift.settings import load
     from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES
@@ -43,6 +44,7 @@ def command(files: tuple[Path, ...], per_peer: int, warm_up: Path | None, lenien
         click.echo(encode({name: row[name] for name in names if name != "peer" or row[name]}))
     if unusable > report.total:
         click.echo(f"bgpdrift: {unusable - report.total:,} prefixes or timestamps could not be used", err=True)
-    for fault in aggregator.clock_faults():
-        click.echo(f"bgpdrift features: {fault}", err=True)
+    for name, clock in aggregator.clocks().items():
+        if problem := describe_clock(name, clock):
+            click.echo(f"bgpdrift features: {problem}", err=True)
     exit_if_damaged([table, report], lenient=lenient)

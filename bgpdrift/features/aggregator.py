@@ -7,7 +7,7 @@ determine its results, so that reading the same segments again after a crash giv
 
 import statistics
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -15,10 +15,12 @@ from bgpdrift.bgp.messages import UPDATE, Message, collector_name
 from bgpdrift.bgp.prefixes import PrefixKeys
 from bgpdrift.bgp.problems import Problems
 from bgpdrift.features.checkpoint import select_arrays
+from bgpdrift.features.clock_report import report_clock
 from bgpdrift.features.collector import CollectorWindows
 from bgpdrift.features.collector_feed import CollectorFeed
 from bgpdrift.features.event_time import WINDOW_S
 from bgpdrift.settings import WindowSettings
+from bgpdrift.store.cursor_states import CollectorClock
 
 CHUNK_MESSAGES = 16_384
 """Messages processed together: enough for the speed of arrays, few enough to bound memory."""
@@ -27,29 +29,6 @@ MIN_STATE_BYTES = 4_000_000
 MAX_COLLECTORS = 256
 """Ten times the number of RIS; host names in frames cannot make the state grow without bound."""
 MAX_CACHED_PREFIXES = 200_000
-
-
-class ClockFault(NamedTuple):
-    """Faults of the clocks of one collector, counted from its message times."""
-
-    collector: str
-    refused: int  # messages whose time others contradicted; counted as late
-    held: int  # messages that wait for a confirmation
-    largest_ahead_s: float
-    steps_back: int
-
-    def __str__(self) -> str:
-        """Return a sentence for people."""
-        parts = []
-        if self.refused:
-            parts.append(
-                f"{self.refused} messages up to {self.largest_ahead_s:,.0f} s ahead of its other messages counted as late"
-            )
-        if self.held:
-            parts.append(f"{self.held} messages ahead wait for a confirmation")
-        if self.steps_back:
-            parts.append(f"its clock went back {self.steps_back} times")
-        return f"collector {self.collector}: {'; '.join(parts)}"
 
 
 class Aggregator:
@@ -98,13 +77,9 @@ class Aggregator:
         """Epoch seconds; windows of every collector that start earlier are closed."""
         return min((start for start in self.closed_by_collector.values() if start), default=0)
 
-    def clock_faults(self) -> list[ClockFault]:
-        """Return the collectors with a fault of a clock."""
-        faults = [
-            ClockFault(name, feed.time.refused, feed.time.n_held, feed.time.largest_ahead_s, feed.time.steps_back)
-            for name, feed in sorted(self._feeds.items())
-        ]
-        return [fault for fault in faults if any(fault[1:])]
+    def clocks(self) -> dict[str, CollectorClock]:
+        """Report on the clocks of each collector."""
+        return {name: report_clock(feed.time) for name, feed in sorted(self._feeds.items())}
 
     @property
     def state_bytes(self) -> int:
@@ -218,20 +193,23 @@ class Aggregator:
         for feed in self._feeds.values():
             feed.note_interruption("incomplete")
 
-    def note_missing(self, begin: float | None, end: float | None, mark: str, frames: int = 0) -> None:
-        """Record that data of a span of event time is missing.
+    def note_dropped(self, begin: float | None, end: float | None, frames: int) -> None:
+        """Record that frames between the last and the next message were dropped; their windows become ``incomplete``.
+
+        Each collector is marked by its own event time. The span of the dropped frames comes from times in frames, which may be
+        wrong: it only limits the mark of a collector that is silent for long.
 
         Parameters
         ----------
         begin, end : float, optional
-            Epoch seconds; None means the present event time of each collector.
-        mark : str
-            ``dropped`` or ``incomplete``.
+            Epoch seconds; None if unknown.
         frames : int
-            Number of missing frames, if known.
+            Number of dropped frames; they are counted once, at the first collector, because it is not known whose they are.
         """
         for number, feed in enumerate(self._feeds.values()):
-            feed.note_missing(begin, end, mark, 0 if number else frames)  # a dropped frame is counted once
+            feed.note_interruption("incomplete", begin, end)
+            if not number:
+                feed.note_dropped(frames)
 
     def count_parse_errors(self, frames: int, collector: str = "") -> bool:
         """Count what could not be read in the youngest open window; False if there is no window yet.

@@ -4,6 +4,7 @@ All state that a message can change belongs to its collector: event time, open a
 no message of one collector changes a window of another. `bgpdrift.features.event_time` decides which timestamps are accepted.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -29,6 +30,36 @@ class MissingSpan(NamedTuple):
     frames: int  # number of dropped frames
 
 
+class Interruption(NamedTuple):
+    """A time without data that the next message ends."""
+
+    since: float  # event time of the last message before it, epoch seconds
+    begin: float  # the data is missing from here, at the earliest
+    end: float  # to here, at the latest; infinity if unknown
+
+    def cover(self, other: "Interruption") -> "Interruption":
+        """Return the interruption that contains both."""
+        return Interruption(min(self.since, other.since), min(self.begin, other.begin), max(self.end, other.end))
+
+    def end_at(self, time: float, mark: str) -> MissingSpan:
+        """Return the span of missing data, if the next message has a time."""
+        begin, end = (self.begin, min(self.end, time)) if self.begin < time else (self.since, time)
+        return MissingSpan(begin, end, mark, 0)
+
+
+def _limit_span(since: float, begin: float | None, end: float | None) -> Interruption:
+    """Limit the missing data to a span, with a minute on both sides, if it overlaps the time after ``since``.
+
+    Examples
+    --------
+    >>> _limit_span(100.0, 7_000.0, 7_010.0), _limit_span(100.0, 4e9, 50.0)
+    (Interruption(since=100.0, begin=6940.0, end=7070.0), Interruption(since=100.0, begin=100.0, end=inf))
+    """
+    first = since if begin is None else max(since, begin - WINDOW_S)
+    last = math.inf if end is None else end + WINDOW_S
+    return Interruption(since, first, last) if first < last else Interruption(since, since, math.inf)
+
+
 class CollectorFeed:
     """Messages, event time and windows of one collector.
 
@@ -47,7 +78,7 @@ class CollectorFeed:
         self.messages = 0
         self._settings = settings
         self._missing: list[MissingSpan] = []
-        self._interruptions: dict[str, float] = {}  # mark -> event time of the interruption, until the next message
+        self._interruptions: dict[str, Interruption] = {}  # by mark, until the next message
 
     @property
     def name(self) -> str:
@@ -82,10 +113,10 @@ class CollectorFeed:
             self._note_missing(MissingSpan(begin, end, "incomplete", 0))
         if is_first:
             self._note_missing(MissingSpan(first // WINDOW_S * WINDOW_S, first, "incomplete", 0))
-        for mark, since in list(self._interruptions.items()):
-            after = times[times > since]  # a message that was held is from before the interruption
+        for mark, span in list(self._interruptions.items()):
+            after = times[times > span.since]  # a message that was held is from before the interruption
             if after.size:
-                self._note_missing(MissingSpan(since, float(after[0]), mark, 0))
+                self._note_missing(span.end_at(float(after[0]), mark))
                 del self._interruptions[mark]
         # The message that moves event time past the lateness closes a window, not the end of the batch.
         closed_before = np.floor((progress.now - self._settings.lateness_s) / WINDOW_S)
@@ -106,10 +137,21 @@ class CollectorFeed:
             self.windows.go_back(tick)
         return rows
 
-    def note_interruption(self, mark: str) -> None:
-        """Record that data is missing from now to the next message."""
-        if self.time.position:
-            self._interruptions.setdefault(mark, self.time.position)
+    def note_interruption(self, mark: str, begin: float | None = None, end: float | None = None) -> None:
+        """Record that data is missing from now to the next message.
+
+        Parameters
+        ----------
+        mark : str
+            ``feed_gap`` or ``incomplete``.
+        begin, end : float, optional
+            Span of the missing data, epoch seconds. It is used only if it overlaps the time after the last message.
+        """
+        since = self.time.position
+        if since:
+            before = self._interruptions.get(mark)
+            span = _limit_span(since, begin, end)
+            self._interruptions[mark] = span if before is None else before.cover(span)
         if mark == "feed_gap":
             self.duplicates.expect_repetitions()
 
@@ -117,10 +159,10 @@ class CollectorFeed:
         """Record that no data is missing after all."""
         self._interruptions.pop(mark, None)
 
-    def note_missing(self, begin: float | None, end: float | None, mark: str, frames: int) -> None:
-        """Record that data of a span is missing; None means the present event time."""
-        now = self.time.position
-        self._note_missing(MissingSpan(begin or now, end or now, mark, frames))
+    def note_dropped(self, frames: int) -> None:
+        """Count dropped frames in the minute of the event time."""
+        if self.time.position:
+            self._note_missing(MissingSpan(self.time.position, self.time.position, "dropped", frames))
 
     def _note_missing(self, span: MissingSpan) -> None:
         self._missing.append(span)
@@ -186,8 +228,8 @@ class CollectorFeed:
 
     def _mark_missing(self, tick: int) -> None:
         begin, end = tick * WINDOW_S, (tick + 1) * WINDOW_S
-        for mark, since in self._interruptions.items():
-            if since < end:
+        for mark, interruption in self._interruptions.items():
+            if interruption.begin < end and begin < interruption.end:
                 self.windows.window(tick).sums[mark] = 1
         for at, span in enumerate(self._missing):
             if span.begin < end and span.end >= begin:
@@ -207,7 +249,7 @@ class CollectorFeed:
             "duplicates": self.duplicates.save(),
             "messages": self.messages,
             "missing": [list(span) for span in self._missing],
-            "interruptions": self._interruptions,
+            "interruptions": {mark: list(span) for mark, span in self._interruptions.items()},
         }
         return arrays, values
 
@@ -218,4 +260,4 @@ class CollectorFeed:
         self.duplicates = Duplicates.restore(values["duplicates"])
         self.messages = int(values["messages"])
         self._missing = [MissingSpan(*span) for span in values["missing"]]
-        self._interruptions = dict(values["interruptions"])
+        self._interruptions = {mark: Interruption(*span) for mark, span in values["interruptions"].items()}

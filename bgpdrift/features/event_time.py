@@ -67,7 +67,7 @@ class Progress(NamedTuple):
         Event time went back before the first of the messages.
     begins_at : float
         Event time after it went back.
-    skipped : list of (float, float)
+    skipped : tuple of (float, float)
         Spans of event time that a step of the clock ahead left out.
     """
 
@@ -76,7 +76,7 @@ class Progress(NamedTuple):
     refused: NDArray[np.bool_]
     goes_back: bool = False
     begins_at: float = 0.0
-    skipped: list[tuple[float, float]] = []
+    skipped: tuple[tuple[float, float], ...] = ()
 
 
 class PeerClock(NamedTuple):
@@ -230,9 +230,7 @@ class EventTime:
         parts.extend(messages[:end], np.full(end, self.now))
         return end
 
-    def _find_closing(
-        self, messages: Sequence[Message], times: NDArray[np.float64], arrived_at: float | None
-    ) -> int:
+    def _find_closing(self, messages: Sequence[Message], times: NDArray[np.float64], arrived_at: float | None) -> int:
         """Return the index of the first message that may move event time past the end of the next window and the lateness."""
         next_s = ((self.now - self._lateness_s) // WINDOW_S + 1) * WINDOW_S + self._lateness_s
         reached = {peer for peer, clock in self._leaders if clock.at(arrived_at) >= next_s}
@@ -325,10 +323,11 @@ class EventTime:
         if time < self._held_until.get(peer, 0.0) - self._step_s:
             self._refuse(parts, WITHDRAWN, peer)
         # Within the lateness, an older message is only late: it contradicts nothing.
-        if is_witness and peer not in self._held_until and time < self._held_from - self._step_s:
+        is_old = bool(self._held) and time < self._held_from - self._step_s
+        if is_old and is_witness and peer not in self._held_until:
             self._contradicting.add(peer)
             n_witnesses = sum(1 for _ in self._witnesses())
-            if self._held and len(self._contradicting) >= min(2, n_witnesses):
+            if len(self._contradicting) >= min(2, n_witnesses):
                 self._refuse(parts, CONTRADICTED)
 
     def _note_behind(self, message: Message, arrived_at: float | None, parts: "_Parts") -> None:
@@ -558,7 +557,7 @@ class _Parts:
                 np.array(part.refused, dtype=np.bool_),
                 part.begins_at > 0,
                 part.begins_at,
-                part.skipped,
+                tuple(part.skipped),
             )
             for part in self._parts
             if part.messages or part.begins_at

@@ -25,12 +25,13 @@ from bgpdrift.bgp.spool import Segment, SpoolReader
 from bgpdrift.clock import Clock
 from bgpdrift.errors import InputError, TransientError
 from bgpdrift.features import checkpoint
-from bgpdrift.features.aggregator import Aggregator, ClockFault
+from bgpdrift.features.aggregator import Aggregator
+from bgpdrift.features.clock_report import describe_clock
 from bgpdrift.features.event_time import WINDOW_S
 from bgpdrift.process.durable import set_aside
 from bgpdrift.settings import Settings
 from bgpdrift.store import StateCursor, Store
-from bgpdrift.store.cursor_states import AggregatorState
+from bgpdrift.store.cursor_states import AggregatorState, CollectorClock
 
 CURSOR = "feature_aggregator"
 CHECKPOINT_FILE = "aggregator.checkpoint"
@@ -85,7 +86,7 @@ class SpoolAggregation:
         self._uncounted = 0  # problems before the first window
         self._next_checkpoint = clock.monotonic() + settings.windows.checkpoint_s
         self._quiet_since = clock.monotonic()
-        self._reported_faults: list[ClockFault] = []
+        self._reported_clocks: dict[str, CollectorClock] = {}
         self._batch: Batch | None = None  # in memory, but not in the store
         self._is_whole = True  # the store holds all windows that the state in memory has closed
         self._recover()
@@ -232,17 +233,18 @@ class SpoolAggregation:
     def _handle_event(self, event: FeedEvent) -> None:
         if event.event == "connected":
             self._aggregator.note_reconnect()
-        elif event.event in ("dropped", "segment_lost"):
-            mark = "dropped" if event.event == "dropped" else "incomplete"
-            self._aggregator.note_missing(event.earliest, event.latest, mark, event.frames)
+        elif event.event == "dropped":
+            self._aggregator.note_dropped(event.earliest, event.latest, event.frames)
+        # A lost segment is marked where its number is missing: its record comes later, with times from frames.
 
     def _report_clocks(self) -> None:
         """Log each collector whose clock has shown another fault since the last report."""
-        faults = [fault._replace(held=0) for fault in self._aggregator.clock_faults()]
-        for fault in faults:
-            if fault not in self._reported_faults and (fault.refused or fault.steps_back):
-                self._log.warning("clock.wrong", **fault._asdict())
-        self._reported_faults = faults
+        clocks = self._aggregator.clocks()
+        for name, clock in clocks.items():
+            before = self._reported_clocks.get(name, CollectorClock())
+            if clock.is_wrong and _list_faults(clock) != _list_faults(before):
+                self._log.warning("clock.wrong", collector=name, problem=describe_clock(name, clock))
+        self._reported_clocks = clocks
 
     def _build_batch(self, rows: list[dict[str, Any]]) -> Batch:
         before, before_all = self._written_before_s, self._written_before_all_s
@@ -256,6 +258,7 @@ class SpoolAggregation:
             messages=self._aggregator.messages,
             duplicates=self._aggregator.duplicates,
             event_time=self._aggregator.now,
+            clocks=self._reported_clocks,
         )
         return Batch(rows, StateCursor(CURSOR, self._position, state))
 
@@ -292,8 +295,10 @@ class SpoolAggregation:
         if self._n_damaged:
             backlog += f", {self._n_damaged:,} frames unreadable"
         size = self._aggregator.state_bytes / 1e6
-        faults = [fault for fault in self._aggregator.clock_faults() if fault.refused or fault.steps_back]
-        clocks = f", wrong clocks: {', '.join(fault.collector for fault in faults)}" if faults else ""
+        wrong = [name for name, clock in self._reported_clocks.items() if clock.is_wrong]
+        clocks = f", wrong clocks: {', '.join(wrong)}" if wrong else ""
+        held = sum(clock.held for clock in self._reported_clocks.values())
+        clocks += f", {held:,} messages held back" if held else ""
         return (
             f"{self._n_windows} windows written, {self._aggregator.routes:,} routes in {size:.0f} MB{backlog}{clocks}"
         )
@@ -309,3 +314,7 @@ class SpoolAggregation:
         finally:
             self._store.close()
             self._on_close()
+
+
+def _list_faults(clock: CollectorClock) -> tuple[int, ...]:
+    return clock.n_refused, clock.steps_back, clock.steps_ahead

@@ -219,6 +219,41 @@ class ProbationState(StoredValue, frozen=True, kw_only=True):
         return rename_fields(fields, {"parent": "parent_version"})
 
 
+class CollectorClock(msgspec.Struct, frozen=True, kw_only=True):
+    """Report on the clocks of one collector."""
+
+    event_time: float = 0.0
+    """Epoch seconds; 0 before the first accepted message."""
+    skew_s: float | None = None
+    """Seconds by which its messages are ahead of their arrival, median over its peers; negative values include the delay of the
+    feed and of the spool. None without arrival times."""
+    peers: dict[str, float] = msgspec.field(default_factory=dict)
+    """Skew relative to the collector by peer, seconds; only peers with another clock, and at most ten."""
+    held: int = 0
+    """Messages ahead that wait for a confirmation."""
+    released: dict[str, int] = msgspec.field(default_factory=dict)
+    """Number of messages that waited and were counted in their window, by reason."""
+    refused: dict[str, int] = msgspec.field(default_factory=dict)
+    """Number of messages that waited and count as late, by reason."""
+    invalid: int = 0
+    """Messages without a valid time."""
+    largest_ahead_s: float = 0.0
+    """Largest distance of a refused time from the event time."""
+    steps_back: int = 0
+    steps_ahead: int = 0
+    """Steps of the clock of most peers."""
+
+    @property
+    def n_refused(self) -> int:
+        """Number of refused messages."""
+        return sum(self.refused.values())
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether any clock of the collector showed a fault."""
+        return bool(self.n_refused or self.steps_back or self.steps_ahead)
+
+
 class AggregatorState(StoredValue, frozen=True, kw_only=True):
     """Progress of the feature aggregator; the cursor's position is the last spool segment that was read."""
 
@@ -230,6 +265,8 @@ class AggregatorState(StoredValue, frozen=True, kw_only=True):
     duplicates: int = 0
     event_time: float = 0.0
     """Event time of the middle collector, epoch seconds."""
+    clocks: dict[str, CollectorClock] = msgspec.field(default_factory=dict)
+    """Report on the clocks by collector."""
 
 
 class DetectorState(StoredValue, frozen=True, kw_only=True):

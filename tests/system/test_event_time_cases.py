@@ -78,4 +78,9 @@ def test_a_clock_that_steps_ahead_and_back_loses_no_message(shared_cases: Path) 
 
     assert result.total("messages") + result.total("late") == len(messages) == 900
     assert any(row["late"] for row in result.rows)
-    assert "rrc00: its clock went back 1 times" in result.err
+    empty = [row for row in result.rows if not row["messages"] and not row["late"]]
+    assert [row["incomplete"] for row in empty] == [1] * len(empty)
+    assert len(empty) == 4
+    assert result.err == (
+        "bgpdrift features: collector rrc00: its clock went ahead 1 times; its clock went back 1 times\n"
+    )

@@ -130,8 +130,8 @@ def test_the_time_between_two_connections_that_do_not_overlap_is_a_gap() -> None
 
 def test_dropped_frames_are_counted_and_mark_their_windows() -> None:
     aggregator = Aggregator(WindowSettings())
-    aggregator.add([announce(T0), announce(T0 + 70)])
-    aggregator.note_missing(T0 + 61, T0 + 65, "dropped", 7)
+    aggregator.add([announce(T0 + at) for at in (0, 25, 50, 70)])
+    aggregator.note_dropped(T0 + 61, T0 + 65, 7)
 
     rows = aggregator.flush()
 

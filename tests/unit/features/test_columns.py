@@ -60,7 +60,7 @@ def stream_that_fills_every_column() -> list[dict[str, Any]]:
     )
     rows += aggregator.add([update(T0 + HOUR + n, (), gone=(net,), peer=peer) for n, peer in enumerate("abc")])
     aggregator.note_reconnect()
-    aggregator.note_missing(None, None, "dropped", frames=3)
+    aggregator.note_dropped(None, None, frames=3)
     late = update(T0, (1, 2, 3), sub)
     rows += aggregator.add([*(update(T0 + HOUR + 200, (1, 2, 3), sub, peer=peer) for peer in "ab"), late])
     many = [f"{20 + n // 65_536}.{n // 256 % 256}.{n % 256}.0/24" for n in range(200_000)]
