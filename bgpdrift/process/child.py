@@ -194,13 +194,22 @@ class Finished:
     stderr: str
 
 
-def run_command(command: Sequence[str], timeout_s: float) -> Finished:
-    """Run a command to its end, with no input and the environment of a child.
+def run_command(command: Sequence[str], timeout_s: float, environment: Mapping[str, str] | None = None) -> Finished:
+    """Run a command to its end, with no input.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Program and arguments.
+    timeout_s : float
+        It is killed after this time, seconds.
+    environment : mapping, optional
+        From which `build_environment` makes that of the command; default this process's.
 
     Raises
     ------
     TimeoutError
-        It ran longer than ``timeout_s`` and was killed.
+        It ran longer than ``timeout_s``.
     OSError
         It cannot be started.
     """
@@ -209,7 +218,7 @@ def run_command(command: Sequence[str], timeout_s: float) -> Finished:
     try:
         result = subprocess.run(  # noqa: S603 - the callers run programs of this project, without a shell
             command,
-            env=build_environment(os.environ),
+            env=build_environment(os.environ if environment is None else environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

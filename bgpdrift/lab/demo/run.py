@@ -11,7 +11,6 @@ import math
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +32,7 @@ from bgpdrift.lab.demo.training import TrainedModel
 from bgpdrift.lab.demo.week import play_week
 from bgpdrift.lab.demo.week_plan import plan_of
 from bgpdrift.lab.simulation.truth import Truth, decode_truth
+from bgpdrift.process.child import Finished, run_command
 from bgpdrift.settings import load
 from bgpdrift.store import Store, open_store
 
@@ -226,22 +226,18 @@ def _clean_end() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _manage(environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "run_all_services", *arguments]
+def _manage(environment: Mapping[str, str], *arguments: str) -> Finished:
     try:
-        return subprocess.run(  # noqa: S603 - our own program
-            command, env=dict(environment), capture_output=True, text=True, check=False, timeout=MANAGE_LIMIT_S
-        )
-    except subprocess.TimeoutExpired:
-        message = f"{' '.join(arguments)}: no answer within {MANAGE_LIMIT_S:g} s"
-        return subprocess.CompletedProcess(command, 1, "", message)
+        return run_command([sys.executable, "-m", "run_all_services", *arguments], MANAGE_LIMIT_S, environment)
+    except TimeoutError:
+        return Finished(1, "", f"{' '.join(arguments)}: no answer within {MANAGE_LIMIT_S:g} s")
 
 
 @contextlib.contextmanager
 def _services(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
     started = _manage(environment, "start")
     try:
-        if started.returncode != 0:
+        if started.exit_code != 0:
             raise BgpdriftError(
                 f"the services did not start:\n{started.stdout}{started.stderr}logs: {folder / 'data' / 'logs'}"
             )

@@ -3,7 +3,6 @@
 `short` and `week` decide the order of the acts, `pacing` and `history` when the feed pauses.
 """
 
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bgpdrift.clock import SystemClock
 from bgpdrift.detector_registry import MODELS
+from bgpdrift.errors import BgpdriftError
 from bgpdrift.lab.demo import history, pacing
 from bgpdrift.lab.demo.bad_model import Fault, force_bad_model
 from bgpdrift.lab.demo.timeline import Timeline
@@ -20,6 +20,7 @@ from bgpdrift.lab.demo.training import TrainedModel, train_all
 from bgpdrift.lab.simulation.truth import Truth
 from bgpdrift.models.model_registry import ModelRegistry
 from bgpdrift.models.publication import active_version
+from bgpdrift.process.child import run_command
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
 
@@ -125,9 +126,9 @@ class Stage:
         """Run a `bgpdrift` command as a person does."""
         command = [sys.executable, "-m", "bgpdrift.cli", *arguments]
         limit_s = max(1.0, min(COMMAND_LIMIT_S, self._deadline - time.monotonic()))
-        subprocess.run(  # noqa: S603 - our own program
-            command, env=dict(self._environment), capture_output=True, check=True, timeout=limit_s
-        )
+        done = run_command(command, limit_s, self._environment)
+        if done.exit_code != 0:
+            raise BgpdriftError(f"{' '.join(arguments)}: exit {done.exit_code}: {done.stderr.strip()[-500:]}")
 
     def active_versions(self) -> dict[str, str]:
         """Return the active version of each model."""

@@ -4,7 +4,6 @@ This module decides when a training counts as successful: the retrainer publishe
 """
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bgpdrift.detector_registry import MODELS
+from bgpdrift.process.child import run_command
 from bgpdrift.store import Store
 
 TIMED_OUT = 124
@@ -68,11 +68,9 @@ def train_all(
         begun = time.monotonic()
         command = [sys.executable, "-m", "retrainers", model, "--json", *arguments]
         try:
-            done = subprocess.run(  # noqa: S603 - our own program
-                command, env=dict(environment), capture_output=True, text=True, check=False, timeout=deadline - begun
-            )
-            code, output, errors = done.returncode, done.stdout, done.stderr
-        except subprocess.TimeoutExpired:
+            done = run_command(command, deadline - begun, environment)
+            code, output, errors = done.exit_code, done.stdout, done.stderr
+        except TimeoutError:
             code, output, errors = TIMED_OUT, "", "not finished within the time limit of the demo"
         trained.append(read_outcome(model, code, output, errors, time.monotonic() - begun))
         report(trained[-1])
