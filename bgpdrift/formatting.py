@@ -62,3 +62,27 @@ def escape_control(text: str) -> str:
     ('rrc00\\x1b[2J', 'Zürich')
     """
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def escape_lines(text: str) -> str:
+    r"""Do the same for a text of several lines, which stay lines.
+
+    Examples
+    --------
+    >>> escape_lines("one\ntwo\x1b[2J")
+    'one\ntwo\\x1b[2J'
+    """
+    return "\n".join(map(escape_control, text.split("\n")))
+
+
+def escape_json(text: str) -> str:
+    r"""Replace the same characters in a JSON text, which stays valid JSON of the same value.
+
+    Line ends and tabs stay, since in JSON they stand between values only.
+
+    Examples
+    --------
+    >>> escape_json('{"name":"rrc00\x9b2J"}') == '{"name":"rrc00' + chr(92) + 'u009b2J"}'
+    True
+    """
+    return _CONTROL.sub(lambda match: match[0] if match[0] in "\t\n\r" else f"\\u{ord(match[0]):04x}", text)

@@ -1,8 +1,8 @@
 """The output of commands: standard streams that can write every character, and the Rich console.
 
 This module decides what is written instead of a character that the encoding of a terminal lacks, and that text in a
-console cannot control the terminal. Every command prints with `click.echo` or `print` after `prepare_streams`, or on a
-console of `make_console`.
+console cannot control the terminal. Every command prints with `echo` or `echo_json` after `prepare_streams`, or on a
+console of `make_console`; none calls `click.echo` or `print`.
 """
 
 import codecs
@@ -11,7 +11,7 @@ import os
 import sys
 from typing import IO, TYPE_CHECKING, Any
 
-from bgpdrift.formatting import escape_control
+from bgpdrift.formatting import escape_control, escape_json, escape_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,6 +110,20 @@ def prepare_stream(stream: io.TextIOWrapper) -> None:
         stream.reconfigure(errors=_ERRORS)
 
 
+def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print text for people, without characters that control the terminal; lines stay lines."""
+    import click
+
+    click.echo(escape_lines(text), err=err, nl=nl)
+
+
+def echo_json(document: bytes) -> None:
+    """Print a JSON document for programs; characters that control a terminal are written as JSON escapes."""
+    import click
+
+    click.echo(escape_json(document.decode()))
+
+
 def make_console(*, file: IO[str] | None = None, stderr: bool = False, **options: Any) -> "Console":
     """Build the console of a command.
 
@@ -121,7 +135,7 @@ def make_console(*, file: IO[str] | None = None, stderr: bool = False, **options
 
     class PlainConsole(Console):
         def render_str(self, text: str, **options: Any) -> Text:
-            return super().render_str("\n".join(map(escape_control, text.split("\n"))), **options)
+            return super().render_str(escape_lines(text), **options)
 
     return PlainConsole(file=file, stderr=stderr, **{"highlight": False, "markup": False, "emoji": False, **options})
 

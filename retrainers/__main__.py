@@ -7,11 +7,10 @@ name of the script names the model.
 import sys
 from pathlib import Path
 
-import click
-
 from bgpdrift.detector_registry import MODELS, find
 from bgpdrift.entry_point import run_program
 from bgpdrift.errors import InputError
+from bgpdrift.terminal import echo
 from retrainers.exits import Exit
 from retrainers.program import program
 
@@ -26,12 +25,12 @@ def main() -> None:
     else:
         name, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
     if name in ("", "-h", "--help"):
-        click.echo(f"Usage: python -m retrainers NAME [OPTIONS]; NAME is one of {', '.join(MODELS)}", err=not name)
+        echo(f"Usage: python -m retrainers NAME [OPTIONS]; NAME is one of {', '.join(MODELS)}", err=not name)
         sys.exit(0 if name else Exit.USAGE)
     try:
         record = find(name)
     except InputError as error:
-        click.echo(f"retrainers: {error}", err=True)
+        echo(f"retrainers: {error}", err=True)
         sys.exit(Exit.USAGE)
     command = program(record.name)
     sys.exit(run_program(record.retrain_command, lambda: command.main(arguments, prog_name=record.retrain_command)))

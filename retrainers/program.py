@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bgpdrift.terminal import echo
 from retrainers.exits import Exit
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def run(model: str, command_line: "CommandLine", work: Callable[..., int] = _wor
         line = {"outcome": outcome, "reason": reason, "exit_code": exit_code, **figures}
         reporter.finish({**line, "seconds": round(clock.monotonic() - begun, 3)})
         if exit_code:
-            click.echo(f"retrain_{model}: {outcome}: {reason}", err=True)
+            echo(f"retrain_{model}: {outcome}: {reason}", err=True)
         return exit_code
 
     try:
@@ -192,4 +193,4 @@ def _clean_up(settings: "Settings", clock: "Clock", exit_code: int, reason: str)
         with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
             close_unfinished_runs(settings, store, clock, exit_code, reason)
     except BgpdriftError as error:
-        click.echo(f"retrain: the files of the killed run are not removed yet: {error}", err=True)
+        echo(f"retrain: the files of the killed run are not removed yet: {error}", err=True)

@@ -17,7 +17,7 @@ import msgspec
 from bgpdrift import settings as bgpdrift_settings
 from bgpdrift.attention import Attention
 from bgpdrift.errors import AlreadyRunningError, BgpdriftError, SettingsError
-from bgpdrift.formatting import escape_control
+from bgpdrift.formatting import escape_control, escape_json
 from bgpdrift.settings import FILE_NAME, Settings
 from supervisor.services import BGPDRIFT, System
 from supervisor.status import (
@@ -215,7 +215,7 @@ def _attend_to_services(settings: Settings, status: Status) -> Attention:  # noq
 
 
 def _encode_status(status: Status, attention: Attention) -> str:
-    return msgspec.json.encode(msgspec.to_builtins(status) | msgspec.to_builtins(attention)).decode()
+    return escape_json(msgspec.json.encode(msgspec.to_builtins(status) | msgspec.to_builtins(attention)).decode())
 
 
 def _ask_status(settings: Settings) -> Status:
@@ -270,6 +270,8 @@ def _logs(options: argparse.Namespace, settings: Settings, system: System) -> in
             from supervisor.log_form import format_log_line
 
             line = format_log_line(line, colour)
+        else:
+            line = escape_json(line)
         print(line if options.name else f"{name:<{width}} | {line}", flush=options.follow)
 
     if options.follow:

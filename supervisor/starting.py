@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bgpdrift.errors import BgpdriftError
+from bgpdrift.formatting import escape_control, escape_lines
 from bgpdrift.process.child import run_command
 from bgpdrift.process.signals import ignore_unknown_signals
 from bgpdrift.settings import Settings
@@ -96,7 +97,10 @@ def _prepare(settings: Settings, system: System) -> tuple[InstanceLock, bool, st
         print(f"ended {len(pids)} processes that a killed supervisor had left: {pids}")
     unprepared = _run_prepare(system.prepare) if system.prepare else ""
     if unprepared:
-        print(f"the store cannot be prepared yet: {unprepared}; the supervisor tries again", file=sys.stderr)
+        print(
+            escape_control(f"the store cannot be prepared yet: {unprepared}; the supervisor tries again"),
+            file=sys.stderr,
+        )
     return lock, predecessor_killed, unprepared
 
 
@@ -112,7 +116,7 @@ def _run_prepare(command: tuple[str, ...]) -> str:
         if result.exit_code == EXIT_TEMPORARY:
             return reason
         raise BgpdriftError(f"the store cannot be prepared: {reason}")
-    sys.stderr.write(result.stderr)  # what was repaired
+    sys.stderr.write(escape_lines(result.stderr))  # what was repaired
     return ""
 
 

@@ -1,8 +1,7 @@
 """Answers to approval requests, for `bgpdrift approve` and `bgpdrift reject`."""
 
-import click
-
 from bgpdrift.monitor.approvals import Answer
+from bgpdrift.terminal import echo, echo_json
 
 
 def write_answer(approval_id: int, given: Answer, by: str | None) -> None:
@@ -22,7 +21,7 @@ def write_answer(approval_id: int, given: Answer, by: str | None) -> None:
         if not store.answer_approval(approval_id, given, name, (store.newest_window_start() or 0) + 60):
             # Another person answered in between: this raises the error that names them.
             describe_answer(store.approval_request(approval_id), approval_id, given)
-    click.echo(f"approval request {approval_id} {given}: {meaning}")
+    echo(f"approval request {approval_id} {given}: {meaning}")
 
 
 def list_requests(every: bool, as_json: bool) -> None:
@@ -39,10 +38,10 @@ def list_requests(every: bool, as_json: bool) -> None:
         approvals = store.approval_requests(None if every else PENDING)
     for approval in approvals:
         if as_json:
-            click.echo(msgspec.json.encode(approval).decode())
+            echo_json(msgspec.json.encode(approval))
         else:
             by = f" by {approval.answered_by}" if approval.answered_by else ""
             at = format_time(approval.requested_at)
-            click.echo(f"{approval.id:>5}  {at} UTC  {approval.state}{by}  {approval.summary}")
+            echo(f"{approval.id:>5}  {at} UTC  {approval.state}{by}  {approval.summary}")
     if not approvals and not as_json:
-        click.echo("there are no approval requests" if every else "no approval request is pending")
+        echo("there are no approval requests" if every else "no approval request is pending")

@@ -11,6 +11,7 @@ import click
 
 from bgpdrift.commands.model_argument import MODEL
 from bgpdrift.detector_registry import MODELS
+from bgpdrift.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from bgpdrift.drift.report import DriftReport
@@ -65,7 +66,7 @@ def command(
         )
     settings = load()
     for line in describe_unused_settings(settings.drift):
-        click.echo(f"note: {line}", err=True)
+        echo(f"note: {line}", err=True)
     while True:
         acts = (once or watch) and not dry_run
         reports = (
@@ -106,11 +107,11 @@ def _check_store(
             hours = None if window_days is None else 24 * window_days
             judged = checks.judge_newest(name, hours)
             if judged is None:
-                click.echo(f"{name}: no scores in the newest day of data", err=True)
+                echo(f"{name}: no scores in the newest day of data", err=True)
                 continue
             reports.append(judged.report)
             if explain:
-                click.echo(f"{name}: {_describe_outcome(judged)}")
+                echo(f"{name}: {_describe_outcome(judged)}")
     return reports
 
 
@@ -146,7 +147,7 @@ def _describe_outcome(judged: "Judgement") -> str:
 def _note_unfolded(store: "Store") -> None:
     behind = store.newest_score_id() - store.read_position("drift_monitor:scores")
     if behind > 0:
-        click.echo(
+        echo(
             f"note: {behind:,} scores are not folded into hours yet and are ignored; the drift monitor or --once folds them",
             err=True,
         )
@@ -157,7 +158,7 @@ def _print_reports(reports: Sequence["DriftReport"], as_json: bool) -> None:
         import msgspec
 
         for report in reports:
-            click.echo(msgspec.json.encode(report.as_fields()))
+            echo_json(msgspec.json.encode(report.as_fields()))
         return
     from rich.table import Table
 
@@ -165,7 +166,7 @@ def _print_reports(reports: Sequence["DriftReport"], as_json: bool) -> None:
     from bgpdrift.terminal import make_console
 
     if not reports:
-        click.echo("not enough data for any check yet")
+        echo("not enough data for any check yet")
         return
     table = Table(box=None)
     for name in ("model", "version", "checked (UTC)", "verdict", "severity"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from bgpdrift.settings_sections import DriftPolicyName, WindowPresetName
+from bgpdrift.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from bgpdrift.drift.report import DriftReport
@@ -94,14 +95,14 @@ def command(
     else:
         raise InputError("check-file: expected one file of SCORES, or both --reference and --current")
     for line in describe_unused_settings(settings):
-        click.echo(f"note: {line}", err=True)
+        echo(f"note: {line}", err=True)
     for log in logs:
         for line in log.left_out:
-            click.echo(f"left out: {line}", err=True)
+            echo(f"left out: {line}", err=True)
     if page is not None:
         _write_page(page, report, logs)
     if as_json:
-        sys.stdout.buffer.write(encode(report))
+        echo_json(encode(report).rstrip())
     else:
         _show(report, logs)
     sys.exit({"drift": EXIT_DRIFT, "not_enough_data": EXIT_NOT_ENOUGH}.get(report.verdict, 0))
@@ -114,7 +115,7 @@ def _show(report: "DriftReport", logs: "list[ScoreLog]") -> None:
     for log in logs:
         labels = f", labels from {log.columns.names[log.columns.label]!r}" if log.columns.label is not None else ""
         skipped = f", {log.skipped:,} left out" if log.skipped else ""
-        click.echo(
+        echo(
             f"\n{log.name}: {log.rows:,} rows read, times from {log.columns.names[log.columns.time]!r}, scores from "
             f"{log.columns.names[log.columns.score]!r}{labels}{skipped}"
         )

@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from bgpdrift.terminal import echo, echo_json
+
 
 @click.group()
 def command() -> None:
@@ -22,22 +24,22 @@ def show(form: str | None) -> None:
     from bgpdrift import settings
 
     if form == "markdown":
-        click.echo(reference(), nl=False)
+        echo(reference(), nl=False)
         return
     loaded, sources = settings.load_with_sources()
     if form == "toml":
-        click.echo(settings.as_toml(loaded), nl=False)
+        echo(settings.as_toml(loaded), nl=False)
         return
     values = {field.key: _shown(field.key, _value(loaded, field.key)) for field in settings.fields()}
     origin = {key: _source(key, sources) for key in values}
     if form == "json":
         rows = {key: {"value": value, "source": origin[key]} for key, value in values.items()}
-        click.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        echo_json(msgspec.json.format(msgspec.json.encode(rows)))
         return
     width = max(map(len, values))
     for key, value in values.items():
         text = msgspec.json.encode(value).decode()
-        click.echo(f"{key:<{width}} = {text}" + ("" if origin[key] == "default" else f"  ({origin[key]})"))
+        echo(f"{key:<{width}} = {text}" + ("" if origin[key] == "default" else f"  ({origin[key]})"))
 
 
 @command.command()
@@ -48,7 +50,7 @@ def check(file: Path | None) -> None:
 
     _, sources = settings.load_with_sources(file)
     origins = sorted(set(sources.values()))
-    click.echo("settings are valid: " + (", ".join(origins) if origins else "defaults only"))
+    echo("settings are valid: " + (", ".join(origins) if origins else "defaults only"))
 
 
 @command.command()
@@ -65,7 +67,7 @@ def init(file: Path) -> None:
         raise InputError(f"{file}: the file exists already; remove it, or choose another name") from None
     except OSError as error:
         raise InputError(f"{file}: cannot be written: {error.strerror}") from error
-    click.echo(f"wrote {file}")
+    echo(f"wrote {file}")
 
 
 def reference() -> str:

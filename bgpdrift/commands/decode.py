@@ -31,6 +31,7 @@ def command(files: tuple[str, ...], collector: str | None, lenient: bool) -> Non
     from bgpdrift.bgp.problems import ProblemReport
     from bgpdrift.bgp.sources import STDIN
     from bgpdrift.errors import InputError
+    from bgpdrift.formatting import escape_json
 
     for name in files:
         if name != STDIN and not Path(name).exists():
@@ -40,7 +41,7 @@ def command(files: tuple[str, ...], collector: str | None, lenient: bool) -> Non
     out = sys.stdout.buffer
     for name in files:
         for row in rows(name, collector, report.open(name)):
-            out.write(encoder.encode(row) + b"\n")
+            out.write(escape_json(encoder.encode(row).decode()).encode() + b"\n")
     out.flush()
     exit_if_damaged([report], lenient=lenient)
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from bgpdrift.terminal import echo
+
 
 @click.command("demo", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
@@ -33,7 +35,7 @@ def command(folder: Path, scenario: str, limit: float, svg: Path | None) -> None
 
     report = run_demo(folder.absolute(), scenario, limit)
     show(report, svg)
-    click.echo("\nTo examine the result, type:")
+    echo("\nTo examine the result, type:")
     for line in next_commands(report, folder.absolute() / "data"):
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     sys.exit(0 if report.passed else 1)

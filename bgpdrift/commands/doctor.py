@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bgpdrift.terminal import echo_json
+
 if TYPE_CHECKING:
     from bgpdrift.commands.doctor_checks import Finding
     from bgpdrift.settings import Settings
@@ -26,7 +28,7 @@ def command(as_json: bool, migrate: bool) -> None:
     if as_json:
         import msgspec
 
-        click.echo(msgspec.json.format(msgspec.json.encode(findings)).decode())
+        echo_json(msgspec.json.format(msgspec.json.encode(findings)))
     else:
         _print(findings)
     sys.exit(exit_code)

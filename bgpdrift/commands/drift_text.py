@@ -1,9 +1,8 @@
 """A drift report as text in a terminal."""
 
-import click
-
 from bgpdrift.drift import summary
 from bgpdrift.drift.report import DriftReport
+from bgpdrift.terminal import echo
 
 MAX_LEFT_OUT_LINES = 5
 
@@ -15,18 +14,18 @@ def show_report(report: DriftReport, title: str) -> None:
     from bgpdrift.terminal import make_console
 
     verdict = summary.VERDICT_LABELS[report.verdict]
-    click.echo(f"{title}: {verdict}{f' ({report.severity})' if report.severity != 'none' else ''}")
-    click.echo(report.reason)
-    click.echo()
+    echo(f"{title}: {verdict}{f' ({report.severity})' if report.severity != 'none' else ''}")
+    echo(report.reason)
+    echo()
     facts = summary.list_facts(report)
     width = max(len(label) for label, _ in facts)
     for label, text in facts:
-        click.echo(f"{label:{width}}  {text}")
+        echo(f"{label:{width}}  {text}")
     left_out = [hours for comparison in report.comparisons[:1] for hours in comparison.left_out]
     for hours in left_out[:MAX_LEFT_OUT_LINES]:
-        click.echo(f"{'left out':{width}}  {summary.format_left_out(hours)}")
+        echo(f"{'left out':{width}}  {summary.format_left_out(hours)}")
     if len(left_out) > MAX_LEFT_OUT_LINES:
-        click.echo(f"{'':{width}}  and {len(left_out) - MAX_LEFT_OUT_LINES} more")
+        echo(f"{'':{width}}  and {len(left_out) - MAX_LEFT_OUT_LINES} more")
     if not (report.measures or report.signals):
         return
     first, *figures, severity, note = summary.MEASURE_COLUMNS
@@ -37,5 +36,5 @@ def show_report(report: DriftReport, title: str) -> None:
     table.add_column(note, overflow="fold")
     for measure in (*report.measures, *report.signals):
         table.add_row(*summary.format_measure(measure))
-    click.echo()
+    echo()
     make_console().print(table)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from bgpdrift.terminal import echo, echo_json
+
 
 @click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
@@ -64,10 +66,10 @@ def command(
     if kinds:
         worlds = incident_kinds.evaluate_worlds(seeds, options, _status)
         if form == "json":
-            click.echo(msgspec.json.format(msgspec.json.encode(worlds), indent=2))
+            echo_json(msgspec.json.format(msgspec.json.encode(worlds), indent=2))
         else:
             as_table = incident_kinds.as_markdown if form == "markdown" else incident_kinds.as_text
-            click.echo(as_table(worlds), nl=False)
+            echo(as_table(worlds), nl=False)
         return
     if labelled is not None:
         documents = [labelled_files.evaluate_file(labelled, options, _status, truth, plot)]
@@ -75,9 +77,9 @@ def command(
         documents = labelled_files.evaluate_folder(folder or Path(), options, _status)
     if form == "json":
         shown = documents if labelled is None else documents[0]
-        click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2))
+        echo_json(msgspec.json.format(msgspec.json.encode(shown), indent=2))
     elif form == "markdown":
-        click.echo(table.as_markdown(documents), nl=False)
+        echo(table.as_markdown(documents), nl=False)
     else:
         table.show(documents)
     if any("error" in document for document in documents):

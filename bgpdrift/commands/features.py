@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from bgpdrift.commands.reading import exit_if_damaged, lenient_option
+from bgpdrift.terminal import echo, echo_json
 
 
 @click.command("features")
@@ -41,10 +42,10 @@ def command(files: tuple[Path, ...], per_peer: int, warm_up: Path | None, lenien
     unusable = 0
     for row in read_windows(read_in_time_order(files, report=report), aggregator, report):
         unusable += 0 if row["peer"] else row["parse_errors"]
-        click.echo(encode({name: row[name] for name in names if name != "peer" or row[name]}))
+        echo_json(encode({name: row[name] for name in names if name != "peer" or row[name]}))
     if unusable > report.total:
-        click.echo(f"bgpdrift: {unusable - report.total:,} prefixes or timestamps could not be used", err=True)
+        echo(f"bgpdrift: {unusable - report.total:,} prefixes or timestamps could not be used", err=True)
     for name, clock in aggregator.clocks().items():
         if problem := describe_clock(name, clock):
-            click.echo(f"bgpdrift features: {problem}", err=True)
+            echo(f"bgpdrift features: {problem}", err=True)
     exit_if_damaged([table, report], lenient=lenient)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bgpdrift.terminal import echo, echo_json
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -148,12 +150,12 @@ def _show_list(rows: list[dict[str, Any]], as_json: bool) -> None:
 
     if as_json:
         for row in rows:
-            click.echo(msgspec.json.encode(row))
+            echo_json(msgspec.json.encode(row))
     elif not rows:
-        click.echo("No incident is open, and no incident of the requested time matches.")
+        echo("No incident is open, and no incident of the requested time matches.")
     else:
         make_console().print(_list_table(rows))
-        click.echo("`bgpdrift incidents ID` explains one.")
+        echo("`bgpdrift incidents ID` explains one.")
 
 
 def _list_table(rows: list[dict[str, Any]]) -> "Table":
@@ -190,7 +192,7 @@ def _show_one(store: "Store", incident_id: int, as_json: bool) -> None:
         raise InputError(f"no incident {incident_id}; `bgpdrift incidents --all` lists them")
     events = store.incident_events(incident_id)
     if as_json:
-        click.echo(msgspec.json.encode({**row, "events": events}))
+        echo_json(msgspec.json.encode({**row, "events": events}))
     else:
         _explain(row, events)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bgpdrift.terminal import echo
+
 if TYPE_CHECKING:
     from bgpdrift.store.outcomes import Outcome
 
@@ -71,7 +73,7 @@ def command(
             written = store.record_outcome(outcome, newest or 0)
             tables.print_written(written, as_json)
             for note in notes_to_user:
-                click.echo(note, err=True)
+                echo(note, err=True)
 
 
 def _build_outcome(

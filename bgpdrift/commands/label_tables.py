@@ -3,35 +3,35 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
 import msgspec
 
-from bgpdrift.formatting import escape_control, format_time
+from bgpdrift.formatting import format_time
 from bgpdrift.intervals import wilson_interval
 from bgpdrift.store.outcomes import Outcome
+from bgpdrift.terminal import echo, echo_json
 from bgpdrift.verdicts.performance import LabelCounts, sum_daily_rows
 
 
 def print_written(outcome: Outcome, as_json: bool, removed: bool = False) -> None:
     """Print a label that was written or removed."""
     if as_json:
-        click.echo(msgspec.json.encode(outcome))
+        echo_json(msgspec.json.encode(outcome))
         return
     subject = "a missed range" if outcome.incident_id is None else f"incident {outcome.incident_id}"
     where = f" at {outcome.collector}" if outcome.collector else ""
     span = f"{format_time(outcome.starts_at)} to {format_time(outcome.ends_at)} UTC{where}"
     verb = "removed:" if removed else "written:"
-    click.echo(escape_control(f"label {outcome.id} {verb} {subject} is {outcome.label}, {span}"))
+    echo(f"label {outcome.id} {verb} {subject} is {outcome.label}, {span}")
 
 
 def print_labels(outcomes: Sequence[Outcome], as_json: bool) -> None:
     """Print labels."""
     if as_json:
         for outcome in outcomes:
-            click.echo(msgspec.json.encode(outcome))
+            echo_json(msgspec.json.encode(outcome))
         return
     if not outcomes:
-        click.echo("There are no labels.")
+        echo("There are no labels.")
         return
     from rich.table import Table
 
@@ -61,10 +61,10 @@ def print_performance(rows: Sequence[Mapping[str, Any]], days: int, min_labels: 
     counts = sum_daily_rows(rows)
     if as_json:
         for (model, version), tally in counts.items():
-            click.echo(msgspec.json.encode(build_figures(model, version, tally, min_labels)))
+            echo_json(msgspec.json.encode(build_figures(model, version, tally, min_labels)))
         return
     if not counts:
-        click.echo(
+        echo(
             f"There are no labels of complete days in the last {days} days; `bgpdrift label ID true_positive` writes one."
         )
         return

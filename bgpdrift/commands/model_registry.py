@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
+from bgpdrift.terminal import echo
 
 if TYPE_CHECKING:
     from bgpdrift.models.model_registry import ModelRegistry
@@ -21,7 +21,7 @@ def open_store_if_available(settings: "Settings") -> "Iterator[Store | None]":
     try:
         store = open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s)
     except BgpdriftError as error:
-        click.echo(f"bgpdrift: the store is not available, nothing is recorded: {error}", err=True)
+        echo(f"bgpdrift: the store is not available, nothing is recorded: {error}", err=True)
         yield None
         return
     with store:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bgpdrift.terminal import echo, echo_json
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -29,14 +31,12 @@ def command(as_json: bool) -> None:
         versions = store.model_versions() if store else []
     overviews = [build_overview(folder, model, versions) for model in _list_models(folder, versions)]
     if as_json:
-        click.echo(msgspec.json.encode({"folder": str(folder), "models": overviews}))
+        echo_json(msgspec.json.encode({"folder": str(folder), "models": overviews}))
     elif not overviews:
         from bgpdrift.detector_registry import DETECTORS
 
         packaged = ", ".join(record.name for record in DETECTORS if record.default_model)
-        click.echo(
-            f"no models in {folder}; the services publish packaged models ({packaged}), retrainers train the others"
-        )
+        echo(f"no models in {folder}; the services publish packaged models ({packaged}), retrainers train the others")
     else:
         _print_table(overviews, SystemClock().now())
 
@@ -93,7 +93,7 @@ def _list_models(folder: "Path", versions: "list[ModelVersion]") -> list[str]:
 def _print_table(overviews: list[dict[str, Any]], now: float) -> None:
     from rich.table import Table
 
-    from bgpdrift.formatting import escape_control, format_duration
+    from bgpdrift.formatting import format_duration
     from bgpdrift.terminal import make_console
 
     table = Table(box=None, padding=(0, 1, 0, 0))
@@ -119,8 +119,8 @@ def _print_table(overviews: list[dict[str, Any]], now: float) -> None:
     make_console().print(table)
     for overview in overviews:
         if overview["current"] and overview["current"].get("problem"):
-            click.echo(escape_control(f"{overview['model']}: {overview['current']['problem']}"))
-    click.echo("files: backups (for `bgpdrift rollback`) + candidates (for `bgpdrift promote`)")
+            echo(f"{overview['model']}: {overview['current']['problem']}")
+    echo("files: backups (for `bgpdrift rollback`) + candidates (for `bgpdrift promote`)")
 
 
 def format_figures(metrics: "Mapping[str, Any]") -> str:

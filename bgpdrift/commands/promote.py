@@ -5,6 +5,7 @@ import sys
 import click
 
 from bgpdrift.commands.model_argument import MODEL
+from bgpdrift.terminal import echo, echo_json
 
 EXIT_NO_CANDIDATE_PASSED = 3
 
@@ -39,13 +40,13 @@ def command(model: str | None, max_drift: float | None, as_json: bool) -> None:
             skipped = {skipped.version: skipped.reason for skipped in promotion.skipped}
             if as_json:
                 version = publication.version if publication else None
-                click.echo(msgspec.json.encode({"model": name, "published": version, "skipped": skipped}))
+                echo_json(msgspec.json.encode({"model": name, "published": version, "skipped": skipped}))
                 continue
             for version, reason in skipped.items():
-                click.echo(f"{name}: version {version} skipped: {reason}")
+                echo(f"{name}: version {version} skipped: {reason}")
             if publication:
                 parent = f"; it replaces version {publication.parent_version}" if publication.parent_version else ""
-                click.echo(f"{name}: version {publication.version} is active{parent}.")
+                echo(f"{name}: version {publication.version} is active{parent}.")
     if not with_candidates and not as_json:
-        click.echo(f"{model or 'no model'}: no candidates in {settings.artifacts_path / 'candidates'}")
+        echo(f"{model or 'no model'}: no candidates in {settings.artifacts_path / 'candidates'}")
     sys.exit(EXIT_NO_CANDIDATE_PASSED if with_candidates and not published else 0)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bgpdrift.terminal import echo
+
 if TYPE_CHECKING:
     from bgpdrift.bgp.problems import ProblemReport
 
@@ -18,6 +20,6 @@ def exit_if_damaged(reports: "Sequence[ProblemReport]", *, lenient: bool) -> Non
     """Print the problems of all files on standard error; exit with `DAMAGED` if there are any and ``lenient`` is not set."""
     for report in reports:
         for line in report.describe():
-            click.echo(f"bgpdrift: {line}", err=True)
+            echo(f"bgpdrift: {line}", err=True)
     if any(report.total for report in reports) and not lenient:
         raise click.exceptions.Exit(DAMAGED)

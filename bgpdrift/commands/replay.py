@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from bgpdrift.commands.reading import exit_if_damaged, lenient_option
+from bgpdrift.terminal import echo
 
 
 @click.command("replay")
@@ -46,7 +47,7 @@ def command(
         collectors=[collector] if collector else [],
         drop_slow_s=2.0 if drop_slow else None,
         exit_when_done=exit_when_done,
-        on_done=lambda frames: click.echo(f"done: {frames} frames"),
+        on_done=lambda frames: echo(f"done: {frames} frames"),
     )
-    serve(server, *parse_address(listen), announce=lambda url: click.echo(f"listening on {url}"))
+    serve(server, *parse_address(listen), announce=lambda url: echo(f"listening on {url}"))
     exit_if_damaged([report], lenient=lenient)

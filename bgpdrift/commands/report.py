@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bgpdrift.commands.model_argument import MODEL
+from bgpdrift.terminal import echo
 
 if TYPE_CHECKING:
     from bgpdrift.drift.hours import Hours
@@ -48,13 +49,13 @@ def _write_page(text: str, path: Path) -> None:
     from bgpdrift.errors import InputError
 
     if str(path) == "-":
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
-    click.echo(f"{path}: {len(text.encode()):,} bytes")
+    echo(f"{path}: {len(text.encode()):,} bytes")
 
 
 def _render_report(settings: "Settings", store: "Store", model: str, days: int) -> str | None:
@@ -89,7 +90,7 @@ def _read_report(check: "DriftCheck", signals: "list[DriftSignal]") -> "DriftRep
         try:
             return read_report(Path(check.report_path))
         except BgpdriftError as error:
-            click.echo(f"bgpdrift: {error}; the page shows what the store keeps", err=True)
+            echo(f"bgpdrift: {error}; the page shows what the store keeps", err=True)
     return build_report(check, signals)
 
 

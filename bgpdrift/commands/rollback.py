@@ -3,6 +3,7 @@
 import click
 
 from bgpdrift.commands.model_argument import MODEL
+from bgpdrift.terminal import echo
 
 
 @click.command("rollback", context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,7 +20,7 @@ def command(model: str, to: str | None, reason: str) -> None:
     with open_registry(load()) as registry:
         publication = registry.roll_back(model, reason, to)
     parent = publication.parent_version
-    click.echo(
+    echo(
         f"{model}: version {publication.version} is active again"
         + (f"; version {parent} is kept in rejected/." if parent else ".")
     )

@@ -18,6 +18,7 @@ from bgpdrift.drift.hours import FloatArray, Hours, find_scaling
 from bgpdrift.drift.measure_registry import format_measure_name
 from bgpdrift.drift.report import SEVERITIES, Comparison, DriftReport, Measure
 from bgpdrift.drift.scaling import Scaling
+from bgpdrift.formatting import escape_lines
 
 PLOT_BINS = 64
 MAX_HISTORIES = 48
@@ -73,7 +74,7 @@ def render_page(
         lstrip_blocks=True,
     )
     first = report.comparisons[0] if report.comparisons else None
-    return environment.get_template("report_page.html").render(
+    page = environment.get_template("report_page.html").render(
         report=report,
         title=title,
         written=written,
@@ -89,6 +90,7 @@ def render_page(
         text=summary,
         format_measure_name=format_measure_name,
     )
+    return escape_lines(page)  # markup cannot, but characters that reverse the text can change what is read
 
 
 def _draw_plots(comparison: Comparison, hours: Sequence[Hours]) -> list[tuple[str, Markup]]:
