@@ -1,13 +1,13 @@
 """The output of `bgpdrift label`: labels and figures as tables or JSON lines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from bgpdrift.formatting import format_time
 from bgpdrift.intervals import wilson_interval
-from bgpdrift.store.outcomes import Outcome
+from bgpdrift.store.outcomes import DailyPerformance, Outcome
 from bgpdrift.terminal import echo, echo_json
 from bgpdrift.verdicts.performance import LabelCounts, sum_daily_rows
 
@@ -56,7 +56,7 @@ def print_labels(outcomes: Sequence[Outcome], as_json: bool) -> None:
     make_console().print(table)
 
 
-def print_performance(rows: Sequence[Mapping[str, Any]], days: int, min_labels: int, as_json: bool) -> None:
+def print_performance(rows: Sequence[DailyPerformance], days: int, min_labels: int, as_json: bool) -> None:
     """Print figures by detector and version, summed over days; a note replaces them if there are too few labels."""
     counts = sum_daily_rows(rows)
     if as_json:

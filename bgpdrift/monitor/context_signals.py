@@ -4,7 +4,6 @@ This module decides which spans they are taken from. `bgpdrift.drift.signals` co
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from bgpdrift.clock import Clock
 from bgpdrift.drift import signals, windows
@@ -15,7 +14,8 @@ from bgpdrift.drift.report import Comparison, Measure
 from bgpdrift.monitor.check_inputs import DAY_S, CheckInputReader, CheckInputs
 from bgpdrift.settings import Settings
 from bgpdrift.store import Store
-from bgpdrift.verdicts.performance import LabelCounts
+from bgpdrift.store.outcomes import DailyPerformance
+from bgpdrift.verdicts.performance import LabelCounts, count_labels
 
 GROWTH_DAYS = 14
 MIN_DAY_HOURS = 20
@@ -55,9 +55,9 @@ class ContextSignals:
         end = inputs.at // DAY_S * DAY_S
         cut = end - OUTCOME_DAYS * DAY_S
         rows = self._store.performance_between(end - OUTCOME_REFERENCE_DAYS * DAY_S, end)
-        rows = [row for row in rows if row["model"] == inputs.model]
-        current = [row for row in rows if row["day_start"] >= cut and row["model_version"] == inputs.version]
-        reference = [row for row in rows if row["day_start"] < cut]
+        rows = [row for row in rows if row.model == inputs.model]
+        current = [row for row in rows if row.day_start >= cut and row.model_version == inputs.version]
+        reference = [row for row in rows if row.day_start < cut]
         counts = _sum_labels(reference) if reference else None
         return measure_performance(_sum_labels(current), counts, self._settings.drift)
 
@@ -78,6 +78,5 @@ def _sum_days(series: Mapping[str, Hours], at: int) -> list[float]:
     return sums
 
 
-def _sum_labels(rows: Sequence[Mapping[str, Any]]) -> LabelCounts:
-    names = ("true_positives", "false_positives", "true_negatives", "false_negatives")
-    return LabelCounts(*(sum(int(row[name]) for row in rows) for name in names))
+def _sum_labels(rows: Sequence[DailyPerformance]) -> LabelCounts:
+    return sum(map(count_labels, rows), LabelCounts())

@@ -7,13 +7,12 @@ what a label makes of a vote.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 from bgpdrift.clock import Clock
 from bgpdrift.store import Store
 from bgpdrift.store.cursor_states import PERFORMANCE_CURSOR, PerformanceState
 from bgpdrift.store.database import StateCursor
-from bgpdrift.store.outcomes import Outcome
+from bgpdrift.store.outcomes import DailyPerformance, Outcome
 from bgpdrift.verdicts.performance import daily_rows, day_start_of
 
 INTERVAL_S = 15.0
@@ -54,7 +53,7 @@ class PerformanceDays:
         self._store.replace_performance(day, rows, StateCursor(PERFORMANCE_CURSOR, day, state))
         self._fingerprints = fingerprints
 
-    def _build_rows(self, day: int, labels: Sequence[Outcome]) -> list[dict[str, Any]]:
+    def _build_rows(self, day: int, labels: Sequence[Outcome]) -> list[DailyPerformance]:
         votes = []
         for label in labels:
             collectors = [label.collector] if label.collector else []

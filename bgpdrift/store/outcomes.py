@@ -40,6 +40,37 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     notes: str = ""
 
 
+class VoteCount(msgspec.Struct, frozen=True, kw_only=True):
+    """The votes of one version of a detector in a range of event time."""
+
+    model: str
+    """A detector, or `ENSEMBLE`."""
+    model_version: str
+    """Empty for the ensemble."""
+    votes: int
+    """Windows without an abstention."""
+    alarms: int
+
+
+class DailyPerformance(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of ``performance_metrics``: the labels of one day, judged for one version of a detector."""
+
+    day_start: int
+    """Epoch seconds, UTC midnight."""
+    model: str
+    model_version: str = ""
+    true_positives: int
+    false_positives: int
+    true_negatives: int
+    false_negatives: int
+    labels: int
+    accuracy: float | None = None
+    """This and the rates below are None with too few labels."""
+    precision: float | None = None
+    recall: float | None = None
+    f1: float | None = None
+
+
 class OutcomeQueries(Database):
     """Queries on ``outcomes`` and ``performance_metrics``."""
 
@@ -108,7 +139,7 @@ class OutcomeQueries(Database):
         rows = self.rows(query.order_by(outcomes.c.starts_at, outcomes.c.id))
         return [decode_row(Outcome, row, "outcomes") for row in rows]
 
-    def count_votes_between(self, start: int, end: int, collectors: Sequence[str] = ()) -> list[dict[str, Any]]:
+    def count_votes_between(self, start: int, end: int, collectors: Sequence[str] = ()) -> list[VoteCount]:
         """Count the votes and alarms of each detector and the ensemble on windows that start in ``[start, end)``.
 
         Parameters
@@ -117,11 +148,6 @@ class OutcomeQueries(Database):
             Event time.
         collectors : sequence of str
             Only these; empty means all.
-
-        Returns
-        -------
-        list of dict
-            ``model``, ``model_version`` ("" for the ensemble), ``votes`` (windows without an abstention) and ``alarms``.
         """
         alarms = func.sum(cast(scores.c.is_alarm, Integer)).label("alarms")
         query = select(scores.c.model, scores.c.model_version, func.count().label("votes"), alarms).where(
@@ -137,7 +163,8 @@ class OutcomeQueries(Database):
         found = self.rows(query.group_by(scores.c.model, scores.c.model_version))
         ensemble = [{"model": ENSEMBLE, "model_version": "", **row} for row in self.rows(together) if row["votes"]]
         rows = [{**row, "votes": int(row["votes"]), "alarms": int(row["alarms"])} for row in (*found, *ensemble)]
-        return sorted(rows, key=lambda row: (str(row["model"]), str(row["model_version"])))
+        counts = [decode_row(VoteCount, row, "scores") for row in rows]
+        return sorted(counts, key=lambda count: (count.model, count.model_version))
 
     def label_of_incident(self, incident_id: int) -> str:
         """Read the label of an incident; "" if it has none."""
@@ -145,9 +172,9 @@ class OutcomeQueries(Database):
         rows = self.rows(query.limit(1))
         return str(rows[0]["label"]) if rows else ""
 
-    def replace_performance(self, day_start: int, rows: Sequence[Mapping[str, Any]], cursor: AnyCursor | None) -> None:
+    def replace_performance(self, day_start: int, rows: Sequence[DailyPerformance], cursor: AnyCursor | None) -> None:
         """Write the figures of a day, in place of all it had, and the writer's position in one transaction."""
-        kept = {(row["model"], row["model_version"]) for row in rows}
+        kept = {(row.model, row.model_version) for row in rows}
         with self.writing() as connection:
             table = performance_metrics
             known = connection.execute(
@@ -155,11 +182,12 @@ class OutcomeQueries(Database):
             )
             gone = [row.id for row in known if (row.model, row.model_version) not in kept]
             connection.execute(delete(table).where(table.c.id.in_(gone)))
-            self.upsert(connection, table, rows, ("model", "model_version", "day_start"))
+            self.upsert(connection, table, [encode_row(row) for row in rows], ("model", "model_version", "day_start"))
             self.write_cursor(connection, cursor)
 
-    def performance_between(self, start: int, end: int) -> list[dict[str, Any]]:
+    def performance_between(self, start: int, end: int) -> list[DailyPerformance]:
         """Read daily figures of days that begin in ``[start, end)``, by day, model and version."""
         table = performance_metrics
         query = select(table).where(table.c.day_start >= start, table.c.day_start < end)
-        return self.rows(query.order_by(table.c.day_start, table.c.model, table.c.model_version))
+        rows = self.rows(query.order_by(table.c.day_start, table.c.model, table.c.model_version))
+        return [decode_row(DailyPerformance, row, "performance_metrics") for row in rows]

@@ -16,10 +16,10 @@ Minutes without a label do not count. Operators look at alarms, so that the accu
 not over all minutes. Counts of days are added; rates are computed from the sums.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
-from typing import Any
 
+from bgpdrift.store.outcomes import DailyPerformance, VoteCount
 from bgpdrift.verdicts.outcomes import IS_ANOMALY
 
 DAY_S = 86_400
@@ -76,7 +76,7 @@ class LabelCounts:
         return _rate(2 * self.true_positives, 2 * self.true_positives + wrong)
 
 
-def judge_label(label: str, votes: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], LabelCounts]:
+def judge_label(label: str, votes: Iterable[VoteCount]) -> dict[tuple[str, str], LabelCounts]:
     """Judge each detector by one label.
 
     If a model was swapped within the range, its label counts for the version with most votes.
@@ -85,8 +85,8 @@ def judge_label(label: str, votes: Iterable[Mapping[str, Any]]) -> dict[tuple[st
     ----------
     label : str
         A key of `IS_ANOMALY`.
-    votes : iterable of mapping
-        ``model``, ``model_version``, and the numbers of ``votes`` and ``alarms`` in the range.
+    votes : iterable of VoteCount
+        The votes in the range.
 
     Returns
     -------
@@ -95,24 +95,24 @@ def judge_label(label: str, votes: Iterable[Mapping[str, Any]]) -> dict[tuple[st
 
     Examples
     --------
-    >>> judge_label("missed", [{"model": "lstm", "model_version": "4", "votes": 30, "alarms": 0}])
+    >>> judge_label("missed", [VoteCount(model="lstm", model_version="4", votes=30, alarms=0)])
     {('lstm', '4'): LabelCounts(true_positives=0, false_positives=0, true_negatives=0, false_negatives=1)}
     """
-    by_model: dict[str, list[Mapping[str, Any]]] = {}
-    for row in votes:
-        if row["votes"]:
-            by_model.setdefault(str(row["model"]), []).append(row)
+    by_model: dict[str, list[VoteCount]] = {}
+    for one in votes:
+        if one.votes:
+            by_model.setdefault(one.model, []).append(one)
     counts = {}
     for model, versions in by_model.items():
-        main = max(versions, key=lambda row: (int(row["votes"]), str(row["model_version"])))
-        has_alarm = any(row["alarms"] for row in versions)
-        counts[model, str(main["model_version"])] = _count(IS_ANOMALY[label], has_alarm)
+        main = max(versions, key=lambda one: (one.votes, one.model_version))
+        has_alarm = any(one.alarms for one in versions)
+        counts[model, main.model_version] = _count(IS_ANOMALY[label], has_alarm)
     return counts
 
 
 def daily_rows(
-    day_start: int, labels: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], min_labels: int
-) -> list[dict[str, Any]]:
+    day_start: int, labels: Sequence[tuple[str, Sequence[VoteCount]]], min_labels: int
+) -> list[DailyPerformance]:
     """Build the rows of ``performance_metrics`` of one day.
 
     Parameters
@@ -129,32 +129,36 @@ def daily_rows(
         for key, counts in judge_label(label, votes).items():
             sums[key] = sums.get(key, LabelCounts()) + counts
     return [
-        {
-            "day_start": day_start,
-            "model": model,
-            "model_version": version,
-            "true_positives": counts.true_positives,
-            "false_positives": counts.false_positives,
-            "true_negatives": counts.true_negatives,
-            "false_negatives": counts.false_negatives,
-            "labels": counts.labels,
-            **{
-                name: getattr(counts, name) if counts.labels >= min_labels else None
-                for name in ("accuracy", "precision", "recall", "f1")
-            },
-        }
+        DailyPerformance(
+            day_start=day_start,
+            model=model,
+            model_version=version,
+            true_positives=counts.true_positives,
+            false_positives=counts.false_positives,
+            true_negatives=counts.true_negatives,
+            false_negatives=counts.false_negatives,
+            labels=counts.labels,
+            accuracy=counts.accuracy if counts.labels >= min_labels else None,
+            precision=counts.precision if counts.labels >= min_labels else None,
+            recall=counts.recall if counts.labels >= min_labels else None,
+            f1=counts.f1 if counts.labels >= min_labels else None,
+        )
         for (model, version), counts in sorted(sums.items())
     ]
 
 
-def sum_daily_rows(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], LabelCounts]:
+def sum_daily_rows(rows: Iterable[DailyPerformance]) -> dict[tuple[str, str], LabelCounts]:
     """Add up daily rows by (model, version), in that order."""
     sums: dict[tuple[str, str], LabelCounts] = {}
     for row in rows:
-        key = (str(row["model"]), str(row["model_version"]))
-        counts = (row["true_positives"], row["false_positives"], row["true_negatives"], row["false_negatives"])
-        sums[key] = sums.get(key, LabelCounts()) + LabelCounts(*map(int, counts))
+        key = (row.model, row.model_version)
+        sums[key] = sums.get(key, LabelCounts()) + count_labels(row)
     return dict(sorted(sums.items()))
+
+
+def count_labels(row: DailyPerformance) -> LabelCounts:
+    """Return the confusion matrix of a daily row."""
+    return LabelCounts(row.true_positives, row.false_positives, row.true_negatives, row.false_negatives)
 
 
 def day_start_of(seconds: int) -> int:

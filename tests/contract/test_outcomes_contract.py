@@ -1,14 +1,12 @@
 """Labels and daily figures; the same on every database."""
 
-from collections.abc import Mapping
-
 import pytest
 
 from bgpdrift.clock import FakeClock
 from bgpdrift.errors import StoreError
 from bgpdrift.store import IncidentChanges, StateCursor, Store
 from bgpdrift.store.cursor_states import PERFORMANCE_CURSOR, PerformanceState
-from bgpdrift.store.outcomes import Outcome
+from bgpdrift.store.outcomes import DailyPerformance, Outcome, VoteCount
 
 T = 1_700_000_040
 DAY = T // 86_400 * 86_400
@@ -92,8 +90,8 @@ def test_votes_are_counted_by_model_and_version_without_abstentions(store: Store
 
     votes = store.count_votes_between(T, T + 300, ["rrc00"])
 
-    def row(model: str, version: str, votes: int, alarms: int) -> Mapping[str, object]:
-        return {"model": model, "model_version": version, "votes": votes, "alarms": alarms}
+    def row(model: str, version: str, votes: int, alarms: int) -> VoteCount:
+        return VoteCount(model=model, model_version=version, votes=votes, alarms=alarms)
 
     assert votes == [row("ensemble", "", 2, 1), row("lstm", "1", 2, 1), row("lstm", "2", 1, 1)]
     assert store.count_votes_between(T, T + 300)[1] == row("lstm", "1", 3, 2)
@@ -111,19 +109,26 @@ def test_the_oldest_score_is_known(store: Store) -> None:
 
 
 def test_figures_of_a_day_replace_all_it_had(store: Store) -> None:
-    def figures(version: str, labels: int) -> dict[str, object]:
-        counts = {"true_positives": labels, "false_positives": 0, "true_negatives": 0, "false_negatives": 0}
-        return {"day_start": DAY, "model": "lstm", "model_version": version, **counts, "labels": labels}
+    def figures(version: str, labels: int, day_start: int = DAY) -> DailyPerformance:
+        return DailyPerformance(
+            day_start=day_start,
+            model="lstm",
+            model_version=version,
+            true_positives=labels,
+            false_positives=0,
+            true_negatives=0,
+            false_negatives=0,
+            labels=labels,
+        )
 
-    other_day = {**figures("1", 9), "day_start": DAY + 86_400}
     store.replace_performance(DAY, [figures("1", 1), figures("2", 2)], None)
-    store.replace_performance(DAY + 86_400, [other_day], None)
+    store.replace_performance(DAY + 86_400, [figures("1", 9, DAY + 86_400)], None)
 
     cursor = StateCursor(PERFORMANCE_CURSOR, DAY, PerformanceState(fingerprints={DAY: "b"}))
     store.replace_performance(DAY, [figures("2", 5)], cursor)
 
     rows = store.performance_between(DAY, DAY + 2 * 86_400)
-    assert [(row["day_start"], row["model_version"], row["labels"], row["accuracy"]) for row in rows] == [
+    assert [(row.day_start, row.model_version, row.labels, row.accuracy) for row in rows] == [
         (DAY, "2", 5, None),
         (DAY + 86_400, "1", 9, None),
     ]

@@ -116,7 +116,7 @@ def test_a_reader_follows_by_id_in_batches(store):
     assert [row["window_start"] for row in first + rest] == [T + 60 * minute for minute in range(5)]
 
 
-def test_windows_between_takes_the_start_and_leaves_the_end(store):
+def test_windows_between_includes_the_start_and_excludes_the_end(store):
     rows = [window(m, collector=c, peer=p) for m in range(3) for c in ("rrc00", "rrc01") for p in ("", "192.0.2.1")]
     store.write_windows(rows, None)
 
@@ -251,7 +251,7 @@ def test_model_versions_and_service_events_are_kept(store):
     assert store.service_events(5, service="lstm_detector")[0].details == {"ms": 3.0}
 
 
-def test_deleting_goes_in_batches_and_keeps_what_is_young(store):
+def test_rows_are_deleted_in_batches_and_young_ones_stay(store):
     store.write_windows([window(minute) for minute in range(10)], None)
 
     deleted = [store.delete_expired("feature_windows", T + 300, 2) for _ in range(4)]
@@ -274,7 +274,7 @@ def test_a_closed_incident_takes_its_events_and_an_open_one_stays(store):
 
 
 @pytest.mark.parametrize("table", sorted(AGE_COLUMNS))
-def test_every_table_that_expires_can_be_asked(store, table):
+def test_an_empty_table_that_expires_has_nothing_to_delete(store, table):
     assert store.delete_expired(table, T, 10) == 0
 
 
@@ -296,7 +296,7 @@ def test_migrating_again_keeps_the_rows(store, url):
     assert store.counts()["feature_windows"] == 1
 
 
-def test_a_newer_schema_is_refused_with_the_mend(store, url):
+def test_a_newer_schema_is_refused_with_what_to_do(store, url):
     with store.writing() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
@@ -306,7 +306,7 @@ def test_a_newer_schema_is_refused_with_the_mend(store, url):
         migrate(url)
 
 
-def test_an_empty_database_is_refused_with_the_mend(store, url):
+def test_an_empty_database_is_refused_with_what_to_do(store, url):
     with store.writing() as connection:
         connection.execute(text("DROP TABLE alembic_version"))
 

@@ -12,6 +12,7 @@ from bgpdrift.commands.label import command
 from bgpdrift.errors import InputError
 from bgpdrift.settings import load
 from bgpdrift.store import IncidentChanges, Store, migrate, open_store
+from bgpdrift.store.outcomes import DailyPerformance
 
 T = 1_700_000_040
 Label = Callable[..., Result]
@@ -108,7 +109,7 @@ def test_too_few_labels_give_a_note(store: Store, label: Label) -> None:
     assert "no labels of complete days in the last 30 days" in label("--performance").stdout
     counts = {"true_positives": 5, "false_positives": 2, "true_negatives": 0, "false_negatives": 0, "labels": 7}
     day = T // 86_400 * 86_400
-    store.replace_performance(day, [{"day_start": day, "model": "lstm", "model_version": "3", **counts}], None)
+    store.replace_performance(day, [DailyPerformance(day_start=day, model="lstm", model_version="3", **counts)], None)
 
     assert "too few labels (7 of 20)" in label("--performance").stdout
     assert json.loads(label("--performance", "--json").stdout)["accuracy"] is None
@@ -117,7 +118,7 @@ def test_too_few_labels_give_a_note(store: Store, label: Label) -> None:
 def test_enough_labels_have_figures_with_an_interval(store: Store, label: Label) -> None:
     counts = {"true_positives": 15, "false_positives": 2, "true_negatives": 3, "false_negatives": 0, "labels": 20}
     day = T // 86_400 * 86_400
-    store.replace_performance(day, [{"day_start": day, "model": "lstm", "model_version": "3", **counts}], None)
+    store.replace_performance(day, [DailyPerformance(day_start=day, model="lstm", model_version="3", **counts)], None)
 
     found = json.loads(label("--performance", "--json").stdout)
 

@@ -48,7 +48,7 @@ def run_steps(days: PerformanceDays, clock: FakeClock, times: int = 3) -> None:
 
 def figures(store: Store) -> list[tuple[int, int, int, float | None]]:
     rows = store.performance_between(0, 2**62)
-    return [(row["day_start"], row["true_positives"], row["false_negatives"], row["accuracy"]) for row in rows]
+    return [(row.day_start, row.true_positives, row.false_negatives, row.accuracy) for row in rows]
 
 
 def test_a_day_is_evaluated_when_it_is_over(store: Store, days: PerformanceDays, clock: FakeClock) -> None:

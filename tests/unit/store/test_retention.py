@@ -33,7 +33,7 @@ def test_without_windows_no_data_goes():
     assert "scores" not in horizons({}, newest_event=None, wall_now=1.0)
 
 
-def test_a_step_deletes_one_batch_and_then_rests_an_hour(clock):
+def test_a_step_deletes_one_batch_and_then_waits_an_hour(clock):
     store = Table({"scores": 25}, newest=int(clock.now()))
     sweeper = Sweeper(store, {}, clock, batch=10)
 

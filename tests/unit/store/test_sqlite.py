@@ -35,19 +35,19 @@ def window(minute, collector="rrc00"):
     return {"window_start": 60 * minute, "collector": collector, "messages": minute}
 
 
-def test_a_new_database_is_for_its_owner(store, path):
+def test_a_new_database_is_readable_by_its_owner_only(store, path):
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert stat.S_IMODE(path.stat().st_mode) & 0o027 == 0
 
 
-def test_a_database_that_is_not_there_is_not_made_by_opening(path):
+def test_opening_a_missing_database_does_not_create_it(path):
     with pytest.raises(StoreError, match="doctor --migrate"):
         open_store(f"sqlite:///{path}")
     assert not path.exists()
 
 
 @pytest.mark.parametrize("name", ["feature%2Flogin", "a?b=c", "a#b", "a b", "Zürich", "a%", "file:x"])
-def test_a_database_is_where_the_data_directory_is_whatever_its_name(tmp_path, name):
+def test_the_database_is_in_the_data_directory_whatever_its_name(tmp_path, name):
     settings = load(env={"BGPDRIFT_DATA_DIR": str(tmp_path / name)})
 
     migrate(settings.store_url)
@@ -62,7 +62,7 @@ def test_a_database_is_where_the_data_directory_is_whatever_its_name(tmp_path, n
 
 
 @pytest.mark.parametrize("url", ["sqlite:///:memory:", "sqlite://", "mysql://x/y", "nonsense"])
-def test_a_url_that_cannot_be_used_says_what_is_expected(url):
+def test_an_unusable_url_is_refused_with_what_is_expected(url):
     with pytest.raises(StoreError, match="expected"):
         migrate(url)
 

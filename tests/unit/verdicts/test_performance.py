@@ -2,11 +2,12 @@
 
 import pytest
 
+from bgpdrift.store.outcomes import VoteCount
 from bgpdrift.verdicts.performance import LabelCounts, daily_rows, judge_label, sum_daily_rows
 
 
-def counts(alarms: int, votes: int = 30, model: str = "lstm", version: str = "1") -> dict[str, object]:
-    return {"model": model, "model_version": version, "votes": votes, "alarms": alarms}
+def counts(alarms: int, votes: int = 30, model: str = "lstm", version: str = "1") -> VoteCount:
+    return VoteCount(model=model, model_version=version, votes=votes, alarms=alarms)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,8 @@ def test_a_model_swapped_within_the_range_counts_once_for_the_version_with_most_
 def test_with_too_few_labels_a_day_has_counts_but_no_rates() -> None:
     (row,) = daily_rows(0, [("true_positive", [counts(1)])] * 7, min_labels=20)
 
-    assert (row["labels"], row["true_positives"]) == (7, 7)
-    assert [row[name] for name in ("accuracy", "precision", "recall", "f1")] == [None] * 4
+    assert (row.labels, row.true_positives) == (7, 7)
+    assert [getattr(row, name) for name in ("accuracy", "precision", "recall", "f1")] == [None] * 4
 
 
 def test_with_enough_labels_a_day_has_rates() -> None:
@@ -51,9 +52,9 @@ def test_with_enough_labels_a_day_has_rates() -> None:
 
     (row,) = daily_rows(86_400, labels, min_labels=20)
 
-    assert (row["day_start"], row["labels"], row["accuracy"]) == (86_400, 20, 0.6)
-    assert (row["precision"], row["recall"]) == (12 / 17, 12 / 15)
-    assert row["f1"] == pytest.approx(24 / 32)
+    assert (row.day_start, row.labels, row.accuracy) == (86_400, 20, 0.6)
+    assert (row.precision, row.recall) == (12 / 17, 12 / 15)
+    assert row.f1 == pytest.approx(24 / 32)
 
 
 def test_a_day_without_labels_has_no_rows() -> None:
