@@ -35,7 +35,9 @@ def test_a_first_start_makes_the_store_and_touches_no_model(settings: Settings) 
         assert store.counts()["model_versions"] == 0
 
 
-def test_the_remains_of_a_crash_are_repaired_and_reported(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_remains_of_a_crash_are_repaired_and_reported(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = settings.artifacts_path
     folder.mkdir(parents=True)
     (folder / ".lstm.safetensors.7-0.stage").write_bytes(b"half")
