@@ -24,6 +24,10 @@ class SettingsError(BgpdriftError):
     """A setting is unknown, of the wrong type or out of range: nothing starts until a person corrects it."""
 
 
+class NothingHereError(BgpdriftError):
+    """The data directory does not exist: no service ever ran here, or this is not the directory that is meant."""
+
+
 class InputError(BgpdriftError):
     """The user's input (a file, an argument) cannot be used; the message names what was expected."""
 

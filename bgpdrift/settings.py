@@ -16,7 +16,7 @@ import msgspec
 import tomli
 
 from bgpdrift.detector_registry import MODELS
-from bgpdrift.errors import SettingsError
+from bgpdrift.errors import NothingHereError, SettingsError
 from bgpdrift.settings_fields import Field, as_markdown, as_toml, fields
 from bgpdrift.settings_sections import (
     CorrelationSettings,
@@ -60,6 +60,7 @@ __all__ = [
     "as_toml",
     "fields",
     "load",
+    "load_existing",
     "load_with_sources",
 ]
 
@@ -127,6 +128,25 @@ def load_with_sources(
         _put(merged, key, value)
         origins[key] = "command line"
     return _check(merged, origins, str(file) if file else "settings"), origins
+
+
+def load_existing() -> Settings:
+    """Read the settings of a system that exists, for commands that read or change one.
+
+    Raises
+    ------
+    NothingHereError
+        There is neither a data directory nor a database elsewhere.
+    """
+    settings, sources = load_with_sources()
+    if settings.store.url or settings.data_path.exists() or settings.artifacts_path.exists():
+        return settings
+    has_settings = "" if sources else f"no settings file {FILE_NAME}, "
+    raise NothingHereError(
+        f"nothing runs here: {has_settings}no database and no supervisor, because there is no directory {settings.data_path}; "
+        "change to the directory of the system, name its settings file in BGPDRIFT_CONFIG, or start one with "
+        "`python run_all_services.py start`"
+    )
 
 
 def _settings_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:

@@ -105,7 +105,7 @@ def run(model: str, command_line: "CommandLine", work: Callable[..., int] = _wor
 
     try:
         ignore_unknown_signals()
-        settings = all_settings.load()
+        settings = all_settings.load_existing()
         stop = StopSignal(ends_at_second=False)  # the worker has a grace period, at whose end it is killed
         lock = RunLock(settings.artifacts_path, model, clock.now(), read_only=command_line.dry_run)
         claim = _claim(settings.artifacts_path, model) if from_flag else None

@@ -5,10 +5,12 @@ docs/operator-guide.md.
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,8 @@ import msgspec
 
 from bgpdrift import settings as bgpdrift_settings
 from bgpdrift.attention import Attention
-from bgpdrift.errors import AlreadyRunningError, BgpdriftError, SettingsError
+from bgpdrift.detector_registry import find
+from bgpdrift.errors import AlreadyRunningError, BgpdriftError, InputError, NothingHereError, SettingsError
 from bgpdrift.formatting import escape_control, escape_json
 from bgpdrift.settings import FILE_NAME, Settings
 from supervisor.services import BGPDRIFT, System
@@ -67,7 +70,7 @@ def main(argv: Sequence[str], system: System = BGPDRIFT, attend: Attend | None =
         return result
     except SettingsError as error:
         return _print_error(error, EXIT_USAGE)
-    except NotRunningError as error:
+    except (NotRunningError, NothingHereError) as error:
         return _print_error(error, EXIT_NOT_RUNNING)
     except AlreadyRunningError as error:
         return _print_error(error, EXIT_ALREADY_RUNNING)
@@ -90,7 +93,11 @@ def _parser(system: System) -> argparse.ArgumentParser:
 
     def named(command: argparse.ArgumentParser, *more: str) -> None:
         command.add_argument(
-            "name", nargs="?", metavar="NAME", choices=(*system.names, *more), help=", ".join(system.names)
+            "name",
+            nargs="?",
+            metavar="NAME",
+            type=partial(_find_service, (*system.names, *more)),
+            help=f"{', '.join(system.names)}; a detector also by the name of its model",
         )
 
     start = add("start", _start, "start all services; returns when all are ready")
@@ -126,6 +133,16 @@ def _parser(system: System) -> argparse.ArgumentParser:
     form.add_argument("--raw", action="store_true", help="show lines as they are in the files; the default elsewhere")
     named(logs, SUPERVISOR)
     return parser
+
+
+def _find_service(names: Sequence[str], text: str) -> str:
+    """Find a service by its name, or a detector's by the name of its model."""
+    if text in names:
+        return text
+    with contextlib.suppress(InputError):
+        if (service := find(text).service) in names:
+            return service
+    raise argparse.ArgumentTypeError(f"no service is named {text!r}; the services are {', '.join(names)}")
 
 
 def _start(options: argparse.Namespace, settings: Settings, system: System) -> int:
@@ -260,6 +277,9 @@ def _logs(options: argparse.Namespace, settings: Settings, system: System) -> in
 
     names = (options.name,) if options.name else (*system.names, SUPERVISOR)
     paths = [(name, settings.logs_path / f"{name}.log") for name in names]
+    bgpdrift_settings.load_existing()
+    if not options.follow and not any(path.exists() for _, path in paths):
+        raise BgpdriftError(f"no log files of {', '.join(names)} in {settings.logs_path}: they have not run yet")
     width = max(len(name) for name in names)
 
     colour = sys.stdout.isatty()

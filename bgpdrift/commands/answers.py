@@ -9,10 +9,10 @@ def write_answer(approval_id: int, given: Answer, by: str | None) -> None:
     from bgpdrift.commands.label import read_user_name
     from bgpdrift.errors import InputError
     from bgpdrift.monitor.approvals import describe_answer
-    from bgpdrift.settings import load
+    from bgpdrift.settings import load_existing
     from bgpdrift.store import open_store
 
-    settings = load()
+    settings = load_existing()
     name = read_user_name() if by is None else by
     if len(name) > 64:
         raise InputError(f"--by: expected at most 64 characters, found {len(name)}")
@@ -30,10 +30,10 @@ def list_requests(every: bool, as_json: bool) -> None:
 
     from bgpdrift.formatting import format_time
     from bgpdrift.monitor.approvals import PENDING
-    from bgpdrift.settings import load
+    from bgpdrift.settings import load_existing
     from bgpdrift.store import open_store
 
-    settings = load()
+    settings = load_existing()
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
         approvals = store.approval_requests(None if every else PENDING)
     for approval in approvals:

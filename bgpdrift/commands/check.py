@@ -58,13 +58,13 @@ def command(
     """
     from bgpdrift.drift.policies import describe_unused_settings
     from bgpdrift.errors import InputError
-    from bgpdrift.settings import load
+    from bgpdrift.settings import load_existing
 
     if window_days is not None and (once or watch):
         raise InputError(
             "check: --window-days cannot be combined with --once or --watch, which use the setting drift.preset"
         )
-    settings = load()
+    settings = load_existing()
     for line in describe_unused_settings(settings.drift):
         echo(f"note: {line}", err=True)
     while True:

@@ -56,13 +56,15 @@ def command(
 
     from bgpdrift.errors import InputError
     from bgpdrift.lab.evaluation import incident_kinds, labelled_files, table
+    from bgpdrift.lab.evaluation.evaluation import find_row
     from bgpdrift.settings import load
 
     if sum((labelled is not None, folder is not None, kinds)) != 1:
         raise InputError("evaluate: expected exactly one of --labelled FILE, --all DIR and --kinds")
     if labelled is None and (plot is not None or truth is not None):
         raise InputError("evaluate: --plot and --truth are allowed only with --labelled FILE")
-    options = labelled_files.Options(load(), train_minutes, detectors, seed)
+    names = tuple(find_row(name) for name in detectors)
+    options = labelled_files.Options(load(), train_minutes, names, seed)
     if kinds:
         worlds = incident_kinds.evaluate_worlds(seeds, options, _status)
         if form == "json":

@@ -49,10 +49,10 @@ def command(
     watch: bool,
 ) -> None:
     """List open incidents and those of the last 24 hours of data, or explain the one with INCIDENT_ID."""
-    from bgpdrift.settings import load
+    from bgpdrift.settings import load_existing
     from bgpdrift.store import open_store
 
-    settings = load()
+    settings = load_existing()
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
         if incident_id is not None:
             _show_one(store, incident_id, as_json)

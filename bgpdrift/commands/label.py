@@ -46,7 +46,7 @@ def command(
     """
     from bgpdrift.commands import label_tables as tables
     from bgpdrift.errors import InputError
-    from bgpdrift.settings import load
+    from bgpdrift.settings import load_existing
     from bgpdrift.store import open_store
     from bgpdrift.verdicts.outcomes import Attribution
 
@@ -54,7 +54,7 @@ def command(
         raise InputError(
             "label: expected one of INCIDENT_ID LABEL, missed --from TIME --to TIME, --undo ID, --list, --performance"
         )
-    settings = load()
+    settings = load_existing()
     attribution = Attribution(read_user_name() if by is None else by, notes)
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
         newest = store.newest_window_start()

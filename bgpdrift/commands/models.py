@@ -23,9 +23,9 @@ def command(as_json: bool) -> None:
 
     from bgpdrift.clock import SystemClock
     from bgpdrift.commands.model_registry import open_store_if_available
-    from bgpdrift.settings import load
+    from bgpdrift.settings import load_existing
 
-    settings = load()
+    settings = load_existing()
     folder = settings.artifacts_path
     with open_store_if_available(settings) as store:
         versions = store.model_versions() if store else []

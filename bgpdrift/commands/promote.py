@@ -25,9 +25,9 @@ def command(model: str | None, max_drift: float | None, as_json: bool) -> None:
     from bgpdrift.commands.model_registry import open_registry
     from bgpdrift.detector_registry import MODELS
     from bgpdrift.models.paths import candidate_paths
-    from bgpdrift.settings import load
+    from bgpdrift.settings import load_existing
 
-    settings = load()
+    settings = load_existing()
     limit = settings.retrain.max_drift if max_drift is None else max_drift
     with_candidates = [
         name for name in ([model] if model else MODELS) if candidate_paths(settings.artifacts_path, name)

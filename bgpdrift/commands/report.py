@@ -27,12 +27,12 @@ def command(model: str | None, out: Path | None, days: int) -> None:
     """
     from bgpdrift.detector_registry import MODELS
     from bgpdrift.errors import InputError
-    from bgpdrift.settings import load
+    from bgpdrift.settings import load_existing
     from bgpdrift.store import open_store
 
     if model is None and out is not None:
         raise InputError("report: expected MODEL with --out, because --out names the file of one page")
-    settings = load()
+    settings = load_existing()
     written = 0
     with open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s) as store:
         for one in (model,) if model else MODELS:

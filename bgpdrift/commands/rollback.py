@@ -14,10 +14,10 @@ def command(model: str, to: str | None, reason: str) -> None:
     """Make an earlier version of MODEL active again."""
     from bgpdrift.commands.model_registry import open_registry
     from bgpdrift.models.paths import check_names
-    from bgpdrift.settings import load
+    from bgpdrift.settings import load_existing
 
     check_names(model, to or "1")
-    with open_registry(load()) as registry:
+    with open_registry(load_existing()) as registry:
         publication = registry.roll_back(model, reason, to)
     parent = publication.parent_version
     echo(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bgpdrift.detector_registry import MODELS, load_object
+from bgpdrift.detector_registry import MODELS, find, load_object
 from bgpdrift.detectors.interface import EXCLUDED, MINUTE_S, BoolArray, Detector, FloatArray, IntArray, WindowFrame
 from bgpdrift.errors import BgpdriftError, InputError
 from bgpdrift.lab.evaluation import announcements_counter
@@ -34,6 +34,27 @@ MIN_TRAIN_MINUTES = 360
 Trainer = Callable[[str, Sequence[WindowFrame], int], tuple[Detector, Calibration]]
 """Trains a model on frames with a seed; gives the detector and its calibration."""
 ShowStatus = Callable[[str], None]
+
+
+def find_row(name: str) -> str:
+    """Find a row of `ROWS` by its name, or a detector's by the name of its service.
+
+    Raises
+    ------
+    InputError
+        There is no such row; the message lists those that exist.
+
+    Examples
+    --------
+    >>> find_row("lstm_detector"), find_row("ensemble")
+    ('lstm', 'ensemble')
+    """
+    if name in ROWS:
+        return name
+    try:
+        return find(name).name
+    except InputError:
+        raise InputError(f"no detector is named {name!r}; the rows are {', '.join(ROWS)}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +125,7 @@ def evaluate(
     InputError
         No minute is left to evaluate, or a name is unknown.
     """
-    unknown = [name for name in names if name not in ROWS]
-    if unknown:
-        raise InputError(f"no detector {', '.join(unknown)}; expected some of {', '.join(ROWS)}")
+    names = [find_row(name) for name in names]
     groups = [group for group in groups if not group.peer] or list(groups)
     test_from = _test_from(groups, train_minutes)
     frames = [frame for group in groups if len((frame := _whole(group, test_from)).to_score)]

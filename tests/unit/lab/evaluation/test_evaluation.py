@@ -174,7 +174,7 @@ def test_nothing_left_to_judge_or_to_learn_from_is_refused(
 
 
 def test_an_unknown_row_is_refused(settings: Settings) -> None:
-    with pytest.raises(InputError, match="no detector crystal_ball; expected some of announcements_counter"):
+    with pytest.raises(InputError, match="no detector is named 'crystal_ball'; the rows are announcements_counter"):
         evaluate([windows()], Trainers(), settings, names=["crystal_ball"])
 
 
