@@ -47,6 +47,18 @@ class StoreError(BgpdriftError):
     """The database cannot do what was requested; a person must correct its schema or its file."""
 
 
+class StoreFileError(StoreError):
+    """The database file is missing, damaged or read-only: a person must restore it. Look again after ``retry_in_s`` seconds."""
+
+    def __init__(self, message: str, retry_in_s: float = 10.0) -> None:
+        super().__init__(message)
+        self.retry_in_s = retry_in_s
+
+
+class StoreReplacedError(TransientError):
+    """The database is another one than before: read everything from it again before another attempt."""
+
+
 class StoreBusyError(TransientError):
     """The database is locked, full or unreachable: keep the work and try again."""
 

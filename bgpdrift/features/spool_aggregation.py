@@ -110,6 +110,10 @@ class SpoolAggregation:
             self._begin_without_state(cursor, str(error) or type(error).__name__)
             return
         self._position = self._saved_position = position
+        if cursor is not None and cursor.position < position:
+            # An older copy took the place of the database: the segments of the windows it lacks are deleted.
+            self._log.warning("store.older", stored_segment=cursor.position, segment=position)
+            self._aggregator.note_lost_frames()
         self._log.info("state.loaded", segment=self._position, routes=self._aggregator.routes)
 
     def _begin_without_state(self, cursor: StateCursor[AggregatorState] | None, reason: str) -> None:
@@ -144,8 +148,9 @@ class SpoolAggregation:
 
     def step(self) -> bool:
         """Read some segments, store the windows that closed, and save the state if it is time; True if more wait."""
+        self._is_whole = False  # until the rows are written
+        self._store.check()  # no segment is read for a database that was removed or replaced
         if self._batch is None:
-            self._is_whole = False  # until the rows are written
             self._batch, more = self._compute_batch()
         else:
             more = True

@@ -16,7 +16,7 @@ from bgpdrift.detector_registry import MODELS
 from bgpdrift.drift import rule
 from bgpdrift.drift.constants import HOUR_S
 from bgpdrift.drift.report import DriftReport
-from bgpdrift.errors import TransientError
+from bgpdrift.errors import StoreFileError, TransientError
 from bgpdrift.monitor.check_records import (
     build_check,
     build_drift_alert,
@@ -84,7 +84,7 @@ class DriftChecks:
         parts = [self._problem] if self._problem else []
         unchecked = []
         for model in MODELS:
-            with suppress(TransientError):
+            with suppress(TransientError, StoreFileError):
                 cursor = self._store.read_drift_state(model)
                 if cursor is None or not cursor.state.is_checked:
                     unchecked.append(model)

@@ -78,6 +78,10 @@ class StopSignal:
         """Let `wait_for_work` also end when this descriptor is readable."""
         self._poll_all.register(descriptor, select.POLLIN)
 
+    def forget(self, descriptor: int) -> None:
+        """End what `wake_on` began."""
+        self._poll_all.unregister(descriptor)
+
     def wait_for_work(self, seconds: float) -> bool:
         """Wait until the time is over, or until there is work or a stop is requested; True if there is."""
         return bool(self._poll_all.poll(max(0.0, seconds) * 1000.0)) or self.is_set

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from bgpdrift import logs, settings
 from bgpdrift.clock import Clock, SystemClock
-from bgpdrift.errors import BgpdriftError, SettingsError, TransientError
+from bgpdrift.errors import BgpdriftError, SettingsError, StoreFileError, StoreReplacedError, TransientError
 from bgpdrift.process.parent import follow_parent
 from bgpdrift.process.sd_notify import Notifier
 from bgpdrift.process.signals import StopSignal, ignore_unknown_signals
@@ -83,13 +83,9 @@ def run(
         sys.exit(EXIT_USAGE)
     log, clock, stop, notifier = logs.get_logger(), SystemClock(), StopSignal(), Notifier()
     register_progress(notifier.report_progress)
-    worker = None
     try:
-        worker = _build(build, loaded, clock, stop, notifier)
-        if worker is not None:
-            notifier.report_ready(worker.status())
-            log.info("service.ready", pid=os.getpid(), status=worker.status())
-            _loop(worker, clock, stop, notifier, poll_s(loaded))
+        while not stop.is_set:
+            _serve(lambda: build(loaded, clock), clock, stop, notifier, poll_s(loaded))
     except Exception as error:
         # The supervisor shows the last line of a service that ended, so this line contains the error.
         log.error("service.failed", error=str(error), kind=type(error).__name__, exc_info=_is_bug(error))
@@ -97,8 +93,6 @@ def run(
         sys.exit(EXIT_INTERNAL)
     finally:
         notifier.report_stopping()
-        if worker is not None:
-            worker.close()
     log.info("service.stopped")
     sys.exit(EXIT_OK)
 
@@ -107,38 +101,86 @@ def _is_bug(error: Exception) -> bool:
     return not isinstance(error, BgpdriftError)
 
 
-def _build(
-    build: Callable[[settings.Settings, Clock], Worker],
-    loaded: settings.Settings,
-    clock: Clock,
-    stop: StopSignal,
-    notifier: Notifier,
-) -> Worker | None:
-    """Build the worker, again after each `TransientError`; None if a stop is requested meanwhile."""
+def _serve(build: Callable[[], Worker], clock: Clock, stop: StopSignal, notifier: Notifier, poll_s: float) -> None:
+    """Build a worker and let it work until a stop is requested or its store was replaced."""
+    problems = Problems(clock, notifier)
+    worker = _build(build, stop, notifier, problems)
+    if worker is None:
+        return
+    wake_fd = worker.wake_fd if isinstance(worker, Wakeable) else None
+    if wake_fd is not None:
+        stop.wake_on(wake_fd)
+    try:
+        status = worker.status()
+        notifier.report_ready(status)
+        logs.get_logger().info("service.ready", pid=os.getpid(), status=status)
+        _loop(worker, clock, stop, notifier, problems, poll_s)
+    except StoreReplacedError as error:
+        logs.get_logger().warning("store.replaced", reason=str(error))
+        _wait_after(error, stop, notifier)
+    finally:
+        if wake_fd is not None:
+            stop.forget(wake_fd)
+        if stop.is_set:
+            notifier.report_stopping()
+        worker.close()
+
+
+class Problems:
+    """Reports a problem of the worker that lasts: the service is then degraded, not ready and not hung."""
+
+    def __init__(self, clock: Clock, notifier: Notifier) -> None:
+        self._clock, self._notifier = clock, notifier
+        self._since: float | None = None
+
+    def add(self, error: TransientError | StoreFileError) -> bool:
+        """Report a failed attempt; return whether the service is degraded.
+
+        It is degraded at once if a person must act, else once the problem has lasted for `DEGRADED_AFTER_S`.
+        """
+        now = self._clock.monotonic()
+        self._since = now if self._since is None else self._since
+        if isinstance(error, TransientError) and now - self._since < DEGRADED_AFTER_S:
+            return False
+        self._notifier.report_degraded(str(error))
+        return True
+
+    def end(self) -> None:
+        """Report that an attempt succeeded."""
+        self._since = None
+        self._notifier.report_degraded("")
+
+
+def _build(build: Callable[[], Worker], stop: StopSignal, notifier: Notifier, problems: Problems) -> Worker | None:
+    """Build the worker, again after each error that time or a person can mend; None if a stop is requested meanwhile.
+
+    A process that waits for its store for long is degraded. It has to be ready for that, since the manager would end a process
+    that is not ready in time and show only that.
+    """
     while not stop.is_set:
         try:
-            return build(loaded, clock)
-        except TransientError as error:
+            return build()
+        except (TransientError, StoreFileError) as error:
+            if problems.add(error):
+                notifier.report_ready(f"waiting: {error}")
             _wait_after(error, stop, notifier)
     return None
 
 
-def _loop(worker: Worker, clock: Clock, stop: StopSignal, notifier: Notifier, poll_s: float) -> None:
+def _loop(
+    worker: Worker, clock: Clock, stop: StopSignal, notifier: Notifier, problems: Problems, poll_s: float
+) -> None:
     next_status = clock.monotonic()
-    failing_since: float | None = None
-    if isinstance(worker, Wakeable) and worker.wake_fd is not None:
-        stop.wake_on(worker.wake_fd)
     while not stop.is_set:
         try:
             busy = worker.step()
-        except TransientError as error:
-            failing_since = clock.monotonic() if failing_since is None else failing_since
-            if clock.monotonic() - failing_since >= DEGRADED_AFTER_S:
-                notifier.report_degraded(str(error))
+        except StoreReplacedError:
+            raise
+        except (TransientError, StoreFileError) as error:
+            problems.add(error)
             _wait_after(error, stop, notifier)
             continue
-        failing_since = None
-        notifier.report_degraded("")
+        problems.end()
         notifier.report_progress()
         if clock.monotonic() >= next_status:
             notifier.report_status(worker.status())
@@ -147,7 +189,7 @@ def _loop(worker: Worker, clock: Clock, stop: StopSignal, notifier: Notifier, po
             _wait(poll_s, stop.wait_for_work, notifier)
 
 
-def _wait_after(error: TransientError, stop: StopSignal, notifier: Notifier) -> None:
+def _wait_after(error: TransientError | StoreFileError, stop: StopSignal, notifier: Notifier) -> None:
     wait_s = min(error.retry_in_s, MAX_WAIT_S)
     logs.get_logger().warning("service.waits", error=str(error), retry_in_s=round(wait_s, 1))
     notifier.report_status(f"waiting: {error}")

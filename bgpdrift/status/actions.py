@@ -104,9 +104,14 @@ def write_headline(actions: Sequence[Action], models: Sequence[Model]) -> str:
 
 
 def _check_system(monitor: Monitor, supervised: Supervised) -> Iterator[Action]:
+    doctor = Command("bgpdrift doctor", "shows the cause and what to do")
     if monitor.store not in ("ok", "missing"):
-        doctor = Command("bgpdrift doctor", "shows the cause and what to do")
         yield Action("store", "", EXIT_UNRELIABLE, f"The store cannot be read: {monitor.store}", (doctor,))
+    elif monitor.store == "missing" and monitor.supervisor not in ("stopped", "no_answer", "starting"):
+        text = "The database file was removed while the services run. Put it back, or restart all services."
+        yield Action(
+            "store", "", EXIT_UNRELIABLE, text, (doctor, Command(f"{RUN} restart", "begins with an empty database"))
+        )
     if monitor.state in ("not_running", "stopped"):
         yield _describe_missing_monitor(monitor)
     elif monitor.state not in HANDLED_STATES:

@@ -20,6 +20,8 @@ DetectorPhase = Literal["scoring", "waiting for a model"]
 
 RUN_CURSOR = "retrainer"
 """The retrainer run in progress, see `RunState`; without a state if there is none."""
+STORE_CURSOR = "store"
+"""The identity of the database, see `StoreIdentity`; its position is 0."""
 PERFORMANCE_CURSOR = "drift_monitor:performance"
 
 
@@ -122,6 +124,13 @@ class DriftState(StoredValue, frozen=True, kw_only=True):
             hold = without_none(rename_fields(hold, {"question_id": "approval_id"}))
         fields = rename_fields(without_none(fields), {"version": "model_version", "needed": "persistence_checks"})
         return fields | without_none({"persistence": without_none(count), "incident_hold": hold})
+
+
+class StoreIdentity(StoredValue, frozen=True, kw_only=True):
+    """The identity of a database. A copy of the database has the same one."""
+
+    id: str = ""
+    """Random text; "" in a database that no migration of this version has seen."""
 
 
 class CooldownState(StoredValue, frozen=True, kw_only=True):

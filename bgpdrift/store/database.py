@@ -6,6 +6,7 @@ changes nothing.
 
 import importlib
 import threading
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,13 +18,16 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.engine import Row as SqlRow
 
 from bgpdrift.clock import Clock, SystemClock
-from bgpdrift.errors import StoreError
+from bgpdrift.errors import StoreError, StoreReplacedError
 from bgpdrift.store import schema
 from bgpdrift.store.codec import V, decode, encode
-from bgpdrift.store.engine import DURABLE, WRITE, shown
+from bgpdrift.store.cursor_states import STORE_CURSOR, StoreIdentity
+from bgpdrift.store.engine import DURABLE, WRITE, check_files, shown
 from bgpdrift.store.errors_map import translated
 from bgpdrift.store.rows import Row, prepared
 from bgpdrift.store.wal import keep_wal_small
+
+IDENTITY_RETRY_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Database:
         self._durable = engine.execution_options(**{WRITE: True, DURABLE: True})
         self._clock = clock or SystemClock()
         self._shared = threading.local()
+        self._identity: str | None = None
         self.name = shown(engine.url)
 
     @property
@@ -96,6 +101,9 @@ class Database:
     def writing(self, durable: bool = False) -> Iterator[Connection]:
         """Open a transaction, which is committed at the end of the block or not at all.
 
+        If the database file was removed or replaced before the end, an error is raised although the transaction was
+        committed, because it may be lost: the caller must write it again.
+
         Parameters
         ----------
         durable : bool
@@ -104,8 +112,30 @@ class Database:
         engine = self._durable if durable else self._writer
         with translated(self.name), engine.connect() as connection:
             with connection.begin():
+                self._require_same_identity(connection)
                 yield connection
+            check_files(connection)
             keep_wal_small(connection)
+
+    def remember_identity(self) -> None:
+        """Remember which database this is; a later write into another one raises `StoreReplacedError`."""
+        with self.reading() as connection:
+            self._identity = _read_identity(connection)
+
+    def _require_same_identity(self, connection: Connection) -> None:
+        if self._identity is None:
+            return
+        found = _read_identity(connection)
+        if found != self._identity:
+            reason = (
+                f"expected the database {self._identity or 'without identity'}, found {found or 'one without identity'}"
+            )
+            raise StoreReplacedError(f"{self.name}: {reason}", IDENTITY_RETRY_S)
+
+    def check(self) -> None:
+        """Raise the error of a transaction that cannot begin, e.g. because the database file was removed or replaced."""
+        with self.reading():
+            pass
 
     def rows(self, statement: Executable) -> list[Row]:
         """Read all rows of a query, as dicts by column name."""
@@ -223,6 +253,18 @@ class Database:
 
 
 CursorRow = SqlRow[tuple[int, Any, float]] | None
+
+
+def create_identity(connection: Connection) -> None:
+    """Give a database an identity inside a transaction, if it has none."""
+    row = {"name": STORE_CURSOR, "position": 0, "details": encode(StoreIdentity(id=uuid.uuid4().hex))}
+    (ready,) = prepared(schema.cursors, [row], SystemClock().now())
+    connection.execute(_insert_if_new(connection.dialect.name, schema.cursors, ("name",)), ready)
+
+
+def _read_identity(connection: Connection) -> str:
+    cursor = _decode_cursor(STORE_CURSOR, connection.execute(_select_cursor(STORE_CURSOR)).first(), StoreIdentity)
+    return cursor.state.id if cursor else ""
 
 
 def _select_cursor(name: str) -> Select[tuple[int, Any, float]]:

@@ -19,19 +19,25 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from bgpdrift.errors import StoreError
 from bgpdrift.process.waiting import report_wait
+from bgpdrift.store.file_identity import OpenFiles, find_problem, identify_files
 
 WRITE, DURABLE = "bgpdrift_write", "bgpdrift_durable"
 """Execution options of an engine or connection: its transactions write; they survive a power loss."""
 
 JOURNAL_LIMIT_BYTES = 64_000_000
 """Size to which SQLite truncates an emptied log; `bgpdrift.store.wal` empties a longer one."""
+
+_FILES = "bgpdrift_files"
+"""Key of a connection's `OpenFiles`."""
 
 WAIT_SLICE_S = 0.2
 """A wait for another writer reports progress at this interval; seconds."""
@@ -108,9 +114,10 @@ def make_engine(url: URL, busy_timeout_s: float) -> Engine:
         "max_overflow": 7,
         "pool_timeout": busy_timeout_s,
     }
-    if sqlite_path(url) is not None:
-        engine = create_engine(url, connect_args={"timeout": busy_timeout_s}, **shared)
-        event.listen(engine, "connect", _prepare_sqlite)
+    path = sqlite_path(url)
+    if path is not None:
+        engine = create_engine(url, creator=partial(_open_sqlite, path, busy_timeout_s), **shared)
+        event.listen(engine, "connect", partial(_prepare_sqlite, path))
         event.listen(engine, "begin", partial(_begin_sqlite, busy_timeout_s))
         return engine
     wait_ms = int(busy_timeout_s * 1000)
@@ -118,15 +125,43 @@ def make_engine(url: URL, busy_timeout_s: float) -> Engine:
     return create_engine(url, connect_args=arguments, pool_pre_ping=True, **shared)
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:  # noqa: ARG001 - SQLAlchemy's signature
+def check_files(connection: Connection) -> None:
+    """Raise an error if the files of a SQLite database are no longer those that the connection has open.
+
+    Raises
+    ------
+    StoreFileError
+        The file was removed: it may be put back.
+    StoreReplacedError
+        Another file took its place.
+    """
+    opened: OpenFiles | None = connection.info.get(_FILES)
+    path = sqlite_path(connection.engine.url)
+    if opened is None or path is None:
+        return
+    problem = find_problem(path, opened)
+    if problem is not None:
+        raise problem
+
+
+def _open_sqlite(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """Open a database that exists; one that was removed meanwhile is not created again."""
+    uri = f"file:{quote(str(path.absolute()))}?mode=rw"
+    return sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, check_same_thread=False)
+
+
+def _prepare_sqlite(path: Path, connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # the driver begins no transaction
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA journal_size_limit={JOURNAL_LIMIT_BYTES}")
     connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()  # opens the log
+    record.info[_FILES] = identify_files(path)
 
 
 def _begin_sqlite(busy_timeout_s: float, connection: Connection) -> None:
+    check_files(connection)
     options = connection.get_execution_options()
     if options.get(WRITE):
         # Outside a transaction only: inside one, SQLite ignores it.

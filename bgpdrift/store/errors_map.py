@@ -1,7 +1,8 @@
 """Translates the errors of database drivers to errors on which the caller can act.
 
 A database that is locked, full, unreachable or fails to read gives a `StoreBusyError`: the caller keeps its work and tries
-again. A missing table, a damaged or read-only file and a violated constraint give a `StoreError`: a retry does not help.
+again. A damaged or read-only file gives a `StoreFileError`: a retry helps after a person has restored the file. A missing
+table and a violated constraint give a `StoreError`: a retry does not help.
 """
 
 import sqlite3
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from bgpdrift.errors import BgpdriftError, StoreBusyError, StoreError
+from bgpdrift.errors import BgpdriftError, StoreBusyError, StoreError, StoreFileError
 
 LOCKED_RETRY_S, AWAY_RETRY_S = 1.0, 10.0
 
@@ -65,9 +66,9 @@ def _explain_sqlite(text: str, code: int) -> BgpdriftError:
     if primary in _AWAY:
         return StoreBusyError(text, AWAY_RETRY_S)
     if primary in _DAMAGED:
-        return StoreError(f"{text}; the file is damaged: stop all services, restore a copy or move it away")
+        return StoreFileError(f"{text}; the file is damaged: stop all services, restore a copy or move it away")
     if primary == sqlite3.SQLITE_READONLY:
-        return StoreError(f"{text}; the services' user must be able to write the file and its directory")
+        return StoreFileError(f"{text}; the services' user must be able to write the file and its directory")
     if "no such table" in text or "no such column" in text:
         return StoreError(f"{text}; `bgpdrift doctor --migrate` creates what is missing")
     return StoreError(text)

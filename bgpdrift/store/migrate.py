@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, Engine
 
 from bgpdrift.errors import StoreBusyError, StoreError
 from bgpdrift.process.locks import FileLock
+from bgpdrift.store.database import create_identity
 from bgpdrift.store.engine import WRITE, make_engine, parse_url, shown, sqlite_path
 from bgpdrift.store.errors_map import translated
 from bgpdrift.store.revisions import REVISIONS, explain_revision
@@ -73,11 +74,13 @@ def _migrate(engine: Engine, name: str, timeout_s: float) -> str:
     ):
         found = _revision(connection)
         problem = explain_revision(found)
+        if problem is not None and found is not None and found not in REVISIONS:
+            raise StoreError(f"{name}: {problem}")
+        if problem is not None:
+            upgrade(connection)
+        create_identity(connection)
         if problem is None:
             return "current"
-        if found is not None and found not in REVISIONS:
-            raise StoreError(f"{name}: {problem}")
-        upgrade(connection)
         return "created" if found is None else "upgraded"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import inspect, text
 
 from bgpdrift.clock import Clock
-from bgpdrift.errors import StoreError
+from bgpdrift.errors import StoreError, StoreFileError
 from bgpdrift.store.drift import DriftQueries
 from bgpdrift.store.engine import make_engine, parse_url, shown, sqlite_path
 from bgpdrift.store.errors_map import translated
@@ -71,6 +71,8 @@ def open_store(url: str | Path, *, busy_timeout_s: float = 15.0, clock: Clock | 
     store = connect(url, busy_timeout_s=busy_timeout_s, clock=clock)
     try:
         problem = explain_revision(store.schema_revision())
+        if not problem:
+            store.remember_identity()
     except BaseException:
         store.close()
         raise
@@ -85,6 +87,6 @@ def connect(url: str | Path, *, busy_timeout_s: float = 15.0, clock: Clock | Non
     parsed = parse_url(url)
     path = sqlite_path(parsed)
     if path is not None and not path.is_file():
-        raise StoreError(f"{path}: no database here; `bgpdrift doctor --migrate` creates it")
+        raise StoreFileError(f"{path}: no database here; `bgpdrift doctor --migrate` creates it")
     with translated(shown(parsed)):
         return Store(make_engine(parsed, busy_timeout_s), clock)

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import URL, inspect, text
 
 from bgpdrift.store import StateCursor, migrate, open_store
 from bgpdrift.store.cursor_states import CooldownState, DriftState, PersistenceState, cooldown_cursor
-from bgpdrift.store.engine import WRITE, make_engine, parse_url
+from bgpdrift.store.engine import WRITE, make_engine, parse_url, sqlite_path
 from bgpdrift.store.migrate import upgrade
 from bgpdrift.store.model_records import RetrainEvent
 from bgpdrift.store.request_records import Alert, ApprovalRequest, RequestReason, RetrainApproval, RetrainRequest
@@ -41,9 +41,18 @@ ROWS = (
 """Rows as the program of the first and the second schema wrote them."""
 
 
+def create_file(url: str) -> URL:
+    """Create the empty file of a SQLite database, as `migrate` does."""
+    parsed = parse_url(url)
+    path = sqlite_path(parsed)
+    if path is not None:
+        path.touch()
+    return parsed
+
+
 def execute_at(url: str, revision: str, statements: tuple[str, ...]) -> None:
     """Create a database of a revision and execute statements in it."""
-    engine = make_engine(parse_url(url), 5.0)
+    engine = make_engine(create_file(url), 5.0)
     try:
         with engine.execution_options(**{WRITE: True}).connect() as connection, connection.begin():
             upgrade(connection, revision)
@@ -108,7 +117,7 @@ def test_the_last_step_can_be_undone(url: str) -> None:
 
     execute_at(url, "0002", ROWS)
     migrate(url)
-    engine = make_engine(parse_url(url), 5.0)
+    engine = make_engine(create_file(url), 5.0)
     try:
         with engine.execution_options(**{WRITE: True}).connect() as connection, connection.begin():
             config = alembic_config()
@@ -118,6 +127,6 @@ def test_the_last_step_can_be_undone(url: str) -> None:
             states = connection.execute(text("SELECT state FROM retrain_triggers ORDER BY id")).scalars().all()
             assert states == ["wanted", "refused"]
             names = connection.execute(text("SELECT name FROM cursors ORDER BY name")).scalars().all()
-            assert names == ["drift:lstm", "loop:lstm"]
+            assert names == ["drift:lstm", "loop:lstm", "store"]
     finally:
         engine.dispose()

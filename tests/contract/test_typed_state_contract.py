@@ -24,6 +24,7 @@ from bgpdrift.store.cursor_states import (
     ProbationState,
     ProbationTally,
     RunState,
+    StoreIdentity,
     drift_cursor,
 )
 from bgpdrift.store.drift_records import CheckContext, CheckDetails, ComparisonRecord, ExcludedHours
@@ -86,6 +87,7 @@ SAMPLES: list[tuple[StoredValue, dict[str, Any]]] = [
             "check_id": 3,
         },
     ),
+    (StoreIdentity(id="5f0c"), {"id": "5f0c"}),
     (CooldownState(reason="an automatic run", request_id=12), {"because": "an automatic run", "trigger_id": 12}),
     (
         RunState(model="lstm", owner=OWNER, started_at=T + 0.5, request_id=12, attempts=1, progress_path="logs/p.json"),

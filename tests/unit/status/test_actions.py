@@ -64,6 +64,14 @@ def request_in(state, reason=""):
     return RetrainRequest(1, state, NOW, "drift_monitor", "high", reason, is_open=state in OPEN_REQUEST_STATES)
 
 
+def test_a_database_that_is_missing_while_the_services_run_needs_a_person():
+    without = msgspec.structs.replace(WORKING, store="missing")
+    actions = actions_of(make_model(), monitor=without)
+    assert [(action.kind, action.exit_code) for action in actions] == [("store", EXIT_UNRELIABLE)]
+    assert "database file was removed" in actions[0].message
+    assert actions_of(make_model(), monitor=msgspec.structs.replace(without, supervisor="starting")) == ()
+
+
 def test_a_working_system_needs_nobody():
     actions = actions_of(make_model())
 
