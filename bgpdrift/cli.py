@@ -43,6 +43,7 @@ _RECORDS = (
     Command("doctor", "check settings, store, directories, disk, feed and clock", "bgpdrift.commands.doctor"),
     Command("evaluate", "evaluate the detectors on labelled minutes", "bgpdrift.commands.evaluate"),
     Command("features", "print the feature windows of files, one JSON object a line", "bgpdrift.commands.features"),
+    Command("feed", "show the feed: rate, lag, clocks, silent collectors", "bgpdrift.commands.feed"),
     Command("incidents", "list incidents, or explain one", "bgpdrift.commands.incidents"),
     Command("label", "label incidents and missed times, and show the figures that follow", "bgpdrift.commands.label"),
     Command("models", "list the versions of all models, their states and figures", "bgpdrift.commands.models"),

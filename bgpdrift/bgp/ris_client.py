@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import random
 import socket
+import statistics
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
@@ -28,7 +29,7 @@ from bgpdrift.bgp.ris_connection import (
     connection_url,
     subscription_requests,
 )
-from bgpdrift.bgp.ris_figures import COLLECTOR_SILENT_S, FeedFigures
+from bgpdrift.bgp.ris_figures import COLLECTOR_SILENT_S, MAX_COLLECTORS, FeedFigures
 from bgpdrift.clock import Clock
 from bgpdrift.formatting import escape_control
 from bgpdrift.settings import FeedSettings
@@ -290,6 +291,7 @@ class _Listener(WSListener):
         self._parts: list[bytes] = []
         self._parts_bytes = 0
         self._server_error = ""
+        self._times: dict[str, tuple[float, float]] = {}  # collector -> monotonic time, timestamp of its latest sample
         self.closed = asyncio.Event()
         self.failure: Exception | None = None
         self.close_reason = ""
@@ -350,12 +352,11 @@ class _Listener(WSListener):
                 earliest = self._sample(frames[0], now)
                 before = latest if earliest is None else earliest
                 self._sink.put_control("connected", figures.last_event_time, before)
-            self.newest = max(latest, before)
-            figures.last_event_time = max(self.newest, figures.last_event_time or 0.0)
+            self.newest = figures.last_event_time = self._find_middle_time(now)
         self.frames += len(frames)
         figures.frames += len(frames)
         figures.bytes += sum(map(len, frames))
-        if not self._sink.put(frames, before, latest):
+        if not self._sink.put(frames, before, None if latest is None else self.newest):
             figures.dropped += len(frames)
 
     def _sample(self, frame: bytes, now: float) -> float | None:
@@ -366,7 +367,14 @@ class _Listener(WSListener):
             return None
         if data.host:
             self._figures.note_collector(data.host, now)
+        name = collector_name(data.host)
+        if name in self._times or len(self._times) < MAX_COLLECTORS:
+            self._times[name] = now, data.timestamp
         return data.timestamp
+
+    def _find_middle_time(self, now: float) -> float:
+        """Return the latest timestamp of the middle one of the collectors that are not silent."""
+        return statistics.median_high(time for seen, time in self._times.values() if now - seen < COLLECTOR_SILENT_S)
 
     def _note_collector(self, frame: bytes, now: float) -> None:
         """Note the collector of a frame by a text search, without decoding."""

@@ -44,7 +44,7 @@ class FeedFigures:
     rate : float
         Frames per second, over about the last second.
     last_event_time : float or None
-        Timestamp (epoch s) of the newest message.
+        Timestamp (epoch s) of the latest message of the middle collector, so that no single wrong time decides the lag.
     last_message_at : float or None
         Monotonic time at which the latest message arrived; error messages of the server are none.
     last_error : str
@@ -135,6 +135,7 @@ class FeedFigures:
     def as_fields(self, wall: float, now: float) -> dict[str, Any]:
         """Return all values as plain data; times are wall time (epoch s)."""
         lag_s = None if self.last_event_time is None else round(wall - self.last_event_time, 3)
+        last_frame_at = None if self.last_message_at is None else round(wall - (now - self.last_message_at), 3)
         return {
             "at": wall,
             "url": self.url,
@@ -144,6 +145,7 @@ class FeedFigures:
             "rate": round(self.rate, 1),
             "lag_s": lag_s,
             "last_event_time": self.last_event_time,
+            "last_frame_at": last_frame_at,
             "dropped": self.dropped,
             "unreadable": self.unreadable,
             "others": dict(self.others),

@@ -60,6 +60,7 @@ def examine(migrate: bool = False) -> "tuple[list[Finding], int]":
         checks.check_store,
         check_feed,
         checks.check_collector,
+        checks.check_clocks_of_feed,
         checks.check_supervisor,
         checks.check_web_port,
         checks.check_clock,

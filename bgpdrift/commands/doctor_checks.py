@@ -16,8 +16,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from bgpdrift.settings import Settings
 
 DISK_RESERVE_BYTES = 2_000_000_000
@@ -25,13 +23,6 @@ DISK_RESERVE_BYTES = 2_000_000_000
 
 MAX_WAL_BYTES = 256_000_000
 MAX_STATE_AGE_S = 60.0
-
-
-class CollectorReport(msgspec.Struct, frozen=True):
-    """The fields of ``state/collector.json`` that the check reads."""
-
-    dropped: int = 0
-    lag_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -149,15 +140,14 @@ def check_clock(loaded: Settings) -> Finding:  # noqa: ARG001 - all checks have 
 
 def check_collector(loaded: Settings) -> Finding:
     """Read the last report of the collector."""
-    path = loaded.state_path / "collector.json"
+    from bgpdrift.status.feed import COLLECTOR_FILE, read_received
+
+    path = loaded.state_path / COLLECTOR_FILE
     if not path.is_file():
         return Finding("collector", "ok", "has not run yet")
-    try:
-        report = msgspec.json.decode(path.read_bytes(), type=CollectorReport)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return Finding(
-            "collector", "fail", f"{path} is damaged: {error}", f"remove {path}; the collector writes it again"
-        )
+    report, problem = read_received(path)
+    if report is None:
+        return Finding("collector", "fail", problem, f"remove {path}; the collector writes it again")
     age_s = time.time() - path.stat().st_mtime
     lag = "unknown" if report.lag_s is None else _duration(report.lag_s)
     found = f"{report.dropped} frames dropped, lag {lag}, reported {age_s:.0f} s ago"
@@ -170,6 +160,22 @@ def check_collector(loaded: Settings) -> Finding:
     if age_s > MAX_STATE_AGE_S:
         return Finding("collector", "warn", found, "it is stopped or hangs; see run_all_services.py status")
     return Finding("collector", "ok", found)
+
+
+def check_clocks_of_feed(loaded: Settings) -> Finding:
+    """Read what the aggregator found out about the clocks of the collectors."""
+    from bgpdrift.status.feed import read_feed
+    from bgpdrift.status.feed_text import list_wrong_clocks
+
+    report = read_feed(loaded, time.time())
+    wrong = list_wrong_clocks(report)
+    if wrong:
+        return Finding(
+            "clocks of the feed", "warn", "; ".join(wrong), "bgpdrift feed; docs/operator-guide.md, the feed's clock"
+        )
+    skews = [row.clock.skew_s for row in report.collectors if row.clock is not None and row.clock.skew_s is not None]
+    found = f"{len(skews)} collectors agree with this machine" if skews else "no message yet"
+    return Finding("clocks of the feed", "ok", found)
 
 
 def check_supervisor(loaded: Settings) -> Finding:

@@ -380,6 +380,27 @@ def test_frames_with_values_out_of_range_do_not_end_the_collection() -> None:
     run(test())
 
 
+def test_a_collector_with_a_wrong_clock_does_not_decide_the_lag() -> None:
+    times = {"rrc00": 1_700_000_000.0, "rrc01": 1_700_000_002.0, "rrc02": 4_000_000_000.0}
+    frames = [frame(number, at, host) for number in range(3) for host, at in times.items()]
+    sink = MemorySink()
+
+    async def handler(connection: ServerConnection) -> None:
+        await connection.recv()
+        for number, one in enumerate(frames, 1):
+            await send(connection, one)
+            await until_async(lambda number=number: len(sink.frames) == number, LIMIT_S, "the frame has come")
+        await hold(connection)
+
+    async def test() -> None:
+        async with serving(handler) as (url, _), client_of(feed(url), sink) as client:
+            await until_async(lambda: len(sink.frames) == len(frames), LIMIT_S, "all frames have come")
+            assert client.figures.last_event_time is not None
+            assert client.figures.last_event_time < 1_700_000_100.0
+
+    run(test())
+
+
 class UnreadTransport:
     """A transport whose server reads nothing: what is sent stays in the buffer."""
 
