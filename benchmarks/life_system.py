@@ -173,6 +173,7 @@ def living(folder: Path, start: float, changes: Mapping[str, str], log: Path) ->
     for name in [name for name in os.environ if name.startswith("BGPDRIFT_")]:
         del os.environ[name]
     os.environ["BGPDRIFT_DATA_DIR"] = str(folder.absolute())
+    os.environ["BGPDRIFT_RETRAIN__FIRST"] = "off"  # a life trains its models at a set time
     os.environ.update({f"BGPDRIFT_{name}": value for name, value in changes.items()})
     with log.open("a") as stream:
         logs.configure("info", "json", service="life", stream=stream)

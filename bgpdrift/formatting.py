@@ -36,6 +36,19 @@ def format_time_near(at: float, now: float) -> str:
     return time.strftime("%m-%d %H:%M" if then[0] == today[0] else "%Y-%m-%d %H:%M", then)
 
 
+def format_time_ahead(at: float, now: float) -> str:
+    """Format a later time (epoch seconds) as UTC: a time of today, of tomorrow, or with its date.
+
+    Examples
+    --------
+    >>> now = 1_767_400_000  # 2026-01-03 00:26
+    >>> [format_time_ahead(now + hours * 3_600, now) for hours in (3, 30, 80)]
+    ['03:26', 'tomorrow 06:26', '01-06 08:26']
+    """
+    days = int(at // 86_400 - now // 86_400)
+    return f"tomorrow {time.strftime('%H:%M', time.gmtime(at))}" if days == 1 else format_time_near(at, now)
+
+
 def format_duration(seconds: float) -> str:
     """Format a duration in its largest unit.
 

@@ -418,7 +418,11 @@ class RetrainSettings(Section, frozen=True, kw_only=True):
     days: Annotated[int, _f("training span before the newest window, in event time", "d", ge=1, le=365)] = 7
     min_windows: Annotated[
         int,
-        _f("fewest clean windows for a training; a day by default, so that every hour of the day occurs", ge=200),
+        _f(
+            "fewest clean windows for a training, of all collectors together; a first training requires them of one "
+            "collector, and every hour of the day",
+            ge=200,
+        ),
     ] = 1_440
     max_windows: Annotated[
         int,
@@ -462,7 +466,16 @@ class RetrainSettings(Section, frozen=True, kw_only=True):
     min_labelled_windows: Annotated[
         int, _f("labelled windows from which labels evaluate a model; with fewer, injected anomalies do", ge=1)
     ] = 60
-    auto: Annotated[bool, _f("master switch of automatic retraining; drift is reported without it too")] = True
+    auto: Annotated[
+        bool, _f("master switch of automatic trainings, also of the first; drift is reported without it too")
+    ] = True
+    first: Annotated[
+        Literal["auto", "ask", "off"],
+        _f(
+            "first training of a model without a version: `auto` trains it once there is enough clean data, `ask` makes "
+            "an approval request, `off` leaves it to a person"
+        ),
+    ] = "auto"
     cooldown_h: Annotated[
         float,
         _f("shortest time between two automatic runs, in event time; 168 is the conservative choice", "h", ge=0),

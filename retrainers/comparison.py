@@ -14,12 +14,12 @@ import numpy as np
 
 from bgpdrift.detectors.interface import MINUTE_S, BoolArray, Detector, FloatArray, IntArray, WindowFrame
 from bgpdrift.models.detector_output import CalmAlarms, DetectorOutput, count_episodes, find_new_alarms
+from bgpdrift.models.excluded_intervals import ANOMALOUS, NORMAL, Interval
 from bgpdrift.models.gate import ModelFigures
 from bgpdrift.models.injection import Injected, inject
 from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import MINUTES_A_DAY, Calibration
 from bgpdrift.verdicts.quality import roc_auc
-from retrainers.intervals import ANOMALOUS, NORMAL, Interval
 from retrainers.span import Span
 
 

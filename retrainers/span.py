@@ -1,7 +1,7 @@
 """The training span: the newest days of windows in the store, where they begin, and which part is held out.
 
-The span ends with the newest window, in event time. It begins ``days`` before, or at the latest level change if that is
-later: seven days of which six are from before a change would train the old level. `retrainers.intervals` decides which
+The span ends with the newest window, in event time. It begins ``days`` before, or at the latest level change if that is later:
+seven days of which six are from before a change would train the old level. `bgpdrift.models.excluded_intervals` decides which
 windows are excluded. They stay in their frames: as gaps for training and held-out frames, and as they are for labels.
 """
 
@@ -14,17 +14,17 @@ import numpy as np
 from bgpdrift.detectors.interface import EXCLUDED, INCOMPLETE, MINUTE_S, IntArray, WindowFrame
 from bgpdrift.errors import NotEnoughDataError
 from bgpdrift.formatting import format_time
-from bgpdrift.models.metadata import SpanRecord
-from bgpdrift.monitor.safeguards import DAY_S, earliest_training_time
-from bgpdrift.store import Store
-from bgpdrift.store.window_columns import FEATURE_NAMES
-from retrainers.intervals import (
+from bgpdrift.models.excluded_intervals import (
     QUALITY_MARKS,
     Interval,
     build_incident_intervals,
     build_label_intervals,
     mark_excluded,
 )
+from bgpdrift.models.metadata import SpanRecord
+from bgpdrift.monitor.safeguards import DAY_S, earliest_training_time
+from bgpdrift.store import Store
+from bgpdrift.store.window_columns import FEATURE_NAMES
 
 _COLUMNS = ("window_start", *FEATURE_NAMES, *QUALITY_MARKS)
 

@@ -1,7 +1,8 @@
 """Approval requests to a person: the two kinds, and what each answer means. Pure.
 
-``retrain`` asks whether a model with critical drift may be retrained. ``attack_or_new_normal`` asks what an incident is that does
-not end. `bgpdrift.monitor.request_approvals` and `bgpdrift.monitor.hold_answers` act on the answers.
+``retrain`` asks whether a model may be trained: one with critical drift, or one that has no version yet.
+``attack_or_new_normal`` asks what an incident is that does not end. `bgpdrift.monitor.request_approvals` and
+`bgpdrift.monitor.hold_answers` act on the answers.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ PENDING: Final = "pending"
 Answer = Literal["approved", "rejected"]
 
 MEANINGS: Mapping[tuple[str, Answer], str] = {
-    (RETRAIN, "approved"): "the model will be retrained",
+    (RETRAIN, "approved"): "the model will be trained",
     (RETRAIN, "rejected"): "the model stays as it is",
     (ATTACK_OR_NEW_NORMAL, "approved"): "it is the new normal, and the models will be trained on it",
     (ATTACK_OR_NEW_NORMAL, "rejected"): "it is an attack, and no model will be trained on it",
@@ -37,7 +38,7 @@ def describe_answer(approval: ApprovalRequest | None, approval_id: int, answer: 
     >>> from bgpdrift.store.request_records import RetrainApproval
     >>> approval = ApprovalRequest(id=3, kind="retrain", subject="lstm", requested_at=0, details=RetrainApproval())
     >>> describe_answer(approval, 3, "approved")
-    'the model will be retrained'
+    'the model will be trained'
     """
     if approval is None:
         raise InputError(f"approval request {approval_id} does not exist; `bgpdrift approve --list` lists them")

@@ -102,7 +102,7 @@ class FlaggedRequests:
             reason=reason,
             refusal_reason="" if state in ("done", "claimed") else run_end.reason,
             cursor=_begin_cooldown(request, at) if has_ended else None,
-            alerts=[self._build_alert(request.model, request.id, state, run_end)] if has_ended else [],
+            alerts=[self._build_alert(request.model, request, state, run_end)] if has_ended else [],
         )
         if not changed:
             return False
@@ -146,17 +146,21 @@ class FlaggedRequests:
                 return event
         return None
 
-    def _build_alert(self, model: str, subject: int | str, state: str, run_end: RunEnd) -> Alert:
-        """Build the alert about the end of a run; ``subject`` is the request, or names the flag of a person."""
+    def _build_alert(self, model: str, request: RetrainRequest | Flag, state: str, run_end: RunEnd) -> Alert:
+        """Build the alert about the end of a run for a request, or for the flag of a person."""
         now, body = self._clock.now(), run_end.reason
+        is_first = isinstance(request, RetrainRequest) and request.reason.is_first
+        subject = request.id if isinstance(request, RetrainRequest) else f"flag:{int(request.requested_at)}"
         if state == "done":
             key, version = f"retrained:{model}:{run_end.version or subject}", run_end.version
-            title = f"{model} was retrained: {f'version {version}' if version else 'the new version'} is on probation"
+            what = "has its first model" if is_first else "was retrained"
+            title = f"{model} {what}: {f'version {version}' if version else 'the new version'} is on probation"
             return Alert(at=now, key=key, severity="low", title=title, body=body)
         if run_end.exit_code == 3:
-            title = f"{model}: the gate rejected the new version, the active version stays"
+            rest = "the detector still has no model" if is_first else "the active version stays"
+            title = f"{model}: the gate rejected the {'first' if is_first else 'new'} version, {rest}"
             return Alert(at=now, key=f"rejected:{model}:{subject}", severity="medium", title=title, body=body)
-        key, title = f"retrain_failed:{model}:{subject}", f"{model} could not be retrained"
+        key, title = f"retrain_failed:{model}:{subject}", f"{model} could not be {'' if is_first else 're'}trained"
         return Alert(at=now, key=key, severity="high", title=title, body=body)
 
     def _finish_event(self, event: RetrainEvent) -> None:
@@ -191,11 +195,10 @@ class FlaggedRequests:
                 reason=replace(request.reason, ended_at=at, exit_code=1, attempts=flag.attempts),
                 refusal_reason=run_end.reason,
                 cursor=_begin_cooldown(request, at),
-                alerts=[self._build_alert(model, request.id, "failed", run_end)],
+                alerts=[self._build_alert(model, request, "failed", run_end)],
             )
         elif request is None:
-            alert = self._build_alert(model, f"flag:{int(flag.requested_at)}", "failed", run_end)
-            self._store.raise_alerts([alert])
+            self._store.raise_alerts([self._build_alert(model, flag, "failed", run_end)])
         flags.withdraw(self._folder, model)
         self._runs.end_pause(model)
         self._log.error("retrain.given_up", model=model, reason=run_end.reason, requested_by=flag.requested_by)

@@ -1,4 +1,4 @@
-"""Approval of a retraining by a person: what is asked, and what each answer, or the lack of one, does to the request."""
+"""Approval of a training by a person: what is asked, and what each answer, or the lack of one, does to the request."""
 
 from msgspec.structs import replace
 
@@ -21,16 +21,21 @@ class RequestApprovals:
         self._store, self._clock, self._situations, self._changes = store, clock, situations, changes
 
     def request(self, request: RetrainRequest, decision: Decision, at: int) -> bool:
-        """Ask a person whether the model may be retrained."""
-        reason = request.reason
+        """Ask a person whether the model may be trained."""
+        reason, model = request.reason, request.model
+        verb = "train the first" if reason.is_first else "retrain"
+        title = f"{model} has critical drift: may it be retrained?"
+        if reason.is_first:
+            title = f"{model} has no model yet: may the first one be trained?"
         approval = ApprovalRequest(
             kind=approvals.RETRAIN,
-            subject=request.model,
+            subject=model,
             requested_at=at,
             details=RetrainApproval(
                 request_id=request.id,
-                summary=f"retrain {request.model}? {decision.reason}",
+                summary=f"{verb} {model}? {decision.reason}",
                 severity=reason.severity,
+                is_first=reason.is_first,
                 reason=reason.summary,
                 report_path=reason.report_path,
                 model_version=reason.model_version,
@@ -39,8 +44,8 @@ class RequestApprovals:
         alert = Alert(
             at=self._clock.now(),
             key=f"retrain_approval:{request.id}",
-            severity="critical",
-            title=f"{request.model} has critical drift: may it be retrained?",
+            severity="medium" if reason.is_first else "critical",
+            title=title,
             body=f"{reason.summary} `bgpdrift approve --list` shows the approval request.".strip(),
         )
         return self._changes.request_approval(request, decision.reason, approval, alert)

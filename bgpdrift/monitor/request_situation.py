@@ -50,15 +50,18 @@ class SituationReader:
             open_request_id=self._find_open_request(request),
             cooldown_since=cooldown.position if cooldown else None,
             cooldown_cause=cooldown.state.reason if cooldown else "",
-            windows=sum(count for _, _, count in self._store.window_groups(start, at)),
+            windows=max((n for _, peer, n in self._store.window_groups(start, at) if not peer), default=0),
             change_point=reason.change_point,
             not_before=reason.not_before,
             not_before_reason=reason.not_before_reason,
             consented=reason.consented,
+            is_first=reason.is_first,
         )
 
     def has_drift(self, request: RetrainRequest) -> bool:
-        """Return whether the drift of a request persists; a request by a person needs no drift."""
+        """Return whether the drift of a request persists; a first training and a request by a person need no drift."""
+        if request.reason.is_first:
+            return True
         state = self.read_drift(request.model)
         if state is None or request.requested_by != MONITOR:
             return True

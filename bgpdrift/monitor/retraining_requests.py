@@ -1,7 +1,8 @@
 """Retraining requests before their flag file exists: which one is decided, postponed, resumed or made again, and when.
 
-The safeguards decide each request. A request whose run failed, or that was refused, is made again while the drift persists and
-as soon as the safeguards allow it, so that an unattended machine does not keep a model that no longer fits.
+The safeguards decide each request, also that of a first training (`bgpdrift.monitor.first_training_requests`). A request whose
+run failed, or that was refused, is made again while the drift persists and as soon as the safeguards allow it, so that an
+unattended machine does not keep a model that no longer fits.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.monitor.active_versions import ActiveVersions
+from bgpdrift.monitor.first_training_requests import FirstTrainingRequests
 from bgpdrift.monitor.request_approvals import RequestApprovals
 from bgpdrift.monitor.request_changes import RequestChanges
 from bgpdrift.monitor.request_situation import MONITOR, SituationReader
@@ -49,11 +51,12 @@ class RetrainingRequests:
         self._situations = SituationReader(settings, store, active_versions)
         self._changes = RequestChanges(store, drop_flag)
         self._approvals = RequestApprovals(store, clock, self._situations, self._changes)
+        self._first_trainings = FirstTrainingRequests(settings, store, self._policies)
         self._renewed_at = 0
 
     def step(self, at: int) -> bool:
         """Decide each request that waits for a decision; return whether one changed."""
-        changed = False
+        changed = self._first_trainings.step(at)
         for request in self._store.retrain_requests(states=("postponed",)):
             changed |= self._resume(request, at)
         for request in reversed(self._store.retrain_requests(states=("requested",))):

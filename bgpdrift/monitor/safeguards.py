@@ -7,6 +7,7 @@ safeguard            outcome            objects if
 ===================  =================  =======================================================================
 master switch        refuse             ``retrain.auto`` is off
 model switch         refuse             ``detectors.<model>.auto_retrain`` is off
+first                refuse             it is a first training, and ``retrain.first`` is ``off``
 pilot                refuse             no drifting collector is in ``retrain.pilot_collectors``
 severity             refuse             the severity is below ``retrain.min_severity``
 version              refuse             another version became active after the request
@@ -14,11 +15,15 @@ drift                refuse             the drift has ended
 one at a time        refuse             another request of this model is open
 cooldown             postpone           ``retrain.cooldown_h`` of event time have not passed since the last
                                         automatic run, or since a version was rolled back
-approval             request_approval   the drift is critical and ``retrain.approve_critical`` is on, unless a
-                                        person, or an approval request without an answer, has consented
-windows              postpone           fewer than ``retrain.min_windows`` windows are available for training,
-                                        or less than a whole day of them follows the change point
+approval             request_approval   the drift is critical and ``retrain.approve_critical`` is on, or it is a first
+                                        training and ``retrain.first`` is ``ask``, unless a person, or an approval
+                                        request without an answer, has consented
+windows              postpone           fewer than ``retrain.min_windows`` windows of any one collector are available
+                                        for training, or less than a whole day of them follows the change point
 ===================  =================  =======================================================================
+
+A first training has no drift. Pilot, severity and drift do not concern it, and it is refused once any version is active.
+`bgpdrift.monitor.first_training` decides when its data suffices.
 
 Approval comes before windows, so that a person can answer while windows accumulate. The module also decides what an approval
 request without an answer means. `bgpdrift.monitor.request_situation` reads the figures from the store.
@@ -53,6 +58,7 @@ class SafeguardPolicy:
     cooldown_h: float = 24.0
     min_severity: Severity = "high"
     approve_critical: bool = True
+    first: Literal["auto", "ask", "off"] = "auto"
     pilot_collectors: tuple[str, ...] = ()
     min_windows: int = 1_440
     held_out_share: float = 0.2
@@ -69,6 +75,7 @@ class SafeguardPolicy:
             cooldown_h=retrain.cooldown_h,
             min_severity=retrain.min_severity,
             approve_critical=retrain.approve_critical,
+            first=retrain.first,
             pilot_collectors=tuple(retrain.pilot_collectors),
             min_windows=retrain.min_windows,
             held_out_share=retrain.held_out_share,
@@ -104,7 +111,7 @@ class Situation:
     cooldown_cause : str
         Which of the two, as a clause.
     windows : int
-        Windows stored in the training span.
+        Windows stored in the training span, of the collector that has most.
     change_point : int or None
         Event time from which the new level holds.
     not_before : int
@@ -113,6 +120,8 @@ class Situation:
         Reason that the retrainer gave.
     consented : bool
         A person, or an approval request without an answer, agreed to train on the new level.
+    is_first : bool
+        Whether it is the first training of a model without a version.
     """
 
     model: str
@@ -130,6 +139,7 @@ class Situation:
     not_before: int = 0
     not_before_reason: str = ""
     consented: bool = False
+    is_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +178,45 @@ def decide(situation: Situation, policy: SafeguardPolicy) -> Decision:
     return next(_find_objections(situation, policy), Decision("flag"))
 
 
-def _find_objections(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
+def find_switched_off(model: str, policy: SafeguardPolicy, *, is_first: bool) -> Decision | None:
+    """Return the refusal of the switch that turns automatic trainings of a model off; None if all are on.
+
+    Examples
+    --------
+    >>> find_switched_off("lstm", SafeguardPolicy(first="off"), is_first=True).reason
+    'the first training is left to a person (retrain.first)'
+    """
     if not policy.auto:
-        yield Decision("refuse", "master switch", "automatic retraining is off (retrain.auto)")
+        return Decision("refuse", "master switch", "automatic retraining is off (retrain.auto)")
     if not policy.auto_model:
-        reason = f"automatic retraining of {now.model} is off (detectors.{now.model}.auto_retrain)"
-        yield Decision("refuse", "model switch", reason)
+        reason = f"automatic retraining of {model} is off (detectors.{model}.auto_retrain)"
+        return Decision("refuse", "model switch", reason)
+    if is_first and policy.first == "off":
+        return Decision("refuse", "first", "the first training is left to a person (retrain.first)")
+    return None
+
+
+def _find_objections(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
+    switched_off = find_switched_off(now.model, policy, is_first=now.is_first)
+    if switched_off is not None:
+        yield switched_off
+    yield from _check_model(now) if now.is_first else _check_drift(now, policy)
+    if now.open_request_id is not None:
+        reason = f"retraining request {now.open_request_id} of this model is open"
+        yield Decision("refuse", "one at a time", reason)
+    yield from _check_cooldown(now, policy)
+    if not now.consented:
+        yield from _check_approval(now, policy)
+    yield from _check_windows(now, policy)
+
+
+def _check_model(now: Situation) -> Iterator[Decision]:
+    """Check that the model of a first training still has no version."""
+    if now.active_version:
+        yield Decision("refuse", "version", f"version {now.active_version} became active")
+
+
+def _check_drift(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
     if policy.pilot_collectors and not set(now.collectors) & set(policy.pilot_collectors):
         where = ", ".join(now.collectors) or "unknown"
         pilots = ", ".join(policy.pilot_collectors)
@@ -187,14 +230,16 @@ def _find_objections(now: Situation, policy: SafeguardPolicy) -> Iterator[Decisi
         yield Decision("refuse", "version", reason)
     if not now.drift_persists:
         yield Decision("refuse", "drift", DRIFT_ENDED)
-    if now.open_request_id is not None:
-        reason = f"retraining request {now.open_request_id} of this model is open"
-        yield Decision("refuse", "one at a time", reason)
-    yield from _check_cooldown(now, policy)
-    if now.severity == "critical" and policy.approve_critical and not now.consented:
+
+
+def _check_approval(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
+    if now.is_first and policy.first == "ask":
+        yield Decision(
+            "request_approval", "approval", "a first training needs the approval of a person (retrain.first)"
+        )
+    elif now.severity == "critical" and policy.approve_critical and not now.is_first:
         reason = "the drift is critical and needs the approval of a person (retrain.approve_critical)"
         yield Decision("request_approval", "approval", reason)
-    yield from _check_windows(now, policy)
 
 
 def _check_cooldown(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision]:
@@ -216,7 +261,7 @@ def _check_windows(now: Situation, policy: SafeguardPolicy) -> Iterator[Decision
             yield Decision("postpone", "windows", reason, until)
     required = round(policy.min_windows / (1.0 - policy.held_out_share))
     if now.windows < required:
-        reason = f"{now.windows:,} windows are available for training, {required:,} are required"
+        reason = f"no collector has more than {now.windows:,} windows for training, {required:,} are required"
         yield Decision("postpone", "windows", reason, now.at + HOUR_S)
 
 

@@ -20,6 +20,7 @@ from bgpdrift.models.paths import current_path
 from bgpdrift.models.publication import active_version
 from bgpdrift.models.reloading import ModelReloader, PollingReloader, WatchingReloader
 from bgpdrift.scoring.batches import BatchSize, build_score_rows
+from bgpdrift.scoring.detector_waiting import DetectorWaiting
 from bgpdrift.scoring.histories import Columns, Group, Histories, select_columns
 from bgpdrift.scoring.worker_models import WorkerModels
 from bgpdrift.settings import Settings
@@ -71,6 +72,7 @@ class DetectorWorker:
         self._histories = Histories(
             lambda columns, group, start, end: store.window_columns(columns, group[0], group[1], start, end)
         )
+        self._waiting = DetectorWaiting(store, clock, model, settings.windows.warming_minutes)
         self._next_heartbeat = clock.monotonic()
         self._models.take_over()
         self._record()
@@ -104,12 +106,14 @@ class DetectorWorker:
         return len(windows) == limit
 
     def status(self) -> str:
-        """Describe the loaded model, the scored windows and the problems."""
-        problems = "".join(f"; {problem}" for problem in self._models.describe_problems())
+        """Describe what the detector waits for, the loaded model, the scored windows and the problems."""
         loaded = self._models.loaded
+        parts = list(self._waiting.describe(has_model=loaded is not None))
         if loaded is None:
-            return f"{WAITING} ({self._model}.safetensors in {self._settings.artifacts_path}){problems}"
-        return f"model {loaded.version}, {self._scored:,} windows scored, {self._alarms:,} alarms{problems}"
+            parts.append(f"{WAITING} ({self._model}.safetensors in {self._settings.artifacts_path})")
+        else:
+            parts.append(f"model {loaded.version}, {self._scored:,} windows scored, {self._alarms:,} alarms")
+        return "; ".join((*parts, *self._models.describe_problems()))
 
     @property
     def wake_fd(self) -> int | None:

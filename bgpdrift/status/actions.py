@@ -23,7 +23,10 @@ from bgpdrift.status.supervised import Supervised
 MAX_DATA_AGE_S = 900.0
 """Windows come every minute; after a quarter of an hour without one, the data has stopped."""
 FIRST_TRAINING_S = 36 * 3_600
-"""Data after which a model that was never trained is missed: 1,440 windows of training and the held-out fifth."""
+"""Data after which a model that was never trained is missed, unless its first training is under way."""
+LATE_TRAINING_S = 5 * 86_400
+"""Data after which a first training that still waits for clean data needs a person: on the fourth day all hours that come
+have come."""
 MAX_INCIDENTS = 3
 """Open incidents listed one by one; the rest are counted."""
 MAX_ATTEMPTS = 3
@@ -250,8 +253,10 @@ def _check_model(
     if model.file_problem:
         rollback = Command(f"bgpdrift rollback {model.model}", "returns to the version before")
         yield Action("model", model.model, EXIT_UNRELIABLE, f"{model.model}: {model.file_problem}.", (rollback,))
-    elif model.state == "none" and data_span_s >= FIRST_TRAINING_S and model.flag is None:
+    elif model.state == "none" and data_span_s >= FIRST_TRAINING_S and not _is_training_under_way(model, data_span_s):
         text = f"{model.model} has no model, although there are {format_duration(data_span_s)} of data. It abstains."
+        if model.first_training is not None and model.first_training.reason:
+            text += _end_sentence(f" First training: {model.first_training.reason}")
         yield Action("model", model.model, EXIT_ACTION, text, (train,))
     elif model.flag is not None and model.flag.attempts >= MAX_ATTEMPTS:
         text = f"{model.model}: {model.flag.attempts} retrainings for one flag file failed."
@@ -264,6 +269,15 @@ def _check_model(
         report = Command(f"check_drift_status --model {model.model}", "shows all measures")
         text = _describe_unhandled_drift(model, history, settings)
         yield Action("drift", model.model, EXIT_ACTION, text, (report, train))
+
+
+def _is_training_under_way(model: Model, data_span_s: float) -> bool:
+    """Return whether the first training is requested, or waits for data that is on its way."""
+    first = model.first_training
+    if model.flag is not None or first is None:
+        return model.flag is not None
+    is_expected = first.phase == "collecting" and first.expected_at is not None and data_span_s < LATE_TRAINING_S
+    return first.phase == "training" or is_expected
 
 
 def _is_handled(model: Model) -> bool:

@@ -80,4 +80,6 @@ def build_monitor(facts: Facts, supervised: Supervised, settings: Settings, now:
         None if facts.data_until is None else max(0.0, now - facts.data_until),
         None if facts.data_written_at is None else max(0.0, now - facts.data_written_at),
         facts.store,
+        facts.warming_until,
+        facts.collectors,
     )

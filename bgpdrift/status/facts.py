@@ -41,6 +41,10 @@ class Facts(msgspec.Struct, frozen=True):
     """Without an answer."""
     history: tuple[ModelEvent, ...]
     """Newest first."""
+    warming_until: dict[str, int] = {}
+    """As `bgpdrift.status.snapshot.Monitor.warming_until`."""
+    collectors: int = 0
+    """As `bgpdrift.status.snapshot.Monitor.collectors`."""
     schema_version: int = SCHEMA_VERSION
 
 

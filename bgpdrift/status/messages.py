@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from bgpdrift.formatting import format_duration, format_time_near
+from bgpdrift.models.waiting import explain_first_training
 from bgpdrift.status.snapshot import IncidentHold, Model, RetrainRequest
 
 PROBATION_RESULTS = {"accepted": "passed", "rolled_back": "failed, rolled back", "needs_review": "fails"}
@@ -22,7 +23,7 @@ def format_verdict(model: Model) -> str:
     return words
 
 
-def describe_model(model: Model, now: float, data_until: int | None) -> Iterator[str]:
+def describe_model(model: Model, now: float, data_until: int | None, warming: str = "") -> Iterator[str]:
     """Describe a model in sentences, the most important first.
 
     Parameters
@@ -33,24 +34,44 @@ def describe_model(model: Model, now: float, data_until: int | None) -> Iterator
         Wall-clock time, epoch seconds, which decides how times are written.
     data_until : int or None
         Event time of the newest data.
+    warming : str
+        Which collectors are warming, and until when; empty if none is.
     """
+    if warming:
+        yield _as_sentence(warming)
     if not model.version and not model.file_problem:
-        yield f"There is no model yet: train one with retrain_{model.model}."
+        yield from _describe_missing_model(model, now if data_until is None else data_until)
     yield from _describe_verdict(model)
     if model.incident_hold is not None:
         yield _describe_hold(model.incident_hold)
     if model.waiting_for and model.waiting_for != model.reason:
         yield _as_sentence(f"It waits for data: {model.waiting_for}")
     if model.retrain_request is not None:
-        yield from _describe_request(model.retrain_request, now)
+        yield from _describe_request(
+            model.retrain_request, now, "first training" if model.first_training else "retraining"
+        )
     yield from _describe_probation(model, data_until)
+
+
+def _describe_missing_model(model: Model, at: float) -> Iterator[str]:
+    first = model.first_training
+    if first is None:
+        yield f"There is no model yet: train one with retrain_{model.model}."
+        return
+    yield "There is no model yet."
+    if first.phase == "training" and model.retrain_request is not None:
+        return  # the request is described
+    yield explain_first_training(first.phase, first.expected_at or 0, first.reason, at)
+    if first.phase == "off":
+        yield f"Train one with retrain_{model.model}."
 
 
 def _describe_verdict(model: Model) -> Iterator[str]:
     if model.verdict == "unknown":
         yield "Unknown: the store cannot be read."
     elif model.verdict == "not_checked":
-        yield "Not checked yet."
+        if model.version:
+            yield "Not checked yet."
     else:
         yield _as_sentence(model.reason or VERDICT_WORDS.get(model.verdict, model.verdict))
         if model.smallest_shift is not None and model.verdict == "none":
@@ -71,17 +92,17 @@ def _describe_hold(hold: IncidentHold) -> str:
     return f"Held because {incident} is open: an attack is not learned{waits}."
 
 
-def _describe_request(request: RetrainRequest, now: float) -> Iterator[str]:
+def _describe_request(request: RetrainRequest, now: float, training: str) -> Iterator[str]:
     reason = f": {request.reason}" if request.reason else ""
     if request.state == "waiting_approval":
-        yield "The retraining waits for your answer."
+        yield f"The {training} waits for your answer."
     elif request.state in ("requested", "flagged", "claimed"):
-        yield f"A retraining is in progress ({request.state})."
+        yield f"The {training} is in progress ({request.state})."
     elif request.state == "postponed":
-        yield _as_sentence(f"The retraining is postponed{reason}")
+        yield _as_sentence(f"The {training} is postponed{reason}")
     elif request.state in ("refused", "failed"):
         verb = "was refused" if request.state == "refused" else "failed"
-        yield _as_sentence(f"The retraining requested at {format_time_near(request.requested_at, now)} {verb}{reason}")
+        yield _as_sentence(f"The {training} requested at {format_time_near(request.requested_at, now)} {verb}{reason}")
 
 
 def _describe_probation(model: Model, data_until: int | None) -> Iterator[str]:

@@ -41,7 +41,11 @@ def read_status(settings: Settings, now: float, model: str = "") -> Status:
     from bgpdrift.status.attention import find_disk_problem
 
     status = view.build(
-        records.read(settings.store_url, min(records.MAX_WAIT_S, settings.store.busy_timeout_s)),
+        records.read(
+            settings.store_url,
+            min(records.MAX_WAIT_S, settings.store.busy_timeout_s),
+            warming_minutes=settings.windows.warming_minutes,
+        ),
         files.read_files(settings.artifacts_path, settings.logs_path),
         supervised.ask(settings.data_path),
         settings,

@@ -13,14 +13,20 @@ from sqlalchemy import func, select
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import BgpdriftError
 from bgpdrift.store import StateCursor, Store, open_store
-from bgpdrift.store.cursor_states import DriftState, ProbationState, probation_cursor
+from bgpdrift.store.cursor_states import (
+    DriftState,
+    FirstTrainingState,
+    ProbationState,
+    first_training_cursor,
+    probation_cursor,
+)
 from bgpdrift.store.drift_records import DriftCheck, DriftSignal
 from bgpdrift.store.engine import parse_url, sqlite_path
 from bgpdrift.store.model_records import ModelVersion, RetrainEvent
 from bgpdrift.store.request_records import ApprovalRequest, RetrainRequest
 from bgpdrift.store.schema import feature_windows
 
-WEEK_S, MINUTE_S = 7 * 86_400, 60
+WEEK_S, HOUR_S, MINUTE_S = 7 * 86_400, 3_600, 60
 MAX_WAIT_S = 2.0
 MAX_EVENTS = 20
 MAX_NEWEST_CHECKS = 4 * len(MODELS)
@@ -70,6 +76,12 @@ class Records(msgspec.Struct, frozen=True):
         Newest first.
     incidents : list of dict
         Open incidents, newest first.
+    first_trainings : dict of str to FirstTrainingState
+        What the first training waits for, by model.
+    warming_since : dict of str to int
+        Event time of the first window marked ``warming``, by collector that is warming.
+    collectors : int
+        Number of collectors with windows in the newest hour.
     """
 
     problem: str = ""
@@ -87,18 +99,26 @@ class Records(msgspec.Struct, frozen=True):
     requests: dict[str, RetrainRequest] = {}
     events: list[RetrainEvent] = []
     incidents: list[dict[str, Any]] = []
+    first_trainings: dict[str, FirstTrainingState] = {}
+    warming_since: dict[str, int] = {}
+    collectors: int = 0
 
 
-def read(url: str | Path, max_wait_s: float = MAX_WAIT_S, *, with_series: bool = True) -> Records:
-    """Read everything that is shown; without series, only what decides whether something needs a person."""
+def read(
+    url: str | Path, max_wait_s: float = MAX_WAIT_S, *, with_series: bool = True, warming_minutes: int = 0
+) -> Records:
+    """Read everything that is shown; without series, only what decides whether something needs a person.
+
+    Windows of a new collector are marked ``warming`` for ``warming_minutes``; with 0, such collectors are not read.
+    """
     try:
         with open_store(url, busy_timeout_s=max_wait_s) as store:
-            return read_records(store, with_series=with_series)
+            return read_records(store, with_series=with_series, warming_minutes=warming_minutes)
     except BgpdriftError as error:
         return Records(problem=str(error), missing=_is_missing(url))
 
 
-def read_records(store: Store, *, with_series: bool = True) -> Records:
+def read_records(store: Store, *, with_series: bool = True, warming_minutes: int = 0) -> Records:
     """Read the same from an open store.
 
     Raises
@@ -107,7 +127,7 @@ def read_records(store: Store, *, with_series: bool = True) -> Records:
         The store cannot be read.
     """
     with store.consistent_reads():
-        return _read(store, with_series)
+        return _read(store, with_series, warming_minutes)
 
 
 def _is_missing(url: str | Path) -> bool:
@@ -118,7 +138,7 @@ def _is_missing(url: str | Path) -> bool:
     return path is not None and not path.exists()
 
 
-def _read(store: Store, with_series: bool) -> Records:
+def _read(store: Store, with_series: bool, warming_minutes: int) -> Records:
     newest = store.latest_window_start()
     states = {model: store.read_drift_state(model) for model in MODELS}
     drift = {model: state for model, state in states.items() if state is not None}
@@ -127,6 +147,8 @@ def _read(store: Store, with_series: bool) -> Records:
     end = checks[-1].timestamp if checks else newest
     trials = {model: store.read_state(probation_cursor(model), ProbationState) for model in MODELS}
     requests = {model: store.retrain_requests(model, limit=1) for model in MODELS}
+    first = {model: store.read_state(first_training_cursor(model), FirstTrainingState) for model in MODELS}
+    current = store.window_groups(newest - HOUR_S, newest + MINUTE_S) if newest is not None and warming_minutes else []
     return Records(
         data_from=_read_oldest_window(store),
         data_until=None if newest is None else newest + MINUTE_S,
@@ -141,6 +163,9 @@ def _read(store: Store, with_series: bool) -> Records:
         requests={model: found[0] for model, found in requests.items() if found},
         events=store.retrain_events(limit=MAX_EVENTS),
         incidents=[row for row in reversed(store.open_incidents()) if row["merged_into"] is None],
+        first_trainings={model: cursor.state for model, cursor in first.items() if cursor is not None},
+        warming_since=store.warming_since(newest, warming_minutes * MINUTE_S) if current and newest is not None else {},
+        collectors=sum(not peer for _, peer, _ in current),
     )
 
 

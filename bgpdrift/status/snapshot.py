@@ -41,6 +41,10 @@ class Monitor(msgspec.Struct, frozen=True):
     """Seconds since the newest window was written; small in a replay of old data."""
     store: str = "ok"
     """``ok``; ``missing`` if there is no database yet; otherwise the reason why it cannot be read."""
+    warming_until: dict[str, int] = {}
+    """By collector that is warming: event time at which it no longer is."""
+    collectors: int = 0
+    """Number of collectors with windows in the newest hour of data."""
 
 
 class MeasureRow(msgspec.Struct, frozen=True):
@@ -137,6 +141,17 @@ class FlagFile(msgspec.Struct, frozen=True):
     pid: int | None = None
 
 
+class FirstTraining(msgspec.Struct, frozen=True):
+    """What the first training of a model without a version waits for."""
+
+    phase: str
+    """``collecting`` clean data; ``training``: it is requested or runs; ``paused`` after a run without a model; ``off``."""
+    expected_at: int | None
+    """Event time at which it begins if all data until then is clean; null if that is not known."""
+    reason: str
+    """What is missing; otherwise empty."""
+
+
 class Probation(msgspec.Struct, frozen=True):
     """The probation of a new version."""
 
@@ -202,6 +217,7 @@ class Model(msgspec.Struct, frozen=True):
     retrain_request: RetrainRequest | None = None
     flag: FlagFile | None = None
     probation: Probation | None = None
+    first_training: FirstTraining | None = None
 
     @property
     def has_persistent_drift(self) -> bool:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from bgpdrift.attention import EXIT_ACTION, EXIT_OK
 from bgpdrift.formatting import escape_control, format_duration, format_time_near
+from bgpdrift.models.waiting import describe_warming
 from bgpdrift.status.messages import describe_model, format_verdict
 from bgpdrift.status.snapshot import Model, ModelEvent, Monitor, Status
 from bgpdrift.status.sparkline import ASCII_BLOCKS, BLOCKS, draw_bar, draw_sparkline
@@ -183,8 +184,10 @@ def _build_descriptions(status: Status) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
+    monitor = status.monitor
+    warming = describe_warming(monitor.warming_until, monitor.collectors, monitor.data_until or 0)
     for model in status.models:
-        text = " ".join(describe_model(model, status.at, status.monitor.data_until))
+        text = " ".join(describe_model(model, status.at, monitor.data_until, warming))
         grid.add_row(Text(model.model, VERDICT_STYLES.get(model.verdict, "")), Text(escape_control(text)))
     return grid
 

@@ -16,6 +16,7 @@ from bgpdrift.status.records import MINUTE_S, WEEK_S, Records
 from bgpdrift.status.snapshot import (
     SCHEMA,
     ApprovalRequest,
+    FirstTraining,
     Incident,
     IncidentHold,
     MeasureRow,
@@ -85,6 +86,7 @@ def build(
 
 def build_facts(records: Records, files: Files, settings: Settings, now: float) -> Facts:
     """Build the part of the document that comes from the store and the artifact directory."""
+    warming_s = settings.windows.warming_minutes * MINUTE_S
     return Facts(
         at=now,
         store="missing" if records.missing else records.problem or "ok",
@@ -96,6 +98,8 @@ def build_facts(records: Records, files: Files, settings: Settings, now: float) 
         incidents=tuple(_build_incident(row) for row in records.incidents),
         approvals=tuple(_build_approval(row, settings) for row in records.approvals),
         history=tuple(build_event(event) for event in records.events),
+        warming_until={name: start + warming_s for name, start in records.warming_since.items()},
+        collectors=records.collectors,
     )
 
 
@@ -174,7 +178,15 @@ def _build_model(name: str, records: Records, files: Files, settings: Settings, 
         retrain_request=_build_request(records.requests.get(name)),
         flag=files.flags.get(name),
         probation=probation,
+        first_training=_build_first_training(records, name, header),
     )
+
+
+def _build_first_training(records: Records, model: str, header: ModelHeader) -> FirstTraining | None:
+    state = records.first_trainings.get(model)
+    if state is None or header.exists:
+        return None
+    return FirstTraining(state.phase, state.expected_at or None, state.reason)
 
 
 def _choose_state(header: ModelHeader, recorded: ModelVersion | None, probation: Probation | None) -> str:
@@ -242,7 +254,10 @@ def _build_measure(signal: DriftSignal) -> MeasureRow:
 
 def _build_approval(request: request_records.ApprovalRequest, settings: Settings) -> ApprovalRequest:
     expires = settings.drift.unanswered == "drift"
-    effect = "it counts as the new normal" if request.kind == "attack_or_new_normal" else "the model is retrained"
+    is_first = isinstance(request.details, request_records.RetrainApproval) and request.details.is_first
+    effect = "the first model is trained" if is_first else "the model is retrained"
+    if request.kind == "attack_or_new_normal":
+        effect = "it counts as the new normal"
     return ApprovalRequest(
         request.id,
         request.kind,

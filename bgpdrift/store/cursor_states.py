@@ -16,6 +16,7 @@ Severity = Literal["none", "low", "medium", "high", "critical"]
 HoldState = Literal["free", "held", "asked", "attack", "new_normal"]
 HoldAnswer = Literal["", "attack", "new_normal", "silence"]
 ProbationVerdict = Literal["watching", "accepted", "rolled_back", "needs_review"]
+FirstTrainingPhase = Literal["collecting", "training", "paused", "off"]
 DetectorPhase = Literal["scoring", "waiting for a model"]
 
 RUN_CURSOR = "retrainer"
@@ -38,6 +39,11 @@ def cooldown_cursor(model: str) -> str:
 def probation_cursor(model: str) -> str:
     """Name the cursor of a model's probation, see `ProbationState`."""
     return f"probation:{model}"
+
+
+def first_training_cursor(model: str) -> str:
+    """Name the cursor of a model's first training, see `FirstTrainingState`."""
+    return f"first_training:{model}"
 
 
 class PersistenceState(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +152,19 @@ class CooldownState(StoredValue, frozen=True, kw_only=True):
     def upgrade(cls, fields: dict[str, Any]) -> dict[str, Any]:
         """Rename the reason and the request."""
         return rename_fields(without_none(fields), {"because": "reason", "trigger_id": "request_id"})
+
+
+class FirstTrainingState(StoredValue, frozen=True, kw_only=True):
+    """What the first training of a model waits for; the cursor's position is the event time of that finding."""
+
+    can_start_anew: ClassVar[bool] = True
+
+    phase: FirstTrainingPhase = "collecting"
+    """``collecting`` clean data; ``training``: it is requested or runs; ``paused`` after a run without a model; ``off``."""
+    expected_at: int = 0
+    """Event time at which the training begins, if all data until then is clean; 0 if that is not known."""
+    reason: str = ""
+    """What is missing, or why the training does not begin, as a clause; empty if nothing is missing."""
 
 
 class RunState(StoredValue, frozen=True, kw_only=True):

@@ -28,6 +28,8 @@ class RequestReason(StoredValue, frozen=True, kw_only=True):
     """One sentence for people."""
     severity: Severity = "none"
     verdict: DriftVerdict = "not_enough_data"
+    is_first: bool = False
+    """Whether it requests the first training of a model that has no version; otherwise the model drifts."""
     model_version: str = ""
     """Version that drifts."""
     check_id: int | None = None
@@ -94,6 +96,8 @@ class RetrainApproval(StoredValue, frozen=True, kw_only=True):
     summary: str = ""
     """One sentence for people."""
     severity: Severity = "none"
+    is_first: bool = False
+    """Whether it is the first training of the model."""
     reason: str = ""
     report_path: str = ""
     model_version: str = ""

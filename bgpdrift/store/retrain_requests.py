@@ -49,14 +49,14 @@ class RetrainRequestQueries(ApprovalQueries, AlertQueries):
         request : RetrainRequest
             Its ``id`` is ignored.
         newest : int, optional
-            Write it only if the model's newest request still has this id; return None otherwise.
+            Write it only if the model's newest request still has this id, 0 for no request; return None otherwise.
         """
         table = retrain_requests
         (row,) = prepared(table, [encode_row(request)], self._clock.now())
         with self.writing(durable=True) as connection:
             if newest is not None:
                 last = select(func.max(table.c.id)).where(table.c.model == request.model)
-                if connection.execute(last).scalar() != newest:
+                if (connection.execute(last).scalar() or 0) != newest:
                     return None
             return int(connection.execute(table.insert().values(row).returning(table.c.id)).scalar_one())
 

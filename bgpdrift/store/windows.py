@@ -121,6 +121,73 @@ class WindowQueries(Database):
             rows = connection.execute(query.order_by(table.c.collector, table.c.peer)).fetchall()
         return [(str(collector), str(peer), int(count)) for collector, peer, count in rows]
 
+    def clean_minutes(self, start: int, end: int, marks: Sequence[str]) -> dict[str, dict[int, int]]:
+        """Count the windows of each collector without any of some marks, by hour.
+
+        Parameters
+        ----------
+        start, end : int
+            Event time, ``[start, end)``.
+        marks : sequence of str
+            Quality marks.
+
+        Returns
+        -------
+        dict of str to dict of int to int
+            By collector: start of the hour, epoch seconds, to the number of windows. Hours without any are left out.
+        """
+        table = feature_windows
+        hour = table.c.window_start - table.c.window_start % 3_600
+        query = (
+            select(table.c.collector, hour.label("hour"), func.count())
+            .where(table.c.peer == "", table.c.window_start >= start, table.c.window_start < end)
+            .where(*(table.c[mark] == 0 for mark in marks))
+            .group_by(table.c.collector, "hour")
+        )
+        counts: dict[str, dict[int, int]] = {}
+        with self.reading() as connection:
+            for collector, begin, count in connection.execute(query):
+                counts.setdefault(str(collector), {})[int(begin)] = int(count)
+        return counts
+
+    def warming_since(self, newest_s: int, length_s: int) -> dict[str, int]:
+        """Find the collectors whose newest window is marked ``warming``, and since when.
+
+        Parameters
+        ----------
+        newest_s : int
+            Event time of the newest window of all.
+        length_s : int
+            Longest time for which windows are marked.
+
+        Returns
+        -------
+        dict of str to int
+            By collector: start of its first window with the mark within that time, epoch seconds.
+        """
+        table = feature_windows
+        recent = (table.c.peer == "") & (table.c.window_start > newest_s - length_s)
+        newest = (
+            select(table.c.collector, func.max(table.c.window_start).label("newest"))
+            .where(recent)
+            .group_by(table.c.collector)
+            .subquery()
+        )
+        is_warming = select(table.c.collector).join(
+            newest,
+            (newest.c.collector == table.c.collector)
+            & (newest.c.newest == table.c.window_start)
+            & (table.c.peer == "")
+            & (table.c.warming != 0),
+        )
+        query = (
+            select(table.c.collector, func.min(table.c.window_start))
+            .where(recent, table.c.warming != 0, table.c.collector.in_(is_warming))
+            .group_by(table.c.collector)
+        )
+        with self.reading() as connection:
+            return {str(collector): int(start) for collector, start in connection.execute(query)}
+
     def window_columns(
         self, names: Sequence[str], collector: str, peer: str, start: int, end: int
     ) -> list[tuple[Any, ...]]:

@@ -18,6 +18,7 @@ from bgpdrift.store.cursor_states import (
     DriftState,
     EnsembleState,
     EventsFileState,
+    FirstTrainingState,
     IncidentHoldState,
     PerformanceState,
     PersistenceState,
@@ -88,6 +89,10 @@ SAMPLES: list[tuple[StoredValue, dict[str, Any]]] = [
         },
     ),
     (StoreIdentity(id="5f0c"), {"id": "5f0c"}),
+    (
+        FirstTrainingState(phase="paused", expected_at=T + 3600, reason="the gate rejected it"),
+        {"phase": "paused", "expected_at": T + 3600, "reason": "the gate rejected it"},
+    ),
     (CooldownState(reason="an automatic run", request_id=12), {"because": "an automatic run", "trigger_id": 12}),
     (
         RunState(model="lstm", owner=OWNER, started_at=T + 0.5, request_id=12, attempts=1, progress_path="logs/p.json"),

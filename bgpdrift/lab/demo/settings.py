@@ -33,7 +33,11 @@ _POLL_OFTEN = (
     ChangedSetting("SPOOL__SEGMENT_S", "0.25"),
 )
 
+_FIRST = ChangedSetting(
+    "RETRAIN__FIRST", "off", "the first models are trained when the history ends (as soon as there is enough data)"
+)
 WEEK = (
+    _FIRST,
     ChangedSetting("DRIFT__MIN_REFERENCE_DAYS", "2", "a reference needs 2 days (default 3)"),
     ChangedSetting("DRIFT__PERSISTENCE_CHECKS", "4", "drift must persist for 4 hourly checks (6)"),
     ChangedSetting(
@@ -45,6 +49,7 @@ WEEK = (
     *_POLL_OFTEN,
 )
 SHORT = (
+    _FIRST,
     ChangedSetting("DRIFT__MIN_REFERENCE_DAYS", "2", "a reference needs 2 days (default 3)"),
     ChangedSetting("DRIFT__PERSISTENCE_CHECKS", "2", "drift must persist for 2 hourly checks (6)"),
     ChangedSetting(

@@ -34,7 +34,7 @@ def request_approval(store: Store, kind: str = "retrain", subject: str = "lstm")
 @pytest.mark.parametrize(
     ("command", "kind", "state", "meaning"),
     [
-        ("approve", "retrain", "approved", "the model will be retrained"),
+        ("approve", "retrain", "approved", "the model will be trained"),
         ("reject", "retrain", "rejected", "the model stays as it is"),
         ("approve", "attack_or_new_normal", "approved", "it is the new normal, and the models will be trained on it"),
         ("reject", "attack_or_new_normal", "rejected", "it is an attack, and no model will be trained on it"),

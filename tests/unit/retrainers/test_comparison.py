@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from bgpdrift.detectors.interface import EXCLUDED, Scores, WindowFrame
+from bgpdrift.models.excluded_intervals import Interval
 from bgpdrift.models.injection import KINDS
 from bgpdrift.settings import Settings
 from bgpdrift.verdicts.calibration import Calibration
 from retrainers.comparison import Model, evaluate_model, longest_history, prepare_held_out
-from retrainers.intervals import Interval
 from retrainers.span import Span
 
 SETTINGS = Settings()

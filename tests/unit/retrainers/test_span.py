@@ -9,9 +9,9 @@ import pytest
 
 from bgpdrift.detectors.interface import EXCLUDED
 from bgpdrift.errors import NotEnoughDataError
+from bgpdrift.models.excluded_intervals import Interval, build_incident_intervals, build_label_intervals, mark_excluded
 from bgpdrift.store import Cursor, IncidentChanges, Store, migrate, open_store
 from bgpdrift.store.outcomes import Outcome
-from retrainers.intervals import Interval, build_incident_intervals, build_label_intervals, mark_excluded
 from retrainers.span import choose_groups, read_span
 
 MARGIN_S = 600

@@ -8,6 +8,7 @@ from bgpdrift.settings import Settings, load
 from bgpdrift.status.actions import choose_exit_code, list_actions, write_headline
 from bgpdrift.status.messages import describe_model
 from bgpdrift.status.snapshot import (
+    FirstTraining,
     FlagFile,
     Incident,
     Model,
@@ -168,6 +169,50 @@ def test_a_model_that_is_missing_although_there_is_enough_data_needs_a_person(ho
     actions = actions_of(missing, data_span_s=hours * 3_600.0)
 
     assert [action.kind for action in actions] == kinds
+
+
+@pytest.mark.parametrize(
+    ("first", "hours", "kinds"),
+    [
+        (FirstTraining("collecting", NOW + 3_600, "rrc00 has no clean minutes"), 48, []),
+        (FirstTraining("collecting", NOW + 3_600, "rrc00 has no clean minutes"), 120, ["model"]),
+        (FirstTraining("training", NOW, ""), 48, []),
+        (FirstTraining("paused", NOW + 3_600, "the gate rejected it"), 48, ["model"]),
+        (FirstTraining("off", None, "retrain.first is off"), 48, ["model"]),
+    ],
+)
+def test_a_missing_model_whose_first_training_is_under_way_needs_nobody(first, hours, kinds):
+    missing = make_model(version="", state="none", verdict="not_checked", first_training=first)
+
+    actions = actions_of(missing, data_span_s=hours * 3_600.0)
+
+    assert [action.kind for action in actions] == kinds
+    assert all(first.reason in action.message for action in actions)
+
+
+def test_a_detector_states_what_it_waits_for_and_until_when():
+    first = FirstTraining("collecting", NOW + 28 * 3_600, "rrc00 has 60 of 1,440 clean minutes to train on")
+    missing = make_model(version="", state="none", verdict="not_checked", first_training=first)
+
+    assert list(describe_model(missing, NOW, NOW, "warming until 03:15")) == [
+        "Warming until 03:15.",
+        "There is no model yet.",
+        "First training tomorrow 07:12: rrc00 has 60 of 1,440 clean minutes to train on.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ("claimed", "The first training is in progress (claimed)."),
+        ("waiting_approval", "The first training waits for your answer."),
+    ],
+)
+def test_a_first_training_that_is_requested_is_described_by_its_request(state, sentence):
+    first, request = FirstTraining("training", NOW, ""), RetrainRequest(1, state, NOW, "drift_monitor", "none", "")
+    missing = make_model(version="", state="none", verdict="not_checked", first_training=first, retrain_request=request)
+
+    assert list(describe_model(missing, NOW, NOW)) == ["There is no model yet.", sentence]
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,27 @@ def build_incident_intervals(
     return intervals
 
 
+def find_excluded_intervals(
+    incidents: Sequence[Mapping[str, Any]], outcomes: Iterable[Outcome], end: int
+) -> list[Interval]:
+    """Find the intervals that may not be used for training: incidents and labelled anomalies.
+
+    Parameters
+    ----------
+    incidents : sequence of mapping
+        Rows of ``incidents``.
+    outcomes : iterable of Outcome
+        Labels.
+    end : int
+        Event time to which an open incident lasts.
+    """
+    labels = build_label_intervals(outcomes, incidents)
+    return [
+        *build_incident_intervals(incidents, labels, end),
+        *(label for label in labels if label.label in ANOMALOUS),
+    ]
+
+
 def mark_excluded(
     frames: Sequence[WindowFrame], incidents: Sequence[Interval], labels: Sequence[Interval], margin_s: float
 ) -> tuple[list[WindowFrame], dict[str, int]]:

@@ -1,0 +1,87 @@
+"""From an empty data directory to three voting detectors, with all services, a replay at full speed and no operator."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bgpdrift.store import Store, open_store
+from helpers.until import until
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(420)]
+MODELS = ("isolation_forest", "lstm")
+
+
+@contextlib.contextmanager
+def replay(file: Path) -> Iterator[str]:
+    command = [sys.executable, "-m", "bgpdrift.cli", "replay", str(file), "--listen", "127.0.0.1:0", "--speed", "max"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert server.stdout is not None
+        yield server.stdout.readline().removeprefix("listening on ").strip()
+    finally:
+        server.terminate()
+        server.wait(10)
+        assert server.stdout is not None
+        server.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A day and a half of a small simulated Internet, as a recording of RIS Live."""
+    file = tmp_path_factory.mktemp("past") / "past.jsonl.zst"
+    scenario = ["--duration", "34h", "--seed", "3", "--collectors", "rrc00"]
+    scenario += ["--peers", "3", "--prefixes", "150", "--rate", "30"]
+    command = [sys.executable, "-m", "bgpdrift.cli", "simulate", *scenario, "--out", str(file)]
+    subprocess.run(command, check=True, capture_output=True, timeout=100)
+    return file
+
+
+def test_forest_and_lstm_become_active_by_themselves(past: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with replay(past) as url:
+        environment = os.environ | {"BGPDRIFT_DATA_DIR": str(data), "BGPDRIFT_FEED__URL": url}
+
+        def run(*words: str) -> str:
+            done = subprocess.run(
+                [sys.executable, "-m", *words], env=environment, capture_output=True, text=True, timeout=100
+            )
+            assert done.returncode in (0, 10), done.stdout + done.stderr
+            return done.stdout
+
+        def read_status() -> dict[str, Any]:
+            return {model["model"]: model for model in json.loads(run("bgpdrift.status", "--json"))["models"]}
+
+        run("run_all_services", "start")
+        try:
+            with open_store(f"sqlite:///{data / 'bgpdrift.sqlite3'}") as store:
+                until(lambda: any_request(store), 200, "a request for a first training", poll_s=0.5)
+                waiting = read_status()["lstm"]
+                until(lambda: set(MODELS) <= voters(store), 200, "votes of both models", poll_s=0.5)
+                requests = store.retrain_requests()
+            active = read_status()
+        finally:
+            run("run_all_services", "stop")
+
+    assert waiting["first_training"]["phase"] == "training"
+    assert {request.model: request.state for request in requests} == dict.fromkeys(MODELS, "done")
+    assert all(request.requested_by == "drift_monitor" and request.reason.is_first for request in requests)
+    assert [active[model]["state"] for model in MODELS] == ["probation", "probation"]
+    assert active["heuristic"]["version"] == "default-1"
+
+
+def any_request(store: Store) -> bool:
+    return bool(store.retrain_requests())
+
+
+def voters(store: Store) -> set[str]:
+    """Models whose services report that they have loaded a version."""
+    return {
+        event.service.removesuffix("_detector") for event in store.service_events(50) if event.event == "model_loaded"
+    }
