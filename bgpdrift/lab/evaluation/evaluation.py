@@ -81,6 +81,8 @@ class Evaluation:
         Values of every minute of the file, including the training; ``announced`` is summed over collectors.
     test_from : int
         Epoch seconds of the first minute that is evaluated.
+    missing_minutes : int
+        Minutes of all groups left out because a value in them is not known.
     """
 
     rows: Mapping[str, Row]
@@ -89,6 +91,7 @@ class Evaluation:
     truth: BoolArray
     announced: FloatArray
     test_from: int
+    missing_minutes: int = 0
 
 
 def evaluate(
@@ -126,7 +129,11 @@ def evaluate(
         No minute is left to evaluate, or a name is unknown.
     """
     names = [find_row(name) for name in names]
-    groups = [group for group in groups if not group.peer] or list(groups)
+    missing = sum(group.missing for group in groups)
+    groups = [group for group in groups if len(group)]
+    if not groups:
+        raise InputError(f"no minute is left: {missing:,} have a value that is not known")
+    groups = [group for group in groups if not group.peer] or groups
     test_from = _test_from(groups, train_minutes)
     frames = [frame for group in groups if len((frame := _whole(group, test_from)).to_score)]
     training = [frame for group in groups if len(frame := _training(group, test_from))]
@@ -177,7 +184,7 @@ def evaluate(
         if name in names
     }
     reported = {name: detections[name] for name in rows if name in detections}
-    return Evaluation(rows, reported, window_start, truth, announced, test_from)
+    return Evaluation(rows, reported, window_start, truth, announced, test_from, missing)
 
 
 def trainer(settings: Settings) -> Trainer:
@@ -241,6 +248,7 @@ def as_fields(evaluation: Evaluation, file: str, train_minutes: int) -> dict[str
         "train_minutes": train_minutes,
         "minutes": int((evaluation.window_start >= evaluation.test_from).sum()),
         "labelled_minutes": int(evaluation.truth[evaluation.window_start >= evaluation.test_from].sum()),
+        "missing_minutes": evaluation.missing_minutes,
         "detectors": dict(_rows(evaluation)),
     }
 

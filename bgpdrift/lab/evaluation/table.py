@@ -52,6 +52,8 @@ def notes_of(document: Document) -> Iterator[str]:
     """Return one line for each missing file or detector, with the reason."""
     if "error" in document:
         yield f"{file_name(document)}: {document['error']}"
+    if document.get("missing_minutes"):
+        yield f"{file_name(document)}: {document['missing_minutes']:,} minutes are missing: a value in them is -1, not known"
     for name, row in document.get("detectors", {}).items():
         if row.get("unavailable"):
             yield f"{file_name(document)}, {name}: no figures: {row['unavailable']}"

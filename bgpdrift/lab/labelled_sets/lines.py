@@ -2,7 +2,7 @@
 
 With a ground truth of `bgpdrift simulate --truth`, a window is anomalous if it overlaps an incident that its collector (or, in
 windows of one peer, the peer) sees. Recovery after the end is not labelled. Lines without labels and without a ground truth
-count as normal.
+count as normal. A line with `NOT_KNOWN` in a column is a missing minute, and is counted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bgpdrift.errors import InputError
-from bgpdrift.lab.labelled_sets.windows import LabelledWindows
+from bgpdrift.lab.labelled_sets.windows import NOT_KNOWN, LabelledWindows
 from bgpdrift.lab.simulation.truth import IncidentTruth
 from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES
 
@@ -136,6 +136,8 @@ def _row(line: bytes, place: str) -> dict[str, Any]:
         value = row.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(f"{place}: {name}: a number expected, {value!r} found")
+        if value < 0 and value != NOT_KNOWN:
+            raise InputError(f"{place}: {name}: at least 0, or -1 if it is not known, expected, {value!r} found")
     return row
 
 
@@ -151,8 +153,8 @@ def _windows(
     columns: Sequence[str],
     truth: Sequence[IncidentTruth] | None,
 ) -> LabelledWindows:
-    ordered = [rows[start] for start in sorted(rows)]
-    starts = np.array(sorted(rows), np.int64)
+    known = [start for start in sorted(rows) if not any(rows[start][name] == NOT_KNOWN for name in columns)]
+    ordered, starts = [rows[start] for start in known], np.array(known, np.int64)
 
     def values(names: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:
         return {name: np.array([row[name] for row in ordered], np.float64) for name in columns if name in names}
@@ -163,4 +165,5 @@ def _windows(
         labels = np.logical_or.reduce(
             [np.zeros(len(starts), bool), *(mark_windows(item, starts, *key) for item in truth)]
         )
-    return LabelledWindows(*key, starts, values(FEATURE_NAMES), values(QUALITY_NAMES), labels)
+    missing = len(rows) - len(known)
+    return LabelledWindows(*key, starts, values(FEATURE_NAMES), values(QUALITY_NAMES), labels, missing)

@@ -15,7 +15,7 @@ equals column 5, or is larger where messages also announce IPv6. Columns 9, 11 a
 
 Columns 16 (corrupt), 18 to 37 (one-hot copies of the maxima) and 41 (packet size) are not used. The files contain the time
 of day without a date, so minutes are placed on a grid from 2000-01-01 UTC. A step back of half a day or more begins the next
-day. Missing minutes stay missing.
+day. Missing minutes stay missing. A minute with `NOT_KNOWN` in a count is missing too, and is counted.
 """
 
 import csv
@@ -25,9 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bgpdrift.errors import InputError
-from bgpdrift.lab.labelled_sets.windows import LabelledWindows
+from bgpdrift.lab.labelled_sets.windows import NOT_KNOWN, LabelledWindows
 
 FIELDS = 42
+_TIME_FIELDS = 4
+"""The first columns hold the time; the last holds the label; all others are counts."""
 ANNOUNCEMENTS = "announcements"
 """UPDATE messages that announce something; no detector reads it."""
 COLLECTOR = "labelled"
@@ -60,31 +62,35 @@ def read_sfu(lines: Iterable[str], name: str) -> LabelledWindows:
     >>> {key: float(windows.features[key][0]) for key in ("announced", "path_length_sum", "origin_igp")}
     {'announced': 10.0, 'path_length_sum': 40.0, 'origin_igp': 5.0}
     """
-    rows: list[list[float]] = []
-    minutes: list[int] = []
+    rows: dict[int, list[float]] = {}
+    missing: set[int] = set()
+    last: int | None = None
     for number, fields in enumerate(csv.reader(lines), start=1):
         if not fields or not any(field.strip() for field in fields):
             continue
         place = f"{name}, line {number}"
-        if not rows and len(fields) == FIELDS and not any(_is_number(field) for field in fields):
+        if last is None and len(fields) == FIELDS and not any(_is_number(field) for field in fields):
             continue  # a header, which some copies of the sets have
         row = _numbers(fields, place)
-        minute = _minute(row, minutes[-1] if minutes else None, place)
-        if minutes and minute == minutes[-1]:  # a repeated minute: the later line counts
-            rows[-1] = row
-            continue
-        rows.append(row)
-        minutes.append(minute)
+        last = _minute(row, last, place)
+        rows.pop(last, None)  # of a repeated minute the later line counts
+        missing.discard(last)
+        if NOT_KNOWN in row[_TIME_FIELDS:-1]:
+            missing.add(last)
+        else:
+            rows[last] = row
     if not rows:
-        raise InputError(f"{name}: no line; {FIELDS} comma-separated numbers a line expected")
-    table = np.array(rows)
+        found = f"all {len(missing)} minutes have a value that is not known" if missing else "no line"
+        raise InputError(f"{name}: {found}; {FIELDS} comma-separated numbers a line expected")
+    table = np.array(list(rows.values()))
     return LabelledWindows(
         COLLECTOR,
         "",
-        _FIRST_DAY + 60 * np.array(minutes, np.int64),
+        _FIRST_DAY + 60 * np.array(list(rows), np.int64),
         _our_columns(table),
         {},
         table[:, FIELDS - 1] == 1.0,
+        len(missing),
     )
 
 
@@ -97,8 +103,9 @@ def _numbers(fields: Sequence[str], place: str) -> list[float]:
             raise InputError(f"{place}: column {column}: a finite number expected, {field.strip()!r} found")
         row.append(float(field))
     for column, value in enumerate(row[:-1], start=1):
-        if value < 0:
-            raise InputError(f"{place}: column {column}: a count of at least 0 expected, {value:g} found")
+        if value < 0 and not (value == NOT_KNOWN and column > _TIME_FIELDS):
+            expected = "a count of at least 0, or -1 for one that is not known,"
+            raise InputError(f"{place}: column {column}: {expected} expected, {value:g} found")
     if row[-1] not in _LABELS:
         raise InputError(f"{place}: label (column {FIELDS}): 1 (anomaly) or -1 (normal) expected, {row[-1]:g} found")
     return row

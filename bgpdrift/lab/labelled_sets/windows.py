@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+NOT_KNOWN: Final = -1
+"""Value of a count that the source does not know. Its minute is missing: no other value in its place would be true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class LabelledWindows:
         Columns of a window, those the source has.
     truth : ndarray of bool, shape (n,)
         Labelled anomalous.
+    missing : int
+        Minutes left out because the source marks a value in them as not known.
     """
 
     collector: str
@@ -29,6 +35,7 @@ class LabelledWindows:
     features: Mapping[str, npt.NDArray[np.float64]]
     quality: Mapping[str, npt.NDArray[np.float64]]
     truth: npt.NDArray[np.bool_]
+    missing: int = 0
 
     def __len__(self) -> int:
         return len(self.window_start)

@@ -54,6 +54,19 @@ def test_the_table_has_a_row_for_each_detector(evaluate: Evaluate, lines: Path) 
     assert "trained on 720 minutes, evaluated on 720, 60 of them labelled" in shown
 
 
+def test_minutes_with_a_value_that_is_not_known_are_missing_and_counted(evaluate: Evaluate, lines: Path) -> None:
+    text = lines.read_text().splitlines()
+    cells = [json.loads(line) for line in text]
+    cells[900]["announced"] = cells[901]["announced"] = -1
+    lines.write_text("\n".join(map(json.dumps, cells)) + "\n")
+
+    shown = evaluate("--labelled", lines, *COUNTER).stdout
+    document = json.loads(evaluate("--labelled", lines, "--json", *COUNTER).stdout)
+
+    assert "storm: 2 minutes are missing: a value in them is -1, not known" in shown
+    assert (document["minutes"], document["missing_minutes"]) == (718, 2)
+
+
 def test_all_makes_one_table_and_names_the_file_that_cannot_be_read(evaluate: Evaluate, lines: Path) -> None:
     (lines.parent / "broken.csv").write_text("1,2,3\n")
 

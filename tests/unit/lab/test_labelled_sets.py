@@ -112,7 +112,7 @@ def test_compression_is_told_by_content(tmp_path: Path) -> None:
         ("1,2,3", r"minutes.csv, line 2: 42 comma-separated numbers expected, 3 fields found"),
         (sfu_line(columns={7: "x"}), r"line 2: column 7: a finite number expected, 'x' found"),
         (sfu_line(columns={7: "nan"}), r"line 2: column 7: a finite number expected, 'nan' found"),
-        (sfu_line(columns={8: -4}), r"line 2: column 8: a count of at least 0 expected, -4 found"),
+        (sfu_line(columns={8: -4}), r"line 2: column 8: a count of at least 0, or -1 .* expected, -4 found"),
         (sfu_line(label=7), r"line 2: label \(column 42\): 1 \(anomaly\) or -1 \(normal\) expected, 7 found"),
         (sfu_line(columns={2: 24}), r"line 2: hour 0 to 23 and minute 0 to 59 expected .* 24:0 found"),
         (sfu_line("11:58"), r"line 2: 11:58 after 12:00; minutes in order expected"),
@@ -123,6 +123,39 @@ def test_compression_is_told_by_content(tmp_path: Path) -> None:
 def test_damage_in_an_sfu_file_is_named_with_its_line(written: Callable[..., Path], line: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_labelled(written(sfu_line("12:00"), line))
+
+
+def test_a_minute_with_a_value_that_is_not_known_is_missing_and_counted(written: Callable[..., Path]) -> None:
+    """One -1 among the counts of the second minute; the label of -1 is a label."""
+    lines = [sfu_line("12:00", columns={7: 10}), sfu_line("12:01", columns={7: -1}), sfu_line("12:02", columns={7: 30})]
+
+    (windows,) = read_labelled(written(*lines))
+
+    assert windows.features["announced"].tolist() == [10, 30]
+    assert np.diff(windows.window_start).tolist() == [120]
+    assert windows.missing == 1
+
+
+def test_a_repeated_minute_is_missing_only_if_its_last_line_says_so(written: Callable[..., Path]) -> None:
+    known, unknown = sfu_line("12:00", columns={9: 4}), sfu_line("12:00", columns={9: -1})
+    after = sfu_line("12:01")
+    assert [
+        read_labelled(written(*lines))[0].missing for lines in ((known, unknown, after), (unknown, known, after))
+    ] == [1, 0]
+
+
+def test_a_file_without_a_known_minute_is_refused(written: Callable[..., Path]) -> None:
+    with pytest.raises(InputError, match="all 1 minutes have a value that is not known"):
+        read_labelled(written(sfu_line(columns={41: -1})))
+
+
+def test_a_line_of_our_own_with_a_value_that_is_not_known_is_a_missing_minute(written: Callable[..., Path]) -> None:
+    (windows,) = read_labelled(written(window(1), window(2, announced=-1), window(3)))
+    assert (windows.features["announced"].tolist(), windows.missing) == ([1, 3], 1)
+    with pytest.raises(
+        InputError, match=r"line 1: announced: at least 0, or -1 if it is not known, expected, -2 found"
+    ):
+        read_labelled(written(window(2, announced=-2)))
 
 
 def test_a_file_cut_short_is_no_smaller_file(tmp_path: Path) -> None:
