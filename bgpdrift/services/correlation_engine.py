@@ -9,9 +9,10 @@ from bgpdrift.verdicts.correlation_engine import CorrelationEngine
 NAME = "correlation_engine"
 
 
-def build(settings: Settings, clock: Clock) -> CorrelationEngine:  # noqa: ARG001 - event time only
+def build(settings: Settings, clock: Clock) -> CorrelationEngine:
     """Build the worker."""
-    return CorrelationEngine(settings, open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s))
+    store = open_store(settings.store_url, busy_timeout_s=settings.store.busy_timeout_s)
+    return CorrelationEngine(settings, store, clock)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 
 from bgpdrift.errors import StoreError
-from bgpdrift.store.database import AnyCursor, Database
+from bgpdrift.store.alerts import AlertQueries
+from bgpdrift.store.database import AnyCursor
+from bgpdrift.store.request_records import Alert
 from bgpdrift.store.rows import partial
 from bgpdrift.store.schema import incident_events, incidents
 
@@ -44,7 +46,7 @@ class IncidentChanges:
         return not (self.inserts or self.updates or self.events)
 
 
-class IncidentQueries(Database):
+class IncidentQueries(AlertQueries):
     """Queries on ``incidents`` and ``incident_events``."""
 
     def next_incident_id(self) -> int:
@@ -78,8 +80,10 @@ class IncidentQueries(Database):
         query = select(incident_events).where(incident_events.c.incident_id == incident_id)
         return self.rows(query.order_by(incident_events.c.at, incident_events.c.id))
 
-    def apply_incidents(self, changes: IncidentChanges, cursor: AnyCursor | None) -> None:
-        """Write all changes and the engine's position in one transaction; doing it twice changes nothing.
+    def apply_incidents(self, changes: IncidentChanges, cursor: AnyCursor | None, alerts: Sequence[Alert] = ()) -> None:
+        """Write all changes, the alerts about them and the engine's position in one transaction.
+
+        Doing it twice changes nothing: an alert whose key is known is not written again.
 
         Raises
         ------
@@ -96,4 +100,5 @@ class IncidentQueries(Database):
                 if values and connection.execute(statement).rowcount != 1:
                     raise StoreError(f"incidents: no incident {row['id']} to update")
             self.upsert(connection, incident_events, changes.events, ("incident_id", "at", "kind"))
+            self._raise_alerts(connection, alerts)
             self.write_cursor(connection, cursor)

@@ -187,8 +187,10 @@ class Correlator:
         _add_items(row, "peers", [peer for verdict in verdicts for peer in verdict["evidence"].get("peers", [])])
         row["explanation"] = _explain(row["explanation"], row["peak"], verdicts)
         row["peak"] = max([row["peak"], *(float(verdict["combined"]) for verdict in verdicts)])
+        before = row.get("severity", "")
         self._describe(row)
-        self._record(row, minute, RECORDED[row["state"]])
+        changed = {"severity_before": before} if before not in ("", row["severity"]) else None
+        self._record(row, minute, RECORDED[row["state"]], changed)
 
     def _merge(self, row: dict[str, Any], survivor: dict[str, Any], minute: int) -> None:
         row["state"] = INCIDENT_LIFECYCLE.next_state(row["state"], "merged")
@@ -246,7 +248,7 @@ class Correlator:
             }
 
     def _record(self, row: Mapping[str, Any], at: int, kind: str, details: Mapping[str, Any] | None = None) -> None:
-        if kind == "updated" and row["last_seen_at"] != at:
+        if kind == "updated" and row["last_seen_at"] != at and details is None:
             return
         figures = {"peak": row["peak"], "severity": row["severity"], "kind": row["kind"]}
         self._events.append(

@@ -1,18 +1,22 @@
 """Reads verdicts from the store, correlates them, and writes the incidents.
 
-The position, the collectors' clocks and the incident changes are written in one transaction. After a crash the engine
-reads the incidents that may still change and continues from the position. Verdicts change the incidents in memory while
-they are correlated. The changes are therefore kept until the store has accepted them; until then no further verdict is
-read. `bgpdrift.verdicts.correlation` decides which verdicts belong together.
+The position, the collectors' clocks, the incident changes and the alerts about them are written in one transaction. After
+a crash the engine reads the incidents that may still change and continues from the position. Verdicts change the incidents
+in memory while they are correlated. The changes are therefore kept until the store has accepted them; until then no further
+verdict is read. `bgpdrift.verdicts.correlation` decides which verdicts belong together.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bgpdrift import logs
+from bgpdrift.clock import Clock
 from bgpdrift.settings import Settings
 from bgpdrift.store import IncidentChanges, StateCursor, Store
 from bgpdrift.store.cursor_states import CorrelationState
+from bgpdrift.store.request_records import Alert
 from bgpdrift.verdicts.correlation import CorrelationPolicy, Correlator, incident_horizon
+from bgpdrift.verdicts.incident_alerts import build_incident_alerts
 
 CURSOR = "correlation_engine"
 VERDICTS_PER_STEP = 1_000
@@ -23,6 +27,7 @@ class Batch:
     """What one step writes."""
 
     changes: IncidentChanges
+    alerts: Sequence[Alert]
     cursor: StateCursor[CorrelationState]
     """Position behind the last verdict that was read."""
 
@@ -30,9 +35,9 @@ class Batch:
 class CorrelationEngine:
     """Worker of the correlation engine."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, clock: Clock) -> None:
         correlation = settings.correlation
-        self._store, self._log = store, logs.get_logger()
+        self._store, self._clock, self._log = store, clock, logs.get_logger()
         self._policy = CorrelationPolicy(
             link_minutes=correlation.link_minutes,
             quiet_minutes=correlation.quiet_minutes,
@@ -50,7 +55,8 @@ class CorrelationEngine:
             return False
         changes = self._correlator.add(verdicts)
         state = CorrelationState(clocks=self._correlator.clock_fields)
-        self._batch = Batch(changes, StateCursor(CURSOR, int(verdicts[-1]["id"]), state))
+        alerts = build_incident_alerts(changes, self._clock.now())
+        self._batch = Batch(changes, alerts, StateCursor(CURSOR, int(verdicts[-1]["id"]), state))
         self._commit()
         return len(verdicts) == VERDICTS_PER_STEP
 
@@ -59,7 +65,7 @@ class CorrelationEngine:
         if self._batch is None:
             return
         changes, cursor = self._batch.changes, self._batch.cursor
-        self._store.apply_incidents(changes, cursor)
+        self._store.apply_incidents(changes, cursor, self._batch.alerts)
         self._position, self._batch = cursor.position, None
         for row in changes.inserts:
             self._n_opened += 1

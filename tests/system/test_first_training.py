@@ -64,16 +64,16 @@ def test_forest_and_lstm_become_active_by_themselves(past: Path, tmp_path: Path)
             with open_store(f"sqlite:///{data / 'bgpdrift.sqlite3'}") as store:
                 until(lambda: any_request(store), 200, "a request for a first training", poll_s=0.5)
                 waiting = read_status()["lstm"]
-                until(lambda: set(MODELS) <= voters(store), 400, "votes of both models", poll_s=0.5)
+                until(lambda: set(MODELS) <= read_voters(store), 400, "both models in their services", poll_s=0.5)
+                until(lambda: read_states(store) == dict.fromkeys(MODELS, "done"), 60, "both requests done", poll_s=0.5)
                 requests = store.retrain_requests()
             active = read_status()
         finally:
             run("run_all_services", "stop")
 
     assert waiting["first_training"]["phase"] == "training"
-    assert {request.model: request.state for request in requests} == dict.fromkeys(MODELS, "done")
     assert all(request.requested_by == "drift_monitor" and request.reason.is_first for request in requests)
-    assert [active[model]["state"] for model in MODELS] == ["probation", "probation"]
+    assert [active[model]["version"] for model in MODELS] == ["1", "1"]
     assert active["heuristic"]["version"] == "default-1"
 
 
@@ -81,7 +81,11 @@ def any_request(store: Store) -> bool:
     return bool(store.retrain_requests())
 
 
-def voters(store: Store) -> set[str]:
+def read_states(store: Store) -> dict[str, str]:
+    return {request.model: request.state for request in store.retrain_requests()}
+
+
+def read_voters(store: Store) -> set[str]:
     """Models whose services report that they have loaded a version."""
     return {
         event.service.removesuffix("_detector") for event in store.service_events(50) if event.event == "model_loaded"

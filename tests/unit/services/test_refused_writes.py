@@ -139,7 +139,7 @@ def build_ensemble(run: Run) -> Worker:
 
 
 def build_engine(run: Run) -> Worker:
-    return CorrelationEngine(run.settings, run.store())
+    return CorrelationEngine(run.settings, run.store(), run.clock)
 
 
 def build_monitor(run: Run) -> Worker:

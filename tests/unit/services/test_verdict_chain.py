@@ -65,7 +65,7 @@ class Chain:
         return EnsembleCoordinator(self.settings, self.store(), self.clock)
 
     def engine(self) -> CorrelationEngine:
-        return CorrelationEngine(self.settings, self.store())
+        return CorrelationEngine(self.settings, self.store(), self.clock)
 
     def monitor(self) -> DriftMonitor:
         return DriftMonitor(self.store(), enabled=True)
