@@ -2,7 +2,8 @@
 
 An environment variable is ``BGPDRIFT_`` and the key, with two underscores for each dot, as in ``BGPDRIFT_FEED__URL``. All
 values are checked before anything starts. An unknown key, a wrong type or an impossible value raises a `SettingsError` of
-one line that names the source, the key, the value and what is allowed. `bgpdrift.settings_sections` declares the settings.
+one line that names the source, the key, the value and what is allowed. `bgpdrift.settings_sections` declares the settings,
+and `bgpdrift.settings_checks` finds what types and limits do not.
 """
 
 import math
@@ -17,6 +18,7 @@ import tomli
 
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import NothingHereError, SettingsError
+from bgpdrift.settings_checks import Refusal, find_impossible
 from bgpdrift.settings_fields import Field, as_markdown, as_toml, fields
 from bgpdrift.settings_sections import (
     CorrelationSettings,
@@ -58,6 +60,7 @@ __all__ = [
     "WindowSettings",
     "as_markdown",
     "as_toml",
+    "explain_refusal",
     "fields",
     "load",
     "load_existing",
@@ -238,7 +241,7 @@ def _check(merged: dict[str, Any], origins: Mapping[str, str], default_origin: s
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(error, merged, origins, default_origin)) from error
     _refuse_infinite(settings, origins, default_origin)
-    _check_together(settings, origins, default_origin)
+    _refuse_impossible(settings, origins, default_origin)
     return settings
 
 
@@ -273,23 +276,15 @@ def _refuse_infinite(settings: Settings, origins: Mapping[str, str], default: st
             )
 
 
-def _check_together(settings: Settings, origins: Mapping[str, str], default: str) -> None:
-    """Refuse values that are possible alone but not together."""
+def _refuse_impossible(settings: Settings, origins: Mapping[str, str], default: str) -> None:
+    """Refuse values that types and limits allow and that cannot work."""
+    for refusal in find_impossible(settings):
+        raise SettingsError(explain_refusal(refusal, origins, default))
 
-    def refuse(key: str, value: object, allowed: str) -> None:
-        raise SettingsError(f"{origins.get(key, default)}: {key} = {value!r}: expected {allowed}")
 
-    ensemble = settings.ensemble
-    if ensemble.debounce_k > ensemble.debounce_n:
-        refuse("ensemble.debounce_k", ensemble.debounce_k, f"at most ensemble.debounce_n ({ensemble.debounce_n})")
-    weights = settings.detectors.weights
-    if sum(weights.values()) <= 0:
-        model = next(iter(weights))
-        refuse(f"detectors.{model}.weight", weights[model], "at least one weight above 0")
-    if settings.spool.segment_bytes > settings.spool.max_bytes:
-        refuse(
-            "spool.segment_bytes", settings.spool.segment_bytes, f"at most spool.max_bytes ({settings.spool.max_bytes})"
-        )
+def explain_refusal(refusal: Refusal, origins: Mapping[str, str], default: str) -> str:
+    """Write the line of a refused value: source, key, value, and what is expected."""
+    return f"{_origin(refusal.key, origins, default)}: {refusal.key} = {refusal.value!r}: expected {refusal.expected}"
 
 
 def _value_at(tree: Any, key: str) -> Any:

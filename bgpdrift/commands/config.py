@@ -47,8 +47,19 @@ def show(form: str | None) -> None:
 def check(file: Path | None) -> None:
     """Check FILE, or the settings that a service would read. Exit status 2 if a service could not start with them."""
     from bgpdrift import settings
+    from bgpdrift.errors import SettingsError
+    from bgpdrift.services.names import list_service_names
+    from bgpdrift.settings_checks import Refusal, find_missing
 
-    _, sources = settings.load_with_sources(file)
+    loaded, sources = settings.load_with_sources(file)
+    names = list_service_names()
+    unknown = [
+        Refusal(f"supervisor.memory_limits.{name}", limit, f"the name of a service: {', '.join(names)}")
+        for name, limit in loaded.supervisor.memory_limits.items()
+        if name not in names
+    ]
+    for refusal in (*unknown, *find_missing(loaded)):
+        raise SettingsError(settings.explain_refusal(refusal, sources, "settings"))
     origins = sorted(set(sources.values()))
     echo("settings are valid: " + (", ".join(origins) if origins else "defaults only"))
 

@@ -56,6 +56,7 @@ def examine(migrate: bool = False) -> "tuple[list[Finding], int]":
         findings += run_checks([_check_migration], loaded)
     all_checks: list[Check] = [
         checks.check_directories,
+        checks.check_files,
         checks.check_disk,
         checks.check_store,
         check_feed,

@@ -3,7 +3,6 @@
 A check changes nothing. The feed is checked in `doctor_feed`.
 """
 
-import os
 import platform
 import shutil
 import socket
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from bgpdrift.settings import Settings
+from bgpdrift.settings_checks import describe_unusable_directory, find_missing
 
 DISK_RESERVE_BYTES = 2_000_000_000
 """Free space required beyond the limit of the spool; about a month of windows and scores."""
@@ -80,26 +80,27 @@ def check_store(loaded: Settings) -> Finding:
 
 def check_directories(loaded: Settings) -> Finding:
     """Check that this user can write the directories, and that not every user can."""
-    missing: list[Path] = []
-    closed: list[Path] = []
-    open_: list[Path] = []
-    for path in (loaded.data_path, loaded.artifacts_path, loaded.spool_path, loaded.state_path, loaded.logs_path):
-        if not path.exists():
-            nearest = next(parent for parent in path.parents if parent.exists())
-            (missing if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK) else closed).append(path)
-        elif not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            closed.append(path)
-        elif path.stat().st_mode & 0o002:
-            open_.append(path)
-    if closed:
-        found = "not a directory, or not writable: " + ", ".join(map(str, closed))
-        return Finding("directories", "fail", found, "make the user of the services the owner, or change data_dir")
+    paths = (loaded.data_path, loaded.artifacts_path, loaded.spool_path, loaded.state_path, loaded.logs_path)
+    if problems := list(dict.fromkeys(filter(None, map(describe_unusable_directory, paths)))):
+        advice = "make the user of the services the owner, or change data_dir and artifacts_dir"
+        return Finding("directories", "fail", "; ".join(problems), advice)
+    missing = [path for path in paths if not path.exists()]
+    open_ = [path for path in paths if path.exists() and path.stat().st_mode & 0o002]
     if open_:
         found = "every user may write to " + ", ".join(map(str, open_))
         return Finding("directories", "warn", found, "run chmod o-w, because every user can replace a model there")
     if missing:
         return Finding("directories", "ok", f"{len(missing)} below {loaded.data_path} are created at the first start")
     return Finding("directories", "ok", f"{loaded.data_path} and its subdirectories are writable")
+
+
+def check_files(loaded: Settings) -> Finding:
+    """Check that the files that the settings name exist."""
+    missing = [one for one in find_missing(loaded) if one.key not in ("data_dir", "artifacts_dir")]
+    if missing:
+        found = "; ".join(f"{one.key} = {one.value!r}: expected {one.expected}" for one in missing)
+        return Finding("files", "fail", found, "create the file, or change the setting")
+    return Finding("files", "ok", "every file that the settings name exists")
 
 
 def check_disk(loaded: Settings) -> Finding:
@@ -149,9 +150,9 @@ def check_collector(loaded: Settings) -> Finding:
     if report is None:
         return Finding("collector", "fail", problem, f"remove {path}; the collector writes it again")
     age_s = time.time() - path.stat().st_mtime
-    lag = "unknown" if report.lag_s is None else _duration(report.lag_s)
+    lag = "unknown" if report.lag_s is None else write_duration(report.lag_s)
     found = f"{report.dropped} frames dropped, lag {lag}, reported {age_s:.0f} s ago"
-    if report.lag_s is not None and report.lag_s > loaded.feed.replay_lag_s and not _is_loopback(loaded.feed.url):
+    if report.lag_s is not None and report.lag_s > loaded.feed.replay_lag_s and not is_loopback(loaded.feed.url):
         return Finding(
             "collector", "fail", found, "the server sends old messages, or the clock of this machine is wrong"
         )
@@ -193,17 +194,18 @@ def check_supervisor(loaded: Settings) -> Finding:
     return Finding("supervisor", "ok", f"runs, state {answer.supervisor}")
 
 
-def _is_loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
+    """Whether a URL names this machine, where a replay server may send the past."""
     host = urllib.parse.urlsplit(url).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
-def _duration(seconds: float) -> str:
+def write_duration(seconds: float) -> str:
     """Write a duration in its largest unit.
 
     Examples
     --------
-    >>> _duration(1.25), _duration(7_200.0), _duration(3.2e8)
+    >>> write_duration(1.25), write_duration(7_200.0), write_duration(3.2e8)
     ('1.2 s', '2.0 h', '10.1 years')
     """
     for unit, length_s in (("years", 365.25 * 86_400), ("days", 86_400.0), ("h", 3_600.0), ("min", 60.0)):

@@ -8,6 +8,7 @@ import asyncio
 import os
 import socket
 import ssl
+import time
 import urllib.parse
 from typing import Final
 
@@ -15,7 +16,8 @@ import msgspec
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from bgpdrift.bgp.ris_connection import connection_url, subscription_requests
-from bgpdrift.commands.doctor_checks import Finding
+from bgpdrift.commands.doctor_checks import Finding, is_loopback, write_duration
+from bgpdrift.formatting import format_time
 from bgpdrift.settings import FeedSettings, Settings
 
 MAX_FRAME_WAIT_S: Final = 10.0
@@ -28,7 +30,7 @@ def check_feed(loaded: Settings) -> Finding:
     """Connect, subscribe and wait for a frame; each step has a limit."""
     feed = loaded.feed
     try:
-        frame_type = asyncio.run(_receive_first_frame(feed))
+        sent_at = asyncio.run(_receive_first_frame(feed))
     except TimeoutError:
         return Finding("feed", "fail", f"{feed.url}: no connection within {feed.connect_timeout_s:g} s", FEED_ADVICE)
     except ssl.SSLError as error:
@@ -41,18 +43,30 @@ def check_feed(loaded: Settings) -> Finding:
         # asyncio replaces the system's text by its own; the number is the system's.
         reason = os.strerror(error.errno) if error.errno else str(error)
         return Finding("feed", "fail", f"{feed.url}: connection failed: {reason}", FEED_ADVICE)
-    if frame_type is not None:
-        return Finding("feed", "ok", f"{feed.url} sends frames")
+    if sent_at is not None:
+        return judge_time(feed, sent_at, time.time())
     found = f"{feed.url} accepts the connection, but sent no frame within {MAX_FRAME_WAIT_S:g} s"
     if feed.is_filtered:
         return Finding("feed", "warn", found, "a filtered feed can be quiet; see feed.prefixes, feed.paths, feed.peers")
     return Finding("feed", "fail", found, "check that the server has the collectors named in feed.collectors")
 
 
-class _FirstFrame(WSListener):
-    """Resolves a future with the type of the first routing message, or with the reason why there is none."""
+def judge_time(feed: FeedSettings, sent_at: float, now: float) -> Finding:
+    """Judge the time of a message; only a replay server on this machine may send the past."""
+    age_s = now - sent_at
+    if abs(age_s) <= feed.replay_lag_s or is_loopback(feed.url):
+        return Finding("feed", "ok", f"{feed.url} sends frames")
+    found = f"{feed.url} sends messages of {format_time(sent_at)} UTC, {write_duration(abs(age_s))}"
+    direction = "old" if age_s > 0 else "in the future"
+    return Finding(
+        "feed", "fail", f"{found} {direction}", "the server replays the past, or the clock of this machine is wrong"
+    )
 
-    def __init__(self, received: "asyncio.Future[str]") -> None:
+
+class _FirstFrame(WSListener):
+    """Resolves a future with the time of the first routing message, or with the reason why there is none."""
+
+    def __init__(self, received: "asyncio.Future[float]") -> None:
         self._received = received
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -66,7 +80,10 @@ class _FirstFrame(WSListener):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return
         if message.get("type") == "ris_message" and not self._received.done():
-            self._received.set_result("ris_message")
+            data = message.get("data")
+            sent_at = data.get("timestamp") if isinstance(data, dict) else None
+            if isinstance(sent_at, int | float):
+                self._received.set_result(float(sent_at))
         elif message.get("type") == "ris_error":
             self._resolve_error(ConnectionError(f"the server answered with an error: {str(message.get('data'))[:200]}"))
 
@@ -78,8 +95,8 @@ class _FirstFrame(WSListener):
             self._received.set_exception(error)
 
 
-async def _receive_first_frame(feed: FeedSettings) -> str | None:
-    """Return the type of the first routing message; None if none arrives in time.
+async def _receive_first_frame(feed: FeedSettings) -> float | None:
+    """Return the time (epoch s) of the first routing message; None if none arrives in time.
 
     Raises
     ------
@@ -88,7 +105,7 @@ async def _receive_first_frame(feed: FeedSettings) -> str | None:
     OSError, WSError
         A step failed.
     """
-    received: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    received: asyncio.Future[float] = asyncio.get_running_loop().create_future()
     async with asyncio.timeout(feed.connect_timeout_s):
         transport, _ = await ws_connect(lambda: _FirstFrame(received), _url_of_doctor(feed))
     try:

@@ -4,16 +4,12 @@ A detector service needs no module of its own: `bgpdrift.detector_registry` name
 its work. Every other name is the module of that name in this package.
 """
 
-import pkgutil
 import runpy
 import sys
 
-from bgpdrift import services
 from bgpdrift.detector_registry import DETECTORS
 from bgpdrift.errors import SettingsError
-
-NO_SERVICES = frozenset({"__main__", "runtime"})
-"""Modules of this package that are no services."""
+from bgpdrift.services.names import list_programs
 
 
 def main() -> None:
@@ -22,7 +18,7 @@ def main() -> None:
 
     name = sys.argv[1] if len(sys.argv) == 2 else ""
     detector = next((record for record in DETECTORS if record.service == name), None)
-    modules = {module.name for module in pkgutil.iter_modules(services.__path__)} - NO_SERVICES
+    modules = set(list_programs())
     if detector is not None:
         from bgpdrift.scoring.detector_worker import build_worker_factory
 

@@ -130,6 +130,48 @@ def test_a_file_that_is_no_toml_is_refused_in_one_line(tmp_path, raw, found):
             "the detectors are heuristic, isolation_forest, lstm",
         ),
         ("[detectors]\nlstm = 1", "detectors.lstm", "1", "a table [detectors.lstm]"),
+        ("[feed]\nurl = 'ws://:80/'", "feed.url", "'ws://:80/'", "with a host"),
+        ("[feed]\nurl = 'wss://x:99999/'", "feed.url", "'wss://x:99999/'", "a port from 1 to 65535"),
+        ("[feed]\nprefixes = ['rrc00']", "feed.prefixes", "['rrc00']", "192.0.2.0/24; 'rrc00' is none"),
+        ("[feed]\nprefixes = ['10.0.0.1/8']", "feed.prefixes", "['10.0.0.1/8']", "10.0.0.0/8 has none"),
+        ("[feed]\nprefixes = ['192.0.2.1']", "feed.prefixes", "['192.0.2.1']", "'192.0.2.1' has no length"),
+        ("[feed]\nprefixes = ['']", "feed.prefixes", "['']", "'' is none"),
+        ("[feed]\npeers = ['192.0.2.0/24']", "feed.peers", "['192.0.2.0/24']", "192.0.2.1; '192.0.2.0/24' is none"),
+        ("[feed]\npaths = ['AS3356']", "feed.paths", "['AS3356']", "'AS3356' is none"),
+        ("[feed]\nmax_lag_s = 90000", "feed.max_lag_s", "90000.0", "less than feed.replay_lag_s (86400)"),
+        (
+            "[correlation]\nlink_minutes = 20",
+            "correlation.link_minutes",
+            "20",
+            "at most correlation.quiet_minutes (15)",
+        ),
+        ("[drift]\nseverity_p = [0.01, 0.05, 0.001]", "drift.severity_p", "[0.01, 0.05, 0.001]", "falling values"),
+        (
+            "[drift]\nseverity_accuracy_drop = [0.1, 0.05, 0.2, 0.3]",
+            "drift.severity_accuracy_drop",
+            "[0.1, 0.05, 0.2, 0.3]",
+            "rising values",
+        ),
+        ("[drift]\nseverity_factors = [2, 2, 3]", "drift.severity_factors", "[2.0, 2.0, 3.0]", "rising values"),
+        ("[drift]\nmin_current_h = 30", "drift.min_current_h", "30", "at most the shortest window"),
+        ("[drift]\nmin_reference_days = 8", "drift.min_reference_days", "8", "at most the reference of drift.preset"),
+        ("[retrain]\nmin_windows = 200000", "retrain.min_windows", "200000", "at most retrain.max_windows (100000)"),
+        (
+            "[store.retention_days]\nfeature_windows = 3",
+            "store.retention_days.feature_windows",
+            "3",
+            "at least retrain.days (7)",
+        ),
+        ("[supervisor]\nrestart_limit = 20", "supervisor.restart_limit", "20", "supervisor.restart_long_limit (12)"),
+        ("[supervisor]\nrestart_period_s = 9000", "supervisor.restart_period_s", "9000.0", "restart_long_period_s"),
+        ("[supervisor]\nlog_total_bytes = 100000", "supervisor.log_max_bytes", "20000000", "log_total_bytes (100000)"),
+        (
+            "[store]\nreserve_bytes = 2000000000",
+            "store.reserve_bytes",
+            "2000000000",
+            "at most supervisor.disk_low_bytes",
+        ),
+        ("[spool]\nmax_bytes = 1000000", "spool.segment_bytes", "8000000", "at most spool.max_bytes (1000000)"),
         ("[ensemble]\ndebounce_k = 9", "ensemble.debounce_k", "9", "at most ensemble.debounce_n (3)"),
     ],
 )
@@ -173,7 +215,11 @@ def test_a_file_that_was_named_must_exist(tmp_path):
 
 def test_what_is_written_as_toml_is_read_back_the_same(tmp_path):
     changed = settings.load(
-        env={"BGPDRIFT_FEED__PATHS": '["^174", "a\\"b"]', "BGPDRIFT_STORE__RETENTION_DAYS__SCORES": "3"}
+        env={
+            "BGPDRIFT_FEED__PATHS": '["^174", "!64496"]',
+            "BGPDRIFT_RETRAIN__PILOT_COLLECTORS": '["a\\"b"]',
+            "BGPDRIFT_STORE__RETENTION_DAYS__SCORES": "3",
+        }
     )
     assert settings.load(written(tmp_path, settings.as_toml(changed)), env={}) == changed
 

@@ -9,6 +9,8 @@ from click.testing import CliRunner
 from bgpdrift import settings
 from bgpdrift.commands.config import command
 from bgpdrift.errors import InputError, SettingsError
+from bgpdrift.services.names import list_service_names
+from supervisor.services import BGPDRIFT
 
 
 def invoke(*arguments):
@@ -44,3 +46,33 @@ def test_check_refuses_a_file_with_a_mistake():
     Path("bad.toml").write_text("[web]\nprot = 1\n")
     with pytest.raises(SettingsError, match=r"bad\.toml: web\.prot"):
         invoke("check", "bad.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[windows]\nwarm_up_rib = 'none.gz'", "windows.warm_up_rib"),
+        ("data_dir = '/proc/bgpdrift'", "data_dir"),
+        ("artifacts_dir = '/dev/null/models'", "artifacts_dir"),
+        ("[store]\nurl = 'sqlite:///none/db.sqlite3'", "store.url"),
+        ("[supervisor.memory_limits]\nlstm = 1000000000", "supervisor.memory_limits.lstm"),
+    ],
+)
+def test_check_refuses_what_is_missing_and_names_the_setting(text, key):
+    Path("my.toml").write_text(text)
+
+    with pytest.raises(SettingsError, match=f"^my.toml: {key} = .*: expected "):
+        invoke("check", "my.toml")
+
+
+def test_check_accepts_files_and_directories_that_exist_or_can_be_made(tmp_path):
+    (tmp_path / "rib.gz").write_bytes(b"")
+    text = "data_dir = 'a/b'\n[windows]\nwarm_up_rib = 'rib.gz'\n[supervisor.memory_limits]\ndrift_monitor = 1000000000"
+    Path("my.toml").write_text(text)
+
+    assert invoke("check", "my.toml").exit_code == 0
+    assert not Path("a").exists()
+
+
+def test_the_names_of_services_are_those_of_the_supervisor():
+    assert set(list_service_names()) == set(BGPDRIFT.names)

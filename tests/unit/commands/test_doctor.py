@@ -14,6 +14,7 @@ from bgpdrift.commands import doctor_checks as checks
 from bgpdrift.commands import doctor_feed
 from bgpdrift.commands.doctor import command, run_checks
 from bgpdrift.commands.doctor_feed import check_feed
+from bgpdrift.settings import FeedSettings
 from bgpdrift.store import migrate
 
 
@@ -62,6 +63,21 @@ def test_a_feed_that_sends_a_frame_passes(tmp_path, feed_server):
     finding = check_feed(feed_at(tmp_path, port))
 
     assert (finding.level, "sends frames" in finding.found) == ("ok", True), finding
+
+
+@pytest.mark.parametrize(
+    ("url", "age_s", "level"),
+    [
+        ("wss://ris-live.ripe.net/v1/ws/", 3.0, "ok"),
+        ("wss://ris-live.ripe.net/v1/ws/", 3e8, "fail"),
+        ("wss://ris-live.ripe.net/v1/ws/", -3e8, "fail"),
+        ("ws://127.0.0.1:9/", 3e8, "ok"),
+    ],
+)
+def test_a_feed_that_lags_by_years_fails_unless_it_is_a_local_replay(url, age_s, level):
+    finding = doctor_feed.judge_time(FeedSettings(url=url), 1.79e9 - age_s, 1.79e9)
+
+    assert (finding.level, "9.5 years" in finding.found) == (level, level == "fail"), finding
 
 
 def test_the_check_uses_a_client_name_of_its_own(tmp_path, feed_server):
@@ -146,6 +162,26 @@ def test_a_directory_writable_by_everybody_is_a_warning(tmp_path):
 def test_a_data_directory_that_is_a_file_fails(tmp_path):
     (tmp_path / "data").write_text("")
     assert checks.check_directories(at(tmp_path)).level == "fail"
+
+
+@pytest.mark.parametrize("name", ["/proc/bgpdrift", "/dev/null/bgpdrift", "/tmp/" + "x" * 300])
+def test_a_directory_that_cannot_be_made_fails_and_is_named(name):
+    finding = checks.check_directories(settings.load(env={"BGPDRIFT_DATA_DIR": name}))
+
+    assert finding.level == "fail"
+    assert name.rpartition("/bgpdrift")[0] in finding.found
+
+
+def test_directories_that_can_be_made_pass_and_are_not_made(tmp_path):
+    finding = checks.check_directories(settings.load(env={"BGPDRIFT_DATA_DIR": str(tmp_path / "a" / "b" / "data")}))
+
+    assert (finding.level, list(tmp_path.iterdir())) == ("ok", [])
+
+
+def test_a_missing_file_that_a_setting_names_fails(tmp_path):
+    finding = checks.check_files(at(tmp_path, BGPDRIFT_WINDOWS__WARM_UP_RIB="rib.gz"))
+
+    assert (finding.level, "windows.warm_up_rib" in finding.found) == ("fail", True)
 
 
 def test_a_collector_that_dropped_frames_is_a_warning(tmp_path):
