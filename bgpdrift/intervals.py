@@ -1,6 +1,7 @@
 """Confidence intervals of shares and of their differences, valid also near 0 and 1 and for few trials.
 
-The module needs the standard library only. The caller decides which shares are compared and which difference matters.
+The module needs the standard library only. It decides how many labels are enough to judge a detector by them. The caller
+decides which shares are compared and which difference matters.
 """
 
 import math
@@ -11,9 +12,33 @@ Z95 = 1.959964
 Z80 = 0.841621
 """One-sided 80 %: the power of `find_smallest_fall`."""
 _MAX_Z = 40.0
+MIN_LABELS_PER_CLASS = 5
+"""Labels of anomalies, and labels of normal time, needed to judge a detector by labels, however many the other class has.
+
+Labels of one class alone measure a recall: by them a detector that always alarms, or never, is always right. With three labels
+of a class, all of them right, the 95 % interval of the share still contains 0.5, which a coin reaches.
+"""
 
 Interval = Callable[[float], tuple[float, float, float]]
 """Returns a share and its interval at a given z: (share, low, high)."""
+
+
+def has_enough_labels(anomalous: int, normal: int, min_labels: int) -> bool:
+    """Return whether labels are enough for an accuracy, a precision or an F1.
+
+    Parameters
+    ----------
+    anomalous, normal : int
+        Labels of each class.
+    min_labels : int
+        Labels needed in all (``drift.min_labels``).
+
+    Examples
+    --------
+    >>> has_enough_labels(12, 8, 20), has_enough_labels(20, 0, 20), has_enough_labels(1, 1, 2)
+    (True, False, False)
+    """
+    return anomalous + normal >= min_labels and min(anomalous, normal) >= MIN_LABELS_PER_CLASS
 
 
 def wilson_interval(successes: int, trials: int, z: float = Z95) -> tuple[float, float]:

@@ -304,7 +304,14 @@ class DriftSettings(Section, frozen=True, kw_only=True):
 
     enabled: Annotated[bool, _f("master switch of the drift monitor")] = True
     poll_s: Annotated[float, _f("how often new scores are folded into the hourly histograms", "s", gt=0)] = 5.0
-    min_labels: Annotated[int, _f("labels of operators needed to give accuracy, precision, recall and F1", ge=1)] = 20
+    min_labels: Annotated[
+        int,
+        _f(
+            "labels of operators needed to judge a detector by them: accuracy, precision, recall, F1, the gate, probation; "
+            "at least 5 of anomalies and 5 of normal time among them",
+            ge=1,
+        ),
+    ] = 20
     check_every_h: Annotated[int, _f("hours of event time between two checks", "h", ge=1, le=168)] = 1
     preset: Annotated[
         WindowPresetName,
@@ -464,7 +471,12 @@ class RetrainSettings(Section, frozen=True, kw_only=True):
         float, _f("largest PSI between the candidate's scores on training and held-out windows", gt=0)
     ] = 1.0
     min_labelled_windows: Annotated[
-        int, _f("labelled windows from which labels evaluate a model; with fewer, injected anomalies do", ge=1)
+        int,
+        _f(
+            "labelled windows from which labels evaluate a model, if there are drift.min_labels labels; otherwise "
+            "injected anomalies do",
+            ge=1,
+        ),
     ] = 60
     auto: Annotated[
         bool, _f("master switch of automatic trainings, also of the first; drift is reported without it too")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bgpdrift.detectors.interface import MINUTE_S, BoolArray, Detector, FloatArray, IntArray, WindowFrame
+from bgpdrift.intervals import has_enough_labels
 from bgpdrift.models.detector_output import CalmAlarms, DetectorOutput, count_episodes, find_new_alarms
 from bgpdrift.models.excluded_intervals import ANOMALOUS, NORMAL, Interval
 from bgpdrift.models.gate import ModelFigures
@@ -53,6 +54,9 @@ class HeldOutSet:
     clean: tuple[WindowFrame, ...]
     injected: tuple[Injected, ...]
     labelled: tuple[LabelledRows, ...]
+    anomalous_labels: int = 0
+    normal_labels: int = 0
+    """Labels of each class that touch the windows; a label counts once, however many windows it covers."""
 
     @property
     def labelled_windows(self) -> int:
@@ -95,14 +99,17 @@ def prepare_held_out(span: Span, history_minutes: int, seed: int) -> HeldOutSet:
         Equal seeds give equal anomalies.
     """
     frames = [frame for frame in span.held_out_frames(history_minutes) if frame.clean[frame.first :].any()]
-    labelled = [
-        part
-        for label in span.labels
-        if label.label in ANOMALOUS | NORMAL
-        for frame in span.frames
-        if (part := _cut_labelled(frame, label, history_minutes)) is not None
-    ]
-    return HeldOutSet(tuple(frames), inject(frames, seed, history_minutes), tuple(labelled))
+    labelled: list[LabelledRows] = []
+    counts = {True: 0, False: 0}
+    for label in span.labels:
+        if label.label not in ANOMALOUS | NORMAL:
+            continue
+        parts = [_cut_labelled(frame, label, history_minutes) for frame in span.frames]
+        found = [part for part in parts if part is not None]
+        counts[label.label in ANOMALOUS] += bool(found)
+        labelled += found
+    injected = inject(frames, seed, history_minutes)
+    return HeldOutSet(tuple(frames), injected, tuple(labelled), counts[True], counts[False])
 
 
 def longest_history(models: Sequence[Model | None]) -> int:
@@ -130,7 +137,7 @@ def evaluate_model(model: Model, held_out: HeldOutSet, settings: Settings) -> Ev
     clean_scores = np.concatenate(score_parts) if score_parts else np.zeros(0)
     injected, injected_scores = _evaluate_injected(model, held_out, settings, tally, calm)
     label_tally = _evaluate_labels(model, held_out, settings)
-    uses_labels = held_out.labelled_windows >= settings.retrain.min_labelled_windows
+    uses_labels = can_judge_by_labels(held_out, settings)
     accuracy, f1 = (label_tally if uses_labels else tally).compute_accuracy_and_f1()
     auc_by_kind = {kind: _auc(clean_scores, values) for kind, values in injected_scores.items()}
     all_injected = np.concatenate(list(injected_scores.values())) if injected_scores else np.zeros(0)
@@ -148,6 +155,16 @@ def evaluate_model(model: Model, held_out: HeldOutSet, settings: Settings) -> Ev
     )
     starts = np.concatenate(start_parts) if start_parts else np.zeros(0, np.int64)
     return Evaluation(figures, clean_scores, starts, unusable)
+
+
+def can_judge_by_labels(held_out: HeldOutSet, settings: Settings) -> bool:
+    """Return whether accuracy and F1 come from labels; otherwise they come from injected anomalies.
+
+    Labels must cover enough windows, and there must be enough of them, of each class: the windows of one label are not
+    independent of each other, and two long labels would decide by chance.
+    """
+    enough = has_enough_labels(held_out.anomalous_labels, held_out.normal_labels, settings.drift.min_labels)
+    return enough and held_out.labelled_windows >= settings.retrain.min_labelled_windows
 
 
 class _Tally:

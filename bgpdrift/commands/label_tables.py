@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from bgpdrift.formatting import format_time
-from bgpdrift.intervals import wilson_interval
+from bgpdrift.intervals import MIN_LABELS_PER_CLASS, wilson_interval
 from bgpdrift.store.outcomes import DailyPerformance, Outcome
 from bgpdrift.terminal import echo, echo_json
 from bgpdrift.verdicts.performance import LabelCounts, sum_daily_rows
@@ -88,8 +88,15 @@ def build_figures(model: str, version: str, tally: LabelCounts, min_labels: int)
     >>> figures = build_figures("lstm", "3", LabelCounts(true_positives=6, false_positives=1), min_labels=20)
     >>> figures["accuracy"], figures["note"]
     (None, 'too few labels (7 of 20)')
+    >>> build_figures("lstm", "3", LabelCounts(true_positives=30), min_labels=20)["note"]
+    'too few labels of one class (30 anomalous, 0 normal, 5 of each needed)'
     """
-    enough = tally.labels >= min_labels
+    enough, note = tally.suffice(min_labels), ""
+    if tally.labels < min_labels:
+        note = f"too few labels ({tally.labels} of {min_labels})"
+    elif not enough:
+        of_each = f"{tally.anomalous} anomalous, {tally.normal} normal, {MIN_LABELS_PER_CLASS} of each needed"
+        note = f"too few labels of one class ({of_each})"
     low, high = wilson_interval(tally.right, tally.labels)
     return {
         "model": model,
@@ -104,7 +111,7 @@ def build_figures(model: str, version: str, tally: LabelCounts, min_labels: int)
         "precision": tally.precision if enough else None,
         "recall": tally.recall if enough else None,
         "f1": tally.f1 if enough else None,
-        "note": "" if enough else f"too few labels ({tally.labels} of {min_labels})",
+        "note": note,
     }
 
 

@@ -3,12 +3,14 @@
 This module decides when a fall of accuracy, precision, recall, F1 or of one class is more than chance, and which fall
 the labels would have shown. `bgpdrift.verdicts` turns labels into counts.
 
-With fewer labels than ``settings.drift.min_labels`` a measure has no value and its note begins with `TOO_FEW`. That is
+With fewer labels than ``settings.drift.min_labels`` a measure has no value and its note begins with `TOO_FEW`. The same
+applies to accuracy, precision and F1 with too few labels of one class (`bgpdrift.intervals.MIN_LABELS_PER_CLASS`). That is
 never the same as "no fall". A fall that the labels cannot show is not ruled out either: the note of a measure without a
 fall names the fall that would have been detected in 80 % of cases. A fall from .90 to .85 needs about 400 labels,
 beside 1,200 before.
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from bgpdrift import intervals
@@ -18,6 +20,8 @@ from bgpdrift.settings_sections import DriftSettings
 
 TOO_FEW = "too few labels"
 """First words of the note of a measure without enough labels."""
+OF_BOTH_CLASSES = ("accuracy", "precision", "f1")
+"""Measures that need labels of anomalies and of normal time."""
 
 
 class Labels(Protocol):
@@ -72,7 +76,12 @@ def measure_performance(current: Labels, reference: Labels | None, settings: Dri
     'too few labels: 6 in the current window, 20 needed'
     """
     now, before = _count_labels(current), _count_labels(reference) if reference else {}
-    return tuple(measure_share(name, now[name], before.get(name), settings) for name in now)
+    if before and not _has_both_classes(before, settings):
+        before = {name: counts for name, counts in before.items() if name not in OF_BOTH_CLASSES}
+    measures = [measure_share(name, now[name], before.get(name), settings) for name in now]
+    if not _has_both_classes(now, settings):
+        measures = [_withhold(measure, now) if measure.name in OF_BOTH_CLASSES else measure for measure in measures]
+    return tuple(measures)
 
 
 def measure_share(
@@ -124,6 +133,20 @@ def measure_share(
             else f"no fall beyond chance; a fall of {detectable:.2f} would have been detected"
         ),
     )
+
+
+def _has_both_classes(counts: Mapping[str, tuple[int, int]], settings: DriftSettings) -> bool:
+    return intervals.has_enough_labels(counts["class:anomaly"][1], counts["class:normal"][1], settings.min_labels)
+
+
+def _withhold(measure: Measure, counts: Mapping[str, tuple[int, int]]) -> Measure:
+    """Withhold a value that labels of one class would give; a measure without a value stays as it is."""
+    if measure.value is None:
+        return measure
+    anomalous, normal = counts["class:anomaly"][1], counts["class:normal"][1]
+    needed = f"at least {intervals.MIN_LABELS_PER_CLASS} of each class needed"
+    note = f"{TOO_FEW}: {anomalous} anomalous and {normal} normal in the current window, {needed}"
+    return Measure(measure.name, None, unit=measure.unit, note=note)
 
 
 def _build_interval(name: str, counts: tuple[int, int]) -> intervals.Interval:

@@ -16,6 +16,7 @@ from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.detector_registry import MODELS
 from bgpdrift.errors import ArtifactError, BgpdriftError, InputError, PublishRefusedError
+from bgpdrift.intervals import has_enough_labels
 from bgpdrift.models.model_files import list_model_files
 from bgpdrift.models.model_registry import ModelRegistry
 from bgpdrift.models.paths import current_path
@@ -44,6 +45,7 @@ from bgpdrift.store.cursor_states import (
 from bgpdrift.store.database import StateCursor
 from bgpdrift.store.model_records import ModelState, RetrainEvent
 from bgpdrift.store.request_records import Alert
+from bgpdrift.verdicts.outcomes import IS_ANOMALY
 
 MAX_SCORE_DELAY_H = 6
 """An hour is examined this long after its end even if the detectors have not scored it completely."""
@@ -245,7 +247,9 @@ class Probation:
     ) -> ProbationTally:
         """Count the labels given since the probation began, if they are enough and their number has changed."""
         labels = [label for label in self._store.outcomes_between(since, at) if label.starts_at >= since]
-        if shadow is None or len(labels) < self._policy.min_labels or len(labels) == tally.labels:
+        anomalous = sum(IS_ANOMALY[label.label] for label in labels)
+        enough = has_enough_labels(anomalous, len(labels) - anomalous, self._policy.min_labels)
+        if shadow is None or not enough or len(labels) == tally.labels:
             return tally
         counts = self._scoring.compare_with_labels(new, shadow, labels)
         return replace(tally, labels=counts.labels, correct=counts.correct, shadow_correct=counts.shadow_correct)

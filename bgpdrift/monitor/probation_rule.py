@@ -12,8 +12,8 @@ detection     of at least `MIN_INJECTED` anomalies it finds fewer than the shado
 recall        of at least `MIN_INJECTED` anomalies it finds less than ``min_recall``, and either it bypassed the
               gate (promoted by hand, or forced), or it finds less than its own metadata or the shadow's metadata
               state, by more than ``detection_loss``. The shadow's own count does not matter: it may no longer work
-accuracy      of at least ``min_labels`` labels it agrees with fewer than the shadow, by more than
-              ``accuracy_drop``, and by at least `MIN_LOST_LABELS` labels
+accuracy      of at least ``min_labels`` labels, with enough of each class, it agrees with fewer than the shadow, by
+              more than ``accuracy_drop``, and by at least `MIN_LOST_LABELS` labels
 ============  ==================================================================================================
 
 After a level change the shadow alarms all the time, so its alarms and detections are not evidence against the new version.

@@ -19,6 +19,7 @@ not over all minutes. Counts of days are added; rates are computed from the sums
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 
+from bgpdrift.intervals import has_enough_labels
 from bgpdrift.store.outcomes import DailyPerformance, VoteCount
 from bgpdrift.verdicts.outcomes import IS_ANOMALY
 
@@ -48,6 +49,20 @@ class LabelCounts:
     def labels(self) -> int:
         """Number of labels."""
         return sum(astuple(self))
+
+    @property
+    def anomalous(self) -> int:
+        """Number of labels of anomalies."""
+        return self.true_positives + self.false_negatives
+
+    @property
+    def normal(self) -> int:
+        """Number of labels of normal time."""
+        return self.true_negatives + self.false_positives
+
+    def suffice(self, min_labels: int) -> bool:
+        """Whether rates may be given: enough labels, and enough of each class."""
+        return has_enough_labels(self.anomalous, self.normal, min_labels)
 
     @property
     def right(self) -> int:
@@ -122,7 +137,7 @@ def daily_rows(
     labels : sequence of (label, votes)
         Labels of ranges that begin on this day, each with the votes in the range as in `judge_label`.
     min_labels : int
-        The rates are None with fewer labels.
+        The rates are None with fewer labels, or with too few of one class (`bgpdrift.intervals.MIN_LABELS_PER_CLASS`).
     """
     sums: dict[tuple[str, str], LabelCounts] = {}
     for label, votes in labels:
@@ -138,10 +153,10 @@ def daily_rows(
             true_negatives=counts.true_negatives,
             false_negatives=counts.false_negatives,
             labels=counts.labels,
-            accuracy=counts.accuracy if counts.labels >= min_labels else None,
-            precision=counts.precision if counts.labels >= min_labels else None,
-            recall=counts.recall if counts.labels >= min_labels else None,
-            f1=counts.f1 if counts.labels >= min_labels else None,
+            accuracy=counts.accuracy if counts.suffice(min_labels) else None,
+            precision=counts.precision if counts.suffice(min_labels) else None,
+            recall=counts.recall if counts.suffice(min_labels) else None,
+            f1=counts.f1 if counts.suffice(min_labels) else None,
         )
         for (model, version), counts in sorted(sums.items())
     ]

@@ -67,3 +67,23 @@ def test_the_measures_have_the_names_of_reports():
         "class:anomaly",
         "class:normal",
     ]
+
+
+def test_labels_of_one_class_give_its_share_and_no_accuracy():
+    """A detector that always alarms is right about every anomaly."""
+    found = by_name(measure_performance(LabelCounts(40, 2, 0, 0), BEFORE, SETTINGS))
+
+    assert found["recall"].value == found["class:anomaly"].value == 1.0
+    for name in ("accuracy", "precision", "f1"):
+        assert (found[name].value, found[name].severity) == (None, "none")
+        assert found[name].note == (
+            "too few labels: 40 anomalous and 2 normal in the current window, at least 5 of each class needed"
+        )
+
+
+def test_an_accuracy_is_not_compared_with_one_of_a_single_class():
+    found = by_name(measure_performance(LabelCounts(20, 10, 20, 10), LabelCounts(40, 2, 0, 0), SETTINGS))
+
+    assert found["accuracy"].value == pytest.approx(2 / 3)
+    assert found["accuracy"].severity == "none"
+    assert found["accuracy"].note.startswith("too few labels before to compare")

@@ -74,7 +74,25 @@ def test_a_later_label_evaluates_its_day_again(store: Store, days: PerformanceDa
     add_label(store, DAY + 6000)
     run_steps(days, clock)
 
-    assert figures(store) == [(DAY, 1, 1, 0.5)]
+    assert figures(store) == [(DAY, 1, 1, None)]
+
+
+def test_a_day_has_rates_with_enough_labels_of_each_class(
+    store: Store, days: PerformanceDays, clock: FakeClock
+) -> None:
+    for number in range(9):
+        at = DAY + 600 + 6000 * number
+        add_score(store, at, number % 2 == 0)
+        add_label(store, at, "missed" if number < 5 else "false_positive")
+    set_event_time(store, DAY + 2 * 86_400)
+    run_steps(days, clock)
+    assert figures(store) == [(DAY, 3, 2, None)]
+
+    add_score(store, DAY + 80_000, False)
+    add_label(store, DAY + 80_000, "new_normal")
+    run_steps(days, clock)
+
+    assert figures(store) == [(DAY, 3, 2, 0.6)]
 
 
 def test_a_removed_label_removes_its_figures(store: Store, days: PerformanceDays, clock: FakeClock) -> None:
@@ -103,17 +121,17 @@ def test_unchanged_labels_are_not_evaluated_again_even_after_a_restart(
     assert figures(store) == []
 
 
-def test_a_different_minimum_of_labels_evaluates_every_day_again(
-    store: Store, days: PerformanceDays, clock: FakeClock
-) -> None:
-    add_score(store, DAY + 600, True)
+def test_a_different_minimum_of_labels_evaluates_every_day_again(store: Store, clock: FakeClock) -> None:
+    for number in range(10):
+        add_score(store, DAY + 600 + 6000 * number, number < 5)
+        add_label(store, DAY + 600 + 6000 * number, "missed" if number < 5 else "false_positive")
     set_event_time(store, DAY + 2 * 86_400)
-    add_label(store, DAY + 600)
-    run_steps(days, clock)
+    run_steps(PerformanceDays(store, clock, min_labels=11), clock)
+    assert figures(store) == [(DAY, 5, 0, None)]
 
-    run_steps(PerformanceDays(store, clock, min_labels=1), clock)
+    run_steps(PerformanceDays(store, clock, min_labels=10), clock)
 
-    assert figures(store) == [(DAY, 1, 0, 1.0)]
+    assert figures(store) == [(DAY, 5, 0, 1.0)]
 
 
 def test_days_whose_scores_have_expired_keep_their_figures(

@@ -22,6 +22,7 @@ from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
 from bgpdrift.store.cursor_states import CooldownState, ProbationState, cooldown_cursor, probation_cursor
 from bgpdrift.store.model_records import EventKind
+from bgpdrift.store.outcomes import Outcome
 from bgpdrift.verdicts.calibration import Calibration
 from helpers.store_rows import read_histograms
 from retrainers.training import to_artifact, train
@@ -132,6 +133,27 @@ def test_a_good_version_is_accepted_after_its_probation_and_its_shadow_is_record
     assert {(row["model_version"], row["n"]) for row in rows} == {("1", 60)}
     assert len(rows) == 24
     assert world.alerts() == []
+
+
+def test_labels_of_one_class_do_not_count_in_a_probation(world, good, calm_day, windows):
+    world.store_windows(calm_day, windows.rows_of)
+    world.put(good, "1")
+    world.put(good, "2")
+
+    def add_labels(label: str, count: int) -> None:
+        for number in range(count):
+            at = world.start + 300 * number
+            world.store.record_outcome(Outcome(starts_at=at, ends_at=at + 60, label=label), at)
+
+    add_labels("false_positive", 20)
+    world.watch(hours=3)
+    assert world.cursor().state.tally.labels == 0
+
+    add_labels("missed", 5)
+    world.watch(hours=1)
+
+    tally = world.cursor().state.tally
+    assert (tally.labels, tally.correct, tally.shadow_correct) == (25, 20, 20)
 
 
 def test_a_version_with_low_recall_is_rolled_back_within_hours_with_an_alert(

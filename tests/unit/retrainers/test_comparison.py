@@ -99,20 +99,24 @@ def test_excluded_windows_do_not_judge(span):
     assert len(evaluate_model(model(ColumnDetector(), calm_scores(span)), bench, SETTINGS).scores) == 700
 
 
-def test_accuracy_comes_from_labels_if_there_are_enough(span, windows):
+def label_storms(span, storms, label_minutes):
+    """Lay storms over a span and label minutes: (first, end, label), or with the collector."""
     at = [int(start) for start in span.frames[0].window_start]
     stormy = dict(span.frames[0].features)
     stormy["withdrawn"] = stormy["withdrawn"].copy()
-    stormy["withdrawn"][1_000:1_040] = 5_000.0
-    stormy["withdrawn"][1_500:1_540] = 5_000.0
-    labels = (
-        Interval(at[1_000], at[1_040], frozenset(), "true_positive"),
-        Interval(at[1_500], at[1_540], frozenset(), "false_positive"),
-        Interval(at[1_700], at[1_720], frozenset({"rrc00"}), "missed"),
-        Interval(at[1_700], at[1_720], frozenset({"elsewhere"}), "missed"),
-    )
-    labelled = replace(span, frames=(replace(span.frames[0], features=stormy),), labels=labels)
-    bench = prepare_held_out(labelled, 60, seed=1)
+    for first, end in storms:
+        stormy["withdrawn"][first:end] = 5_000.0
+    labels = tuple(Interval(at[first], at[end], frozenset(where), label) for first, end, label, *where in label_minutes)
+    return replace(span, frames=(replace(span.frames[0], features=stormy),), labels=labels)
+
+
+def test_accuracy_comes_from_labels_if_there_are_enough(span):
+    parts = [(start, start + 4) for start in range(1_000, 1_400, 40)]
+    false_alarms = [(start, start + 4) for start in range(1_500, 1_900, 40)]
+    missed = [(start, start + 2) for start in range(1_910, 2_110, 20)]
+    labels = [(*part, "true_positive") for part in parts] + [(*part, "false_positive") for part in false_alarms]
+    labels += [(*part, "missed", "rrc00") for part in missed] + [(*part, "missed", "elsewhere") for part in missed]
+    bench = prepare_held_out(label_storms(span, parts + false_alarms, labels), 60, seed=1)
 
     shown = evaluate_model(model(ColumnDetector(), calm_scores(span)), bench, SETTINGS)
 
@@ -121,6 +125,25 @@ def test_accuracy_comes_from_labels_if_there_are_enough(span, windows):
     assert shown.figures.classes == {"true_positive": 1.0, "false_positive": 0.0, "missed": 0.0}
     assert shown.figures.accuracy == pytest.approx(0.4)
     assert shown.figures.f1 == pytest.approx(80 / (80 + 20 + 40))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [(1_000, 1_060, "true_positive"), (1_500, 1_560, "false_positive")],
+        [(start, start + 4, "true_positive") for start in range(1_000, 2_000, 40)],
+        [(1_000, 1_060, "true_positive")] * 40 + [(1_500, 1_560, "false_positive")] * 4,
+    ],
+    ids=["two long labels", "labels of one class", "four labels of one class"],
+)
+def test_too_few_labels_do_not_judge_a_model(span, labels):
+    """An accuracy from two labels is no accuracy: a candidate was refused because it disagreed with one of them."""
+    bench = prepare_held_out(label_storms(span, [(1_000, 1_060)], labels), 60, seed=1)
+
+    shown = evaluate_model(model(ColumnDetector(), calm_scores(span)), bench, SETTINGS)
+
+    assert bench.labelled_windows >= SETTINGS.retrain.min_labelled_windows
+    assert (shown.figures.judged_by, shown.figures.classes) == ("injected", {})
 
 
 def test_equal_seeds_give_equal_anomalies(span):

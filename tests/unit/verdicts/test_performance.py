@@ -45,6 +45,16 @@ def test_with_too_few_labels_a_day_has_counts_but_no_rates() -> None:
     assert [getattr(row, name) for name in ("accuracy", "precision", "recall", "f1")] == [None] * 4
 
 
+def test_with_labels_of_one_class_a_day_has_counts_but_no_rates() -> None:
+    """A detector that always alarms would have an accuracy of 1."""
+    labels = [("true_positive", [counts(1)])] * 30 + [("false_positive", [counts(2)])] * 4
+
+    (row,) = daily_rows(0, labels, min_labels=20)
+
+    assert row.labels == 34
+    assert (row.accuracy, row.precision, row.recall, row.f1) == (None, None, None, None)
+
+
 def test_with_enough_labels_a_day_has_rates() -> None:
     labels = (
         [("true_positive", [counts(1)])] * 12 + [("missed", [counts(0)])] * 3 + [("false_positive", [counts(2)])] * 5
