@@ -116,14 +116,13 @@ class Soak:
             for model in train_all(self.environment, time.monotonic() + 900):
                 tell(f"  {model.model} {model.version}: {model.outcome}")
                 self._require(model.exit_code == 0, f"{model.model} was not trained: {model.outcome}")
-            expected = self._features(tell)
             with running_feed(self._feed_command(), self.folder / "feed.log") as feed:
                 self.environment["BGPDRIFT_FEED__URL"] = feed.url
                 with self._services() as supervisor:
                     self._disturb(supervisor, faults, tell)
-                    self._wait_for_verdicts(store, max(start for *_, start in expected), tell)
+                    self._wait_for_verdicts(store, int(self.live.end) - 120, tell)
             self._check_growth(tell)
-            self._check_rows(store, expected, tell)
+            self._check_rows(store, self._features(tell), tell)
         left = [path.name for path in Path("/proc").iterdir() if path.name.isdigit() and self._is_ours(int(path.name))]
         self._require(not left, f"processes left after stop: {left}")
         for problem in self.problems:

@@ -18,6 +18,7 @@ from bgpdrift.clock import Clock, SystemClock
 from bgpdrift.detector_registry import find
 from bgpdrift.entry_point import print_line
 from bgpdrift.errors import BgpdriftError, InputError
+from bgpdrift.formatting import escape_json
 from bgpdrift.settings import Settings, load
 from bgpdrift.status.snapshot import Status
 from bgpdrift.terminal import make_console
@@ -108,7 +109,7 @@ def _print_status(status: Status, options: argparse.Namespace) -> None:
     if options.svg is not None:
         save_svg(status, options.svg, options.model)
     if options.json:
-        sys.stdout.write(status.as_json().decode() + "\n")
+        sys.stdout.write(escape_json(status.as_json().decode()) + "\n")
         sys.stdout.flush()
         return
     from bgpdrift.status.table import draw
