@@ -18,6 +18,7 @@ from typing import Any, Literal, NoReturn
 import msgspec
 
 from bgpdrift.clock import Clock
+from bgpdrift.errors import TransientError
 from bgpdrift.process import procfs
 from bgpdrift.process.child import MATH_THREADS, signal_group
 from bgpdrift.process.parent import die_with_parent
@@ -30,6 +31,8 @@ Report = Callable[[Mapping[str, Any]], None]
 EndReason = Literal["", "time", "memory", "stop_request", "foreign_signal"]
 
 CHECK_EVERY_S = 0.1
+RETRY_S = 10.0
+"""Wait before another attempt to create a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,22 @@ def run_limited(
         Ends the worker when this process is asked to stop.
     clock : Clock
         Measures the limit of time.
+
+    Raises
+    ------
+    TransientError
+        The fork is refused: too many processes, or too little memory.
     """
     reading, writing = os.pipe2(os.O_CLOEXEC)
     sys.stdout.flush()
     sys.stderr.flush()
     parent_pid = os.getpid()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.close(reading)
+        os.close(writing)
+        raise TransientError(f"no worker process can be created: {error.strerror}", RETRY_S) from error
     if pid == 0:
         os.close(reading)
         _run_worker(work, limits, writing, parent_pid)

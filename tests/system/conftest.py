@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from helpers.until import until
+from helpers.users import build_prefix, give_to_other_user
 
 CHILDREN = Path(__file__).with_name("children.py")
 
@@ -23,16 +24,23 @@ class Managed:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir, self.names, self.config = data_dir, "", ""
+        self.prefix: list[str] = []
         self.settings: dict[str, str] = {}
 
     def env(self) -> dict[str, str]:
         return os.environ | {"BGPDRIFT_DATA_DIR": str(self.data_dir), "BGPDRIFT_CONFIG": self.config} | self.settings
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, str(CHILDREN), "run", self.names, *arguments]
+        return [*self.prefix, sys.executable, str(CHILDREN), "run", self.names, *arguments]
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(self.command(*arguments), env=self.env(), capture_output=True, text=True, timeout=40)
+
+    def run_as_other_user(self, *, hides_others: bool = False) -> None:
+        """Run every command as a user without privileges."""
+        self.prefix = build_prefix(hides_others=hides_others)
+        self.data_dir.mkdir()
+        give_to_other_user(self.data_dir)
 
     def start(self, names: str, **settings: str) -> subprocess.CompletedProcess[str]:
         self.names = names

@@ -1,7 +1,8 @@
 """A retrainer that trains at once and ends as the test demands: ``retraining.py MODEL END EVENT [ARGUMENTS…]``.
 
 It takes the active model instead of training, so that only the training differs from a real run. END happens when the worker
-reports EVENT: ``worker`` or ``parent`` is killed, ``grow`` takes more and more memory, ``wait`` waits for the test.
+reports EVENT: ``worker`` or ``parent`` is killed, ``grow`` takes more and more memory, ``wait`` waits until the test creates
+the file ``go``.
 """
 
 import os
@@ -50,7 +51,8 @@ def end_run(end: str) -> None:
         blocks.append(b"x" * 20_000_000)
         time.sleep(0.01)
     Path("waiting").touch()
-    time.sleep(600)
+    while not Path("go").exists():
+        time.sleep(0.05)
 
 
 def work(end, event, settings, model, options, claim, quiet, say):  # type: ignore[no-untyped-def]

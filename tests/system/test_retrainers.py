@@ -17,6 +17,7 @@ from bgpdrift.models import flags
 from bgpdrift.models.flags import DriftCause, Flag
 from bgpdrift.models.loading import ModelSource, builder
 from bgpdrift.models.run_lock import RunLock
+from bgpdrift.process import procfs
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
 from helpers import windows
@@ -302,10 +303,10 @@ def test_a_flag_is_answered_once_with_its_reason_and_force(world):
     assert world.run("--from-flag")[0] == 2
 
 
-def waiting_run(world: World) -> subprocess.Popen[str]:
-    """A run that answers a flag and waits in the middle."""
+def waiting_run(world: World, at: str = "retrain.read") -> subprocess.Popen[str]:
+    """A run that answers a flag and waits at an event."""
     flags.drop(world.folder, MODEL, Flag(reason="drift"))
-    command = [sys.executable, str(DRIVER), MODEL, "wait", "retrain.read", "--from-flag"]
+    command = [sys.executable, str(DRIVER), MODEL, "wait", at, "--from-flag"]
     process = subprocess.Popen(
         command,
         env=world.environment({}),
@@ -330,6 +331,41 @@ def test_a_stopped_run_gives_its_flag_back(world):
     assert flags.list_requested(world.folder) == [MODEL]
     assert not flags.claim_path(world.folder, MODEL).exists()
     assert world.run("--from-flag")[0] == 0
+
+
+def test_signals_without_a_meaning_do_not_end_a_run(world):
+    process = waiting_run(world)
+    (worker,) = procfs.list_children(process.pid)
+    for pid in (process.pid, worker):
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGRTMIN):
+            os.kill(pid, number)
+    (world.data_dir / "go").touch()
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    assert json.loads(out.splitlines()[-1])["outcome"] == "promoted"
+
+
+def test_a_candidate_that_is_promoted_during_a_run_stays_active_and_the_run_is_refused(world):
+    """The run compared its candidate with a version that is no longer active."""
+    assert world.run("--candidate-only")[0] == 0
+    process = waiting_run(world, at="retrain.evaluate")
+    promote = [sys.executable, "-m", "bgpdrift.cli", "promote", MODEL]
+    done = subprocess.run(promote, env=world.environment({}), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert world.active_version() == "2"
+
+    (world.data_dir / "go").touch()
+    out, error = process.communicate(timeout=60)
+
+    assert process.returncode == 3, error
+    last = json.loads(out.splitlines()[-1])
+    assert last["outcome"] == "refused"
+    assert "version 2 is active, expected 1" in last["reason"]
+    assert world.active_version() == "2"
+    assert not flags.claim_path(world.folder, MODEL).exists()
+    assert flags.list_requested(world.folder) == []
+    with world.store() as store:
+        assert [version.version for version in store.model_versions(MODEL) if version.state == "active"] == ["2"]
 
 
 def test_the_flag_of_a_killed_run_becomes_one_request_with_a_newer_flag(world):
