@@ -23,9 +23,13 @@ def main() -> int:
         )
         return 2
     from bgpdrift.entry_point import run_program
+    from supervisor.cli import PROGRAM
     from supervisor.cli import main as command_line
 
-    return run_program("run_all_services.py", lambda: command_line(sys.argv[1:], attend=attend))
+    arguments, program = sys.argv[1:], PROGRAM
+    if arguments[:1] == ["--program"]:  # `bgpdrift start` and the like replace themselves by this program
+        program, arguments = arguments[1], arguments[2:]
+    return run_program(program, lambda: command_line(arguments, attend=attend, program=program))
 
 
 def attend(settings: "Settings", status: "Status") -> "Attention":

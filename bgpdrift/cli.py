@@ -33,6 +33,9 @@ class Command:
     module: str
 
 
+SUPERVISE = "bgpdrift.commands.supervise"
+"""Module of the commands that ``run_all_services.py`` carries out."""
+
 _RECORDS = (
     Command("approve", "approve a request: retrain a model, or learn a new normal level", "bgpdrift.commands.approve"),
     Command("check", "check the scores in the store for drift", "bgpdrift.commands.check"),
@@ -46,15 +49,21 @@ _RECORDS = (
     Command("feed", "show the feed: rate, lag, clocks, silent collectors", "bgpdrift.commands.feed"),
     Command("incidents", "list incidents, or explain one", "bgpdrift.commands.incidents"),
     Command("label", "label incidents and missed times, and show the figures that follow", "bgpdrift.commands.label"),
+    Command("logs", "show the last log lines of all services, or of one", SUPERVISE),
     Command("models", "list the versions of all models, their states and figures", "bgpdrift.commands.models"),
     Command("promote", "publish the best candidate whose drift is within the limit", "bgpdrift.commands.promote"),
     Command(
         "reject", "reject a request: do not retrain, or treat an incident as an attack", "bgpdrift.commands.reject"
     ),
+    Command("reload", "apply changed settings; restart the services that use them", SUPERVISE),
     Command("replay", "serve files as a RIS Live server", "bgpdrift.commands.replay"),
     Command("report", "write a page on the drift of a model, with plots", "bgpdrift.commands.report"),
+    Command("restart", "start new processes for all services, or for one", SUPERVISE),
     Command("rollback", "make an earlier version of a model the active one", "bgpdrift.commands.rollback"),
     Command("simulate", "simulate an Internet with incidents and drift", "bgpdrift.commands.simulate"),
+    Command("start", "start all services, or one", SUPERVISE),
+    Command("status", "show what needs you, and the state of all services", SUPERVISE),
+    Command("stop", "stop all services, or one", SUPERVISE),
 )
 COMMANDS = {record.name: record for record in _RECORDS}
 """Every sub-command by name. The help texts are here, so that `--help` imports no command."""

@@ -39,10 +39,11 @@ if TYPE_CHECKING:
     from supervisor.client import ControlClient
 
 SUPERVISOR = "supervisor"
+PROGRAM = "run_all_services.py"
 Attend = Callable[[Settings, Status], Attention]
 
 
-def main(argv: Sequence[str], system: System = BGPDRIFT, attend: Attend | None = None) -> int:
+def main(argv: Sequence[str], system: System = BGPDRIFT, attend: Attend | None = None, program: str = PROGRAM) -> int:
     """Run one command; returns the exit code.
 
     Parameters
@@ -54,8 +55,11 @@ def main(argv: Sequence[str], system: System = BGPDRIFT, attend: Attend | None =
     attend : callable, optional
         Decides what needs a person, by the settings and the status of the services; ``status`` shows it and exits with its
         code. By default only the services count.
+    program : str
+        Name of the program in messages.
     """
-    options = _parser(system).parse_args(argv)
+    options = _parser(system, program).parse_args(argv)
+    options.program = program
     if attend is None or getattr(options, "services", False):
         attend = _attend_to_services
     options.attend = attend
@@ -69,19 +73,17 @@ def main(argv: Sequence[str], system: System = BGPDRIFT, attend: Attend | None =
         result: int = options.run(options, bgpdrift_settings.load(), system)
         return result
     except SettingsError as error:
-        return _print_error(error, EXIT_USAGE)
+        return _print_error(program, error, EXIT_USAGE)
     except (NotRunningError, NothingHereError) as error:
-        return _print_error(error, EXIT_NOT_RUNNING)
+        return _print_error(program, error, EXIT_NOT_RUNNING)
     except AlreadyRunningError as error:
-        return _print_error(error, EXIT_ALREADY_RUNNING)
+        return _print_error(program, error, EXIT_ALREADY_RUNNING)
     except BgpdriftError as error:
-        return _print_error(error, EXIT_NOT_READY)
+        return _print_error(program, error, EXIT_NOT_READY)
 
 
-def _parser(system: System) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="run_all_services.py", description="Start, stop and show the services of bgpdrift."
-    )
+def _parser(system: System, program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description="Start, stop and show the services of bgpdrift.")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", metavar="FILE", help=f"settings file; default $BGPDRIFT_CONFIG, then {FILE_NAME}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -156,18 +158,21 @@ def _start(options: argparse.Namespace, settings: Settings, system: System) -> i
 
 
 def _stop(options: argparse.Namespace, settings: Settings, system: System) -> int:  # noqa: ARG001 - all commands have one signature
-    from supervisor.client import ControlClient
+    from supervisor.client import connect_also_while_starting
 
-    if options.name:
-        with ControlClient(settings.data_path / "run") as client:
-            client.ask("stop", name=options.name)
-            limit_s = settings.supervisor.stop_grace_s + 5.0
-            client.ask("wait", wait_s=limit_s, timeout_s=limit_s, name=options.name)
-        print(f"stopped: {options.name}; `start {options.name}` starts it again")
+    limit_s = 3 * settings.supervisor.stop_grace_s + 30.0
+    client = connect_also_while_starting(settings.data_path / "run", limit_s)
+    if client is None:
+        print("stopped: the supervisor ended before its services started")
         return EXIT_OK
-    with ControlClient(settings.data_path / "run") as client:
+    with client:
+        if options.name:
+            client.ask("stop", name=options.name)
+            wait_s = settings.supervisor.stop_grace_s + 5.0
+            client.ask("wait", wait_s=wait_s, timeout_s=wait_s, name=options.name)
+            print(f"stopped: {options.name}; `start {options.name}` starts it again")
+            return EXIT_OK
         client.ask("stop", now=options.now)
-        limit_s = 3 * settings.supervisor.stop_grace_s + 30.0
         if not client.wait_for_end(limit_s):
             raise BgpdriftError(f"the supervisor (pid {client.pid}) has not ended after {limit_s:.0f} s")
     print(f"stopped: supervisor pid {client.pid} and all services")
@@ -213,7 +218,7 @@ def _status(options: argparse.Namespace, settings: Settings, system: System) -> 
         status = _ask_status(settings)
     except NotRunningError as error:
         if not options.json:
-            _print_error(error, EXIT_NOT_RUNNING)
+            _print_error(options.program, error, EXIT_NOT_RUNNING)
         status = build_stopped_status(system.names)
     attention = options.attend(settings, status)
     if options.json:
@@ -327,7 +332,7 @@ def _print_result(reply: dict[str, Any], settings: Settings) -> int:
     return EXIT_OK if reply["ready"] else EXIT_NOT_READY
 
 
-def _print_error(error: BgpdriftError, code: int) -> int:
+def _print_error(program: str, error: BgpdriftError, code: int) -> int:
     for line in str(error).split("\n"):
-        print(escape_control(line if line.startswith(" ") else f"run_all_services.py: {line}"), file=sys.stderr)
+        print(escape_control(line if line.startswith(" ") else f"{program}: {line}"), file=sys.stderr)
     return code

@@ -5,6 +5,7 @@ import os
 import select
 import socket
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from bgpdrift.errors import BgpdriftError, SettingsError
 from supervisor.control_address import SOCKET_NAME, short_path
 from supervisor.instance_lock import LOCK_NAME, find_holder
 
+APPEAR_S = 1.0
+"""Python and the settings take some tenths of a second before a ``start`` takes its lock."""
+_RETRY_S = 0.02
+
 
 class NotRunningError(BgpdriftError):
     """No supervisor runs for this data directory."""
@@ -21,6 +26,41 @@ class NotRunningError(BgpdriftError):
 
 class NoAnswerError(BgpdriftError):
     """A supervisor runs for the data directory but does not answer."""
+
+
+def connect_also_while_starting(run_dir: Path, limit_s: float, appear_s: float = APPEAR_S) -> "ControlClient | None":
+    """Connect to the supervisor, or wait for one that is starting; None if it ended before it listened.
+
+    Parameters
+    ----------
+    run_dir : Path
+        The directory of the socket.
+    limit_s : float
+        Longest wait for a supervisor that starts; seconds.
+    appear_s : float
+        Longest wait for a ``start`` that has not taken its lock yet; seconds.
+
+    Raises
+    ------
+    NotRunningError
+        No supervisor runs, and none starts.
+    NoAnswerError
+        A supervisor runs but does not listen within the limit.
+    """
+    began, is_starting = time.monotonic(), False
+    while True:
+        try:
+            return ControlClient(run_dir)
+        except NotRunningError:
+            if is_starting:
+                return None
+            if time.monotonic() - began > appear_s:
+                raise
+        except NoAnswerError:
+            is_starting = True
+            if time.monotonic() - began > limit_s:
+                raise
+        time.sleep(_RETRY_S)
 
 
 class ControlClient:

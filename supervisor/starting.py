@@ -17,7 +17,7 @@ from bgpdrift.formatting import escape_control, escape_lines
 from bgpdrift.process.child import run_command
 from bgpdrift.process.signals import ignore_unknown_signals
 from bgpdrift.settings import Settings
-from supervisor.client import ControlClient
+from supervisor.client import ControlClient, NoAnswerError, NotRunningError
 from supervisor.daemon import fork_daemon, list_inherited_descriptors, wait_until_listening
 from supervisor.instance_lock import LOCK_NAME, InstanceLock
 from supervisor.journal import OWN_LOG
@@ -70,9 +70,12 @@ def start_background(settings: Settings, system: System) -> dict[str, Any]:
     lock.close()
     if not wait_until_listening(pipe, _LISTEN_LIMIT_S):
         raise BgpdriftError("\n    ".join(["the supervisor did not start; its last lines:", *read_last_lines(log, 15)]))
-    with ControlClient(settings.data_path / "run") as client:
-        wait_s = start_timeout_s(settings)
-        return client.ask("wait", wait_s=wait_s, timeout_s=wait_s)
+    try:
+        with ControlClient(settings.data_path / "run") as client:
+            wait_s = start_timeout_s(settings)
+            return client.ask("wait", wait_s=wait_s, timeout_s=wait_s)
+    except (NotRunningError, NoAnswerError) as error:
+        raise BgpdriftError(f"stopped before all services were ready: {error}") from error
 
 
 def _prepare(settings: Settings, system: System) -> tuple[InstanceLock, bool, str]:

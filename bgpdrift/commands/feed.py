@@ -19,6 +19,6 @@ def command(as_json: bool) -> None:
     from bgpdrift.status.feed import read_feed
     from bgpdrift.status.feed_text import write_report
 
-    report = read_feed(settings.load(), SystemClock().now())
+    report = read_feed(settings.load_existing(), SystemClock().now())
     click.echo(msgspec.json.encode(report).decode() if as_json else write_report(report))
     sys.exit(1 if report.problem else 0)

@@ -142,6 +142,29 @@ def test_stop_ends_services_that_ignore_term_and_grandchildren_in_their_own_sess
     assert managed("status").returncode == 3
 
 
+@pytest.mark.parametrize(
+    "moment", ["at once", "when the lock is taken", "when the socket exists", "when a service starts"]
+)
+def test_stop_during_a_start_stops_what_starts(managed, moment):
+    managed.names = "ready-a,never_ready,ready-b"
+    run = managed.data_dir / "run"
+    reached = {
+        "at once": lambda: True,
+        "when the lock is taken": (run / "supervisor.lock").exists,
+        "when the socket exists": (run / "control.sock").exists,
+        "when a service starts": lambda: "ready-a" in managed.processes().values(),
+    }
+    with subprocess.Popen(managed.command("start"), env=managed.env(), stderr=subprocess.PIPE) as starting:
+        managed.until(reached[moment], moment)
+
+        stopped = managed("stop")
+
+        assert stopped.returncode == 0, stopped.stderr
+        assert starting.wait(managed.limit_s) == 1
+    assert managed.processes() == {}
+    assert managed("status").returncode == 3
+
+
 def test_services_end_with_a_killed_supervisor_and_grandchildren_with_the_next_start(managed):
     managed.start("ready-a,parent")
     status = managed.status()

@@ -18,6 +18,7 @@ NEED_A_SYSTEM = {
     "approve": ["1"],
     "check": [],
     "doctor": [],
+    "feed": [],
     "incidents": [],
     "label": ["--list"],
     "models": [],
@@ -29,6 +30,9 @@ NEED_A_SYSTEM = {
 """Commands that read or change a system, and arguments that reach it."""
 NEED_NONE = {"check-file", "config", "decode", "demo", "evaluate", "features", "replay", "simulate"}
 """Commands that work on files or start a system of their own."""
+
+SUPERVISED = {"logs", "reload", "restart", "start", "status", "stop"}
+"""Commands of ``run_all_services.py``; `start` starts a system."""
 
 
 def invoke(program, *arguments, **env):
@@ -74,7 +78,7 @@ def in_empty_directory():
 
 
 def test_each_command_is_listed_by_whether_it_needs_a_system():
-    assert set(COMMANDS) == NEED_A_SYSTEM.keys() | NEED_NONE
+    assert set(COMMANDS) == NEED_A_SYSTEM.keys() | NEED_NONE | SUPERVISED
 
 
 @pytest.mark.parametrize("arguments", list(in_empty_directory()), ids=" ".join)
@@ -119,3 +123,28 @@ def test_a_detector_is_accepted_by_the_name_of_its_model_and_of_its_service(name
     assert "not running for" in capsys.readouterr().err
     refused = CliRunner().invoke(rollback, [name])
     assert isinstance(refused.exception, NothingHereError)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(f"{name} --help" for name in sorted(SUPERVISED)),
+        "status",
+        "status --json",
+        "stop gpt",
+        "logs -n 3 lstm",
+        "restart",
+    ],
+)
+def test_the_commands_of_the_supervisor_are_commands_of_bgpdrift_too(arguments):
+    """Output, errors and exit code are the same, but for the name of the program."""
+    through, direct = (invoke(program, *arguments.split()) for program in ("bgpdrift", "run_all_services.py"))
+
+    def unnamed(text):
+        return " ".join(text.replace("run_all_services.py", "bgpdrift").split())
+
+    assert through.returncode == direct.returncode
+    assert [unnamed(text) for text in (through.stdout, through.stderr)] == [
+        unnamed(text) for text in (direct.stdout, direct.stderr)
+    ]
+    assert "run_all_services.py:" not in through.stderr
