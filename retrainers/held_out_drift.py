@@ -1,7 +1,8 @@
 """Measures how far a candidate's scores on held-out windows differ from its training scores.
 
 A model whose scores drift before it is published would soon drift in use. The scores are compared in log-spaced
-histograms, with the measures of the live drift check, day by day of the training; the figure is the median over the days.
+histograms, in the scaling that the training scores decide, with the measures of the live drift check, day by day of the
+training; the figure is the median over the days.
 Therefore neither one unusual day nor a weekend counts as drift. The gate and ``promote --max-drift`` have the
 thresholds.
 """
@@ -15,6 +16,7 @@ import numpy as np
 from bgpdrift.drift import measures
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.drift.hours import BoolArray, FloatArray, IntArray
+from bgpdrift.drift.scaling import choose_scaling
 
 DAY_S = 86_400
 MIN_SCORES_PER_DAY = 360
@@ -73,6 +75,8 @@ def measure_held_out_drift(trained: Sequence[Scored], held_out: Scored, cut: int
         current = current[held_weekend == kind]
         starts, scores = starts[weekend == kind], scores[weekend == kind]
     day_number = (cut - 60 - starts) // DAY_S
+    scaling = choose_scaling(scores, current)
+    scores, current = scaling.apply(scores), scaling.apply(current)
     now = Histogram.of(current.tolist())
     days_scores = [scores[day_number == number] for number in np.unique(day_number)]
     by_day = [

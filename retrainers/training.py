@@ -25,7 +25,7 @@ from bgpdrift.detectors.interface import (
     WindowFrame,
 )
 from bgpdrift.drift.constants import HOUR_S
-from bgpdrift.drift.histogram import Histogram
+from bgpdrift.drift.exact_values import ExactValues
 from bgpdrift.errors import NotEnoughDataError
 from bgpdrift.models.artifact import Artifact
 from bgpdrift.models.flags import DriftCause
@@ -190,7 +190,7 @@ def train(
     progress("calibrate", 1.0)
     if len(scores) < MIN_CALIBRATION_SCORES:
         raise NotEnoughDataError(
-            f"{model}: {len(scores)} clean windows to calibrate on, {MIN_CALIBRATION_SCORES} expected"
+            f"{model}: expected {MIN_CALIBRATION_SCORES} clean windows to calibrate on, found {len(scores)}"
         )
     return Trained(
         content=content,
@@ -244,7 +244,7 @@ def to_artifact(
 def count_reference_hours(trained: Trained, alarms_per_day: float) -> list[ReferenceHour]:
     """Count the out-of-sample scores of whole collectors by hour, with the alarms they would have raised."""
     limit = trained.calibration.alarm_p(alarms_per_day)
-    hours: dict[tuple[str, int], tuple[Histogram, int]] = {}
+    hours: dict[tuple[str, int], tuple[ExactValues, int]] = {}
     for part in trained.held_out:
         if part.peer:
             continue
@@ -252,9 +252,9 @@ def count_reference_hours(trained: Trained, alarms_per_day: float) -> list[Refer
         starts = part.window_start // HOUR_S * HOUR_S
         for hour in np.unique(starts).tolist():
             rows = starts == hour
-            histogram, alarm_count = hours.get((part.collector, hour), (Histogram(), 0))
-            histogram += Histogram.of(part.score[rows].tolist())
-            hours[part.collector, hour] = (histogram, alarm_count + int(alarms[rows].sum()))
+            scores, alarm_count = hours.get((part.collector, hour), (ExactValues(), 0))
+            scores += ExactValues.of(part.score[rows].tolist())
+            hours[part.collector, hour] = (scores, alarm_count + int(alarms[rows].sum()))
     return [(collector, hour, *hours[collector, hour]) for collector, hour in sorted(hours)]
 
 

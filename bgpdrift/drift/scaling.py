@@ -98,11 +98,14 @@ def choose_scaling(reference: _Floats, current: _Floats) -> Scaling:
     current = current if len(current) else reference
     if not len(reference):
         return IDENTITY
+    is_ordinary = _is_ordinary(reference)
+    if is_ordinary and _fullest_share(reference, current) <= MAX_BIN_SHARE:
+        return IDENTITY
     both = np.concatenate([reference, current])
     weights = np.repeat([0.5 / len(reference), 0.5 / len(current)], [len(reference), len(current)])
     order = np.argsort(both, kind="stable")
     both, weights = both[order], weights[order]
-    if _is_ordinary(reference) and _blurred_share(IDENTITY.apply(both), weights)[0] <= MAX_BIN_SHARE:
+    if is_ordinary and _blurred_share(IDENTITY.apply(both), weights)[0] <= MAX_BIN_SHARE:
         return IDENTITY
     candidates = [_divide(reference)]
     share, blurred = _blurred_share(candidates[0].apply(both), weights)
@@ -119,6 +122,15 @@ def _is_ordinary(scores: _Floats) -> bool:
     if not len(sizes):
         return True
     return bool(_quantile(sizes, 0.05) >= MIN_TYPICAL and sizes.max() <= MAX_TYPICAL)
+
+
+def _fullest_share(reference: _Floats, current: _Floats) -> float:
+    """Share of both windows in the fullest bin: a bound of the blurred share for which nothing is sorted."""
+    numbers = [bins_of(reference), bins_of(current)]
+    first = min(int(part.min()) for part in numbers)
+    size = max(int(part.max()) for part in numbers) - first + 1
+    shares = [np.bincount(part - first, minlength=size) / len(part) for part in numbers]
+    return float((shares[0] + shares[1]).max() / 2)
 
 
 def _blurred_share(mapped: _Floats, weights: _Floats) -> tuple[float, NDArray[np.intp]]:

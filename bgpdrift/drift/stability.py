@@ -297,10 +297,10 @@ def _subtract_season(
 
 
 def _log_means(hours: Hours) -> FloatArray:
-    """Logarithm of the mean of each hour; NaN where there is none."""
+    """Logarithm of the mapped mean of each hour, so that neither unit nor offset count; NaN where there is none."""
     n = hours.n
     with np.errstate(all="ignore"):
-        means = np.where(n > 0, hours.totals / np.maximum(n, 1), np.nan)
+        means = np.where(n > 0, hours.scaling.apply(hours.totals / np.maximum(n, 1)), np.nan)
         return np.asarray(np.where(means > 0, np.log(means), np.nan))
 
 

@@ -12,9 +12,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bgpdrift.drift.histogram import Histogram
-from bgpdrift.drift.hours import Hours
-from bgpdrift.drift.stored_hours import decode_hours
+from bgpdrift.drift.exact_values import ExactValues
+from bgpdrift.drift.stored_hours import StoredHours, decode_values
 from bgpdrift.errors import ArtifactError
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.artifact import Artifact
@@ -23,7 +22,7 @@ from bgpdrift.models.paths import backup_paths, current_path
 MAX_HOURS_PER_COLLECTOR = 31 * 24
 """The newest hours are kept; older ones are no reference for a week."""
 
-ReferenceHour = tuple[str, int, Histogram, int]
+ReferenceHour = tuple[str, int, ExactValues, int]
 """(collector, hour_start, scores, alarms)"""
 
 
@@ -41,20 +40,20 @@ def reference_arrays(hours: Sequence[ReferenceHour]) -> dict[str, npt.NDArray[An
     ordered = sorted(hours, key=lambda hour: (hour[0], hour[1]))
     names = sorted({hour[0] for hour in ordered})
     kept = [hour for name in names for hour in [h for h in ordered if h[0] == name][-MAX_HOURS_PER_COLLECTOR:]]
-    blobs = [histogram.to_bytes() for _, _, histogram, _ in kept]
+    blobs = [scores.to_bytes() for _, _, scores, _ in kept]
     table = [
         (names.index(name), start, alarms, len(blob))
         for (name, start, _, alarms), blob in zip(kept, blobs, strict=True)
     ]
     return {
         "hours": np.array(table, np.int64),
-        "sums": np.array([(histogram.total, histogram.squares) for _, _, histogram, _ in kept], np.float64),
+        "sums": np.array([(scores.total, scores.squares) for _, _, scores, _ in kept], np.float64),
         "bins": np.frombuffer(b"".join(blobs), np.uint8),
         "collectors": np.frombuffer(msgspec.json.encode(names), np.uint8),
     }
 
 
-def reference_hours(artifact: Artifact) -> dict[str, Hours]:
+def reference_hours(artifact: Artifact) -> dict[str, StoredHours]:
     """Decode the hours of an artifact, by collector; {} if it has none.
 
     Raises
@@ -78,7 +77,7 @@ def reference_hours(artifact: Artifact) -> dict[str, Hours]:
                 table.tolist(), sums.tolist(), ends.tolist(), strict=True
             )
         ]
-        found, unreadable = decode_hours(rows)
+        found, unreadable = decode_values(rows)
         if unreadable:
             raise ValueError(f"{unreadable} of {len(rows)} hours cannot be read")
     except (KeyError, IndexError, ValueError, msgspec.MsgspecError) as error:
@@ -87,7 +86,7 @@ def reference_hours(artifact: Artifact) -> dict[str, Hours]:
     return found
 
 
-def read_reference_hours(folder: Path, model: str, version: str) -> dict[str, Hours]:
+def read_reference_hours(folder: Path, model: str, version: str) -> dict[str, StoredHours]:
     """Read the hours of the active version or a backup; {} if its file is gone, cannot be read or has none."""
     for path in (current_path(folder, model), *backup_paths(folder, model)):
         try:

@@ -11,7 +11,14 @@ from bgpdrift.drift import incident_spans, windows
 from bgpdrift.drift.constants import HOUR_S, PINNED_REFERENCE_H
 from bgpdrift.drift.hours import Hours
 from bgpdrift.drift.incident_spans import IncidentGroup, Span
-from bgpdrift.drift.stored_hours import decode_hours
+from bgpdrift.drift.scaling import IDENTITY
+from bgpdrift.drift.stored_hours import (
+    StoredSeries,
+    choose_stored_scaling,
+    decode_hours,
+    decode_values,
+    scale_series,
+)
 from bgpdrift.drift.windows import DetectorHours
 from bgpdrift.models.reference import read_reference_hours
 from bgpdrift.settings import Settings
@@ -63,8 +70,8 @@ class CheckInputReader:
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings, self._store, self._folder = settings, store, settings.artifacts_path
         self._history_s = LONG_HISTORY_S if settings.drift.preset == "7d/30d" else HISTORY_S
-        self._profiles: dict[tuple[str, str], Mapping[str, Hours]] = {}
-        self._first_weeks: dict[tuple[str, str], Mapping[str, Hours]] = {}
+        self._profiles: dict[tuple[str, str], StoredSeries] = {}
+        self._first_weeks: dict[tuple[str, str], StoredSeries] = {}
 
     def find_version(self, model: str, at: int) -> str:
         """Return the version that scored the newest hour before ``at``; "" without a score in the last day."""
@@ -79,7 +86,7 @@ class CheckInputReader:
         if not version:
             return None
         series, begin = f"score:{model}", at - self._history_s
-        live, unreadable = decode_hours(self._store.hours_between(series, version, begin, at))
+        live, unreadable = decode_values(self._store.hours_between(series, version, begin, at))
         spans = self._read_spans(begin, at)
         incidents = incident_spans.group_incidents(spans, at, HOUR_S * self._settings.drift.max_hold_h)
         flagged = {
@@ -97,30 +104,47 @@ class CheckInputReader:
         ]
         excluded = incident_spans.list_excluded_hours(spans, incidents)
         profile = self._read_profile(model, version)
-        is_complete = windows.has_days(profile, self._settings.drift.min_reference_days)
+        is_complete = windows.has_days(scale_series(profile, IDENTITY), self._settings.drift.min_reference_days)
         first_week = {} if is_complete else self._read_first_week(model, version, at, excluded)
-        earlier = [self.read_series(series, name, begin, at) for name, _, _ in others]
-        hours = DetectorHours(at, live, profile, first_week, excluded, frozenset(flagged), others, earlier)
+        scaling = choose_stored_scaling(
+            (profile, {name: hours.between(0, begin) for name, hours in first_week.items()}, live),
+            windows.split_windows(self._settings.drift.preset, at)[0][0],
+        )
+        hours = DetectorHours(
+            at,
+            scale_series(live, scaling),
+            scale_series(profile, scaling),
+            scale_series(first_week, scaling),
+            excluded,
+            frozenset(flagged),
+            others,
+            [self._read_earlier(series, name, begin, at) for name, _, _ in others],
+        )
         return CheckInputs(model, version, at, hours, spans, incidents, unreadable)
 
     def read_series(self, name: str, version: str, begin: int, at: int) -> Mapping[str, Hours]:
-        """Read the hours of one series, by collector."""
+        """Read the hours of one series other than scores, by collector."""
         return decode_hours(self._store.hours_between(name, version, begin, at))[0]
 
     def read_many_series(
         self, names: Sequence[str], version: str, begin: int, at: int
     ) -> Iterator[tuple[str, Mapping[str, Hours]]]:
-        """Read the hours of several series, decoded one after the other to keep few in memory."""
+        """Read the hours of several series other than scores, decoded one after the other to keep few in memory."""
         rows = self._store.hours_of_many(names, version, begin, at)
         for name in names:
             if name in rows:
                 yield name, decode_hours(rows.pop(name))[0]
 
+    def _read_earlier(self, series: str, version: str, begin: int, at: int) -> Mapping[str, Hours]:
+        """Read the scores of another version, in a scaling of their own: they are compared with each other only."""
+        found, _ = decode_values(self._store.hours_between(series, version, begin, at))
+        return scale_series(found, choose_stored_scaling([found], at))
+
     def _read_spans(self, begin: int, at: int) -> list[Span]:
         incidents = self._store.incidents_between(begin, at)
         return incident_spans.build_spans(incidents, self._store.outcomes_between(begin, at), at)
 
-    def _read_profile(self, model: str, version: str) -> Mapping[str, Hours]:
+    def _read_profile(self, model: str, version: str) -> StoredSeries:
         """Read the reference hours of the model file."""
         key = (model, version)
         if key not in self._profiles:
@@ -128,9 +152,7 @@ class CheckInputReader:
             self._profiles[key] = read_reference_hours(self._folder, model, version)
         return self._profiles[key]
 
-    def _read_first_week(
-        self, model: str, version: str, at: int, excluded: windows.ExcludedHours
-    ) -> Mapping[str, Hours]:
+    def _read_first_week(self, model: str, version: str, at: int, excluded: windows.ExcludedHours) -> StoredSeries:
         """Read the first hours of a version; they are cached once they hold a clean week."""
         key = (model, version)
         if key in self._first_weeks:
@@ -140,8 +162,9 @@ class CheckInputReader:
         if not begins:
             return {}
         end = min(begins[0] + FIRST_WEEK_SEARCH_S, at)
-        hours, _ = decode_hours(self._store.hours_between(series, version, begins[0], end))
-        if len(windows.list_hours(windows.exclude_hours(hours, excluded))) >= PINNED_REFERENCE_H:
+        hours, _ = decode_values(self._store.hours_between(series, version, begins[0], end))
+        clean = windows.exclude_hours(scale_series(hours, IDENTITY), excluded)
+        if len(windows.list_hours(clean)) >= PINNED_REFERENCE_H:
             self._first_weeks = {k: v for k, v in self._first_weeks.items() if k[0] != model}
             self._first_weeks[key] = hours
         return hours

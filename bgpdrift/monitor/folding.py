@@ -27,6 +27,7 @@ import msgspec
 import numpy as np
 
 from bgpdrift.detector_registry import DETECTORS
+from bgpdrift.drift.exact_values import ExactValues, HourCounts, add_counts, decode_counts
 from bgpdrift.drift.histogram import Histogram, bins_of
 from bgpdrift.drift.hours import FloatArray, IntArray
 from bgpdrift.store.window_columns import FEATURE_NAMES
@@ -67,13 +68,13 @@ class Folded:
 
     Attributes
     ----------
-    added : mapping of Key to (Histogram, int)
+    added : mapping of Key to (HourCounts, int)
         Values and alarms to add to the stored ones.
     unusable : Counter of str
         Values that could not be counted, by problem.
     """
 
-    added: dict[Key, tuple[Histogram, int]] = field(default_factory=dict)
+    added: dict[Key, tuple[HourCounts, int]] = field(default_factory=dict)
     unusable: "Counter[str]" = field(default_factory=Counter)
 
 
@@ -140,7 +141,7 @@ def fold_scores(
             if not kept:
                 continue
             alarms = sum(bool(row[7]) for row in kept)
-            folded.added[f"score:{model}", *place] = (_build_histogram(scores[usable, 0]), alarms)
+            folded.added[f"score:{model}", *place] = (ExactValues.of(scores[usable, 0].tolist()), alarms)
             if model in rules:
                 _fold_rules(folded, kept, place, rules[model])
             _fold_embedding(folded, model, [_decode(row[10]) for row in kept if row[10] is not None], place)
@@ -230,7 +231,7 @@ def _decode(cell: Any) -> Any:
 
 
 def build_merge(
-    added: Mapping[Key, tuple[Histogram, int]],
+    added: Mapping[Key, tuple[HourCounts, int]],
 ) -> Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]]:
     """Return the function that adds the increments to the stored rows of ``hourly_histograms``.
 
@@ -239,16 +240,16 @@ def build_merge(
 
     def merge(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         stored = {(row["series"], row["model_version"], row["collector"], row["hour_start"]): row for row in rows}
-        return [_build_row(key, histogram, alarms, stored.get(key)) for key, (histogram, alarms) in added.items()]
+        return [_build_row(key, counts, alarms, stored.get(key)) for key, (counts, alarms) in added.items()]
 
     return merge
 
 
-def _build_row(key: Key, histogram: Histogram, alarms: int, before: Mapping[str, Any] | None) -> dict[str, Any]:
+def _build_row(key: Key, counts: HourCounts, alarms: int, before: Mapping[str, Any] | None) -> dict[str, Any]:
     if before is not None:
         try:
-            stored = Histogram.from_bytes(before["bins"], before["value_sum"], before["value_sum_squares"])
-            histogram, alarms = stored + histogram, int(before["alarms"]) + alarms
+            stored = decode_counts(bytes(before["bins"]), before["value_sum"], before["value_sum_squares"])
+            counts, alarms = add_counts(stored, counts), int(before["alarms"]) + alarms
         except ValueError:
             pass
     series, version, collector, hour = key
@@ -257,11 +258,11 @@ def _build_row(key: Key, histogram: Histogram, alarms: int, before: Mapping[str,
         "series": series,
         "model_version": version,
         "collector": collector,
-        "n": histogram.n,
+        "n": counts.n,
         "alarms": alarms,
-        "value_sum": histogram.total,
-        "value_sum_squares": histogram.squares,
-        "bins": histogram.to_bytes(),
+        "value_sum": counts.total,
+        "value_sum_squares": counts.squares,
+        "bins": counts.to_bytes(),
     }
 
 

@@ -311,12 +311,12 @@ def _build_histogram_rows(model: str, shadow: Version | None, start: int, hour: 
             "series": f"shadow:{model}",
             "model_version": shadow.version,
             "collector": collector,
-            "n": histogram.n,
+            "n": scores.n,
             "alarms": alarms,
-            "value_sum": histogram.total,
-            "value_sum_squares": histogram.squares,
-            "bins": histogram.to_bytes(),
+            "value_sum": scores.total,
+            "value_sum_squares": scores.squares,
+            "bins": scores.to_bytes(),
         }
-        for collector, (histogram, alarms) in hour.shadow.items()
-        if histogram.n
+        for collector, (scores, alarms) in hour.shadow.items()
+        if scores.n
     ]

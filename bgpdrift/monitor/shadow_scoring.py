@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bgpdrift.detectors.interface import MINUTE_S, BoolArray, Detector, IntArray, WindowFrame
-from bgpdrift.drift.histogram import Histogram
+from bgpdrift.drift.exact_values import ExactValues
 from bgpdrift.models import artifact as artifacts
 from bgpdrift.models.detector_output import CalmAlarms, DetectorOutput, count_episodes, find_new_alarms
 from bgpdrift.models.injection import KINDS, PER_KIND, Injected, compute_strengths, inject
@@ -75,7 +75,7 @@ class ShadowHour:
     """Counts of one hour, and the shadow's scores and alarms by collector for ``hourly_histograms``."""
 
     tally: ProbationTally
-    shadow: Mapping[str, tuple[Histogram, int]]
+    shadow: Mapping[str, tuple[ExactValues, int]]
 
 
 class ShadowScoring:
@@ -106,7 +106,7 @@ class ShadowScoring:
         frames = self._read_frames([new] if shadow is None else [new, shadow], start, end)
         other_alarms = self._read_other_alarms(model, start, end)
         calm = (CalmAlarms(), CalmAlarms())
-        tally, histograms = ProbationTally(), dict[str, tuple[Histogram, int]]()
+        tally, shadow_scores = ProbationTally(), dict[str, tuple[ExactValues, int]]()
         for frame in frames:
             output = self._score(new, frame)
             shadow_output = None if shadow is None else self._score(shadow, frame)
@@ -114,7 +114,7 @@ class ShadowScoring:
             counted = frame.clean[frame.first :] & output.has_vote
             if shadow_output is not None:
                 calm[1].add(frame, shadow_output)
-                histograms[frame.collector] = _build_histogram(shadow_output)
+                shadow_scores[frame.collector] = _count_output(shadow_output)
                 counted &= shadow_output.has_vote
             unshared = counted & ~_find_shared(frame, other_alarms)
             shadow_alarms = (
@@ -127,7 +127,7 @@ class ShadowScoring:
             )
             tally = add_tallies(tally, hour)
         injected = self._count_injected(model, new, shadow, frames, calm, other_alarms, start)
-        return ShadowHour(add_tallies(tally, injected), histograms)
+        return ShadowHour(add_tallies(tally, injected), shadow_scores)
 
     def compare_with_labels(self, new: Version, shadow: Version, labels: Sequence[Outcome]) -> ProbationTally:
         """Count the labels with which each version agrees: it alarms in an anomaly, and raises no alarm otherwise."""
@@ -223,6 +223,6 @@ def _find_shared(frame: WindowFrame, other_alarms: Mapping[str, IntArray]) -> Bo
     return np.asarray(last > first)
 
 
-def _build_histogram(output: DetectorOutput) -> tuple[Histogram, int]:
+def _count_output(output: DetectorOutput) -> tuple[ExactValues, int]:
     usable = output.has_vote & np.isfinite(output.scores.score)
-    return Histogram.of(output.scores.score[usable].tolist()), int((output.is_alarm & usable).sum())
+    return ExactValues.of(output.scores.score[usable].tolist()), int((output.is_alarm & usable).sum())

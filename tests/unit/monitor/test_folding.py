@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from bgpdrift.clock import FakeClock
+from bgpdrift.drift.exact_values import ExactValues
 from bgpdrift.drift.histogram import Histogram
 from bgpdrift.monitor.folding import (
     FEATURE_NAMES,
@@ -58,7 +59,7 @@ def test_scores_are_counted_by_model_version_collector_and_hour() -> None:
         ("score:lstm", "1", "rrc00", HOUR + 3600): (1, 0),
         ("score:lstm", "1", "rrc01", HOUR): (1, 0),
     }
-    assert added["score:lstm", *PLACE][0] == Histogram.of([2.0, 2.0])
+    assert added["score:lstm", *PLACE][0] == ExactValues.of([2.0, 2.0])
 
 
 def test_peers_abstentions_and_windows_with_a_quality_mark_are_not_counted() -> None:
@@ -74,7 +75,7 @@ def test_peers_abstentions_and_windows_with_a_quality_mark_are_not_counted() -> 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), None, "seven", 1e300])
 def test_a_score_that_is_not_a_number_is_reported_and_not_counted(bad: Any) -> None:
     folded = fold_scores([score(0, score=bad, is_alarm=True), score(1)])
-    assert folded.added["score:lstm", *PLACE] == (Histogram.of([2.0]), 0)
+    assert folded.added["score:lstm", *PLACE] == (ExactValues.of([2.0]), 0)
     assert folded.unusable == {"lstm 1: a score that is not a number": 1}
 
 

@@ -78,14 +78,14 @@ def test_a_disk_error_affects_only_the_new_report(tmp_path, monkeypatch, code, c
 
 
 def test_a_model_name_with_a_path_is_refused(tmp_path):
-    with pytest.raises(InputError, match="is not a model"):
+    with pytest.raises(InputError, match="model: expected one of"):
         write_report(tmp_path, report(0, "../lstm"), keep=1)
 
 
 def test_the_error_names_a_missing_or_damaged_report(tmp_path):
     path = write_report(tmp_path, report(0), keep=1)
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(InputError, match=r"drift_report_lstm_19700101T000000Z\.json: JSON expected"):
+    with pytest.raises(InputError, match=r"drift_report_lstm_19700101T000000Z\.json: expected JSON"):
         read_report(path)
     with pytest.raises(InputError, match="this drift report does not exist"):
         read_report(tmp_path / "drift_report_lstm_19700101T090000Z.json")

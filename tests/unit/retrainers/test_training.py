@@ -103,11 +103,11 @@ def test_an_artifact_has_the_hours_of_its_out_of_sample_scores(windows: ModuleTy
     hours = reference_hours(artifact)
 
     assert set(hours) == {frames[0].collector, "rrc99"}
-    kept = sum(int(part.n.sum()) for part in hours.values())
+    kept = sum(len(part.exact_values) for part in hours.values())
     assert kept == sum(len(part.score) for part in trained.held_out if not part.peer)
     assert 48 <= len(hours["rrc99"]) <= 51
     assert hours["rrc99"].starts.min() >= frames[0].window_start[0] // 3_600 * 3_600
-    assert sum(array.nbytes for array in artifact.reference.values()) < 30_000
+    assert sum(array.nbytes for array in artifact.reference.values()) < 60_000
     assert artifact.metadata_only.reference == {}
 
 
