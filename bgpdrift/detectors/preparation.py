@@ -27,7 +27,7 @@ from bgpdrift.detectors.interface import (
     WindowFrame,
 )
 from bgpdrift.detectors.signals import SIGNAL_BY_NAME, Signal, available_signals
-from bgpdrift.detectors.smoothing import FILTER_LENGTHS, MIN_FILTER_WEIGHT, SCALES_MIN, MinuteGrid
+from bgpdrift.detectors.smoothing import FILTER_LENGTHS, SCALES_MIN, MinuteGrid, smooth_all_scales
 from bgpdrift.errors import ArtifactError, InputError, NotEnoughDataError
 
 HOUR, QUARTER = SCALES_MIN.index(60), SCALES_MIN.index(15)
@@ -144,7 +144,7 @@ class Preparation:
             spreads.append(spread)
         if not names or not chosen:
             raise NotEnoughDataError(
-                f"preparation: {most} clean windows of a collector, {MIN_BASELINE_MINUTES} expected"
+                f"preparation: expected {MIN_BASELINE_MINUTES} clean windows of a collector, found {most}"
             )
         # A signal that a collector never showed, such as IPv6, carries no weight there. A file may not hold a NaN.
         centre, spread = np.stack(centres), np.stack(spreads)
@@ -219,13 +219,15 @@ class Preparation:
         if unknown:
             raise ArtifactError(f"{model}: unknown signals {', '.join(unknown)}")
         if tuple(parameters.get("scales_min", ())) != SCALES_MIN:
-            raise ArtifactError(f"{model}: time scales {SCALES_MIN} expected")
+            raise ArtifactError(f"{model}: expected time scales {SCALES_MIN}, found others")
         shape = (len(groups), len(SCALES_MIN), len(names))
         found = []
         for name in ("prepare.centre", "prepare.spread"):
             array = np.asarray(arrays.get(name, np.zeros(0)), np.float64)
             if array.shape != shape or not array.size or not np.isfinite(array).all():
-                raise ArtifactError(f"{model}: {name} of shape {array.shape}, finite {shape} expected")
+                raise ArtifactError(
+                    f"{model}: {name}: expected finite numbers of shape {shape}, found shape {array.shape}"
+                )
             found.append(array)
         if not (found[1] > 0).all():
             raise ArtifactError(f"{model}: prepare.spread must be above 0")
@@ -258,51 +260,7 @@ def _smoothed(
     raw = np.full((len(signals), grid.length), np.nan)
     for index, signal in enumerate(signals):
         raw[index, grid.row_of] = np.where(hole, np.nan, signal.values(frame.features))
-    return _filtered(raw, begin), grid
-
-
-def _filtered(raw: FloatArray, begin: int) -> FloatArray:
-    """Exponential means over the minutes before and including each, from column ``begin`` on, at every time scale.
-
-    The means are products with a band matrix, chunk by chunk: one window costs one small product, a week a few hundred.
-    `bgpdrift.detectors.smoothing.smooth` computes the same means by doubling, which costs less for a whole history and
-    more for one window. A series without holes needs no second product for the weight of its known values.
-    """
-    count, length = raw.shape
-    found = np.full((len(SCALES_MIN), count, length - begin), np.nan)
-    found[0] = raw[:, begin:]
-    known = np.isfinite(raw)
-    holed = ~known.all(axis=1)
-    stacked = np.concatenate([np.where(known, raw, 0.0), known[holed].astype(np.float64)])
-    for scale, (band, whole) in enumerate(_BANDS, start=1):
-        taps = len(band) - _CHUNK + 1
-        for first in range(begin, length, _CHUNK):
-            rows = min(_CHUNK, length - first)
-            start = first - taps + 1
-            part = stacked[:, max(start, 0) : first + rows]
-            product = part @ band[max(-start, 0) : max(-start, 0) + part.shape[1], :rows]
-            weight = np.broadcast_to(whole[np.minimum(np.arange(first, first + rows), taps - 1)], (count, rows)).copy()
-            weight[holed] = product[count:]
-            enough = (weight >= MIN_FILTER_WEIGHT * whole[-1]) & known[:, first : first + rows]
-            values = found[scale, :, first - begin : first - begin + rows]
-            np.divide(product[:count], weight, out=values, where=enough)
-    return found
-
-
-_CHUNK = 128
-
-
-def _band(scale_min: int) -> tuple[FloatArray, FloatArray]:
-    """Band matrix of a chunk, shape (taps − 1 + chunk, chunk), and the weight of the filter by its number of minutes."""
-    taps = scale_min * FILTER_LENGTHS
-    weights = np.exp(-np.arange(taps) / scale_min)
-    band = np.zeros((taps - 1 + _CHUNK, _CHUNK))
-    for column in range(_CHUNK):
-        band[column : column + taps, column] = weights[::-1]
-    return band, np.cumsum(weights)
-
-
-_BANDS = tuple(_band(scale) for scale in SCALES_MIN[1:])
+    return smooth_all_scales(raw, begin), grid
 
 
 def _limit_hour(deviation: FloatArray) -> FloatArray:

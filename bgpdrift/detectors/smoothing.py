@@ -22,6 +22,8 @@ GUARD_MIN = 15
 """Minutes between the rolling baseline and the present, so that a slow onset does not enter its own baseline."""
 RENEWAL_MIN = 5
 """The rolling baseline is computed on these minutes of the epoch: it moves slowly, and scoring is five times as fast."""
+_CHUNK_MIN = 128
+"""Minutes that one product with a band matrix smooths."""
 _QUANTILES = np.array([0.10, 0.25, 0.50, 0.75, 0.90])
 
 
@@ -110,6 +112,65 @@ def smooth(values: FloatArray, scale_min: int, total: bool | BoolArray = False) 
         # An event of the present minute counts in full and fades with the time constant.
         mean[is_total] *= weights.sum()
     return np.asarray(mean)
+
+
+def smooth_all_scales(values: FloatArray, begin: int) -> FloatArray:
+    """Compute the means of `smooth` at every time scale, from column ``begin`` on.
+
+    The means are products with a band matrix, chunk by chunk: one window costs one small product, a week a few hundred.
+    `smooth` sums by doubling, which costs less for a whole history and more for one window.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (n_series, n_minutes)
+        NaN where unknown.
+    begin : int
+        First column of the result.
+
+    Returns
+    -------
+    ndarray of float, shape (n_scales, n_series, n_minutes − begin)
+        In the order of `SCALES_MIN`; NaN as in `smooth`.
+
+    Examples
+    --------
+    >>> series = np.array([[1.0, np.nan, 4.0, 2.0]])
+    >>> bool(np.allclose(smooth_all_scales(series, 1)[1], smooth(series, SCALES_MIN[1])[:, 1:], equal_nan=True))
+    True
+    """
+    count, length = values.shape
+    found = np.full((len(SCALES_MIN), count, length - begin), np.nan)
+    found[0] = values[:, begin:]
+    known = np.isfinite(values)
+    holed = ~known.all(axis=1)
+    stacked = np.concatenate([np.where(known, values, 0.0), known[holed].astype(np.float64)])
+    # A series without holes needs no second product for the weight of its known values.
+    for scale, (band, whole) in enumerate(_BANDS, start=1):
+        taps = len(band) - _CHUNK_MIN + 1
+        for first in range(begin, length, _CHUNK_MIN):
+            rows = min(_CHUNK_MIN, length - first)
+            start = first - taps + 1
+            part = stacked[:, max(start, 0) : first + rows]
+            product = part @ band[max(-start, 0) : max(-start, 0) + part.shape[1], :rows]
+            weight = np.broadcast_to(whole[np.minimum(np.arange(first, first + rows), taps - 1)], (count, rows)).copy()
+            weight[holed] = product[count:]
+            enough = (weight >= MIN_FILTER_WEIGHT * whole[-1]) & known[:, first : first + rows]
+            means = found[scale, :, first - begin : first - begin + rows]
+            np.divide(product[:count], weight, out=means, where=enough)
+    return found
+
+
+def _band(scale_min: int) -> tuple[FloatArray, FloatArray]:
+    """Band matrix of a chunk, shape (taps − 1 + chunk, chunk), and the weight of the filter by its number of minutes."""
+    taps = scale_min * FILTER_LENGTHS
+    weights = np.exp(-np.arange(taps) / scale_min)
+    band = np.zeros((taps - 1 + _CHUNK_MIN, _CHUNK_MIN))
+    for column in range(_CHUNK_MIN):
+        band[column : column + taps, column] = weights[::-1]
+    return band, np.cumsum(weights)
+
+
+_BANDS = tuple(_band(scale) for scale in SCALES_MIN[1:])
 
 
 def _weighted_sums(series: FloatArray, decay: float, length: int) -> FloatArray:
