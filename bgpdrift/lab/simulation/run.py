@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import math
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from bgpdrift.lab.simulation.engine import Simulation
 from bgpdrift.lab.simulation.mrt_records import mrt_records
 from bgpdrift.lab.simulation.scenario import Scenario
 from bgpdrift.lab.simulation.truth import encode_truth
+from bgpdrift.process.durable import replace_file
 
 
 def write(scenario: Scenario, out: str, form: str = "json", truth: str | None = None) -> None:
@@ -71,11 +71,9 @@ def serve(
 
 def write_truth(simulation: Simulation, path: str) -> None:
     """Write the current ground truth; a reader sees the old file or the new one."""
-    target = Path(path)
-    staged = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        staged.write_bytes(encode_truth(simulation.truth()))
-        staged.replace(target)
+        with replace_file(Path(path), mode=0o666, sync=False) as file:  # less the umask, as for any file of the user
+            file.write(encode_truth(simulation.truth()))
     except OSError as error:
         raise InputError(f"--truth {path}: cannot be written: {error.strerror}") from None
 
