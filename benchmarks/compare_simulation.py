@@ -93,7 +93,7 @@ class Shapes:
         self.counts["IPv6"] += ":" in name
 
     def rows(self) -> dict[str, float]:
-        """Give each shape by name."""
+        """Return each shape by name."""
         c = self.counts
         a, w, changed = c["A"], c["W"], c["implicit"]
         known = a - c["new"]

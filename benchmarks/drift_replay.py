@@ -162,7 +162,7 @@ def replay_columns(
 
 
 def announcements(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.float64], tuple[int, int], int]:
-    """Give announcements a minute around the worm Slammer (2003), and then of 2011, as if it were the next day.
+    """Read announcements a minute around the worm Slammer (2003), and then of 2011, as if it were the next day.
 
     The two calm days before the worm are repeated three times, so that the reference has a week.
 

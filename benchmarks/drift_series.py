@@ -177,7 +177,7 @@ def largest_step(hours: Hours, side_d: int = 3) -> float:
 
 
 def table(replays: Sequence[Replay]) -> Iterator[str]:
-    """Give the table of docs/drift.md, most flags first."""
+    """Build the table of docs/drift.md, most flags first."""
     yield "| column | flags | at | refused | checks with verdict drift / incident / immaterial / none | step |"
     yield "|---|---|---|---|---|---|"
     for result in sorted(replays, key=lambda one: (-len(one.flags), one.column)):

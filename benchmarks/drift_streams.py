@@ -84,7 +84,7 @@ CALM = {
 def day_after_week(
     stream: Stream, seed: int, *, factor: float = 1.0, incident_h: int = 0, incident_factor: float = 3.0
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Give 7 days and one more, which is ``factor`` higher, or holds an incident that begins at some hour."""
+    """Draw 7 days and one more, which is ``factor`` higher, or holds an incident that begins at some hour."""
     start = MONDAY + 86_400 * (seed % 7)  # every day of the week comes to be the last one
     times, scores = stream.scores(8, seed, start)
     last = start + 7 * 86_400

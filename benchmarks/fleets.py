@@ -15,5 +15,5 @@ FLEETS: dict[str, dict[str, str]] = {
 
 
 def command_of(name: str, behaviour: str) -> tuple[str, ...]:
-    """Give the command line of one program."""
+    """Build the command line of one program."""
     return (sys.executable, "-S", str(CHILD), name, behaviour)

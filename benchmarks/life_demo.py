@@ -13,7 +13,7 @@ from bgpdrift.lab.simulation.scenario_text import PRESETS
 
 
 def demo() -> LifeScenario:
-    """Give the week of the demo as a life."""
+    """Return the week of the demo as a life."""
 
     def act(lived: Lived, now: int) -> None:
         plan = _plan(lived)

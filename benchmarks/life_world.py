@@ -77,7 +77,7 @@ class World:
 
 
 def world_of(scenario: Scenario, tell: Tell = lambda _: None, cache: Path = CACHE) -> World:
-    """Give a world from the cache, or simulate it.
+    """Read a world from the cache, or simulate it.
 
     Parameters
     ----------

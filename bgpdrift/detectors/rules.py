@@ -28,10 +28,10 @@ class IncidentKind:
 INCIDENT_KINDS = (
     IncidentKind(name="sub-prefix hijack", meaning="a network announces parts of the address space of another network"),
     IncidentKind(name="origin hijack", meaning="prefixes are announced by a network that is not their owner"),
-    IncidentKind(name="silence", meaning="far fewer messages arrive than usual although the feed is up"),
+    IncidentKind(name="silence", meaning="far fewer messages arrive than in the baseline although the feed is up"),
     IncidentKind(name="session storm", meaning="peers lost their sessions with the collector"),
     IncidentKind(name="outage", meaning="networks disappear from the Internet"),
-    IncidentKind(name="update storm", meaning="far more route changes than usual"),
+    IncidentKind(name="update storm", meaning="far more route changes than in the baseline"),
     IncidentKind(name="detour", meaning="routes use AS links never seen before, as around an outage or through a leak"),
     IncidentKind(name="flapping", meaning="prefixes are withdrawn and announced again repeatedly"),
     IncidentKind(name="leak", meaning="AS paths become longer: a route leak, or a main link is down"),
@@ -124,7 +124,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=True,
         reset_explains=True,
         kind="update storm",
-        meaning="Routers announce far more prefixes than usual, as during a worm, a flapping link or a route leak.",
+        meaning="Routers announce far more prefixes than in the baseline, as during a worm, a flapping link or a route leak.",
     ),
     Rule(
         name="withdrawal_storm",
@@ -137,7 +137,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=True,
         reset_explains=True,
         kind="outage",
-        meaning="Routers withdraw far more prefixes than usual: a large network has lost its connection.",
+        meaning="Routers withdraw far more prefixes than in the baseline: a large network has lost its connection.",
     ),
     Rule(
         name="withdrawal_ratio",
@@ -163,7 +163,8 @@ RULES: tuple[Rule, ...] = (
         sufficient=False,
         reset_explains=True,
         kind="leak",
-        meaning="Announced paths are longer than usual: traffic takes detours, as in a route leak or after a cable cut.",
+        meaning="Announced paths are longer than in the baseline: traffic takes detours, as in a route leak or after a "
+        "cable cut.",
     ),
     Rule(
         name="prefix_instability",
@@ -202,7 +203,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=False,
         reset_explains=True,
         kind="leak",
-        meaning="Path changes affect more hops than usual: routes move to entirely different paths.",
+        meaning="Path changes affect more hops than in the baseline: routes move to entirely different paths.",
     ),
     Rule(
         name="path_churn",
@@ -322,8 +323,8 @@ RULES: tuple[Rule, ...] = (
         sufficient=True,
         reset_explains=True,
         kind="silence",
-        meaning="Far fewer messages arrive than usual although the feed is up: the collector, its exchange point or its "
-        "peers have a fault.",
+        meaning="Far fewer messages arrive than in the baseline although the feed is up: the collector, its exchange "
+        "point or its peers have a fault.",
     ),
     Rule(
         name="peers_silent",

@@ -167,7 +167,7 @@ PINNED_REFERENCE_H = 168
 # Measures (docs/drift-report.md).
 
 PSI_GROUPS = 10
-"""Quantile groups over which KL, JS and the classic PSI are taken. Custom in credit scoring [4]."""
+"""Quantile groups over which KL, JS and the PSI of the textbook policies are taken. Custom in credit scoring [4]."""
 PSEUDOCOUNT = 0.5
 """Added to every group on both sides, so that no group is empty and no logarithm infinite."""
 EMBEDDING_GROUPS = 50

@@ -1,6 +1,6 @@
-"""The policies: the drift rule, which is the default, and classic thresholds.
+"""The policies: the drift rule, which is the default, and the textbook policies.
 
-The classic policies are for people who must report them. None of them considers season, dependence between minutes,
+The textbook policies are for people who must report them. None of them considers season, dependence between minutes,
 effect or stability, which is why the rule (`bgpdrift.drift.rule`) is the default. Each record in `POLICIES` names the
 settings that its verdict and its severity read, and the error rates of the policy. `describe_unused_settings` names
 thresholds that are set and that the chosen policy does not use.
@@ -35,7 +35,7 @@ THRESHOLDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyInput:
-    """What a classic policy concludes from.
+    """What a textbook policy concludes from.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ def apply_policy(
 ) -> DriftReport:
     """Return the report as the policy of the settings concludes it; the rule returns it unchanged.
 
-    A classic policy uses the rolling comparison. The other comparisons stay in the report, which names the policy. A
+    A textbook policy uses the rolling comparison. The other comparisons stay in the report, which names the policy. A
     report without comparisons is returned unchanged. `bgpdrift.drift.rule.decide` calls this function once per check.
     """
     policy = POLICIES[settings.policy]

@@ -155,7 +155,7 @@ class DriftReport:
     reason : str
         The verdict in words.
     policy : str
-        ``rule`` or the name of a classic policy.
+        ``rule`` or the name of a textbook policy.
     p_value : float or None
         Family-wise over all comparisons (Holm).
     comparisons : tuple of Comparison

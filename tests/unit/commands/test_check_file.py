@@ -86,7 +86,7 @@ def test_a_current_file_is_compared_with_a_reference_of_another_month(run, score
 
 
 @pytest.mark.parametrize("policy", ["psi", "ks", "kl_psi_accuracy", "score_shift", "pvalue"])
-def test_a_classic_policy_decides_if_it_is_given(run, scores, policy):
+def test_a_textbook_policy_decides_if_it_is_given(run, scores, policy):
     done = run(scores(factor=2.5), "--policy", policy, "--json")
     report = json.loads(done.stdout)
     assert (done.exit_code, report["policy"], report["verdict"]) == (EXIT_DRIFT, policy, "drift")

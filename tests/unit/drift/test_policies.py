@@ -1,4 +1,4 @@
-"""The policies: each classic threshold at its limit, and which settings each policy reads."""
+"""The policies: each textbook policy at its limit, and which settings each policy reads."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from bgpdrift.drift.windows import WindowPair
 from bgpdrift.settings_sections import DriftSettings
 
 SETTINGS = DriftSettings()
-CLASSIC = [name for name, policy in POLICIES.items() if policy.conclude is not None]
+TEXTBOOK = [name for name, policy in POLICIES.items() if policy.conclude is not None]
 
 
 def comparison_of(p_value=0.5, verdict="none", n=(1_440, 10_080), reference="rolling", reason="", **figures):
@@ -114,13 +114,13 @@ def test_pvalue_ranks_by_its_table(p, severity):
     assert conclude("pvalue", comparison_of(p_value=p))[:2] == ("none" if severity == "none" else "drift", severity)
 
 
-@pytest.mark.parametrize("name", CLASSIC)
+@pytest.mark.parametrize("name", TEXTBOOK)
 def test_not_enough_data_stays_so_under_every_policy(name):
     short = comparison_of(None, "not_enough_data", reason="3 days needed.")
     assert conclude(name, short) == ("not_enough_data", "none", "3 days needed.")
 
 
-@given(st.floats(0, 10), st.floats(0, 5), st.floats(0, 1), st.floats(-3, 3), st.floats(0, 1), st.sampled_from(CLASSIC))
+@given(st.floats(0, 10), st.floats(0, 5), st.floats(0, 1), st.floats(-3, 3), st.floats(0, 1), st.sampled_from(TEXTBOOK))
 def test_only_the_verdict_drift_has_a_severity(psi, kl, ks, shift, p, name):
     comparison = comparison_of(p, psi=psi, kl=kl, ks=ks, median_shift=shift, anomaly_rate=p)
     verdict, severity, reason = conclude(name, comparison, Measure("accuracy", 1 - p))
@@ -136,7 +136,7 @@ def test_every_policy_of_the_settings_has_a_record_with_its_errors():
         assert "false alarms" in policy.known_errors
 
 
-def test_a_classic_policy_puts_the_rolling_comparison_first_and_keeps_the_others():
+def test_a_textbook_policy_puts_the_rolling_comparison_first_and_keeps_the_others():
     pinned, rolling = comparison_of(psi=0.5, reference="pinned"), comparison_of(psi=0.25)
     report = DriftReport("lstm", "4", 1, "none", "none", "No drift.", comparisons=(pinned, rolling))
     by_psi = apply_policy(report, DriftSettings(policy="psi"))
@@ -157,8 +157,8 @@ class RecordingSettings:
         return getattr(SETTINGS, name)
 
 
-@pytest.mark.parametrize("name", CLASSIC)
-def test_a_classic_policy_reads_exactly_the_settings_of_its_record(name):
+@pytest.mark.parametrize("name", TEXTBOOK)
+def test_a_textbook_policy_reads_exactly_the_settings_of_its_record(name):
     policy, read = POLICIES[name], set()
     for size in (0.0, 0.01, 10.0):
         recording = RecordingSettings()
