@@ -61,6 +61,9 @@ class StoredHours:
     _hours: list[Hours] = field(default_factory=list, init=False, repr=False)
     """The last result of `to_hours`: a reference keeps its scaling from check to check."""
 
+    def __len__(self) -> int:
+        return len(self.starts)
+
     @property
     def is_exact(self) -> bool:
         """Whether all values are unrounded, so that any scaling resolves them."""

@@ -14,7 +14,8 @@ from sqlalchemy import event
 
 from bgpdrift.clock import FakeClock
 from bgpdrift.drift import rule
-from bgpdrift.drift.histogram import Histogram, bins_of
+from bgpdrift.drift.exact_values import ExactValues
+from bgpdrift.drift.histogram import Histogram
 from bgpdrift.drift.report import DriftReport
 from bgpdrift.errors import StoreBusyError
 from bgpdrift.monitor.drift_checks import DriftChecks
@@ -130,10 +131,7 @@ class World:
         return [check.verdict for check in reversed(self.checked)]
 
     def _row(self, series: str, version: str, collector: str, hour: int, found: Any) -> dict[str, Any]:
-        bins, counts = np.unique(bins_of(found), return_counts=True)
-        counted = Histogram(
-            dict(zip(bins.tolist(), counts.tolist(), strict=True)), float(found.sum()), float(found @ found)
-        )
+        counted = (ExactValues if series.startswith("score:") else Histogram).of(found.tolist())
         return {
             "hour_start": T + hour * HOUR,
             "series": series,

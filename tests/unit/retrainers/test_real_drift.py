@@ -9,7 +9,7 @@ from bgpdrift.clock import FakeClock
 from bgpdrift.detectors.interface import WindowFrame
 from bgpdrift.drift import check_scores
 from bgpdrift.drift.constants import HOUR_S
-from bgpdrift.drift.histogram import Histogram
+from bgpdrift.drift.exact_values import ExactValues
 from bgpdrift.lab.labelled_sets.reading import read_labelled
 from bgpdrift.monitor.drift_checks import DriftChecks
 from bgpdrift.settings import Settings
@@ -54,7 +54,7 @@ def scored(request: pytest.FixtureRequest, shared_data: Any) -> tuple[np.ndarray
 
 def hour_of(model: str, start: int, values: np.ndarray) -> dict[str, Any]:
     """A row of ``hourly_histograms``."""
-    found = Histogram.of(values.tolist())
+    found = ExactValues.of(values.tolist())
     return {
         "hour_start": start,
         "series": f"score:{model}",
