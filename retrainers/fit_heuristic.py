@@ -28,7 +28,7 @@ def fit(
     """Learn the rules from the clean windows of some frames; see `retrainers.training.Trainer`."""
     clean = sum(int(frame.clean.sum()) for frame in frames)
     if clean < MIN_CLEAN_MINUTES:
-        raise NotEnoughDataError(f"{NAME}: {clean} clean windows, {MIN_CLEAN_MINUTES} expected")
+        raise NotEnoughDataError(f"{NAME}: expected {MIN_CLEAN_MINUTES} clean windows, found {clean}")
     content = learn_rules(frames, history_minutes, with_baseline=True, measured=shared)
     if progress is not None:
         progress("fit", 1.0)

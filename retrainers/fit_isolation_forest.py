@@ -63,7 +63,7 @@ def fit(
     progress("prepare", 0.3)
     rows = clean_rows(preparation, frames)
     if len(rows) < SAMPLES:
-        raise NotEnoughDataError(f"{NAME}: {len(rows)} clean windows, {SAMPLES} expected")
+        raise NotEnoughDataError(f"{NAME}: expected {SAMPLES} clean windows, found {len(rows)}")
     trainer = Trainer(n_estimators=TREES, max_samples=SAMPLES, random_state=seed, n_jobs=1)
     trainer.fit(rank(rows, len(preparation.signals)))
     progress("fit", 0.8)

@@ -148,7 +148,7 @@ def fit(
     preparation = Preparation.fit(frames)
     given = build_sequences(preparation, frames)
     if len(given.rows) < MIN_SEQUENCES:
-        raise NotEnoughDataError(f"{NAME}: {len(given.rows)} clean windows, {MIN_SEQUENCES} expected")
+        raise NotEnoughDataError(f"{NAME}: expected {MIN_SEQUENCES} clean windows, found {len(given.rows)}")
     progress("prepare", 0.05)
     with reproducible(seed):
         network, loss = train_network(

@@ -117,7 +117,7 @@ class Heuristic:
         self.baseline = baseline
         expected = (len(self.rules), len(SCALES_MIN))
         if self.thresholds.shape != expected:
-            raise ArtifactError(f"heuristic: thresholds of shape {self.thresholds.shape}, {expected} expected")
+            raise ArtifactError(f"heuristic: expected thresholds of shape {expected}, found {self.thresholds.shape}")
         _check_thresholds(self.thresholds)
         if baseline is not None:
             _check_baseline(baseline, expected)
@@ -130,7 +130,7 @@ class Heuristic:
         if unknown:
             raise ArtifactError(f"heuristic: unknown rules {', '.join(map(str, unknown))}")
         if tuple(content.hyper_parameters.get("scales_min", ())) != SCALES_MIN:
-            raise ArtifactError(f"heuristic: time scales {SCALES_MIN} expected")
+            raise ArtifactError(f"heuristic: expected time scales {SCALES_MIN}, found others")
         if "thresholds" not in content.arrays:
             raise ArtifactError("heuristic: no array `thresholds`")
         baseline, groups = None, tuple(map(str, content.hyper_parameters.get("groups", ())))
@@ -319,7 +319,7 @@ def _check_thresholds(thresholds: FloatArray) -> None:
 def _check_baseline(baseline: LearnedBaseline, shape: tuple[int, ...]) -> None:
     expected = (len(baseline.groups), 3, *shape)
     if baseline.levels.shape != expected or baseline.thresholds.shape != shape:
-        raise ArtifactError(f"heuristic: baseline of shape {baseline.levels.shape}, {expected} expected")
+        raise ArtifactError(f"heuristic: expected a baseline of shape {expected}, found {baseline.levels.shape}")
     if not (np.isfinite(baseline.levels).all() and (baseline.levels[:, 1:] >= 0).all()):
         raise ArtifactError("heuristic: the baseline must be finite and its spreads not below 0")
     _check_thresholds(baseline.thresholds)

@@ -178,7 +178,7 @@ class Lstm:
         arrays = _check_arrays(content.arrays, preparation.channels)
         for name, expected in SEQUENCE_SHAPE.items():
             if content.hyper_parameters.get(name) != expected:
-                raise ArtifactError(f"{NAME}: {name} {content.hyper_parameters.get(name)}, {expected} expected")
+                raise ArtifactError(f"{NAME}: {name}: expected {expected}, found {content.hyper_parameters.get(name)}")
         try:
             explain_above = float(content.hyper_parameters["explain_above"])
         except (KeyError, TypeError, ValueError) as error:
@@ -310,7 +310,9 @@ def _check_arrays(arrays: Mapping[str, Any], channels: int) -> dict[str, Any]:
     except (KeyError, TypeError) as error:
         raise ArtifactError(f"{NAME}: an array is missing or has no size: {error}") from error
     if min(hidden, latent, decoded) < 1 or max(hidden, latent, decoded) > MAX_UNITS:
-        raise ArtifactError(f"{NAME}: layers of {hidden}, {latent} and {decoded} units, 1 to {MAX_UNITS} expected")
+        raise ArtifactError(
+            f"{NAME}: expected layers of 1 to {MAX_UNITS} units, found {hidden}, {latent} and {decoded}"
+        )
     shapes = {
         "encoder.input": (channels, 4 * hidden),
         "encoder.hidden": (hidden, 4 * hidden),
@@ -329,7 +331,7 @@ def _check_arrays(arrays: Mapping[str, Any], channels: int) -> dict[str, Any]:
             raise ArtifactError(f"{NAME}: no array {name}")
         array = np.asarray(arrays[name])
         if array.dtype.kind != "f" or array.shape != shape:
-            raise ArtifactError(f"{NAME}: {name} of shape {array.shape} and {array.dtype}, float {shape} expected")
+            raise ArtifactError(f"{NAME}: {name}: expected float {shape}, found {array.dtype} {array.shape}")
         if not np.isfinite(array).all():
             raise ArtifactError(f"{NAME}: {name} holds a NaN or an infinity")
         checked[name] = array

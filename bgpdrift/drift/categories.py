@@ -109,7 +109,7 @@ def measure_categories(
         Without a value if a window has fewer than `MIN_CATEGORY_EVENTS` events, or if no blocks have a counterpart.
     """
     if current.categories != reference.categories:
-        raise ValueError(f"{name}: the same categories expected, found {current.categories} and {reference.categories}")
+        raise ValueError(f"{name}: expected the same categories, found {current.categories} and {reference.categories}")
     blocks = _build_blocks(current, reference)
     now, before = _sum_blocks(blocks, 0), _sum_blocks(blocks, 1)
     few = [

@@ -65,14 +65,14 @@ def check_scores(
     settings = settings or DriftSettings()
     times, values = parse_times(timestamps), np.asarray(scores)
     if times.shape != values.shape:
-        raise InputError(f"timestamps: {values.size} rows expected, as many as scores, found {times.size}")
+        raise InputError(f"timestamps: expected {values.size} rows, as many as scores, found {times.size}")
     require_numbers(values)
     require_finite("score", values)
     starts, n = np.unique((times // HOUR_S).astype(np.int64) * HOUR_S, return_counts=True)
     stray = find_stray_start(starts, n)
     if stray is not None:
         row = int(np.flatnonzero(times >= stray)[0])
-        raise InputError(f"row {row}: a time near the others expected, found {format_time(float(times[row]))} UTC")
+        raise InputError(f"row {row}: expected a time near the others, found {format_time(float(times[row]))} UTC")
     end = int(starts[-1]) + HOUR_S if times.size else 0
     current, reference = split_windows(settings.preset, end)
     now, before = ((start <= times) & (times < stop) for start, stop in (current, reference))

@@ -98,7 +98,7 @@ class Histogram:
     def add(self, value: float) -> None:
         """Count one value; raises ValueError for NaN and infinity."""
         if not math.isfinite(value):
-            raise ValueError(f"histogram: a finite value expected, found {value}")
+            raise ValueError(f"histogram: expected a finite value, found {value}")
         number = bin_of(value)
         self.counts[number] = self.counts.get(number, 0) + 1
         self.total += value
@@ -124,10 +124,10 @@ class Histogram:
     def from_bytes(cls, raw: bytes, total: float, squares: float) -> "Histogram":
         """Decode what `to_bytes` wrote; raises ValueError for anything else."""
         if not raw or raw[0] != FORMAT:
-            raise ValueError(f"histogram: format {raw[:1]!r}, {FORMAT} expected")
+            raise ValueError(f"histogram: expected format {FORMAT}, found {raw[:1]!r}")
         numbers = _read_varints(raw[1:])
         if len(numbers) % 2:
-            raise ValueError("histogram: the bytes are cut short")
+            raise ValueError("histogram: expected whole numbers and pairs, found bytes that are cut short")
         counts, at = {}, 0
         for step, count in zip(numbers[::2], numbers[1::2], strict=True):
             at += step >> 1 if step % 2 == 0 else -((step + 1) >> 1)
@@ -151,5 +151,5 @@ def _read_varints(raw: bytes) -> list[int]:
             numbers.append(value)
             value, shift = 0, 0
     if shift:
-        raise ValueError("histogram: the bytes are cut short")
+        raise ValueError("histogram: expected whole numbers and pairs, found bytes that are cut short")
     return numbers

@@ -139,7 +139,7 @@ class Hours:
         alarms = None if is_anomaly is None else np.asarray(is_anomaly)
         for name, column in (("timestamps", times), ("is_anomaly", alarms)):
             if column is not None and column.shape != values.shape:
-                raise InputError(f"{name}: {values.size} rows expected, as many as scores, found {column.size}")
+                raise InputError(f"{name}: expected {values.size} rows, as many as scores, found {column.size}")
         if not values.size:
             return cls.empty()
         require_finite("score", values)
@@ -229,7 +229,7 @@ def find_scaling(parts: Iterable[Hours]) -> Scaling:
     """
     found = {part.scaling for part in parts if len(part)}
     if len(found) > 1:
-        raise ValueError(f"hours: one scaling expected, found {sorted(map(str, found))}")
+        raise ValueError(f"hours: expected one scaling, found {sorted(map(str, found))}")
     return found.pop() if found else IDENTITY
 
 
@@ -256,13 +256,13 @@ def parse_times(timestamps: ArrayLike) -> FloatArray | IntArray:
         return np.zeros(times.shape)
     if times.ndim != 1 or times.dtype.kind not in "fiu":
         raise InputError(
-            f"timestamps: one column of epoch seconds expected, found {times.dtype} of shape {times.shape}"
+            f"timestamps: expected one column of epoch seconds, found {times.dtype} of shape {times.shape}"
         )
     require_finite("time", times)
     bad = np.flatnonzero((times < 0) | (times > MAX_TIME_S))
     if len(bad):
         found = f"found {float(times[bad[0]]):.0f} in row {bad[0]}; {len(bad):,} of {times.size:,} rows are none"
-        raise InputError(f"timestamps: epoch seconds (UTC) expected, {found}; divide milliseconds by 1000")
+        raise InputError(f"timestamps: expected epoch seconds (UTC), {found}; divide milliseconds by 1000")
     return times
 
 
@@ -304,7 +304,7 @@ def _count_chunk(times: NDArray[Any], scores: NDArray[Any], is_anomaly: NDArray[
 def require_numbers(scores: NDArray[Any]) -> None:
     """Refuse scores that are not one column of numbers."""
     if scores.ndim != 1 or scores.dtype.kind not in "fiub":
-        raise InputError(f"scores: one column of numbers expected, found {scores.dtype} of shape {scores.shape}")
+        raise InputError(f"scores: expected one column of numbers, found {scores.dtype} of shape {scores.shape}")
 
 
 def require_finite(what: str, column: NDArray[Any]) -> None:

@@ -238,12 +238,12 @@ def _compute_shares(current: ArrayLike, reference: ArrayLike) -> tuple[FloatArra
 def _require_pair(current: ArrayLike, reference: ArrayLike) -> tuple[FloatArray, FloatArray]:
     now, before = _require_counts(current), _require_counts(reference)
     if now.shape != before.shape:
-        raise ValueError(f"measures: the same bins on both sides expected, found {len(now)} and {len(before)}")
+        raise ValueError(f"measures: expected the same bins on both sides, found {len(now)} and {len(before)}")
     return now, before
 
 
 def _require_counts(counts: ArrayLike) -> FloatArray:
     array = np.asarray(counts, float)
     if array.ndim != 1 or not np.isfinite(array).all() or (array < 0).any() or not array.sum() > 0:
-        raise ValueError("measures: counts by bin expected, none negative and not all 0")
+        raise ValueError("measures: expected counts by bin, none negative and not all 0, found others")
     return array

@@ -57,17 +57,17 @@ def decode(raw: bytes, name: str = "drift report") -> DriftReport:
     --------
     >>> decode(b'{"schema": 9}', "r.json")
     Traceback (most recent call last):
-    bgpdrift.errors.InputError: r.json: version 1 of a drift report expected, found 9
+    bgpdrift.errors.InputError: r.json: expected version 1 of a drift report, found 9
     """
     try:
         fields = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{name}: JSON expected: {error}") from error
+        raise InputError(f"{name}: expected JSON, found an error: {error}") from error
     if not isinstance(fields, dict):
-        raise InputError(f"{name}: a drift report (a JSON object) expected, found {type(fields).__name__}")
+        raise InputError(f"{name}: expected a drift report (a JSON object), found {type(fields).__name__}")
     form = fields.pop(_SCHEMA_KEY, None)
     if form != REPORT_SCHEMA or isinstance(form, bool):
-        raise InputError(f"{name}: version {REPORT_SCHEMA} of a drift report expected, found {form!r}")
+        raise InputError(f"{name}: expected version {REPORT_SCHEMA} of a drift report, found {form!r}")
     _require_keys(fields, DriftReport, name, "$")
     try:
         return msgspec.convert(fields, DriftReport)
@@ -122,7 +122,7 @@ def _require_keys(document: Any, kind: type, name: str, place: str) -> None:
 
 def _require_finite(value: Any, place: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"drift report: {value} at {place.lstrip('.')}, a finite number expected")
+        raise ValueError(f"drift report: {place.lstrip('.')}: expected a finite number, found {value}")
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
     for key, one in inside:
         _require_finite(one, f"{place}.{key}")

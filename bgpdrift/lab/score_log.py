@@ -174,12 +174,12 @@ def find_columns(header: Sequence[str], name: str, delimiter: str, time: str = "
     names = [one.strip() for one in header]
     lowered = [one.lower() for one in names]
     if all(is_number(one) for one in names):
-        raise InputError(f"{name}, line 1: a header that names the columns expected, found {', '.join(names)[:80]!r}")
+        raise InputError(f"{name}, line 1: expected a header that names the columns, found {', '.join(names)[:80]!r}")
 
     def find(wanted: str, default_names: Sequence[str]) -> int | None:
         if wanted:
             if wanted not in names:
-                raise InputError(f"{name}, line 1: a column {wanted!r} expected, found {', '.join(names)[:300]}")
+                raise InputError(f"{name}, line 1: expected a column {wanted!r}, found {', '.join(names)[:300]}")
             return names.index(wanted)
         return next((lowered.index(one) for one in default_names if one in lowered), None)
 
@@ -187,7 +187,7 @@ def find_columns(header: Sequence[str], name: str, delimiter: str, time: str = "
     alarm, label = find("", ALARM_NAMES), find("", LABEL_NAMES)
     if times is None:
         raise InputError(
-            f"{name}, line 1: a column of times expected, named {', '.join(TIME_NAMES)} or given with --time; "
+            f"{name}, line 1: expected a column of times, named {', '.join(TIME_NAMES)} or given with --time; "
             f"found {', '.join(names)[:300]}"
         )
     others = [at for at in range(len(names)) if at not in (times, alarm, label)]
@@ -195,7 +195,7 @@ def find_columns(header: Sequence[str], name: str, delimiter: str, time: str = "
         scores = others[0]
     if scores is None:
         raise InputError(
-            f"{name}, line 1: a column of scores expected, named {', '.join(SCORE_NAMES)} or given with --score; "
+            f"{name}, line 1: expected a column of scores, named {', '.join(SCORE_NAMES)} or given with --score; "
             f"found {', '.join(names)[:300]}"
         )
     alarm, label = (None if at in (times, scores) else at for at in (alarm, label))
@@ -224,7 +224,7 @@ def _read_stream(
         if line.strip():
             break
     else:
-        raise InputError(f"{name}: a header and rows expected, the file is empty")
+        raise InputError(f"{name}: expected a header and rows, found an empty file")
     delimiter = max(_DELIMITERS, key=begin[-1].count)
     rows = _read_rows(chain(begin, lines), delimiter, name)
     _, header = next(rows)
@@ -246,9 +246,9 @@ def _read_rows(lines: Iterator[str], delimiter: str, name: str) -> Iterator[tupl
     except csv.Error as error:
         if "unexpected end" in str(error) or "field limit" in str(error) or "expected after" in str(error):
             raise InputError(
-                f"{name}, line {number}: a quoted field that ends expected, found a quote that is not closed ({error})"
+                f"{name}, line {number}: expected a quoted field that ends, found a quote that is not closed ({error})"
             ) from error
-        raise InputError(f"{name}, line {number}: CSV expected: {error}") from error
+        raise InputError(f"{name}, line {number}: expected CSV, found an error: {error}") from error
 
 
 @dataclass(slots=True, eq=False)
@@ -328,7 +328,7 @@ class _Reader:
             line, text = self.first_lines[stray]
             last = int(hours.starts[hours.starts < stray][-1]) + HOUR_S
             self._leave_out(
-                f"{self.name}, line {line}: a time near the others expected, which end at {format_time(last)} UTC, "
+                f"{self.name}, line {line}: expected a time near the others, which end at {format_time(last)} UTC, "
                 f"found {text[:40]!r}, {format_time(stray)} UTC, {format_duration(stray - last)} later"
             )
             behind = hours.starts >= stray
@@ -337,7 +337,7 @@ class _Reader:
             hours = hours.select(~behind)
         if not self.rows:
             left_out = f", {self.skipped:,} left out" if self.skipped else ""
-            raise InputError(f"{self.name}: rows expected below the header, found none{left_out}")
+            raise InputError(f"{self.name}: expected rows below the header, found none{left_out}")
         return ScoreLog(
             self.name, self.columns, hours, self.rows, self.skipped, tuple(self.left_out[:_MAX_NAMED]), self.outcomes
         )
@@ -365,7 +365,7 @@ class _Reader:
         for line, row in chunk:
             if len(row) != width:
                 raise InputError(
-                    f"{self.name}, line {line}: {width} columns as in the header expected, found {len(row)}"
+                    f"{self.name}, line {line}: expected {width} columns as in the header, found {len(row)}"
                 )
         at, rows = np.array([line for line, _ in chunk]), [row for _, row in chunk]
         score_texts, time_texts = ([row[place] for row in rows] for place in (columns.score, columns.time))
@@ -397,7 +397,7 @@ class _Reader:
         if len(places) and not self.skip_missing:
             place = int(places[0])
             raise InputError(
-                f"{self.name}, line {at[place]}: a finite number expected as "
+                f"{self.name}, line {at[place]}: expected a finite number as "
                 f"{self.columns.names[self.columns.score]!r}, found {texts[place][:40]!r}; {_SKIP_HINT}"
             )
 
@@ -414,7 +414,7 @@ def _parse_flags(texts: list[str], at: NDArray[np.int64], column: str, name: str
     if None in values:
         place = values.index(None)
         raise InputError(
-            f"{name}, line {at[place]}: 0 or 1, true or false expected as {column!r}, found {texts[place][:40]!r}"
+            f"{name}, line {at[place]}: expected 0 or 1, true or false as {column!r}, found {texts[place][:40]!r}"
         )
     return np.array(values, dtype=bool)
 

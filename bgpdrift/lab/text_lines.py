@@ -46,11 +46,11 @@ def read_lines(plain: DecompressedStream, name: str) -> Iterator[str]:
             raise InputError(f"{name}, {_describe_undecodable(error, number)}") from error
         if "\0" in text:
             line = number + text.count("\n", 0, text.index("\0"))
-            raise InputError(f"{name}, line {line}: text expected, found a zero byte")
+            raise InputError(f"{name}, line {line}: expected text, found a zero byte")
         *lines, rest = (rest + text).split("\n")
         if len(rest) > MAX_LINE_CHARACTERS:
             raise InputError(
-                f"{name}, line {number + len(lines)}: lines of text expected, found one of more than "
+                f"{name}, line {number + len(lines)}: expected lines of text, found one of more than "
                 f"{MAX_LINE_CHARACTERS:,} characters"
             )
         yield from lines
@@ -86,7 +86,7 @@ def _describe_undecodable(error: UnicodeDecodeError, number: int) -> str:
     line, found = number + before.count("\n"), f"found byte {error.object[error.start]:#04x}"
     if error.encoding == "utf-8":
         return (
-            f"line {line}: UTF-8 text expected, {found}, as in Latin-1 (ISO 8859-1) or Windows-1252; "
+            f"line {line}: expected UTF-8 text, {found}, as in Latin-1 (ISO 8859-1) or Windows-1252; "
             "convert the file, for example with iconv -f WINDOWS-1252 -t UTF-8"
         )
-    return f"line {line}: {error.encoding.upper()} text expected, as its first bytes say, {found}: {error.reason}"
+    return f"line {line}: expected {error.encoding.upper()} text, as its first bytes say, {found}: {error.reason}"

@@ -88,12 +88,12 @@ def describe_bad_time(text: str, form: TimeForm, column: str) -> str:
     Examples
     --------
     >>> describe_bad_time("1767225600000", _SECONDS, "ts")
-    "epoch seconds expected as 'ts', as in the other rows, found '1767225600000' (epoch milliseconds)"
+    "expected epoch seconds as 'ts', as in the other rows, found '1767225600000' (epoch milliseconds)"
     """
     found = _form_of(text)
     if found is None or found is form:
-        return f"epoch seconds or milliseconds (UTC) or an ISO 8601 time expected as {column!r}, found {text[:40]!r}"
-    return f"{form.name} expected as {column!r}, as in the other rows, found {text[:40]!r} ({found.name})"
+        return f"expected epoch seconds or milliseconds (UTC) or an ISO 8601 time as {column!r}, found {text[:40]!r}"
+    return f"expected {form.name} as {column!r}, as in the other rows, found {text[:40]!r} ({found.name})"
 
 
 def _form_of(text: str) -> TimeForm | None:

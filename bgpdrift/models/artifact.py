@@ -186,7 +186,7 @@ def from_bytes(raw: bytes, name: str, model: str) -> Artifact:
     except (msgspec.MsgspecError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{name}: cannot be decoded: {error}") from error
     if metadata.model != model:
-        raise ArtifactError(f"{name}: the model is {metadata.model!r}, expected {model!r}")
+        raise ArtifactError(f"{name}: expected a model {model!r}, found {metadata.model!r}")
     _check_arrays(arrays, name)
     return Artifact(
         content=ModelContent(
@@ -272,7 +272,7 @@ def _check_arrays(arrays: Arrays, name: str) -> None:
         raise ArtifactError(f"{name}: {len(arrays)} arrays, at most {MAX_ARRAYS} allowed")
     for key, array in arrays.items():
         if array.dtype.kind not in _NUMBER_KINDS:
-            raise ArtifactError(f"{name}: array {key[:100]} has type {array.dtype}, expected numbers")
+            raise ArtifactError(f"{name}: array {key[:100]}: expected numbers, found {array.dtype}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ArtifactError(f"{name}: array {key[:100]} holds NaN or infinity")
 

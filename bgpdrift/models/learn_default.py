@@ -58,8 +58,10 @@ def learn_artifact(frames: Sequence[WindowFrame], history_minutes: int) -> Artif
         clean.append(scores.score[np.array([not reason for reason in scores.abstained], bool)])
     pooled = np.concatenate(clean) if clean else np.zeros(0)
     if len(pooled) < MIN_CALIBRATION_MINUTES:
-        found = f"learn_default: {len(pooled)} calm minutes to calibrate on"
-        raise InputError(f"{found}, at least {MIN_CALIBRATION_MINUTES} expected")
+        raise InputError(
+            f"learn_default: expected at least {MIN_CALIBRATION_MINUTES} calm minutes to calibrate on, "
+            f"found {len(pooled)}"
+        )
     longest = max(frames, key=len)
     artifact = Artifact(
         content,

@@ -129,10 +129,12 @@ def decode_metadata(text: str, name: str) -> ArtifactMetadata:
     """
     schema = msgspec.json.decode(text, type=_Schema).schema_version
     if schema > SCHEMA_VERSION:
-        raise NewerSchemaError(f"{name}: schema version {schema}, expected {SCHEMA_VERSION}; update bgpdrift first")
+        raise NewerSchemaError(
+            f"{name}: expected schema version {SCHEMA_VERSION}, found the newer {schema}; update bgpdrift first"
+        )
     if schema < SCHEMA_VERSION:
         raise ArtifactError(
-            f"{name}: schema version {schema} is too old, expected {SCHEMA_VERSION}; train the model again"
+            f"{name}: expected schema version {SCHEMA_VERSION}, found the older {schema}; train the model again"
         )
     metadata = msgspec.json.decode(text, type=ArtifactMetadata)
     unknown = sorted(set(metadata.feature_names) - set(FEATURE_NAMES))

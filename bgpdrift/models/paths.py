@@ -111,9 +111,9 @@ def version_in_name(path: Path, model: str) -> str:
 def check_names(model: str, version: str = "1") -> None:
     """Refuse names that would give a path outside the folder."""
     if not _NAME.fullmatch(model):
-        raise InputError(f"{model!r} is not a model; expected one of {', '.join(MODELS)}")
+        raise InputError(f"model: expected one of {', '.join(MODELS)}, found {model!r}")
     if not _VERSION.fullmatch(version):
-        raise InputError(f"{version!r} is not a version; expected a counter such as 12")
+        raise InputError(f"version: expected a counter such as 12, found {version!r}")
 
 
 def _numbered(folder: Path, model: str) -> list[Path]:

@@ -133,7 +133,7 @@ def stage(
     check_names(model, version)
     artifact = artifacts.from_bytes(raw, f"{model} {version}", model)
     if artifact.version != version:
-        raise ArtifactError(f"{model}: the metadata name version {artifact.version!r}, expected {version!r}")
+        raise ArtifactError(f"{model}: expected version {version!r} in the metadata, found {artifact.version!r}")
     path = candidate_path(folder, model, version)
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
@@ -267,7 +267,7 @@ def _require_expected(model: str, active: Artifact | None, expected: str) -> Non
     version = active.version if active else ""
     if version != expected:
         raise PublishRefusedError(
-            f"{model}: version {version or 'none'} is active, expected {expected or 'none'}; "
+            f"{model}: expected {expected or 'none'} as the active version, found {version or 'none'}; "
             "it changed since this candidate was begun"
         )
 

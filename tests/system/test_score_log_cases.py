@@ -31,7 +31,7 @@ def test_a_row_in_milliseconds_is_named_and_refused(check_file):
     result = check_file("d03-one-ms-row")
 
     assert result.code == BAD_INPUT
-    assert "line 5002: epoch seconds expected as 'timestamp'" in result.err
+    assert "line 5002: expected epoch seconds as 'timestamp'" in result.err
     assert "'1767525600000' (epoch milliseconds)" in result.err
 
 

@@ -67,7 +67,7 @@ def calibrate(frames: Sequence[WindowFrame]) -> Calibration:
         clean.append(smoothed[is_warm & np.isfinite(smoothed)])
     scores = np.concatenate(clean) if clean else np.zeros(0)
     if len(scores) < 200:
-        raise NotEnoughDataError(f"{NAME}: {len(scores)} clean windows, 200 expected")
+        raise NotEnoughDataError(f"{NAME}: expected 200 clean windows, found {len(scores)}")
     return Calibration.fit(scores, extremal_index([part for part in clean if len(part)]))
 
 

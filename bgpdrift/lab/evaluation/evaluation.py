@@ -207,14 +207,14 @@ def _counter(training: Sequence[WindowFrame]) -> tuple[Detector, Calibration]:
 
 def _test_from(groups: Sequence[LabelledWindows], train_minutes: int) -> int:
     if train_minutes < MIN_TRAIN_MINUTES:
-        raise InputError(f"--train-minutes {train_minutes}: at least {MIN_TRAIN_MINUTES} expected")
+        raise InputError(f"--train-minutes: expected at least {MIN_TRAIN_MINUTES}, found {train_minutes}")
     begin = min(int(group.window_start[0]) for group in groups)
     end = max(int(group.window_start[-1]) for group in groups)
     test_from = begin + train_minutes * MINUTE_S
     if end < test_from:
         minutes = (end - begin) // MINUTE_S + 1
         raise InputError(
-            f"{minutes} minutes, all of them for training; more than --train-minutes {train_minutes} expected"
+            f"the file: expected more minutes than --train-minutes {train_minutes}, found {minutes}, all of them for training"
         )
     return test_from
 

@@ -50,13 +50,13 @@ def read_truth(raw: bytes, name: str) -> tuple[IncidentTruth, ...]:
     InputError
         The content is not a ground truth.
     """
-    expected = "the ground truth of `bgpdrift simulate --truth` expected"
+    expected = "expected the ground truth of `bgpdrift simulate --truth`"
     try:
         return msgspec.json.decode(raw, type=_TruthFile).incidents
     except msgspec.ValidationError as error:
-        raise InputError(f"{name}: {expected}, but `incidents` cannot be read: {error}") from error
+        raise InputError(f"{name}: {expected}, found `incidents` that cannot be read: {error}") from error
     except msgspec.DecodeError as error:
-        raise InputError(f"{name}: {expected}, no JSON found: {error}") from error
+        raise InputError(f"{name}: {expected}, found no JSON: {error}") from error
 
 
 def read_lines(
@@ -95,17 +95,17 @@ def read_lines(
         known = tuple(column for column in (*FEATURE_NAMES, *QUALITY_NAMES) if column in row)
         if columns and known != columns:
             odd = ", ".join(sorted(set(known) ^ set(columns)))
-            raise InputError(f"{place}: the columns of the lines before expected; they differ in {odd}")
+            raise InputError(f"{place}: expected the columns of the lines before, found others in {odd}")
         columns = known
         if truth is None:
             if labelled is not None and ("label" in row) != labelled:
                 found = "one" if "label" in row else "none"
-                raise InputError(f"{place}: a `label` on every line or on none expected, {found} found here")
+                raise InputError(f"{place}: expected a `label` on every line or on none, found {found} here")
             labelled = "label" in row
             row["label"] = _label(row.get("label", 0), place)
         groups.setdefault((row["collector"], row.get("peer", "")), {})[row["window_start"]] = row
     if not columns:
-        raise InputError(f"{name}: no window; lines of `bgpdrift features` expected")
+        raise InputError(f"{name}: expected lines of `bgpdrift features`, found no window")
     return [_windows(key, rows, columns, truth) for key, rows in sorted(groups.items())]
 
 
@@ -121,30 +121,30 @@ def _row(line: bytes, place: str) -> dict[str, Any]:
     try:
         row = msgspec.json.decode(line)
     except msgspec.DecodeError as error:
-        raise InputError(f"{place}: a JSON object expected: {error}") from error
+        raise InputError(f"{place}: expected a JSON object, found an error: {error}") from error
     if not isinstance(row, dict):
-        raise InputError(f"{place}: a JSON object expected, {type(row).__name__} found")
+        raise InputError(f"{place}: expected a JSON object, found {type(row).__name__}")
     start = row.get("window_start")
     if not isinstance(start, int) or isinstance(start, bool) or start % LENGTH_S:
-        raise InputError(f"{place}: window_start in whole minutes of epoch seconds expected, {start!r} found")
+        raise InputError(f"{place}: expected window_start in whole minutes of epoch seconds, found {start!r}")
     for name in ("collector", "peer"):
         if not isinstance(row.get(name, "" if name == "peer" else None), str):
-            raise InputError(f"{place}: {name}: a text expected, {row.get(name)!r} found")
+            raise InputError(f"{place}: {name}: expected a text, found {row.get(name)!r}")
     if "announced" not in row:
-        raise InputError(f"{place}: a window of `bgpdrift features` expected, no `announced` found")
+        raise InputError(f"{place}: expected a window of `bgpdrift features`, found no `announced`")
     for name in (*FEATURE_NAMES, *QUALITY_NAMES):
         value = row.get(name, 0)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{place}: {name}: a number expected, {value!r} found")
+            raise InputError(f"{place}: {name}: expected a number, found {value!r}")
         if value < 0 and value != NOT_KNOWN:
-            raise InputError(f"{place}: {name}: at least 0, or -1 if it is not known, expected, {value!r} found")
+            raise InputError(f"{place}: {name}: expected at least 0, or -1 if it is not known, found {value!r}")
     return row
 
 
 def _label(value: Any, place: str) -> bool:
     if isinstance(value, int | float) and value in _LABELS:
         return _LABELS[value]
-    raise InputError(f"{place}: label: 1 or true (anomaly), -1 or false (normal) expected, {value!r} found")
+    raise InputError(f"{place}: label: expected 1 or true (anomaly), -1 or false (normal), found {value!r}")
 
 
 def _windows(

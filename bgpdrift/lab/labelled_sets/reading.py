@@ -34,10 +34,10 @@ def read_labelled(path: Path, truth: Path | None = None) -> list[LabelledWindows
         is_lines = stream.head.lstrip().startswith(b"{")
         if truth is not None and not is_lines:
             raise InputError(
-                f"{path}: lines of `bgpdrift features` expected with --truth; this file has its own labels"
+                f"{path}: expected lines of `bgpdrift features` with --truth, found a file with labels of its own"
             )
         if not stream.head.strip():
-            raise InputError(f"{path}: empty; SFU columns or lines of `bgpdrift features` expected")
+            raise InputError(f"{path}: expected SFU columns or lines of `bgpdrift features`, found an empty file")
         incidents = None if truth is None else read_truth(_bytes(truth), str(truth))
         lines = list(split_lines(stream))
         if stream.problem:
@@ -53,7 +53,7 @@ def _texts(lines: Iterable[bytes], path: Path) -> list[str]:
         try:
             texts.append(line.decode("ascii"))
         except UnicodeDecodeError:
-            raise InputError(f"{path}, line {number}: numbers or a JSON object expected, bytes found") from None
+            raise InputError(f"{path}, line {number}: expected numbers or a JSON object, found bytes") from None
     return texts
 
 

@@ -81,13 +81,13 @@ def read_sfu(lines: Iterable[str], name: str) -> LabelledWindows:
             rows[last] = row
     if not rows:
         found = f"all {len(missing)} minutes have a value that is not known" if missing else "no line"
-        raise InputError(f"{name}: {found}; {FIELDS} comma-separated numbers a line expected")
+        raise InputError(f"{name}: expected lines of {FIELDS} comma-separated numbers, found {found}")
     table = np.array(list(rows.values()))
     return LabelledWindows(
         COLLECTOR,
         "",
         _FIRST_DAY + 60 * np.array(list(rows), np.int64),
-        _our_columns(table),
+        _build_columns(table),
         {},
         table[:, FIELDS - 1] == 1.0,
         len(missing),
@@ -96,18 +96,18 @@ def read_sfu(lines: Iterable[str], name: str) -> LabelledWindows:
 
 def _numbers(fields: Sequence[str], place: str) -> list[float]:
     if len(fields) != FIELDS:
-        raise InputError(f"{place}: {FIELDS} comma-separated numbers expected, {len(fields)} fields found")
+        raise InputError(f"{place}: expected {FIELDS} comma-separated numbers, found {len(fields)} fields")
     row = []
     for column, field in enumerate(fields, start=1):
         if not _is_number(field):
-            raise InputError(f"{place}: column {column}: a finite number expected, {field.strip()!r} found")
+            raise InputError(f"{place}: column {column}: expected a finite number, found {field.strip()!r}")
         row.append(float(field))
     for column, value in enumerate(row[:-1], start=1):
         if value < 0 and not (value == NOT_KNOWN and column > _TIME_FIELDS):
-            expected = "a count of at least 0, or -1 for one that is not known,"
-            raise InputError(f"{place}: column {column}: {expected} expected, {value:g} found")
+            expected = "a count of at least 0, or -1 for one that is not known"
+            raise InputError(f"{place}: column {column}: expected {expected}, found {value:g}")
     if row[-1] not in _LABELS:
-        raise InputError(f"{place}: label (column {FIELDS}): 1 (anomaly) or -1 (normal) expected, {row[-1]:g} found")
+        raise InputError(f"{place}: label (column {FIELDS}): expected 1 (anomaly) or -1 (normal), found {row[-1]:g}")
     return row
 
 
@@ -116,7 +116,7 @@ def _minute(row: Sequence[float], before: int | None, place: str) -> int:
     hour, minute = row[1], row[2]
     if not (hour in range(24) and minute in range(60)):
         raise InputError(
-            f"{place}: hour 0 to 23 and minute 0 to 59 expected in columns 2 and 3, {hour:g}:{minute:g} found"
+            f"{place}: expected hour 0 to 23 and minute 0 to 59 in columns 2 and 3, found {hour:g}:{minute:g}"
         )
     of_day = int(hour) * 60 + int(minute)
     if before is None:
@@ -125,33 +125,33 @@ def _minute(row: Sequence[float], before: int | None, place: str) -> int:
     if of_day >= last:
         return day * _MINUTES_A_DAY + of_day
     if last - of_day < _MINUTES_A_DAY // 2:
-        raise InputError(f"{place}: {_clock(of_day)} after {_clock(last)}; minutes in order expected")
+        raise InputError(f"{place}: expected minutes in order, found {_clock(of_day)} after {_clock(last)}")
     return (day + 1) * _MINUTES_A_DAY + of_day
 
 
-def _our_columns(table: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.float64]]:
-    def theirs(number: int) -> npt.NDArray[np.float64]:
+def _build_columns(table: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.float64]]:
+    def sfu_column(number: int) -> npt.NDArray[np.float64]:
         return table[:, number - 1]
 
-    announced, implicit = theirs(7), theirs(13)
-    of_origin = theirs(38) + theirs(39) + theirs(40)
+    announced, implicit = sfu_column(7), sfu_column(13)
+    of_origin = sfu_column(38) + sfu_column(39) + sfu_column(40)
     prefixes_a_message = np.where(of_origin > 0, announced / np.maximum(of_origin, 1.0), 0.0)
     return {
-        ANNOUNCEMENTS: theirs(5),
-        "messages": theirs(5) + theirs(6),
+        ANNOUNCEMENTS: sfu_column(5),
+        "messages": sfu_column(5) + sfu_column(6),
         "announced": announced,
-        "withdrawn": theirs(8),
-        "path_length_sum": theirs(9) * announced,
-        "path_length_max": theirs(10),
-        "unique_path_length_sum": theirs(11) * announced,
-        "duplicate": theirs(12),
+        "withdrawn": sfu_column(8),
+        "path_length_sum": sfu_column(9) * announced,
+        "path_length_max": sfu_column(10),
+        "unique_path_length_sum": sfu_column(11) * announced,
+        "duplicate": sfu_column(12),
         "implicit_withdrawal": implicit,
-        "duplicate_withdrawal": theirs(14),
-        "edit_distance_max": theirs(15),
-        "edit_distance_sum": theirs(17) * implicit,
-        "origin_igp": theirs(38) * prefixes_a_message,
-        "origin_egp": theirs(39) * prefixes_a_message,
-        "origin_incomplete": theirs(40) * prefixes_a_message,
+        "duplicate_withdrawal": sfu_column(14),
+        "edit_distance_max": sfu_column(15),
+        "edit_distance_sum": sfu_column(17) * implicit,
+        "origin_igp": sfu_column(38) * prefixes_a_message,
+        "origin_egp": sfu_column(39) * prefixes_a_message,
+        "origin_incomplete": sfu_column(40) * prefixes_a_message,
     }
 
 

@@ -180,9 +180,9 @@ def _check(s: Scenario) -> None:
     for name, (low, high) in limits.items():
         value = getattr(s, name)
         if not (math.isfinite(value) and low <= value <= high):
-            raise InputError(f"scenario: {name} is {value:g}, expected {low:g} to {high:g}")
+            raise InputError(f"scenario: {name}: expected {low:g} to {high:g}, found {value:g}")
     if not s.collectors:
-        raise InputError("scenario: no collector; expected at least one, such as rrc00")
+        raise InputError("scenario: expected at least one collector, such as rrc00, found none")
     for name in s.collectors:
         if not re.fullmatch(r"[A-Za-z0-9-]{1,40}", name):
             raise InputError(f"scenario: collector {name!r}: expected letters, digits and hyphens, such as rrc00")
@@ -204,10 +204,10 @@ def _check(s: Scenario) -> None:
 def _check_incident(s: Scenario, incident: Incident) -> None:
     name = f"incident {incident.kind}"
     if incident.kind not in INCIDENT_KINDS:
-        raise InputError(f"{name}: there is no such kind; expected one of {', '.join(INCIDENT_KINDS)}")
+        raise InputError(f"incident: expected one of {', '.join(INCIDENT_KINDS)}, found {incident.kind!r}")
     _within(s, name, incident.at_s)
     if incident.duration_s < 60:
-        raise InputError(f"{name}: lasts {incident.duration_s:g} s, expected at least 60 s")
+        raise InputError(f"{name}: duration: expected at least 60 s, found {incident.duration_s:g} s")
     _within(s, f"end of {name}", incident.at_s + incident.duration_s)
     if not 0 <= incident.share <= 1:
         raise InputError(f"{name}: share {incident.share:g}: expected 0 to 1")
@@ -226,7 +226,7 @@ def _check_incident(s: Scenario, incident: Incident) -> None:
 def _check_regime(s: Scenario, regime: Regime) -> None:
     name = f"regime {regime.kind}"
     if regime.kind not in REGIME_KINDS:
-        raise InputError(f"{name}: there is no such kind; expected one of {', '.join(REGIME_KINDS)}")
+        raise InputError(f"regime: expected one of {', '.join(REGIME_KINDS)}, found {regime.kind!r}")
     _within(s, name, regime.at_s)
     if not 0 <= regime.ramp_s <= 366 * 86_400:
         raise InputError(f"{name}: ramp {regime.ramp_s:g} s: expected 0 to a year")
@@ -243,4 +243,4 @@ def _within(s: Scenario, name: str, at_s: float) -> None:
 
 def _known_collector(s: Scenario, name: str, collector: str) -> None:
     if collector and collector not in s.collectors:
-        raise InputError(f"{name}: collector {collector!r} is not simulated; expected one of {', '.join(s.collectors)}")
+        raise InputError(f"{name}: collector: expected one of {', '.join(s.collectors)}, found {collector!r}")

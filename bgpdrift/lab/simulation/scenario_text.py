@@ -149,7 +149,7 @@ paths are three hops longer; then the same three incidents again, and half a day
 def preset(name: str) -> Scenario:
     """Return one of `PRESETS`."""
     if name not in PRESETS:
-        raise InputError(f"scenario {name!r}: there is no such preset; expected {', '.join(PRESETS)}")
+        raise InputError(f"scenario: expected one of {', '.join(PRESETS)}, found {name!r}")
     return PRESETS[name]
 
 

@@ -75,7 +75,7 @@ def test_all_makes_one_table_and_names_the_file_that_cannot_be_read(evaluate: Ev
     assert isinstance(done.exception, SystemExit)
     assert done.exception.code == 1
     assert "| storm | `announcements_counter` |" in done.stdout
-    assert "broken.csv, line 1: 42 comma-separated numbers expected" in done.stdout
+    assert "broken.csv, line 1: expected 42 comma-separated numbers" in done.stdout
 
 
 def test_all_as_json_is_a_list(evaluate: Evaluate, lines: Path) -> None:

@@ -65,7 +65,7 @@ def test_windows_without_events_have_a_note_too():
 
 
 def test_other_categories_are_refused():
-    with pytest.raises(ValueError, match="the same categories expected"):
+    with pytest.raises(ValueError, match="expected the same categories"):
         mix(CategoryHours.of_alarms({"storm": []}), CategoryHours.of_alarms({"leak": []}))
 
 

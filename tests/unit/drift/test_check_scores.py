@@ -179,7 +179,7 @@ def test_the_policy_of_the_settings_decides(scores):
 
 
 def test_lengths_that_differ_are_refused():
-    with pytest.raises(InputError, match="2 rows expected"):
+    with pytest.raises(InputError, match="expected 2 rows"):
         check_scores([1, 2, 3], [1.0, 2.0])
 
 
@@ -187,7 +187,7 @@ def test_a_row_far_behind_all_others_is_named_and_does_not_decide_where_the_wind
     times, values = scores()
     times = times.copy()
     times[4_000] = 4_070_908_800
-    with pytest.raises(InputError, match="row 4000: a time near the others expected, found 2099-01-01 00:00 UTC"):
+    with pytest.raises(InputError, match="row 4000: expected a time near the others, found 2099-01-01 00:00 UTC"):
         check_scores(times, values)
 
 

@@ -43,7 +43,7 @@ def test_bins_keep_the_order_of_values(pair: tuple[float, float]) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_values_that_are_not_finite_are_refused(value: float) -> None:
-    with pytest.raises(ValueError, match="a finite value expected"):
+    with pytest.raises(ValueError, match="expected a finite value"):
         Histogram.of([value])
 
 

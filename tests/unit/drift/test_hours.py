@@ -90,7 +90,7 @@ def test_a_score_that_is_not_finite_is_named_with_its_row(bad):
         ([1.7e12, 1.7e12], "milliseconds"),
         ([-5, 0], "epoch seconds"),
         (["a", "b"], "epoch seconds"),
-        ([1], "2 rows expected"),
+        ([1], "expected 2 rows"),
         (np.array(["2026-01-01", "NaT"], "datetime64[s]"), "row 1: no time"),
     ],
 )

@@ -125,5 +125,5 @@ def test_hours_with_different_maps_are_not_added():
     first = Hours.from_rows([10], [1.0], scaling=Scaling(1.0, 2.0))
     assert merge_hours([first, Hours.empty()]).scaling == Scaling(1.0, 2.0)
     assert merge_hours([first, Hours.from_rows([20], [3.0], scaling=Scaling(1.0, 2.0))]).n.tolist() == [2]
-    with pytest.raises(ValueError, match="one scaling expected"):
+    with pytest.raises(ValueError, match="expected one scaling"):
         merge_hours([first, Hours.from_rows([20], [3.0], scaling=IDENTITY)])

@@ -109,14 +109,14 @@ def test_compression_is_told_by_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1,2,3", r"minutes.csv, line 2: 42 comma-separated numbers expected, 3 fields found"),
-        (sfu_line(columns={7: "x"}), r"line 2: column 7: a finite number expected, 'x' found"),
-        (sfu_line(columns={7: "nan"}), r"line 2: column 7: a finite number expected, 'nan' found"),
-        (sfu_line(columns={8: -4}), r"line 2: column 8: a count of at least 0, or -1 .* expected, -4 found"),
-        (sfu_line(label=7), r"line 2: label \(column 42\): 1 \(anomaly\) or -1 \(normal\) expected, 7 found"),
-        (sfu_line(columns={2: 24}), r"line 2: hour 0 to 23 and minute 0 to 59 expected .* 24:0 found"),
-        (sfu_line("11:58"), r"line 2: 11:58 after 12:00; minutes in order expected"),
-        ("route\x00\xff", r"line 2: numbers or a JSON object expected, bytes found"),
+        ("1,2,3", r"minutes.csv, line 2: expected 42 comma-separated numbers, found 3 fields"),
+        (sfu_line(columns={7: "x"}), r"line 2: column 7: expected a finite number, found 'x'"),
+        (sfu_line(columns={7: "nan"}), r"line 2: column 7: expected a finite number, found 'nan'"),
+        (sfu_line(columns={8: -4}), r"line 2: column 8: expected a count of at least 0, or -1 .*, found -4"),
+        (sfu_line(label=7), r"line 2: label \(column 42\): expected 1 \(anomaly\) or -1 \(normal\), found 7"),
+        (sfu_line(columns={2: 24}), r"line 2: expected hour 0 to 23 and minute 0 to 59 .* found 24:0"),
+        (sfu_line("11:58"), r"line 2: expected minutes in order, found 11:58 after 12:00"),
+        ("route\x00\xff", r"line 2: expected numbers or a JSON object, found bytes"),
     ],
     ids=["fields", "text", "nan", "negative", "label", "hour", "order", "bytes"],
 )
@@ -170,7 +170,7 @@ def test_a_file_cut_short_is_no_smaller_file(tmp_path: Path) -> None:
 def test_an_empty_or_absent_file_says_so(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
 
-    with pytest.raises(InputError, match="empty; SFU columns or lines"):
+    with pytest.raises(InputError, match=r"expected SFU columns or lines .* found an empty file"):
         read_labelled(tmp_path / "empty")
     with pytest.raises(InputError, match="cannot be read: No such file"):
         read_labelled(tmp_path / "absent")
@@ -224,14 +224,14 @@ def test_the_ground_truth_of_a_simulation_labels_those_who_see_it(written: Calla
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", r"line 2: a JSON object expected"),
-        ("[1]", r"line 2: a JSON object expected, list found"),
-        (window(2, window_start=61), r"line 2: window_start in whole minutes of epoch seconds expected, 61 found"),
-        (window(2, collector=None), r"line 2: collector: a text expected, None found"),
-        (window(2, announced="many"), r"line 2: announced: a number expected, 'many' found"),
-        (window(2, withdrawn=3), r"line 2: the columns of the lines before expected; they differ in withdrawn"),
-        (window(2, label="bad"), r"line 2: label: 1 or true \(anomaly\), -1 or false \(normal\) expected, 'bad' found"),
-        ({"window_start": 60, "collector": "rrc00"}, r"line 2: a window of `bgpdrift features` expected"),
+        ("{", r"line 2: expected a JSON object"),
+        ("[1]", r"line 2: expected a JSON object, found list"),
+        (window(2, window_start=61), r"line 2: expected window_start in whole minutes of epoch seconds, found 61"),
+        (window(2, collector=None), r"line 2: collector: expected a text, found None"),
+        (window(2, announced="many"), r"line 2: announced: expected a number, found 'many'"),
+        (window(2, withdrawn=3), r"line 2: expected the columns of the lines before, found others in withdrawn"),
+        (window(2, label="bad"), r"line 2: label: expected 1 or true \(anomaly\), -1 or false \(normal\), found 'bad'"),
+        ({"window_start": 60, "collector": "rrc00"}, r"line 2: expected a window of `bgpdrift features`"),
     ],
     ids=["json", "list", "minute", "collector", "number", "columns", "label", "window"],
 )
@@ -243,21 +243,21 @@ def test_damage_in_our_own_lines_is_named_with_its_line(
 
 
 def test_labels_on_some_lines_only_are_refused(written: Callable[..., Path]) -> None:
-    with pytest.raises(InputError, match="line 2: a `label` on every line or on none expected, none found here"):
+    with pytest.raises(InputError, match="line 2: expected a `label` on every line or on none, found none here"):
         read_labelled(written(window(1, label=-1), window(2)))
 
 
 def test_a_ground_truth_that_is_none_is_refused(written: Callable[..., Path]) -> None:
     lines = written(window(1))
 
-    with pytest.raises(InputError, match="simulate --truth` expected, but `incidents` cannot be read"):
+    with pytest.raises(InputError, match="simulate --truth`, found `incidents` that cannot be read"):
         read_labelled(lines, written({"events": []}, name="truth.json"))
-    with pytest.raises(InputError, match="simulate --truth` expected, no JSON found"):
+    with pytest.raises(InputError, match="simulate --truth`, found no JSON"):
         read_labelled(lines, written("no", name="truth.json"))
 
 
 def test_a_ground_truth_beside_a_file_with_its_own_labels_is_refused(written: Callable[..., Path]) -> None:
     csv = written(sfu_line())
 
-    with pytest.raises(InputError, match="this file has its own labels"):
+    with pytest.raises(InputError, match="found a file with labels of its own"):
         read_labelled(csv, written({"incidents": []}, name="truth.json"))

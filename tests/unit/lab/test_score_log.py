@@ -90,7 +90,7 @@ def test_rows_without_a_score_are_skipped_only_on_request(log):
     found = log(text, skip_missing=True)
     assert (found.rows, found.skipped) == (1, 3)
     with pytest.raises(
-        InputError, match=r"s\.csv, line 3: a finite number expected as 'score', found ''; --skip-missing"
+        InputError, match=r"s\.csv, line 3: expected a finite number as 'score', found ''; --skip-missing"
     ):
         log(text)
 
@@ -98,39 +98,39 @@ def test_rows_without_a_score_are_skipped_only_on_request(log):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "a header and rows expected, the file is empty"),
-        ("time,score\n", "rows expected below the header, found none"),
-        (f"{T},1\n", r"line 1: a header that names the columns expected, found '1767225600, 1'"),
-        ("when,score\n1,2\n", r"line 1: a column of times expected, named time, .*; found when, score"),
-        ("time,a,b\n1,2,3\n", r"line 1: a column of scores expected.*found time, a, b"),
-        (f"time,score\n{T},1\n{T},high\n", r"line 3: a finite number expected as 'score', found 'high'"),
-        ("time,score\nnoon,1\n", r"line 2: epoch seconds or milliseconds.*found 'noon'"),
-        (f"time,score\n{T},1\n2026-13-01,1\n", r"line 3: epoch seconds or milliseconds.*found '2026-13-01'"),
+        ("", "expected a header and rows, found an empty file"),
+        ("time,score\n", "expected rows below the header, found none"),
+        (f"{T},1\n", r"line 1: expected a header that names the columns, found '1767225600, 1'"),
+        ("when,score\n1,2\n", r"line 1: expected a column of times, named time, .*; found when, score"),
+        ("time,a,b\n1,2,3\n", r"line 1: expected a column of scores.*found time, a, b"),
+        (f"time,score\n{T},1\n{T},high\n", r"line 3: expected a finite number as 'score', found 'high'"),
+        ("time,score\nnoon,1\n", r"line 2: expected epoch seconds or milliseconds.*found 'noon'"),
+        (f"time,score\n{T},1\n2026-13-01,1\n", r"line 3: expected epoch seconds or milliseconds.*found '2026-13-01'"),
         ("time,score\n-5,1\n", r"line 2: .* found '-5'"),
-        (f"time,score\n{T},1\n\n{T},1,9\n", r"line 4: 2 columns as in the header expected, found 3"),
+        (f"time,score\n{T},1\n\n{T},1,9\n", r"line 4: expected 2 columns as in the header, found 3"),
         (
             f"time,score,is_anomaly\n{T},1,maybe\n",
-            r"line 2: 0 or 1, true or false expected as 'is_anomaly', found 'maybe'",
+            r"line 2: expected 0 or 1, true or false as 'is_anomaly', found 'maybe'",
         ),
-        (b"time,score\n1,\xff\n", "line 2: UTF-8 text expected, found byte 0xff, as in Latin-1"),
-        (b"time,score\r1,2\r1,\xe9\r", "line 3: UTF-8 text expected, found byte 0xe9, as in Latin-1"),
-        ("time,score\n1,2\n".encode("utf-16")[:-1], "line 2: UTF-16-LE text expected.*truncated"),
+        (b"time,score\n1,\xff\n", "line 2: expected UTF-8 text, found byte 0xff, as in Latin-1"),
+        (b"time,score\r1,2\r1,\xe9\r", "line 3: expected UTF-8 text, found byte 0xe9, as in Latin-1"),
+        ("time,score\n1,2\n".encode("utf-16")[:-1], "line 2: expected UTF-16-LE text.*truncated"),
         (f'time,score,note\n{T},1,ok\n{T},2,"5 inch\n{T},3,ok\n', "line 3: a quoted field that ends .* not closed"),
-        (f'time,score,note\n{T},1,"a"b\n', "line 2: a quoted field that ends expected"),
+        (f'time,score,note\n{T},1,"a"b\n', "line 2: expected a quoted field that ends"),
         (
             f"time,score\n{T},1\n{T}000,2\n{T + 60},3\n",
-            f"line 3: epoch seconds expected .* '{T}000' .epoch milliseconds",
+            f"line 3: expected epoch seconds .* '{T}000' .epoch milliseconds",
         ),
         (
             f"time,score\n{T},1\n{T}000,2\n{T + 60}000,3\n",
-            f"line 2: epoch milliseconds expected .* '{T}' .epoch seconds",
+            f"line 2: expected epoch milliseconds .* '{T}' .epoch seconds",
         ),
         (
             f"time,score\n2026-01-01,1\n{T},2\n2026-01-02,3\n",
-            f"line 3: ISO 8601 times expected .* '{T}' .epoch seconds",
+            f"line 3: expected ISO 8601 times .* '{T}' .epoch seconds",
         ),
-        ("time,score\n1e400,1\n", "line 2: epoch seconds.* found '1e400'"),
-        (b"time,score\n1,2\n\0\n", "line 3: text expected, found a zero byte"),
+        ("time,score\n1e400,1\n", "line 2: expected epoch seconds.* found '1e400'"),
+        (b"time,score\n1,2\n\0\n", "line 3: expected text, found a zero byte"),
         (gzip.compress(f"time,score\n{T},1\n".encode(), mtime=0)[:-12], "gzip data is truncated"),
     ],
 )
@@ -154,7 +154,7 @@ def test_a_quoted_line_break_is_part_of_its_row_wherever_a_chunk_ends(log, monke
     for size in range(1, len(text)):
         monkeypatch.setattr(text_lines, "CHUNK_BYTES", size)
         assert log(text).rows == 2
-    with pytest.raises(InputError, match="line 5: a finite number expected"):
+    with pytest.raises(InputError, match="line 5: expected a finite number"):
         log(f"{text}{T},high,x\n")
 
 
@@ -178,7 +178,7 @@ def test_a_feed_that_resumes_after_two_days_is_not_far_behind(log):
 
 
 def test_a_missing_column_or_file_is_named(log, tmp_path):
-    with pytest.raises(InputError, match=r"a column 'psi' expected, found time, score"):
+    with pytest.raises(InputError, match=r"expected a column 'psi', found time, score"):
         log(f"time,score\n{T},1\n", score="psi")
     with pytest.raises(InputError, match="No such file"):
         read_score_log(tmp_path / "none.csv")

@@ -69,7 +69,7 @@ def test_damaged_bytes_give_a_digest_mismatch(raw: bytes) -> None:
         ({"arrays": {"thresholds": np.array([np.nan])}}, "NaN"),
         ({"feature_names": ("no_such_column",)}, "no_such_column"),
         ({"feature_names": ("announced", "announced")}, "twice"),
-        ({"model": "lstm"}, "expected 'heuristic'"),
+        ({"model": "lstm"}, "expected a model 'heuristic'"),
     ],
     ids=["NaN weights", "unknown feature", "feature twice", "other model"],
 )
@@ -82,8 +82,8 @@ def test_whole_files_with_wrong_content_are_refused(artifact, change, match: str
 @pytest.mark.parametrize(
     ("field", "value", "match"),
     [
-        ("schema_version", 3, "schema version 3, expected 2; update bgpdrift first"),
-        ("schema_version", 1, "schema version 1 is too old, expected 2; train the model again"),
+        ("schema_version", 3, "expected schema version 2, found the newer 3; update bgpdrift first"),
+        ("schema_version", 1, "expected schema version 2, found the older 1; train the model again"),
         ("schema_version", "1", "cannot be decoded"),
         ("version", "../../etc/passwd", "cannot be decoded"),
         ("version", "9" * 65, "cannot be decoded"),

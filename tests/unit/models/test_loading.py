@@ -301,7 +301,7 @@ def test_a_bad_first_model_without_a_backup_leaves_the_detector_without_a_model(
     clock.advance(seconds=RETRY_AFTER_S)
     attempt = source.try_load()
     assert attempt.loaded is None
-    assert "expected 'trained_only'" in attempt.refused[0].reason
+    assert "expected a model 'trained_only'" in attempt.refused[0].reason
 
 
 def test_a_symbolic_link_is_followed_and_its_replacement_is_noticed(at_work: Shelf) -> None:

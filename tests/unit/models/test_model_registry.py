@@ -94,7 +94,7 @@ def test_a_refused_publication_is_recorded(put, folder: Path, store: Store, regi
         registry.publish(M, folder / "candidates" / "x", expected_active="7")
     event = store.retrain_events(M)[0]
     assert (event.promoted, event.exit_code) == (False, 1)
-    assert "version 1 is active, expected 7" in event.notes
+    assert "expected 7 as the active version, found 1" in event.notes
     assert [line["event"] for line in lines] == ["model.publish_failed"]
     assert states(store) == {"1": "active"}
 

@@ -32,7 +32,7 @@ def build(content, *, history_minutes):
 def fit(frames, *, history_minutes, seed, progress, draft, shared):
     values = np.log1p(np.concatenate([frame.features[COLUMN][frame.clean] for frame in frames]))
     if len(values) < 500:
-        raise NotEnoughDataError(f"volume: {len(values)} clean windows, 500 expected")
+        raise NotEnoughDataError(f"volume: expected 500 clean windows, found {len(values)}")
     progress("fit", 1.0)
     arrays = {"median": np.array([np.median(values)]), "spread": np.array([values.std()])}
     return ModelContent("volume", (COLUMN,), arrays)

@@ -41,7 +41,7 @@ class Trainers:
     def __call__(self, model: str, frames: Sequence[WindowFrame], seed: int) -> tuple[Detector, Calibration]:
         self.frames.append(frames)
         if model in self.failing:
-            raise NotEnoughDataError(f"{model}: 3 clean windows, 256 expected")
+            raise NotEnoughDataError(f"{model}: expected 256 clean windows, found 3")
         self.made.append(Counting(model))
         return self.made[-1], calibrate(frames)
 
@@ -105,7 +105,7 @@ def test_a_detector_that_cannot_be_trained_is_said_and_the_ensemble_goes_on(sett
     found = evaluate([windows()], Trainers(failing=["lstm"]), settings, train_minutes=TRAIN)
 
     assert found.rows["lstm"].figures is None
-    assert found.rows["lstm"].unavailable == "lstm: 3 clean windows, 256 expected"
+    assert found.rows["lstm"].unavailable == "lstm: expected 256 clean windows, found 3"
     assert found.rows["ensemble"].figures is not None
     fields = as_fields(found, "a.csv", TRAIN)["detectors"]
     assert fields["lstm"]["auc"] is None
@@ -164,7 +164,8 @@ def test_the_document_names_what_it_is_about(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("train_minutes", "message"), [(ALL, "2400 minutes, all of them for training"), (60, "at least 360 expected")]
+    ("train_minutes", "message"),
+    [(ALL, "found 2400, all of them for training"), (60, "expected at least 360, found 60")],
 )
 def test_nothing_left_to_judge_or_to_learn_from_is_refused(
     settings: Settings, train_minutes: int, message: str
