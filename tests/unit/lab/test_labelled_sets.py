@@ -152,9 +152,7 @@ def test_a_file_without_a_known_minute_is_refused(written: Callable[..., Path]) 
 def test_a_line_of_our_own_with_a_value_that_is_not_known_is_a_missing_minute(written: Callable[..., Path]) -> None:
     (windows,) = read_labelled(written(window(1), window(2, announced=-1), window(3)))
     assert (windows.features["announced"].tolist(), windows.missing) == ([1, 3], 1)
-    with pytest.raises(
-        InputError, match=r"line 1: announced: at least 0, or -1 if it is not known, expected, -2 found"
-    ):
+    with pytest.raises(InputError, match=r"line 1: announced: expected at least 0, or -1 if it is not known, found -2"):
         read_labelled(written(window(2, announced=-2)))
 
 
