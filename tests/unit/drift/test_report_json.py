@@ -105,10 +105,10 @@ def changed(**changes):
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
-        (b"", "JSON expected"),
-        (b"\xff\xfe", "JSON expected"),
-        (b"[" * 100_000, "JSON expected"),
-        (b"[1]", r"a drift report \(a JSON object\) expected, found list"),
+        (b"", "expected JSON"),
+        (b"\xff\xfe", "expected JSON"),
+        (b"[" * 100_000, "expected JSON"),
+        (b"[1]", r"expected a drift report \(a JSON object\), found list"),
         (b"{}", "expected version 1 of a drift report, found None"),
         (changed(schema=2), "expected version 1 of a drift report, found 2"),
         (changed(schema=True), "found True"),
@@ -122,7 +122,7 @@ def changed(**changes):
             encode(ONE).replace(b'"hours": 2', b'"hours": 2, "days": 0'),
             r"'days' is unknown at \$\.comparisons\[0\]\.left_out\[0\]",
         ),
-        (encode(ONE)[:-5], "JSON expected"),
+        (encode(ONE)[:-5], "expected JSON"),
     ],
 )
 def test_anything_else_is_refused_with_place_and_reason(raw, why):
