@@ -42,7 +42,8 @@ def _encode(kind: Any, data: Any) -> bytes:
     return json.dumps({"type": kind, "data": data}).encode()
 
 
-def _message(rng: random.Random, at: float, **changes: Any) -> bytes:
+def invent_message(rng: random.Random, at: float, **changes: Any) -> bytes:
+    """Encode a valid message of an invented collector, or one with changed fields."""
     prefixes = [f"10.{rng.randrange(256)}.{rng.randrange(256)}.0/24" for _ in range(3)]
     data = {
         "timestamp": at,
@@ -57,20 +58,20 @@ def _message(rng: random.Random, at: float, **changes: Any) -> bytes:
 
 
 def _invent_collector(rng: random.Random, at: float, text: bytes) -> bytes:  # noqa: ARG001 - common form
-    return _message(rng, at + rng.choice(WRONG_BY_S))
+    return invent_message(rng, at + rng.choice(WRONG_BY_S))
 
 
 def _break_time(rng: random.Random, at: float, text: bytes) -> bytes:  # noqa: ARG001
     times = (at * 1000, -1.0, 2.0**40, 1e308, "now", None, [at], "9" * 400)
-    return _message(rng, at, timestamp=rng.choice(times), host="rrc00")
+    return invent_message(rng, at, timestamp=rng.choice(times), host="rrc00")
 
 
 def _break_name(rng: random.Random, at: float, text: bytes) -> bytes:  # noqa: ARG001
-    return _message(rng, at, **{rng.choice(("host", "peer")): rng.choice(HOSTILE_NAMES)})
+    return invent_message(rng, at, **{rng.choice(("host", "peer")): rng.choice(HOSTILE_NAMES)})
 
 
 def _break_type(rng: random.Random, at: float, text: bytes) -> bytes:  # noqa: ARG001
-    return _message(rng, at, type=rng.choice(("x" * 500, 7, None, f"kind{rng.randrange(10**9)}")))
+    return invent_message(rng, at, type=rng.choice(("x" * 500, 7, None, f"kind{rng.randrange(10**9)}")))
 
 
 def _damage(rng: random.Random, at: float, text: bytes) -> bytes:  # noqa: ARG001
@@ -100,7 +101,46 @@ def _report_error(rng: random.Random, at: float, text: bytes) -> bytes:  # noqa:
 
 
 def _send_much(rng: random.Random, at: float, text: bytes) -> bytes:  # noqa: ARG001
-    return _message(rng, at, community=[[64500, number % 65_536] for number in range(rng.randrange(20_000))])
+    return invent_message(rng, at, community=[[64500, number % 65_536] for number in range(rng.randrange(20_000))])
+
+
+def _break_field(rng: random.Random, at: float, text: bytes) -> bytes:  # noqa: ARG001
+    """Give one field of a message a value of another type, size or character set."""
+    fields = (
+        "peer",
+        "peer_asn",
+        "host",
+        "id",
+        "path",
+        "announcements",
+        "withdrawals",
+        "origin",
+        "med",
+        "aggregator",
+        "state",
+    )
+    values: tuple[Any, ...] = (
+        None,
+        True,
+        -1,
+        10**400,
+        1e308,
+        [],
+        {},
+        [None, {"a": [1]}],
+        [[[[[]]]]] * 50,
+        {"next_hop": 7, "prefixes": "10.0.0.0/8"},
+        [{"next_hop": "\x1b[31m", "prefixes": ["10.0.0.0/999", "\x00", 7, None, "eor"]}],
+        "\x1b[2J\x00\u202e",
+        "x" * 100_000,
+    )
+    return invent_message(rng, at, **{rng.choice(fields): rng.choice(values)})
+
+
+def _send_unknown(rng: random.Random, at: float, text: bytes) -> bytes:  # noqa: ARG001
+    kinds = ("pong", "ris_rrc_list", "ris_subscribe_ok", "ris_message", "bgpdrift_segment_end", "", "\x1b[2J", 7, None)
+    data: tuple[Any, ...] = (None, [], {}, "x", 7, ["rrc00"] * 1_000, {"message": {"message": []}})
+    return _encode(rng.choice(kinds), rng.choice(data))
 
 
 KINDS: tuple[Callable[[random.Random, float, bytes], bytes], ...] = (
@@ -113,6 +153,8 @@ KINDS: tuple[Callable[[random.Random, float, bytes], bytes], ...] = (
     _forge_record,
     _report_error,
     _send_much,
+    _break_field,
+    _send_unknown,
 )
 
 

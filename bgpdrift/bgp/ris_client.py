@@ -314,7 +314,8 @@ class _Listener(WSListener):
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
         elif kind != WSMsgType.PONG:
-            self._join_parts(frame.get_payload_as_bytes(), is_last=frame.fin)
+            is_first = kind != WSMsgType.CONTINUATION
+            self._join_parts(frame.get_payload_as_bytes(), is_first=is_first, is_last=frame.fin)
         if frame.last_in_buffer:
             self.flush()
 
@@ -346,12 +347,13 @@ class _Listener(WSListener):
         if figures.has_overdue(now, _OVERDUE_S):
             for frame in frames:
                 self._note_collector(frame, now)
+        if not self.frames:
+            # Before the first frame, whatever it is: frames that are sent again would count twice without the record.
+            before = latest if (earliest := self._sample(frames[0], now)) is None else earliest
+            self._sink.put_control("connected", figures.last_event_time, before)
         if latest is not None:
             figures.last_message_at = now
-            if before is None:
-                earliest = self._sample(frames[0], now)
-                before = latest if earliest is None else earliest
-                self._sink.put_control("connected", figures.last_event_time, before)
+            before = latest if before is None else before
             self.newest = figures.last_event_time = self._find_middle_time(now)
         self.frames += len(frames)
         figures.frames += len(frames)
@@ -383,14 +385,23 @@ class _Listener(WSListener):
         if start >= len(_HOST_KEY) and 0 < end - start <= 64:
             self._figures.note_collector(frame[start:end].decode("ascii", "replace"), now)
 
-    def _join_parts(self, payload: bytes, *, is_last: bool) -> None:
-        """Join a message that arrives in several WebSocket frames."""
+    def _join_parts(self, payload: bytes, *, is_first: bool, is_last: bool) -> None:
+        """Join a message that arrives in several WebSocket frames; count one without an end, a beginning, or a limit."""
+        if is_first and self._parts:
+            self._figures.unreadable += 1  # the message before has no end; this one is whole
+            self._parts, self._parts_bytes = [], 0
+        if not is_first and not self._parts:
+            self._figures.unreadable += is_last
+            return
         self._parts.append(payload)
         self._parts_bytes += len(payload)
-        if is_last or self._parts_bytes > _MAX_FRAME_BYTES:
+        is_too_long = self._parts_bytes > _MAX_FRAME_BYTES
+        if is_last or is_too_long:
             text = b"".join(self._parts)
             self._parts, self._parts_bytes = [], 0
-            if self._is_for_spool(text):
+            if is_too_long:
+                self._figures.unreadable += 1
+            elif self._is_for_spool(text):
                 self._frames.append(text)
 
     def _is_for_spool(self, text: bytes) -> bool:

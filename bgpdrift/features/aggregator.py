@@ -49,6 +49,7 @@ class Aggregator:
         self._prefixes = PrefixKeys(MAX_CACHED_PREFIXES)
         self._deduplicate = deduplicate
         self._arrived_at: float | None = None
+        self._overlapping: set[str] = set()  # collectors with a repeated message since the last reconnect
         self.duplicates = 0
 
     @property
@@ -138,7 +139,7 @@ class Aggregator:
             feed = self._hosts.get(message.host) or self._feed(message.host)
             if self._deduplicate and feed.duplicates.is_duplicate(message):
                 self.duplicates += 1
-                self._drop_gaps()  # the connections overlap: no data is missing
+                self._note_overlap(feed)
                 continue
             own = pending.get(feed)
             if own is None:
@@ -154,9 +155,17 @@ class Aggregator:
                 rows += feed.close_silent(arrived_at)
         return _in_time_order(rows)
 
-    def _drop_gaps(self) -> None:
-        for feed in self._feeds.values():
-            feed.drop_interruption("feed_gap")
+    def _note_overlap(self, feed: CollectorFeed) -> None:
+        """Record that a message of a collector was repeated: the connections overlap, and no data of it is missing.
+
+        One collector is no evidence for the others, because anyone can repeat a message; two are.
+        """
+        feed.drop_interruption("feed_gap")
+        if feed.name not in self._overlapping and len(self._overlapping) < 2:
+            self._overlapping.add(feed.name)
+        if len(self._overlapping) >= 2:
+            for other in self._feeds.values():
+                other.drop_interruption("feed_gap")
 
     def _feed(self, host: str) -> CollectorFeed:
         name = collector_name(host) or "unknown"
@@ -185,6 +194,7 @@ class Aggregator:
         A message that was received before (the server starts a little earlier) shows that the connections overlap, and
         nothing is missing. Otherwise the time between them is a ``feed_gap``.
         """
+        self._overlapping.clear()
         for feed in self._feeds.values():
             feed.note_interruption("feed_gap")
 
@@ -262,11 +272,17 @@ class Aggregator:
             own, values = feed.save()
             arrays |= {f"{number}.{name}": array for name, array in own.items()}
             feeds.append(values)
-        return arrays, {"duplicates": self.duplicates, "arrived_at": self._arrived_at, "collectors": feeds}
+        values = {
+            "duplicates": self.duplicates,
+            "arrived_at": self._arrived_at,
+            "overlapping": sorted(self._overlapping),
+        }
+        return arrays, values | {"collectors": feeds}
 
     def restore(self, arrays: dict[str, NDArray[Any]], values: dict[str, Any]) -> None:
         """Restore the result of `save`."""
         self.duplicates, self._arrived_at = int(values["duplicates"]), values["arrived_at"]
+        self._overlapping = set(values["overlapping"])
         for number, saved in enumerate(values["collectors"]):
             self._feed(saved["name"]).restore(select_arrays(arrays, f"{number}."), saved)
 

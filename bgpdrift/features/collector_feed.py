@@ -153,7 +153,7 @@ class CollectorFeed:
             span = _limit_span(since, begin, end)
             self._interruptions[mark] = span if before is None else before.cover(span)
         if mark == "feed_gap":
-            self.duplicates.expect_repetitions()
+            self.duplicates.expect_repetitions(self.time.reached_at)
 
     def drop_interruption(self, mark: str) -> None:
         """Record that no data is missing after all."""

@@ -2,7 +2,8 @@
 
 The id of RIS Live is ``<peer>-<12 hex: ms epoch><4 hex: counter>``. It grows with every message of a peer, unless the clock of
 the collector goes back. An id among the latest of its peer is a repetition. A smaller id is a repetition only after a
-reconnect, until the collector sends the first new message. Ids of older recordings have no order; the latest 50,000 of a
+reconnect, until the collector sends the first new message; and not if it is much smaller although the message is newer than the
+reconnect, because the clock was wrong before. Ids of older recordings have no order; the latest 50,000 of a
 collector are remembered.
 """
 
@@ -14,6 +15,8 @@ from bgpdrift.bgp.messages import Message
 _SUFFIX_CHARACTERS = 17  # "-" and 16 hexadecimal digits
 _RECENT_IDS = 64
 _MAX_UNORDERED_IDS = 50_000
+_CLOCK_STEP_MS = 60_000
+"""An id made by so much less of the clock is of another clock, if its message is newer than the reconnect."""
 
 
 class Duplicates:
@@ -31,10 +34,18 @@ class Duplicates:
         self._rings: dict[str, deque[str]] = {}
         self._unordered: OrderedDict[str, None] = OrderedDict()
         self._expects_repetitions = False
+        self._reconnected_at: float | None = None
 
-    def expect_repetitions(self) -> None:
-        """Record a reconnect: the server may begin with messages from before it."""
+    def expect_repetitions(self, arrived_at: float | None = None) -> None:
+        """Record a reconnect: the server may begin with messages from before it.
+
+        Parameters
+        ----------
+        arrived_at : float, optional
+            Wall time of arrival of the last message before it, epoch seconds.
+        """
         self._expects_repetitions = True
+        self._reconnected_at = arrived_at
 
     def is_duplicate(self, message: Message) -> bool:
         """Whether the message was seen before; remember it. A message without id is never a duplicate."""
@@ -55,12 +66,21 @@ class Duplicates:
         if name in ring:
             return True
         if len(ring) == _RECENT_IDS and name < min(ring):
-            if self._expects_repetitions:
+            if self._expects_repetitions and not self._is_of_another_clock(message, latest):
                 return True
             # Without a reconnect nothing is sent again: the clock that made the ids has gone back.
             self._latest[peer] = name
         ring.append(name)
         return False
+
+    def _is_of_another_clock(self, message: Message, latest: str) -> bool:
+        """Whether a message is newer than the reconnect, although its id is much smaller than the latest one."""
+        if self._reconnected_at is None or message.timestamp <= self._reconnected_at:
+            return False
+        try:
+            return int(latest[-16:-4], 16) - int(message.id[-16:-4], 16) > _CLOCK_STEP_MS
+        except ValueError:
+            return False
 
     def _is_known_unordered(self, name: str) -> bool:
         if name in self._unordered:
@@ -73,7 +93,12 @@ class Duplicates:
     def save(self) -> dict[str, Any]:
         """Return plain values for a checkpoint."""
         rings = [[peer, self._latest[peer], list(ring)] for peer, ring in self._rings.items()]
-        return {"rings": rings, "unordered": list(self._unordered), "expects": self._expects_repetitions}
+        return {
+            "rings": rings,
+            "unordered": list(self._unordered),
+            "expects": self._expects_repetitions,
+            "reconnected_at": self._reconnected_at,
+        }
 
     @classmethod
     def restore(cls, saved: dict[str, Any]) -> "Duplicates":
@@ -83,5 +108,6 @@ class Duplicates:
             seen._latest[peer] = latest
             seen._rings[peer] = deque(ring, maxlen=_RECENT_IDS)
         seen._expects_repetitions = bool(saved["expects"])
+        seen._reconnected_at = saved["reconnected_at"]
         seen._unordered = OrderedDict.fromkeys(saved["unordered"])
         return seen

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from bgpdrift.bgp.messages import Announcement, Message
@@ -126,6 +127,21 @@ def test_the_time_between_two_connections_that_do_not_overlap_is_a_gap() -> None
     rows = aggregator.add([announce(T0 + 130)]) + aggregator.flush()
 
     assert [row["feed_gap"] for row in rows] == [1, 1, 1]
+
+
+def test_a_repeated_message_of_one_collector_hides_no_gap_of_the_others() -> None:
+    def identified(at: float, collector: str) -> Message:
+        return msgspec.structs.replace(announce(at), host=collector, id=f"a-{int(at * 1000):012x}0001")
+
+    collectors = ("rrc00", "rrc01", "rrc02")
+    aggregator = Aggregator(WindowSettings())
+    rows = aggregator.add([identified(T0 + n, name) for n in range(100) for name in collectors])
+    aggregator.note_reconnect()
+    rows += aggregator.add([identified(T0 + 99, "rrc02")])
+    rows += aggregator.add([identified(T0 + n, name) for n in range(115, 180) for name in collectors])
+    rows += aggregator.flush()
+
+    assert {row["collector"] for row in rows if row["feed_gap"]} == {"rrc00", "rrc01"}
 
 
 def test_dropped_frames_are_counted_and_mark_their_windows() -> None:

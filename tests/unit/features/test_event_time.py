@@ -4,6 +4,7 @@ import random
 import time
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -307,6 +308,27 @@ def test_a_restart_does_not_keep_a_wrong_clock(offset_s: float) -> None:
 
     by_minute = {row["window_start"] - T0: row["messages"] for row in rows}
     assert [by_minute.get(start) for start in range(4_200, 7_200, 60)] == [8] * 50
+
+
+@pytest.mark.parametrize("ahead_s", [600, 86_400 * 30])
+def test_after_a_wrong_clock_and_a_restart_no_message_counts_as_a_repetition(ahead_s: float) -> None:
+    """The ids of RIS Live contain the clock: those of the right clock are smaller than those of the wrong one."""
+
+    def identified(at: float, peer: str) -> Message:
+        return msgspec.structs.replace(announce(at, peer=peer), id=f"{peer}-{int(at * 1000):012x}0001")
+
+    aggregator = Aggregator(WindowSettings())
+    rows: list[dict[str, Any]] = []
+    for n in range(300):
+        rows += aggregator.add([identified(T0 + n + ahead_s, p) for p in "ab"], arrived_at=T0 + n)
+    aggregator.note_reconnect()
+    for n in range(300, 2_400, 2):
+        rows += aggregator.add([identified(T0 + n, p) for p in "ab"], arrived_at=T0 + n)
+    rows += aggregator.flush()
+
+    assert aggregator.duplicates == 0
+    by_minute = {row["window_start"] - T0: row["messages"] for row in rows}
+    assert [by_minute.get(start) for start in range(1_200, 2_340, 60)] == [60] * 19
 
 
 @pytest.mark.parametrize("gap_s", [700, 7_200, 86_400])
