@@ -28,6 +28,9 @@ from bgpdrift.drift.windows import WindowPair, describe_windows
 from bgpdrift.formatting import format_time
 from bgpdrift.settings_sections import DriftSettings
 
+LARGE_SHIFT_IQR = 1.0
+"""Shift of the median, in interquartile ranges of the reference, from which a report without drift explains it."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
@@ -155,6 +158,8 @@ def decide(
                 f"No drift: among {len(adjusted) * detectors} comparisons of one check, the difference between "
                 f"{current} and {reference} is within chance (p = {first.p_value:.2g})."
             )
+    if first is not None and verdict == "none":
+        reason += _explain_large_shift(first)
     psi = first.find("psi") if first is not None else None
     severity = rank_severity(p_value, psi.effect if psi else None, settings) if verdict == "drift" else "none"
     if verdict == "drift" and severity in ("none", "low"):
@@ -246,6 +251,33 @@ def _explain(verdict: Verdict, evidence: Evidence, window: str, since: int | Non
         waves = f"The level comes in waves: {reverted:.0%} of the minutes are back at the old level."
         return f"Incident, no drift: {difference} {waves}"
     return f"Incident, no drift: {difference} Only a few hours differ, or the level is going back."
+
+
+def _explain_large_shift(comparison: Comparison) -> str:
+    """Explain why a shift that anyone can see is no drift; "" if the median moved little.
+
+    Examples
+    --------
+    >>> shifted = Comparison("24h/7d", "rolling", 0, 1, 0, 1, 9, 9, "none", smallest_shift=2.6, effective_n=2.4,
+    ...                      measures=(Measure("median_shift", 3.25, unit="IQR"),))
+    >>> print(_explain_large_shift(shifted).strip())
+    The median is 3.2 interquartile ranges higher, but the days of the reference differ from each other as well: the current
+    window is equivalent to 2 independent values, and only a shift of 260 % or more would be detected.
+    """
+    shift = comparison.find("median_shift")
+    if shift is None or shift.value is None or abs(shift.value) < LARGE_SHIFT_IQR:
+        return ""
+    size, direction = f"{abs(shift.value):.2g}", "higher" if shift.value > 0 else "lower"
+    smallest = comparison.smallest_shift
+    limit = "no shift" if smallest is None else f"only a shift of {100 * smallest:.0f} % or more"
+    weight = ""
+    if comparison.effective_n is not None:
+        n = max(round(comparison.effective_n), 1)
+        weight = f"the current window is equivalent to {n:,} independent value{'s' if n > 1 else ''}, and "
+    return (
+        f" The median is {size} interquartile ranges {direction}, but the days of the reference differ from each other as "
+        f"well: {weight}{limit} would be detected."
+    )
 
 
 def _join_series(before: Mapping[str, Hours], recent: Mapping[str, Hours]) -> dict[str, Hours]:

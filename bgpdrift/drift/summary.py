@@ -13,6 +13,8 @@ VERDICT_LABELS = {
     "held": "held",
     "not_enough_data": "not enough data",
 }
+MAX_WRITTEN_OUT = 1e7
+"""Numbers from here on have an exponent, so that a column of figures stays narrow."""
 MEASURE_COLUMNS = ("measure", "value", "by chance", "p-value", "severity", "note")
 
 
@@ -23,10 +25,12 @@ def format_number(value: float | None) -> str:
     --------
     >>> format_number(0.012345), format_number(1_234_567.0), format_number(None), format_number(0.0), format_number(1e-12)
     ('0.0123', '1,234,567', '–', '0', '1e-12')
+    >>> format_number(98_765_432.1), format_number(-1e300)
+    ('9.88e+07', '-1e+300')
     """
     if value is None:
         return "–"
-    if abs(value) >= 1000:
+    if 1e3 <= abs(value) < MAX_WRITTEN_OUT:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 

@@ -3,7 +3,7 @@
 This module decides what is kept of a check, and how a recorded check becomes a report again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import msgspec
@@ -23,10 +23,12 @@ from bgpdrift.store.drift_records import (
     DriftCheck,
     DriftSignal,
     ExcludedHours,
+    MeasureDetails,
+    join_signal,
+    split_signal,
 )
 from bgpdrift.store.request_records import Alert, ApprovalRequest, HoldApproval, RequestReason, RetrainRequest
 
-MAX_SIGNAL_LENGTH = 96
 MAX_ALERT_KEY_LENGTH = 128
 _COPIED = tuple(name for name in ComparisonRecord.__struct_fields__ if name != "left_out")
 """Fields that a comparison and its record share."""
@@ -82,6 +84,9 @@ def build_check(report: DriftReport, window: str, path: str, context: CheckConte
             persistence_checks=context.persistence_checks,
             persistence_needed=context.persistence_needed,
             comparisons=tuple(_build_comparison_record(comparison) for comparison in report.comparisons),
+            measures={
+                name: details for name, measure in _name_measures(report) if (details := _build_details(measure))
+            },
             context=context,
         ),
     )
@@ -89,22 +94,31 @@ def build_check(report: DriftReport, window: str, path: str, context: CheckConte
 
 def build_signals(report: DriftReport) -> list[DriftSignal]:
     """Build the signals: ``<window>:<measure>`` of each comparison, then the other signals by name."""
-    measures = [
-        (f"{comparison.window}:{measure.name}", measure)
-        for comparison in report.comparisons
-        for measure in comparison.measures
-    ]
-    measures += [(signal.name, signal) for signal in report.signals]
     return [
         DriftSignal(
-            signal=name[:MAX_SIGNAL_LENGTH],
+            signal=name,
             value=measure.value,
             threshold=measure.threshold,
             p_value=measure.p_value,
             severity=measure.severity,
         )
-        for name, measure in measures
+        for name, measure in _name_measures(report)
     ]
+
+
+def _name_measures(report: DriftReport) -> Iterator[tuple[str, Measure]]:
+    """Name each measure of a report as its signal."""
+    for comparison in report.comparisons:
+        for measure in comparison.measures:
+            yield join_signal(comparison.window, measure.name), measure
+    for signal in report.signals:
+        yield join_signal("", signal.name), signal
+
+
+def _build_details(measure: Measure) -> MeasureDetails | None:
+    if measure.by_chance is None and measure.effect is None and not measure.note:
+        return None
+    return MeasureDetails(measure.by_chance, measure.effect, measure.note)
 
 
 def build_state(
@@ -203,17 +217,26 @@ def describe_state(model: str, state: DriftState) -> str:
 
 
 def build_report(check: DriftCheck, signals: Sequence[DriftSignal]) -> DriftReport:
-    """Build a report from a recorded check; values by chance and effects are not recorded."""
+    """Build a report from a recorded check."""
     by_window: dict[str, list[Measure]] = {record.window: [] for record in check.details.comparisons}
     others: list[Measure] = []
     for signal in signals:
-        window, _, name = signal.signal.partition(":")
-        measures, name = (by_window[window], name) if window in by_window else (others, signal.signal)
-        record = find_measure(name)
-        unit, severity = record.unit if record else "", signal.severity
-        measures.append(
-            Measure(name, signal.value, signal.threshold, p_value=signal.p_value, severity=severity, unit=unit)
+        window, name = split_signal(signal.signal)
+        if window not in by_window:
+            name = signal.signal
+        record, details = find_measure(name), check.details.measures.get(signal.signal, MeasureDetails())
+        measure = Measure(
+            name,
+            signal.value,
+            signal.threshold,
+            details.by_chance,
+            signal.p_value,
+            details.effect,
+            signal.severity,
+            record.unit if record else "",
+            details.note,
         )
+        by_window.get(window, others).append(measure)
     return DriftReport(
         check.model,
         check.model_version,

@@ -31,7 +31,7 @@ from bgpdrift.status.snapshot import (
 from bgpdrift.status.supervised import Supervised
 from bgpdrift.store import request_records
 from bgpdrift.store.cursor_states import IncidentHoldState
-from bgpdrift.store.drift_records import DriftSignal
+from bgpdrift.store.drift_records import DriftSignal, split_signal
 from bgpdrift.store.model_records import ModelVersion, RetrainEvent
 
 HOUR_S = 3_600
@@ -246,9 +246,7 @@ def _hour_of(at: int) -> int:
 
 
 def _build_measure(signal: DriftSignal) -> MeasureRow:
-    # "24h/7d:psi" belongs to a window, "volume" and "feature:withdrawals" to none.
-    head, _, tail = signal.signal.partition(":")
-    window, name = (head, tail) if "/" in head else ("", signal.signal)
+    window, name = split_signal(signal.signal)
     return MeasureRow(name, window, signal.value, signal.threshold, signal.p_value, signal.severity)
 
 

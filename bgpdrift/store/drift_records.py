@@ -11,6 +11,9 @@ import msgspec
 from bgpdrift.store.codec import StoredValue, rename_fields, without_none
 from bgpdrift.store.cursor_states import DriftVerdict, IncidentHoldState, Severity
 
+MAX_SIGNAL_LENGTH = 96
+"""Width of the column ``signal``."""
+
 
 class ExcludedHours(msgspec.Struct, frozen=True, array_like=True):
     """Hours that took no part in a comparison."""
@@ -21,6 +24,16 @@ class ExcludedHours(msgspec.Struct, frozen=True, array_like=True):
     window: str
     """``current`` or ``reference``."""
     reason: str
+
+
+class MeasureDetails(msgspec.Struct, frozen=True, array_like=True):
+    """What a report states of a measure besides the columns of ``drift_signals``."""
+
+    by_chance: float | None = None
+    """Mean value by chance alone, or the value in the reference."""
+    effect: float | None = None
+    """Signed size beyond chance."""
+    note: str = ""
 
 
 class ComparisonRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +98,8 @@ class CheckDetails(StoredValue, frozen=True, kw_only=True):
     persistence_needed: int = 1
     comparisons: tuple[ComparisonRecord, ...] = ()
     """The deciding comparison first."""
+    measures: dict[str, MeasureDetails] = msgspec.field(default_factory=dict)
+    """By the name in ``drift_signals``; a measure without any of these values is left out."""
     context: CheckContext = CheckContext()
 
     @classmethod
@@ -143,8 +158,31 @@ class DriftSignal(msgspec.Struct, frozen=True, kw_only=True):
     id: int = 0
     """0 before it is written."""
     signal: str
-    """``<window>:<measure>``, or the name of a measure that belongs to no window."""
+    """``<window>:<measure>``, see `join_signal`, or the name of a measure that belongs to no window."""
     value: float | None = None
     threshold: float | None = None
     p_value: float | None = None
     severity: Severity = "none"
+
+
+def join_signal(window: str, measure: str) -> str:
+    """Name the signal of a measure of a window; without a window it is the name of the measure.
+
+    Examples
+    --------
+    >>> join_signal("24h/7d", "psi"), join_signal("", "lag")
+    ('24h/7d:psi', 'lag')
+    """
+    return f"{window}:{measure}"[:MAX_SIGNAL_LENGTH] if window else measure[:MAX_SIGNAL_LENGTH]
+
+
+def split_signal(signal: str) -> tuple[str, str]:
+    """Split the name of a signal into window and measure; a window has a slash, ``feature:flaps`` has none.
+
+    Examples
+    --------
+    >>> split_signal("24h/7d:psi"), split_signal("feature:flaps"), split_signal("lag")
+    (('24h/7d', 'psi'), ('', 'feature:flaps'), ('', 'lag'))
+    """
+    window, colon, name = signal.partition(":")
+    return (window, name) if colon and "/" in window else ("", signal)

@@ -45,7 +45,7 @@ def scores(tmp_path):
         if labelled:
             header += ",label"
             lines = [
-                f"{line},{int(alarm and k < since * DAY)}"
+                f"{line},{int(alarm and (k < since * DAY or k % 5 == 0))}"
                 for k, (line, alarm) in enumerate(zip(lines, alarms, strict=True))
             ]
         path = tmp_path / name
@@ -174,3 +174,28 @@ def test_the_rows_that_decide_the_map_may_be_the_first_part_of_a_file(run, score
     moved = (row.split(",") for row in rows)
     path.write_text("\n".join([header, *(f"{at},{float(score) + 5_000},{alarm}" for at, score, alarm in moved)]))
     assert run(path).exit_code == EXIT_DRIFT
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e290])
+def test_no_cell_is_cut_at_80_columns(run, tmp_path, monkeypatch, factor):
+    """Notes follow the table there, one line for all measures with the same note."""
+    monkeypatch.setenv("COLUMNS", "80")
+    random, path = np.random.default_rng(3), tmp_path / "s.csv"
+    rows = enumerate(random.gamma(2.0, 1.0, 8 * DAY) * np.where(np.arange(8 * DAY) >= 7 * DAY, 2.0, 1.0) * factor)
+    lines = [f"{T + 60 * minute},{float(score)!r},{int(score > 7 * factor)},0" for minute, score in rows]
+    path.write_text("\n".join(["time,score,is_anomaly,label", *lines]))
+
+    shown = run(path).stdout
+
+    table = shown[shown.index("\nmeasure ") :].splitlines()
+    assert "…" not in shown
+    assert max(map(len, table[:-1])) <= 80
+    words = " ".join(shown.split())
+    for cell in ("share of scores", "Wasserstein", "< 0.0001", "high", "too few labels: 0 anomalous and 1440 normal"):
+        assert cell in words
+
+
+def test_a_wide_terminal_has_the_notes_in_the_table(run, scores, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "140")
+    shown = run(scores()).stdout
+    assert "note" in shown[shown.index("\nmeasure ") :].splitlines()[1]

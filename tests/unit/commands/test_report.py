@@ -22,6 +22,7 @@ from bgpdrift.store.drift import DriftUpdate
 from bgpdrift.store.drift_records import CheckContext, DriftCheck, DriftSignal
 
 T = 1_767_225_600
+TOO_FEW_LABELS = Measure("accuracy", None, unit="share", note="too few labels: 3 in the current window, 20 needed")
 MINUTES = T + 60 * np.arange(8 * 1_440)
 
 
@@ -82,7 +83,7 @@ def checked(tmp_path, monkeypatch):
                     report.reason,
                     p_value=report.p_value,
                     comparisons=report.comparisons,
-                    signals=(Measure("lag", 5.0 + back, unit="s"),),
+                    signals=(Measure("lag", 5.0 + back, unit="s"), TOO_FEW_LABELS),
                     smallest_shift=report.smallest_shift,
                 )
                 path = str(write_report(settings.artifacts_path, one, 9)) if with_file else ""
@@ -119,6 +120,17 @@ def test_a_check_without_a_file_is_shown_from_the_store(run, checked):
     assert "smallest detectable shift" in page
 
 
+def test_the_page_is_the_same_from_the_store_as_from_the_file(run, checked, tmp_path):
+    """Levels by chance, notes such as too few labels, and the severities do not depend on the file."""
+    _, row, _ = checked()
+    from_file = run("lstm", "--out", "-")
+    Path(row.report_path).unlink()
+    done = CliRunner().invoke(command, ["lstm", "--out", "-"])
+    assert done.stdout == from_file
+    assert "too few labels: 3 in the current window, 20 needed" in from_file
+    assert "the page shows what the store keeps" in done.stderr
+
+
 def test_a_damaged_report_file_is_named_and_the_page_is_written_from_the_store(checked, tmp_path):
     _, row, _ = checked()
     Path(row.report_path).write_bytes(b"{")
@@ -134,7 +146,7 @@ def test_without_a_model_each_model_gets_a_page(run, checked, tmp_path):
     assert (tmp_path / "drift_report_lstm.html").exists()
 
 
-def test_the_store_keeps_a_report_without_values_by_chance_and_effects(checked):
+def test_the_store_keeps_a_report_with_values_by_chance_effects_and_notes(checked):
     report, row, signals = checked(with_file=False)
     found = build_report(row, signals)
     assert (found.verdict, found.severity, found.reason, found.p_value, found.at) == (
@@ -144,7 +156,10 @@ def test_the_store_keeps_a_report_without_values_by_chance_and_effects(checked):
         report.p_value,
         report.at,
     )
-    assert [(m.name, m.value, m.unit) for m in found.measures] == [(m.name, m.value, m.unit) for m in report.measures]
+    assert found.measures == report.measures
+    assert any(measure.by_chance is not None for measure in found.measures)
+    assert found.signals == report.signals
+    assert found.signals[1].note == "too few labels: 3 in the current window, 20 needed"
     assert found.comparisons[0].current_start == report.comparisons[0].current_start
     assert found.signals[0].name == "lag"
 

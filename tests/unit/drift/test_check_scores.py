@@ -197,3 +197,22 @@ def test_a_row_in_milliseconds_is_named(scores):
     times[4_000] *= 1_000
     with pytest.raises(InputError, match="in row 4000; 1 of 11,520 rows are none; divide milliseconds by 1000"):
         check_scores(times, values)
+
+
+def test_a_shift_that_anyone_can_see_and_that_is_no_drift_is_explained():
+    """Every day has another level, and the last one the highest: that is as likely as any other order."""
+    minutes, rng = 60 * np.arange(8 * 1_440) + 1_767_225_600, np.random.default_rng(3)
+    levels = np.exp(rng.normal(0.0, 0.9, 8))
+    levels[-1] = 1.1 * levels.max()
+
+    report = check_scores(minutes, rng.gamma(2.0, 1.0, len(minutes)) * np.repeat(levels, 1_440))
+
+    assert report.verdict == "none"
+    assert report.reason.endswith(
+        "The median is 4.7 interquartile ranges higher, but the days of the reference differ from each other as well: the "
+        "current window is equivalent to 2 independent values, and only a shift of 512 % or more would be detected."
+    )
+
+
+def test_an_ordinary_day_needs_no_explanation(scores):
+    assert "interquartile" not in check_scores(*scores()).reason

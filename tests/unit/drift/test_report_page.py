@@ -103,6 +103,27 @@ def test_the_page_fetches_nothing_and_has_no_script():
     assert "http" not in page.replace("http-equiv", "")
 
 
+def test_the_page_fits_a_screen_of_420_pixels():
+    """What is wider scrolls inside its own figure; each cell of a table names its column when rows are stacked."""
+    page = page_of(drifted)
+    style = re.search(r"<style>(.*)</style>", page, re.DOTALL).group(1)
+    narrow = re.search(r"@media screen and \(max-width: 560px\) \{(.*?)\n\}", style, re.DOTALL).group(1)
+    wide = [rule for rule in re.findall(r"([^{}]+)\{[^{}]*min-width: *(\d+)px", style) if int(rule[1]) > 420 - 2 * 14]
+
+    assert [selector.strip() for selector, _ in wide] == [".wide svg"]
+    assert re.search(r"figure \{[^}]*overflow-x: auto", style)
+    assert "overflow-wrap: anywhere" in style
+    for rule in (
+        "dl { grid-template-columns: minmax(0, 1fr)",
+        "table, caption, tbody, tr",
+        "content: attr(data-label)",
+    ):
+        assert rule in narrow
+    cells = re.findall(r"<td([^>]*)>", page)
+    assert cells
+    assert all("data-label=" in cell for cell in cells)
+
+
 def test_every_plot_has_a_title_and_a_description():
     history = MeasureHistory("psi", [0, 3_600], [0.1, 0.2], 0.2)
     plots = [attributes for attributes in Wellformed(page_of(drifted, [history])).all_of("svg") if "role" in attributes]
