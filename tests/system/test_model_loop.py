@@ -193,6 +193,33 @@ def test_a_run_that_hangs_beyond_its_time_limit_is_killed_with_its_group(world):
     assert active_version(world.folder, MODEL) == "2"
 
 
+def test_the_monitor_of_a_copy_leaves_an_overdue_run_of_the_original_alone_and_runs_its_own(
+    world, tmp_path, monkeypatch
+):
+    world.end, world.at = "wait", "retrain.read"
+    world.request()
+    world.until(lambda: world.state() == "claimed")
+    owner = world.owner()
+    assert owner is not None
+    os.kill(owner.pid, signal.SIGSTOP)
+    copy = World(Path(shutil.copytree(world.settings.data_path, tmp_path / "copy")), monkeypatch)
+    copy.set(time_limit_s="1")
+    copy.restart(margin_s=0.0)
+    copy.program = "/no/such/program"
+
+    for _ in range(5):
+        copy.clock.advance(seconds=60)
+        copy.loop.step(copy.now)
+    assert is_alive(owner)
+
+    copy.set(time_limit_s="1800")
+    copy.program = sys.executable
+    copy.until(lambda: copy.state() == "done")
+    copy.store.close()
+    assert is_alive(owner)
+    assert flags.claim_path(world.folder, MODEL).exists()
+
+
 def test_the_next_monitor_continues_with_the_run_of_a_monitor_that_died(world):
     world.request()
     world.until(lambda: world.owner() is not None)
