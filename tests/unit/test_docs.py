@@ -24,6 +24,17 @@ def test_every_link_and_every_file_a_page_names_exists(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_every_row_of_the_page_on_faults_names_a_test_that_exists() -> None:
+    rows = [line for line in (ROOT / "docs/faults.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if not row.startswith("| fault |")]
+    named = {row: re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", row) for row in rows}
+
+    assert len(rows) > 50
+    assert [row for row, tests in named.items() if not tests] == []
+    sources = {file: (ROOT / file).read_text(encoding="utf-8") for tests in named.values() for file, _ in tests}
+    assert [test for tests in named.values() for file, test in tests if f"def {test}(" not in sources[file]] == []
+
+
 def _list_anchors(page: Path) -> set[str]:
     """Return the anchors that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
