@@ -25,7 +25,9 @@ def test_every_link_and_every_file_a_page_names_exists(page: Path) -> None:
 
 
 def test_every_row_of_the_page_on_faults_names_a_test_that_exists() -> None:
-    rows = [line for line in (ROOT / "docs/faults.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    rows = [
+        line for line in (ROOT / "docs/faults.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")
+    ]
     rows = [row for row in rows if not row.startswith("| fault |")]
     named = {row: re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", row) for row in rows}
 
