@@ -41,6 +41,15 @@ class Interruption(NamedTuple):
         """Return the interruption that contains both."""
         return Interruption(min(self.since, other.since), min(self.begin, other.begin), max(self.end, other.end))
 
+    def save(self) -> tuple[float, float, float | None]:
+        """Return the values for a checkpoint, whose JSON has no infinity."""
+        return self.since, self.begin, None if math.isinf(self.end) else self.end
+
+    @classmethod
+    def restore(cls, since: float, begin: float, end: float | None) -> "Interruption":
+        """Restore the result of `save`."""
+        return cls(since, begin, math.inf if end is None else end)
+
     def end_at(self, time: float, mark: str) -> MissingSpan:
         """Return the span of missing data, if the next message has a time."""
         begin, end = (self.begin, min(self.end, time)) if self.begin < time else (self.since, time)
@@ -249,7 +258,7 @@ class CollectorFeed:
             "duplicates": self.duplicates.save(),
             "messages": self.messages,
             "missing": [list(span) for span in self._missing],
-            "interruptions": {mark: list(span) for mark, span in self._interruptions.items()},
+            "interruptions": {mark: span.save() for mark, span in self._interruptions.items()},
         }
         return arrays, values
 
@@ -260,4 +269,4 @@ class CollectorFeed:
         self.duplicates = Duplicates.restore(values["duplicates"])
         self.messages = int(values["messages"])
         self._missing = [MissingSpan(*span) for span in values["missing"]]
-        self._interruptions = {mark: Interruption(*span) for mark, span in values["interruptions"].items()}
+        self._interruptions = {mark: Interruption.restore(*span) for mark, span in values["interruptions"].items()}

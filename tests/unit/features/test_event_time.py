@@ -1,5 +1,6 @@
 """Wrong clocks and sparse feeds: no peer and no collector changes a window of another, whatever its clock."""
 
+import json
 import random
 import time
 from typing import Any
@@ -180,6 +181,33 @@ def test_a_restart_between_any_two_messages_changes_nothing() -> None:
         aggregator.restore(arrays, values)
 
     assert rows + aggregator.flush() == expected
+
+
+@pytest.mark.parametrize("fault", ["reconnect", "lost frames", "dropped", "dropped at an unknown time"])
+def test_a_restart_while_data_is_missing_changes_nothing(fault: str) -> None:
+    """The interruption ends with a message that another process receives, which read the state from a file."""
+
+    def run_with(restarts: bool) -> list[dict[str, Any]]:
+        aggregator = Aggregator(WindowSettings())
+        rows = aggregator.add([announce(T0 + 10 * n) for n in range(30)])
+        match fault:
+            case "reconnect":
+                aggregator.note_reconnect()
+            case "lost frames":
+                aggregator.note_lost_frames()
+            case "dropped":
+                aggregator.note_dropped(T0 + 300.0, T0 + 330.0, 5)
+            case _:
+                aggregator.note_dropped(None, None, 5)
+        if restarts:
+            arrays, values = aggregator.save()
+            saved = json.loads(json.dumps(msgspec.to_builtins(values), allow_nan=False))
+            aggregator = Aggregator(WindowSettings())
+            aggregator.restore(arrays, saved)
+        rows += aggregator.add([announce(T0 + 400 + 10 * n) for n in range(30)])
+        return rows + aggregator.flush()
+
+    assert run_with(restarts=True) == run_with(restarts=False)
 
 
 def test_a_peer_ahead_in_a_live_feed_closes_no_window_of_a_peer_behind_it() -> None:
