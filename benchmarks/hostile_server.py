@@ -116,8 +116,8 @@ class HostileServer:
             if await self._shake_hands(reader, writer):
                 self._position = max(0, self._furthest - OVERLAP)
                 await self._stream(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
-            pass  # the client has closed the connection
+        except (OSError, asyncio.IncompleteReadError, TimeoutError, asyncio.CancelledError):
+            pass  # the client has closed the connection, or the server ends
         finally:
             with contextlib.suppress(OSError):
                 writer.close()
@@ -193,7 +193,7 @@ class HostileServer:
             text = kind(self._rng, frame.timestamp, frame.text)
             writer.write(encode_frame(TEXT if self._rng.random() < 0.9 else BINARY, text))
             return True
-        if chance < 0.95:
+        if chance < 0.98:
             name = self._rng.choice(tuple(_HARMLESS))
             self.attacks[name] += 1
             writer.write(_HARMLESS[name](self._rng))

@@ -61,6 +61,7 @@ _RECORDS = (
     Command("restart", "start new processes for all services, or for one", SUPERVISE),
     Command("rollback", "make an earlier version of a model the active one", "bgpdrift.commands.rollback"),
     Command("simulate", "simulate an Internet with incidents and drift", "bgpdrift.commands.simulate"),
+    Command("store", "repair the store: reset an event time that is in the future", "bgpdrift.commands.store"),
     Command("start", "start all services, or one", SUPERVISE),
     Command("status", "show what needs you, and the state of all services", SUPERVISE),
     Command("stop", "stop all services, or one", SUPERVISE),

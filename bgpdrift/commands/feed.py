@@ -4,6 +4,8 @@ import sys
 
 import click
 
+from bgpdrift.terminal import echo
+
 
 @click.command("feed")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -20,5 +22,5 @@ def command(as_json: bool) -> None:
     from bgpdrift.status.feed_text import write_report
 
     report = read_feed(settings.load_existing(), SystemClock().now())
-    click.echo(msgspec.json.encode(report).decode() if as_json else write_report(report))
+    echo(msgspec.json.encode(report).decode() if as_json else write_report(report))
     sys.exit(1 if report.problem else 0)

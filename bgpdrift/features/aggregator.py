@@ -264,6 +264,19 @@ class Aggregator:
                 rows += feed.close_all(until)
         return _in_time_order(rows)
 
+    def reset_time(self, time: int) -> list[str]:
+        """Count again from an event time; return the collectors that were later. Their routing state is kept.
+
+        Parameters
+        ----------
+        time : int
+            Epoch seconds, the start of a minute.
+        """
+        later = [feed for feed in self._feeds.values() if feed.is_later_than(time)]
+        for feed in later:
+            feed.reset_time(time)
+        return sorted(feed.name for feed in later)
+
     def save(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and plain values for a checkpoint."""
         arrays: dict[str, NDArray[Any]] = {}

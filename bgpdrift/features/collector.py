@@ -129,6 +129,12 @@ class CollectorWindows:
         self.first_tick = min(self.first_tick, tick)
         self._tick = tick
 
+    def forget_after(self, tick: int) -> None:
+        """Forget the windows from a minute on, open and closed, and count them again; the routing state is kept."""
+        self.windows = {key: window for key, window in self.windows.items() if key[0] < tick}
+        self.closed_before, self._tick = min(self.closed_before, tick), min(self._tick, tick)
+        self.first_tick = min(self.first_tick, tick)
+
     @property
     def _open_tick(self) -> int:
         """Youngest minute; a closed window is never opened again."""

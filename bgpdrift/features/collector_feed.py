@@ -250,6 +250,18 @@ class CollectorFeed:
                 else:
                     window.sums[span.mark] = 1
 
+    def is_later_than(self, time: float) -> bool:
+        """Whether event time, a closed window or an open one is later than a time, epoch seconds."""
+        ticks = [self.windows.closed_before, *(tick + 1 for tick, _ in self.windows.windows)]
+        return max(self.time.newest, self.time.position, max(ticks) * WINDOW_S) > time
+
+    def reset_time(self, time: int) -> None:
+        """Forget what came after an event time, and count again from there; the routing state is kept."""
+        self.time = EventTime(self._settings.lateness_s)
+        self.duplicates = Duplicates()
+        self.windows.forget_after(time // WINDOW_S)
+        self._missing, self._interruptions = [], {}
+
     def save(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and plain values for a checkpoint."""
         arrays, values = self.windows.save()

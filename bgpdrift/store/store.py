@@ -18,6 +18,7 @@ from bgpdrift.store.incidents import IncidentQueries
 from bgpdrift.store.models import ModelQueries
 from bgpdrift.store.revisions import explain_revision
 from bgpdrift.store.scores import ScoreQueries
+from bgpdrift.store.time_reset import TimeResetQueries
 from bgpdrift.store.upkeep import UpkeepQueries
 from bgpdrift.store.verdicts import VerdictQueries
 from bgpdrift.store.windows import WindowQueries
@@ -32,6 +33,7 @@ class Store(
     ModelQueries,
     DriftQueries,
     UpkeepQueries,
+    TimeResetQueries,
 ):
     """The database of bgpdrift: one object for each process. Threads may share it, forked children may not."""
 
