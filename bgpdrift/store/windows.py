@@ -96,6 +96,11 @@ class WindowQueries(Database):
         """Read the event time of the newest window, epoch seconds; None without windows."""
         return self.newest(feature_windows, "window_start")
 
+    def oldest_window_start(self) -> int | None:
+        """Read the event time of the oldest window, epoch seconds; None without windows."""
+        value = self.rows(select(func.min(feature_windows.c.window_start).label("value")))[0]["value"]
+        return None if value is None else int(value)
+
     def latest_window_start(self) -> int | None:
         """Read the event time of the windows that were written last; None without windows.
 
