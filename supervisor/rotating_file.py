@@ -112,11 +112,19 @@ class RotatingFile:
             self._descriptor = -1
 
     def _append(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            written = os.write(self._descriptor, view)
-            self._size += written
-            view = view[written:]
+        """Append lines; if the disk takes only a part, the last line that is there is whole."""
+        view, begin = memoryview(data), self._size
+        try:
+            while view:
+                written = os.write(self._descriptor, view)
+                self._size += written
+                view = view[written:]
+        except OSError:
+            # The next line would continue a line that was written in part, and both could not be read.
+            self._size = begin + data.rfind(b"\n", 0, self._size - begin) + 1
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
+            raise
 
     def _ensure_open(self) -> None:
         now = time.monotonic()

@@ -1,5 +1,7 @@
 """Log files stay within their size, age and total, and are dropped when the disk is nearly full."""
 
+import resource
+
 import pytest
 
 from supervisor.log_capture import LineWriter
@@ -108,3 +110,17 @@ def test_an_action_on_the_writer_thread_runs_after_the_lines_queued_before(tmp_p
     writer.put("a", b"two\n")
     writer.close()
     assert seen == [b"one\n", "action", b"two\n"]
+
+
+def test_a_line_that_the_disk_took_in_part_does_not_join_the_next_one(file, tmp_path):
+    lines = [b'{"number": %d, "text": "%s"}\n' % (number, b"x" * 20) for number in range(3)]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(lines[0]) + 20, before[1]))
+    try:
+        assert file.write(lines[0]) == 0
+        assert file.write(lines[1]) == len(lines[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert file.write(lines[2]) == 0
+    written = b"".join(contents(tmp_path).values())
+    assert sorted(written.splitlines(keepends=True)) == [lines[0], lines[2]]
