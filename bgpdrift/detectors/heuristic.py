@@ -293,8 +293,9 @@ def build(content: ModelContent, *, history_minutes: int) -> Heuristic:
 
 
 def _to_unit(rule: Rule, scaled: float) -> float:
-    value = np.exp(scaled) if rule.form == "level" else np.expm1(scaled)
-    return _round_4_digits(max(float(value), 0.0))
+    """Convert a figure of a rule to its unit for people. A count from 1 on is whole: nobody has lost 93.55 prefixes."""
+    value = max(float(np.exp(scaled) if rule.form == "level" else np.expm1(scaled)), 0.0)
+    return _round_4_digits(value) if rule.form == "level" or value < 1.0 else float(round(value))
 
 
 def _round_4_digits(value: float) -> float:

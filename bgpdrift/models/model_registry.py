@@ -182,7 +182,11 @@ class ModelRegistry:
         return publication
 
     def reject(self, model: str, file: Path, reason: str) -> Path:
-        """Move a candidate to ``rejected/`` and record the reason; the new path."""
+        """Move a candidate to ``rejected/`` and record its state; the new path.
+
+        The event of the training run that made the candidate records the rejection. A second event would be a second row
+        for people.
+        """
         now = self._clock.now()
         try:
             artifact: Artifact | None = read(file, model)
@@ -190,15 +194,8 @@ class ModelRegistry:
             artifact = None
         path = quarantine_file(self._folder, file, model, reason, now)
         version = artifact.version if artifact else ""
-        event = replace(
-            self.begin_event(model, "reject"),
-            version=version,
-            finished_at=int(now),
-            artifact_path=str(path),
-            notes=reason,
-        )
-        versions = [build_version(artifact, "rejected", path, None, now)] if artifact else []
-        self._records.write(model, versions, [], event)
+        if artifact is not None:
+            self._records.write(model, [build_version(artifact, "rejected", path, None, now)], [], None)
         self._log.warning("model.rejected", model=model, version=version, reason=reason)
         return path
 

@@ -19,8 +19,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-HOUR_S, DAY_S = 3_600, 86_400
-HOURS_A_DAY, MINUTES_AN_HOUR = 24, 60
+MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
+HOURS_A_DAY = 24
 MIN_MINUTES_OF_HOUR = 30
 """Half an hour shows the level of an hour of the day. A whole hour would let one gap of a minute delay the training by a day."""
 MAX_DAYS_INCOMPLETE = 4
@@ -85,7 +85,9 @@ class Assessment:
     reason: str = ""
 
 
-def assess_data(collectors: Sequence[CollectorData], at: int, policy: DataPolicy) -> Assessment:
+def assess_data(
+    collectors: Sequence[CollectorData], at: int, policy: DataPolicy, *, warming_until: int = 0
+) -> Assessment:
     """Assess the clean data of all collectors at an event time.
 
     Parameters
@@ -96,6 +98,9 @@ def assess_data(collectors: Sequence[CollectorData], at: int, policy: DataPolicy
         Event time, epoch seconds.
     policy : DataPolicy
         What enough clean data is.
+    warming_until : int
+        Event time until which a collector is warming, and its windows are not clean; 0 for none. It matters if no
+        collector has clean data.
 
     Examples
     --------
@@ -106,10 +111,13 @@ def assess_data(collectors: Sequence[CollectorData], at: int, policy: DataPolicy
     >>> assessment = assess_data([young], 6 * HOUR_S, DataPolicy())
     >>> assessment.expected_at // HOUR_S, assessment.reason
     (30, 'rrc00 has 288 of 1,440 clean minutes to train on, none from 05:00 to 00:00 UTC')
+    >>> assess_data([], HOUR_S, DataPolicy(), warming_until=2 * HOUR_S).expected_at // HOUR_S
+    32
     """
     current = [one for one in collectors if one.minutes and max(one.minutes) + HOUR_S + MAX_SILENCE_S > at]
     if not current:
-        return Assessment(False, reason="there is no clean data yet")
+        expected_at = find_ready_at(CollectorData("", {}), max(at, warming_until), policy)
+        return Assessment(False, expected_at or 0, "there is no clean data yet")
     ready_at = {one.collector: found for one in current if (found := find_ready_at(one, at, policy)) is not None}
     if not ready_at:
         held_out = f"{policy.held_out_share:.0%}"
@@ -147,8 +155,8 @@ def find_ready_at(data: CollectorData, at: int, policy: DataPolicy) -> int | Non
             return min(end, at)
     end = at
     for _ in range(policy.days * HOURS_A_DAY):
-        start, end = end // HOUR_S * HOUR_S, end // HOUR_S * HOUR_S + HOUR_S
-        minutes[start] = max(minutes.get(start, 0), MINUTES_AN_HOUR)
+        begin, start, end = end, end // HOUR_S * HOUR_S, end // HOUR_S * HOUR_S + HOUR_S
+        minutes[start] = minutes.get(start, 0) + (end - begin) // MINUTE_S
         if _is_ready(minutes, end, policy):
             return end
     return None

@@ -44,6 +44,7 @@ class FirstTrainingRequests:
         retrain = settings.retrain
         self._data_policy = DataPolicy(retrain.days, retrain.min_windows, retrain.held_out_share)
         self._margin_s, self._store, self._folder = retrain.incident_margin_s, store, settings.artifacts_path
+        self._warming_s = settings.windows.warming_minutes * MINUTE_S
         self._policies, self._log = policies, logs.get_logger()
         self._hour, self._assessment = -1, Assessment(False)
 
@@ -96,7 +97,9 @@ class FirstTrainingRequests:
         is_due = 0 < self._assessment.expected_at <= at and not self._assessment.is_ready
         if hour != self._hour or is_due:
             self._hour = hour
-            self._assessment = assess_data(self._read_data(at), at, self._data_policy)
+            since = self._store.warming_since(at, self._warming_s)
+            warming_until = max((start + self._warming_s for start in since.values()), default=0)
+            self._assessment = assess_data(self._read_data(at), at, self._data_policy, warming_until=warming_until)
         return self._assessment
 
     def _read_data(self, at: int) -> list[CollectorData]:

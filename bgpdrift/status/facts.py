@@ -26,7 +26,7 @@ class Facts(msgspec.Struct, frozen=True):
     store: str
     """As `bgpdrift.status.snapshot.Monitor.store`."""
     data_from: int | None
-    """Event time of the oldest window."""
+    """Event time of the oldest window of the last eight days of data."""
     data_until: int | None
     """Event time of the end of the newest window."""
     data_written_at: float | None

@@ -27,6 +27,9 @@ from bgpdrift.store.request_records import ApprovalRequest, RetrainRequest
 from bgpdrift.store.schema import feature_windows
 
 WEEK_S, HOUR_S, MINUTE_S = 7 * 86_400, 3_600, 60
+MAX_DATA_S = 8 * 86_400
+"""Older windows do not count as data that a model could be trained on: a training reads the newest days, and a recording of
+another month may lie before them."""
 MAX_WAIT_S = 2.0
 MAX_EVENTS = 20
 MAX_NEWEST_CHECKS = 4 * len(MODELS)
@@ -53,7 +56,7 @@ class Records(msgspec.Struct, frozen=True):
     missing : bool
         There is no database file yet.
     data_from, data_until : int or None
-        Event time of the start of the oldest and the end of the newest window.
+        Event time of the start of the oldest window of the last eight days, and of the end of the newest window.
     data_written_at : float or None
         Wall-clock time at which the newest window was written.
     drift : dict of str to StateCursor
@@ -150,7 +153,7 @@ def _read(store: Store, with_series: bool, warming_minutes: int) -> Records:
     first = {model: store.read_state(first_training_cursor(model), FirstTrainingState) for model in MODELS}
     current = store.window_groups(newest - HOUR_S, newest + MINUTE_S) if newest is not None and warming_minutes else []
     return Records(
-        data_from=_read_oldest_window(store),
+        data_from=None if newest is None else _read_oldest_window(store, newest - MAX_DATA_S),
         data_until=None if newest is None else newest + MINUTE_S,
         data_written_at=store.last_window_written_at(),
         drift=drift,
@@ -169,8 +172,11 @@ def _read(store: Store, with_series: bool, warming_minutes: int) -> Records:
     )
 
 
-def _read_oldest_window(store: Store) -> int | None:
-    value = store.rows(select(func.min(feature_windows.c.window_start).label("oldest")))[0]["oldest"]
+def _read_oldest_window(store: Store, start: int) -> int | None:
+    query = select(func.min(feature_windows.c.window_start).label("oldest")).where(
+        feature_windows.c.window_start >= start
+    )
+    value = store.rows(query)[0]["oldest"]
     return None if value is None else int(value)
 
 

@@ -180,6 +180,7 @@ def test_a_rejected_model_is_quarantined_with_the_reason_and_force_publishes_it(
     assert world.active_version() == "1"
     assert not any(name.startswith("candidates/") for name in world.visible())
     assert (world.events()[0].exit_code, world.events()[0].promoted) == (3, False)
+    assert world.events("reject") == []  # one run is one row for people
 
     code, lines = world.run("--force", max_drift="1e-9")
 

@@ -89,6 +89,7 @@ def test_an_update_storm_fires_its_rule_with_value_threshold_and_baseline(detect
     assert storm["sufficient"]
     assert storm["value"] > storm["threshold"] > storm["baseline"]
     assert 0.5 * level < storm["baseline"] < 1.5 * level
+    assert all(storm[name] == round(storm[name]) for name in ("value", "threshold", "baseline"))  # whole prefixes
 
 
 @pytest.mark.parametrize("rule", ["moas_new", "subprefix_new"])

@@ -207,6 +207,16 @@ def test_the_rules_need_no_first_training_because_their_packaged_model_votes(wor
     assert "heuristic" not in world.states()
 
 
+def test_in_the_first_hours_the_training_is_expected_a_day_and_a_fifth_after_the_warm_up(world):
+    world.collect(1, warming=1)
+    assert (world.waiting().reason, world.waiting().expected_at) == ("there is no clean data yet", after(2 + 30))
+
+    world.collect(1, warming=1)
+    world.collect(1)
+
+    assert world.waiting().expected_at == after(2 + 30)
+
+
 def test_minutes_with_a_quality_mark_and_minutes_of_an_incident_do_not_count(world):
     world.collect(2, warming=1)
     world.collect(20)

@@ -138,6 +138,14 @@ def test_with_an_empty_store_every_model_is_missing(system, constants):
     assert status.headline == "Nothing needs you"
 
 
+def test_a_recording_of_another_month_is_no_data_for_a_first_training(system, constants):
+    """After a replay of the past, a system that has just begun with the present misses no model."""
+    system.data_until(constants.NOW - 88 * 86_400)
+    system.data_until(constants.NOW)
+
+    assert [action.kind for action in built(system, constants.NOW).actions if action.kind == "model"] == []
+
+
 def test_without_a_store_the_files_are_shown(settings, constants):
     status = built(type("S", (), {"settings": settings})(), constants.NOW, Supervised())
     assert status.monitor.store == "missing"
