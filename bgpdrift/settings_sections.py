@@ -175,11 +175,12 @@ class WindowSettings(Section, frozen=True, kw_only=True):
             "B",
             ge=8_000_000,
         ),
-    ] = 2_000_000_000
+    ] = 1_000_000_000
     checkpoint_s: Annotated[
         float,
         _f(
-            "interval at which the routing state is saved; the spool keeps what came since, so a crash loses no data",
+            "interval at which the routing state is saved, longer if that takes more than 5 % of the time; the spool keeps what "
+            "came since, so a crash loses no data",
             "s",
             gt=0,
         ),

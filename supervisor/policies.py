@@ -20,7 +20,7 @@ def build_limits(settings: Settings, service: Service) -> Limits:
     >>> aggregator = Service("feature_aggregator", ("a",), extra_memory_setting="windows.max_state_bytes")
     >>> common, named = load(env={}), load(env={}, overrides={"supervisor.memory_limits.feature_aggregator": 7})
     >>> build_limits(common, aggregator).memory_bytes, build_limits(common, Service("b", ("b",))).memory_bytes
-    (6000000000, 2000000000)
+    (4000000000, 2000000000)
     >>> build_limits(named, aggregator).memory_bytes
     7
     """

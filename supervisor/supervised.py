@@ -22,6 +22,9 @@ from supervisor.lifecycle import (
 from supervisor.restart_budget import RestartBudget, RestartPolicy
 from supervisor.services import Service
 
+MAX_EXTENSIONS = 10
+"""A starting process that reports progress may take so many times `Limits.ready_timeout_s`."""
+
 
 class Process(Protocol):
     """A running program and its process group."""
@@ -110,7 +113,7 @@ class SupervisedService:
         """Epoch seconds at which the crash loop began; None again after it has recovered or was stopped."""
         self._status = self._degraded_reason = ""
         self._budget = RestartBudget()
-        self._launched_at = self._starting_since = self._progress_at = self._retry_at = 0.0
+        self._launched_at = self._starting_since = self._progress_at = self._retry_at = self._extended_until = 0.0
         self._watchdog_s = limits.watchdog_s
         self._ready_at: float | None = None
         self._kill_at: float | None = None
@@ -146,7 +149,7 @@ class SupervisedService:
             self._fail(f"cannot be started: {self.service.command[0]}: {error.strerror or error}", 0.0)
             return
         self.launches += 1
-        self._launched_at = self._starting_since = now
+        self._launched_at = self._starting_since = self._extended_until = now
         self._ready_at, self._kill_at = None, None
         self._status = self._degraded_reason = ""
         self._watchdog_s = self.limits.watchdog_s
@@ -164,10 +167,22 @@ class SupervisedService:
             self._move(Event.REPORTED_READY)
         if fields.get("WATCHDOG") == "1":
             self._progress_at = now
+        self._extend_start(fields.get("EXTEND_TIMEOUT_USEC", ""), now)
         if self.state is State.READY and self._degraded_reason:
             self._move(Event.REPORTED_DEGRADED)
         elif self.state is State.DEGRADED and not self._degraded_reason:
             self._move(Event.REPORTED_RECOVERED)
+
+    def _extend_start(self, requested_us: str, now: float) -> None:
+        """Give a starting process the time that it requests, at most `MAX_EXTENSIONS` times the limit in total."""
+        if (
+            self.state is State.STARTING
+            and requested_us.isascii()
+            and requested_us.isdigit()
+            and len(requested_us) <= 15
+        ):
+            latest = self._starting_since + MAX_EXTENSIONS * self.limits.ready_timeout_s
+            self._extended_until = max(self._extended_until, min(now + int(requested_us) / 1e6, latest))
 
     def check_memory(self, rss_bytes: int) -> None:
         """End the process with TERM if it holds more memory than its limit; it is started again."""
@@ -192,7 +207,7 @@ class SupervisedService:
         """Return the monotonic time at which `tick` must be called if nothing happens before; None for never."""
         match self.state:
             case State.STARTING:
-                return self._starting_since + self.limits.ready_timeout_s
+                return max(self._starting_since + self.limits.ready_timeout_s, self._extended_until)
             case State.READY | State.DEGRADED:
                 return self._progress_at + self._watchdog_s
             case State.STOPPING | State.RESTARTING | State.RECYCLING | State.ABORTING:
@@ -210,7 +225,8 @@ class SupervisedService:
         match self.state:
             case State.STARTING:
                 status = f"; its status: {self._status}" if self._status else ""
-                self.last_failure = f"not ready after {self.limits.ready_timeout_s:g} s{status}"
+                waited_s = deadline - self._starting_since
+                self.last_failure = f"not ready after {waited_s:g} s{status}"
                 self._move(Event.READY_TIMEOUT)
             case State.READY | State.DEGRADED:
                 self.last_failure = f"hung: no progress for {self._watchdog_s:g} s"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bgpdrift.bgp.messages import UPDATE, Message, collector_name
 from bgpdrift.bgp.prefixes import PrefixKeys
 from bgpdrift.bgp.problems import Problems
-from bgpdrift.features.checkpoint import select_arrays
+from bgpdrift.features.checkpoint import take_arrays
 from bgpdrift.features.clock_report import report_clock
 from bgpdrift.features.collector import CollectorWindows
 from bgpdrift.features.collector_feed import CollectorFeed
@@ -297,7 +297,7 @@ class Aggregator:
         self.duplicates, self._arrived_at = int(values["duplicates"]), values["arrived_at"]
         self._overlapping = set(values["overlapping"])
         for number, saved in enumerate(values["collectors"]):
-            self._feed(saved["name"]).restore(select_arrays(arrays, f"{number}."), saved)
+            self._feed(saved["name"]).restore(take_arrays(arrays, f"{number}."), saved)
 
 
 def _in_time_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

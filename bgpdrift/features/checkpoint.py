@@ -7,12 +7,13 @@ damaged file.
 """
 
 import hashlib
+import math
 import os
 import struct
 from collections.abc import Mapping
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -20,11 +21,13 @@ from numpy.typing import NDArray
 
 from bgpdrift.errors import InputError
 from bgpdrift.process.durable import replace_file
+from bgpdrift.process.waiting import report_work
 
-MAGIC = b"bgpdrift checkpoint 3\n"
+MAGIC = b"bgpdrift checkpoint 4\n"
 _DIGEST_BYTES = 32
 _LENGTH = struct.Struct("<Q")
 _MAX_HEADER_BYTES = 1 << 30
+_PART_BYTES = 1 << 24
 
 
 def save(path: Path, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> int:
@@ -51,8 +54,10 @@ def save(path: Path, arrays: Mapping[str, NDArray[Any]], values: Mapping[str, An
         for array in arrays.values():
             # One array at a time, so that the state is not held twice in memory.
             data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-            file.write(data)
-            digest.update(data)
+            for begin in range(0, len(data), _PART_BYTES):
+                file.write(data[begin : begin + _PART_BYTES])
+                digest.update(data[begin : begin + _PART_BYTES])
+                report_work()
         file.write(digest.digest())
         size = file.tell()
     return size
@@ -70,38 +75,59 @@ def load(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        _check_digest(file, size, path)
-        file.seek(len(MAGIC))
-        (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+        reader = _DigestReader(file, path)
+        if reader.read(len(MAGIC)) != MAGIC:
+            raise InputError(f"{path}: expected {MAGIC!r} at the beginning: not a checkpoint of this version")
+        (length,) = _LENGTH.unpack(reader.read(_LENGTH.size))
         if length > min(_MAX_HEADER_BYTES, size):
             raise InputError(f"{path}: expected a header within the {size} bytes of the file, found {length} bytes")
-        header = msgspec.json.decode(file.read(length))
-        arrays = {name: _read_array(file, dtype, shape) for name, dtype, shape in header["arrays"]}
-    values: dict[str, Any] = header["values"]
-    return arrays, values
+        try:
+            header = msgspec.json.decode(reader.read(length), type=_Header)
+            dtypes = [np.dtype(dtype) for _, dtype, _ in header.arrays]
+        except (msgspec.MsgspecError, TypeError, ValueError, UnicodeDecodeError, RecursionError) as error:
+            raise InputError(f"{path}: expected a header of arrays and values: damaged ({error})") from error
+        sizes = [dtype.itemsize * math.prod(shape) for dtype, (_, _, shape) in zip(dtypes, header.arrays, strict=True)]
+        if sum(sizes) != size - file.tell() - _DIGEST_BYTES:
+            raise InputError(f"{path}: expected {sum(sizes)} bytes of arrays: truncated or damaged")
+        arrays: dict[str, NDArray[Any]] = {}
+        for dtype, (name, _, shape) in zip(dtypes, header.arrays, strict=True):
+            arrays[name] = np.empty(shape, dtype=dtype)
+            reader.read_into(memoryview(arrays[name].reshape(-1).view(np.uint8).data))
+        if file.read() != reader.digest.digest():
+            raise InputError(f"{path}: expected the digest of its bytes at the end: truncated or damaged")
+    return arrays, header.values
 
 
-def select_arrays(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
-    """Return the arrays whose names begin with a prefix, by the rest of their names."""
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+def take_arrays(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    """Remove and return the arrays whose names begin with a prefix, so that the caller can free them one by one."""
+    return {name.removeprefix(prefix): arrays.pop(name) for name in list(arrays) if name.startswith(prefix)}
 
 
-def _check_digest(file: BufferedReader, size: int, path: Path) -> None:
-    if file.read(len(MAGIC)) != MAGIC:
-        raise InputError(f"{path}: expected {MAGIC!r} at the beginning: not a checkpoint of this version")
-    digest = hashlib.blake2b(MAGIC, digest_size=_DIGEST_BYTES)
-    left = size - len(MAGIC) - _DIGEST_BYTES
-    while left > 0:
-        part = file.read(min(left, 1 << 20))
-        if not part:
-            break
-        digest.update(part)
-        left -= len(part)
-    if left != 0 or file.read() != digest.digest():
-        raise InputError(f"{path}: expected the digest of its bytes at the end: truncated or damaged")
+class _Header(msgspec.Struct):
+    arrays: list[tuple[str, str, list[Annotated[int, msgspec.Meta(ge=0)]]]]
+    values: dict[str, Any]
 
 
-def _read_array(file: BufferedReader, dtype: str, shape: list[int]) -> NDArray[Any]:
-    array: NDArray[Any] = np.empty(shape, dtype=np.dtype(dtype))
-    file.readinto(array.reshape(-1).view(np.uint8).data)
-    return array
+class _DigestReader:
+    """Reads a file in parts, computes the digest of what was read, and reports progress to the watchdog."""
+
+    def __init__(self, file: BufferedReader, path: Path) -> None:
+        self.digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+        self._file, self._path = file, path
+
+    def read(self, size: int) -> bytes:
+        """Return exactly ``size`` bytes."""
+        data = self._file.read(size)
+        if len(data) != size:
+            raise InputError(f"{self._path}: expected more than {self._file.tell()} bytes: truncated")
+        self.digest.update(data)
+        return data
+
+    def read_into(self, target: memoryview) -> None:
+        """Fill a buffer."""
+        for begin in range(0, len(target), _PART_BYTES):
+            part = target[begin : begin + _PART_BYTES]
+            if self._file.readinto(part) != len(part):
+                raise InputError(f"{self._path}: expected more than {self._file.tell()} bytes: truncated")
+            self.digest.update(part)
+            report_work()

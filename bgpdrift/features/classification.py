@@ -13,7 +13,7 @@ from rapidfuzz.distance import Levenshtein
 from bgpdrift.bgp.prefixes import bogon_array, describe_prefix, is_ipv6_array, lengths
 from bgpdrift.features import transitions
 from bgpdrift.features.batch import Batch
-from bgpdrift.features.checkpoint import select_arrays
+from bgpdrift.features.checkpoint import take_arrays
 from bgpdrift.features.edges import RecentEdges
 from bgpdrift.features.event_time import WINDOW_S
 from bgpdrift.features.hashing import I64, U64, BoolArray
@@ -259,7 +259,7 @@ class Classifier:
         return arrays, values
 
     def restore(self, arrays: dict[str, NDArray[Any]], values: dict[str, Any]) -> None:
-        """Restore the result of `save`."""
-        self.state = RouteState.restore(self.state.max_bytes, select_arrays(arrays, "state."), values["state"])
-        self._edges = RecentEdges.restore(select_arrays(arrays, "edges."))
+        """Restore the result of `save`; the arrays are taken over."""
+        self.state = RouteState.restore(self.state.max_bytes, take_arrays(arrays, "state."), values["state"])
+        self._edges = RecentEdges.restore(take_arrays(arrays, "edges."))
         self._origins, self._covers = Origins.restore(values["origins"]), Covers.restore(values["covers"])

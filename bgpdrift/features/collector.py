@@ -102,6 +102,7 @@ class CollectorWindows:
 
     def load_table(self, messages: Sequence[Message]) -> None:
         """Load the routes of a table dump into the state; no window counts them, and no later window is warming."""
+        self.state.enforce_limit()
         self._add_updates(messages, [False] * len(messages), None)
         self.windows.clear()
         self.first_tick, self._warming_minutes, self._tick = -1, 0, -1

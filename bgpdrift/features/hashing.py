@@ -4,6 +4,7 @@ A Python dict needs 100 B or more per entry and handles one key at a time. The r
 and must process 150,000 messages/s. This module decides the slot of a key; the caller owns the columns beside it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ BoolArray = NDArray[np.bool_]
 EMPTY = np.uint64(0)
 _M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
+_CHUNK = 1 << 20
+"""Slots or keys handled together where all are visited; bounds the memory for intermediate arrays."""
 MAX_LOAD = 0.7
 GROWTH = 1.4  # doubling would leave the table only a third full
 
@@ -34,6 +37,66 @@ def mix(keys: U64) -> U64:
     h = h * _M2
     h ^= h >> _S31
     return h
+
+
+def is_marked(marks: BoolArray, rows: I64) -> BoolArray:
+    """Return the mark of each row; rows that are newer than the marks count as marked.
+
+    Examples
+    --------
+    >>> is_marked(np.array([True, False]), np.array([0, 1, 2])).tolist()
+    [True, False, True]
+    """
+    if not marks.size:
+        return np.ones(rows.size, dtype=np.bool_)
+    marked: BoolArray = (rows >= marks.size) | marks[np.minimum(rows, marks.size - 1)]
+    return marked
+
+
+class FreeRows:
+    """Numbers of free rows; the last one freed is used first.
+
+    Examples
+    --------
+    >>> free = FreeRows(np.array([3, 4, 5]))
+    >>> free.add(np.array([9])), free.take(2).tolist(), free.count
+    (None, [5, 9], 2)
+    """
+
+    def __init__(self, rows: NDArray[np.integer[Any]] | None = None) -> None:
+        self._rows: NDArray[np.int32] = np.zeros(0, dtype=np.int32) if rows is None else rows.astype(np.int32)
+        self.count = self._rows.size
+
+    def add(self, rows: NDArray[np.integer[Any]]) -> None:
+        """Add rows."""
+        self._rows = resized(self._rows, self.count + rows.size, self.count)
+        self._rows[self.count : self.count + rows.size] = rows
+        self.count += rows.size
+
+    def take(self, number: int) -> I64:
+        """Remove so many rows, or all if there are fewer, and return them."""
+        begin = max(0, self.count - number)
+        taken = self._rows[begin : self.count].astype(np.int64)
+        self.count = begin
+        return taken
+
+    def array(self) -> NDArray[np.int32]:
+        """Return the rows; the last one is used first."""
+        return self._rows[: self.count]
+
+
+def resized(column: NDArray[Any], size: int, used: int, growth: float = 0.25) -> NDArray[Any]:
+    """Return a column with room for at least ``size`` rows; the used ones are copied if it grows, and the others are 0."""
+    if size <= column.size:
+        return column
+    grown = np.zeros(grown_size(column.size, size, growth), dtype=column.dtype)
+    grown[:used] = column[:used]
+    return grown
+
+
+def grown_size(have: int, needed: int, growth: float = 0.25) -> int:
+    """Return the number of rows after a growth."""
+    return max(needed, int(have * (1 + growth))) + 16
 
 
 class SlotTable:
@@ -64,6 +127,16 @@ class SlotTable:
             name: np.zeros(capacity, dtype=dtype) for name, dtype in columns.items()
         }
         self.used = 0
+
+    @classmethod
+    def restore(cls, columns: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> "SlotTable":
+        """Return the table whose keys (``key``) and columns are these arrays."""
+        table = cls(columns, 0)
+        table.keys, table.columns = arrays["key"], {name: arrays[name] for name in columns}
+        table.used = sum(
+            int(np.count_nonzero(table.keys[begin : begin + _CHUNK])) for begin in range(0, table.capacity, _CHUNK)
+        )
+        return table
 
     @property
     def capacity(self) -> int:
@@ -132,19 +205,76 @@ class SlotTable:
         """Return a capacity that holds so many more keys, with room for later ones."""
         return max(int(self.capacity * GROWTH) + 1, int((self.used + more) / MAX_LOAD) + 16)
 
-    def resize(self, capacity: int, keep: BoolArray | None = None) -> None:
-        """Move all keys (or those whose slots are set in ``keep``) to a table of another capacity."""
-        live = np.flatnonzero(self.keys != EMPTY if keep is None else (self.keys != EMPTY) & keep)
-        keys = self.keys[live]
-        kept = {name: column[live] for name, column in self.columns.items()}
+    def resize(self, capacity: int) -> None:
+        """Move all keys to a table of another capacity."""
+        before, columns = self.keys, self.columns
         self.keys = np.zeros(capacity, dtype=np.uint64)
-        self.columns = {}  # free the old columns first: this halves the peak memory
+        self.columns = {name: np.zeros(capacity, dtype=dtype) for name, dtype in self._dtypes.items()}
         self.used = 0
-        slots = self._place(keys)
-        for name, dtype in self._dtypes.items():
-            column = np.zeros(capacity, dtype=dtype)
-            column[slots] = kept.pop(name)
-            self.columns[name] = column
+        for begin in range(0, before.size, _CHUNK):
+            live = begin + np.flatnonzero(before[begin : begin + _CHUNK] != EMPTY)
+            slots = self._place(before[live])
+            for name, column in columns.items():
+                self.columns[name][slots] = column[live]
+
+    def sweep(self, begin: int, count: int, select: Callable[[I64], BoolArray]) -> int:
+        """Remove keys from a part of the table, and return the slot at which the next part begins.
+
+        Keys lie in runs of used slots, each at or after its home. The part is extended to whole runs, so that the keys which
+        stay can be placed again without the rest of the table. Parts one after the other visit every key that is not added
+        meanwhile.
+
+        Parameters
+        ----------
+        begin : int
+            0, or the result of the call before.
+        count : int
+            Number of slots, at least.
+        select : callable
+            Receives the used slots of the part, and returns which of their keys stay. It may read and write columns, but
+            not add keys.
+
+        Returns
+        -------
+        int
+            At least `capacity` when the whole table is done.
+
+        Examples
+        --------
+        >>> table = SlotTable({}, capacity=16)
+        >>> _ = table.find_or_add(np.arange(1, 9, dtype=np.uint64))
+        >>> table.sweep(0, 16, lambda slots: table.keys[slots] > 4) >= 16, table.used
+        (True, 4)
+        >>> table.find(np.arange(1, 9, dtype=np.uint64)).tolist()[:4]
+        [-1, -1, -1, -1]
+        """
+        while self.keys[begin - 1] != EMPTY:  # index -1 is the last slot, whose run continues at slot 0
+            begin -= 1
+        end = max(begin + count, begin + 1)
+        while self.keys[end % self.capacity] != EMPTY:
+            end += 1
+        part = np.arange(begin, min(end, begin + self.capacity)) % self.capacity
+        live = part[self.keys[part] != EMPTY]
+        stays = select(live)
+        if not stays.all():
+            kept = live[stays]
+            keys, columns = self.keys[kept], {name: column[kept] for name, column in self.columns.items()}
+            self.keys[live] = EMPTY
+            for column in self.columns.values():
+                column[live] = 0
+            self.used -= live.size
+            slots = self._place(keys)
+            for name, values in columns.items():
+                self.columns[name][slots] = values
+        return end + 1
+
+    def add_all(self, keys: U64, column: str, values: NDArray[Any]) -> None:
+        """Add many distinct, absent keys with the values of one column."""
+        if self.needs_growth(keys.size):
+            self.resize(self.grown_capacity(keys.size))
+        for begin in range(0, keys.size, _CHUNK):
+            part = slice(begin, begin + _CHUNK)
+            self.columns[column][self._place(keys[part])] = values[part]
 
     def _place(self, keys: U64) -> I64:
         """Put absent, distinct keys into free slots; return the slots."""

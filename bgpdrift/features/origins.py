@@ -136,9 +136,9 @@ class Covers:
         cover_row = np.full(cover.size, -1, dtype=np.int64)
         cover_row[places] = table.find(cover.ravel()[places])
         element = np.broadcast_to(at, cover.shape).ravel()
-        cover_row = np.where(cover_row < rows[element], cover_row, -1)  # a smaller row number was seen earlier
         covered = np.flatnonzero(cover_row >= 0)
-        # The origin of a row at a moment of the batch is that of its latest earlier announcement, else from before it.
+        # The origin of a row at a moment of the batch is that of its latest earlier announcement, else from before it. A cover
+        # that the batch announces only later has none.
         by_row = np.lexsort((np.arange(rows.size), rows))
         moments = rows[by_row] * rows.size + by_row
         place = np.searchsorted(moments, cover_row[covered] * rows.size + element[covered]) - 1

@@ -1,7 +1,8 @@
 """Stores each AS path once; the properties of a path (length, origin, flags) are computed when it is added.
 
-Hops lie in one pool of 32-bit numbers; a path of five hops needs about 63 B in total. An AS_SET is hop 0 in the pool (AS 0 is
-reserved, RFC 7607). Its members are kept separately, because only one path in a thousand has one.
+Hops lie in one pool of 32-bit numbers; a path of five hops needs about 63 B in total. The row and the hops of a removed path
+are used again for a path of the same length, so that paths come and go without a copy of the table. An AS_SET is hop 0 in the
+pool (AS 0 is reserved, RFC 7607). Its members are kept separately, because only one path in a thousand has one.
 """
 
 from typing import Any
@@ -10,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bgpdrift.bgp.messages import AsPath
-from bgpdrift.features.hashing import SlotTable
+from bgpdrift.features.hashing import I64, MAX_LOAD, BoolArray, FreeRows, SlotTable, grown_size, is_marked, resized
 
 AS_SET, PREPENDED, LOOP, BOGON_ASN = 1, 2, 4, 8
 UNKNOWN = -1
 _MAX_CACHED_PATHS = 16_384
 _MASK = (1 << 64) - 1
+_MAX_LENGTH = 65_535
+"""Longest path whose length the table holds; the hops of a longer one are not used again."""
+_HOPS_PER_PATH = 6
 
 # AS numbers that must not occur on the public Internet: RFC 7607 (0), RFC 6793 (23456), RFC 5398 (documentation),
 # RFC 6996 (private use), RFC 7300 (last numbers), and the block reserved by IANA.
@@ -105,7 +109,7 @@ def describe_many(hops: NDArray[np.uint32], lengths: NDArray[np.int64]) -> NDArr
 
 
 class PathTable:
-    """Paths by row number; rows are assigned in order of first occurrence.
+    """Paths by row number.
 
     Examples
     --------
@@ -117,7 +121,7 @@ class PathTable:
 
     # name: dtype
     _COLUMNS: dict[str, Any] = {  # noqa: RUF012 - never written
-        "key": np.uint64,
+        "key": np.uint64,  # 0: the row is free
         "offset": np.uint32,
         "length": np.uint16,
         "unique": np.uint16,
@@ -133,7 +137,8 @@ class PathTable:
         }
         self._pool: NDArray[np.uint32] = np.zeros(2048, dtype=np.uint32)
         self._pool_used = 0
-        self.count = 0
+        self.count = 0  # of rows, the free ones included
+        self._free: dict[int, FreeRows] = {}  # by number of hops
         self._with_sets: dict[int, AsPath] = {}
         self._young: dict[AsPath, int] = {}
         self._old: dict[AsPath, int] = {}
@@ -169,6 +174,24 @@ class PathTable:
         return self._index.nbytes + self._pool.nbytes + sum(column.nbytes for column in self._rows.values())
 
     @property
+    def used(self) -> int:
+        """Number of paths."""
+        return self.count - sum(rows.count for rows in self._free.values())
+
+    @property
+    def slots(self) -> int:
+        """Number of slots of the index, used or free."""
+        return self._index.capacity
+
+    def growth_bytes(self, more: int) -> int:
+        """Return the bytes that so many more paths would need; 0 while there is room."""
+        have, needed = self._rows["key"].size, self.used + more
+        rows = grown_size(have, needed) - have if needed > have else 0
+        slots = self._index.grown_capacity(more) - self._index.capacity if self._index.needs_growth(more) else 0
+        row_bytes = sum(column.itemsize for column in self._rows.values()) + _HOPS_PER_PATH * self._pool.itemsize
+        return rows * row_bytes + slots * self._index.slot_bytes
+
+    @property
     def cache(self) -> dict[AsPath, int]:
         """Rows of recent paths, for the fast look-up of the caller; call `intern_many` on a miss."""
         return self._young
@@ -195,39 +218,54 @@ class PathTable:
         distinct, first, back = np.unique(keys, return_index=True, return_inverse=True)
         slots, is_new = self._index.find_or_add(distinct)
         added = first[is_new]
-        self._index.columns["row"][slots[is_new]] = np.arange(self.count, self.count + added.size)
-        self._append(keys[added], [paths[at] for at in added.tolist()])
+        new_rows = self._store(keys[added], [paths[at] for at in added.tolist()])
+        self._index.columns["row"][slots[is_new]] = new_rows
         rows: list[int] = self._index.columns["row"][slots][back].tolist()
         return rows
 
-    def _append(self, keys: NDArray[np.uint64], paths: list[AsPath]) -> None:
-        begin, end = self.count, self.count + len(paths)
-        if end > self._rows["key"].size:
-            for name, column in self._rows.items():
-                self._rows[name] = np.resize(column, int(end * 1.3) + 16)
+    def _store(self, keys: NDArray[np.uint64], paths: list[AsPath]) -> I64:
+        """Store new paths; return their rows."""
         hops: list[int] = []
         with_sets: list[int] = []
         for at, path in enumerate(paths):
             if tuple in map(type, path):
                 with_sets.append(at)
-                self._with_sets[begin + at] = path
                 hops += [0 if isinstance(hop, tuple) else hop for hop in path]
             else:
                 hops += path  # type: ignore[arg-type]  # without AS_SET every hop is a number
-        pool_end = self._pool_used + len(hops)
-        if pool_end > self._pool.size:
-            self._pool = np.resize(self._pool, int(pool_end * 1.3) + 64)
-        self._pool[self._pool_used : pool_end] = hops
         lengths = np.fromiter(map(len, paths), dtype=np.int64, count=len(paths))
-        figures = describe_many(self._pool[self._pool_used : pool_end], lengths)
+        flat = np.array(hops, dtype=np.uint32)
+        figures = describe_many(flat, lengths)
         for at in with_sets:
             figures[at] = describe(paths[at])
-        offsets = self._pool_used + np.cumsum(lengths) - lengths
-        columns = {"offset": offsets, "origin": figures[:, 2], "flags": figures[:, 3], "edge_day": 0, "key": keys}
-        columns |= {"length": np.minimum(lengths, 65_535), "unique": np.minimum(figures[:, 1], 65_535)}
+        rows = self._assign_rows(lengths)
+        begins = self._rows["offset"][rows].astype(np.int64)
+        self._pool[_spread(begins, lengths)] = flat
+        columns = {"origin": figures[:, 2], "flags": figures[:, 3], "edge_day": 0, "key": keys}
+        columns |= {"length": np.minimum(lengths, _MAX_LENGTH), "unique": np.minimum(figures[:, 1], _MAX_LENGTH)}
         for name, values in columns.items():
-            self._rows[name][begin:end] = values
-        self._pool_used, self.count = pool_end, end
+            self._rows[name][rows] = values
+        self._with_sets.update((int(rows[at]), paths[at]) for at in with_sets)
+        return rows
+
+    def _assign_rows(self, lengths: NDArray[np.int64]) -> I64:
+        """Return a row for each path, with hops in the pool: a free one of its length, or a new one."""
+        rows = np.full(lengths.size, UNKNOWN, dtype=np.int64)
+        for length in np.unique(lengths).tolist() if self._free else ():
+            free = self._free.get(length)
+            if free is not None and free.count:
+                own = np.flatnonzero(lengths == length)
+                reused = free.take(own.size)
+                rows[own[: reused.size]] = reused
+        new = np.flatnonzero(rows < 0)
+        count, pool_used = self.count + new.size, self._pool_used + int(lengths[new].sum())
+        for name, column in self._rows.items():
+            self._rows[name] = resized(column, count, self.count)
+        self._pool = resized(self._pool, pool_used, self._pool_used)
+        rows[new] = np.arange(self.count, count)
+        self._rows["offset"][rows[new]] = self._pool_used + np.cumsum(lengths[new]) - lengths[new]
+        self._pool_used, self.count = pool_used, count
+        return rows
 
     def hops_of(self, rows: NDArray[np.int64]) -> dict[int, AsPath]:
         """Return the hops of several distinct paths, by row."""
@@ -259,6 +297,42 @@ class PathTable:
         good = (owner[:-1] == owner[1:]) & (left != right) & (left != 0) & (right != 0)
         return (left << np.uint64(32) | right)[good], owner[:-1][good]
 
+    def sweep(self, begin: int, count: int, in_use: BoolArray) -> int:
+        """Remove the paths of a part of the table whose rows are not marked; `SlotTable.sweep` defines the part.
+
+        Parameters
+        ----------
+        begin, count : int
+            First slot and number of slots.
+        in_use : ndarray of bool
+            Mark by row; a row without a mark is newer than the marks and stays.
+
+        Returns
+        -------
+        int
+            Begin of the next part.
+        """
+        removed: list[I64] = []
+
+        def select(slots: I64) -> BoolArray:
+            rows = self._index.columns["row"][slots].astype(np.int64)
+            stays = is_marked(in_use, rows)
+            removed.append(rows[~stays])
+            return stays
+
+        end = self._index.sweep(begin, count, select)
+        rows = np.sort(np.concatenate(removed))  # the order of slots is another one after a restart
+        if rows.size:
+            self._rows["key"][rows] = 0
+            lengths = self.length[rows]
+            for length in np.unique(lengths[lengths < _MAX_LENGTH]).tolist():
+                self._free.setdefault(length, FreeRows()).add(rows[lengths == length])
+            for row in set(rows.tolist()).intersection(self._with_sets):
+                del self._with_sets[row]
+            self._young.clear()  # callers hold a reference to it
+            self._old = {}
+        return end
+
     def keep(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Remove all paths but those in ``rows``, and number the remaining ones in their old order.
 
@@ -277,28 +351,34 @@ class PathTable:
         starts = self._rows["offset"][rows].astype(np.int64)
         ends = np.cumsum(lengths)
         total = int(ends[-1]) if rows.size else 0
-        take = np.repeat(starts - (ends - lengths), lengths) + np.arange(total)
-        self._pool = self._pool[take] if total else np.zeros(64, dtype=np.uint32)
+        self._pool = self._pool[_spread(starts, lengths)] if total else np.zeros(64, dtype=np.uint32)
         self._pool_used = total
         self._rows = {name: column[rows] if rows.size else column[:1] for name, column in self._rows.items()}
         self._rows["offset"][: rows.size] = (ends - lengths).astype(np.uint32)
         self._with_sets = {int(renumbered[row]): path for row, path in self._with_sets.items() if renumbered[row] >= 0}
         self.count = rows.size
+        self._free = {}
         self._young.clear()
         self._old = {}
         self._reindex()
         return renumbered
 
-    def _reindex(self) -> None:
-        self._index = SlotTable({"row": np.int32}, capacity=int(self.count / 0.6) + 1024)
-        slots, _ = self._index.find_or_add(self._rows["key"][: self.count])
-        self._index.columns["row"][slots] = np.arange(self.count, dtype=np.int32)
+    def _reindex(self, slots: int = 0) -> None:
+        rows = np.flatnonzero(self._rows["key"][: self.count])
+        self._index = SlotTable({"row": np.int32}, capacity=max(slots, int(rows.size / MAX_LOAD) + 1024))
+        self._index.add_all(self._rows["key"][rows], "row", rows)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as arrays."""
         saved: dict[str, NDArray[Any]] = {name: column[: self.count] for name, column in self._rows.items()}
         saved["pool"] = self._pool[: self._pool_used]
+        free = [rows.array() for _, rows in sorted(self._free.items())]
+        saved["free"] = np.concatenate(free) if free else np.zeros(0, dtype=np.int32)
         return saved
+
+    def sizes(self) -> list[int]:
+        """Return the rows, hops and slots with room for growth: a restored table grows at the same moments."""
+        return [self._rows["key"].size, self._pool.size, self._index.capacity]
 
     def sets(self) -> list[tuple[int, list[Any]]]:
         """Return the paths that contain an AS_SET, by row."""
@@ -308,16 +388,32 @@ class PathTable:
         ]
 
     @classmethod
-    def restore(cls, arrays: dict[str, NDArray[Any]], sets: list[tuple[int, list[Any]]]) -> "PathTable":
-        """Rebuild a table from the results of `arrays` and `sets`."""
+    def restore(
+        cls, arrays: dict[str, NDArray[Any]], sets: list[tuple[int, list[Any]]], sizes: list[int]
+    ) -> "PathTable":
+        """Rebuild a table from the results of `arrays`, which is emptied, `sets` and `sizes`."""
         table = cls()
-        table.count = int(arrays["key"].size)
-        table._pool = arrays["pool"].copy() if arrays["pool"].size else table._pool
-        table._pool_used = int(arrays["pool"].size)
-        if table.count:
-            table._rows = {name: arrays[name].copy() for name in cls._COLUMNS}
+        size, pool_size, slots = sizes
+        table.count, table._pool_used = int(arrays["key"].size), int(arrays["pool"].size)
+        table._pool = resized(arrays.pop("pool"), pool_size, table._pool_used, 0.0)[:pool_size]
+        free = arrays.pop("free")
+        table._rows = {name: resized(arrays.pop(name), size, table.count, 0.0)[:size] for name in cls._COLUMNS}
+        lengths = table.length[free]
+        table._free = {length: FreeRows(free[lengths == length]) for length in np.unique(lengths).tolist()}
         table._with_sets = {
             int(row): tuple(tuple(hop) if isinstance(hop, list) else hop for hop in path) for row, path in sets
         }
-        table._reindex()
+        table._reindex(slots)
         return table
+
+
+def _spread(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the places of the hops of paths, one path after the other.
+
+    Examples
+    --------
+    >>> _spread(np.array([10, 3]), np.array([2, 3])).tolist()
+    [10, 11, 3, 4, 5]
+    """
+    ends = np.cumsum(lengths)
+    return np.repeat(begins - (ends - lengths), lengths) + np.arange(ends[-1] if ends.size else 0)

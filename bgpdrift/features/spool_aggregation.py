@@ -39,6 +39,8 @@ SEGMENTS_PER_STEP = 8
 """Bounds the duration of a step, within the interval of the watchdog."""
 SEGMENTS_PER_CHECKPOINT = 200
 """Bounds the size of the spool at replay speed."""
+MAX_SAVING_SHARE = 0.05
+"""Share of the time for checkpoints; a larger state is saved less often, and the spool keeps more."""
 SAVE_RETRY_S = 5.0
 
 
@@ -50,6 +52,22 @@ class Batch:
     """Windows that closed."""
     cursor: StateCursor[AggregatorState]
     """Position behind the last segment that was read."""
+
+
+def pause_after(seconds: float) -> float:
+    """Return the smallest time between two checkpoints, so that a large state is not saved all the time.
+
+    Parameters
+    ----------
+    seconds : float
+        Duration of the last one.
+
+    Examples
+    --------
+    >>> pause_after(0.5), pause_after(12.0)
+    (10.0, 240.0)
+    """
+    return seconds / MAX_SAVING_SHARE
 
 
 class SpoolAggregation:
@@ -85,6 +103,7 @@ class SpoolAggregation:
         self._n_gaps = 0
         self._uncounted = 0  # problems before the first window
         self._next_checkpoint = clock.monotonic() + settings.windows.checkpoint_s
+        self._earliest_checkpoint = 0.0
         self._quiet_since = clock.monotonic()
         self._reported_clocks: dict[str, CollectorClock] = {}
         self._batch: Batch | None = None  # in memory, but not in the store
@@ -156,8 +175,9 @@ class SpoolAggregation:
             more = True
         self._commit()
         unsaved = self._position - self._saved_position
-        is_due = self._clock.monotonic() >= self._next_checkpoint
-        if unsaved > 0 and (is_due or unsaved >= SEGMENTS_PER_CHECKPOINT):
+        now = self._clock.monotonic()
+        is_long = unsaved >= SEGMENTS_PER_CHECKPOINT and now >= self._earliest_checkpoint
+        if unsaved > 0 and (is_long or now >= self._next_checkpoint):
             self._save()
         return more
 
@@ -286,8 +306,10 @@ class SpoolAggregation:
             raise TransientError(message, retry_in_s=SAVE_RETRY_S) from error
         self._saved_position = self._position
         self._reader.remove_through(self._saved_position)
-        seconds = round(self._clock.monotonic() - began, 3)
-        self._log.info("state.saved", segment=self._position, bytes=size, seconds=seconds)
+        seconds = self._clock.monotonic() - began
+        self._earliest_checkpoint = began + pause_after(seconds)
+        self._next_checkpoint = max(self._next_checkpoint, self._earliest_checkpoint)
+        self._log.info("state.saved", segment=self._position, bytes=size, seconds=round(seconds, 3))
 
     def status(self) -> str:
         """Number of windows written, size of the state, and number of waiting segments."""

@@ -5,7 +5,7 @@ no message is sent.
 
 References
 ----------
-sd_notify(3): READY, RELOADING, STATUS, WATCHDOG, STOPPING; a leading ``@`` names an abstract socket.
+sd_notify(3): READY, RELOADING, STATUS, WATCHDOG, EXTEND_TIMEOUT_USEC, STOPPING; a leading ``@`` names an abstract socket.
 """
 
 import contextlib
@@ -16,6 +16,8 @@ from collections.abc import Mapping
 
 DEGRADED_FIELD = "X_BGPDRIFT_DEGRADED"
 """The reason why a running service cannot do all of its work; empty when it can. Other managers ignore ``X_…``."""
+START_EXTENSION_S = 30.0
+"""A service that works through a large state at its start is given so much time after each report of progress."""
 MAX_VALUE_CHARS = 1000
 _DEFAULT_PULSE_S = 5.0
 
@@ -62,7 +64,8 @@ class Notifier:
         watchdog_us = environ.get("WATCHDOG_USEC", "")
         self.pulse_s = int(watchdog_us) / 4e6 if watchdog_us.isdigit() and int(watchdog_us) else _DEFAULT_PULSE_S
         """Seconds between two reports of progress: a quarter of what the manager allows."""
-        self._next_pulse = 0.0
+        self._next_pulse = self._next_extension = 0.0
+        self._is_ready = False
         self._status = self._degraded = ""
         self._pending_fields: dict[str, str] = {}
         self._address = "\0" + address[1:] if address.startswith("@") else address
@@ -91,7 +94,7 @@ class Notifier:
 
     def report_ready(self, status: str) -> None:
         """Report that the service works."""
-        self._status = status
+        self._status, self._is_ready = status, True
         self.send(READY="1", STATUS=status, MAINPID=str(os.getpid()))
 
     def report_status(self, status: str) -> None:
@@ -115,6 +118,13 @@ class Notifier:
         if now >= self._next_pulse:
             self._next_pulse = now + self.pulse_s
             self.send(WATCHDOG="1")
+
+    def extend_start(self) -> None:
+        """Request `START_EXTENSION_S` from now on to become ready; nothing is sent afterwards. It may be called often."""
+        now = time.monotonic()
+        if not self._is_ready and now >= self._next_extension:
+            self._next_extension = now + self.pulse_s
+            self.send(EXTEND_TIMEOUT_USEC=str(int(START_EXTENSION_S * 1e6)))
 
     def report_stopping(self) -> None:
         """Report that the service ends on request."""

@@ -82,7 +82,7 @@ def run(
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(EXIT_USAGE)
     log, clock, stop, notifier = logs.get_logger(), SystemClock(), StopSignal(), Notifier()
-    register_progress(notifier.report_progress)
+    register_progress(notifier.report_progress, notifier.extend_start)
     try:
         while not stop.is_set:
             _serve(lambda: build(loaded, clock), clock, stop, notifier, poll_s(loaded))

@@ -191,6 +191,32 @@ def test_a_service_that_is_not_ready_in_time_is_aborted(world, clock):
     assert world.unit.message() == "not ready after 30 s; its status: still looking"
 
 
+def test_a_service_that_restores_a_large_state_gets_the_time_it_requests_but_not_for_ever(world, clock):
+    world.unit.start()
+    world.unit.launch()
+    for _ in range(14):
+        clock.advance(seconds=20)
+        world.unit.handle_message({"WATCHDOG": "1", "EXTEND_TIMEOUT_USEC": "30000000"})
+        world.unit.tick()
+        assert world.unit.state is State.STARTING
+    for _ in range(3):
+        clock.advance(seconds=20)
+        world.unit.handle_message({"WATCHDOG": "1", "EXTEND_TIMEOUT_USEC": "30000000"})
+        world.unit.tick()
+    assert world.unit.state is State.ABORTING
+    assert world.unit.message() == "not ready after 300 s"
+
+
+@pytest.mark.parametrize("value", ["-1", "", "x", "9" * 400, "٣"])
+def test_an_invalid_request_for_more_time_is_ignored(world, clock, value):
+    world.unit.start()
+    world.unit.launch()
+    world.unit.handle_message({"EXTEND_TIMEOUT_USEC": value})
+    clock.advance(seconds=30)
+    world.unit.tick()
+    assert world.unit.state is State.ABORTING
+
+
 def test_stop_sends_term_then_kill_and_the_service_stays_down(world, clock):
     world.become_ready()
     world.unit.stop()
