@@ -182,6 +182,7 @@ class RouteState:
         if self.nbytes > _SHRINK_ABOVE * self.max_bytes:
             self._shrink()
             return
+        n_new, self._new = self._new, 0
         is_full = self._is_full()
         # Every path change leaves an old path behind, so that even a table of constant size would grow.
         has_garbage = self.paths.used > self._path_limit
@@ -192,8 +193,7 @@ class RouteState:
         # Without unused paths, or with too many routes, only an eviction makes room.
         if is_full and (self._table.needs_growth(self._batch) or self.paths.used < _GARBAGE * self._live_paths):
             self._begin_eviction(self._pass)
-        self._continue_pass(max(SLOTS_PER_STEP, SLOTS_PER_NEW_ROUTE * self._new))
-        self._new = 0
+        self._continue_pass(max(SLOTS_PER_STEP, SLOTS_PER_NEW_ROUTE * n_new))
         n_begun = 0
         while is_full and self._table.needs_growth(self._batch) and n_begun < _MAX_PASSES:
             if self._pass is None:
