@@ -6,7 +6,7 @@ determine its results, so that reading the same segments again after a crash giv
 """
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -27,7 +27,11 @@ CHUNK_MESSAGES = 16_384
 MIN_STATE_BYTES = 4_000_000
 """Smallest limit of the routing state of one collector."""
 MAX_COLLECTORS = 256
-"""Ten times the number of RIS; host names in frames cannot make the state grow without bound."""
+"""Ten times the number of RIS; host names in frames cannot make the state grow without limit."""
+OTHER = "other"
+"""The collector that counts the messages of all collectors for which there is no room."""
+EXPIRE_S = 3600.0
+"""A collector that is silent for so long gives its place to another when there is no room; those of the settings keep it."""
 MAX_CACHED_PREFIXES = 200_000
 
 
@@ -40,10 +44,15 @@ class Aggregator:
         Lateness, limits and marks.
     deduplicate : bool
         Drop messages whose id was seen before; off for files without ids.
+    named : iterable of str
+        Collectors that the operator named; they always have a place.
     """
 
-    def __init__(self, settings: WindowSettings, deduplicate: bool = True) -> None:
+    def __init__(self, settings: WindowSettings, deduplicate: bool = True, named: Iterable[str] = ()) -> None:
         self._settings = settings
+        self._named = frozenset(map(collector_name, named))
+        self._expired: list[dict[str, Any]] = []  # rows of the collectors that lost their place
+        self._is_crowded = False  # whether no collector can lose its place to the messages of this chunk
         self._feeds: dict[str, CollectorFeed] = {}
         self._hosts: dict[str, CollectorFeed] = {}
         self._prefixes = PrefixKeys(MAX_CACHED_PREFIXES)
@@ -62,6 +71,13 @@ class Aggregator:
     def messages(self) -> int:
         """Number of UPDATE and STATE messages that were counted."""
         return sum(feed.messages for feed in self._feeds.values())
+
+    @property
+    def messages_without_place(self) -> int:
+        """Number of messages that were counted under `OTHER`, because there were too many collectors or peers."""
+        other = self._feeds.get(OTHER)
+        peers = sum(feed.windows.peers.n_without_place for feed in self._feeds.values())
+        return peers + (other.messages if other is not None else 0)
 
     @property
     def rejected_times(self) -> int:
@@ -135,8 +151,9 @@ class Aggregator:
 
     def _add_chunk(self, chunk: Sequence[Message], arrived_at: float | None) -> list[dict[str, Any]]:
         pending: dict[CollectorFeed, list[Message]] = {}
+        self._is_crowded = False
         for message in chunk:
-            feed = self._hosts.get(message.host) or self._feed(message.host)
+            feed = self._hosts.get(message.host) or self._feed(message.host, arrived_at, pending)
             if self._deduplicate and feed.duplicates.is_duplicate(message):
                 self.duplicates += 1
                 self._note_overlap(feed)
@@ -146,7 +163,7 @@ class Aggregator:
                 pending[feed] = [message]
             else:
                 own.append(message)
-        rows: list[dict[str, Any]] = []
+        rows, self._expired = self._expired, []
         for feed, messages in pending.items():
             rows += feed.add(messages, arrived_at)
         if arrived_at is not None and chunk:
@@ -167,10 +184,44 @@ class Aggregator:
             for other in self._feeds.values():
                 other.drop_interruption("feed_gap")
 
-    def _feed(self, host: str) -> CollectorFeed:
+    def _feed(self, host: str, arrived_at: float | None = None, busy: Container[CollectorFeed] = ()) -> CollectorFeed:
+        """Return the feed of a host; one of those that are busy does not lose its place."""
         name = collector_name(host) or "unknown"
-        if name not in self._feeds and len(self._feeds) >= MAX_COLLECTORS:
-            name = "other"
+        if name not in self._feeds and not self._make_room(name, arrived_at, busy):
+            return self._find_or_add(OTHER)
+        feed = self._find_or_add(name)
+        if len(self._hosts) < 2 * MAX_COLLECTORS:
+            self._hosts[host] = feed
+        return feed
+
+    def _make_room(self, name: str, arrived_at: float | None, busy: Container[CollectorFeed]) -> bool:
+        """Whether there is a place for a new collector; the one that has been silent for longest may lose its own."""
+        if name in self._named or name == OTHER:
+            return True
+        n_reserved = len(self._named.difference(self._feeds))
+        if len(self._feeds) + n_reserved < MAX_COLLECTORS:
+            return True
+        if self._is_crowded:
+            return False
+        # By arrival, because a collector decides its own event time, but not when its messages arrive.
+        silent_s = {
+            feed: arrived_at - feed.arrived_at
+            if arrived_at is not None and feed.arrived_at is not None
+            else self.now - feed.time.position
+            for name, feed in self._feeds.items()
+            if name not in self._named and name != OTHER and feed not in busy
+        }
+        oldest = max(silent_s, key=lambda feed: silent_s[feed], default=None)
+        if oldest is None or silent_s[oldest] < EXPIRE_S:
+            self._is_crowded = True
+            return False
+        self._expired += oldest.release_held()
+        self._expired += oldest.close_all(oldest.time.now)
+        del self._feeds[oldest.name]
+        self._hosts = {host: feed for host, feed in self._hosts.items() if feed is not oldest}
+        return True
+
+    def _find_or_add(self, name: str) -> CollectorFeed:
         feed = self._feeds.get(name)
         if feed is None:
             share = max(MIN_STATE_BYTES, self._settings.max_state_bytes // (len(self._feeds) + 1))
@@ -184,8 +235,6 @@ class Aggregator:
                 prefixes=self._prefixes,
             )
             feed = self._feeds[name] = CollectorFeed(windows, self._settings)
-        if len(self._hosts) < 2 * MAX_COLLECTORS:
-            self._hosts[host] = feed
         return feed
 
     def note_reconnect(self) -> None:
@@ -297,7 +346,7 @@ class Aggregator:
         self.duplicates, self._arrived_at = int(values["duplicates"]), values["arrived_at"]
         self._overlapping = set(values["overlapping"])
         for number, saved in enumerate(values["collectors"]):
-            self._feed(saved["name"]).restore(take_arrays(arrays, f"{number}."), saved)
+            self._find_or_add(saved["name"]).restore(take_arrays(arrays, f"{number}."), saved)
 
 
 def _in_time_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

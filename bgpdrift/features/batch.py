@@ -5,8 +5,8 @@ message (IPv6 link-local group) is announced once. A prefix that is both withdra
 announced only (RFC 4271, section 4.3).
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,17 +39,38 @@ class Batch(NamedTuple):
     unreadable: int  # prefixes that could not be parsed
 
 
+MAX_PEERS = 4_096
+"""Ten times the peers of the largest collector; peer addresses in frames cannot make the state grow without limit."""
+OTHER_PEER = "other"
+EXPIRE_TICKS = 60
+"""A peer that is silent for so many minutes gives its number to another when there is none left."""
+
+
 class Peers:
-    """Numbers of the peers of one collector, with their addresses and AS numbers."""
+    """Numbers of the peers of one collector, with their addresses and AS numbers.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    forget : callable
+        Called with a number before another peer gets it.
+
+    Attributes
+    ----------
+    numbers : dict of str to int
+        Number by address.
+    addresses, asns : list of str
+        Address and AS number by number.
+    n_without_place : int
+        Messages of peers for which there was no number; they share the one of `OTHER_PEER`.
+    """
+
+    def __init__(self, forget: Callable[[int], object] = lambda _: None) -> None:
         self.numbers: dict[str, int] = {}
+        self.addresses: list[str] = []
         self.asns: list[str] = []
-
-    @property
-    def addresses(self) -> list[str]:
-        """Addresses by peer number."""
-        return list(self.numbers)
+        self.n_without_place = 0
+        self._forget = forget
+        self._seen: NDArray[np.int64] = np.zeros(MAX_PEERS + 1, dtype=np.int64)  # minute of the last message, by number
 
     def numbers_of(self, messages: Sequence[Message]) -> list[int]:
         """Return the peer number of each message."""
@@ -60,13 +81,46 @@ class Peers:
             return [self.number(message) for message in messages]
 
     def number(self, message: Message) -> int:
-        """Return the number of the peer that sent a message; a new peer gets the next number."""
+        """Return the number of the peer that sent a message; a new peer gets the next number, or that of a silent one."""
         number = self.numbers.get(message.peer)
         if number is None:
-            number = self.numbers[message.peer] = len(self.asns)
-            asn = message.peer_asn
-            self.asns.append(asn if asn.isascii() and asn.isdigit() else "")
+            tick = int(message.timestamp // 60)
+            number = len(self.asns)
+            if number >= MAX_PEERS:
+                number = int(self._seen[:MAX_PEERS].argmin())
+                if tick - self._seen[number] < EXPIRE_TICKS:
+                    self.n_without_place += 1
+                    return self._other()
+                self._forget(number)
+                del self.numbers[self.addresses[number]]
+            self._assign(number, message.peer, message.peer_asn)
+            self._seen[number] = tick
         return number
+
+    def _other(self) -> int:
+        self._assign(MAX_PEERS, OTHER_PEER, "")
+        return MAX_PEERS
+
+    def _assign(self, number: int, address: str, asn: str) -> None:
+        if number == len(self.asns):
+            self.addresses.append("")
+            self.asns.append("")
+        self.numbers[address] = number
+        self.addresses[number], self.asns[number] = address, asn if asn.isascii() and asn.isdigit() else ""
+
+    def note_seen(self, numbers: NDArray[np.int64], tick: int) -> None:
+        """Record that peers sent messages in a minute."""
+        self._seen[numbers] = tick
+
+    def save(self) -> list[list[Any]]:
+        """Return plain values for a checkpoint."""
+        return [list(peer) for peer in zip(self.addresses, self.asns, self._seen.tolist(), strict=False)]
+
+    def restore(self, saved: list[list[Any]]) -> None:
+        """Restore the result of `save`."""
+        for number, (address, asn, seen) in enumerate(saved):
+            self._assign(number, address, asn)
+            self._seen[number] = seen
 
 
 def flatten(

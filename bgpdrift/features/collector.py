@@ -53,7 +53,7 @@ class CollectorWindows:
         self, name: str, max_state_bytes: int, *, warming_minutes: int, per_peer: int, prefixes: PrefixKeys
     ) -> None:
         self.name = name
-        self.peers = Peers()
+        self.peers = Peers(self._forget_peer)
         self.windows: dict[tuple[int, int], Window] = {}  # (tick, peer number or WHOLE)
         self.first_tick = -1
         self.has_closed = False
@@ -162,6 +162,7 @@ class CollectorWindows:
             return
         batch = flatten(messages, late, self.peers, self.state.paths, self._prefixes)
         minute = (batch.timestamp // WINDOW_S).astype(np.int64)
+        self.peers.note_seen(batch.peer, int(minute.max()))
         # Means and memories age by the youngest minute so far, whatever the order of arrival.
         ticks = np.maximum.accumulate(np.maximum(minute, self._tick))
         cuts = np.append(np.flatnonzero(transitions.segment_starts(ticks)), ticks.size)
@@ -213,6 +214,12 @@ class CollectorWindows:
                 counts[1] += int(np.count_nonzero(of_peer & (own.category == transitions.NEW)))
             for peer in self.busiest_peers() if self._per_peer else ():
                 self.window(tick, peer).add_elements(own.select(own.peer == peer))
+
+    def _forget_peer(self, peer: int) -> None:
+        """Forget what is known of a peer whose number another one gets."""
+        self.state.forget_peer(peer)
+        for known in (self._established, self._transfer_began, self._elements_by_peer):
+            known.pop(peer, None)
 
     def _change_session(self, message: Message, is_late: bool) -> None:
         peer = self.peers.number(message)
@@ -275,7 +282,7 @@ class CollectorWindows:
         arrays, values = self._classifier.save()
         values |= {
             "name": self.name,
-            "peers": [list(pair) for pair in zip(self.peers.addresses, self.peers.asns, strict=True)],
+            "peers": self.peers.save(),
             "first_tick": self.first_tick,
             "has_closed": self.has_closed,
             "closed_before": self.closed_before,
@@ -291,9 +298,7 @@ class CollectorWindows:
     def restore(self, arrays: dict[str, NDArray[Any]], values: dict[str, Any]) -> None:
         """Restore the result of `save`."""
         self._classifier.restore(arrays, values)
-        for address, asn in values["peers"]:
-            self.peers.numbers[address] = len(self.peers.asns)
-            self.peers.asns.append(asn)
+        self.peers.restore(values["peers"])
         self.first_tick, self._tick = int(values["first_tick"]), int(values["tick"])
         self.has_closed, self.closed_before = bool(values["has_closed"]), int(values["closed_before"])
         self._warming_minutes = int(values["warming_minutes"])

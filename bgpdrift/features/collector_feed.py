@@ -85,6 +85,7 @@ class CollectorFeed:
         self.time = EventTime(settings.lateness_s)
         self.duplicates = Duplicates()
         self.messages = 0
+        self.arrived_at: float | None = None  # wall time of arrival of the last message, accepted or not
         self._settings = settings
         self._missing: list[MissingSpan] = []
         self._interruptions: dict[str, Interruption] = {}  # by mark, until the next message
@@ -96,6 +97,7 @@ class CollectorFeed:
 
     def add(self, messages: Sequence[Message], arrived_at: float | None) -> list[dict[str, Any]]:
         """Add messages in order of arrival, without repetitions; return the rows of the windows that closed."""
+        self.arrived_at = arrived_at
         invalid, is_first = self.time.invalid, not self.time.now
         rows = self._count_all(self.time.accept(messages, arrived_at), arrived_at, is_first=is_first)
         self.count_parse_errors(self.time.invalid - invalid)
@@ -269,6 +271,7 @@ class CollectorFeed:
             "time": self.time.save(),
             "duplicates": self.duplicates.save(),
             "messages": self.messages,
+            "arrived_at": self.arrived_at,
             "missing": [list(span) for span in self._missing],
             "interruptions": {mark: span.save() for mark, span in self._interruptions.items()},
         }
@@ -279,6 +282,6 @@ class CollectorFeed:
         self.windows.restore(arrays, values)
         self.time.restore(values["time"])
         self.duplicates = Duplicates.restore(values["duplicates"])
-        self.messages = int(values["messages"])
+        self.messages, self.arrived_at = int(values["messages"]), values["arrived_at"]
         self._missing = [MissingSpan(*span) for span in values["missing"]]
         self._interruptions = {mark: Interruption.restore(*span) for mark, span in values["interruptions"].items()}

@@ -15,6 +15,7 @@ from bgpdrift.bgp.messages import Message
 _SUFFIX_CHARACTERS = 17  # "-" and 16 hexadecimal digits
 _RECENT_IDS = 64
 _MAX_UNORDERED_IDS = 50_000
+_MAX_PEERS = 4_096
 _CLOCK_STEP_MS = 60_000
 """An id made by so much less of the clock is of another clock, if its message is newer than the reconnect."""
 
@@ -54,6 +55,8 @@ class Duplicates:
             return bool(name) and self._is_known_unordered(name)
         latest = self._latest.get(peer)
         if latest is None:
+            if len(self._rings) >= _MAX_PEERS:
+                self._forget_oldest_peers()
             self._latest[peer] = name
             self._rings[peer] = deque((name,), maxlen=_RECENT_IDS)
             return False
@@ -72,6 +75,12 @@ class Duplicates:
             self._latest[peer] = name
         ring.append(name)
         return False
+
+    def _forget_oldest_peers(self) -> None:
+        """Forget the half of the peers whose latest id is oldest by its own time."""
+        kept = sorted(self._latest, key=lambda peer: self._latest[peer][-16:])[len(self._latest) // 2 :]
+        self._latest = {peer: self._latest[peer] for peer in kept}
+        self._rings = {peer: self._rings[peer] for peer in kept}
 
     def _is_of_another_clock(self, message: Message, latest: str) -> bool:
         """Whether a message is newer than the reconnect, although its id is much smaller than the latest one."""

@@ -92,7 +92,7 @@ class SpoolAggregation:
         self._log = logs.get_logger()
         self._reader = SpoolReader(settings.spool_path)
         self._file = settings.state_path / CHECKPOINT_FILE
-        self._aggregator = Aggregator(settings.windows)
+        self._aggregator = self._new_aggregator()
         self._decoder = FrameDecoder()
         self._position = 0  # number of the last segment in the state
         self._saved_position = 0
@@ -110,6 +110,9 @@ class SpoolAggregation:
         self._is_whole = True  # the store holds all windows that the state in memory has closed
         self._recover()
 
+    def _new_aggregator(self) -> Aggregator:
+        return Aggregator(self._settings.windows, named=self._settings.feed.collectors)
+
     def _recover(self) -> None:
         cursor = self._store.read_state(CURSOR, AggregatorState)
         try:
@@ -125,7 +128,7 @@ class SpoolAggregation:
             return
         except (InputError, msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
             self._set_checkpoint_aside()
-            self._aggregator = Aggregator(self._settings.windows)
+            self._aggregator = self._new_aggregator()
             self._begin_without_state(cursor, str(error) or type(error).__name__)
             return
         self._position = self._saved_position = position
@@ -158,7 +161,7 @@ class SpoolAggregation:
         try:
             routes = self._aggregator.warm_up(open_table(Path(file), problems=problems), problems)
         except InputError as error:  # a wrong table must not end this and every later start
-            self._aggregator = Aggregator(self._settings.windows)
+            self._aggregator = self._new_aggregator()
             self._log.error("state.not_warmed_up", file=file, reason=str(error))
             return
         for line in report.describe():
@@ -319,6 +322,9 @@ class SpoolAggregation:
         backlog = f", {waiting} segments waiting" if waiting > 1 else ""
         if self._n_gaps:
             backlog += f", segments lost in {self._n_gaps} {'place' if self._n_gaps == 1 else 'places'}"
+        n_other = self._aggregator.messages_without_place
+        if n_other:
+            backlog += f", {n_other:,} messages of too many collectors or peers counted as `other`"
         if self._n_damaged:
             backlog += f", {self._n_damaged:,} frames unreadable"
         size = self._aggregator.state_bytes / 1e6

@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from bgpdrift.bgp.messages import Announcement, Message
-from bgpdrift.features.aggregator import Aggregator
+from bgpdrift.features.aggregator import MAX_COLLECTORS, Aggregator
+from bgpdrift.features.batch import MAX_PEERS
+from bgpdrift.features.dedup import Duplicates
 from bgpdrift.settings import WindowSettings
 
 T0 = 1_700_000_040
@@ -283,3 +285,69 @@ def test_a_table_dump_fills_the_state_without_opening_a_window() -> None:
     rows = aggregator.add([announce(T0)]) + aggregator.flush()
 
     assert [(row["duplicate"], row["new"], row["warming"]) for row in rows] == [(1, 0, 0)]
+
+
+def update(time: float, host: str = "rrc00", peer: str = "p", name: str = "") -> Message:
+    groups = [Announcement("n", ["20.0.0.0/24"])]
+    return Message(time, peer=peer, host=host, type="UPDATE", id=name, path=(1, 2), origin="IGP", announcements=groups)
+
+
+def test_the_collectors_of_the_settings_keep_their_place_among_invented_ones() -> None:
+    aggregator = Aggregator(WindowSettings(), named=["rrc00", "rrc01.ripe.net"])
+    aggregator.add([update(T0, f"invented{n}") for n in range(2 * MAX_COLLECTORS)], T0 + 1)
+    aggregator.add([update(T0 + 2, host) for host in ("rrc00.ripe.net", "rrc01", "rrc02")], T0 + 3)
+
+    rows = aggregator.flush()
+
+    messages = {row["collector"]: row["messages"] for row in rows}
+    assert (messages["rrc00"], messages["rrc01"], "rrc02" in messages) == (1, 1, False)
+    assert len(messages) == MAX_COLLECTORS + 1
+    assert messages["other"] == aggregator.messages_without_place == MAX_COLLECTORS + 2 + 1
+
+
+def test_a_collector_takes_the_place_of_one_that_is_silent_for_an_hour_and_no_window_is_lost() -> None:
+    aggregator = Aggregator(WindowSettings())
+    rows = aggregator.add([update(T0, f"invented{n}") for n in range(MAX_COLLECTORS)], T0 + 1)
+    for minute in range(1, 70):  # all but one of the invented ones are silent
+        now = T0 + 60 * minute
+        rows += aggregator.add([update(now, "invented0"), update(now, "rrc00")], now + 1)
+    rows += aggregator.flush()
+
+    counted: dict[str, int] = {}
+    for row in rows:
+        counted[row["collector"]] = counted.get(row["collector"], 0) + row["messages"]
+    assert [counted[f"invented{n}"] for n in (0, 1, MAX_COLLECTORS - 1)] == [70, 1, 1]
+    assert (counted["rrc00"], counted["other"]) == (10, 59)
+
+
+def test_invented_peers_share_one_number_and_take_the_numbers_of_silent_ones() -> None:
+    aggregator = Aggregator(WindowSettings(per_peer=1))
+    names = [f"peer{n}" for n in range(3 * MAX_PEERS)]
+    rows = aggregator.add([update(T0, peer=name, name=f"{name}-{int(T0 * 1000):012x}0001") for name in names], T0 + 1)
+    assert aggregator.messages_without_place == 2 * MAX_PEERS
+    size = len(msgspec.json.encode(aggregator.save()[1]))
+    for minute in range(1, 65):
+        now = T0 + 60 * minute
+        rows += aggregator.add([update(now, peer="peer0"), update(now, peer=f"late{minute}")], now + 1)
+    rows += aggregator.flush()
+
+    whole = [row for row in rows if not row["peer"]]
+    assert sum(row["messages"] for row in whole) == 3 * MAX_PEERS + 128
+    assert "late64" in {peer for row in whole for peer, _, _ in row["evidence"]["peers"]}, (
+        "silent for an hour: numbers are free"
+    )
+    assert len(msgspec.json.encode(aggregator.save()[1])) <= size
+
+
+def test_the_ids_of_invented_peers_are_forgotten_before_those_of_peers_that_send() -> None:
+    seen = Duplicates()
+
+    def message(peer: str, number: int) -> Message:
+        return update(T0, peer=peer, name=f"{peer}-{number:012x}0001")
+
+    seen.is_duplicate(message("real", 10**9))
+    for n in range(10_000):
+        seen.is_duplicate(message(f"invented{n}", n))
+        assert not n % 1_000 or n < 10 or seen.is_duplicate(message("real", 10**9))
+
+    assert len(seen.save()["rings"]) <= 4_096
