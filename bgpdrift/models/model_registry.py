@@ -228,6 +228,10 @@ class ModelRegistry:
             self._log.warning("model.recovered", repair=message)
         return messages
 
+    def write_unwritten(self) -> None:
+        """Write the records of earlier changes that the store refused; raise its error if it refuses them again."""
+        self._records.write_unwritten()
+
     def reconcile(self, model: str) -> bool:
         """Record the active version if the store does not know that it is active; True if that was needed.
 

@@ -1,25 +1,42 @@
 """The records of the model registry in the store: states of versions and events.
 
-A model becomes active even if its record cannot be written: if the store is not reachable, a line is logged, and
-`bgpdrift.models.model_registry.ModelRegistry.reconcile` writes the record later.
+A model becomes active even if its record cannot be written. A record that the store refuses is kept and written before the next
+one, or by `RegistryRecords.write_unwritten`. If the process ends before, `bgpdrift.models.model_registry.ModelRegistry.reconcile`
+records what the files show.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from bgpdrift import logs
 from bgpdrift.clock import Clock
 from bgpdrift.detector_registry import BY_NAME
-from bgpdrift.errors import BgpdriftError
+from bgpdrift.errors import BgpdriftError, StoreError
 from bgpdrift.models.artifact import Artifact, from_bytes
 from bgpdrift.store.model_records import ModelState, ModelVersion, RetrainEvent, VersionDetails
+
+MAX_UNWRITTEN = 20
+"""Records that are kept for later."""
+
+
+class Transition(NamedTuple):
+    """A change of versions, as `bgpdrift.store.models.ModelQueries.record_transition` writes it."""
+
+    versions: Sequence[ModelVersion]
+    states: Sequence[tuple[str, str, ModelState]]
+    event: RetrainEvent | None
+    at: float
 
 
 class RegistryStore(Protocol):
     """The queries of `bgpdrift.store.Store` that the registry uses."""
+
+    def retrain_events(self, model: str | None = None, limit: int = 50) -> list[RetrainEvent]:
+        """Read the last events, newest first."""
+        ...
 
     def model_versions(self, model: str | None = None) -> list[ModelVersion]:
         """Read model versions."""
@@ -44,6 +61,7 @@ class RegistryRecords:
 
     def __init__(self, store: RegistryStore | None, clock: Clock) -> None:
         self._store, self._clock, self._log = store, clock, logs.get_logger()
+        self._unwritten: list[Transition] = []
 
     @property
     def has_store(self) -> bool:
@@ -91,10 +109,38 @@ class RegistryRecords:
         if self._store is None:
             self._log.warning("model.unrecorded", model=model, reason="no store")
             return
+        transition = Transition(versions, states, event, self._clock.now())
         try:
-            self._store.record_transition(versions, states, event, self._clock.now())
+            self.write_unwritten()
+            self._store.record_transition(*transition)
         except BgpdriftError as error:
+            self._unwritten = [*self._unwritten, transition][-MAX_UNWRITTEN:]
             self._log.warning("model.unrecorded", model=model, reason=str(error))
+
+    def write_unwritten(self) -> None:
+        """Write the records that the store refused before, oldest first.
+
+        Raises
+        ------
+        BgpdriftError
+            The store refuses one again; a record that it can never take is removed.
+        """
+        while self._store is not None and self._unwritten:
+            transition = self._unwritten[0]
+            if self._is_recorded(transition.event):  # it was written, but the answer was lost
+                transition = transition._replace(event=None)
+            try:
+                self._store.record_transition(*transition)
+            except StoreError:
+                del self._unwritten[0]
+                raise
+            del self._unwritten[0]
+
+    def _is_recorded(self, event: RetrainEvent | None) -> bool:
+        if event is None or event.id or self._store is None:
+            return False
+        recorded = self._store.retrain_events(event.model, MAX_UNWRITTEN)
+        return any(msgspec.structs.replace(other, id=0) == event for other in recorded)
 
 
 def build_version(

@@ -95,6 +95,8 @@ class FlaggedRequests:
         state = REQUEST_LIFECYCLE.next_state(request.state, *progress.events)
         run_end = evidence.run_end or RunEnd(None)
         has_ended = state in ("done", "failed")
+        if state == "done" and event is not None and event.finished_at is None:
+            self._finish_event(event)  # first, since a request that is done is not followed any more
         changed = self._store.change_retrain_request(
             request.id,
             request.state,
@@ -111,8 +113,6 @@ class FlaggedRequests:
             self._runs.pause(request.model)
         if progress.drops_flag:
             self.drop_flag(replace(request, state=state, reason=reason))
-        if state == "done" and event is not None and event.finished_at is None:
-            self._finish_event(event)
         return True
 
     def _read_evidence(self, request: RetrainRequest) -> tuple[Evidence, RetrainEvent | None]:
@@ -165,10 +165,10 @@ class FlaggedRequests:
 
     def _finish_event(self, event: RetrainEvent) -> None:
         """Complete the event of a run that was killed after its version had become active."""
-        notes = f"killed after version {event.version} had become active"
+        ModelRegistry(self._folder, self._store, self._clock).reconcile(event.model)
+        notes = _describe_late_kill(event.version)
         completed = replace(event, finished_at=int(self._clock.now()), exit_code=1, promoted=True, notes=notes)
         self._store.record_retrain_event(completed)
-        ModelRegistry(self._folder, self._store, self._clock).reconcile(event.model)
 
     def _check_flag(self, model: str, at: int) -> None:
         """Remove a flag for which too many runs died, and a flag of the monitor whose request has ended."""
@@ -228,6 +228,10 @@ def _update_reason(
     return reason
 
 
+def _describe_late_kill(version: str) -> str:
+    return f"killed after version {version} had become active"
+
+
 def _read_end(event: RetrainEvent | None, active_version: str, run_is_active: bool) -> RunEnd | None:
     if event is None:
         return None
@@ -235,5 +239,5 @@ def _read_end(event: RetrainEvent | None, active_version: str, run_is_active: bo
     if event.finished_at is not None:
         return RunEnd(event.exit_code, event.promoted, event.notes, version)
     if version and version == active_version:
-        return RunEnd(0, True, f"version {version} became active", version)
+        return RunEnd(1, True, _describe_late_kill(version), version)
     return None if run_is_active else RunEnd(None, reason=ENDED_WITHOUT_RESULT, version=version)

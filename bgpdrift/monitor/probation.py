@@ -89,6 +89,7 @@ class Probation:
 
     def step(self, at: int) -> bool:
         """Examine at most one hour of each model; return whether more hours wait."""
+        self._registry.write_unwritten()
         changed = [self._examine(model, at) for model in MODELS]  # a list, so that every model is examined
         return any(changed)
 
