@@ -89,7 +89,9 @@ BGPDRIFT = System(
             extra_memory_setting="windows.max_state_bytes",
         ),
         *(
-            Service(name, _module(name), after=("feature_aggregator",), reads=frozenset({"detectors", "store"}))
+            Service(
+                name, _module(name), after=("feature_aggregator",), reads=frozenset({"detectors", "windows", "store"})
+            )
             for name in DETECTOR_SERVICES
         ),
         Service(

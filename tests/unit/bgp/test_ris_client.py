@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from bgpdrift.bgp.ris_client import RisClient, answer_ping
 from bgpdrift.bgp.ris_connection import CONNECTION_LIFECYCLE, Event, Health, State, assess_health, backoff_s
-from bgpdrift.bgp.ris_figures import FeedFigures
+from bgpdrift.bgp.ris_figures import COLLECTOR_SILENT_S, FeedFigures
 from bgpdrift.clock import SystemClock
 from bgpdrift.settings import FeedSettings
 from helpers.until import until_async
@@ -397,6 +397,29 @@ def test_a_collector_with_a_wrong_clock_does_not_decide_the_lag() -> None:
             await until_async(lambda: len(sink.frames) == len(frames), LIMIT_S, "all frames have come")
             assert client.figures.last_event_time is not None
             assert client.figures.last_event_time < 1_700_000_100.0
+
+    run(test())
+
+
+def test_a_collector_whose_messages_are_five_minutes_old_is_not_silent() -> None:
+    times = {"rrc00": 1_700_000_300.0, "rrc05": 1_700_000_000.0}
+    frames = [frame(number, at + number, host) for number in range(3) for host, at in times.items()]
+    sink = MemorySink()
+
+    async def handler(connection: ServerConnection) -> None:
+        await connection.recv()
+        for number, one in enumerate(frames, 1):
+            await send(connection, one)
+            await until_async(lambda number=number: len(sink.frames) == number, LIMIT_S, "the frame has come")
+        await hold(connection)
+
+    async def test() -> None:
+        async with serving(handler) as (url, _), client_of(feed(url), sink) as client:
+            await until_async(lambda: len(sink.frames) == len(frames), LIMIT_S, "all frames have come")
+            figures = client.figures
+            last_seen_at = max(figures.collectors.values())
+            assert set(figures.collectors) == {"rrc00", "rrc05"}
+            assert figures.silent_collectors(last_seen_at + COLLECTOR_SILENT_S - 1.0) == []
 
     run(test())
 
