@@ -19,6 +19,9 @@ from bgpdrift.store.retention import Sweeper
 
 NAME = "drift_monitor"
 ROWS_PER_STEP = 2_000
+SHOWN_PROBLEMS = 3
+MAX_PROBLEMS = 100
+"""Kinds of unusable rows that are remembered: their names hold versions and collectors, of which there is no end."""
 
 
 class Checks(Protocol):
@@ -102,7 +105,11 @@ class DriftMonitor:
         if not self._enabled:
             return "switched off (drift.enabled)"
         parts = [f"{self._folded_rows:,} rows folded"]
-        parts += [f"{count:,} × {problem}, not counted" for problem, count in self._unusable.most_common(3)]
+        parts += [
+            f"{count:,} × {problem}, not counted" for problem, count in self._unusable.most_common(SHOWN_PROBLEMS)
+        ]
+        hidden = len(self._unusable) - SHOWN_PROBLEMS
+        parts += [f"{hidden} other kinds of unusable rows"] if hidden > 0 else []
         parts += [self._checks.status()] if self._checks is not None else []
         return "; ".join(part for part in parts if part)
 
@@ -142,4 +149,5 @@ class DriftMonitor:
             if not self._unusable[problem]:
                 self._log.error("drift.unusable_rows", problem=problem, rows=count)
             self._unusable[problem] += count
+        self._unusable = Counter(dict(self._unusable.most_common(MAX_PROBLEMS)))
         return len(rows) == ROWS_PER_STEP

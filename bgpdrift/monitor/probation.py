@@ -115,7 +115,7 @@ class Probation:
 
     def _begin(self, model: str, version: str, at: int, previous: ProbationCursor | None) -> bool:
         self._finished.pop(model, None)  # a version that was examined before may be active again
-        self._loaded = {key: loaded for key, loaded in self._loaded.items() if key[0] != model}
+        self._unload(model)
         if previous is not None and previous.state.verdict == "rolled_back":
             self._report_rollback(model, previous.state, at)
         events = self._store.retrain_events(model, 50)
@@ -202,7 +202,7 @@ class Probation:
 
     def _accept(self, model: str, version: str) -> bool:
         self._registry.accept(model, version)
-        self._finished[model] = version
+        self._mark_finished(model, version)
         return True
 
     def _roll_back(self, model: str, cursor: ProbationCursor, at: int) -> bool:
@@ -241,7 +241,15 @@ class Probation:
         if cursor is not None and cursor.state.verdict in ("watching", "needs_review"):
             state = replace(cursor.state, verdict="accepted", reason=f"the version is {model_state}")
             self._store.put_cursor(StateCursor(cursor.name, cursor.position, state))
+        self._mark_finished(model, version)
+
+    def _mark_finished(self, model: str, version: str) -> None:
         self._finished[model] = version
+        self._unload(model)
+
+    def _unload(self, model: str) -> None:
+        """Free the versions of a model, which only a probation needs."""
+        self._loaded = {key: loaded for key, loaded in self._loaded.items() if key[0] != model}
 
     def _count_labels(
         self, tally: ProbationTally, new: Version, shadow: Version | None, since: int, at: int

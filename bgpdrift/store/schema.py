@@ -90,7 +90,7 @@ hourly_histograms = Table(
     Column("alarms", BigInteger, nullable=False, default=0),
     Column("value_sum", Float, nullable=False),
     Column("value_sum_squares", Float, nullable=False),
-    Column("bins", LargeBinary, nullable=False),  # sparse exact counts, see bgpdrift.drift.histogram
+    Column("bins", LargeBinary, nullable=False),  # counts by bin, or scores: bgpdrift.drift.histogram, exact_values
     Index("uq_hourly_histograms_key", "series", "model_version", "collector", "hour_start", unique=True),
     sqlite_autoincrement=True,
 )

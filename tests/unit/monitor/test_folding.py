@@ -19,7 +19,7 @@ from bgpdrift.monitor.folding import (
     fold_scores,
     fold_windows,
 )
-from bgpdrift.monitor.monitor_worker import DriftMonitor
+from bgpdrift.monitor.monitor_worker import MAX_PROBLEMS, DriftMonitor
 from bgpdrift.store import Store, migrate, open_store
 from helpers.store_rows import read_histograms
 
@@ -173,3 +173,16 @@ def test_a_damaged_row_in_the_store_does_not_stop_the_monitor(store: Store) -> N
         pass
     assert count_values(store, "score:lstm") == [3]
     assert "2 × lstm 1: a score that is not a number, not counted" in monitor.status()
+
+
+def test_the_problems_that_a_monitor_remembers_are_bounded(store: Store) -> None:
+    """Each version that outputs NaN is a problem of its own, and there is no end of versions."""
+    monitor = DriftMonitor(store, True)
+    row = {"window_start": HOUR, "collector": "rrc00", "model": "lstm", "p_value": 0.5, "is_alarm": False, "score": 1.0}
+    for version in range(MAX_PROBLEMS + 20):
+        store.write_scores([{**row, "window_start": HOUR + 60 * version, "model_version": str(version)}], None)
+    with store.writing() as connection:
+        connection.execute(text("UPDATE scores SET score = 'none'"))
+    while monitor.step():
+        pass
+    assert f"{MAX_PROBLEMS - 3} other kinds of unusable rows" in monitor.status()

@@ -1,5 +1,6 @@
 """Active versions on probation over stored windows: good ones are accepted, bad ones are rolled back."""
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from bgpdrift.models.publication import active_version, stage
 from bgpdrift.models.self_test import add_self_test
 from bgpdrift.monitor.active_versions import ActiveVersions
 from bgpdrift.monitor.probation import Probation
+from bgpdrift.monitor.shadow_scoring import Version
 from bgpdrift.settings import Settings, load
 from bgpdrift.store import Store, migrate, open_store
 from bgpdrift.store.cursor_states import CooldownState, ProbationState, cooldown_cursor, probation_cursor
@@ -129,6 +131,7 @@ def test_a_good_version_is_accepted_after_its_probation_and_its_shadow_is_record
     assert (state.version, state.parent_version, state.verdict, state.checks) == ("2", "1", "accepted", 24)
     assert state.tally.injected == 24 * 7
     assert state.detection == state.shadow_detection > 0.5
+    assert not [held for held in gc.get_objects() if isinstance(held, Version)], "a probation that is over holds models"
     rows = read_histograms(world.store, f"shadow:{M}")
     assert {(row["model_version"], row["n"]) for row in rows} == {("1", 60)}
     assert len(rows) == 24
