@@ -18,6 +18,7 @@ from bgpdrift.detectors.interface import FloatArray
 SHAPE_LIMITS = (0.0, 0.5)
 """A negative shape would give larger values the probability 0; above 0.5 the estimator has no finite variance."""
 MIN_SCALE = 1e-6
+"""Scale of a tail whose values are all equal, relative to the spread of the sample, or to its size if all are equal."""
 MIN_VALUES, MIN_TAIL_VALUES = 20, 10
 """Fewest values of a sample, and of its tail."""
 
@@ -93,5 +94,6 @@ def fit_tail(values: FloatArray, share: float = 0.05) -> ParetoTail:
     shape = 2.0 - mean / (mean - 2.0 * weighted) if mean > 2.0 * weighted else SHAPE_LIMITS[1]
     shape = float(np.clip(shape, *SHAPE_LIMITS))
     # With the limited shape the scale follows from the mean alone, so that the tail keeps its mass.
-    scale = max(mean * (1.0 - shape), MIN_SCALE)
+    size = float(finite.max() - finite.min()) or abs(start) or 1.0
+    scale = max(mean * (1.0 - shape), MIN_SCALE * size)
     return ParetoTail(start=start, share=count / len(finite), scale=scale, shape=shape)

@@ -42,6 +42,8 @@ class Axis:
         --------
         >>> Axis(0.0, 1.0, 0, 100).ticks(), Axis(0.02, 300.0, 0, 100, True).ticks(), Axis(1.1, 1.9, 0, 100, True).ticks(4)
         ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.1, 1.0, 10.0, 100.0], [1.2, 1.4, 1.6, 1.8])
+        >>> Axis(0.0, 5e-13, 0, 100).ticks()
+        [0.0, 1e-13, 2e-13, 3e-13, 4e-13, 5e-13]
         """
         if self.logarithmic and self.high / self.low >= 8:
             powers = range(math.floor(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
@@ -55,21 +57,22 @@ class Axis:
         size = 10.0 ** math.floor(math.log10(rough))
         step = size * next(factor for factor in (1, 2, 5, 10) if factor * size >= rough * (1 - 1e-9))
         first = math.ceil(self.low / step - 1e-9)
-        return [round(step * k, 12) for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        decimals = 1 - math.floor(math.log10(step))
+        return [round(step * k, decimals) for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
     def _scaled(self, value: float) -> float:
         return math.log(value) if self.logarithmic else value
 
 
 def format_tick(value: float) -> str:
-    """Format a tick with as few digits as possible.
+    """Format a tick, which is a round value, with as few digits as possible.
 
     Examples
     --------
-    >>> format_tick(0.30000000001), format_tick(20000.0), format_tick(1e-05), format_tick(3.0)
-    ('0.3', '20,000', '1e-05', '3')
+    >>> format_tick(0.30000000001), format_tick(20000.0), format_tick(1e-05), format_tick(3.0), format_tick(1000000.25)
+    ('0.3', '20,000', '1e-05', '3', '1,000,000.25')
     """
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 and value.is_integer() else f"{value:,.10g}"
 
 
 def draw_distributions(

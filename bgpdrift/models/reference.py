@@ -21,6 +21,8 @@ from bgpdrift.models.paths import backup_paths, current_path
 
 MAX_HOURS_PER_COLLECTOR = 31 * 24
 """The newest hours are kept; older ones are no reference for a week."""
+MAX_SCORE_BYTES = 20_000_000
+"""Size of all scores, well below that of a model file; of very many collectors fewer hours are kept, a week of 240."""
 
 ReferenceHour = tuple[str, int, ExactValues, int]
 """(collector, hour_start, scores, alarms)"""
@@ -39,7 +41,12 @@ def reference_arrays(hours: Sequence[ReferenceHour]) -> dict[str, npt.NDArray[An
         return {}
     ordered = sorted(hours, key=lambda hour: (hour[0], hour[1]))
     names = sorted({hour[0] for hour in ordered})
-    kept = [hour for name in names for hour in [h for h in ordered if h[0] == name][-MAX_HOURS_PER_COLLECTOR:]]
+    largest = max(len(scores.to_bytes()) for _, _, scores, _ in ordered)
+    most = max(1, min(MAX_HOURS_PER_COLLECTOR, MAX_SCORE_BYTES // (largest * len(names))))
+    by_name: dict[str, list[ReferenceHour]] = {name: [] for name in names}
+    for hour in ordered:
+        by_name[hour[0]].append(hour)
+    kept = [hour for hours_of_name in by_name.values() for hour in hours_of_name[-most:]]
     blobs = [scores.to_bytes() for _, _, scores, _ in kept]
     table = [
         (names.index(name), start, alarms, len(blob))

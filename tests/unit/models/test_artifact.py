@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors import numpy as safetensors
 
-from bgpdrift.detectors.interface import WindowFrame
+from bgpdrift.detectors.interface import Scores, WindowFrame
 from bgpdrift.errors import ArtifactError, DigestMismatchError
 from bgpdrift.models.artifact import MAX_BYTES, from_bytes, read, read_once, to_bytes
 from bgpdrift.models.loading import builder
@@ -128,6 +128,26 @@ def test_a_changed_header_is_refused_with_an_artifact_error_or_ignored(
     except ArtifactError:
         return
     assert change is nest_deeply
+
+
+def test_scores_of_a_tiny_unit_are_compared_as_exactly_as_others(artifact) -> None:
+    """The self-test holds scores of 1e-13, which no detector of this program gives."""
+    changed = {**artifact.self_test, "scores": 1e-13 * artifact.self_test["scores"]}
+    detector = BUILD(artifact.content)
+
+    class Tiny:
+        history_minutes = detector.history_minutes
+
+        def __init__(self, unit: float) -> None:
+            self.unit = unit
+
+        def score(self, frame: WindowFrame) -> Scores:
+            scores = detector.score(frame)
+            return replace(scores, score=self.unit * scores.score)
+
+    assert run_self_test(replace(artifact, self_test=changed), lambda _: Tiny(1e-13))
+    with pytest.raises(ArtifactError, match="self-test failed"):
+        run_self_test(replace(artifact, self_test=changed), lambda _: Tiny(2e-13))
 
 
 def test_a_model_whose_scores_differ_from_those_at_its_training_is_refused(artifact) -> None:

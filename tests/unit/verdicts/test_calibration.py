@@ -26,6 +26,26 @@ def test_new_calm_scores_have_uniform_p_values() -> None:
     assert np.mean(fresh <= 0.001) == pytest.approx(0.001, rel=0.35)
 
 
+@pytest.mark.parametrize(("unit", "offset"), [(1e-13, 0.0), (1e12, 0.0), (0.5, 993.6), (1e-13, 1e-9)])
+def test_p_values_do_not_depend_on_the_unit_or_the_offset_of_the_scores(unit: float, offset: float) -> None:
+    """Tiny scores would otherwise have no tail, and no score of a detector would ever be rare."""
+    clean = np.random.default_rng(1).gamma(2.0, 1.0, 20_000)
+    scores = np.array([0.0, 1.0, 5.0, 10.0, 15.0, 20.0])
+
+    found = Calibration.fit(unit * clean + offset).p_value(unit * scores + offset)
+
+    np.testing.assert_allclose(found, CALIBRATION.p_value(scores), rtol=1e-2)
+
+
+@pytest.mark.parametrize("constant", [0.0, 5e-13, 0.5, 1e9])
+def test_any_score_above_a_constant_is_rare(constant: float) -> None:
+    calibration = Calibration.fit(np.full(2_000, constant))
+    higher = constant + 0.01 * (constant or 1.0)
+    common, rare = calibration.p_value(np.array([constant, higher]))
+    assert common >= 0.05
+    assert rare < 1e-6
+
+
 def test_a_calibration_read_from_its_json_gives_the_same_p_values() -> None:
     again = Calibration.from_fields(CALIBRATION.as_fields())
     scores = np.linspace(-1, 40, 100)
