@@ -6,10 +6,14 @@
 import fcntl
 import json
 import os
+import pty
+import re
 import select
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -163,6 +167,37 @@ def test_stop_during_a_start_stops_what_starts(managed, moment):
         assert starting.wait(managed.limit_s) == 1
     assert managed.processes() == {}
     assert managed("status").returncode == 3
+
+
+def test_a_watched_status_fits_a_terminal_of_80_by_24(managed):
+    """Every screen is drawn in place of the one before: at most 23 lines, none wider than 80 columns."""
+    managed.start("ready-a,ready-b,degraded")
+    terminal, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = managed.command("status", "--watch", "0.1")
+    env = managed.env() | {"TERM": "xterm", "COLUMNS": "", "LINES": ""}
+    drawn = bytearray()
+
+    def read_screens():
+        if select.select([terminal], [], [], 0.1)[0]:
+            drawn.extend(os.read(terminal, 65_536))
+        text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn.decode(errors="replace"))
+        return text.split("supervisor  ")[1:4] if text.count("supervisor  ") > 3 else None
+
+    watching = subprocess.Popen(command, env=env, stdin=side, stdout=side, stderr=side)
+    os.close(side)
+    try:
+        screens = managed.until(read_screens, "three whole screens")
+    finally:
+        watching.kill()
+        watching.wait()
+        os.close(terminal)
+
+    for screen in screens:
+        lines = f"supervisor  {screen}".replace("\r", "").splitlines()
+        assert max(map(len, lines)) <= 80
+        assert len(lines) <= 23
+        assert {"ready-a", "ready-b", "degraded"} <= set(screen.split())
 
 
 def test_services_end_with_a_killed_supervisor_and_grandchildren_with_the_next_start(managed):

@@ -220,6 +220,23 @@ def test_an_open_but_silent_socket_is_pinged_and_then_closed() -> None:
     run(test())
 
 
+def test_a_server_that_sends_only_errors_sends_no_message() -> None:
+    """The time of the last message decides whether the collector is degraded; an error of the server is none."""
+
+    async def refusing(connection: ServerConnection) -> None:
+        await connection.recv()
+        await connection.send(json.dumps({"type": "ris_error", "data": {"message": "too many clients"}}))
+
+    async def test() -> None:
+        async with serving(refusing, refusing, good) as (url, _), client_of(feed(url), sink := MemorySink()) as client:
+            await until_async(lambda: client.figures.connections == 2, LIMIT_S, "the second connection")
+            assert client.figures.last_message_at is None
+            await until_async(lambda: frame(101) in sink.frames, LIMIT_S, "messages")
+            assert client.figures.last_message_at is not None
+
+    run(test())
+
+
 def test_a_lagging_feed_is_closed_but_a_replay_of_old_data_is_not() -> None:
     def lagging(lag_s: float) -> Handler:
         async def handler(connection: ServerConnection) -> None:

@@ -95,15 +95,15 @@ def test_a_replay_of_the_past_is_no_skew() -> None:
     assert "ahead" not in text
 
 
-def test_where_nothing_ran_the_command_says_so_and_exits_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BGPDRIFT_DATA_DIR", str(tmp_path / "none"))
+def test_where_no_service_ran_the_command_says_so_and_exits_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BGPDRIFT_DATA_DIR", str(tmp_path))
 
     result = CliRunner().invoke(command)
 
     assert result.exit_code == 1
     assert "no collector has run here" in result.output
     assert "no database here" in result.output
-    assert not (tmp_path / "none").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_json_is_the_whole_report(loaded: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
