@@ -6,7 +6,7 @@ windows are excluded. They stay in their frames: as gaps for training and held-o
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from bgpdrift.models.excluded_intervals import (
     mark_excluded,
 )
 from bgpdrift.models.metadata import SpanRecord
+from bgpdrift.monitor.first_training import HOURS_A_DAY, MIN_MINUTES_OF_HOUR, describe_hours
 from bgpdrift.monitor.safeguards import DAY_S, earliest_training_time
 from bgpdrift.store import Store
 from bgpdrift.store.window_columns import FEATURE_NAMES
@@ -154,6 +155,7 @@ def read_span(
             not_before=_estimate_ready_at(end, min_windows - training, len(frames), held_out_share),
         )
     cut = _find_cut(marked, held_out_share)
+    notes = (*notes, *_note_unseen_hours(marked, cut))
     return Span(tuple(marked), tuple(labels), start, end, cut, excluded, notes, span_change)
 
 
@@ -262,6 +264,18 @@ def _find_cut(frames: Sequence[WindowFrame], held_out_share: float) -> int:
     """Find where the newest share of the clean windows begins, on a whole minute."""
     starts: IntArray = np.sort(np.concatenate([frame.window_start[frame.clean] for frame in frames]))
     return int(starts[min(len(starts) - 1, round(len(starts) * (1.0 - held_out_share)))])
+
+
+def _note_unseen_hours(frames: Sequence[WindowFrame], cut: int) -> Iterator[str]:
+    """Note the hours of the day of which no collector has enough clean windows to train on."""
+    seen: set[int] = set()
+    for frame in frames:
+        starts = frame.window_start[frame.clean & (frame.window_start < cut)]
+        counts = np.bincount(starts // 3_600 % HOURS_A_DAY, minlength=HOURS_A_DAY)
+        seen |= set(np.flatnonzero(counts >= MIN_MINUTES_OF_HOUR).tolist())
+    unseen = [hour for hour in range(HOURS_A_DAY) if hour not in seen]
+    if unseen:
+        yield f"no training data {describe_hours(unseen)} UTC: the model may raise false alarms at these hours"
 
 
 def _read_frame(store: Store, collector: str, peer: str, start: int, end: int) -> WindowFrame:

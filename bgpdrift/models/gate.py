@@ -194,7 +194,7 @@ def _run_checks(evidence: Evidence, policy: GatePolicy) -> Iterator[Check]:
     yield _check("rows", rows, policy.min_rows, rows >= policy.min_rows, message, "integrity")
     message = f"{unusable:,} held-out scores are NaN or infinite, 0 allowed"
     yield _check("finite", unusable, 0, unusable == 0, message, "integrity")
-    message = f"fitting took {seconds:.1f} s, at most {policy.max_seconds:g} s allowed"
+    message = f"fitting took {seconds:.1f} s, {_at_most(policy.max_seconds, ' s')}"
     yield _check("run_time", seconds, policy.max_seconds, seconds <= policy.max_seconds, message)
     yield from _compare_with_active(evidence.candidate, evidence.active or ModelFigures(), policy)
     yield from _compare_with_record(evidence.candidate.injected, evidence.record, policy)
@@ -203,7 +203,7 @@ def _run_checks(evidence: Evidence, policy: GatePolicy) -> Iterator[Check]:
         message = f"recall of injected anomalies is {_percent(recall)}, at least {_percent(required)} required"
         yield _check("injected_least", recall, required, recall >= required, message)
     rate = evidence.candidate.alarms_per_day
-    message = f"{rate:.1f} false alarms a day on clean windows, at most {policy.max_alarms_per_day:g} allowed"
+    message = f"{rate:.1f} false alarms a day on clean windows, {_at_most(policy.max_alarms_per_day)}"
     yield _check("alarm_rate", rate, policy.max_alarms_per_day, rate <= policy.max_alarms_per_day, message)
     yield _check_drift(evidence, policy)
 
@@ -216,7 +216,7 @@ def _check_drift(evidence: Evidence, policy: GatePolicy) -> Check:
         return _check("drift", drift, None, True, message)
     if evidence.drift_incomparable:
         return _check("drift", drift, None, True, f"{message}; not judged, because {evidence.drift_incomparable}")
-    message += f", at most {policy.max_drift:g} allowed" if math.isfinite(policy.max_drift) else ", without a limit"
+    message += f", {_at_most(policy.max_drift)}"
     return _check("drift", drift, policy.max_drift, drift <= policy.max_drift, message)
 
 
@@ -264,6 +264,17 @@ def _check(
     name: str, value: float | None, threshold: float | None, passed: bool, message: str, kind: Kind = "quality"
 ) -> Check:
     return Check(name, kind, _round(value), _round(threshold), passed, message)
+
+
+def _at_most(limit: float, unit: str = "") -> str:
+    """Describe an upper limit.
+
+    Examples
+    --------
+    >>> _at_most(30.0, " s"), _at_most(math.inf)
+    ('at most 30 s allowed', 'without a limit')
+    """
+    return f"at most {limit:g}{unit} allowed" if math.isfinite(limit) else "without a limit"
 
 
 def _plain(name: str) -> str:

@@ -191,21 +191,21 @@ def _describe_missing(data: CollectorData, at: int, policy: DataPolicy) -> str:
     absent = [hour for hour in range(HOURS_A_DAY) if counts[hour] < MIN_MINUTES_OF_HOUR]
     if absent:
         none = "none" if parts else "has no clean minutes to train on"
-        parts.append(f"{none} {', '.join(_describe_hours(absent))} UTC")
+        parts.append(f"{none} {describe_hours(absent)} UTC")
     return f"{data.collector} {', '.join(parts)}"
 
 
-def _describe_hours(hours: Sequence[int]) -> list[str]:
+def describe_hours(hours: Sequence[int]) -> str:
     """Describe hours of the day as stretches.
 
     Examples
     --------
-    >>> _describe_hours([3, 4, 5, 23]), _describe_hours([0, 23])
-    (['from 03:00 to 06:00', 'from 23:00 to 00:00'], ['from 23:00 to 01:00'])
+    >>> describe_hours([3, 4, 5, 23]), describe_hours([0, 23])
+    ('from 03:00 to 06:00, from 23:00 to 00:00', 'from 23:00 to 01:00')
     """
     absent = set(hours)
     if len(absent) == HOURS_A_DAY:
-        return ["at any hour"]
+        return "at any hour"
     begins = [hour for hour in sorted(absent) if (hour - 1) % HOURS_A_DAY not in absent]
     stretches = []
     for begin in begins:
@@ -213,4 +213,4 @@ def _describe_hours(hours: Sequence[int]) -> list[str]:
         while end % HOURS_A_DAY in absent:
             end += 1
         stretches.append(f"from {begin:02d}:00 to {end % HOURS_A_DAY:02d}:00")
-    return stretches
+    return ", ".join(stretches)

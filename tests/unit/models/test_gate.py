@@ -1,5 +1,6 @@
 """The gate, check by check: what passes, what is refused, and what force overrides."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -149,3 +150,16 @@ def test_drift_is_judged_from_a_span_of_three_days_on():
     verdict = decide_gate(replace(EVIDENCE, drift_psi=1.8, span_hours=72.0), POLICY)
 
     assert [check.name for check in verdict.failed] == ["drift"]
+
+
+def test_a_check_without_a_limit_says_so():
+    """`retrain --candidate-only` sets no limit for the drift; the sentence said "at most inf allowed"."""
+    limits = {"max_drift": math.inf, "max_seconds": math.inf, "max_alarms_per_day": math.inf}
+
+    verdict = decide_gate(Evidence(ModelFigures(), None, 8_000, 3.0), GatePolicy(**limits))
+
+    messages = {check.name: check.message for check in verdict.checks}
+    assert verdict.accepted
+    for name in ("drift", "run_time", "alarm_rate"):
+        assert messages[name].endswith("without a limit")
+    assert not any("inf" in message.split() for message in messages.values())

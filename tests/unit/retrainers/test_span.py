@@ -58,6 +58,16 @@ def test_the_newest_days_are_read_in_event_time_and_the_last_part_is_held_out(st
     assert (judging.to_score[0], judging.first) == (span.cut, 300)
 
 
+def test_hours_of_the_day_that_no_collector_trains_on_are_named(store, windows):
+    """Many collectors have enough windows before they have seen a night."""
+    for name in ("rrc00", "rrc01", "rrc03"):
+        store.write_windows(windows.rows_of(replace(windows.calm(600), collector=name)), None)
+
+    span = read_span(store, **LIMITS | {"min_windows": 1_440})
+
+    assert span.notes == ("no training data from 08:00 to 00:00 UTC: the model may raise false alarms at these hours",)
+
+
 def test_incidents_labelled_anomalies_and_marked_windows_are_excluded_and_counted(store, windows):
     frame = windows.calm(1_440)
     at = frame.window_start
@@ -222,7 +232,7 @@ def test_peers_have_their_own_frames_and_are_left_out_first(store, windows):
 
     assert [frame.peer for frame in both.frames] == ["", "192.0.2.1"]
     assert [frame.peer for frame in one.frames] == [""]
-    assert one.notes == ("1 of 1 peers not read: more than 1,000 windows",)
+    assert one.notes[0] == "1 of 1 peers not read: more than 1,000 windows"
 
 
 def test_too_many_collectors_shorten_the_span():
