@@ -28,6 +28,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from bgpdrift.errors import StoreError
 from bgpdrift.process.waiting import report_wait
+from bgpdrift.store import postgresql
 from bgpdrift.store.file_identity import OpenFiles, find_problem, identify_files
 
 WRITE, DURABLE = "bgpdrift_write", "bgpdrift_durable"
@@ -122,7 +123,15 @@ def make_engine(url: URL, busy_timeout_s: float) -> Engine:
         return engine
     wait_ms = int(busy_timeout_s * 1000)
     arguments = {"connect_timeout": 10, "options": f"-c lock_timeout={wait_ms} -c timezone=UTC"}
-    return create_engine(url, connect_args=arguments, pool_pre_ping=True, **shared)
+    engine = create_engine(url, connect_args=arguments, pool_pre_ping=True, **shared)
+    event.listen(engine, "do_connect", partial(_open_postgresql, busy_timeout_s))
+    return engine
+
+
+def _open_postgresql(
+    busy_timeout_s: float, _dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]
+) -> Any:
+    return postgresql.connect(busy_timeout_s + postgresql.ANSWER_LIMIT_S, *arguments, **options)
 
 
 def check_files(connection: Connection) -> None:

@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,24 +17,40 @@ from bgpdrift.store import Store, migrate, open_store
 POSTGRESQL = os.environ.get("BGPDRIFT_TEST_POSTGRESQL_URL", "")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of each kind, removed afterwards."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'store.sqlite3'}"
-        return
-    if not POSTGRESQL:
-        pytest.skip("BGPDRIFT_TEST_POSTGRESQL_URL names no server")
+@contextmanager
+def postgresql_database(template: str = "template1") -> Iterator[str]:
+    """A database on the server, removed afterwards."""
     name = f"bgpdrift_{uuid.uuid4().hex[:12]}"
     server = create_engine(POSTGRESQL, isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     try:
         yield make_url(POSTGRESQL).set(database=name).render_as_string(hide_password=False)
     finally:
         with server.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
         server.dispose()
+
+
+@pytest.fixture(scope="session")
+def migrated() -> Iterator[str]:
+    """Name of a PostgreSQL database with the schema, of which a copy takes less time than a migration."""
+    with postgresql_database() as url:
+        migrate(url)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of each kind, removed afterwards; it is empty unless the test uses ``store``."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'store.sqlite3'}"
+        return
+    if not POSTGRESQL:
+        pytest.skip("BGPDRIFT_TEST_POSTGRESQL_URL names no server")
+    template = request.getfixturevalue("migrated") if "store" in request.fixturenames else "template1"
+    with postgresql_database(template) as made:
+        yield made
 
 
 @pytest.fixture
