@@ -57,10 +57,13 @@ def receive(manager, field: str) -> str:
     return message
 
 
-def test_a_service_reports_ready_with_its_status_and_stops_at_once_during_a_long_wait(service, manager):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_service_reports_ready_with_its_status_and_stops_at_once_during_a_long_wait(service, manager, number):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip(f"the caller of the tests ignores {number.name}, and so do the processes they start")
     process = service(CALM)
     assert "STATUS=waiting for a model" in receive(manager, "READY=1")
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     receive(manager, "STOPPING=1")
     output, _ = process.communicate(timeout=10)
     assert process.returncode == 0

@@ -69,10 +69,11 @@ def test_one_that_closes_without_a_word_gives_no_answer(tmp_path):
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "run" / SOCKET_NAME))
         listening.listen()
-        closer = threading.Thread(target=lambda: listening.accept()[0].close())
+        listening.settimeout(30)
+        closer = threading.Thread(target=lambda: listening.accept()[0].close(), daemon=True)
         closer.start()
         found = ask(tmp_path)
-        closer.join()
+        closer.join(30)
     assert found.state == "no_answer"
 
 
