@@ -130,12 +130,23 @@ def make_console(*, file: IO[str] | None = None, stderr: bool = False, **options
     Strings are printed as they are: brackets are no markup, numbers are not coloured, and characters that control a
     terminal are shown as escape sequences. Styles come from `rich.text.Text`.
     """
+    from collections.abc import Iterator
+
     from rich.console import Console
+    from rich.segment import Segment
     from rich.text import Text
 
     class PlainConsole(Console):
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(escape_lines(text), **options)
+
+        def render(self, *arguments: Any, **options: Any) -> Iterator[Segment]:
+            # Also what a caller put into a `Text` without escaping it.
+            for segment in super().render(*arguments, **options):
+                if segment.control:
+                    yield segment
+                else:
+                    yield Segment(escape_lines(segment.text), segment.style)
 
     return PlainConsole(file=file, stderr=stderr, **{"highlight": False, "markup": False, "emoji": False, **options})
 

@@ -105,6 +105,7 @@ def _print(findings: "list[Finding]") -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from bgpdrift.formatting import escape_control
     from bgpdrift.terminal import make_console
 
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -113,7 +114,7 @@ def _print(findings: "list[Finding]") -> None:
     table.add_column(overflow="fold")
     styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
     for finding in findings:
-        result = Text(finding.found)
+        result = Text(escape_control(finding.found))
         if finding.advice and finding.level != "ok":
             result.append(f"\n→ {finding.advice}", style="bold")
         table.add_row(Text(finding.level.upper(), style=styles[finding.level]), finding.check, result)

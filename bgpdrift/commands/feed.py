@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from bgpdrift.terminal import echo
+from bgpdrift.terminal import echo, echo_json
 
 
 @click.command("feed")
@@ -22,5 +22,8 @@ def command(as_json: bool) -> None:
     from bgpdrift.status.feed_text import write_report
 
     report = read_feed(settings.load_existing(), SystemClock().now())
-    echo(msgspec.json.encode(report).decode() if as_json else write_report(report))
+    if as_json:
+        echo_json(msgspec.json.encode(report))
+    else:
+        echo(write_report(report))
     sys.exit(1 if report.problem else 0)

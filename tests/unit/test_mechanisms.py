@@ -74,3 +74,18 @@ def test_processes_and_locks_have_one_home() -> None:
 )
 def test_each_form_of_a_use_is_found(source: str, use: str) -> None:
     assert list(list_uses(source)) == [use]
+
+
+def test_commands_print_by_the_functions_that_escape_control_characters() -> None:
+    """`bgpdrift.terminal.echo` and `echo_json`; a console of `make_console` escapes too."""
+    found = set()
+    for path in (ROOT / "bgpdrift" / "commands").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "print",
+                "click.echo",
+                "click.secho",
+                "Console",
+            ):
+                found.add((path.name, node.lineno))
+    assert found == set()

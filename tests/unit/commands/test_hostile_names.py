@@ -5,6 +5,7 @@ The store refuses no such text, since an older version or another program may ha
 
 import html
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from bgpdrift.cli import COMMANDS as ALL_COMMANDS
 from bgpdrift.cli import cli
 from bgpdrift.drift.check import check_scores
 from bgpdrift.drift.hours import Hours
@@ -78,6 +80,7 @@ def fill(store: Store) -> None:
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BGPDRIFT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("BGPDRIFT_FEED__URL", "ws://127.0.0.1:9/")
     settings = load()
     settings.data_path.mkdir()
     settings.artifacts_path.mkdir(parents=True, exist_ok=True)
@@ -88,6 +91,10 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (settings.artifacts_path / "lstm.safetensors").write_bytes(b"no model \x1b[2J")
     lines = (json.dumps({"event": "feed.lost", "reason": name, "at": "2026-01-01T00:00:00Z"}) for name in NAMES)
     (settings.logs_path / "ris_live_collector.log").write_text("\n".join([*lines, *NAMES[:3]]) + "\n", "utf-8")
+    collector = {"at": time.time(), "state": NAMES[0], "url": TEXT, "collectors": dict.fromkeys(NAMES, 1.0)}
+    collector |= {"last_error": TEXT, "silent_collectors": NAMES, "frames": 7, "connected": True}
+    settings.state_path.mkdir()
+    (settings.state_path / "collector.json").write_text(json.dumps(collector), "utf-8")
     write_frames(tmp_path / "frames.jsonl")
     write_scores(tmp_path / "scores\x1b[2J.csv")
     return tmp_path
@@ -127,12 +134,26 @@ COMMANDS = [
     "approve --list --json",
     "models",
     "models --json",
+    "feed",
+    "feed --json",
+    "doctor",
+    "doctor --json",
     "check",
     "decode {frames}",
     "features --lenient {frames}",
     "check-file --skip-missing {scores}",
     "check-file --skip-missing --json {scores}",
 ]
+
+
+PRINT_NO_NAMES = {"config", "demo", "evaluate", "promote", "reject", "replay", "rollback", "simulate", "store"}
+"""Commands that print settings, versions of models, or what they compute themselves."""
+OTHER_TESTS = {"report", "status", "logs", "start", "stop", "restart", "reload"}
+"""Commands of the tests below: the page, and the supervisor's."""
+
+
+def test_every_command_is_tested_or_prints_no_names() -> None:
+    assert {words.split()[0] for words in COMMANDS} | PRINT_NO_NAMES | OTHER_TESTS == set(ALL_COMMANDS)
 
 
 @pytest.fixture
