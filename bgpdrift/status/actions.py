@@ -213,6 +213,8 @@ def _check_incidents(incidents: Sequence[Incident], monitor: Monitor) -> Iterato
 
 def _describe_approval(request: ApprovalRequest, monitor: Monitor) -> Action:
     yes, no = "retrain it", "keep the active version"
+    if request.is_first:
+        yes, no = "train it", "leave the detector without a model"
     show: tuple[Command, ...] = ()
     if request.kind == "attack_or_new_normal":
         yes, no = "new normal: learn it", "attack: do not learn it"

@@ -84,6 +84,8 @@ class ApprovalRequest(msgspec.Struct, frozen=True):
     """Event time at which the request is decided without an answer; null if never."""
     on_expiry: str
     """What happens then."""
+    is_first: bool = False
+    """Whether it asks for the first training of a model without a version."""
 
 
 class Incident(msgspec.Struct, frozen=True):

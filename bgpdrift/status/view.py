@@ -264,6 +264,7 @@ def _build_approval(request: request_records.ApprovalRequest, settings: Settings
         request.summary,
         request.requested_at + round(settings.drift.unanswered_h * HOUR_S) if expires else None,
         effect if expires else "nothing happens",
+        is_first,
     )
 
 

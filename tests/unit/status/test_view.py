@@ -11,6 +11,7 @@ from bgpdrift.status.snapshot import Status
 from bgpdrift.status.supervised import Supervised
 from bgpdrift.store import migrate
 from bgpdrift.store.cursor_states import IncidentHoldState, ProbationState, probation_cursor
+from bgpdrift.store.request_records import Alert, ApprovalRequest, RetrainApproval, RetrainRequest
 from helpers.store_rows import write_raw_state
 
 RUNS = Supervised("ready", "ready", "3 models checked", 4711, 300.0)
@@ -57,6 +58,21 @@ def test_an_approval_request_comes_with_its_answers_and_what_happens_without_one
     )
     assert request.expires_at == constants.CHECKED + 9 * constants.HOUR_S
     assert status.exit_code == EXIT_ACTION
+
+
+def test_an_approval_request_for_a_first_training_offers_to_train_or_to_have_no_model(system, constants):
+    details = RetrainApproval(request_id=1, summary="train the first lstm? the setting asks", is_first=True)
+    request = ApprovalRequest(kind="retrain", subject="lstm", requested_at=constants.NOW, details=details)
+    added = RetrainRequest(model="lstm", requested_at=constants.NOW, requested_by="drift_monitor")
+    request_id = system.store.add_retrain_request(added)
+    alert = Alert(at=0.0, key="x", severity="medium", title="x")
+    system.store.change_retrain_request(request_id, "requested", "waiting_approval", approval=request, alerts=[alert])
+
+    (action,) = [action for action in built(system, constants.NOW).actions if action.kind == "approval"]
+
+    assert action.message.startswith("Train the first lstm? The setting asks. Without an answer")
+    assert action.message.endswith("the first model is trained.")
+    assert [command.effect for command in action.commands] == ["train it", "leave the detector without a model"]
 
 
 def test_an_approval_request_can_wait_without_a_limit(night, constants):
