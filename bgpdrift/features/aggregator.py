@@ -94,6 +94,12 @@ class Aggregator:
         """Epoch seconds; windows of every collector that start earlier are closed."""
         return min((start for start in self.closed_by_collector.values() if start), default=0)
 
+    def select_recounted(self, rows: Iterable[dict[str, Any]]) -> set[tuple[str, int]]:
+        """Select the windows, by collector and start, that are counted again after event time went back."""
+        before = {name: feed.recounted_before for name, feed in self._feeds.items() if feed.recounted_before}
+        keys = ((row["collector"], row["window_start"]) for row in rows) if before else ()
+        return {(name, start) for name, start in keys if start < before.get(name, 0)}
+
     def clocks(self) -> dict[str, CollectorClock]:
         """Report on the clocks of each collector."""
         return {name: report_clock(feed.time) for name, feed in sorted(self._feeds.items())}

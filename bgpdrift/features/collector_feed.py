@@ -86,6 +86,8 @@ class CollectorFeed:
         self.duplicates = Duplicates()
         self.messages = 0
         self.arrived_at: float | None = None  # wall time of arrival of the last message, accepted or not
+        self.recounted_before = 0  # epoch seconds; windows that start earlier may be in the store, with other data
+        self._left_out = (0.0, 0.0)  # event time that the last step of the clock ahead left out
         self._settings = settings
         self._missing: list[MissingSpan] = []
         self._interruptions: dict[str, Interruption] = {}  # by mark, until the next message
@@ -122,6 +124,7 @@ class CollectorFeed:
         first = messages[0].timestamp
         for begin, end in progress.skipped:
             self._note_missing(MissingSpan(begin, end, "incomplete", 0))
+            self._left_out = (begin, end)
         if is_first:
             self._note_missing(MissingSpan(first // WINDOW_S * WINDOW_S, first, "incomplete", 0))
         for mark, span in list(self._interruptions.items()):
@@ -137,15 +140,29 @@ class CollectorFeed:
         self.windows.add(messages, late.tolist(), arrived_at)
 
     def _go_back(self, now: float) -> list[dict[str, Any]]:
-        """Follow a step of event time back: close the windows ahead, and count again after the minute of the step."""
+        """Follow a step of event time back: close the windows ahead, and count again after the minute of the step.
+
+        Closed windows are counted again only where they hold no other data: after a long step, or in the minutes that a step
+        ahead left out.
+        """
+        begin, end = self._left_out
         tick = int(now // WINDOW_S) + 1
-        distance = self.windows.closed_before - tick
+        is_left_out = begin <= now and tick * WINDOW_S < end
+        if is_left_out and (tick - 1) * WINDOW_S >= begin:
+            tick -= 1  # the minute of the step holds no other data either; its first messages counted as late
         rows: list[dict[str, Any]] = []
         for ahead in sorted({key[0] for key in self.windows.windows if key[0] > tick}):
             self.windows.window(ahead).sums["incomplete"] = 1
-        if not self.windows.has_closed or distance > self._settings.max_gap_minutes:
+        is_far = self.windows.closed_before - tick > self._settings.max_gap_minutes
+        if not self.windows.has_closed or is_far or is_left_out:
             rows = self._close_before(max((key[0] for key in self.windows.windows), default=tick - 1) + 1)
+            self.recounted_before = max(self.recounted_before, self.windows.closed_before * WINDOW_S)
+            if is_left_out:
+                self._note_missing(MissingSpan(tick * WINDOW_S, now, "incomplete", 0))
+                # From its end on, the closed windows held messages of the wrong clock.
+                self._note_missing(MissingSpan(end, self.windows.closed_before * WINDOW_S - 1.0, "incomplete", 0))
             self.windows.go_back(tick)
+            self._left_out = (0.0, 0.0)
         return rows
 
     def note_interruption(self, mark: str, begin: float | None = None, end: float | None = None) -> None:
@@ -262,7 +279,7 @@ class CollectorFeed:
         self.time = EventTime(self._settings.lateness_s)
         self.duplicates = Duplicates()
         self.windows.forget_after(time // WINDOW_S)
-        self._missing, self._interruptions = [], {}
+        self._missing, self._interruptions, self._left_out = [], {}, (0.0, 0.0)
 
     def save(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and plain values for a checkpoint."""
@@ -272,6 +289,8 @@ class CollectorFeed:
             "duplicates": self.duplicates.save(),
             "messages": self.messages,
             "arrived_at": self.arrived_at,
+            "recounted_before": self.recounted_before,
+            "left_out": list(self._left_out),
             "missing": [list(span) for span in self._missing],
             "interruptions": {mark: span.save() for mark, span in self._interruptions.items()},
         }
@@ -283,5 +302,8 @@ class CollectorFeed:
         self.time.restore(values["time"])
         self.duplicates = Duplicates.restore(values["duplicates"])
         self.messages, self.arrived_at = int(values["messages"]), values["arrived_at"]
+        self.recounted_before = int(values["recounted_before"])
+        begin, end = values["left_out"]
+        self._left_out = (float(begin), float(end))
         self._missing = [MissingSpan(*span) for span in values["missing"]]
         self._interruptions = {mark: Interruption.restore(*span) for mark, span in values["interruptions"].items()}

@@ -52,6 +52,8 @@ class Batch:
     """Windows that closed."""
     cursor: StateCursor[AggregatorState]
     """Position behind the last segment that was read."""
+    recounted: set[tuple[str, int]]
+    """Collector and start of the windows that replace earlier ones, because event time went back."""
 
 
 def pause_after(seconds: float) -> float:
@@ -288,12 +290,12 @@ class SpoolAggregation:
             event_time=self._aggregator.now,
             clocks=self._reported_clocks,
         )
-        return Batch(rows, StateCursor(CURSOR, self._position, state))
+        return Batch(rows, StateCursor(CURSOR, self._position, state), self._aggregator.select_recounted(rows))
 
     def _commit(self) -> None:
         """Write the batch; if the store refuses it, it is written in the next step before anything else is read."""
         if self._batch is not None:
-            self._store.write_windows(self._batch.rows, self._batch.cursor)
+            self._store.write_windows(self._batch.rows, self._batch.cursor, self._batch.recounted)
             self._n_windows += len(self._batch.rows)
             self._batch = None
         self._is_whole = True

@@ -1,12 +1,12 @@
 """Feature windows: written by the aggregator, read by detectors in the order of their ids or of time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from bgpdrift.store.database import AnyCursor, Database
-from bgpdrift.store.schema import feature_windows
+from bgpdrift.store.schema import feature_windows, scores, verdicts
 
 WindowRow = dict[str, Any]
 """A row of ``feature_windows`` by column name, ``evidence`` parsed."""
@@ -19,7 +19,12 @@ NEWEST_WINDOWS = 200
 class WindowQueries(Database):
     """Queries on ``feature_windows``."""
 
-    def write_windows(self, rows: Sequence[Mapping[str, Any]], cursor: AnyCursor | None) -> None:
+    def write_windows(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        cursor: AnyCursor | None,
+        recounted: Iterable[tuple[str, int]] = (),
+    ) -> None:
         """Write windows and the writer's position in one transaction that survives a power loss.
 
         The transaction is durable, because the aggregator then deletes the spool segments from which the windows were built.
@@ -31,6 +36,9 @@ class WindowQueries(Database):
             its id, so that a reader past it does not meet it again.
         cursor : Cursor or None
             Position from which the writer continues after a restart.
+        recounted : iterable of (str, int)
+            Collector and start of windows with other data than before, because a clock was wrong. The earlier windows are removed
+            with their scores and verdicts, so that readers meet the new ones.
 
         Raises
         ------
@@ -40,6 +48,10 @@ class WindowQueries(Database):
             Locked, full or away; nothing is written.
         """
         with self.writing(durable=cursor is not None) as connection:
+            for collector, start in sorted(recounted):
+                for table in (feature_windows, scores, verdicts):
+                    is_replaced = (table.c.collector == collector) & (table.c.window_start == start)
+                    connection.execute(delete(table).where(is_replaced))
             self.upsert(connection, feature_windows, rows, KEY)
             self.write_cursor(connection, cursor)
 

@@ -41,6 +41,20 @@ def test_closed_incidents_are_read_without_those_merged_into_another(
     assert [row["id"] for row in store.incidents_closed_since(since)] == numbers
 
 
+def test_a_window_that_is_counted_again_is_read_again_and_its_scores_are_removed(store: Store) -> None:
+    """A wrong clock made the first one; a reader past it must meet the new one."""
+    score = {"model": "lstm", "model_version": "1", "score": 1.0, "p_value": 0.5, "is_alarm": False}
+    store.write_windows([window(1), window(2)], None)
+    store.write_scores([window(1) | score, window(2) | score], None)
+    newest = store.newest_window_id()
+
+    store.write_windows([window(1) | {"messages": 7}, window(2)], None, recounted=[("rrc00", T + 60)])
+
+    assert [(row["window_start"], row["messages"]) for row in store.windows_after(newest, 10)] == [(T + 60, 7)]
+    assert [row["window_start"] for row in store.windows_between(0, 2**33)] == [T + 60, T + 120]
+    assert [row["window_start"] for row in store.scores_between(0, 2**33, "lstm")] == [T + 120]
+
+
 def test_groups_are_counted_and_their_columns_read_in_order_of_time(store: Store) -> None:
     rows = [{**window(minute), "announced": minute} for minute in (2, 0, 1)]
     rows += [{**window(1), "peer": "192.0.2.1", "announced": 7}, {**window(1), "collector": "rrc01"}]

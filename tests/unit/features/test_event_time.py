@@ -252,6 +252,21 @@ def test_the_minutes_that_a_step_of_the_clock_leaves_out_are_incomplete() -> Non
     assert aggregator.clocks()["rrc00"].steps_ahead == 1
 
 
+def test_minutes_that_a_wrong_clock_left_out_are_counted_again_when_it_is_right() -> None:
+    """Most clocks are two hours ahead for five minutes: the two hours after that are not lost."""
+    aggregator = Aggregator(WindowSettings())
+    rows: list[dict[str, Any]] = []
+    for n in range(0, 1_500, 3):
+        wrong_s = 7_200 if 300 <= n < 600 else 0
+        rows += aggregator.add([announce(T0 + n + wrong_s, peer=p) for p in "ab"], arrived_at=T0 + n)
+
+    last = {row["window_start"] - T0: row for row in rows}
+    right = range(660, 1_380, 60)
+    assert [last[start]["messages"] for start in right] == [40] * len(right)
+    assert [last[start]["late"] + last[start]["incomplete"] for start in right] == [0] * len(right)
+    assert aggregator.select_recounted(rows) >= {("rrc00", T0 + start) for start in right}
+
+
 def test_the_silence_of_a_collector_is_no_step_of_its_clock() -> None:
     """While another collector sends, five minutes without a message are windows of zeros."""
     aggregator = Aggregator(WindowSettings())
