@@ -5,7 +5,7 @@ import pkgutil
 from bgpdrift import services
 from bgpdrift.detector_registry import DETECTORS
 
-NO_PROGRAMS = frozenset({"__main__", "names", "runtime"})
+NO_PROGRAMS = frozenset({"__main__", "names", "reset_time", "runtime"})
 """Modules of this package that are no programs."""
 HELPERS = frozenset({"prepare_store", "record_events"})
 """Programs that run to their end; the supervisor does not list them."""

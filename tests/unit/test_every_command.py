@@ -26,6 +26,7 @@ NEED_A_SYSTEM = {
     "reject": ["1"],
     "report": [],
     "rollback": ["lstm"],
+    "store": ["reset-time", "--yes"],
 }
 """Commands that read or change a system, and arguments that reach it."""
 NEED_NONE = {"check-file", "config", "decode", "demo", "evaluate", "features", "replay", "simulate"}
