@@ -113,9 +113,9 @@ class SpoolSettings(Section, frozen=True, kw_only=True):
     segment_s: Annotated[
         float, _f("a segment is finished after this time; a crash of the machine loses at most this much", "s", ge=0.05)
     ] = 1.0
-    segment_bytes: Annotated[int, _f("a segment is also finished at this size, uncompressed", "B", ge=10_000)] = (
-        8_000_000
-    )
+    segment_bytes: Annotated[
+        int, _f("a segment is also finished at this size, uncompressed", "B", ge=10_000, le=200_000_000)
+    ] = 8_000_000
     max_bytes: Annotated[
         int,
         _f(

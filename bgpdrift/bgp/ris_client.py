@@ -116,7 +116,11 @@ class RisClient:
         self._next_try_at = clock.monotonic()
         self._socket: socket.socket | None = None
         self.state = State.WAITING
-        self.figures = FeedFigures(url=settings.url, last_event_time=last_event_time)
+        self.figures = FeedFigures(
+            url=settings.url,
+            last_event_time=last_event_time,
+            named=frozenset(map(collector_name, settings.collectors)),
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Connect, stream and reconnect until ``stop`` is set.

@@ -16,6 +16,8 @@ COLLECTOR_SILENT_S: Final = 300.0
 """A collector without a message for so long, after an earlier one, is reported."""
 
 
+COLLECTOR_EXPIRE_S: Final = 3600.0
+"""A collector that is silent for so long gives its place to another when there is none left."""
 MAX_COLLECTORS: Final = 256
 MAX_OTHER_TYPES: Final = 64
 """Names come from the feed, which must not make the state grow without bound."""
@@ -51,6 +53,10 @@ class FeedFigures:
         Why the last connection ended, or the error message of the server.
     collectors : dict
         Monotonic time of the latest message, by collector.
+    named : frozenset of str
+        Collectors of the settings, which always have a place in `collectors`.
+    unlisted : int
+        Samples of messages of collectors without a place.
     """
 
     url: str
@@ -67,13 +73,27 @@ class FeedFigures:
     last_message_at: float | None = None
     last_error: str = ""
     collectors: dict[str, float] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
+    unlisted: int = 0
     _ticked: tuple[float, int] | None = None
 
     def note_collector(self, host: str, now: float) -> None:
-        """Note a message of a collector (monotonic ``now``); an invalid name, or one too many, is left out."""
+        """Note a message of a collector (monotonic ``now``); an invalid name is left out, and one too many is counted."""
         name = collector_name(host)
-        if name in self.collectors or (len(self.collectors) < MAX_COLLECTORS and is_collector(name)):
+        if name in self.collectors or (is_collector(name) and self._has_place(name, now)):
             self.collectors[name] = now
+
+    def _has_place(self, name: str, now: float) -> bool:
+        """Whether a new collector is listed; one of the settings always is, another takes the place of a silent one."""
+        if name in self.named or len(self.collectors) < MAX_COLLECTORS:
+            return True
+        unnamed = self.collectors.keys() - self.named
+        oldest = min(unnamed, key=lambda known: (self.collectors[known], known), default=None)
+        if oldest is None or now - self.collectors[oldest] < COLLECTOR_EXPIRE_S:
+            self.unlisted += 1
+            return False
+        del self.collectors[oldest]
+        return True
 
     def note_other(self, kind: str) -> None:
         """Count a frame of an unknown type; rare types of a feed that sends too many are counted together."""
@@ -128,6 +148,8 @@ class FeedFigures:
         silent = self.silent_collectors(now)
         if silent:
             parts.append(f"silent: {' '.join(silent)}")
+        if self.unlisted:
+            parts.append(f"more than {MAX_COLLECTORS} collectors")
         if self.dropped:
             parts.append(f"{self.dropped:,} dropped")
         return ", ".join(parts)
@@ -150,6 +172,7 @@ class FeedFigures:
             "unreadable": self.unreadable,
             "others": dict(self.others),
             "unanswered_pings": self.unanswered_pings,
+            "unlisted": self.unlisted,
             "connections": self.connections,
             "reconnects": max(0, self.connections - 1),
             "last_error": self.last_error,

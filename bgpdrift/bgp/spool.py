@@ -33,8 +33,12 @@ _MAX_REASON_CHARACTERS = 500
 
 _DIGITS = 20
 _NUMBERS_PER_SECOND = 10**9
-# The problem inside a step is located byte by byte, and a step of repetitive text may expand a thousandfold: keep it small.
-_STEP_BYTES = 16_384
+# The problem inside a step is located byte by byte, and four bytes may expand to 128 KiB: a step gives at most 32 MiB.
+_STEP_BYTES = 1_024
+MAX_TEXT_BYTES: Final = 400_000_000
+"""Text of a segment that is read; the largest that `SpoolSettings.segment_bytes` allows is half of it."""
+_MAX_LINE_BYTES: Final = 16_000_001
+"""What is kept of a longer line: too much to be decoded, so that it counts as unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +194,14 @@ class SegmentReading(Iterator[bytes]):
         return next(self._lines)
 
     def _read(self, path: Path) -> Iterator[bytes]:
-        rest = b""
+        rest, size = b"", 0
         for text in self._texts(path):
+            size += len(text)
+            if size > MAX_TEXT_BYTES:
+                self.problem = f"expected at most {MAX_TEXT_BYTES} bytes of text, found more"
+                return
             *lines, rest = (rest + text).split(b"\n")
+            rest = rest[:_MAX_LINE_BYTES]
             for line in lines:
                 if line and not line.isspace():
                     yield line

@@ -5,11 +5,13 @@ import os
 import random
 import shutil
 import subprocess
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+import zstandard
 
 from bgpdrift.bgp.ris_frames import Corrupt, FeedEvent, FrameDecoder
 from bgpdrift.bgp.spool import SpoolReader, control_line, first_number, segment_name
@@ -440,3 +442,21 @@ def test_a_directory_that_another_writer_has_taken_is_not_written(tmp_path: Path
         until(lambda: not writer.put([frame(2)]), LIMIT_S, "the writer has ended")
     other.close()
     writer.close()
+
+
+def test_a_segment_that_expands_a_thousandfold_is_read_within_bounded_memory(tmp_path: Path) -> None:
+    path = tmp_path / segment_name(1)
+    compressor = zstandard.ZstdCompressor().compressobj()
+    packed = [compressor.compress(b"first\n"), *(compressor.compress(bytes(10_000_000)) for _ in range(50))]
+    path.write_bytes(b"".join(packed) + compressor.flush())
+    tracemalloc.start()
+    reading = SpoolReader(tmp_path).read_segment(path)
+    first = next(reading)
+    size = sum(len(line) for line in reading)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert first == b"first"
+    assert size < 400_000_000
+    assert reading.problem == "expected at most 400000000 bytes of text, found more"
+    assert peak < 150_000_000
