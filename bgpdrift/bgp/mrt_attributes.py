@@ -13,6 +13,7 @@ import msgspec
 
 from bgpdrift.bgp.messages import Announcement, AsPath
 from bgpdrift.bgp.nlri import PATH_ID_BYTES, count_routes, has_path_ids, is_implausible
+from bgpdrift.bgp.problems import KindCounts
 
 IPV4, IPV6 = 1, 2
 # Unicast, multicast, both (RFC 4760; 3 is from its predecessor). Multicast prefixes are read like unicast ones, as in bgpdump
@@ -73,7 +74,7 @@ class AttributeReader:
     """
 
     def __init__(self, skipped: Counter[str] | None = None) -> None:
-        self.skipped: Counter[str] = Counter() if skipped is None else skipped
+        self.skipped: Counter[str] = KindCounts() if skipped is None else skipped
         self.partial = ""
         self.notes: list[str] = []
         self._prefixes: tuple[dict[bytes, str], dict[bytes, str]] = ({}, {})

@@ -15,6 +15,8 @@ _MAX_KEPT_PROBLEMS = 1_000
 _MAX_REASONS = 50
 """Reasons that are counted one by one; the texts are few, and a hostile file must not add more."""
 _OTHER = "another reason"
+_MAX_KINDS = 200
+OTHER_KINDS = "other kinds"
 
 
 class Problem(NamedTuple):
@@ -22,6 +24,25 @@ class Problem(NamedTuple):
 
     offset: int
     reason: str
+
+
+class KindCounts(Counter[str]):
+    """Counts by kind, for few kinds: those beyond `_MAX_KINDS`, which only a hostile file has, are counted together.
+
+    Examples
+    --------
+    >>> counts = KindCounts()
+    >>> for number in range(500):
+    ...     counts[f"AFI/SAFI {number}/1"] += 2
+    >>> len(counts), counts["AFI/SAFI 0/1"], counts[OTHER_KINDS]
+    (201, 2, 600)
+    """
+
+    def __setitem__(self, kind: str, number: int) -> None:
+        """Set a count; the count of a new kind without a place is added to `OTHER_KINDS`."""
+        if kind not in self and kind != OTHER_KINDS and len(self) >= _MAX_KINDS:
+            kind, number = OTHER_KINDS, self[OTHER_KINDS] + number
+        super().__setitem__(kind, number)
 
 
 @dataclass(slots=True)
@@ -54,8 +75,8 @@ class Problems:
     by_reason: Counter[str] = field(default_factory=Counter)
     first: list[Problem] = field(default_factory=list)
     places: dict[str, int] = field(default_factory=dict)
-    skipped: Counter[str] = field(default_factory=Counter)
-    notes: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=KindCounts)
+    notes: Counter[str] = field(default_factory=KindCounts)
     unit: str = "offset"
     collector: str = ""
     report: "ProblemReport | None" = None
@@ -107,7 +128,7 @@ class ProblemReport:
 
     def __init__(self) -> None:
         self._files: dict[str, Problems] = {}
-        self.uncounted: Counter[str] = Counter()
+        self.uncounted: Counter[str] = KindCounts()
 
     def open(self, file: str) -> Problems:
         """Return the problems of a file, which are empty at first."""

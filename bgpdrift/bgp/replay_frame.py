@@ -62,6 +62,10 @@ def frame_from_line(line: bytes, default_time: float) -> Frame:
     return Frame(default_time if timestamp is None else timestamp, line)
 
 
+_MAX_PEERS = 20_000
+"""Peers whose last id is remembered; of more, which only a hostile file has, those with the oldest ids are forgotten."""
+
+
 class FrameIds:
     """Generates ids of RIS Live: ``<peer>-<12 hex ms epoch><4 hex counter>``, unique and increasing for each peer.
 
@@ -79,6 +83,9 @@ class FrameIds:
         """Return the id of the next message of a peer (timestamp in epoch s); if time goes back, only the counter rises."""
         number = max(round(timestamp * 1000) << 16, self._last.get(peer, -1) + 1)
         self._last[peer] = number
+        if len(self._last) > _MAX_PEERS:
+            kept = sorted(self._last, key=lambda name: self._last[name])[_MAX_PEERS // 2 :]
+            self._last = {name: self._last[name] for name in kept}
         return f"{peer}-{number:016x}"
 
 

@@ -37,6 +37,8 @@ from bgpdrift.errors import InputError
 
 PATH: Final = "/v1/ws/"
 
+MAX_REMEMBERED_CLIENTS: Final = 1_000
+"""Names of clients that left, whose position is remembered; names come from the clients."""
 _CHUNK_FRAMES: Final = 512
 _CHUNK_BYTES: Final = 262_144
 _WRITE_HIGH_BYTES: Final = 1_048_576
@@ -212,7 +214,10 @@ class _Channel:
             if connection.has_name:
                 # Frames sent before a stall may be unread too: go back to the start of the stall.
                 resume = self.timeline.find_resume_position(min(self.server.clock(), connection.stalled_since))
+                self._resume_positions.pop(connection.name, None)
                 self._resume_positions[connection.name] = min(connection.position, resume)
+                if len(self._resume_positions) > MAX_REMEMBERED_CLIENTS:
+                    del self._resume_positions[next(iter(self._resume_positions))]
             else:
                 self.server.drop_unnamed(connection.name)
             self.changed.set()

@@ -20,6 +20,8 @@ from bgpdrift.verdicts.footprint import collect_concerned
 
 CURSOR = "ensemble_coordinator"
 WINDOWS_PER_STEP = 500
+MAX_GROUPS = 5_000
+"""Groups whose recent minutes are kept in memory; names of collectors and peers come from the feed."""
 Key = tuple[str, str, int]
 Group = tuple[str, str]
 """(collector, peer)"""
@@ -66,7 +68,11 @@ class EnsembleCoordinator:
         self._store.write_verdicts(rows, StateCursor(CURSOR, position, EnsembleState(abstaining=decided.abstaining)))
         # Memory moves only now: a write that the store refuses is decided again from the same minutes.
         self._position, self._abstaining = position, decided.abstaining
-        self._recent |= decided.recent
+        for group, minutes in decided.recent.items():
+            self._recent.pop(group, None)
+            self._recent[group] = minutes
+        while len(self._recent) > MAX_GROUPS:  # the store has the minutes of those without a recent window
+            del self._recent[next(iter(self._recent))]
         self._n_verdicts += len(rows)
         self._n_anomalies += sum(bool(row["is_anomaly"]) for row in rows)
         return len(ready) == WINDOWS_PER_STEP

@@ -11,6 +11,7 @@ import zstandard
 from bgpdrift.bgp.messages import Announcement, Message
 from bgpdrift.bgp.mrt import Problems, read_mrt, read_mrt_in_full
 from bgpdrift.bgp.mrt_attributes import merge_as4_path
+from bgpdrift.bgp.problems import OTHER_KINDS
 
 AS_SET, AS_SEQUENCE, CONFED_SEQUENCE, CONFED_SET = 1, 2, 3, 4
 
@@ -352,3 +353,13 @@ def test_records_that_are_not_bgp_are_skipped_and_counted(mrt):
         "RIB_GENERIC of AFI/SAFI 1/128": 1,
         "MRT type 5 (BGP)": 1,
     }
+
+
+def test_invented_address_families_are_counted_together_beyond_the_first_two_hundred(mrt):
+    problems = Problems()
+    messages = [
+        mrt.bgp4mp(mrt.update(b"", mrt.unreach(b"\2\1x", afi=1000 + number, safi=70))) for number in range(1_000)
+    ]
+    list(read_mrt(io.BytesIO(b"".join(messages)), "x", problems))
+    assert len(problems.skipped) == 201
+    assert sum(problems.skipped.values()) == problems.skipped[OTHER_KINDS] + 200 == 1_000

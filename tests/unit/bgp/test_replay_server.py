@@ -358,3 +358,13 @@ def test_a_replay_reports_what_it_could_not_read_once_also_in_a_loop(tmp_path: P
 
     assert sent[:3] == [frames[0], cut, frames[2]]
     assert list(report.describe()) == [f"{file}: 1 damaged: not JSON; sent as recorded (first at line 2)"]
+
+
+def test_the_ids_of_more_peers_than_any_collector_has_still_grow_for_those_that_send() -> None:
+    ids = FrameIds()
+    last = ids.next("real", 1_000.0)
+    for number in range(100_000):
+        ids.next(f"192.0.{number}", 1.0)
+        if number % 1_000 == 0:
+            last, before = ids.next("real", 1_000.0), last
+            assert last > before

@@ -462,3 +462,50 @@ def test_pings_of_a_server_that_reads_nothing_do_not_fill_the_memory() -> None:
         answer_ping(transport, b"x" * 125, figures)
     assert transport.unread < 70_000
     assert figures.unanswered_pings > 9_000
+
+
+def test_no_compression_is_offered_so_that_a_frame_cannot_expand() -> None:
+    async def test() -> None:
+        async with serving(good) as (url, connections), client_of(feed(url), sink := MemorySink()):
+            await until_async(lambda: len(sink.frames) == 2, LIMIT_S, "the frames are there")
+            request = connections[0].request
+            assert request is not None
+            assert "Sec-WebSocket-Extensions" not in request.headers
+
+    run(test())
+
+
+def test_a_frame_of_100_mb_ends_the_connection_with_its_reason() -> None:
+    async def handler(connection: ServerConnection) -> None:
+        await connection.recv()
+        await send(connection, frame(1))
+        with contextlib.suppress(ConnectionClosed):
+            await connection.send(b"x" * 100_000_000, text=True)
+        await hold(connection)
+
+    async def test() -> None:
+        sink = MemorySink()
+        async with serving(handler, good) as (url, _), client_of(feed(url), sink):
+            await until_async(lambda: frame(101) in sink.frames, LIMIT_S, "the client is connected again")
+        assert len(sink.reasons()[0]) > 10
+        assert max(map(len, sink.frames)) < 1_000
+
+    run(test())
+
+
+def test_a_message_of_100_mb_in_fragments_is_discarded_counted_and_the_next_one_is_read() -> None:
+    async def handler(connection: ServerConnection) -> None:
+        await connection.recv()
+        await send(connection, frame(1))
+        await connection.send([b"x" * 1_000_000] * 100, text=True)
+        await send(connection, frame(2))
+        await hold(connection)
+
+    async def test() -> None:
+        sink = MemorySink()
+        async with serving(handler) as (url, _), client_of(feed(url), sink) as client:
+            await until_async(lambda: frame(2) in sink.frames, LIMIT_S, "the frame after it is there")
+            assert client.figures.unreadable >= 1
+        assert sink.frames == [frame(1), frame(2)]
+
+    run(test())

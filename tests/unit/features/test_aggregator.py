@@ -1,5 +1,6 @@
 """Event time, lateness, gaps, duplicates, sessions and limits of the aggregator."""
 
+import random
 from typing import Any
 
 import msgspec
@@ -351,3 +352,25 @@ def test_the_ids_of_invented_peers_are_forgotten_before_those_of_peers_that_send
         assert not n % 1_000 or n < 10 or seen.is_duplicate(message("real", 10**9))
 
     assert len(seen.save()["rings"]) <= 4_096
+
+
+def test_beside_the_routing_state_nothing_grows_after_eight_days() -> None:
+    aggregator = Aggregator(WindowSettings(max_gap_minutes=1))
+    rng = random.Random(1)
+    sizes = []
+    for day in range(20):
+        for hour in (0, 12):
+            now = T0 + 86_400 * day + 3_600 * hour
+            messages = []
+            for number in range(300):
+                message = update(now + number / 100, peer=f"192.0.2.{number % 20}")
+                message.id = f"{message.peer}-{int(message.timestamp * 1000):012x}{number:04x}"
+                message.path = (rng.randrange(1, 60_000), rng.randrange(1, 60_000), number)
+                messages.append(message)
+            aggregator.add(messages, now + 4)
+        arrays, values = aggregator.save()
+        others = sum(array.nbytes for name, array in arrays.items() if ".state." not in name)
+        sizes.append(others + len(msgspec.json.encode(values)))
+
+    assert sizes[2] < 0.6 * sizes[9], "eight filters of pairs of ASes, one a day"
+    assert max(sizes[9:]) < 1.02 * min(sizes[9:])
