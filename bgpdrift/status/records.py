@@ -32,8 +32,6 @@ MAX_DATA_S = 8 * 86_400
 another month may lie before them."""
 MAX_WAIT_S = 2.0
 MAX_EVENTS = 20
-MAX_NEWEST_CHECKS = 4 * len(MODELS)
-"""Rows among which the newest check of each model is, unless a model was not checked for hours."""
 
 
 class HourlyAlarms(msgspec.Struct, frozen=True):
@@ -145,7 +143,7 @@ def _read(store: Store, with_series: bool, warming_minutes: int) -> Records:
     newest = store.latest_window_start()
     states = {model: store.read_drift_state(model) for model in MODELS}
     drift = {model: state for model, state in states.items() if state is not None}
-    checks = _read_checks(store) if with_series else store.drift_checks_between(limit=MAX_NEWEST_CHECKS)[::-1]
+    checks = _read_checks(store) if with_series else []
     newest_checks = {check.model: check for check in checks}
     end = checks[-1].timestamp if checks else newest
     trials = {model: store.read_state(probation_cursor(model), ProbationState) for model in MODELS}

@@ -101,9 +101,30 @@ def missing_models(system, monkeypatch):
     return running(), 10, "lstm has no model, although"
 
 
+def approval_request(system, monkeypatch):
+    number = system.approval("retrain", "lstm", system.now - HOUR_S, "retrain lstm? the drift is critical")
+    return running(), 10, f"bgpdrift approve {number}"
+
+
+def unreadable_store(system, monkeypatch):
+    system.store.close()
+    (system.settings.data_path / "bgpdrift.sqlite3").write_bytes(b"no database" * 100)
+    return running(), 1, "The store cannot be read"
+
+
 @pytest.mark.parametrize("name", ["status", "check_drift_status", "doctor"])
 @pytest.mark.parametrize(
-    "case", [open_incident, full_disk, refused_feed, stopped_services, stopped_supervisor, missing_models]
+    "case",
+    [
+        approval_request,
+        unreadable_store,
+        open_incident,
+        full_disk,
+        refused_feed,
+        stopped_services,
+        stopped_supervisor,
+        missing_models,
+    ],
 )
 def test_what_needs_a_person_is_named_and_the_exit_code_says_so(name, case, in_order, monkeypatch, capsys):
     status, expected, words = case(in_order, monkeypatch)
