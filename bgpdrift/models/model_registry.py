@@ -232,10 +232,17 @@ class ModelRegistry:
         """Write the records of earlier changes that the store refused; raise its error if it refuses them again."""
         self._records.write_unwritten()
 
-    def reconcile(self, model: str) -> bool:
+    def reconcile(self, model: str, rolled_back: str = "") -> bool:
         """Record the active version if the store does not know that it is active; True if that was needed.
 
         That happens if the publishing process was killed before it wrote the record, or if the store was away.
+
+        Parameters
+        ----------
+        model : str
+            The model.
+        rolled_back : str
+            The version that was rolled back, if that is known; another version that was active counts as replaced.
         """
         try:
             artifact = read(current_path(self._folder, model), model)
@@ -250,7 +257,11 @@ class ModelRegistry:
         now = self._clock.now()
         path = current_path(self._folder, model)
         others = [
-            (model, version, VERSION_LIFECYCLE.next_state("active", "replace"))
+            (
+                model,
+                version,
+                VERSION_LIFECYCLE.next_state("active", "roll_back" if version == rolled_back else "replace"),
+            )
             for version, state in states.items()
             if state == "active" and version != artifact.version
         ]

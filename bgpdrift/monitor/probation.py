@@ -49,6 +49,8 @@ from bgpdrift.verdicts.outcomes import IS_ANOMALY
 
 MAX_SCORE_DELAY_H = 6
 """An hour is examined this long after its end even if the detectors have not scored it completely."""
+RECONCILE_AFTER_S = 60.0
+"""Time in which a publisher records its version, or the detector does."""
 ACTIVATING_KINDS = ("retrain", "promote", "rollback", "recover", "publish_default")
 """Kinds of events that make a version active."""
 FORCED_NOTE = "forced"
@@ -85,6 +87,8 @@ class Probation:
         self._scoring = ShadowScoring(settings, store)
         self._finished: dict[str, str] = {}
         """By model: the version that needs no more examination."""
+        self._unrecorded_since: dict[str, tuple[str, float]] = {}
+        """By model: the active version that is not recorded, and the monotonic time since when."""
         self._loaded: dict[tuple[str, str], Version | None] = {}
 
     def step(self, at: int) -> bool:
@@ -100,8 +104,9 @@ class Probation:
         state = self._read_states(model).get(version)
         cursor = self._store.read_state(probation_cursor(model), ProbationState)
         is_current = cursor is not None and cursor.state.version == version
-        if state is None:
-            return False  # the publisher, or the detector, has not recorded the version yet
+        if state not in ("active", "accepted"):
+            return self._reconcile(model, version, cursor)
+        self._unrecorded_since.pop(model, None)
         if state != "active":
             self._finish(model, version, cursor if is_current else None, state)
             return False
@@ -112,6 +117,16 @@ class Probation:
         if cursor.state.verdict == "accepted":
             return self._accept(model, version)  # the monitor died, or the store refused the record
         return self._examine_next_hour(model, cursor, at)
+
+    def _reconcile(self, model: str, version: str, cursor: ProbationCursor | None) -> bool:
+        """Record an active version that its publisher has not recorded, once the publisher has had enough time for it."""
+        known, since = self._unrecorded_since.setdefault(model, (version, self._clock.monotonic()))
+        if known != version:
+            del self._unrecorded_since[model]
+        elif self._clock.monotonic() - since >= RECONCILE_AFTER_S:
+            was_rolled_back = cursor is not None and cursor.state.verdict == "rolled_back"
+            return self._registry.reconcile(model, cursor.state.version if cursor and was_rolled_back else "")
+        return False
 
     def _begin(self, model: str, version: str, at: int, previous: ProbationCursor | None) -> bool:
         self._finished.pop(model, None)  # a version that was examined before may be active again

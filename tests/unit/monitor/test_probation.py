@@ -119,6 +119,42 @@ def calm_day(windows):
     return windows.calm(HISTORY_MIN + 60 * WATCHED_H, seed=4)
 
 
+def test_an_active_version_that_its_publisher_did_not_record_is_recorded(world, good):
+    """The publisher was killed after the rename, or the store was away."""
+    world.put(good, "1")
+    without_store = ModelRegistry(world.folder, None, world.clock, verify=trusting)
+    file = stage(world.folder, M, "2", to_bytes(replace(good, version="2", parent_version="1")), verify=trusting)
+    without_store.publish(M, file, expected_active="1")
+
+    world.probation.step(world.start)
+    assert world.states() == {"1": "active"}
+    world.clock.advance(minutes=2)
+    world.probation.step(world.start)
+
+    assert world.states() == {"1": "retired", "2": "active"}
+
+
+def test_a_rollback_that_was_not_recorded_is_recorded_as_one(world, good, low_recall, calm_day, windows):
+    """The monitor was killed between the rename and the record."""
+    world.store_windows(calm_day, windows.rows_of)
+    world.put(good, "1")
+    world.put(low_recall, "2")
+    without_store = ModelRegistry(world.folder, None, world.clock, verify=trusting)
+    world.probation = Probation(world.settings, world.store, world.clock, ActiveVersions(world.folder), without_store)
+    world.watch(6)
+    assert (active_version(world.folder, M), world.states()["2"]) == ("1", "active")
+
+    world.restart()
+    at = world.cursor().position
+    world.probation.step(at)
+    world.clock.advance(minutes=2)
+    for _ in range(3):
+        world.probation.step(at)
+
+    assert world.states() == {"1": "active", "2": "rolled_back"}
+    assert world.alerts() == [f"rolled_back:{M}:2"]
+
+
 def test_a_good_version_is_accepted_after_its_probation_and_its_shadow_is_recorded(world, good, calm_day, windows):
     world.store_windows(calm_day, windows.rows_of)
     world.put(good, "1")

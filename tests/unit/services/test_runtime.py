@@ -93,6 +93,63 @@ class Worker(Worker):
     receive(manager, "READY=1")
 
 
+def test_a_damaged_database_is_reported_at_once_and_does_not_end_the_service(service, manager):
+    service(
+        CALM
+        + """
+steps = []
+class Worker(Worker):
+    def step(self):
+        steps.append(1)
+        if len(steps) < 3:
+            raise StoreFileError("the file is damaged: restore a copy", retry_in_s=0.05)
+        return False
+"""
+    )
+    receive(manager, "READY=1")
+    assert "the file is damaged: restore a copy" in receive(manager, "X_BGPDRIFT_DEGRADED=the")
+    assert "X_BGPDRIFT_DEGRADED=" in receive(manager, "X_BGPDRIFT_DEGRADED")
+
+
+def test_a_database_that_is_missing_at_the_start_is_waited_for(service, manager):
+    service(
+        CALM
+        + """
+attempts = []
+class Worker(Worker):
+    def __init__(self):
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise StoreFileError("no database here", retry_in_s=0.05)
+"""
+    )
+    assert "X_BGPDRIFT_DEGRADED=no database here" in receive(manager, "X_BGPDRIFT_DEGRADED")
+    assert "STATUS=waiting for a model" in receive(manager, "STATUS=waiting for a model")
+
+
+def test_a_replaced_database_is_read_again_by_a_new_worker(service, manager):
+    process = service(
+        CALM
+        + """
+workers = []
+class Worker(Worker):
+    def __init__(self):
+        workers.append(1)
+    def step(self):
+        if len(workers) == 1:
+            raise StoreReplacedError("another file took its place", retry_in_s=0.05)
+        print(f"worker {len(workers)} works", flush=True)
+        return False
+"""
+    )
+    receive(manager, "READY=1")
+    receive(manager, "READY=1")
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert output.count("closed") == 2
+
+
 def test_a_bug_ends_the_service_with_1_and_one_line_that_names_the_error(service, manager):
     process = service(CALM.replace("return False", "return {}['no such key']"))
     output, _ = process.communicate(timeout=10)
