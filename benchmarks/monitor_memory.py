@@ -1,8 +1,8 @@
 """Memory of the drift monitor over months of event time, and what grows.
 
-``python -m benchmarks.monitor_memory [--days N]`` runs the worker of the service in this process, on windows and scores
-that are drawn instead of computed, and prints its resident memory each week and, from day 45 on, where Python
-allocates more than before. A check reads 35 days of scores, so memory should grow for 35 days and no longer.
+``python -m benchmarks.monitor_memory [--days N] [--trace-from N]`` runs the worker of the service in this process, on
+windows and scores that are drawn instead of computed. It prints the resident memory each week, and where Python
+allocates more than a day after ``--trace-from``. A check reads 35 days of scores, so memory should grow for 35 days.
 """
 
 import argparse
@@ -27,13 +27,12 @@ from bgpdrift.store.window_columns import FEATURE_NAMES
 START = 1_767_571_200
 DAY_S, HOUR_S = 86_400, 3_600
 MIB = 1 << 20
-TRACED_FROM_D = 45
 RETRAIN_EVERY_D = 10
 """Each ten days the scores are those of another version."""
 CHECK_EVERY_H = 24
 
 
-def run(days: int = 70) -> list[dict[str, Any]]:
+def run(days: int = 70, trace_from: int | None = None) -> list[dict[str, Any]]:
     """Measure the resident memory at the end of each week."""
     rows, process = [], psutil.Process()
     with tempfile.TemporaryDirectory() as folder:
@@ -45,9 +44,9 @@ def run(days: int = 70) -> list[dict[str, Any]]:
         with open_store(settings.store_url, clock=clock) as store:
             worker = drift_monitor.build(settings, clock)
             for day in range(days):
-                if day == TRACED_FROM_D:
+                if day == trace_from:
                     gc.collect()
-                    tracemalloc.start(8)
+                    tracemalloc.start()
                 for hour in range(24):
                     start = START + day * DAY_S + hour * HOUR_S
                     store.write_windows(_draw_windows(rng, start), None)
@@ -55,7 +54,7 @@ def run(days: int = 70) -> list[dict[str, Any]]:
                     clock.advance(seconds=HOUR_S)
                     while worker.step():
                         pass
-                if day == TRACED_FROM_D + 1:
+                if trace_from is not None and day == trace_from + 1:
                     before = tracemalloc.take_snapshot()
                 if day % 7 == 6:
                     gc.collect()
@@ -95,4 +94,6 @@ def _draw_scores(rng: np.random.Generator, start: int, version: str) -> list[dic
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--days", type=int, default=70)
-    print(json.dumps(run(parser.parse_args().days)))
+    parser.add_argument("--trace-from", type=int)
+    asked = parser.parse_args()
+    print(json.dumps(run(asked.days, asked.trace_from)))

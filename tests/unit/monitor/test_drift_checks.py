@@ -1,7 +1,9 @@
 """Drift checks of the monitor: due in event time, recorded once, held by incidents, followed by one request."""
 
 import dataclasses
+import gc
 import shutil
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -626,3 +628,25 @@ def test_the_policy_of_the_settings_is_applied_once(world: World) -> None:
     assert [(check.verdict, check.details.reason) for check in world.checked] == [
         ("immaterial", "decided by the test")
     ] * 2
+
+
+def test_the_memory_of_a_check_grows_for_35_days_and_no_longer(world: World) -> None:
+    """A check reads 35 days of scores; what it keeps for the next one does not grow with the days."""
+
+    def measure() -> tuple[float, float]:
+        checks = world.checks()
+        checks.judge_newest(MODEL)  # caches and imports
+        gc.collect()
+        tracemalloc.start()
+        assert checks.judge_newest(MODEL) is not None
+        kept, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return kept / 1e6, peak / 1e6
+
+    world.add_hours(0, 35 * 24)
+    _, peak_at_35 = measure()
+    world.add_hours(35 * 24, 60 * 24)
+    kept, peak = measure()
+
+    assert peak < 1.2 * peak_at_35
+    assert kept < 1.0
