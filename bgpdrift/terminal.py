@@ -137,6 +137,9 @@ def make_console(*, file: IO[str] | None = None, stderr: bool = False, **options
     from rich.text import Text
 
     class PlainConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise
+
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(escape_lines(text), **options)
 
