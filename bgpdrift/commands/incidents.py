@@ -5,7 +5,7 @@ say otherwise.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from bgpdrift.store import Store
+    from bgpdrift.store.evidence_records import IncidentExplanation, RouteChange
 
 DAY_S = 86_400
 MAX_NAMES = 20
@@ -33,7 +34,7 @@ STATES = {"open": "open", "updated": "open", "reopened": "open again", "closed":
     "--since", metavar="TIME", help="List incidents that end at or after TIME (ISO 8601 or epoch seconds, UTC)."
 )
 @click.option("--until", metavar="TIME", help="List incidents that begin before TIME.")
-@click.option("--asn", type=int, help="List incidents that name this origin AS.")
+@click.option("--asn", type=int, help="List incidents that name this AS, as cause or as concerned.")
 @click.option("--prefix", help="List incidents that name a prefix that overlaps PREFIX.")
 @click.option("--collector", help="List incidents at this collector.")
 @click.option("--watch", is_flag=True, help="Print the list again every 5 seconds until Ctrl-C.")
@@ -86,9 +87,14 @@ class _Filters:
         """Return whether an incident names what is asked for."""
         if self._collector is not None and self._collector not in row["collectors"]:
             return False
-        if self._asn is not None and self._asn not in _numbers(row["origins"]):
+        changes = named_changes(row)
+        if self._asn is not None and self._asn not in {*row["origins"], *_asns(changes)}:
             return False
-        return self._network is None or any(self._overlaps(prefix) for prefix in row["prefixes"])
+        names = [
+            *row["prefixes"],
+            *(name for change in changes for p in change.prefixes for name in (p.prefix, p.covering)),
+        ]
+        return self._network is None or any(self._overlaps(name) for name in names if name)
 
     def _overlaps(self, prefix: object) -> bool:
         import ipaddress
@@ -101,8 +107,14 @@ class _Filters:
         return self._network.version == other.version and self._network.overlaps(other)
 
 
-def _numbers(values: list[Any]) -> set[int]:
-    return {int(value) for value in values if str(value).isdigit()}
+def _asns(changes: "Sequence[RouteChange]") -> set[int]:
+    """The ASes that caused some changes, and those whose prefixes they concern."""
+    from bgpdrift.features.suspects import find_culprits
+
+    return {
+        *(asn for change in changes for asn in find_culprits(change)),
+        *(asn for change in changes for p in change.prefixes for asn in (p.old_origin, p.new_origin) if asn),
+    }
 
 
 def _select(
@@ -165,18 +177,22 @@ def _list_table(rows: list[dict[str, Any]]) -> "Table":
     from bgpdrift.formatting import escape_control, format_time
 
     table = Table("id", "state", "severity", "kind", box=None, pad_edge=False)
+    table.add_column("who")
     table.add_column("began (UTC)", no_wrap=True)
-    table.add_column("duration", justify="right", no_wrap=True)
-    table.add_column("collectors")
+    table.add_column("min", justify="right", no_wrap=True)
+    table.add_column("at")
     for row in rows:
         cells = (
             str(row["id"]),
             STATES.get(row["state"], row["state"]),
             row["severity"],
             row["kind"],
+            f"AS{row['origins'][0]}" + (f" +{len(row['origins']) - 1}" if len(row["origins"]) > 1 else "")
+            if row["origins"]
+            else "",
             format_time(row["started_at"]),
-            f"{(row['last_seen_at'] + 60 - row['started_at']) // 60} min",
-            ", ".join(sorted(row["collectors"])),
+            str((row["last_seen_at"] + 60 - row["started_at"]) // 60),
+            " ".join(sorted(row["collectors"])),
         )
         table.add_row(*(Text(escape_control(cell)) for cell in cells))
     return table
@@ -197,6 +213,21 @@ def _show_one(store: "Store", incident_id: int, as_json: bool) -> None:
         _explain(row, events)
 
 
+def named_changes(row: dict[str, Any]) -> "list[RouteChange]":
+    """Return the route changes that make up an incident, each merged over its collectors; none for most kinds of storm."""
+    from bgpdrift.features.suspects import merge_collectors
+    from bgpdrift.verdicts.explanation import kinds_of_change
+    from bgpdrift.verdicts.footprint import is_named
+
+    changes = row["explanation"].changes
+    merged = []
+    for kind in kinds_of_change(row["kind"]):
+        own = [change for change in changes if change.change == kind]
+        if own and is_named(change := merge_collectors(own)):
+            merged.append(change)
+    return merged
+
+
 def _explain(row: dict[str, Any], events: list[dict[str, Any]]) -> None:
     from bgpdrift.formatting import escape_control
     from bgpdrift.terminal import make_console
@@ -204,12 +235,46 @@ def _explain(row: dict[str, Any], events: list[dict[str, Any]]) -> None:
     console, explanation = make_console(), row["explanation"]
     for line in _head_lines(row):
         console.print(escape_control(line))
-    if explanation.get("rules_fired"):
+    for change in named_changes(row):
+        for line in _change_lines(row, change):
+            console.print(escape_control(line))
+    if explanation.rules_fired:
         console.print(_rules_table(explanation))
-    if explanation.get("top_features"):
+    if explanation.top_features:
         console.print(_features_table(explanation))
     for line in (*_vote_lines(explanation), *_name_lines(row), *_event_lines(events)):
         console.print(escape_control(line))
+
+
+def _change_lines(row: dict[str, Any], change: "RouteChange") -> Iterator[str]:
+    """Who, since when, what from what to what, seen by whom."""
+    from bgpdrift.features.suspects import exclusiveness, find_culprits
+    from bgpdrift.formatting import format_time
+    from bgpdrift.verdicts.explanation import describe_change
+
+    culprits = find_culprits(change)
+    for suspect in change.suspects:
+        if suspect.asn not in culprits:
+            continue
+        if change.change in ("second_origin", "sub_prefix"):
+            yield f"Who: AS{suspect.asn} announces {suspect.changed} of the prefixes"
+        else:
+            yield (
+                f"Who: AS{suspect.asn} is on {suspect.changed:,} of {change.n_routes:,} changed routes; "
+                f"{100 * exclusiveness(suspect):.0f} % of the routes through it changed"
+            )
+    if not culprits:
+        yield "Who: the changed routes have no AS in common"
+    yield f"Since: {format_time(change.first_at or row['started_at'])} UTC"
+    yield f"What: {change.n_prefixes:,} prefixes"
+    for prefix in change.prefixes[:MAX_NAMES]:
+        yield f"  {describe_change(prefix)}, {prefix.peers} peers"
+    shown = min(len(change.prefixes), MAX_NAMES)
+    if change.n_prefixes > shown:
+        yield f"  and {change.n_prefixes - shown:,} more"
+    peers = [f"{peer.address} (AS{peer.asn})" if peer.asn else peer.address for peer in change.peers[:MAX_NAMES]]
+    rest = f" and {change.n_peers - len(peers)} more" if change.n_peers > len(peers) else ""
+    yield f"Seen by: {change.n_peers} peers: {', '.join(peers)}{rest}"
 
 
 def _head_lines(row: dict[str, Any]) -> Iterator[str]:
@@ -223,43 +288,44 @@ def _head_lines(row: dict[str, Any]) -> Iterator[str]:
         yield f"This incident was merged into incident {row['merged_into']}."
 
 
-def _rules_table(explanation: dict[str, Any]) -> "Table":
+def _rules_table(explanation: "IncidentExplanation") -> "Table":
     from rich.table import Table
 
     from bgpdrift.formatting import escape_control
 
-    minutes = explanation.get("rule_minutes", {})
+    minutes = explanation.rule_minutes
     table = Table(title="Rules that fired, at their maximum", title_justify="left")
     for name in ("rule", "value", "baseline", "threshold", "minutes", "meaning"):
         table.add_column(name)
-    for rule in explanation["rules_fired"]:
-        meaning = rule["meaning"] + (f" Explained by {rule['explained_by']}." if rule.get("explained_by") else "")
-        figures = (f"{rule[name]:g}" for name in ("value", "baseline", "threshold"))
-        table.add_row(rule["rule"], *figures, str(minutes.get(rule["rule"], 0)), escape_control(meaning))
+    for rule in explanation.rules_fired:
+        meaning = rule.meaning + (f" Explained by {rule.explained_by}." if rule.explained_by else "")
+        figures = (f"{value:g}" for value in (rule.value, rule.baseline, rule.threshold))
+        table.add_row(escape_control(rule.rule), *figures, str(minutes.get(rule.rule, 0)), escape_control(meaning))
     return table
 
 
-def _features_table(explanation: dict[str, Any]) -> "Table":
+def _features_table(explanation: "IncidentExplanation") -> "Table":
     from rich.table import Table
 
     table = Table(title="Features that contributed most", title_justify="left")
     for name in ("detector", "feature", "value", "baseline", "weight"):
         table.add_column(name)
-    for entry in explanation["top_features"]:
-        figures = (f"{entry[name]:g}" for name in ("present", "baseline", "weight"))
-        table.add_row(str(entry.get("detector", "")), entry["feature"], *figures)
+    for entry in explanation.top_features:
+        figures = (f"{value:g}" for value in (entry.present, entry.baseline, entry.weight))
+        table.add_row(entry.detector, entry.feature, *figures)
     return table
 
 
-def _vote_lines(explanation: dict[str, Any]) -> Iterator[str]:
-    for name, p_value in explanation.get("p_values", {}).items():
+def _vote_lines(explanation: "IncidentExplanation") -> Iterator[str]:
+    for name, p_value in explanation.p_values.items():
         yield f"{name}: p = {p_value:.2g}"
-    for name, reason in explanation.get("abstaining", {}).items():
+    for name, reason in explanation.abstaining.items():
         yield f"{name}: abstains ({reason})"
 
 
 def _name_lines(row: dict[str, Any]) -> Iterator[str]:
-    for kind in ("collectors", "peers", "origins", "prefixes"):
+    has_changes = bool(named_changes(row))
+    for kind in ("collectors",) if has_changes else ("collectors", "peers", "origins", "prefixes"):
         names = [str(name) for name in row[kind]]
         if names:
             rest = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""

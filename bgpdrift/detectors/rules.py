@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from bgpdrift.detectors.interface import FloatArray
+from bgpdrift.store.evidence_records import ChangeKind
 
 Columns = Mapping[str, "FloatArray"]
 Form = Literal["volume", "events", "level"]
@@ -34,7 +35,9 @@ INCIDENT_KINDS = (
     IncidentKind(name="update storm", meaning="far more route changes than in the baseline"),
     IncidentKind(name="detour", meaning="routes use AS links never seen before, as around an outage or through a leak"),
     IncidentKind(name="flapping", meaning="prefixes are withdrawn and announced again repeatedly"),
-    IncidentKind(name="leak", meaning="AS paths become longer: a route leak, or a main link is down"),
+    IncidentKind(
+        name="leak", meaning="routes move to paths through another network: a route leak, or a main link is down"
+    ),
     IncidentKind(name="bogons", meaning="routes that should never leave a network are announced"),
 )
 """All kinds; of two kinds with equal evidence the earlier one is named."""
@@ -71,6 +74,8 @@ class Rule:
     kind_weight : float
         Weight of the rule among those of its kind. A rule that identifies a cause outweighs the route changes that
         accompany every incident.
+    changes : tuple of ChangeKind
+        Kinds of route changes that are evidence for the rule; empty if none is.
     meaning : str
         What the rule means, in one sentence for the person on call.
     """
@@ -87,6 +92,7 @@ class Rule:
     reset_explains: bool
     kind: str
     kind_weight: float = 1.0
+    changes: tuple[ChangeKind, ...] = ()
     meaning: str
 
 
@@ -124,6 +130,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=True,
         reset_explains=True,
         kind="update storm",
+        changes=("moved",),
         meaning="Routers announce far more prefixes than in the baseline, as during a worm, a flapping link or a route leak.",
     ),
     Rule(
@@ -137,6 +144,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=True,
         reset_explains=True,
         kind="outage",
+        changes=("lost",),
         meaning="Routers withdraw far more prefixes than in the baseline: a large network has lost its connection.",
     ),
     Rule(
@@ -150,6 +158,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=False,
         reset_explains=True,
         kind="outage",
+        changes=("lost",),
         meaning="Routes are withdrawn faster than they are announced again.",
     ),
     Rule(
@@ -163,6 +172,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=False,
         reset_explains=True,
         kind="leak",
+        changes=("moved",),
         meaning="Announced paths are longer than in the baseline: traffic takes detours, as in a route leak or after a "
         "cable cut.",
     ),
@@ -177,6 +187,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=True,
         reset_explains=True,
         kind="flapping",
+        changes=("flapping",),
         meaning="Prefixes are withdrawn and announced again repeatedly: a link or a router is flapping.",
     ),
     Rule(
@@ -190,6 +201,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=False,
         reset_explains=True,
         kind="flapping",
+        changes=("flapping",),
         meaning="The same few prefixes are withdrawn repeatedly.",
     ),
     Rule(
@@ -203,6 +215,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=False,
         reset_explains=True,
         kind="leak",
+        changes=("moved",),
         meaning="Path changes affect more hops than in the baseline: routes move to entirely different paths.",
     ),
     Rule(
@@ -216,6 +229,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=True,
         reset_explains=True,
         kind="update storm",
+        changes=("moved",),
         meaning="Many routes are replaced repeatedly by other paths, as during a worm or a flapping main link.",
     ),
     Rule(
@@ -229,6 +243,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=False,
         reset_explains=True,
         kind="update storm",
+        changes=("moved",),
         meaning="Many routes move to longer paths at once: the shortest path is down, or a network leaks routes.",
     ),
     Rule(
@@ -242,6 +257,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=False,
         reset_explains=True,
         kind="detour",
+        changes=("moved",),
         meaning="Paths contain AS pairs never seen before: a route leak, a forged path or a new connection.",
     ),
     Rule(
@@ -256,6 +272,7 @@ RULES: tuple[Rule, ...] = (
         reset_explains=False,
         kind="origin hijack",
         kind_weight=4.0,
+        changes=("second_origin",),
         meaning="A second network announces prefixes beside their owner: an origin hijack, or a planned move.",
     ),
     Rule(
@@ -270,6 +287,7 @@ RULES: tuple[Rule, ...] = (
         reset_explains=False,
         kind="sub-prefix hijack",
         kind_weight=4.0,
+        changes=("sub_prefix",),
         meaning="A network announces parts of the address space of another: a sub-prefix hijack attracts all its traffic.",
     ),
     Rule(
@@ -283,6 +301,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=False,
         reset_explains=False,
         kind="",
+        changes=("second_origin",),
         meaning="Routes move to another origin network.",
     ),
     Rule(
@@ -296,7 +315,38 @@ RULES: tuple[Rule, ...] = (
         sufficient=True,
         reset_explains=False,
         kind="outage",
+        changes=("lost",),
         meaning="Most of the peers that carried these prefixes have withdrawn them: their network leaves the Internet.",
+    ),
+    Rule(
+        name="moved_together",
+        unit="prefixes that moved to paths through one AS",
+        needs=("moved_together",),
+        signal=_column("moved_together"),
+        form="events",
+        min_factor=3.0,
+        min_size=10.0,
+        sufficient=True,
+        reset_explains=True,
+        kind="leak",
+        kind_weight=4.0,
+        changes=("moved",),
+        meaning="Prefixes move to paths through an AS that did not carry most of its present routes before: it leaks them.",
+    ),
+    Rule(
+        name="lost_together",
+        unit="networks lost behind common ASes",
+        needs=("lost_together",),
+        signal=_column("lost_together"),
+        form="events",
+        min_factor=3.0,
+        min_size=5.0,
+        sufficient=True,
+        reset_explains=True,
+        kind="outage",
+        kind_weight=4.0,
+        changes=("lost",),
+        meaning="Several networks behind a common AS leave the Internet at once: this AS has failed.",
     ),
     Rule(
         name="session_storm",
@@ -351,6 +401,7 @@ RULES: tuple[Rule, ...] = (
         sufficient=False,
         reset_explains=False,
         kind="bogons",
+        changes=("reserved",),
         meaning="Reserved addresses or AS numbers are announced: a network does not filter its announcements.",
     ),
     Rule(
@@ -364,9 +415,22 @@ RULES: tuple[Rule, ...] = (
         sufficient=False,
         reset_explains=True,
         kind="bogons",
+        changes=("too_specific",),
         meaning="Internal routes are announced to the Internet.",
     ),
 )
 
 BY_NAME: Mapping[str, Rule] = {rule.name: rule for rule in RULES}
 RULE_NAMES = tuple(BY_NAME)
+
+
+def changes_of_rule(name: str) -> tuple[ChangeKind, ...]:
+    """Return the kinds of route changes that are evidence for a rule; none for a rule of another program version.
+
+    Examples
+    --------
+    >>> changes_of_rule("moas_new"), changes_of_rule("silence"), changes_of_rule("no such rule")
+    (('second_origin',), (), ())
+    """
+    rule = BY_NAME.get(name)
+    return rule.changes if rule else ()

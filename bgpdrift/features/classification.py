@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
-from bgpdrift.bgp.prefixes import bogon_array, describe_prefix, is_ipv6_array, lengths
+from bgpdrift.bgp.prefixes import bogon_array, is_ipv6_array, lengths
 from bgpdrift.features import transitions
 from bgpdrift.features.batch import Batch
 from bgpdrift.features.checkpoint import take_arrays
@@ -54,6 +54,10 @@ class ClassifiedElements(NamedTuple):
     subprefix_new: BoolArray
     edges_new: NDArray[np.int64]
     visibility_loss: BoolArray
+    path: NDArray[np.int32]  # row of the announced path; -1 for a withdrawal
+    old_path: NDArray[np.int32]  # row of the last path before, also of a withdrawn route; -1 if unknown
+    rival: NDArray[np.uint32]  # with moas_new the origin before, with subprefix_new that of the covering prefix; else 0
+    cover: U64  # with subprefix_new the key of the covering prefix; else 0
 
     def select(self, mask: BoolArray) -> "ClassifiedElements":
         """Return the elements where a mask is true."""
@@ -87,7 +91,7 @@ class Classifier:
         tick : int
             Minutes since the epoch.
         is_warming : bool
-            No examples of new AS pairs and lost visibility are collected while the state is young.
+            No examples of new AS pairs are collected while the state is young.
 
         Returns
         -------
@@ -114,7 +118,7 @@ class Classifier:
         old = np.where(implicit, change.old_path, 0)
         old_length = paths.length[old].astype(np.int64)
         ipv6 = is_ipv6_array(keys)
-        moas, subprefix = self._find_new_origins(rows, keys, announced, origin, is_new, tick, examples)
+        moas, subprefix, rival, cover = self._find_new_origins(rows, keys, announced, origin, is_new, tick)
         elements = ClassifiedElements(
             category=change.category,
             announced=announced,
@@ -136,13 +140,12 @@ class Classifier:
             moas_new=moas,
             subprefix_new=subprefix,
             edges_new=self._count_new_edges(path, announced, tick, None if is_warming else examples),
-            visibility_loss=self._find_visibility_loss(
-                rows, change.visibility, keys, tick, None if is_warming else examples
-            ),
+            visibility_loss=self._find_visibility_loss(rows, change.visibility, tick),
+            path=path,
+            old_path=change.old_path,
+            rival=rival,
+            cover=cover,
         )
-        for place in np.flatnonzero(elements.origin_change)[:MAX_EXAMPLES_PER_BATCH].tolist():
-            before = int(paths.origin[change.old_path[place]])
-            examples.append(("origin_change", (describe_prefix(int(keys[place])), before, int(origin[place]))))
         return elements, examples
 
     def _find_new_origins(
@@ -153,29 +156,24 @@ class Classifier:
         origin: NDArray[np.uint32],
         is_new: BoolArray,
         tick: int,
-        examples: list[Example],
-    ) -> tuple[BoolArray, BoolArray]:
-        """Mark new second origins, and new prefixes covered by a prefix of another origin."""
+    ) -> tuple[BoolArray, BoolArray, NDArray[np.uint32], U64]:
+        """Mark new second origins and new prefixes covered by a prefix of another origin; give that origin and prefix."""
         moas, subprefix = np.zeros(rows.size, dtype=np.bool_), np.zeros(rows.size, dtype=np.bool_)
+        rival, cover = np.zeros(rows.size, dtype=np.uint32), np.zeros(rows.size, dtype=np.uint64)
         at = np.flatnonzero(announced & (origin > 0))  # an empty path has no origin
         if not at.size:
-            return moas, subprefix
+            return moas, subprefix, rival, cover
         prefixes = self.state.prefixes
         before_batch = prefixes["origin"].copy() if is_new.any() else prefixes["origin"]
         is_second, before = self._origins.update(prefixes, rows[at], origin[at], tick)
         moas[at] = is_second
-        for place in np.flatnonzero(is_second)[:MAX_EXAMPLES_PER_BATCH].tolist():
-            prefix = describe_prefix(int(keys[at[place]]))
-            examples.append(("moas", (prefix, int(before[place]), int(origin[at[place]]))))
+        rival[at[is_second]] = before[is_second]
         fresh = np.flatnonzero(is_new[at])
         if fresh.size:
             for hit in self._covers.find_sub_prefixes(prefixes, fresh, rows[at], keys[at], origin[at], before_batch):
                 place = int(at[hit.element])
-                subprefix[place] = True
-                covering = describe_prefix(hit.covering_key)
-                example = (describe_prefix(int(keys[place])), int(origin[place]), covering, hit.covering_origin)
-                examples.append(("subprefix", example))
-        return moas, subprefix
+                subprefix[place], rival[place], cover[place] = True, hit.covering_origin, hit.covering_key
+        return moas, subprefix, rival, cover
 
     def _edit_distances(self, path: NDArray[np.int32], old_path: NDArray[np.int32], implicit: BoolArray) -> I64:
         """Compute the distance between old and new path of implicit withdrawals; 0 for the others."""
@@ -214,9 +212,7 @@ class Classifier:
                     examples.append(("edges", (int(edges[place]) >> 32, int(edges[place]) & 0xFFFFFFFF)))
         return counts
 
-    def _find_visibility_loss(
-        self, rows: I64, change: NDArray[np.int8], keys: U64, tick: int, examples: list[Example] | None
-    ) -> BoolArray:
+    def _find_visibility_loss(self, rows: I64, change: NDArray[np.int8], tick: int) -> BoolArray:
         """Update the number of peers of each prefix; mark the withdrawals that reduce it below half of its mean."""
         loss = np.zeros(rows.size, dtype=np.bool_)
         at = np.flatnonzero(change)
@@ -239,12 +235,6 @@ class Classifier:
         loss[at] = fell
         ends = np.append(first[1:], at.size) - 1
         prefixes["peers"][distinct] = np.clip(after[ends], 0, 65_535)
-        if examples is not None:
-            for place in np.flatnonzero(fell)[:MAX_EXAMPLES_PER_BATCH].tolist():
-                row = int(changed[place])
-                prefix, origin = describe_prefix(int(keys[at[place]])), int(prefixes["origin"][row])
-                mean = round(float(prefixes["mean"][row]), 1)
-                examples.append(("visibility", (prefix, origin, mean, int(after[place]))))
         return loss
 
     def save(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

@@ -16,9 +16,12 @@ from bgpdrift.bgp.messages import UPDATE, Message
 from bgpdrift.bgp.prefixes import PrefixKeys
 from bgpdrift.features import transitions
 from bgpdrift.features.batch import Batch, Peers, flatten
+from bgpdrift.features.causes import Causes
+from bgpdrift.features.checkpoint import take_arrays
 from bgpdrift.features.classification import Classifier
 from bgpdrift.features.event_time import WINDOW_S
 from bgpdrift.features.hashing import I64
+from bgpdrift.features.route_changes import RouteChanges
 from bgpdrift.features.routes import RouteState
 from bgpdrift.features.window import Window
 
@@ -169,6 +172,9 @@ class CollectorWindows:
         element_cuts = np.searchsorted(batch.message, cuts)
         spans = zip(pairwise(cuts.tolist()), pairwise(element_cuts.tolist()), strict=True)
         for (begin, end), (first, last) in spans:
+            if ticks[begin] > self._tick and (self._tick, WHOLE) in self.windows:
+                # The state at the end of the minute, however the stream is divided into batches.
+                self._find_causes(self.windows[self._tick, WHOLE])
             self._tick = int(ticks[begin])
             self._count_messages(batch, minute, slice(begin, end), arrived_at)
             if last > first:
@@ -206,7 +212,9 @@ class CollectorWindows:
         is_whole = len(on_time) == 1 and not late.any()
         for tick in on_time:
             own = elements if is_whole else elements.select(~late & (minutes == tick))
-            self.window(tick).add_elements(own)
+            window = self.window(tick)
+            window.add_elements(own)
+            window.changes.add(own, self.state.paths)
             for peer in self._transfer_began:
                 of_peer = own.peer == peer
                 counts = self.window(tick).transfers.setdefault(peer, [0, 0])
@@ -220,6 +228,10 @@ class CollectorWindows:
         self.state.forget_peer(peer)
         for known in (self._established, self._transfer_began, self._elements_by_peer):
             known.pop(peer, None)
+
+    def _find_causes(self, window: Window) -> Causes:
+        is_warming = self.is_warming(window.start // WINDOW_S)
+        return window.find_causes(self.peers, self.state.count_routes_through, is_warming)
 
     def _change_session(self, message: Message, is_late: bool) -> None:
         peer = self.peers.number(message)
@@ -252,11 +264,11 @@ class CollectorWindows:
         window.sums["warming"] = int(self.is_warming(tick))
         window.sums["peer_reset"] = self._count_transfers(window, tick)
         addresses = self.peers.addresses
-        rows.append(window.row(self.name, "", addresses, self.peers.asns))
+        rows.append(window.row(self.name, "", self.peers, self._find_causes(window)))
         for key in sorted(key for key in self.windows if key[0] == tick and key[1] != WHOLE):
             own = self.windows.pop(key)
             own.sums.update({name: window.sums[name] for name in ("warming", "incomplete", "feed_gap")})
-            rows.append(own.row(self.name, addresses[key[1]], addresses, self.peers.asns))
+            rows.append(own.row(self.name, addresses[key[1]], self.peers, Causes([])))
         del self.windows[tick, WHOLE]
         if self._per_peer and tick % 60 == 0:
             counts = self._elements_by_peer
@@ -280,7 +292,13 @@ class CollectorWindows:
     def save(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and plain values for a checkpoint."""
         arrays, values = self._classifier.save()
+        changes: list[dict[str, Any]] = []
+        for number, window in enumerate(self.windows.values()):
+            own, plain = window.changes.save()
+            arrays |= {f"changes{number}.{name}": array for name, array in own.items()}
+            changes.append(plain)
         values |= {
+            "changes": changes,
             "name": self.name,
             "peers": self.peers.save(),
             "first_tick": self.first_tick,
@@ -303,6 +321,8 @@ class CollectorWindows:
         self.has_closed, self.closed_before = bool(values["has_closed"]), int(values["closed_before"])
         self._warming_minutes = int(values["warming_minutes"])
         self.windows = {(tick, peer): Window.restore(saved) for tick, peer, saved in values["windows"]}
+        for number, (window, plain) in enumerate(zip(self.windows.values(), values.get("changes", ()), strict=False)):
+            window.changes = RouteChanges.restore(take_arrays(arrays, f"changes{number}."), plain)
         self._established = {peer: (up, since) for peer, up, since in values["established"]}
         self._transfer_began = dict(values["transfer_began"])
         self._elements_by_peer = dict(values["elements_by_peer"])

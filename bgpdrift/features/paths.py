@@ -278,6 +278,21 @@ class PathTable:
             hops.update((row, path) for row, path in self._with_sets.items() if row in hops)
         return hops
 
+    def flat_hops_of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """Return the hops of several paths in one array, an AS_SET as 0, and the number of hops of each path.
+
+        Examples
+        --------
+        >>> paths = PathTable()
+        >>> rows = np.array(paths.intern_many([(7, 8), (9, (1, 2))]))
+        >>> [part.tolist() for part in paths.flat_hops_of(rows)]
+        [[7, 8, 9, 0], [2, 2]]
+        """
+        lengths = self.length[rows].astype(np.int64)
+        ends = np.cumsum(lengths)
+        shift = self._rows["offset"][rows].astype(np.int64) - (ends - lengths)
+        return self._pool[np.arange(lengths.sum()) + np.repeat(shift, lengths)], lengths
+
     def edges_of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """Return the neighbouring AS pairs of paths, without repeats of one AS and without AS_SETs.
 

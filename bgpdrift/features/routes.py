@@ -10,6 +10,7 @@ mark. Each call does a part of the pass that is bounded by the size of the next 
 the size of the state. `transitions` decides what a message means.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,6 +174,42 @@ class RouteState:
             table.columns["path"][mine] = 0
             n_announced += announced.size
         return n_announced
+
+    def count_routes_through(self, wanted: Sequence[int]) -> dict[int, int]:
+        """Count the announced routes through each of a few ASes, or neighbouring AS pairs.
+
+        Parameters
+        ----------
+        wanted : sequence of int
+            AS numbers, and pairs as ``left << 32 | right``.
+        """
+        table, uses = self._table, np.zeros(self.paths.count, dtype=np.int64)
+        for begin in range(0, table.capacity, _CHUNK):  # in parts, which need no large intermediate arrays
+            announced = table.columns["kind"][begin : begin + _CHUNK] == ANNOUNCED
+            path = table.columns["path"][begin : begin + _CHUNK][announced] - 1
+            np.add.at(uses, path, 1)
+        counts = dict.fromkeys(wanted, 0)
+        used = np.flatnonzero(uses)
+        for begin in range(0, used.size, _CHUNK):
+            rows = used[begin : begin + _CHUNK]
+            self._add_routes_through(counts, rows, uses[rows])
+        return counts
+
+    def _add_routes_through(self, counts: dict[int, int], rows: I64, uses: I64) -> None:
+        flat, lengths = self.paths.flat_hops_of(rows)
+        owner, hops = np.repeat(np.arange(rows.size), lengths), flat.astype(np.int64)
+        pairs = np.where(owner[:-1] == owner[1:], hops[:-1] << 32 | hops[1:], 0)
+        for codes, names in (
+            (hops, [name for name in counts if name < 1 << 32]),
+            (pairs, [name for name in counts if name >= 1 << 32]),
+        ):
+            at = np.flatnonzero(np.isin(codes, names))
+            order = np.lexsort((codes[at], owner[at]))
+            found, of_path = codes[at][order], owner[at][order]
+            once = np.ones(found.size, dtype=np.bool_)  # a path that repeats an AS counts once
+            once[1:] = (found[1:] != found[:-1]) | (of_path[1:] != of_path[:-1])
+            for name in names:
+                counts[name] += int(uses[of_path[once & (found == name)]].sum())
 
     def enforce_limit(self) -> None:
         """Evict some old routes if the state is at its limit, and remove some prefixes and paths that no route uses.

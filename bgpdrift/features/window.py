@@ -9,16 +9,22 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from bgpdrift.bgp.prefixes import describe_prefix
 from bgpdrift.features import batch as attributes
 from bgpdrift.features import transitions
+from bgpdrift.features.batch import Peers
+from bgpdrift.features.causes import Causes, Through, find_causes
 from bgpdrift.features.classification import ClassifiedElements
 from bgpdrift.features.event_time import WINDOW_S
 from bgpdrift.features.paths import AS_SET, LOOP, PREPENDED
+from bgpdrift.features.route_changes import RouteChanges
 from bgpdrift.features.tally import Tally, entropy_bits
+from bgpdrift.store.codec import encode
+from bgpdrift.store.evidence_records import WindowEvidence
 from bgpdrift.store.window_columns import FEATURES, QUALITY, Column
 
 MAX_EXAMPLES = 10
@@ -61,6 +67,8 @@ class Window:
         Arrival time minus message time of a sample of the messages, seconds.
     evidence : dict of str to list
         Examples by kind.
+    changes : RouteChanges
+        Routes that changed.
     transfers : dict of int to list
         Peer → [announced, new] while it may be in a table transfer.
     """
@@ -73,6 +81,8 @@ class Window:
         self.tallies = {name: Tally() for name in _TALLIES}
         self.lags: list[float] = []
         self.evidence: dict[str, list[list[Any]]] = {}
+        self.changes = RouteChanges()
+        self._causes: tuple[int, Causes] | None = None  # number of changes, what they have in common
         self.transfers: dict[int, list[int]] = {}
 
     def add_messages(self, peers: NDArray[np.int64]) -> None:
@@ -128,36 +138,48 @@ class Window:
         if len(examples) < MAX_EXAMPLES:
             examples.append(list(example))
 
-    def row(self, collector: str, peer: str, addresses: list[str], asns: list[str]) -> dict[str, Any]:
+    def find_causes(self, peers: Peers, through: Through, is_warming: bool) -> Causes:
+        """Find what the routes that changed so far have in common; without later changes the same again."""
+        if self._causes is None or self._causes[0] != len(self.changes):
+            found = find_causes(self.changes, peers, through, start=self.start, is_warming=is_warming)
+            self._causes = (len(self.changes), found)
+        return self._causes[1]
+
+    def row(self, collector: str, peer: str, peers: Peers, causes: Causes) -> dict[str, Any]:
         """Build the row of ``feature_windows``.
 
         Parameters
         ----------
         collector, peer : str
             Key of the row; an empty peer means the whole collector.
-        addresses, asns : list of str
-            Addresses and AS numbers of all peers, by peer number.
+        peers : Peers
+            All peers of the collector.
+        causes : Causes
+            Result of `find_causes`.
         """
-        tallies = self.tallies
+        tallies, addresses = self.tallies, peers.addresses
+        self.sums["moved_together"] = causes.moved_together
+        self.sums["lost_together"] = causes.lost_together
+        evidence = WindowEvidence(
+            origins=tuple(tallies["origins"].top(5)),
+            withdrawn_origins=tuple(tallies["withdrawn_origins"].top(5)),
+            peers=tuple((addresses[at], peers.asns[at], n) for at, n in tallies["elements_by_peer"].top(5)),
+            announced=tuple((describe_prefix(key), n) for key, n in tallies["announced_prefixes"].top(3)),
+            withdrawn=tuple((describe_prefix(key), n) for key, n in tallies["withdrawn_prefixes"].top(3)),
+            changes=tuple(msgspec.structs.replace(change, collector=collector) for change in causes.changes),
+        )
         return {
             "window_start": self.start,
             "collector": collector,
             "peer": peer,
             **{column.name: self._value(column) for column in _COLUMNS},
-            "evidence": {
-                "origins": [list(pair) for pair in tallies["origins"].top(5)],
-                "withdrawn_origins": [list(pair) for pair in tallies["withdrawn_origins"].top(5)],
-                "peers": [[addresses[at], asns[at], n] for at, n in tallies["elements_by_peer"].top(5)],
-                "announced": [[describe_prefix(key), n] for key, n in tallies["announced_prefixes"].top(3)],
-                "withdrawn": [[describe_prefix(key), n] for key, n in tallies["withdrawn_prefixes"].top(3)],
-                **self.evidence,
-            },
+            "evidence": {**encode(evidence), **self.evidence},
         }
 
     def _value(self, column: Column) -> int | float:
         name = column.accumulator
         match column.aggregate:
-            case "sum":
+            case "sum" | "common":
                 return self.sums[name]
             case "flag":
                 return int(self.sums[name] > 0)

@@ -131,6 +131,22 @@ def decode_row(kind: type[R], row: Mapping[str, Any], table: str, types: Mapping
     return kind(**values)
 
 
+def encode_columns(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert the typed values among the columns of a row to JSON types.
+
+    Examples
+    --------
+    >>> encode_columns({"id": 3, "details": StoredValue()})
+    {'id': 3, 'details': {'schema_version': 2}}
+    """
+    return {name: encode(value) if isinstance(value, StoredValue) else value for name, value in row.items()}
+
+
+def decode_column(row: dict[str, Any], table: str, column: str, kind: type[StoredValue]) -> dict[str, Any]:
+    """Convert the JSON of one column of a row to a typed value; raises `StoreError` as `decode` does."""
+    return {**row, column: decode(kind, row[column], f"{table} row {row.get('id', '?')}, {column}")}
+
+
 def rename_fields(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Rename the keys of a mapping; keys without a new name stay.
 

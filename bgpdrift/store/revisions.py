@@ -1,6 +1,6 @@
 """The schema of this program, and the messages about another one. A test compares the list with `migrations/`."""
 
-REVISIONS: tuple[str, ...] = ("0001", "0002", "0003")
+REVISIONS: tuple[str, ...] = ("0001", "0002", "0003", "0004")
 """All revisions, oldest first; the last one is what this program needs."""
 
 

@@ -17,6 +17,7 @@ Aggregate = Literal[
     "flag",  # 1 if the mark was set
     "p50",  # median of the source
     "p95",  # 95th percentile of the source
+    "common",  # what the routes that changed in the minute have in common, see bgpdrift.features.causes
 ]
 Kind = type[int] | type[float]
 
@@ -35,7 +36,7 @@ class Column(NamedTuple):
     description : str
         Meaning of the value.
     aggregate : Aggregate
-        How the values of a minute are combined. Every aggregate can be merged from parts of the minute.
+        How the values of a minute are combined. Every aggregate but ``common`` can be merged from parts of the minute.
     source : str
         Accumulator of `bgpdrift.features.window.Window` if its name differs from that of the column.
     """
@@ -95,6 +96,16 @@ FEATURES: tuple[Column, ...] = (
     Column("path_loop", int, "A", "an AS occurs again after another AS"),
     Column("too_specific", int, "A", "longer than /24 (IPv4) or /48 (IPv6)"),
     Column("visibility_loss", int, "prefixes", "number of peers fell below half of its daily mean", "distinct"),
+    Column(
+        "moved_together",
+        int,
+        "prefixes",
+        "moved to paths through one AS that did not carry most of its routes",
+        "common",
+    ),
+    Column(
+        "lost_together", int, "ASes", "origins of prefixes lost behind ASes that lost most of their routes", "common"
+    ),
     Column("session_down", int, "peers", "sessions that left Established", "distinct"),
     Column("session_up", int, "peers", "sessions that entered Established", "distinct"),
 )

@@ -8,15 +8,29 @@ with the verdicts. `bgpdrift.verdicts.ensemble` decides the verdict itself.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from bgpdrift.clock import Clock
 from bgpdrift.detector_registry import DETECTORS, MODELS
 from bgpdrift.settings import Settings
 from bgpdrift.store import ScoreRow, StateCursor, Store, WindowRow
+from bgpdrift.store.codec import decode
 from bgpdrift.store.cursor_states import DetectorState, EnsembleState
-from bgpdrift.verdicts.ensemble import ABSENT, STALE, WAITING, Vote, decide, ensemble_policy, passes_debounce
-from bgpdrift.verdicts.footprint import collect_concerned
+from bgpdrift.store.evidence_records import FiredRule, TopFeature, VerdictEvidence, WindowEvidence
+from bgpdrift.verdicts.ensemble import (
+    ABSENT,
+    STALE,
+    WAITING,
+    Verdict,
+    Vote,
+    decide,
+    ensemble_policy,
+    needs_no_debounce,
+    passes_debounce,
+)
+from bgpdrift.verdicts.footprint import collect_changes, name_changes
 
 CURSOR = "ensemble_coordinator"
 WINDOWS_PER_STEP = 500
@@ -27,6 +41,20 @@ Group = tuple[str, str]
 """(collector, peer)"""
 RecentMinute = tuple[int, bool]
 """(window_start, exceeds)"""
+RecentEvidence = tuple[int, WindowEvidence]
+"""(window_start, evidence)"""
+Firing = tuple[int, str, str]
+"""(window_start, collector, name of a sufficient rule)"""
+EVIDENCE_MINUTES = 60
+"""Longest time scale of a rule."""
+
+
+class _Judged(NamedTuple):
+    """A window with its votes and its verdict before the debounce."""
+
+    window: WindowRow
+    votes: Mapping[str, Vote]
+    verdict: Verdict
 
 
 @dataclass(slots=True)
@@ -37,6 +65,10 @@ class Decided:
     """Verdicts."""
     recent: dict[Group, list[RecentMinute]] = field(default_factory=dict)
     """Latest minutes of each group, for the debounce."""
+    firings: list[Firing] = field(default_factory=list)
+    """Sufficient rules of the latest minutes of all collectors."""
+    evidence: dict[Group, list[RecentEvidence]] = field(default_factory=dict)
+    """Evidence of the latest minutes of each group."""
     abstaining: dict[str, str] = field(default_factory=dict)
     """Abstentions in the last verdict, by detector."""
 
@@ -51,6 +83,8 @@ class EnsembleCoordinator:
         self._started = clock.monotonic()
         self._moved: dict[str, tuple[int, float]] = {}  # detector -> (position, time of its last move)
         self._recent: dict[Group, list[RecentMinute]] = {}
+        self._evidence: dict[Group, list[RecentEvidence]] = {}
+        self._firings: list[Firing] | None = None
         self._n_verdicts = self._n_anomalies = 0
         self._abstaining: Mapping[str, str] = {}
 
@@ -70,9 +104,12 @@ class EnsembleCoordinator:
         self._position, self._abstaining = position, decided.abstaining
         for group, minutes in decided.recent.items():
             self._recent.pop(group, None)
-            self._recent[group] = minutes
+            self._evidence.pop(group, None)
+            self._recent[group], self._evidence[group] = minutes, decided.evidence[group]
         while len(self._recent) > MAX_GROUPS:  # the store has the minutes of those without a recent window
-            del self._recent[next(iter(self._recent))]
+            oldest = next(iter(self._recent))
+            del self._recent[oldest], self._evidence[oldest]
+        self._firings = decided.firings
         self._n_verdicts += len(rows)
         self._n_anomalies += sum(bool(row["is_anomaly"]) for row in rows)
         return len(ready) == WINDOWS_PER_STEP
@@ -107,38 +144,84 @@ class EnsembleCoordinator:
         scores: dict[Key, dict[str, ScoreRow]] = {}
         for score in self._store.scores_for([_key(window) for window in windows]):
             scores.setdefault(_key(score), {})[str(score["model"])] = score
-        now = self._clock.now()
-        decided = Decided()
+        judged = []
         for window in sorted(windows, key=lambda window: int(window["window_start"])):
             own_scores = scores.get(_key(window), {})
             votes = {name: _vote(own_scores.get(name), reach[name][1]) for name in MODELS}
-            verdict = decide(votes, self._policy, bool(window["peer_reset"]))
-            start = int(window["window_start"])
-            group = (str(window["collector"]), str(window["peer"]))
-            recent = decided.recent.get(group) or self._recent_minutes(group, start)
-            recent.append((start, verdict.exceeds))
-            has_evidence = verdict.exceeds or any(vote.rules_fired for vote in votes.values())
-            decided.rows.append(
-                {
-                    "window_start": start,
-                    "collector": window["collector"],
-                    "peer": window["peer"],
-                    "combined": verdict.combined,
-                    "p_values": dict(verdict.p_values),
-                    "votes": dict(verdict.votes),
-                    "abstaining": dict(verdict.abstaining),
-                    "majority": verdict.majority,
-                    "maximum": verdict.maximum,
-                    "exceeds": verdict.exceeds,
-                    "is_anomaly": passes_debounce(recent, start, self._policy),
-                    "explained_by": verdict.explained_by,
-                    "evidence": _evidence(window, votes) if has_evidence else {},
-                    "decided_at": now,
-                }
-            )
-            decided.abstaining = dict(verdict.abstaining)
-            decided.recent[group] = recent[-4 * self._policy.debounce_n :]
+            judged.append(_Judged(window, votes, decide(votes, self._policy, bool(window["peer_reset"]))))
+        decided = Decided(firings=self._recent_firings(judged))
+        for one in judged:
+            decided.rows.append(self._finish(one, decided))
+        newest = judged[-1].window["window_start"] if judged else 0
+        decided.firings = [one for one in decided.firings if one[0] > newest - 60 * self._policy.debounce_n]
         return decided
+
+    def _finish(self, judged: _Judged, decided: Decided) -> dict[str, Any]:
+        """Build the verdict of a window: evidence and debounce."""
+        window, votes, verdict = judged
+        start, group = int(window["window_start"]), (str(window["collector"]), str(window["peer"]))
+        recent = decided.recent.get(group) or self._recent_minutes(group, start)
+        recent.append((start, verdict.exceeds))
+        decided.recent[group] = recent[-4 * self._policy.debounce_n :]
+        minutes = decided.evidence.get(group) or self._recent_evidence(group, start)
+        minutes.append((start, decode(WindowEvidence, window["evidence"], f"feature_windows.evidence of {group}")))
+        decided.evidence[group] = minutes[-EVIDENCE_MINUTES:]
+        evidence = VerdictEvidence()
+        if verdict.exceeds or any(vote.rules_fired for vote in votes.values()):
+            evidence = build_evidence(minutes, votes, self._policy.debounce_n)
+        decided.abstaining = dict(verdict.abstaining)
+        return {
+            "window_start": start,
+            "collector": window["collector"],
+            "peer": window["peer"],
+            "combined": verdict.combined,
+            "p_values": dict(verdict.p_values),
+            "votes": dict(verdict.votes),
+            "abstaining": dict(verdict.abstaining),
+            "majority": verdict.majority,
+            "maximum": verdict.maximum,
+            "exceeds": verdict.exceeds,
+            "is_anomaly": passes_debounce(recent, start, self._policy)
+            or self._is_confirmed(start, verdict, evidence, decided.firings),
+            "explained_by": verdict.explained_by,
+            "evidence": evidence,
+            "decided_at": self._clock.now(),
+        }
+
+    def _is_confirmed(self, start: int, verdict: Verdict, evidence: VerdictEvidence, firings: Sequence[Firing]) -> bool:
+        """Whether a sufficient rule of this minute fires at several collectors, or several peers saw what fired it."""
+        collectors: dict[str, set[str]] = {}
+        for at, collector, rule in firings:
+            if abs(start - at) < 60 * self._policy.debounce_n:
+                collectors.setdefault(rule, set()).add(collector)
+        return needs_no_debounce(verdict.sufficient_rules, collectors, evidence.changes)
+
+    def _recent_firings(self, judged: Sequence[_Judged]) -> list[Firing]:
+        """Return the sufficient rules of these windows and of the minutes before, read from the store after a start."""
+        before = self._firings
+        if before is None:
+            start = min((int(one.window["window_start"]) for one in judged), default=0)
+            before = [
+                (int(row["window_start"]), str(row["collector"]), rule.rule)
+                for row in self._store.verdicts_between(start - 60 * self._policy.debounce_n, start)
+                if row["exceeds"]
+                for rule in row["evidence"].rules_fired
+                if rule.sufficient and not rule.explained_by
+            ]
+        return before + [
+            (int(one.window["window_start"]), str(one.window["collector"]), rule)
+            for one in judged
+            for rule in one.verdict.sufficient_rules
+        ]
+
+    def _recent_evidence(self, group: Group, start: int) -> list[RecentEvidence]:
+        """Copy the evidence of the latest minutes of a group, read from the store after a start."""
+        if group in self._evidence:
+            return list(self._evidence[group])
+        return [
+            (int(row["window_start"]), decode(WindowEvidence, row["evidence"], f"feature_windows.evidence of {group}"))
+            for row in self._store.recent_windows(*group, start, EVIDENCE_MINUTES)
+        ]
 
     def _recent_minutes(self, group: Group, start: int) -> list[RecentMinute]:
         """Copy the latest minutes of a group, read from the store after a start."""
@@ -165,11 +248,37 @@ def _vote(score: ScoreRow | None, reason_without: str) -> Vote:
     )
 
 
-def _evidence(window: WindowRow, votes: Mapping[str, Vote]) -> dict[str, Any]:
-    fired = [rule for vote in votes.values() for rule in vote.rules_fired]
-    unexplained = [str(rule["rule"]) for rule in fired if not rule.get("explained_by")]
-    top = [{"detector": name, **entry} for name, vote in votes.items() for entry in vote.top_features]
-    return {"rules_fired": fired, "top_features": top, **collect_concerned(window["evidence"], unexplained)}
+def build_evidence(minutes: Sequence[RecentEvidence], votes: Mapping[str, Vote], min_minutes: int) -> VerdictEvidence:
+    """Build the evidence of a verdict: the rules that fired, and the route changes that fired them.
+
+    Parameters
+    ----------
+    minutes : sequence of (window_start, WindowEvidence)
+        Evidence of the latest windows of the group, oldest first; the last one is that of the verdict.
+    votes : mapping of detector to Vote
+        Votes with the rules that fired.
+    min_minutes : int
+        Least minutes whose changes are evidence.
+    """
+    fired = [msgspec.convert(rule, FiredRule) for vote in votes.values() for rule in vote.rules_fired]
+    unexplained = [rule for rule in fired if not rule.explained_by]
+    top = [
+        msgspec.convert({"detector": name, **entry}, TopFeature)
+        for name, vote in votes.items()
+        for entry in vote.top_features
+    ]
+    changes = collect_changes(minutes, unexplained, min_minutes)
+    origins, prefixes, peers = name_changes(changes)
+    if any(rule.rule == "session_storm" for rule in unexplained):
+        peers = tuple(dict.fromkeys([*(address for address, *_ in minutes[-1][1].sessions), *peers]))
+    return VerdictEvidence(
+        rules_fired=tuple(fired),
+        top_features=tuple(top),
+        changes=changes,
+        origins=origins,
+        prefixes=prefixes,
+        peers=peers,
+    )
 
 
 def _key(row: Mapping[str, Any]) -> Key:

@@ -5,17 +5,31 @@ concerned. Calm verdicts advance it too, so that an incident closes when nothing
 recent incidents in the store and `Correlator.clock_fields`; both are committed together.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from bgpdrift.features.suspects import keep_strongest, merge_collectors
+from bgpdrift.store.evidence_records import IncidentExplanation, RouteChange, VerdictEvidence
 from bgpdrift.store.incidents import IncidentChanges
-from bgpdrift.verdicts.explanation import guess_kind, rate_severity, summarize
-from bgpdrift.verdicts.footprint import Footprint, are_linked, group_linked, merge_footprints
+from bgpdrift.verdicts.explanation import guess_kind, kinds_of_change, rate_severity, summarize
+from bgpdrift.verdicts.footprint import (
+    Footprint,
+    are_linked,
+    group_linked,
+    is_named,
+    merge_footprints,
+    name_changes,
+)
 from bgpdrift.verdicts.lifecycle import INCIDENT_LIFECYCLE, RECORDED
 
 MAX_ITEMS = 200
 """Peers, origins or prefixes kept with an incident; a leak concerns thousands, and people read the first few."""
+MAX_CHANGES = 40
+"""Kinds of changes and collectors kept with an incident."""
 LOST_COLLECTOR_MIN = 60
 """Minutes without verdicts after which a collector no longer keeps an incident open, while others advance."""
 MAX_LAG_S = 86_400
@@ -126,8 +140,9 @@ class Correlator:
     def _place(self, minute: int, verdicts: Sequence[Mapping[str, Any]], footprint: Footprint) -> None:
         """Add linked anomalies of one minute to their incident, and merge incidents that they show to be one."""
         rules = _rules(verdicts)
+        changes = [change for verdict in verdicts for change in verdict["evidence"].changes]
         matches = sorted(
-            (row for row in self._incidents.values() if self._belongs(row, minute, footprint, rules)),
+            (row for row in self._incidents.values() if self._belongs(row, minute, footprint, rules, changes)),
             key=lambda row: (row["state"] == "closed", row["started_at"], row["id"]),
         )
         if not matches:
@@ -139,7 +154,14 @@ class Correlator:
                 self._merge(other, survivor, minute)
         self._grow(survivor, minute, verdicts, footprint)
 
-    def _belongs(self, row: Mapping[str, Any], minute: int, footprint: Footprint, rules: Mapping[str, float]) -> bool:
+    def _belongs(
+        self,
+        row: Mapping[str, Any],
+        minute: int,
+        footprint: Footprint,
+        rules: Mapping[str, float],
+        changes: Sequence[RouteChange],
+    ) -> bool:
         policy, own = self._policy, _incident_footprint(row)
         if row["state"] != "closed":
             # A late verdict may lie before the incident, and one of a faster collector after it.
@@ -149,10 +171,13 @@ class Correlator:
         since_closed = minute - int(row["closed_at"] or row["last_seen_at"])
         if since_closed > 60 * policy.reopen_minutes or minute < row["started_at"]:
             return False
+        kind = guess_kind(rules, changes)
+        if kind != row["kind"] and kinds_of_change(kind) and kinds_of_change(row["kind"]):
+            return False  # a known cause of another kind
         if are_linked(own, footprint, is_same_time=False):
             return True
         # Over an hour, a shared collector alone is not enough: the incident must also be of the same kind.
-        return bool(own.collectors & footprint.collectors) and guess_kind(rules) == row["kind"]
+        return bool(own.collectors & footprint.collectors) and kind == row["kind"]
 
     def _open(self, minute: int, verdicts: Sequence[Mapping[str, Any]], footprint: Footprint) -> None:
         row: dict[str, Any] = {
@@ -166,7 +191,7 @@ class Correlator:
             "peers": [],
             "origins": [],
             "prefixes": [],
-            "explanation": {},
+            "explanation": IncidentExplanation(),
             "merged_into": None,
         }
         self._next_id += 1
@@ -182,9 +207,7 @@ class Correlator:
         row["started_at"] = min(row["started_at"], minute)
         row["last_seen_at"] = max(row["last_seen_at"], minute)
         _add_items(row, "collectors", sorted(footprint.collectors))
-        _add_items(row, "origins", sorted(footprint.origins))
-        _add_items(row, "prefixes", sorted(footprint.prefixes))
-        _add_items(row, "peers", [peer for verdict in verdicts for peer in verdict["evidence"].get("peers", [])])
+        _add_items(row, "peers", [peer for verdict in verdicts for peer in verdict["evidence"].peers])
         row["explanation"] = _explain(row["explanation"], row["peak"], verdicts)
         row["peak"] = max([row["peak"], *(float(verdict["combined"]) for verdict in verdicts)])
         before = row.get("severity", "")
@@ -195,15 +218,17 @@ class Correlator:
     def _merge(self, row: dict[str, Any], survivor: dict[str, Any], minute: int) -> None:
         row["state"] = INCIDENT_LIFECYCLE.next_state(row["state"], "merged")
         row["closed_at"], row["merged_into"] = minute, survivor["id"]
-        for name in ("collectors", "origins", "prefixes", "peers"):
+        for name in ("collectors", "peers"):
             _add_items(survivor, name, row[name])
         survivor["started_at"] = min(survivor["started_at"], row["started_at"])
         survivor["last_seen_at"] = max(survivor["last_seen_at"], row["last_seen_at"])
-        minutes = dict(survivor["explanation"].get("rule_minutes", {}))
-        for name, count in row["explanation"].get("rule_minutes", {}).items():
-            minutes[name] = minutes.get(name, 0) + count
+        merged, own = row["explanation"], survivor["explanation"]
         strongest = row if row["peak"] > survivor["peak"] else survivor
-        survivor["explanation"] = {**strongest["explanation"], "rule_minutes": minutes}
+        survivor["explanation"] = msgspec.structs.replace(
+            strongest["explanation"],
+            rule_minutes=dict(Counter(own.rule_minutes) + Counter(merged.rule_minutes)),
+            changes=_keep_changes([*own.changes, *merged.changes]),
+        )
         survivor["peak"] = strongest["peak"]
         self._mark_changed(row)
         self._record(row, minute, "merged", {"into": survivor["id"]})
@@ -230,15 +255,21 @@ class Correlator:
                 del self._incidents[row["id"]]
 
     def _describe(self, row: dict[str, Any]) -> None:
-        explanation = row["explanation"]
-        row["kind"] = guess_kind(explanation.get("rule_minutes", {}))
+        explanation: IncidentExplanation = row["explanation"]
+        row["kind"] = guess_kind(explanation.rule_minutes, explanation.changes)
+        own = [change for change in explanation.changes if change.change in kinds_of_change(row["kind"])]
+        change = merge_collectors(own) if own else None
+        if explanation.changes:  # an incident of an earlier version keeps its names
+            origins, prefixes, peers = name_changes([change] if change else [])
+            row["origins"], row["prefixes"] = list(origins), list(prefixes)
+            row["peers"] = list(peers) if change else row["peers"]
         row["severity"] = rate_severity(
-            peers=len(row["peers"]),
+            peers=max(len(row["peers"]), change.n_peers if change and is_named(change) else 0),
             collectors=len(row["collectors"]),
-            prefixes=len(row["prefixes"]),
+            prefixes=max(len(row["prefixes"]), change.n_prefixes if change and is_named(change) else 0),
             peak=row["peak"],
         )
-        row["summary"] = summarize(row["kind"], row, explanation.get("rules_fired", []))
+        row["summary"] = summarize(row["kind"], row, explanation)
         self._mark_changed(row)
 
     def _mark_changed(self, row: dict[str, Any]) -> None:
@@ -257,51 +288,58 @@ class Correlator:
 
 
 def _footprint(verdict: Mapping[str, Any]) -> Footprint:
-    evidence = verdict["evidence"]
+    evidence: VerdictEvidence = verdict["evidence"]
     return Footprint(
         frozenset({str(verdict["collector"])}),
-        frozenset(int(origin) for origin in evidence.get("origins", ())),
-        frozenset(map(str, evidence.get("prefixes", ()))),
+        frozenset(evidence.origins),
+        frozenset(evidence.prefixes),
         frozenset(_rules([verdict])),
     )
 
 
 def _incident_footprint(row: Mapping[str, Any]) -> Footprint:
-    rules = row["explanation"].get("rule_minutes", {})
+    explanation: IncidentExplanation = row["explanation"]
+    origins, prefixes, _ = name_changes(explanation.changes)
     return Footprint(
-        frozenset(row["collectors"]), frozenset(row["origins"]), frozenset(row["prefixes"]), frozenset(rules)
+        frozenset(row["collectors"]),
+        frozenset([*row["origins"], *origins]),
+        frozenset([*row["prefixes"], *prefixes]),
+        frozenset(explanation.rule_minutes),
     )
 
 
 def _rules(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Rules that fired in some verdicts and that nothing explains, each with the weight of one minute."""
-    names = {
-        str(rule["rule"])
-        for verdict in verdicts
-        for rule in verdict["evidence"].get("rules_fired", [])
-        if not rule.get("explained_by")
-    }
-    return dict.fromkeys(sorted(names), 1.0)
+    fired = (rule for verdict in verdicts for rule in verdict["evidence"].rules_fired)
+    return dict.fromkeys(sorted({rule.rule for rule in fired if not rule.explained_by}), 1.0)
 
 
-def _explain(previous: Mapping[str, Any], peak: float, verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the evidence of the strongest minute so far, and in how many minutes each rule fired."""
-    minutes = dict(previous.get("rule_minutes", {}))
-    for name in _rules(verdicts):
-        minutes[name] = minutes.get(name, 0) + 1
+def _explain(previous: IncidentExplanation, peak: float, verdicts: Sequence[Mapping[str, Any]]) -> IncidentExplanation:
+    """Return the evidence of the strongest minute so far, all that changed, and in how many minutes each rule fired."""
+    minutes = dict(Counter(previous.rule_minutes) + Counter(_rules(verdicts).keys()))
+    changes = _keep_changes([*previous.changes, *(c for verdict in verdicts for c in verdict["evidence"].changes)])
     strongest = max(verdicts, key=lambda verdict: float(verdict["combined"]))
-    if previous and float(strongest["combined"]) <= peak:
-        return {**previous, "rule_minutes": minutes}
-    evidence = strongest["evidence"]
-    return {
-        "window_start": strongest["window_start"],
-        "collector": strongest["collector"],
-        "rules_fired": evidence.get("rules_fired", []),
-        "top_features": evidence.get("top_features", []),
-        "p_values": strongest["p_values"],
-        "abstaining": strongest["abstaining"],
-        "rule_minutes": minutes,
-    }
+    if previous.window_start and float(strongest["combined"]) <= peak:
+        return msgspec.structs.replace(previous, rule_minutes=minutes, changes=changes)
+    evidence: VerdictEvidence = strongest["evidence"]
+    return IncidentExplanation(
+        window_start=strongest["window_start"],
+        collector=strongest["collector"],
+        rules_fired=evidence.rules_fired,
+        top_features=evidence.top_features,
+        p_values=dict(strongest["p_values"]),
+        abstaining=dict(strongest["abstaining"]),
+        rule_minutes=minutes,
+        changes=changes,
+    )
+
+
+def _keep_changes(changes: Sequence[RouteChange]) -> tuple[RouteChange, ...]:
+    """Keep the strongest change of each kind and collector: the verdicts of an incident share the minutes that fired it."""
+    parts: dict[tuple[str, str], list[RouteChange]] = {}
+    for change in changes:
+        parts.setdefault((change.change, change.collector), []).append(change)
+    return tuple(keep_strongest(parts[key]) for key in sorted(parts))[:MAX_CHANGES]
 
 
 def _add_items(row: dict[str, Any], name: str, items: Sequence[Any]) -> None:

@@ -17,15 +17,21 @@ any other case                                                     no
 A single vote without a sufficient rule must be a hundred times less likely (two decades of p), because no other detector
 can contradict it. A rule that a table transfer explains is never sufficient. If the alarm of a window rests on such rules
 only, `Verdict.explained_by` names the reason. A detector without a vote is listed with its reason; it never counts as zero.
+
+An anomaly needs k of the last n minutes (the debounce), unless a sufficient rule is confirmed: it fires at several
+collectors, or several peers saw the routes change that fired it (`needs_no_debounce`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from bgpdrift.detectors.rules import changes_of_rule
+from bgpdrift.features.suspects import find_culprits
 from bgpdrift.settings import Settings
+from bgpdrift.store.evidence_records import RouteChange
 from bgpdrift.verdicts.calibration import P_FLOOR, alarm_p
 
 ABSENT, WAITING, STALE = "absent", "waiting for a model", "stale"
@@ -109,6 +115,8 @@ class Verdict:
     maximum: float
     exceeds: bool
     explained_by: str
+    sufficient_rules: tuple[str, ...] = ()
+    """Rules of an alarm that need no agreement; not a column of the table."""
 
 
 def decide(votes: Mapping[str, Vote], policy: EnsemblePolicy, peer_reset: bool = False) -> Verdict:
@@ -141,15 +149,18 @@ def decide(votes: Mapping[str, Vote], policy: EnsemblePolicy, peer_reset: bool =
     alarms = sum(vote.is_alarm for vote in counted.values())
     limit = _limit(counted, policy)
     fired = [rule for vote in votes.values() for rule in vote.rules_fired]
-    is_sufficient = any(
-        vote.is_alarm and any(rule.get("sufficient") and not rule.get("explained_by") for rule in vote.rules_fired)
+    sufficient = tuple(
+        str(rule["rule"])
         for vote in counted.values()
+        if vote.is_alarm
+        for rule in vote.rules_fired
+        if rule.get("sufficient") and not rule.get("explained_by")
     )
     agrees = alarms >= 2 and combined >= limit
     is_single = len(counted) == 1 and alarms == 1 and combined >= limit + SINGLE_VOTE_EXTRA_DECADES
     # A detector without rules cannot tell a table transfer from an anomaly.
     is_unexplained = not peer_reset or any(not rule.get("explained_by") for rule in fired)
-    exceeds = is_sufficient or ((agrees or is_single) and is_unexplained)
+    exceeds = bool(sufficient) or ((agrees or is_single) and is_unexplained)
     reasons = [str(rule["explained_by"]) for rule in fired if rule.get("explained_by")]
     if (agrees or is_single) and not is_unexplained:
         reasons.append("peer_reset")
@@ -162,6 +173,7 @@ def decide(votes: Mapping[str, Vote], policy: EnsemblePolicy, peer_reset: bool =
         maximum=max(surprisal.values(), default=0.0),
         exceeds=exceeds,
         explained_by=reasons[0] if reasons and not exceeds else "",
+        sufficient_rules=sufficient,
     )
 
 
@@ -194,6 +206,34 @@ def combine(surprisal: Mapping[str, float], weights: Mapping[str, float]) -> flo
     mean = sum(weights.get(name, 0.0) * value for name, value in surprisal.items()) / total
     agreed = sorted(surprisal.values())[-2] if len(surprisal) > 1 else mean
     return (1.0 - AGREEMENT_SHARE) * mean + AGREEMENT_SHARE * agreed
+
+
+def needs_no_debounce(
+    rules: Iterable[str], collectors: Mapping[str, Collection[str]], changes: Iterable[RouteChange]
+) -> bool:
+    """Whether one of the sufficient rules of a minute is confirmed by another collector or by several peers.
+
+    Parameters
+    ----------
+    rules : iterable of str
+        Sufficient rules of the minute.
+    collectors : mapping of rule to collection of str
+        Collectors at which each rule was sufficient in the last minutes, this one included.
+    changes : iterable of RouteChange
+        The route changes that fired the rules.
+
+    Examples
+    --------
+    >>> from bgpdrift.store.evidence_records import Suspect
+    >>> needs_no_debounce(["silence"], {"silence": {"rrc00"}}, []), needs_no_debounce(["silence"], {"silence": "ab"}, [])
+    (False, True)
+    >>> hijack = RouteChange(change="second_origin", n_peers=2, suspects=(Suspect(64666, 9),))
+    >>> needs_no_debounce(["moas_new"], {}, [hijack])
+    True
+    """
+    names = list(rules)
+    seen = {change.change for change in changes if change.n_peers > 1 and find_culprits(change)}
+    return any(len(collectors.get(name, ())) > 1 or not seen.isdisjoint(changes_of_rule(name)) for name in names)
 
 
 def passes_debounce(recent: Sequence[tuple[int, bool]], now: int, policy: EnsemblePolicy) -> bool:

@@ -3,35 +3,90 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bgpdrift.detectors.rules import INCIDENT_KINDS, RULES
+from bgpdrift.detectors.rules import INCIDENT_KINDS, RULES, changes_of_rule
+from bgpdrift.features.suspects import find_culprits, merge_collectors
 from bgpdrift.formatting import format_time
+from bgpdrift.store.evidence_records import ChangedPrefix, ChangeKind, IncidentExplanation, RouteChange
+from bgpdrift.verdicts.footprint import is_named
 
 SEVERITIES = ("low", "medium", "high", "critical")
 _BREADTH_STEPS = (30, 1_000)  # peers × collectors × prefixes
 _PEAK_STEPS = (5.0, 8.0)  # combined −log10 p
+MIN_CAUSE_PREFIXES = 3
+"""Prefixes that changed by one cause, from which the cause decides the kind of an incident."""
+_CHANGES_OF_KIND: Mapping[str, tuple[ChangeKind, ...]] = {
+    "sub-prefix hijack": ("sub_prefix",),
+    "origin hijack": ("second_origin",),
+    "outage": ("lost",),
+    "leak": ("moved",),
+    "flapping": ("flapping",),
+    "bogons": ("reserved", "too_specific"),
+}
+_HIJACKS: tuple[ChangeKind, ...] = ("second_origin", "sub_prefix")
+_HIJACK_WEIGHT = 4.0
+_WHO = {"outage": "behind", "leak": "through"}
+_SHOWN = 3
 
 
-def guess_kind(rules: Mapping[str, float]) -> str:
-    """Guess the kind of an incident.
+def guess_kind(rules: Mapping[str, float], changes: Iterable[RouteChange] = ()) -> str:
+    """Decide the kind of an incident from the rules that fired and the route changes that fired them.
+
+    A rule whose routes changed by a known cause decides: that of the cause with most prefixes, where a hijack outweighs the
+    path changes that accompany it. Otherwise the kind whose rules fired in most minutes is named.
 
     Parameters
     ----------
     rules : mapping of rule name to strength
         In how many minutes each rule fired.
+    changes : iterable of RouteChange
+        The changes that are evidence for these rules.
 
     Examples
     --------
+    >>> from bgpdrift.store.evidence_records import Suspect
     >>> guess_kind({"update_storm": 12, "withdrawal_storm": 3})
     'update storm'
+    >>> leak = RouteChange(change="moved", n_routes=900, n_prefixes=90, suspects=(Suspect(64666, 880, 20),))
+    >>> guess_kind({"update_storm": 12, "withdrawal_storm": 3}, [leak])
+    'leak'
     >>> guess_kind({})
     'unusual'
     """
+    by_kind: dict[ChangeKind, list[RouteChange]] = {}
+    for change in changes:
+        by_kind.setdefault(change.change, []).append(change)
     best, most = "unusual", 0.0
+    for kind in INCIDENT_KINDS:  # of two kinds with equal evidence the earlier one is named
+        for of_kind in kinds_of_change(kind.name):
+            parts = by_kind.get(of_kind)
+            if parts and any(of_kind in changes_of_rule(rule) for rule in rules):
+                merged = merge_collectors(parts)
+                strength = merged.n_prefixes * (_HIJACK_WEIGHT if of_kind in _HIJACKS else 1.0)
+                if merged.n_prefixes >= MIN_CAUSE_PREFIXES and has_cause(merged) and strength > most + 1e-9:
+                    best, most = kind.name, strength
+    if most:
+        return best
     for kind in INCIDENT_KINDS:
         strength = sum(rule.kind_weight * rules.get(rule.name, 0.0) for rule in RULES if rule.kind == kind.name)
         if strength > most + 1e-9:
             best, most = kind.name, strength
     return best
+
+
+def kinds_of_change(kind: str) -> tuple[ChangeKind, ...]:
+    """Return the kinds of route changes that make up a kind of incident.
+
+    Examples
+    --------
+    >>> kinds_of_change("origin hijack"), kinds_of_change("silence")
+    (('second_origin',), ())
+    """
+    return _CHANGES_OF_KIND.get(kind, ())
+
+
+def has_cause(change: RouteChange) -> bool:
+    """Whether a change has a cause that decides the kind of the incident; withdrawals that repeat are their own cause."""
+    return change.change == "flapping" or bool(find_culprits(change))
 
 
 def rate_severity(peers: int, collectors: int, prefixes: int, peak: float) -> str:
@@ -56,21 +111,55 @@ def rate_severity(peers: int, collectors: int, prefixes: int, peak: float) -> st
     return SEVERITIES[min(steps, len(SEVERITIES) - 1)]
 
 
-def summarize(kind: str, incident: Mapping[str, Any], rules: Iterable[Mapping[str, Any]]) -> str:
-    """Summarize an incident in one sentence: kind, collectors, start, the two main rules' figures, origins, prefixes."""
+def summarize(kind: str, incident: Mapping[str, Any], explanation: IncidentExplanation) -> str:
+    """Summarize an incident in one sentence: kind, who, where, since when, two figures, and what changed from what to what."""
     meaning = next(
         (known.meaning for known in INCIDENT_KINDS if known.name == kind), "routing differs from the baseline"
     )
-    where = _few(incident["collectors"], "collector")
-    since = f"{format_time(incident['started_at'])} UTC"
+    changes = [change for change in explanation.changes if change.change in kinds_of_change(kind) and is_named(change)]
+    since = min([incident["started_at"], *(change.first_at for change in changes if change.first_at)])
+    who = f" {_WHO.get(kind, 'by')} AS{_few(incident['origins'], '')}" if incident["origins"] else ""
     figures = "; ".join(
-        f"{rule['value']:g} {rule['unit']}, baseline {rule['baseline']:g}" for rule in list(rules)[:2] if "unit" in rule
+        f"{rule.value:g} {rule.unit}, baseline {rule.baseline:g}" for rule in explanation.rules_fired[:2] if rule.unit
     )
-    prefixes = f"; prefixes {_few(incident['prefixes'], '')}" if incident["prefixes"] else ""
-    origins = f"; from AS{_few(incident['origins'], '')}" if incident["origins"] else ""
+    what = ""
+    if changes:
+        change = merge_collectors(changes)
+        shown = [describe_change(prefix) for prefix in change.prefixes[: 1 if change.change == "moved" else _SHOWN]]
+        n_more = max(change.n_prefixes - len(shown), 0)
+        more = f" and {n_more} more" if n_more else ""
+        what = f"; {', '.join(shown)}{more}; seen by {change.n_peers} peers"
     return (
-        f"{kind.capitalize()} at {where} since {since}: {meaning} ({figures or 'no single rule'}){origins}{prefixes}."
+        f"{kind.capitalize()}{who} at {_few(incident['collectors'], 'collector')} since {format_time(since)} UTC: {meaning} "
+        f"({figures or 'no single rule'}){what}."
     )
+
+
+def describe_change(prefix: ChangedPrefix) -> str:
+    """Describe what happened to a prefix: from which origin or path to which.
+
+    Examples
+    --------
+    >>> describe_change(ChangedPrefix("192.0.2.0/24", 64500, 64666))
+    '192.0.2.0/24 (AS64500 -> AS64666)'
+    >>> describe_change(ChangedPrefix("192.0.2.0/25", 64500, 64666, covering="192.0.2.0/24"))
+    '192.0.2.0/25 in 192.0.2.0/24 (AS64500 -> AS64666)'
+    >>> describe_change(ChangedPrefix("192.0.2.0/24", 3, 3, (1, 3), (1, 9, 3)))
+    '192.0.2.0/24 (path 1 3 -> 1 9 3)'
+    >>> describe_change(ChangedPrefix("192.0.2.0/24", 3, 0, (1, 3)))
+    '192.0.2.0/24 (AS3 -> withdrawn)'
+    """
+    name = prefix.prefix + (f" in {prefix.covering}" if prefix.covering else "")
+    old = f"AS{prefix.old_origin}" if prefix.old_origin else "unknown"
+    if not prefix.new_origin:
+        return f"{name} ({old} -> withdrawn)"
+    if prefix.old_origin in (0, prefix.new_origin) and prefix.new_path:
+        return f"{name} (path {_path(prefix.old_path) or 'unknown'} -> {_path(prefix.new_path)})"
+    return f"{name} ({old} -> AS{prefix.new_origin})"
+
+
+def _path(hops: Iterable[Any]) -> str:
+    return " ".join(str(hop) if hop else "{}" for hop in hops)
 
 
 def _few(items: Iterable[Any], noun: str, most: int = 3) -> str:

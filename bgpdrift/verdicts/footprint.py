@@ -4,61 +4,78 @@ A shared rule links two collectors that see one cause without a named AS or pref
 states of incidents are left to `bgpdrift.verdicts.correlation`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_network
-from typing import Any
+
+from bgpdrift.detectors.rules import changes_of_rule
+from bgpdrift.features.suspects import find_culprits, merge_windows
+from bgpdrift.store.evidence_records import ChangeKind, FiredRule, RouteChange, WindowEvidence
 
 MAX_NAMES = 50
 """Origins, prefixes or peers kept with a verdict."""
-_SOURCES: Mapping[str, tuple[str, int, int]] = {
-    "moas_new": ("moas", 0, 2),
-    "subprefix_new": ("subprefix", 0, 1),
-    "origin_change": ("origin_change", 0, 2),
-    "visibility_loss": ("visibility", 0, 1),
-}
-"""Rule → list in the window's evidence, index of the prefix and of the AS that caused it in each entry."""
 _MIN_COVER_BITS = {4: 8, 6: 16}
 """Shorter prefixes by IP version link nothing; otherwise ::/0 would link everything."""
 
 
-def collect_concerned(evidence: Mapping[str, Any], rules: Iterable[str]) -> dict[str, list[Any]]:
-    """Collect the origins, prefixes and peers that the fired rules of a window concern.
-
-    Evidence without a fired rule is left out: the busiest origin of every minute would link unrelated anomalies.
+def collect_changes(
+    windows: Sequence[tuple[int, WindowEvidence]], fired: Iterable[FiredRule], min_minutes: int
+) -> tuple[RouteChange, ...]:
+    """Collect the route changes that fired some rules: those of the minutes over which each rule was smoothed.
 
     Parameters
     ----------
-    evidence : mapping
-        Evidence of the window, as in ``feature_windows``.
-    rules : iterable of str
-        Rules that fired and that nothing explains.
+    windows : sequence of (window_start, WindowEvidence)
+        The latest windows of a collector, oldest first, the present one last.
+    fired : iterable of FiredRule
+        Rules that fired in the present one and that nothing explains.
+    min_minutes : int
+        Least minutes to collect, so that those that the debounce waited for are among them.
 
     Examples
     --------
-    >>> window = {"moas": [["192.0.2.0/24", 64500, 64666]], "peers": [["10.0.0.1", 64501, 7]]}
-    >>> collect_concerned(window, ["moas_new"])
-    {'origins': [64666], 'prefixes': ['192.0.2.0/24'], 'peers': ['10.0.0.1']}
-    >>> collect_concerned(window, ["update_storm"])["origins"]
-    []
+    >>> from bgpdrift.store.evidence_records import Suspect
+    >>> hijack = RouteChange(change="second_origin", first_at=0, suspects=(Suspect(64666, 9),))
+    >>> minutes = [(0, WindowEvidence(changes=(hijack,))), (60, WindowEvidence())]
+    >>> [change.suspects[0].asn for change in collect_changes(minutes, [FiredRule(rule="moas_new")], min_minutes=3)]
+    [64666]
+    >>> collect_changes(minutes, [FiredRule(rule="moas_new")], min_minutes=1)
+    ()
     """
-    origins: dict[int, None] = {}
-    prefixes: dict[str, None] = {}
-    fired = list(rules)
+    minutes: dict[ChangeKind, int] = {}
     for rule in fired:
-        name, prefix, origin = _SOURCES.get(rule, ("", 0, 0))
-        for entry in evidence.get(name, ()):
-            prefixes[str(entry[prefix])] = None
-            if entry[origin]:
-                origins[int(entry[origin])] = None
-    kind = "sessions" if "session_storm" in fired else "peers"
-    peers = dict.fromkeys(str(entry[0]) for entry in evidence.get(kind, ())) if fired else {}
-    return {
-        "origins": list(origins)[:MAX_NAMES],
-        "prefixes": list(prefixes)[:MAX_NAMES],
-        "peers": list(peers)[:MAX_NAMES],
-    }
+        for kind in changes_of_rule(rule.rule):
+            minutes[kind] = max(minutes.get(kind, min_minutes), rule.minutes)
+    collected = []
+    for kind, span in minutes.items():
+        begin = windows[-1][0] - 60 * (span - 1) if windows else 0
+        parts = [part for start, window in windows if start >= begin for part in window.changes if part.change == kind]
+        if parts:
+            collected.append(merge_windows(parts))
+    return tuple(collected)
+
+
+def is_named(change: RouteChange) -> bool:
+    """Whether the prefixes of a change may be named: they have a cause, or what happened to them needs none.
+
+    Routes that only moved have many causes, and the prefixes of an ordinary minute would be named.
+
+    Examples
+    --------
+    >>> is_named(RouteChange(change="moved", n_routes=9)), is_named(RouteChange(change="lost", n_routes=9))
+    (False, True)
+    """
+    return change.change in ("lost", "flapping") or bool(find_culprits(change))
+
+
+def name_changes(changes: Iterable[RouteChange]) -> tuple[tuple[int, ...], tuple[str, ...], tuple[str, ...]]:
+    """Return the ASes that caused some changes, the prefixes that they concern, and the peers that saw them."""
+    named = [change for change in changes if is_named(change)]
+    origins = dict.fromkeys(asn for change in named for asn in find_culprits(change))
+    prefixes = dict.fromkeys(prefix.prefix for change in named for prefix in change.prefixes)
+    peers = dict.fromkeys(peer.address for change in named for peer in change.peers)
+    return tuple(origins)[:MAX_NAMES], tuple(prefixes)[:MAX_NAMES], tuple(peers)[:MAX_NAMES]
 
 
 @dataclass(frozen=True, slots=True)

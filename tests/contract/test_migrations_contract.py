@@ -8,6 +8,7 @@ from sqlalchemy import URL, inspect, text
 from bgpdrift.store import StateCursor, migrate, open_store
 from bgpdrift.store.cursor_states import CooldownState, DriftState, PersistenceState, cooldown_cursor
 from bgpdrift.store.engine import WRITE, make_engine, parse_url, sqlite_path
+from bgpdrift.store.evidence_records import FiredRule, VerdictEvidence
 from bgpdrift.store.migrate import upgrade
 from bgpdrift.store.model_records import RetrainEvent
 from bgpdrift.store.request_records import Alert, ApprovalRequest, RequestReason, RetrainApproval, RetrainRequest
@@ -93,7 +94,7 @@ def test_a_database_of_an_earlier_schema_is_upgraded_with_its_rows(url: str, rev
         assert score["rules_fired"] == [{"rule": "update_storm", "baseline": 7}]
         assert score["top_features"] == [{"feature": "usual", "baseline": "7"}]
         (verdict,) = store.verdicts_between(0, 120)
-        assert verdict["evidence"] == {"rules_fired": [{"rule": "update_storm", "baseline": 7}]}
+        assert verdict["evidence"] == VerdictEvidence(rules_fired=(FiredRule(rule="update_storm", baseline=7.0),))
         drift = store.read_drift_state("lstm")
         assert drift is not None
         assert drift.state == DriftState(model_version="7", persistence=PersistenceState(checks=2, requested_at=3600))

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from bgpdrift.errors import StoreError
 from bgpdrift.process.identity import ProcessIdentity
-from bgpdrift.store import StateCursor, Store
+from bgpdrift.store import IncidentChanges, StateCursor, Store
 from bgpdrift.store.codec import SCHEMA_VERSION, StoredValue, decode, encode
 from bgpdrift.store.cursor_states import (
     AggregatorState,
@@ -29,6 +29,17 @@ from bgpdrift.store.cursor_states import (
     drift_cursor,
 )
 from bgpdrift.store.drift_records import CheckContext, CheckDetails, ComparisonRecord, ExcludedHours
+from bgpdrift.store.evidence_records import (
+    ChangedPrefix,
+    FiredRule,
+    IncidentExplanation,
+    RouteChange,
+    SeenBy,
+    Suspect,
+    TopFeature,
+    VerdictEvidence,
+    WindowEvidence,
+)
 from bgpdrift.store.model_records import EventReason, VersionDetails
 from bgpdrift.store.request_records import HoldApproval, RequestReason, RetrainApproval
 from helpers.store_rows import read_raw_state, write_raw_state
@@ -36,7 +47,104 @@ from helpers.store_rows import read_raw_state, write_raw_state
 T = 1_767_225_600
 OWNER = ProcessIdentity(pid=4711, start_time=99, boot_id="b")
 
+FIRED = FiredRule(
+    rule="moas_new",
+    value=9.0,
+    threshold=3.0,
+    baseline=0.5,
+    minutes=5,
+    unit="prefixes with a second origin",
+    sufficient=True,
+    meaning="A second network announces prefixes beside their owner.",
+)
+OLD_FIRED = {
+    "rule": "moas_new",
+    "value": 9.0,
+    "threshold": 3.0,
+    "baseline": 0.5,
+    "minutes": 5,
+    "unit": "prefixes with a second origin",
+    "sufficient": True,
+    "meaning": "A second network announces prefixes beside their owner.",
+}
+FEATURE = TopFeature(feature="announced", detector="lstm", baseline=80.0, present=900.0, weight=0.5)
+OLD_FEATURE = {"feature": "announced", "detector": "lstm", "baseline": 80.0, "present": 900.0, "weight": 0.5}
+
+
+def change(kind: Any, *prefixes: ChangedPrefix) -> RouteChange:
+    """A change as version 1 of the evidence of a window is read."""
+    suspects = tuple(Suspect(prefix.new_origin, 1) for prefix in prefixes if prefix.new_origin)
+    return RouteChange(
+        change=kind, n_routes=len(prefixes), n_prefixes=len(prefixes), suspects=suspects, prefixes=prefixes
+    )
+
+
 SAMPLES: list[tuple[StoredValue, dict[str, Any]]] = [
+    (
+        WindowEvidence(
+            origins=((64500, 3),),
+            withdrawn_origins=((64501, 2),),
+            peers=(("192.0.2.1", "64502", 7),),
+            announced=(("192.0.2.0/24", 3),),
+            withdrawn=(("198.51.100.0/24", 2),),
+            sessions=(("192.0.2.1", "64502", "down"),),
+            edges=((64502, 64500),),
+            changes=(
+                change("second_origin", ChangedPrefix("192.0.2.0/24", 64500, 64666)),
+                change("sub_prefix", ChangedPrefix("192.0.2.0/25", 64500, 64666, covering="192.0.2.0/24")),
+                change("lost", ChangedPrefix("198.51.100.0/24", 64501)),
+            ),
+        ),
+        {
+            "origins": [[64500, 3]],
+            "withdrawn_origins": [[64501, 2]],
+            "peers": [["192.0.2.1", "64502", 7]],
+            "announced": [["192.0.2.0/24", 3]],
+            "withdrawn": [["198.51.100.0/24", 2]],
+            "sessions": [["192.0.2.1", "64502", "down"]],
+            "edges": [[64502, 64500]],
+            "moas": [["192.0.2.0/24", 64500, 64666]],
+            "subprefix": [["192.0.2.0/25", 64666, "192.0.2.0/24", 64500]],
+            "visibility": [["198.51.100.0/24", 64501, 8.5, 3]],
+            "origin_change": [["192.0.2.0/24", 64500, 64666]],
+        },
+    ),
+    (
+        VerdictEvidence(
+            rules_fired=(FIRED,),
+            top_features=(FEATURE,),
+            origins=(64666,),
+            prefixes=("192.0.2.0/24",),
+            peers=("192.0.2.1",),
+        ),
+        {
+            "rules_fired": [OLD_FIRED],
+            "top_features": [OLD_FEATURE],
+            "origins": [64666],
+            "prefixes": ["192.0.2.0/24"],
+            "peers": ["192.0.2.1"],
+        },
+    ),
+    (
+        IncidentExplanation(
+            window_start=T,
+            collector="rrc00",
+            rules_fired=(FIRED,),
+            top_features=(FEATURE,),
+            p_values={"heuristic": 1e-5},
+            abstaining={"lstm": "waiting for a model"},
+            rule_minutes={"moas_new": 7},
+        ),
+        {
+            "window_start": T,
+            "collector": "rrc00",
+            "rules_fired": [OLD_FIRED],
+            "top_features": [OLD_FEATURE],
+            "p_values": {"heuristic": 1e-5},
+            "abstaining": {"lstm": "waiting for a model"},
+            "rule_minutes": {"moas_new": 7.0},
+        },
+    ),
     (
         DriftState(
             model_version="7",
@@ -476,3 +584,41 @@ def test_a_value_that_is_no_object_is_refused_or_starts_anew() -> None:
     with pytest.raises(StoreError, match="place: expected AggregatorState as a JSON object, found list"):
         decode(AggregatorState, [], "place")
     assert decode(DriftState, [], "place") == DriftState()
+
+
+def test_the_changes_of_an_incident_are_read_as_they_were_written(store: Store) -> None:
+    """Who, what from what to what, and seen by whom, with its paths, in verdicts and incidents of every database."""
+    seen = RouteChange(
+        change="moved",
+        collector="rrc00",
+        first_at=T,
+        n_routes=900,
+        n_prefixes=90,
+        n_peers=12,
+        suspects=(Suspect(64666, 880, 20, 2.5),),
+        prefixes=(ChangedPrefix("192.0.2.0/24", 64500, 64500, (1, (2, 3), 64500), (1, 64666, 64500), 9),),
+        peers=(SeenBy("192.0.2.1", "64502"),),
+    )
+    evidence = VerdictEvidence(rules_fired=(FIRED,), changes=(seen,))
+    explanation = IncidentExplanation(window_start=T, rules_fired=(FIRED,), changes=(seen,))
+    figures = {"combined": 5.0, "p_values": {}, "votes": {}, "abstaining": {}, "majority": True, "maximum": 5.0}
+    flags = {"exceeds": True, "is_anomaly": True}
+    verdict = {"window_start": T, "collector": "rrc00", "evidence": evidence, **figures, **flags}
+    incident = {"id": 1, "state": "open", "severity": "low", "started_at": T, "last_seen_at": T, "peak": 2.0}
+
+    store.write_verdicts([verdict], None)
+    store.apply_incidents(IncidentChanges(inserts=[incident | {"explanation": explanation}]), None)
+    store.apply_incidents(IncidentChanges(updates=[{"id": 1, "explanation": explanation}]), None)
+
+    assert store.verdicts_after(0, 1)[0]["evidence"] == evidence
+    assert store.open_incidents()[0]["explanation"] == explanation
+
+
+def test_a_damaged_explanation_does_not_stop_the_engine(store: Store) -> None:
+    incident = {"id": 1, "state": "open", "severity": "low", "started_at": T, "last_seen_at": T, "peak": 2.0}
+    damaged = {"schema_version": SCHEMA_VERSION, "rule_minutes": {"silence": 3}, "changes": "none"}
+
+    store.apply_incidents(IncidentChanges(inserts=[incident | {"explanation": damaged}]), None)
+
+    (row,) = store.open_incidents()
+    assert row["explanation"] == IncidentExplanation(rule_minutes={"silence": 3})

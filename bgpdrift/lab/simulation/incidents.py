@@ -5,7 +5,9 @@ known before the first frame. Anomalous routes are announced between the start a
 routes begin to recover. All waves of an incident have the same victims, culprits and peers; each wave has its own truth.
 """
 
+import math
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -49,6 +51,16 @@ _SPREAD_MS = 45_000
 """The routes of one incident change within about this time, as updates propagate."""
 _REST_S = 3 * 86_400.0
 """Two incidents with less than this time between them affect different routes: detectors still remember earlier origins."""
+_OUTAGE_REST_S = 3_600.0
+"""The same for an outage, which changes no origin: a provider that fails takes everything behind it."""
+_BEHIND_SHARE = 0.75
+"""Share of the peers that reach a prefix through a provider, from which it is behind the provider."""
+_MIN_NETWORKS = 5
+"""Networks behind a provider whose failure is an outage of the provider, not of one network."""
+_MAIN_WAY_SHARE = 0.6
+"""Share of the paths through a provider that lead to prefixes behind it."""
+_PEERS_SAMPLED = 8
+_PROVIDER_CHOICES = 3
 
 
 class Incidents:
@@ -199,21 +211,14 @@ class Incidents:
 
     def _outage(self, rng: random.Random, incident: Incident, scope: Scope) -> _Plan:
         wanted = incident.prefixes or max(10, self._scenario.prefixes // 12)
-        by_provider: dict[int, list[Atom]] = {}
-        for atom in self._free():
-            by_provider.setdefault(atom.providers[0], []).append(atom)
-        # A region: everybody behind one provider, or behind several if one has too few.
-        chosen: list[Atom] = []
-        regions = rng.sample(sorted(by_provider), len(by_provider))
-        for region in regions:
-            chosen += by_provider[region]
-            if sum(len(a.prefixes) for a in chosen) >= wanted:
-                break
-        while len(chosen) > 1 and sum(len(a.prefixes) for a in chosen[:-1]) >= wanted:
-            chosen.pop()
+        behind = self._behind_each_provider(rng, scope.peers)
+        sizes = {asn: sum(len(a.prefixes) for a in atoms) for asn, atoms in behind.items()}
+        nearest = sorted(sizes, key=lambda asn: (abs(math.log(sizes[asn] / wanted)), asn))
+        provider = rng.choice(nearest[:_PROVIDER_CHOICES])
+        chosen = behind[provider]
         self._take(chosen)
         routes = [(p, a) for p in scope.peers for a in chosen if p.family == a.family]
-        _describe(scope, routes, self._world.topology.cores[chosen[0].providers[0]].asn)
+        _describe(scope, routes, provider)
 
         def plan(now: Moment) -> None:
             if now.minute == now.start // 60_000:
@@ -228,6 +233,28 @@ class Incidents:
             self._release(now, routes)
 
         return plan
+
+    def _behind_each_provider(self, rng: random.Random, peers: Sequence[Peer]) -> dict[int, list[Atom]]:
+        """For each transit AS that is the main way to several networks: the atoms that most peers reach through it."""
+        behind: dict[int, list[Atom]] = {}
+        paths_through: Counter[int] = Counter()
+        paths_behind: Counter[int] = Counter()
+        by_family = {family: [p for p in peers if p.family == family] for family in (4, 6)}
+        some = {family: rng.sample(of, min(len(of), _PEERS_SAMPLED)) for family, of in by_family.items()}
+        for atom in self._free(_OUTAGE_REST_S):
+            paths = [set(self._world.paths(peer, atom)[0][:-1]) for peer in some[atom.family]]
+            for asn, count in sorted(Counter(asn for path in paths for asn in path if asn != atom.origin).items()):
+                paths_through[asn] += count
+                if count >= _BEHIND_SHARE * len(paths):
+                    behind.setdefault(asn, []).append(atom)
+                    paths_behind[asn] += count
+        exclusive = {
+            asn: atoms
+            for asn, atoms in behind.items()
+            if len({a.origin for a in atoms}) >= _MIN_NETWORKS
+            and paths_behind[asn] >= _MAIN_WAY_SHARE * paths_through[asn]
+        }
+        return exclusive or behind
 
     def _silence(self, rng: random.Random, incident: Incident, scope: Scope) -> _Plan:
         collector = incident.collector or rng.choice(self._scenario.collectors)
@@ -289,10 +316,10 @@ class Incidents:
                 at = now.end + int(now.rng.expovariate(1 / 20_000))
                 now.agenda.add(at, do.RELEASE, peer.index, atom.index)
 
-    def _free(self) -> list[Atom]:
+    def _free(self, rest_s: float = _REST_S) -> list[Atom]:
         """Atoms no other incident of these days holds: two incidents on one route would undo each other."""
         begin, end = self._span
-        taken = {atom for since, until, atom in self._taken if since - _REST_S < end and begin < until + _REST_S}
+        taken = {atom for since, until, atom in self._taken if since - rest_s < end and begin < until + rest_s}
         return [a for a in self._world.atoms[: self._world.ordinary] if a.index not in taken]
 
     def _take(self, atoms: Sequence[Atom]) -> None:

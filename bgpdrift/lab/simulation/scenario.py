@@ -15,7 +15,7 @@ INCIDENT_KINDS = {
     "leak": "many prefixes re-announced through one AS that should not carry them, on longer paths",
     "hijack": "prefixes announced with another origin by some peers",
     "subprefix": "more specific prefixes announced by another origin",
-    "outage": "all prefixes of some ASes behind one provider withdrawn, back at the end",
+    "outage": "all prefixes behind one provider withdrawn, back at the end",
     "silence": "a collector sends nothing",
     "flapping": "a few prefixes withdrawn and announced again at a high rate",
 }

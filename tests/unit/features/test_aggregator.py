@@ -11,6 +11,8 @@ from bgpdrift.features.aggregator import MAX_COLLECTORS, Aggregator
 from bgpdrift.features.batch import MAX_PEERS
 from bgpdrift.features.dedup import Duplicates
 from bgpdrift.settings import WindowSettings
+from bgpdrift.store.codec import decode
+from bgpdrift.store.evidence_records import ChangedPrefix, RouteChange, SeenBy, Suspect, WindowEvidence
 
 T0 = 1_700_000_040
 
@@ -33,6 +35,10 @@ def state(time: float, name: str, peer: str = "p") -> Message:
 def windows(*messages: Message, **settings: Any) -> list[dict[str, Any]]:
     aggregator = Aggregator(WindowSettings(**settings))
     return aggregator.add(messages) + aggregator.flush()
+
+
+def changes(row: dict[str, Any]) -> tuple[RouteChange, ...]:
+    return decode(WindowEvidence, row["evidence"], "evidence").changes
 
 
 def test_a_window_closes_thirty_seconds_after_its_end_in_event_time() -> None:
@@ -181,7 +187,9 @@ def test_withdrawals_by_most_peers_are_a_loss_of_visibility() -> None:
     rows = aggregator.add(stream) + aggregator.flush()
 
     assert rows[-1]["visibility_loss"] == 1
-    assert rows[-1]["evidence"]["visibility"][0][:2] == ["193.0.0.0/21", 12654]
+    (lost,) = changes(rows[-1])
+    assert (lost.change, lost.n_routes, lost.n_peers) == ("lost", 4, 4)
+    assert lost.prefixes == (ChangedPrefix("193.0.0.0/21", 12654, 0, (3333, 12654), (), 4),)
 
 
 def test_a_table_transfer_after_a_reset_is_marked_until_it_ends() -> None:
@@ -210,14 +218,18 @@ def test_a_second_origin_is_new_at_most_once_a_day() -> None:
     rows = aggregator.add([*stream, *again]) + aggregator.flush()
 
     assert [sum(row["moas_new"] for row in part) for part in (rows[:1], rows[1:])] == [1, 1]
-    assert rows[0]["evidence"]["moas"] == [["193.0.0.0/21", 12654, 666]]
+    (second,) = [change for change in changes(rows[0]) if change.change == "second_origin"]
+    assert second.suspects == (Suspect(666, 1),)
+    assert second.prefixes == (ChangedPrefix("193.0.0.0/21", 12654, 666, (), (1, 666), 1),)
+    assert second.peers == (SeenBy("q"),)
 
 
 def test_a_more_specific_prefix_of_another_origin_is_evidence_with_the_covering_prefix() -> None:
     rows = windows(announce(T0), announce(T0 + 1, "193.0.1.0/24", path=(1, 666)), announce(T0 + 2, "193.0.2.0/24"))
 
     assert rows[0]["subprefix_new"] == 1
-    assert rows[0]["evidence"]["subprefix"] == [["193.0.1.0/24", 666, "193.0.0.0/21", 12654]]
+    (sub,) = [change for change in changes(rows[0]) if change.change == "sub_prefix"]
+    assert sub.prefixes == (ChangedPrefix("193.0.1.0/24", 12654, 666, (), (1, 666), 1, "193.0.0.0/21"),)
 
 
 @pytest.mark.parametrize(

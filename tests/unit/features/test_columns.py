@@ -58,6 +58,12 @@ def stream_that_fills_every_column() -> list[dict[str, Any]]:
         ],
         arrived_at=T0 + 20.0,
     )
+    nets = [f"30.{n}.0.0/16" for n in range(8)]
+    for after_s, path in ((1200, (4, 5)), (1300, (4, 99, 5))):  # eight networks behind AS 5 move together to AS 99
+        rows += aggregator.add(
+            [update(T0 + after_s, (*path, 40 + n), name, peer=p) for n, name in enumerate(nets) for p in "efgh"]
+        )
+    rows += aggregator.add([update(T0 + 1400, (), peer=peer, gone=tuple(nets)) for peer in "efgh"])
     rows += aggregator.add([update(T0 + HOUR + n, (), gone=(net,), peer=peer) for n, peer in enumerate("abc")])
     aggregator.note_reconnect()
     aggregator.note_dropped(None, None, frames=3)
@@ -95,7 +101,7 @@ def test_nothing_is_accumulated_without_a_declared_column(monkeypatch: pytest.Mo
 
     stream_that_fills_every_column()
 
-    summed = {column.name for column in COLUMNS if column.aggregate in ("sum", "flag")}
+    summed = {column.name for column in COLUMNS if column.aggregate in ("sum", "flag", "common")}
     maxima = {column.name for column in COLUMNS if column.aggregate == "maximum"}
     tallied = {column.accumulator for column in COLUMNS} | {"withdrawn_origins"}
     assert {name for window in windows for name in window.sums} == summed

@@ -94,9 +94,9 @@ def test_a_storm_becomes_one_incident_with_an_explanation(chain: Chain, store: S
     start = int(rows[640]["window_start"])
     assert incident["started_at"] - start in range(0, 181)
     assert incident["state"] == "closed"
-    fired = {rule["rule"]: rule for rule in incident["explanation"]["rules_fired"]}
-    assert fired["update_storm"]["value"] > fired["update_storm"]["baseline"]
-    assert incident["explanation"]["abstaining"] == {
+    fired = {rule.rule: rule for rule in incident["explanation"].rules_fired}
+    assert fired["update_storm"].value > fired["update_storm"].baseline
+    assert incident["explanation"].abstaining == {
         "lstm": "waiting for a model",
         "isolation_forest": "waiting for a model",
     }

@@ -1,26 +1,59 @@
 """Verdicts to incidents."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
+from bgpdrift.store.evidence_records import (
+    ChangedPrefix,
+    FiredRule,
+    RouteChange,
+    SeenBy,
+    Suspect,
+    VerdictEvidence,
+)
 from bgpdrift.verdicts.correlation import CorrelationPolicy, Correlator
+from bgpdrift.verdicts.footprint import name_changes
 
 POLICY = CorrelationPolicy(link_minutes=10, quiet_minutes=15, reopen_minutes=60)
-RULE = {
-    "rule": "moas_new",
-    "value": 9.0,
-    "baseline": 0.0,
-    "threshold": 3.0,
-    "unit": "prefixes",
-    "meaning": "…",
-    "sufficient": True,
-}
+RULE = FiredRule(rule="moas_new", value=9.0, baseline=0.0, threshold=3.0, unit="prefixes", meaning="…", sufficient=True)
 
 
-def verdict(minute: int, anomaly: bool = False, collector: str = "rrc00", rule: str = "moas_new", **evidence: Any):
-    fired = [{**RULE, "rule": rule}] if anomaly else []
+def hijack(asn: int, first_at: int = 0, collector: str = "rrc00", prefixes: int = 5) -> RouteChange:
+    """A second origin of prefixes that belong to this hijacker alone."""
+    return RouteChange(
+        change="second_origin",
+        collector=collector,
+        first_at=first_at,
+        n_routes=prefixes,
+        n_prefixes=prefixes,
+        n_peers=3,
+        suspects=(Suspect(asn, prefixes),),
+        prefixes=tuple(ChangedPrefix(f"20.{asn}.{n}.0/24", 64500, asn) for n in range(prefixes)),
+        peers=(SeenBy("192.0.2.1", "64501"),),
+    )
+
+
+def verdict(
+    minute: int,
+    anomaly: bool = False,
+    collector: str = "rrc00",
+    rule: str = "moas_new",
+    origins: Sequence[int] = (),
+    changes: Sequence[RouteChange] = (),
+) -> dict[str, Any]:
+    changes = (*changes, *(hijack(asn, 60 * minute, collector) for asn in origins))
+    names = name_changes(changes)
+    evidence = VerdictEvidence(
+        rules_fired=(msgspec.structs.replace(RULE, rule=rule),),
+        changes=changes,
+        origins=names[0],
+        prefixes=names[1],
+        peers=names[2],
+    )
     return {
         "window_start": 60 * minute,
         "collector": collector,
@@ -29,7 +62,7 @@ def verdict(minute: int, anomaly: bool = False, collector: str = "rrc00", rule: 
         "is_anomaly": anomaly,
         "p_values": {"heuristic": 1e-5},
         "abstaining": {"lstm": "waiting for a model"},
-        "evidence": {"rules_fired": fired, **evidence} if anomaly else {},
+        "evidence": evidence if anomaly else VerdictEvidence(),
     }
 
 
@@ -73,7 +106,7 @@ def test_calm_verdicts_close_an_incident(log: IncidentLog) -> None:
     assert incident["closed_at"] == (19 + 15) * 60
     assert log.kinds(1)[0] == "opened"
     assert log.kinds(1)[-1] == "closed"
-    assert incident["explanation"]["rule_minutes"] == {"moas_new": 10}
+    assert incident["explanation"].rule_minutes == {"moas_new": 10}
     assert "rrc00" in incident["summary"]
     assert incident["kind"] == "origin hijack"
 
@@ -138,3 +171,40 @@ def test_a_crash_after_any_batch_gives_the_same_incidents(batch: int) -> None:
         pieces.add(pieces.restart(), stream[first : first + batch])
     assert pieces.incidents == whole.incidents
     assert set(pieces.events) == set(whole.events)
+
+
+def test_the_names_are_those_of_the_strongest_minute_and_stay_when_later_minutes_have_others(log: IncidentLog) -> None:
+    first = [verdict(10, True, origins=[64666])]
+    later = [verdict(m, True, changes=[hijack(64700 + m, 60 * m, prefixes=1)]) for m in range(11, 20)]
+
+    log.add(Correlator(POLICY), [*first, *later])
+
+    (incident,) = log.incidents.values()
+    assert incident["origins"] == [64666]
+    assert incident["prefixes"] == [f"20.64666.{n}.0/24" for n in range(5)]
+    assert incident["peers"] == ["192.0.2.1"]
+    assert incident["explanation"].changes[0].first_at == 600
+
+
+def test_an_outage_with_a_stray_second_origin_is_an_outage(log: IncidentLog) -> None:
+    lost = tuple(ChangedPrefix(f"20.0.{n}.0/24", n, 0, (1, 64666, n)) for n in range(1, 40))
+    outage = RouteChange(
+        change="lost", n_routes=200, n_prefixes=343, n_peers=9, suspects=(Suspect(64666, 190, 5),), prefixes=lost
+    )
+    stray = verdict(10, True, rule="moas_new", changes=[hijack(64700, 600, prefixes=3)])
+
+    log.add(Correlator(POLICY), [stray, verdict(11, True, rule="lost_together", changes=[outage])])
+
+    (incident,) = log.incidents.values()
+    assert (incident["kind"], incident["origins"]) == ("outage", [64666])
+    assert incident["prefixes"] == [prefix.prefix for prefix in lost]
+    assert incident["summary"].startswith("Outage behind AS64666 at collector rrc00 since")
+
+
+def test_one_hijack_at_two_collectors_names_the_peers_of_both(log: IncidentLog) -> None:
+    other = msgspec.structs.replace(hijack(5, 600, "rrc01"), peers=(SeenBy("192.0.2.9", "9"),))
+    log.add(Correlator(POLICY), [verdict(10, True, origins=[5]), verdict(10, True, "rrc01", changes=[other])])
+
+    (incident,) = log.incidents.values()
+    assert incident["peers"] == ["192.0.2.1", "192.0.2.9"]
+    assert incident["origins"] == [5]
