@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import zstandard
 
 from bgpdrift.bgp.spool import SpoolReader
+from bgpdrift.store import migrate, open_store
 from helpers.until import until
 
 pytestmark = pytest.mark.system
@@ -156,3 +158,51 @@ def test_recorded_frames_pass_through_the_spool_unchanged(
     lines = [line for segment in reader.segments_after(0) for line in reader.read_segment(segment)]
     sent = gzip.decompress(source.read_bytes()).splitlines()
     assert sorted(line for line in lines if b'"bgpdrift_' not in line[:30]) == sorted(sent)
+
+
+def aggregator(processes: list[subprocess.Popen[str]], data_dir: Path) -> subprocess.Popen[str]:
+    env = os.environ | {"BGPDRIFT_DATA_DIR": str(data_dir), "BGPDRIFT_SPOOL__SEGMENT_S": "0.3"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bgpdrift.services.feature_aggregator"], env=env, stdout=subprocess.DEVNULL, text=True
+    )
+    processes.append(process)
+    return process
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_spool_that_is_removed_loses_no_later_minute_and_the_lost_ones_are_incomplete(
+    tmp_path: Path, processes: list[subprocess.Popen[str]], is_running: bool
+) -> None:
+    """The numbers of segments continue, whether the collector runs or everything is stopped meanwhile."""
+    data, minutes = tmp_path / "data", 20
+    store_url = f"sqlite:///{data / 'bgpdrift.sqlite3'}"
+    data.mkdir()
+    migrate(store_url)
+    url = replay(processes, recording(tmp_path / "r.zst", 24_000, 60.0 * minutes), "--speed", "60")
+    begun = 1_700_000_000 // 60 * 60
+
+    def rows() -> list[dict[str, object]]:
+        with open_store(store_url) as store:
+            return [
+                dict(row) for row in store.windows_between(begun, begun + 60 * minutes) if row["collector"] == "rrc00"
+            ]
+
+    running = [collector(processes, data, url), aggregator(processes, data)]
+    until(lambda: len(rows()) >= 4, LIMIT_S, "four windows are stored")
+    if not is_running:
+        for process in running:
+            process.terminate()
+            assert process.wait(LIMIT_S) == 0
+    shutil.rmtree(data / "spool")
+    if not is_running:
+        running = [collector(processes, data, url), aggregator(processes, data)]
+    until(lambda: len(rows()) >= 16, LIMIT_S, "sixteen windows are stored")
+    for process in reversed(running):
+        process.terminate()
+        assert process.wait(LIMIT_S) == 0
+
+    stored = rows()[1:16]
+    assert [row["window_start"] for row in stored] == [begun + 60 * minute for minute in range(1, 16)]
+    unmarked = [row for row in stored if not row["incomplete"] and not row["feed_gap"]]
+    assert len(unmarked) >= 10
+    assert [row["messages"] for row in unmarked] == [400] * len(unmarked)
