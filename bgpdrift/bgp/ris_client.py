@@ -32,6 +32,7 @@ from bgpdrift.bgp.ris_connection import (
 from bgpdrift.bgp.ris_figures import COLLECTOR_SILENT_S, MAX_COLLECTORS, FeedFigures
 from bgpdrift.clock import Clock
 from bgpdrift.formatting import escape_control
+from bgpdrift.process.pause_watch import PauseWatch
 from bgpdrift.settings import FeedSettings
 
 ACKNOWLEDGE_S: Final = 5.0
@@ -233,6 +234,7 @@ class RisClient:
         has_logged = False
         has_pinged = False
         tick_s = min(1.0, self._settings.silence_s / 8)
+        pause_watch, resumed_at = PauseWatch(self._clock), opened
         try:
             for data in requests:
                 transport.send(WSMsgType.TEXT, msgspec.json.encode({"type": "ris_subscribe", "data": data}))
@@ -242,7 +244,10 @@ class RisClient:
                 now = self._clock.monotonic()
                 listener.flush()
                 self.figures.update_rate(now)
-                open_s, quiet_s = now - opened, now - listener.last_frame_at
+                open_s = now - opened
+                if pause_watch.observe():
+                    resumed_at = now  # what was sent during the pause waits in the socket
+                quiet_s = now - max(listener.last_frame_at, resumed_at)
                 acknowledged = listener.acknowledged >= len(requests)
                 if self.state is State.SUBSCRIBING and (acknowledged or listener.frames):
                     self._move(Event.SUBSCRIBED)
@@ -254,7 +259,8 @@ class RisClient:
                 if listener.frames and open_s > self._settings.silence_s:
                     self._failures = 0  # the connection works; a later failure starts a new series
                 lag_s = self._lag_s(listener)
-                health = assess_health(quiet_s, open_s, lag_s, self._settings, self._lag_reconnects)
+                measured_s = now - max(opened, resumed_at)
+                health = assess_health(quiet_s, measured_s, lag_s, self._settings, self._lag_reconnects)
                 if health is Health.SILENT:
                     return f"no frame of any collector for {quiet_s:.0f} s"
                 if health is Health.LAGGING:

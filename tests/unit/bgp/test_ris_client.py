@@ -67,9 +67,11 @@ def feed(url: str, **changes: Any) -> FeedSettings:
 
 
 @contextlib.asynccontextmanager
-async def client_of(settings: FeedSettings, sink: MemorySink, **options: Any) -> AsyncIterator[RisClient]:
+async def client_of(
+    settings: FeedSettings, sink: MemorySink, clock: SystemClock | None = None, **options: Any
+) -> AsyncIterator[RisClient]:
     stop = asyncio.Event()
-    client = RisClient(settings, sink, SystemClock(), random.Random(1), **options)
+    client = RisClient(settings, sink, clock or SystemClock(), random.Random(1), **options)
     task = asyncio.create_task(client.run(stop))
     try:
         yield client
@@ -216,6 +218,35 @@ def test_an_open_but_silent_socket_is_pinged_and_then_closed() -> None:
 
         assert received[0] == {"type": "ping", "data": None}
         assert sink.reasons()[0].startswith("no frame of any collector for")
+
+    run(test())
+
+
+class PausedClock(SystemClock):
+    """A clock that shows how long the machine was paused."""
+
+    paused_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.paused_s
+
+
+def test_after_a_pause_of_the_machine_the_connection_is_kept_and_what_waits_in_the_socket_is_read() -> None:
+    async def handler(connection: ServerConnection) -> None:
+        await connection.recv()
+        for number in range(20):
+            await send(connection, frame(number))
+            await asyncio.sleep(0.3)
+        await hold(connection)
+
+    async def test() -> None:
+        sink, clock = MemorySink(), PausedClock()
+        async with serving(handler) as (url, connections), client_of(feed(url, silence_s=1.6), sink, clock=clock):
+            await until_async(lambda: sink.frames, LIMIT_S, "the first frame has come")
+            clock.paused_s = 44.0
+            await until_async(lambda: len(sink.frames) == 5, LIMIT_S, "the frames after the pause have come")
+            assert sink.reasons() == []
+            assert len(connections) == 1
 
     run(test())
 
