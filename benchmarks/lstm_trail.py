@@ -115,6 +115,7 @@ VARIANTS: Mapping[str, Variant] = {
     "latent 2": Variant({"LATENT": 2}),
     "latent 16": Variant({"LATENT": 16}),
     "200 updates": Variant({"UPDATES": (200, 200)}),
+    "350 updates": Variant({"UPDATES": (350, 350)}),
     "700 updates": Variant({"UPDATES": (700, 700)}),
     "1,400 updates": Variant({"UPDATES": (1_400, 1_400)}),
 }
