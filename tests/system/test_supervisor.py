@@ -28,7 +28,7 @@ def test_start_returns_when_all_services_are_ready_and_status_has_the_documented
 
     assert started.returncode == 0, started.stderr
     status = managed.status()
-    assert list(status) == ["supervisor", "services"]
+    assert list(status) == ["supervisor", "services", "headline", "exit_code", "actions"]
     assert " ".join(status["supervisor"]) == "pid state uptime_s remarks rss_bytes cpu_percent failed_steps"
     fields = "name state pid restarts uptime_s rss_bytes message cpu_percent memory_limit_bytes required last_failure"
     assert " ".join(status["services"][0]) == f"{fields} instability"
