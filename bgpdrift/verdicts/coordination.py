@@ -163,9 +163,10 @@ class EnsembleCoordinator:
         recent = decided.recent.get(group) or self._recent_minutes(group, start)
         recent.append((start, verdict.exceeds))
         decided.recent[group] = recent[-4 * self._policy.debounce_n :]
-        minutes = decided.evidence.get(group) or self._recent_evidence(group, start)
+        minutes = decided.evidence[group] if group in decided.evidence else self._recent_evidence(group, start)
         minutes.append((start, decode(WindowEvidence, window["evidence"], f"feature_windows.evidence of {group}")))
-        decided.evidence[group] = minutes[-EVIDENCE_MINUTES:]
+        # Most minutes of most groups hold no change, and need no place in memory.
+        decided.evidence[group] = [one for one in minutes if one[1].changes and one[0] > start - 60 * EVIDENCE_MINUTES]
         evidence = VerdictEvidence()
         if verdict.exceeds or any(vote.rules_fired for vote in votes.values()):
             evidence = build_evidence(minutes, votes, self._policy.debounce_n)

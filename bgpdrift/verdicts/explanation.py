@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bgpdrift.detectors.rules import INCIDENT_KINDS, RULES, changes_of_rule
+from bgpdrift.detectors.rules import INCIDENT_KINDS, RULES
 from bgpdrift.features.suspects import find_culprits, merge_collectors
 from bgpdrift.formatting import format_time
 from bgpdrift.store.evidence_records import ChangedPrefix, ChangeKind, IncidentExplanation, RouteChange
@@ -47,8 +47,8 @@ def guess_kind(rules: Mapping[str, float], changes: Iterable[RouteChange] = ()) 
     >>> guess_kind({"update_storm": 12, "withdrawal_storm": 3})
     'update storm'
     >>> leak = RouteChange(change="moved", n_routes=900, n_prefixes=90, suspects=(Suspect(64666, 880, 20),))
-    >>> guess_kind({"update_storm": 12, "withdrawal_storm": 3}, [leak])
-    'leak'
+    >>> guess_kind({"update_storm": 12, "moved_together": 3}, [leak]), guess_kind({"update_storm": 12}, [leak])
+    ('leak', 'update storm')
     >>> guess_kind({})
     'unusual'
     """
@@ -59,7 +59,7 @@ def guess_kind(rules: Mapping[str, float], changes: Iterable[RouteChange] = ()) 
     for kind in INCIDENT_KINDS:  # of two kinds with equal evidence the earlier one is named
         for of_kind in kinds_of_change(kind.name):
             parts = by_kind.get(of_kind)
-            if parts and any(of_kind in changes_of_rule(rule) for rule in rules):
+            if parts and _may_decide(of_kind, rules):
                 merged = merge_collectors(parts)
                 strength = merged.n_prefixes * (_HIJACK_WEIGHT if of_kind in _HIJACKS else 1.0)
                 if merged.n_prefixes >= MIN_CAUSE_PREFIXES and has_cause(merged) and strength > most + 1e-9:
@@ -71,6 +71,12 @@ def guess_kind(rules: Mapping[str, float], changes: Iterable[RouteChange] = ()) 
         if strength > most + 1e-9:
             best, most = kind.name, strength
     return best
+
+
+def _may_decide(change: ChangeKind, rules: Iterable[str]) -> bool:
+    """Whether a rule that identifies a cause fired on a kind of change; a storm alone has many changes and no such cause."""
+    fired = [rule for rule in RULES if rule.name in rules and change in rule.changes]
+    return any(rule.kind_weight > 1.0 or change == "flapping" for rule in fired)
 
 
 def kinds_of_change(kind: str) -> tuple[ChangeKind, ...]:

@@ -24,6 +24,8 @@ from bgpdrift.settings import WindowSettings, load
 from bgpdrift.store import migrate, open_store
 from bgpdrift.verdicts.coordination import EnsembleCoordinator
 from bgpdrift.verdicts.correlation_engine import CorrelationEngine
+from bgpdrift.verdicts.explanation import kinds_of_change
+from bgpdrift.verdicts.footprint import is_named
 
 KIND_OF = {
     "hijack": "origin hijack",
@@ -51,7 +53,7 @@ class Naming:
     kind : str
         Kind of the simulated incident.
     found : bool
-        An incident of the store began while it lasted.
+        An incident of the store began while it lasted, or names what changed then.
     kind_right : bool
         The first such incident has the right kind.
     culprit_right : bool or None
@@ -160,10 +162,16 @@ def judge_world(incidents: Iterable[Mapping[str, Any]], truths: Sequence[Inciden
     )
     namings, used = [], set()
     for truth in truths:
-        within = [row for row in own if truth.start - 60 < row["started_at"] < truth.end]
+        within = [row for row in own if any(truth.start - 60 < at < truth.end for at in _begins(row))]
         used |= {row["id"] for row in within}
         namings.append(_judge(within[0], truth) if within else Naming(truth.kind, False, affected=len(truth.prefixes)))
     return World(namings, [row["summary"] for row in own if row["id"] not in used])
+
+
+def _begins(row: Mapping[str, Any]) -> list[int]:
+    """When an incident began, and when what it names changed: a false alarm may have opened it before."""
+    kinds = kinds_of_change(row["kind"])
+    return [row["started_at"], *(c.first_at for c in row["explanation"].changes if c.change in kinds and is_named(c))]
 
 
 def _judge(row: Mapping[str, Any], truth: IncidentTruth) -> Naming:
