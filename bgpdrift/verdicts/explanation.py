@@ -74,9 +74,9 @@ def guess_kind(rules: Mapping[str, float], changes: Iterable[RouteChange] = ()) 
 
 
 def _may_decide(change: ChangeKind, rules: Iterable[str]) -> bool:
-    """Whether a rule that identifies a cause fired on a kind of change; a storm alone has many changes and no such cause."""
+    """Whether a sufficient rule that counts events fired on a kind of change; a storm has many changes and no such cause."""
     fired = [rule for rule in RULES if rule.name in rules and change in rule.changes]
-    return any(rule.kind_weight > 1.0 or change == "flapping" for rule in fired)
+    return any((rule.sufficient and rule.form == "events") or change == "flapping" for rule in fired)
 
 
 def kinds_of_change(kind: str) -> tuple[ChangeKind, ...]:
