@@ -24,7 +24,7 @@ from bgpdrift.features.aggregator import Aggregator
 from bgpdrift.settings import WindowSettings
 from bgpdrift.store.window_columns import FEATURE_NAMES, QUALITY_NAMES
 
-OVERLAP = 200
+OVERLAP = 400
 """Honest frames that are sent again after a reconnect."""
 WRONG_PEER = "192.0.2.66"
 """A peer of an honest collector that sends any time."""
@@ -34,7 +34,7 @@ COMPARED = tuple(
     name for name in (*FEATURE_NAMES, *QUALITY_NAMES) if name not in ("lag_p50", "lag_p95", "parse_errors")
 )
 """Columns in which no window may differ. The lag is that of arrival; an unreadable frame names no collector."""
-_LIMIT_S = 10.0
+_LIMIT_S = 60.0
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 

@@ -66,6 +66,7 @@ class CollectorWindows:
         self._per_peer = per_peer
         self._prefixes = prefixes
         self._tick = -1
+        self._event_tick = -1  # minute of the event time
         self._established: dict[int, tuple[bool, float]] = {}  # peer -> (is up, since)
         self._transfer_began: dict[int, int] = {}  # peer -> tick of its new session
         self._elements_by_peer: dict[int, int] = {}  # halved every hour
@@ -75,7 +76,7 @@ class CollectorWindows:
         """Routes, prefixes and paths of the collector."""
         return self._classifier.state
 
-    def add(self, messages: Sequence[Message], late: Sequence[bool], arrived_at: float | None) -> None:
+    def add(self, messages: Sequence[Message], late: Sequence[bool], arrived_at: float | None, ticks: I64) -> None:
         """Add messages in order of arrival.
 
         Parameters
@@ -86,29 +87,35 @@ class CollectorWindows:
             Whether the window of each message has closed. A late message changes the state and counts as ``late``.
         arrived_at : float, optional
             Wall time of arrival, epoch seconds, for the lag.
+        ticks : ndarray of int, shape (n,)
+            Minute of the event time at each message. Means and memories age by it and by the minute of the message itself, so
+            that no single peer makes them older for others.
         """
         self._enforce_state_limit()
         if all(message.type == UPDATE for message in messages):  # the common case
-            self._add_updates(messages, late, arrived_at)
+            self._add_updates(messages, late, arrived_at, ticks)
             return
         updates: list[Message] = []
         lateness: list[bool] = []
-        for message, is_late in zip(messages, late, strict=True):
+        minutes: list[int] = []
+        for message, is_late, tick in zip(messages, late, ticks.tolist(), strict=True):
             if message.type == UPDATE:
                 updates.append(message)
                 lateness.append(is_late)
+                minutes.append(tick)
             elif message.state and message.peer:
-                self._add_updates(updates, lateness, arrived_at)
-                updates, lateness = [], []
-                self._change_session(message, is_late)
-        self._add_updates(updates, lateness, arrived_at)
+                self._add_updates(updates, lateness, arrived_at, np.array(minutes, dtype=np.int64))
+                updates, lateness, minutes = [], [], []
+                self._change_session(message, is_late, tick)
+        self._add_updates(updates, lateness, arrived_at, np.array(minutes, dtype=np.int64))
 
     def load_table(self, messages: Sequence[Message]) -> None:
         """Load the routes of a table dump into the state; no window counts them, and no later window is warming."""
         self.state.enforce_limit()
-        self._add_updates(messages, [False] * len(messages), None)
+        ticks = np.array([message.timestamp // WINDOW_S for message in messages], dtype=np.int64)
+        self._add_updates(messages, [False] * len(messages), None, ticks)
         self.windows.clear()
-        self.first_tick, self._warming_minutes, self._tick = -1, 0, -1
+        self.first_tick, self._warming_minutes, self._tick, self._event_tick = -1, 0, -1, -1
 
     def expect_unknown_routes(self, warming_minutes: int) -> None:
         """Mark later windows ``warming`` although a table was loaded: the table was incomplete."""
@@ -132,11 +139,13 @@ class CollectorWindows:
         self.closed_before = tick
         self.first_tick = min(self.first_tick, tick)
         self._tick = tick
+        self._event_tick = min(self._event_tick, tick)
 
     def forget_after(self, tick: int) -> None:
         """Forget the windows from a minute on, open and closed, and count them again; the routing state is kept."""
         self.windows = {key: window for key, window in self.windows.items() if key[0] < tick}
         self.closed_before, self._tick = min(self.closed_before, tick), min(self._tick, tick)
+        self._event_tick = min(self._event_tick, tick)
         self.first_tick = min(self.first_tick, tick)
 
     @property
@@ -160,21 +169,26 @@ class CollectorWindows:
             self.window(self._open_tick).sums["evicted"] += self.state.evicted
             self.state.evicted = 0
 
-    def _add_updates(self, messages: Sequence[Message], late: Sequence[bool], arrived_at: float | None) -> None:
+    def _add_updates(
+        self, messages: Sequence[Message], late: Sequence[bool], arrived_at: float | None, ticks: I64
+    ) -> None:
         if not messages:
             return
         batch = flatten(messages, late, self.peers, self.state.paths, self._prefixes)
         minute = (batch.timestamp // WINDOW_S).astype(np.int64)
         self.peers.note_seen(batch.peer, int(minute.max()))
-        # Means and memories age by the youngest minute so far, whatever the order of arrival.
-        ticks = np.maximum.accumulate(np.maximum(minute, self._tick))
-        cuts = np.append(np.flatnonzero(transitions.segment_starts(ticks)), ticks.size)
+        # A message ahead of event time counts in its own minute; it makes no memory older for the messages after it.
+        now, ticks = ticks, np.maximum(ticks, minute)
+        is_cut = transitions.segment_starts(ticks) | transitions.segment_starts(now)
+        cuts = np.append(np.flatnonzero(is_cut), ticks.size)
         element_cuts = np.searchsorted(batch.message, cuts)
         spans = zip(pairwise(cuts.tolist()), pairwise(element_cuts.tolist()), strict=True)
         for (begin, end), (first, last) in spans:
-            if ticks[begin] > self._tick and (self._tick, WHOLE) in self.windows:
+            if now[begin] > self._event_tick:
                 # The state at the end of the minute, however the stream is divided into batches.
-                self._find_causes(self.windows[self._tick, WHOLE])
+                if (self._event_tick, WHOLE) in self.windows:
+                    self._find_causes(self.windows[self._event_tick, WHOLE])
+                self._event_tick = int(now[begin])
             self._tick = int(ticks[begin])
             self._count_messages(batch, minute, slice(begin, end), arrived_at)
             if last > first:
@@ -233,10 +247,10 @@ class CollectorWindows:
         is_warming = self.is_warming(window.start // WINDOW_S)
         return window.find_causes(self.peers, self.state.count_routes_through, is_warming)
 
-    def _change_session(self, message: Message, is_late: bool) -> None:
+    def _change_session(self, message: Message, is_late: bool, now: int) -> None:
         peer = self.peers.number(message)
         tick = int(message.timestamp // WINDOW_S)
-        self._tick = max(self._tick, tick)
+        self._tick = max(now, tick)
         window = self.window(self._open_tick if is_late else tick)
         was_up, since = self._established.get(peer, (None, 0.0))
         if message.state == "down":
@@ -306,6 +320,7 @@ class CollectorWindows:
             "closed_before": self.closed_before,
             "warming_minutes": self._warming_minutes,
             "tick": self._tick,
+            "event_tick": self._event_tick,
             "windows": [[tick, peer, window.save()] for (tick, peer), window in self.windows.items()],
             "established": [[peer, up, since] for peer, (up, since) in self._established.items()],
             "transfer_began": [list(pair) for pair in self._transfer_began.items()],
@@ -318,6 +333,7 @@ class CollectorWindows:
         self._classifier.restore(arrays, values)
         self.peers.restore(values["peers"])
         self.first_tick, self._tick = int(values["first_tick"]), int(values["tick"])
+        self._event_tick = int(values["event_tick"])
         self.has_closed, self.closed_before = bool(values["has_closed"]), int(values["closed_before"])
         self._warming_minutes = int(values["warming_minutes"])
         self.windows = {(tick, peer): Window.restore(saved) for tick, peer, saved in values["windows"]}

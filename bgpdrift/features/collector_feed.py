@@ -137,7 +137,7 @@ class CollectorFeed:
         np.maximum(closed_before, self.windows.closed_before, out=closed_before)
         late = (times < closed_before * WINDOW_S) | progress.refused
         self.messages += len([message for message in messages if message.type == UPDATE or message.type == STATE])
-        self.windows.add(messages, late.tolist(), arrived_at)
+        self.windows.add(messages, late.tolist(), arrived_at, (progress.now // WINDOW_S).astype(np.int64))
 
     def _go_back(self, now: float) -> list[dict[str, Any]]:
         """Follow a step of event time back: close the windows ahead, and count again after the minute of the step.

@@ -231,8 +231,10 @@ class EventTime:
         return end
 
     def _find_closing(self, messages: Sequence[Message], times: NDArray[np.float64], arrived_at: float | None) -> int:
-        """Return the index of the first message that may move event time past the end of the next window and the lateness."""
-        next_s = ((self.now - self._lateness_s) // WINDOW_S + 1) * WINDOW_S + self._lateness_s
+        """Return the index of the first message that may move event time into the next minute, or close a window."""
+        next_minute_s = (self.now // WINDOW_S + 1) * WINDOW_S
+        next_closing_s = ((self.now - self._lateness_s) // WINDOW_S + 1) * WINDOW_S + self._lateness_s
+        next_s = min(next_minute_s, next_closing_s)
         reached = {peer for peer, clock in self._leaders if clock.at(arrived_at) >= next_s}
         for at in np.flatnonzero(times >= next_s).tolist():
             peer = messages[at].peer

@@ -227,6 +227,35 @@ def test_a_peer_ahead_in_a_live_feed_closes_no_window_of_a_peer_behind_it() -> N
     assert sum(row["messages"] for row in rows if row["peer"] == "b") == 600
 
 
+def test_a_peer_ahead_makes_no_memory_of_its_collector_older() -> None:
+    """Means of the number of peers age by event time: the windows of the other peers have the same values in all columns."""
+    rng = random.Random(3)
+    honest: list[Message] = []
+    for n in range(1_500):
+        prefix, peer = f"193.0.{rng.randrange(6)}.0/24", rng.choice("abcd")
+        groups = [] if rng.random() < 0.4 else [Announcement("n", [prefix])]
+        gone = [] if groups else [prefix]
+        honest.append(
+            Message(
+                T0 + n / 2, peer=peer, host="rrc00", type="UPDATE", path=(1, 2), announcements=groups, withdrawals=gone
+            )
+        )
+    own = {"peer": "w", "host": "rrc00", "type": "UPDATE", "path": (8, 9)}
+    other_prefix = [Announcement("n", ["20.0.0.0/24"])]
+    ahead = [Message(message.timestamp + 25, announcements=other_prefix, **own) for message in honest]  # type: ignore[arg-type]
+    settings_ = WindowSettings(per_peer=5)
+
+    alone, beside = Aggregator(settings_), Aggregator(settings_)
+    expected = alone.add(honest) + alone.flush()
+    found = beside.add([message for pair in zip(honest, ahead, strict=True) for message in pair]) + beside.flush()
+
+    for peer in "abcd":
+        by_start = {row["window_start"]: row for row in found if row["peer"] == peer}
+        for row in (row for row in expected if row["peer"] == peer):
+            assert by_start[row["window_start"]] == row
+    assert sum(row["visibility_loss"] for row in expected if row["peer"]) > 0
+
+
 def test_of_two_peers_in_a_live_feed_the_one_that_agrees_with_arrival_is_right() -> None:
     aggregator = Aggregator(WindowSettings(per_peer=2))
     rows: list[dict[str, Any]] = []
