@@ -25,6 +25,7 @@ SETTINGS = {
     "FEED__URL": "ws://127.0.0.1:9/",
     "DRIFT__POLL_S": "0.5",
     "DRIFT__PERSISTENCE_CHECKS": "1",
+    "RETRAIN__FIRST": "off",
     "RETRAIN__MIN_WINDOWS": "700",
     "RETRAIN__MIN_SEVERITY": "low",
     "RETRAIN__APPROVE_CRITICAL": "false",

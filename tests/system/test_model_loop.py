@@ -34,7 +34,12 @@ class World:
     """A data directory with an active model, and the model loop of a monitor on it."""
 
     def __init__(self, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        own = {"DATA_DIR": str(data_dir), "RETRAIN__MIN_WINDOWS": "700", "RETRAIN__MAX_DRIFT": "9"}
+        own = {
+            "DATA_DIR": str(data_dir),
+            "RETRAIN__MIN_WINDOWS": "700",
+            "RETRAIN__FIRST": "off",
+            "RETRAIN__MAX_DRIFT": "9",
+        }
         for name, value in own.items():
             monkeypatch.setenv(f"BGPDRIFT_{name}", value)
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -96,6 +101,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     own = {
         "BGPDRIFT_DATA_DIR": str(data_dir),
         "BGPDRIFT_RETRAIN__MIN_WINDOWS": "700",
+        "BGPDRIFT_RETRAIN__FIRST": "off",
         "BGPDRIFT_RETRAIN__MAX_DRIFT": "9",
     }
     settings = load(env=own)
