@@ -34,9 +34,9 @@ def replay(file: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A day and a half of a small simulated Internet, as a recording of RIS Live."""
+    """Two and a half days of a small simulated Internet, as a recording of RIS Live."""
     file = tmp_path_factory.mktemp("past") / "past.jsonl.zst"
-    scenario = ["--duration", "34h", "--seed", "3", "--collectors", "rrc00"]
+    scenario = ["--duration", "58h", "--seed", "3", "--collectors", "rrc00"]
     scenario += ["--peers", "3", "--prefixes", "150", "--rate", "30"]
     command = [sys.executable, "-m", "bgpdrift.cli", "simulate", *scenario, "--out", str(file)]
     subprocess.run(command, check=True, capture_output=True, timeout=100)

@@ -361,7 +361,7 @@ def test_a_candidate_that_is_promoted_during_a_run_stays_active_and_the_run_is_r
     assert process.returncode == 3, error
     last = json.loads(out.splitlines()[-1])
     assert last["outcome"] == "refused"
-    assert "version 2 is active, expected 1" in last["reason"]
+    assert "expected 1 as the active version, found 2" in last["reason"]
     assert world.active_version() == "2"
     assert not flags.claim_path(world.folder, MODEL).exists()
     assert flags.list_requested(world.folder) == []

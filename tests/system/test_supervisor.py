@@ -555,6 +555,7 @@ def test_a_disk_low_on_space_is_a_remark_and_degrades_the_system(managed):
 
 def test_logs_are_not_written_into_the_reserve_of_the_database(managed):
     managed.settings["BGPDRIFT_STORE__RESERVE_BYTES"] = str(10**18)
+    managed.settings["BGPDRIFT_SUPERVISOR__DISK_LOW_BYTES"] = str(10**18)
     managed.names = "verbose"
     assert managed("start").returncode == 0
     managed.until(lambda: "disk.reserved" in managed.log("supervisor"), "reserved")

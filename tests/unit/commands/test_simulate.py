@@ -60,7 +60,7 @@ def test_the_truth_stands_beside_the_frames(tmp_path):
         (["--out", "/nonexistent/a.jsonl"], "cannot be written"),
         (["--out", "-", "--truth", "/nonexistent/t.json"], "cannot be written"),
         (["--out", "-", "--scenario", "storm"], "no such file and no such preset"),
-        (["--out", "-", "--seed", "-1"], "seed is -1"),
+        (["--out", "-", "--seed", "-1"], "seed: expected 0 to"),
     ],
 )
 def test_the_message_about_bad_input_names_the_expected_value(arguments: list[str], message: str):
