@@ -185,9 +185,11 @@ class CollectorWindows:
         spans = zip(pairwise(cuts.tolist()), pairwise(element_cuts.tolist()), strict=True)
         for (begin, end), (first, last) in spans:
             if now[begin] > self._event_tick:
-                # The state at the end of the minute, however the stream is divided into batches.
-                if (self._event_tick, WHOLE) in self.windows:
-                    self._find_causes(self.windows[self._event_tick, WHOLE])
+                # The state at the end of the minute, however the stream is divided into batches. Messages ahead of event
+                # time may have begun windows of minutes that it passes without a message of its own.
+                passed = range(self._event_tick, int(now[begin]))
+                for tick in sorted(tick for tick, peer in self.windows if peer == WHOLE and tick in passed):
+                    self._find_causes(self.windows[tick, WHOLE])
                 self._event_tick = int(now[begin])
             self._tick = int(ticks[begin])
             self._count_messages(batch, minute, slice(begin, end), arrived_at)

@@ -167,7 +167,7 @@ def test_a_good_version_is_accepted_after_its_probation_and_its_shadow_is_record
     assert (state.version, state.parent_version, state.verdict, state.checks) == ("2", "1", "accepted", 24)
     assert state.tally.injected == 24 * 7
     assert state.detection == state.shadow_detection > 0.5
-    assert not [held for held in gc.get_objects() if isinstance(held, Version)], "a probation that is over holds models"
+    assert not [held for held in gc.get_objects() if type(held) is Version], "a probation that is over holds models"
     rows = read_histograms(world.store, f"shadow:{M}")
     assert {(row["model_version"], row["n"]) for row in rows} == {("1", 60)}
     assert len(rows) == 24

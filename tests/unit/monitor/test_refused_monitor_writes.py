@@ -299,15 +299,21 @@ def test_the_courses_reach_what_they_describe(run_course: Callable[[str, Refusal
     assert [row["label"] for row in held["outcomes"]] == ["new_normal"]
 
 
+def without_first_training(tables: Tables) -> Tables:
+    """Leave out what detectors without a model wait for: it is computed at intervals of wall time and after a restart."""
+    kept = [row for row in tables["cursors"] if not str(row["name"]).startswith("first_training:")]
+    return {**tables, "cursors": kept}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", COURSES)
 def test_no_refused_write_changes_what_the_monitor_stores(
     name: str, kind: Kind, run_course: Callable[[str, Refusal], Tables]
 ) -> None:
     counted = Refusal()
-    expected = run_course(name, counted)
+    expected = without_first_training(run_course(name, counted))
     for number in range(1, counted.writes + 1):
-        found = run_course(name, Refusal(number, kind))
+        found = without_first_training(run_course(name, Refusal(number, kind)))
         for table, stored in expected.items():
             assert found[table] == stored, f"write {number} of {counted.writes}, {kind}: {table} differs"
 

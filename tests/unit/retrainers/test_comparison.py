@@ -113,7 +113,7 @@ def label_storms(span, storms, label_minutes):
 def test_accuracy_comes_from_labels_if_there_are_enough(span):
     parts = [(start, start + 4) for start in range(1_000, 1_400, 40)]
     false_alarms = [(start, start + 4) for start in range(1_500, 1_900, 40)]
-    missed = [(start, start + 2) for start in range(1_910, 2_110, 20)]
+    missed = [(start, start + 2) for start in range(1_905, 2_105, 20)]
     labels = [(*part, "true_positive") for part in parts] + [(*part, "false_positive") for part in false_alarms]
     labels += [(*part, "missed", "rrc00") for part in missed] + [(*part, "missed", "elsewhere") for part in missed]
     bench = prepare_held_out(label_storms(span, parts + false_alarms, labels), 60, seed=1)
