@@ -56,7 +56,7 @@ class SpoolFigures:
     lost_segments : int
         Segments removed unread because the spool reached its limit.
     removed_directories : int
-        How often the directory was removed or replaced while this writer ran; segments that nobody had read are lost.
+        How often the directory was removed or replaced while this writer ran; unread segments are lost.
     problem : str
         Why the disk fails at present; empty if it does not.
     """

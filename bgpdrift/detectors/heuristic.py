@@ -293,7 +293,7 @@ def build(content: ModelContent, *, history_minutes: int) -> Heuristic:
 
 
 def _to_unit(rule: Rule, scaled: float) -> float:
-    """Convert a figure of a rule to its unit for people. A count from 1 on is whole: nobody has lost 93.55 prefixes."""
+    """Convert a figure of a rule to its unit for people. A count from 1 on is rounded, because prefixes are whole."""
     value = max(float(np.exp(scaled) if rule.form == "level" else np.expm1(scaled)), 0.0)
     return _round_4_digits(value) if rule.form == "level" or value < 1.0 else float(round(value))
 

@@ -291,7 +291,7 @@ def test_a_spool_emptied_while_everything_was_stopped_loses_nothing_that_came_la
     collect(settings, clock, frame(T0), frame(T0 + 61))
     worker = aggregator(settings, clock)
     worker.step()
-    collect(settings, clock, frame(T0 + 62))  # nobody reads it
+    collect(settings, clock, frame(T0 + 62))  # it stays unread
     worker.close()
     shutil.rmtree(settings.spool_path)
     if clock_is_back:  # the numbers begin again below those that were read

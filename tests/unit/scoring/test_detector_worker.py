@@ -271,7 +271,7 @@ def record(store: Store, version: str, digest: str) -> None:
 def test_a_model_of_another_installation_with_the_number_of_a_recorded_version_never_scores(
     start, store: Store, models: FakeModels
 ) -> None:
-    """Rows name a version, so that two models of one number would give scores that nobody can attribute."""
+    """Rows name a version, so that two models of one number would give scores that cannot be attributed."""
     record(store, "1", "d1")
     record(store, "2", "the digest of our version 2")
     models.attempts.append(model("1"))

@@ -40,7 +40,7 @@ def running(**states):
 
 @pytest.fixture
 def in_order(system, monkeypatch):
-    """A system that needs nobody; the supervisor's answer and the settings can be changed before `ask`."""
+    """A system in which nothing needs a person; the supervisor's answer and the settings can be changed before `ask`."""
     now = int(time.time())
     system.now = now
     with ExitStack() as running_servers:
