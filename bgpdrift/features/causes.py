@@ -92,8 +92,8 @@ def find_causes(changes: RouteChanges, peers: Peers, through: Through, *, start:
     peers : Peers
         Peers of the collector.
     through : callable
-        Counts the routes through an AS. It is called once for a window; the first call of this function is therefore at the end
-        of the minute, and a later one, after late messages, has the same counts.
+        Counts the routes through ASes. It is called once for each AS of a window: at the end of the minute for those of
+        its changes, later for those that only late messages bring.
     start : int
         Start of the window, epoch seconds.
     is_warming : bool
@@ -109,11 +109,11 @@ def find_causes(changes: RouteChanges, peers: Peers, through: Through, *, start:
     moved = net.routes.select(_moved(net, changes, is_warming))
     common_lost, common_moved = _common_lost(lost, changes.paths), _common_moved(moved, changes.paths)
     leads = _find_leads(moved, common_moved, changes.paths)
-    if changes.through is None:
-        wanted = sorted(
-            {*common_lost.asns.tolist(), *common_moved.asns.tolist(), *(pair for pair, _ in leads.values())}
-        )
-        changes.through = through(wanted) if wanted else {}
+    # Changes may follow the first call, for instance after a restart; their ASes are counted then.
+    wanted = {*common_lost.asns.tolist(), *common_moved.asns.tolist(), *(pair for pair, _ in leads.values())}
+    counted = changes.through or {}
+    uncounted = sorted(wanted - counted.keys())
+    changes.through = counted | through(uncounted) if uncounted else counted
     records_lost, lost_together = _describe_lost(lost, common_lost, changes, names, scale)
     records_moved, moved_together = _describe_moved(moved, common_moved, leads, changes, names, scale)
     found += [*records_lost, *records_moved, *_flapping(net, names), *_marked(net.routes, changes.paths, names)]
